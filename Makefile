@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+# The commands of the project. `make` alone lists them.
+
+MAKEFLAGS += --no-print-directory
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# ---- environment: made once, made again when what it is made of changes
+VENV  := .venv
+PY    := $(VENV)/bin/python
+INPUTS := requirements.txt constraints.txt .ci/environment
+STAMP := $(VENV)/stamp-$(firstword $(shell cat $(INPUTS) | cksum))
+
+# ---- variables of the commands; only those that are set reach the program
+MODEL ?= tiny_vgg
+JOBS  ?= 2
+SEED  ?= 0
+export SEED
+# Workers share the processor: one arithmetic thread each.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
+flag = $(if $($(1)),--$(2) '$($(1))')
+
+##@ Run
+sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report
+	@$(PY) -m runtime sim --model '$(MODEL)' $(call flag,DATASET,dataset) \
+	    $(call flag,IMAGES,images) $(call flag,SIM,sim) $(call flag,INTEGRATION,integration) \
+	    $(call flag,TABLES,tables) $(call flag,WAVES,waves) $(call flag,PRESET,preset)
+
+verilog: $(STAMP) ## write MODEL's self-contained Verilog and memory files to sim_build/
+	@$(PY) -m runtime verilog --model '$(MODEL)' $(call flag,PRESET,preset)
+
+train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
+	@$(PY) -m models.train --model '$(MODEL)' $(call flag,DATASET,dataset)
+
+synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
+	@$(PY) -m benchmarks.synth $(call flag,PRESET,preset)
+
+bench: $(STAMP) ## measure every figure that the README states
+	@$(PY) -m benchmarks
+
+##@ Check
+STAGES := lint unit cocotb formal system
+
+test: $(STAMP) ## everything that proves the project, stage by stage
+	@failed=; table=; begin=$$SECONDS; \
+	for stage in $(STAGES); do \
+	    printf '\n== %s\n' "$$stage"; from=$$SECONDS; \
+	    verdict=passed; \
+	    $(MAKE) "$$stage" || { verdict=FAILED; failed="$$failed $$stage"; }; \
+	    row=$$(printf '%-8s %-7s %5d s' "$$stage" "$$verdict" $$((SECONDS - from))); \
+	    table+=$$row$$'\n'; \
+	done; \
+	printf '\n== summary (SEED=%s)\n%s%-16s %5d s\n' "$(SEED)" "$$table" all $$((SECONDS - begin)); \
+	if [ -n "$$failed" ]; then echo "make test: failed:$$failed" >&2; exit 1; fi
+
+test-fast: $(STAMP) ## an answer within a minute: no simulator, nothing slow
+	@$(PYTEST) -q -n $(JOBS) -m 'not slow and not sim' tests
+
+unit: $(STAMP) ## all rooms' own tests
+	@$(PYTEST) -q -n $(JOBS) --dist worksteal tests \
+	    --ignore tests/cocotb --ignore tests/formal --ignore tests/system
+
+cocotb: $(STAMP) ## the exported Verilog under Icarus and Verilator
+	@$(PYTEST) -q -n $(JOBS) --dist worksteal tests/cocotb
+
+formal: $(STAMP) ## bounded and inductive proofs
+	@$(PYTEST) -q -n $(JOBS) --dist worksteal tests/formal
+
+system: $(STAMP) ## models end to end: torch, golden, program and RTL
+	@$(PYTEST) -q -n $(JOBS) --dist worksteal tests/system
+
+lint: $(STAMP) ## ruff on everything, mypy on golden and compiler
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+
+##@ Housekeeping
+env: $(STAMP) ## set the environment up (every command does so when needed)
+
+$(STAMP):
+	@PYTHON='$(PYTHON)' .ci/environment $(VENV) $@
+
+constraints: $(STAMP) ## write constraints.txt from what is installed
+	@{ sed -n '1,2p' constraints.txt; \
+	   $(PY) -m pip list --disable-pip-version-check --format=freeze 2> /dev/null \
+	       | sed 's/+cpu//' | grep -v '^pip=' | sort -f; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean: ## remove what was generated; the environment stays
+	@find sim_build -mindepth 1 -maxdepth 1 ! -name .gitignore -exec rm -rf {} +
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+distclean: clean ## remove the environment too
+	@rm -rf $(VENV)
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} \
+	    /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	    /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@printf '\nVariables\n'
+	@printf '  %-12s %s\n' \
+	    MODEL 'network of the zoo ($(MODEL))' \
+	    DATASET 'data set; default: the one the model was trained on' \
+	    IMAGES 'how many test images to run' \
+	    SIM 'verilator | amaranth | golden | program | cocotb' \
+	    INTEGRATION 'exact | late | scaled' \
+	    TABLES 'activation tables: none | rot1 | drlo3 | FILE' \
+	    WAVES '1 writes FST waves' \
+	    PRESET 'chip size, by name' \
+	    SEED 'seed of random tests ($(SEED))' \
+	    JOBS 'test processes side by side ($(JOBS))' \
+	    PYTHON 'interpreter the environment is made from (python3.11 or newer)'
+
+.PHONY: sim verilog train synth bench test test-fast unit cocotb formal system lint env \
+    constraints clean distclean help
