@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weight files: safetensors with float16 matrices, float32 vectors, and what they were trained on."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from models.errors import CheckpointError
+
+FOLDER = Path(__file__).resolve().parent / "checkpoints"
+_COUNTER = "num_batches_tracked"
+
+
+def checkpoint_path(model, dataset):
+    """Where the committed weights of a pair lie, whether or not the file exists."""
+    return FOLDER / f"{model}-{dataset}.safetensors"
+
+
+def round_for_file(state):
+    """The tensors that a file keeps: kernels and matrices in float16, vectors in float32.
+
+    Batch-norm statistics, factors and biases are vectors; batch-norm's step counter is left out,
+    inference does not use it. Raises :exc:`CheckpointError` for a value that is not finite in the
+    kept form.
+    """
+    kept = {}
+    for name, tensor in state.items():
+        if name.endswith(_COUNTER):
+            continue
+        tensor = tensor.detach().to(torch.float16 if tensor.ndim > 1 else torch.float32)
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{name}: every weight must be finite in {tensor.dtype}; NaN, "
+                                  "infinity or an overflow came; train again with a lower rate")
+        kept[name] = tensor.contiguous()
+    return kept
+
+
+def save_checkpoint(path, state, metadata):
+    """Write a module's state dict in one step, so that a reader never sees half a file.
+
+    metadata : dict with at least ``model`` and ``dataset``; values are stored as JSON text.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    save_file(round_for_file(state), unfinished,
+              metadata={key: json.dumps(value) for key, value in metadata.items()})
+    os.replace(unfinished, path)
+
+
+def read_checkpoint(path):
+    """``(state dict of float32 tensors, metadata dict)`` of a weight file.
+
+    Raises :exc:`CheckpointError` when the file is missing, not safetensors, lacks its metadata or
+    holds a value that is not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path.name}: the weight file must exist; nothing is at {path}; "
+                              f"{_how_to_train(path)}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            raw = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}
+        metadata = {key: json.loads(value) for key, value in raw.items()}
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise CheckpointError(f"{path.name}: must be a safetensors file with JSON metadata; "
+                              f"reading it gave {error}; {_how_to_train(path)}") from error
+    missing = [key for key in ("model", "dataset") if key not in metadata]
+    if missing:
+        raise CheckpointError(f"{path.name}: metadata must name model and dataset; "
+                              f"{' and '.join(missing)} missing; {_how_to_train(path)}")
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{path.name}: every weight must be finite; tensor '{name}' "
+                                  f"holds NaN or infinity; {_how_to_train(path)}")
+    return {name: tensor.float() for name, tensor in state.items()}, metadata
+
+
+def load_checkpoint(model, dataset):
+    """State dict of the committed weights of a pair. See :func:`read_checkpoint` for errors."""
+    path = checkpoint_path(model, dataset)
+    state, metadata = read_checkpoint(path)
+    if (metadata["model"], metadata["dataset"]) != (model, dataset):
+        raise CheckpointError(f"{path.name}: metadata must name {model} on {dataset}; "
+                              f"{metadata['model']} on {metadata['dataset']} came; "
+                              f"{_how_to_train(path)}")
+    return state
+
+
+def load_into(module, path, model=None):
+    """Load a weight file into ``module`` and return the file's metadata.
+
+    model : str or None
+        The registered name the file must be of; None admits any model of the same shapes.
+
+    The module is left untouched when anything is wrong. Raises :exc:`CheckpointError` also for
+    the weights of another model: by metadata, missing or unknown tensors, or shapes.
+    """
+    path = Path(path)
+    state, metadata = read_checkpoint(path)
+    if model is not None and metadata["model"] != model:
+        raise CheckpointError(f"{path.name}: must hold weights of {model}; those of "
+                              f"{metadata['model']} came; name the file of {model}")
+    own = {name: tensor for name, tensor in module.state_dict().items()
+           if not name.endswith(_COUNTER)}
+    for name in own.keys() | state.keys():
+        wanted = tuple(own[name].shape) if name in own else "no such tensor"
+        got = tuple(state[name].shape) if name in state else "no such tensor"
+        if wanted != got:
+            raise CheckpointError(f"{path.name}: tensor '{name}' must fit the model, {wanted}; "
+                                  f"{got} came; name the weight file of this model")
+    module.load_state_dict(state, strict=False)
+    return metadata
+
+
+def _how_to_train(path):
+    """The way out: the command that makes the file, where its name says which one."""
+    model, _, dataset = path.stem.rpartition("-")
+    return f"run 'make train MODEL={model or '..'} DATASET={dataset if model else '..'}'"

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one result type of every data set, and the fitting of its images to a model's input."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.errors import DataError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and labels of one data set, as bytes.
+
+    Attributes
+    ----------
+    name : str
+        Key under which :func:`models.data.load_dataset` knows it.
+    train_images, test_images : uint8 array (N, C, H, W)
+        In the order of the source; N may be 0 where the folder has no such file.
+    train_labels, test_labels : int64 array (N,)
+        Index into ``class_names``.
+    class_names : tuple of str
+    provenance : str
+        One line to stand next to every figure measured on these images.
+
+    Raises :exc:`DataError` when the arrays do not fit together.
+    """
+
+    name: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple
+    provenance: str
+
+    def __post_init__(self):
+        for split in ("train", "test"):
+            self._check_split(split, getattr(self, f"{split}_images"),
+                              getattr(self, f"{split}_labels"))
+        if self.train_images.shape[1:] != self.test_images.shape[1:]:
+            raise DataError(f"{self.name}: training and test images must have one shape; "
+                            f"{self.train_images.shape[1:]} and {self.test_images.shape[1:]} came; "
+                            "convert one of them")
+
+    def _check_split(self, split, images, labels):
+        where = f"{self.name} {split}"
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise DataError(f"{where}: images must be uint8 (N, C, H, W); {images.dtype} "
+                            f"{images.shape} came; convert them before building the Dataset")
+        if labels.shape != (len(images),):
+            raise DataError(f"{where}: one label per image must come; {len(images)} images and "
+                            f"{labels.shape} labels came; check that both files are complete")
+        if len(labels) and not (0 <= labels.min() and labels.max() < len(self.class_names)):
+            raise DataError(f"{where}: labels must lie in 0..{len(self.class_names) - 1}; "
+                            f"{labels.min()}..{labels.max()} came; check the label file")
+
+    @property
+    def image_shape(self):
+        """(C, H, W) of every image."""
+        return tuple(self.test_images.shape[1:])
+
+    @property
+    def n_classes(self):
+        return len(self.class_names)
+
+
+def resize_bilinear(images, height, width):
+    """Bilinear resize, pixel centres at half coordinates, edges repeated, halves to even.
+
+    images : uint8 (N, C, H, W). Returns uint8 (N, C, height, width); the same array when nothing
+    changes. Shrinking samples without a low-pass filter.
+    """
+    if images.shape[2:] == (height, width):
+        return images
+    rows = _interpolation(images.shape[2], height)
+    columns = _interpolation(images.shape[3], width)
+    resized = np.einsum("yh,nchw,xw->ncyx", rows, images.astype(np.float64), columns,
+                        optimize=True)
+    # Products of short binary fractions are exact for whole ratios, so rint is reproducible there.
+    return np.rint(resized).astype(np.uint8)
+
+
+def _interpolation(n_in, n_out):
+    """Matrix (n_out, n_in) of linear interpolation weights, each row summing to 1."""
+    centre = np.clip((np.arange(n_out) + 0.5) * n_in / n_out - 0.5, 0, n_in - 1)
+    low = np.minimum(centre.astype(np.int64), max(n_in - 2, 0))
+    weights = np.zeros((n_out, n_in))
+    weights[np.arange(n_out), low] = 1 - (centre - low)
+    weights[np.arange(n_out), np.minimum(low + 1, n_in - 1)] += centre - low
+    return weights
+
+
+def fit_images(images, input_shape, where):
+    """Images resized and, from grey, repeated over channels, to a model's (C, H, W).
+
+    where : str naming the data set, the start of the error text.
+    Raises :exc:`DataError` when colour images would have to lose channels.
+    """
+    channels, height, width = input_shape
+    if images.shape[1] not in (1, channels):
+        raise DataError(f"{where}: a model with {channels} input channels needs grey images or "
+                        f"images of {channels} channels; {images.shape[1]} channels came; choose "
+                        "a model with matching input")
+    images = resize_bilinear(images, height, width)
+    if images.shape[1] != channels:
+        images = np.repeat(images, channels, axis=1)
+    return images

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line: train one registered model on one data set.
+
+``python -m models.train --model tiny_vgg --dataset cifar10 [--epochs N] [--data FOLDER] [--seed 0]
+[--threads N] [--out PATH]``
+
+The state is saved after every epoch in ``sim_build/train/<model>-<dataset>``, and the same command
+goes on from there. The weights are written to ``models/checkpoints/<model>-<dataset>.safetensors``
+at the end, or to ``--out``.
+"""
+
+import argparse
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from models.checkpoint import checkpoint_path, load_into, save_checkpoint
+from models.data import DATASETS, load_dataset
+from models.errors import CheckpointError, DataError, ModelError
+from models.recipes import get_recipe
+from models.registry import get_model
+from models.resume import resume_state, save_state
+from models.trainer import measure_accuracy, new_state, train_epoch
+
+BUILD_FOLDER = Path(__file__).resolve().parents[1] / "sim_build" / "train"
+
+
+class Progress:
+    """A bar on a terminal, one plain line per epoch elsewhere."""
+
+    def __init__(self, epoch, n_epochs):
+        self.label = f"epoch {epoch}/{n_epochs}"
+        self.bar = None
+
+    def step(self, step, n_steps, loss):
+        if not sys.stderr.isatty():
+            return
+        if self.bar is None:
+            self.bar = tqdm(total=n_steps, desc=self.label, unit="step", leave=False)
+        self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        self.bar.update(step - self.bar.n)
+
+    def finish(self, entry):
+        if self.bar is not None:
+            self.bar.close()
+        print(f"{self.label}: loss {entry['loss']:.4f}, test accuracy "
+              f"{100 * entry['test_accuracy']:.2f} %, {entry['seconds']:.0f} s", flush=True)
+
+
+def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, stop_after=None):
+    """Train, or go on training, a registered model. Returns ``(state, Dataset)``.
+
+    recipe : Recipe
+    folder : path or None
+        Of the data set, see :func:`models.data.find_data`.
+    state_folder : path or None
+        Where the run is saved; by default under ``sim_build/train``.
+    stop_after : int or None
+        End early, after this many epochs in all; the learning rate still follows the whole recipe.
+    """
+    spec = get_model(model)
+    state_folder = Path(state_folder or BUILD_FOLDER / f"{model}-{dataset}")
+    data = load_dataset(dataset, spec.input_shape, folder)
+    if not len(data.train_images) or not len(data.test_images):
+        raise DataError(f"{dataset}: training needs training and test images; "
+                        f"{len(data.train_images)} and {len(data.test_images)} came; name a "
+                        "folder that holds both")
+    settings = {"model": model, "dataset": dataset, "seed": seed,
+                "n_train": len(data.train_images), "recipe": dataclasses.asdict(recipe)}
+    state = new_state(spec.build, seed)
+    if resume_state(state_folder, state, settings):
+        print(f"{model}: going on after epoch {state.epoch} of {recipe.epochs}", flush=True)
+    while state.epoch < min(recipe.epochs, stop_after or recipe.epochs):
+        started = time.monotonic()
+        progress = Progress(state.epoch + 1, recipe.epochs)
+        loss = train_epoch(state, data, recipe, seed, progress.step)
+        accuracy = measure_accuracy(state.module, data.test_images, data.test_labels,
+                                    half_precision=recipe.half_precision)
+        state.log.append({"loss": loss, "test_accuracy": accuracy,
+                          "seconds": time.monotonic() - started})
+        save_state(state_folder, state, settings)
+        progress.finish(state.log[-1])
+    return state, data
+
+
+def publish(path, model, data, state, recipe, seed):
+    """Write the weight file and return the float accuracy of what the file holds, in 0..1."""
+    metadata = {"model": model, "dataset": data.name, "provenance": data.provenance,
+                "epochs": state.epoch, "seed": seed, "recipe": dataclasses.asdict(recipe),
+                "parameters": sum(p.numel() for p in state.module.parameters())}
+    save_checkpoint(path, state.module.state_dict(), metadata)
+    module = get_model(model).build()
+    load_into(module, path, model)
+    accuracy = measure_accuracy(module, data.test_images, data.test_labels)
+    metadata |= {"test_accuracy": accuracy, "test_images": len(data.test_images)}
+    save_checkpoint(path, state.module.state_dict(), metadata)
+    return accuracy
+
+
+def parse_arguments(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m models.train", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="registered name, such as tiny_vgg")
+    parser.add_argument("--dataset", choices=DATASETS, help="default: the model's own")
+    parser.add_argument("--epochs", type=int, help="default: the recipe's")
+    parser.add_argument("--data", metavar="FOLDER", help="folder of the data set")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, help="processor threads; default: torch's")
+    parser.add_argument("--out", metavar="PATH", type=Path, help="weight file to write")
+    parsed = parser.parse_args(arguments)
+    for name in ("epochs", "threads"):
+        if getattr(parsed, name) is not None and getattr(parsed, name) < 1:
+            parser.error(f"--{name}: must be at least 1; {getattr(parsed, name)} came")
+    return parsed
+
+
+def main(arguments=None):
+    """Run the command line. Returns the process's exit status."""
+    options = parse_arguments(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        dataset = options.dataset or get_model(options.model).default_dataset
+        recipe = get_recipe(options.model, dataset)
+        if options.epochs:
+            recipe = dataclasses.replace(recipe, epochs=options.epochs)
+        state, data = train(options.model, dataset, recipe=recipe, seed=options.seed,
+                            folder=options.data)
+        path = options.out or checkpoint_path(options.model, dataset)
+        accuracy = publish(path, options.model, data, state, recipe, options.seed)
+    except (CheckpointError, DataError, ModelError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on after the last finished epoch", file=sys.stderr)
+        return 130
+    print(f"wrote {path}: {options.model} on {data.provenance}")
+    print(f"float test accuracy {100 * accuracy:.2f} % on {len(data.test_images)} images")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

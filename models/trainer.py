@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: one epoch at a time, each a pure function of the state before it."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from models.augment import augment
+from models.data.preprocess import to_float_input
+
+# Keeps the random streams of neighbouring epochs and seeds apart.
+_SEED_STRIDE = 1_000_003
+
+
+@dataclass
+class TrainingState:
+    """What an interrupted run needs to go on: the module, the momenta, and the epochs behind it.
+
+    log : list of dict, one per finished epoch: loss, test_accuracy, seconds.
+    """
+
+    module: nn.Module
+    momenta: dict
+    epoch: int = 0
+    log: list = field(default_factory=list)
+
+
+def new_state(build, seed):
+    """A freshly initialised module; the same seed gives the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = build()
+    momenta = {name: torch.zeros_like(p) for name, p in module.named_parameters()}
+    return TrainingState(module, momenta)
+
+
+def rate_at(recipe, progress):
+    """Learning rate at ``progress`` in 0..1 of the run: linear up, then half a cosine to zero."""
+    if progress < recipe.warmup:
+        return recipe.peak_rate * progress / recipe.warmup
+    fall = (progress - recipe.warmup) / (1 - recipe.warmup)
+    return recipe.peak_rate * (1 + math.cos(math.pi * fall)) / 2
+
+
+def train_epoch(state, dataset, recipe, seed, on_step=None):
+    """Train ``state`` in place for one epoch. Returns the mean loss.
+
+    The order of the images and their augmentation follow from ``seed`` and ``state.epoch`` alone, so
+    a resumed run repeats an uninterrupted one. ``on_step(step, n_steps, loss)`` reports progress.
+    """
+    module = state.module.train()
+    if recipe.half_precision:
+        module.to(memory_format=torch.channels_last)
+    generator = torch.Generator().manual_seed(seed * _SEED_STRIDE + state.epoch)
+    images = torch.from_numpy(dataset.train_images)
+    labels = torch.from_numpy(dataset.train_labels)
+    order = torch.randperm(len(images), generator=generator)
+    n_steps = max(len(images) // recipe.batch, 1)
+    optimizer = _build_optimizer(state, recipe)
+    total = 0.0
+    for step in range(n_steps):
+        picked = order[step * recipe.batch:(step + 1) * recipe.batch]
+        batch = to_float_input(augment(images[picked], recipe.shift, recipe.flip, generator))
+        if recipe.half_precision:
+            batch = batch.contiguous(memory_format=torch.channels_last)
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(recipe, (state.epoch + (step + 1) / n_steps) / recipe.epochs)
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.half_precision):
+            logits = module(batch)
+        loss = nn.functional.cross_entropy(logits.float(), labels[picked],
+                                           label_smoothing=recipe.label_smoothing)
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+        if on_step is not None:
+            on_step(step + 1, n_steps, loss.item())
+    state.epoch += 1
+    return total / n_steps
+
+
+def _build_optimizer(state, recipe):
+    """SGD whose momentum buffers are the tensors in ``state.momenta``."""
+    parameters = dict(state.module.named_parameters())
+    decayed = [p for p in parameters.values() if p.ndim > 1]
+    plain = [p for p in parameters.values() if p.ndim <= 1]
+    optimizer = torch.optim.SGD([{"params": decayed, "weight_decay": recipe.weight_decay},
+                                 {"params": plain, "weight_decay": 0.0}],
+                                lr=0.0, momentum=recipe.momentum, nesterov=True)
+    for name, parameter in parameters.items():
+        optimizer.state[parameter]["momentum_buffer"] = state.momenta[name]
+    return optimizer
+
+
+@torch.no_grad()
+def measure_accuracy(module, images, labels, batch=250, half_precision=False):
+    """Share of images whose largest logit is the label's, in 0..1.
+
+    images : uint8 array (N, C, H, W); labels : int64 array (N,). Ties go to the lower class.
+    """
+    module.eval()
+    if half_precision:
+        module.to(memory_format=torch.channels_last)
+    n_right = 0
+    for start in range(0, len(images), batch):
+        x = to_float_input(images[start:start + batch])
+        if half_precision:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half_precision):
+            predicted = module(x).float().argmax(1)
+        n_right += int((predicted == torch.from_numpy(labels[start:start + batch])).sum())
+    return n_right / len(images)
