@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A memory that the host configures by chunks and the core reads by words."""
+
+from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory as RAM
+from amaranth.lib.wiring import In, Out
+
+from golden.fields import Formats, Memory
+from golden.params import CHUNK_WIDTH, ChipParams
+
+from ..layouts import ConfigBus
+
+
+class ConfigMemory(wiring.Component):
+    """One memory of the configuration map with a read port for the core.
+
+    ``data`` is the word at ``address``, one cycle after ``enable``; it holds while ``enable`` is low.
+    Reads are synchronous: a read in the cycle of a write to the same word returns the old word.
+    Stored as 32-bit columns when a word is wider than a chunk. ``config.read`` takes the port over
+    for one cycle and answers on ``read_chunk`` in the next.
+
+    Parameters
+    ----------
+    params : ChipParams
+    memory : golden.fields.Memory
+        Which memory this is; sets width and depth.
+
+    Members
+    -------
+    config : ``In(ConfigBus())``
+    read_chunk : ``Out(32)``
+        Answer to ``config.read``; meaningful in the cycle after it, when it was for this memory.
+    address, enable : ``In``
+        Word address and read enable.
+    data : ``Out(width)``
+        The word.
+    """
+
+    def __init__(self, *, params: ChipParams, memory: Memory):
+        formats = Formats(params)
+        layout, self._depth = formats.memory(memory)
+        self._memory = memory
+        self._width = layout.width
+        self._n_chunks = formats.n_chunks(memory)
+        super().__init__(
+            {
+                "config": In(ConfigBus()),
+                "read_chunk": Out(CHUNK_WIDTH),
+                "address": In(range(self._depth)),
+                "enable": In(1),
+                "data": Out(self._width),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        n_chunks = self._n_chunks
+        shape = data.ArrayLayout(CHUNK_WIDTH, n_chunks) if n_chunks > 1 else self._width
+        m.submodules.ram = ram = RAM(shape=shape, depth=self._depth, init=[])
+        write = ram.write_port(granularity=1) if n_chunks > 1 else ram.write_port()
+        read = ram.read_port()
+
+        selected = Signal()
+        m.d.comb += [
+            selected.eq(self.config.memory == self._memory.value),
+            write.addr.eq(self.config.address),
+            read.addr.eq(Mux(self.config.read, self.config.address, self.address)),
+            read.en.eq(self.enable | (self.config.read & selected)),
+        ]
+        if n_chunks > 1:
+            chunks = Array(read.data[i] for i in range(n_chunks))
+            chunk = Signal.like(self.config.chunk)
+            m.d.sync += chunk.eq(self.config.chunk)
+            m.d.comb += [
+                write.data.eq(Cat(self.config.data for _ in range(n_chunks))),
+                write.en.eq(
+                    Cat(
+                        self.config.write & selected & (self.config.chunk == i)
+                        for i in range(n_chunks)
+                    )
+                ),
+                self.read_chunk.eq(chunks[chunk]),
+                self.data.eq(read.data.as_value()),
+            ]
+        else:
+            m.d.comb += [
+                write.data.eq(self.config.data),
+                write.en.eq(self.config.write & selected),
+                self.read_chunk.eq(read.data),
+                self.data.eq(read.data),
+            ]
+        return m

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Amaranth layouts and interfaces, made from golden's bit fields."""
+
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.fields import BitFields, Formats
+from golden.params import ACTIVATION_WIDTH, CHUNK_WIDTH, ChipParams
+
+
+def struct(fields: BitFields) -> data.StructLayout:
+    """The layout whose fields lie where ``fields`` says."""
+    return data.StructLayout({name: width for name, width in fields.widths})
+
+
+def flit_stream(params: ChipParams) -> stream.Signature:
+    """Flits between routers, and between a router and its core."""
+    return stream.Signature(struct(Formats(params).flit))
+
+
+def spike_stream(params: ChipParams) -> stream.Signature:
+    """Spikes on their way into a core."""
+    return stream.Signature(struct(Formats(params).spike))
+
+
+class ConfigBus(wiring.Signature):
+    """Configuration of the memories of one core, driven by the configuration unit.
+
+    ``write`` stores ``data`` in ``chunk`` of word ``address`` of ``memory`` in this cycle. ``read``
+    fetches the same chunk: every memory answers on its own wire, one cycle after ``read``. Reads
+    and writes happen only while the core neither accumulates nor sweeps nor fires.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "memory": Out(4),
+                "address": Out(16),
+                "chunk": Out(5),
+                "data": Out(CHUNK_WIDTH),
+                "write": Out(1),
+                "read": Out(1),
+            }
+        )
+
+
+def operation(params: ChipParams) -> data.StructLayout:
+    """One step of a walk, from axon-in to dendrite: add a weight word to an accumulator word.
+
+    ``n_lanes`` is the number of neurons in the word, less one (for the SOP counter).
+    """
+    return data.StructLayout(
+        {
+            "acc": params.acc_address_width,
+            "weight": params.weight_address_width,
+            "shift": params.shift_width,
+            "negate": 1,
+            "n_lanes": params.lane_width,
+        }
+    )
+
+
+def activation_word(params: ChipParams) -> data.ArrayLayout:
+    """Finished activations of the lanes of one word."""
+    return data.ArrayLayout(ACTIVATION_WIDTH, params.lanes)
