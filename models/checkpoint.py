@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weight files: safetensors with float16 matrices, float32 vectors, and what they were trained on."""
+"""Weight files: safetensors with matrices in float16, vectors in float32, and their origin."""
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -49,7 +48,9 @@ def save_checkpoint(path, state, metadata):
     unfinished = path.with_name(path.name + ".part")
     save_file(round_for_file(state), unfinished,
               metadata={key: json.dumps(value) for key, value in metadata.items()})
-    os.replace(unfinished, path)
+    # The writer makes a private file; weights are for everybody who may read the folder.
+    unfinished.chmod(0o644)
+    unfinished.replace(path)
 
 
 def read_checkpoint(path):

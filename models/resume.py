@@ -2,7 +2,6 @@
 """Saving a training run after each epoch, and going on from there. Files hold tensors and JSON."""
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -27,7 +26,7 @@ def save_state(folder, state, settings):
                 "log": json.dumps(state.log)}
     unfinished = folder / (STATE_FILE + ".part")
     save_file({name: t.detach().contiguous() for name, t in tensors.items()}, unfinished, metadata)
-    os.replace(unfinished, folder / STATE_FILE)
+    unfinished.replace(folder / STATE_FILE)
 
 
 def resume_state(folder, state, settings):

@@ -4,7 +4,7 @@
 from torch import nn
 
 TINY_VGG = (32, 32, "M", 64, 128, "M", 192, 256, "M")
-TINY_VGG_12M = (64, 64, "M", 128, 128, "M", 256, 256, "M", 384, 384, "M", 512, "M")
+TINY_VGG_12M = (32, "M", 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, "M")
 
 
 class TinyVgg(nn.Module):
@@ -21,7 +21,8 @@ class TinyVgg(nn.Module):
         Height and width are multiples of two to the number of poolings.
     n_classes : int
 
-    Input: float32 (N, C, H, W) of :func:`models.data.to_float_input`. Output: logits (N, n_classes).
+    Input: float32 (N, C, H, W) of :func:`models.data.to_float_input`.
+    Output: logits (N, n_classes).
     """
 
     def __init__(self, config=TINY_VGG, dense=(), input_shape=(3, 32, 32), n_classes=10):
@@ -55,4 +56,4 @@ def build_tiny_vgg():
 
 def build_tiny_vgg_12m():
     """The paper's size: 12.0M parameters for a 3 x 64 x 64 image, with two hidden dense layers."""
-    return TinyVgg(TINY_VGG_12M, dense=(1024, 1024), input_shape=(3, 64, 64))
+    return TinyVgg(TINY_VGG_12M, dense=(2048, 1536), input_shape=(3, 64, 64))

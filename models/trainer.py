@@ -47,8 +47,9 @@ def rate_at(recipe, progress):
 def train_epoch(state, dataset, recipe, seed, on_step=None):
     """Train ``state`` in place for one epoch. Returns the mean loss.
 
-    The order of the images and their augmentation follow from ``seed`` and ``state.epoch`` alone, so
-    a resumed run repeats an uninterrupted one. ``on_step(step, n_steps, loss)`` reports progress.
+    The order of the images and their augmentation follow from ``seed`` and ``state.epoch`` alone,
+    so a resumed run repeats an uninterrupted one. ``on_step(step, n_steps, loss)`` reports
+    progress. Images beyond the last whole batch are left for another epoch's order.
     """
     module = state.module.train()
     if recipe.half_precision:

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading of pickle files that hold data, without running what a pickle may ask to run."""
+"""Reading of pickle files that hold data, without running what a pickle may ask to run.
+
+A pickle names functions to call. Here every name that numpy's own pickles use stands for an inert
+record of the arguments, any other name is refused, and arrays are built from the records
+afterwards, so that neither numpy nor anything else is called with what the file holds.
+"""
 
 import io
+import math
 import pickle
 from pathlib import Path
 
@@ -9,48 +15,116 @@ import numpy as np
 
 from models.errors import DataError
 
-# latin-1 bytes are how Python 2 strings, and bytes under protocol 2, are stored.
-_ADMITTED = {
-    ("_codecs", "encode"): lambda text, encoding="latin1": _encode(text, encoding),
-    ("numpy", "dtype"): np.dtype,
-    ("numpy", "ndarray"): np.ndarray,
-}
-for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    _ADMITTED[_module, "_reconstruct"] = lambda *_: _empty_array()
+_ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
+_BUFFER_MODULES = ("numpy.core.numeric", "numpy._core.numeric")
 
 
-def _encode(text, encoding):
-    if encoding not in ("latin1", "latin-1"):
+class _Recorder:
+    """Stands for an admitted function; it has no attribute that a pickle could set."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make):
+        object.__setattr__(self, "_make", make)
+
+    def __setattr__(self, name, value):
+        raise pickle.UnpicklingError(f"attribute {name!r} of a function")
+
+    def __call__(self, *arguments):
+        return self._make(*arguments)
+
+
+class _Dtype:
+    """The type of a pickled array: a kind and a size, then the byte order in the state."""
+
+    def __init__(self, code, *_):
+        code = _text(code)
+        if code[:1] not in tuple("biuf") or not code[1:].isdigit():
+            raise pickle.UnpicklingError(f"array type {code!r}")
+        self.code, self.order = code, "="
+
+    def __setstate__(self, state):
+        self.order = _text(state[1])
+        if self.order not in ("<", ">", "|", "="):
+            raise pickle.UnpicklingError(f"byte order {self.order!r}")
+
+
+class _Array:
+    """A pickled array: shape, type, order and bytes."""
+
+    def __init__(self, *_):
+        self.parts = None
+
+    def __setstate__(self, state):
+        _, self.parts = state[0], tuple(state[1:])
+
+    def build(self):
+        shape, dtype, fortran, raw = self.parts
+        if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes | bytearray):
+            raise pickle.UnpicklingError("an array that is not of numbers")
+        kind = np.dtype(dtype.order.replace("|", "=") + dtype.code)
+        if (not all(isinstance(n, int) and n >= 0 for n in shape)
+                or math.prod(shape) * kind.itemsize != len(raw)):
+            raise pickle.UnpicklingError(f"an array {shape} in {len(raw)} bytes")
+        return np.frombuffer(raw, kind).reshape(shape, order="F" if fortran else "C").copy()
+
+
+def _from_buffer(raw, dtype, shape, order):
+    array = _Array()
+    array.parts = (shape, dtype, order == "F", raw)
+    return array
+
+
+def _encode(text, encoding="latin1"):
+    """How bytes are stored up to protocol 2."""
+    if encoding not in ("latin1", "latin-1") or not isinstance(text, str):
         raise pickle.UnpicklingError(f"encoding {encoding!r}")
     return text.encode("latin1")
 
 
-def _empty_array():
-    """An array that the pickle's state then fills, as numpy's own reader does."""
-    return np.ndarray((0,), np.uint8)
+def _empty_bytes():
+    return b""
+
+
+_ADMITTED = {("numpy", "dtype"): _Dtype, ("numpy", "ndarray"): _Array,
+             ("_codecs", "encode"): _encode, ("__builtin__", "bytes"): _empty_bytes}
+_ADMITTED |= {(module, "_reconstruct"): _Array for module in _ARRAY_MODULES}
+_ADMITTED |= {(module, "_frombuffer"): _from_buffer for module in _BUFFER_MODULES}
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module, name):
-        try:
-            return _ADMITTED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"{module}.{name}") from None
+        if (module, name) not in _ADMITTED:
+            raise pickle.UnpicklingError(f"{module}.{name}")
+        return _Recorder(_ADMITTED[module, name])
 
-    def persistent_load(self, pid):
-        raise pickle.UnpicklingError(f"persistent id {pid!r}")
+
+def _text(value):
+    return value.decode("latin1") if isinstance(value, bytes) else value
+
+
+def _finish(value):
+    """The loaded value with every record replaced by its array."""
+    if isinstance(value, _Array):
+        return value.build()
+    if isinstance(value, dict):
+        return {_finish(key): _finish(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_finish(item) for item in value)
+    if value is None or isinstance(value, bool | int | float | str | bytes):
+        return value
+    raise pickle.UnpicklingError(f"a value of type {type(value).__name__.strip('_')}")
 
 
 def load_restricted(path):
-    """The data in a pickle file: numpy arrays of numbers, bytes, str, numbers, dict, list, tuple.
+    """The data in a pickle file: arrays of numbers, bytes, str, numbers, dict, list, tuple.
 
-    Anything else, an object array included, raises :exc:`DataError` before it is called.
-    Python 2 files are read with strings as bytes.
+    Strings of Python 2 files are read as bytes. Anything else raises :exc:`DataError`, and nothing
+    that the file names is called.
     """
-    raw = Path(path).read_bytes()
     try:
-        return _Unpickler(io.BytesIO(raw), encoding="bytes").load()
+        return _finish(_Unpickler(io.BytesIO(Path(path).read_bytes()), encoding="bytes").load())
     except Exception as error:
-        raise DataError(f"{path}: a pickle must hold only arrays, bytes, str, dict and list; "
-                        f"{error or type(error).__name__} came; nothing was run: get the file "
-                        "again, or use the binary layout") from error
+        raise DataError(f"{path}: a pickle must hold only arrays of numbers, bytes, str, dict and "
+                        f"list; {error or type(error).__name__} came, and nothing was run; get "
+                        "the file again or use the binary layout") from error

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models from outside the project: a Python function, or an archive of ``torch.export``.
+
+A reference to Python code is run as the user's own code, with the user's rights; it is the user who
+names it. Only name files and archives that you trust.
+"""
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.errors import ModelError
+
+FORMS = "path/to/file.py:function or path/to/model.pt2"
+
+
+@dataclass(frozen=True)
+class UserModel:
+    """A model that the user brought, with its weights.
+
+    Attributes
+    ----------
+    name : str
+        Short name for folders and reports: the function's, or the archive's stem.
+    module : torch.nn.Module
+        In evaluation mode; float input (N, C, H, W) in [-127/128, 127/128].
+    input_shape : tuple (C, H, W)
+    output_shape : tuple
+        Of one image's output; ``(classes,)`` for a classifier.
+    program : torch.export.ExportedProgram or None
+        What the archive held; None for Python code.
+    """
+
+    name: str
+    module: nn.Module
+    input_shape: tuple
+    output_shape: tuple
+    program: object = None
+
+
+def is_user_model(reference):
+    """Whether a ``MODEL`` value has a form of :func:`load_user_model`, not a registered name."""
+    return reference.endswith(".pt2") or ".py:" in reference
+
+
+def load_user_model(reference):
+    """The :class:`UserModel` named ``path/to/file.py:function`` or ``path/to/model.pt2``.
+
+    The function takes no argument and returns an ``nn.Module`` with its weights; ``input_shape``,
+    three positive integers (C, H, W), is an attribute of the module or of the function. An archive
+    carries its input shape.
+
+    Raises :exc:`ModelError` when the reference, the file, the function, what it returns, or a trial
+    run on one image is not as it must be.
+    """
+    if reference.endswith(".pt2"):
+        return _load_archive(Path(reference))
+    path, colon, function = reference.rpartition(":")
+    if not colon or not path.endswith(".py") or not function.isidentifier():
+        raise ModelError(f"model: must be {FORMS}; {reference!r} came; write it in one of these "
+                         "forms or choose a registered name")
+    return _load_function(Path(path), function, reference)
+
+
+def _load_function(path, function, where):
+    if not path.is_file():
+        raise ModelError(f"{where}: the file must exist; nothing is at {path}; check the path")
+    # A neighbour of the file may be imported, as if the file were run as a script.
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        build, module = _call(path, function, where)
+    finally:
+        sys.path.remove(str(path.parent.resolve()))
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"{where}: the function must return a torch.nn.Module; "
+                         f"{type(module).__name__} came; return the network itself")
+    shape = getattr(module, "input_shape", getattr(build, "input_shape", None))
+    if shape is None:
+        raise ModelError(f"{where}: the module or the function must have an attribute "
+                         "input_shape; none came; add e.g. "
+                         f"'{function}.input_shape = (3, 32, 32)'")
+    shape = _checked_shape(shape, where)
+    module.eval()
+    return UserModel(function, module, shape, _trial_output(module, (1, *shape), where))
+
+
+def _call(path, function, where):
+    """The named function and what it returns."""
+    spec = importlib.util.spec_from_file_location(f"stemcore_user_{path.stem}", path)
+    code = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(code)
+    except Exception as error:
+        raise ModelError(f"{where}: the file must run without an error; "
+                         f"{type(error).__name__}: {error} came; run 'python {path}' to see "
+                         "it") from error
+    build = getattr(code, function, None)
+    if not callable(build):
+        raise ModelError(f"{where}: the file must define the function '{function}'; "
+                         f"{'nothing of that name' if build is None else type(build).__name__} "
+                         "came; check the name after the colon")
+    try:
+        return build, build()
+    except Exception as error:
+        raise ModelError(f"{where}: the function must run without arguments and errors; "
+                         f"{type(error).__name__}: {error} came; call it yourself to see "
+                         "it") from error
+
+
+def _load_archive(path):
+    where = str(path)
+    if not path.is_file():
+        raise ModelError(f"{where}: the archive must exist; nothing is there; check the path")
+    try:
+        program = torch.export.load(path)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{where}: must be an archive of torch.export.save; reading it gave "
+                         f"{reason}; export the model again with torch {torch.__version__}, and "
+                         "for a quantized one import torchao.quantization.pt2e "
+                         "first") from error
+    names = program.graph_signature.user_inputs
+    inputs = [node.meta.get("val") for node in program.graph.nodes if node.name in names]
+    if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor) or inputs[0].ndim != 4:
+        found = ", ".join(str(tuple(x.shape)) if isinstance(x, torch.Tensor) else
+                          type(x).__name__ for x in inputs) or "none"
+        raise ModelError(f"{where}: the model must take one tensor (N, C, H, W); {found} came; "
+                         "export it with one image batch as its only input")
+    batch, *shape = inputs[0].shape
+    shape = _checked_shape(shape, where)
+    module = program.module()
+    batch = batch if isinstance(batch, int) else 2
+    return UserModel(path.stem, module, shape, _trial_output(module, (batch, *shape), where),
+                     program)
+
+
+def _checked_shape(shape, where):
+    if (not isinstance(shape, tuple | list) or len(shape) != 3
+            or not all(isinstance(n, int) and n > 0 for n in shape)):
+        raise ModelError(f"{where}: input_shape must be three positive integers (C, H, W); "
+                         f"{shape!r} came; give channels, height and width")
+    return tuple(shape)
+
+
+@torch.no_grad()
+def _trial_output(module, batch_shape, where):
+    """Shape of one image's output, from a run on zeros."""
+    try:
+        output = module(torch.zeros(batch_shape))
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{where}: the model must accept an input of shape {batch_shape}; "
+                         f"{reason} came; correct input_shape or the model") from error
+    if not isinstance(output, torch.Tensor) or output.ndim < 2:
+        came = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise ModelError(f"{where}: the model must return one tensor with the batch first; "
+                         f"{came} came; return the logits alone")
+    return tuple(output.shape[1:])
