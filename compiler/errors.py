@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the compiler raises: where; what must hold; what came; what to do.
+
+``CompileError(where, problem, remedy)`` reads ``where: problem; remedy``. ``problem`` says what must
+hold and what came; ``remedy`` what the user can do about it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding of a check: layer or stage, reason, way out."""
+
+    where: str
+    problem: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+class CompileError(Exception):
+    """The network cannot be compiled as asked.
+
+    Attributes
+    ----------
+    where, problem, remedy : str
+        The parts of the message.
+    """
+
+    def __init__(self, where: str, problem: str, remedy: str = "") -> None:
+        self.where, self.problem, self.remedy = where, problem, remedy
+        super().__init__(str(Problem(where, problem, remedy)))
+
+
+class CaptureError(CompileError):
+    """The torch module cannot be read into the IR."""
+
+
+class CompatibilityError(CompileError):
+    """Layers that have no integer, spiking form; ``problems`` has all of them."""
+
+    def __init__(self, where: str, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        count = f"{len(self.problems)} problem" + ("s" if len(self.problems) != 1 else "")
+        super().__init__(where, f"{count} to solve before it can be compiled:{lines}")
+
+
+class QuantizeError(CompileError):
+    """Scales, bits or calibration data that give no valid integers."""
+
+
+class RangeError(CompileError):
+    """An integer does not fit the register that has to hold it."""
+
+
+class PartitionError(CompileError):
+    """A layer does not fit the cores."""
+
+
+class PlacementError(CompileError):
+    """The cores do not fit the mesh."""
+
+
+class AssembleError(CompileError):
+    """A table or memory of a core is too small for its contents."""
+
+
+class FormatError(CompileError):
+    """A saved intermediate result is not what it claims to be."""
