@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The outside programs, behind functions that build once and fail with the program's own words.
+
+``verilator``, ``icarus``, ``yosys`` (with SymbiYosys) and ``bench`` (cocotb) are imported by name:
+no caller needs all of them.
+"""
+
+from .process import SIM_BUILD, ToolError
+
+__all__ = ["SIM_BUILD", "ToolError"]

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running outside programs: one way to log, to fail and to share what was built."""
+
+import fcntl
+import hashlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SIM_BUILD = ROOT / "sim_build"
+TOOLCHAIN = SIM_BUILD / "toolchain"
+
+LAST_LINES = 20
+
+# The make that started us would hand its command-line variables (PRESET, WAVES) to the tool's make.
+_MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS")
+
+
+class ToolError(RuntimeError):
+    """An outside program is missing or failed. Its last lines are in the message."""
+
+    def __init__(self, what: str, *, output: str = "", log: Path | None = None):
+        lines = [line for line in output.splitlines() if line.strip()]
+        text = [what, *(f"    {line}" for line in lines[-LAST_LINES:])]
+        if log is not None:
+            text.append(f"all of it: {log}")
+        super().__init__("\n".join(text))
+        self.output = output
+        self.log = log
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables for an outside program: ours, the environment's programs first, make's left out."""
+    env = {name: value for name, value in os.environ.items() if name not in _MAKE_VARIABLES}
+    scripts = str(Path(sys.executable).parent)
+    env["PATH"] = os.pathsep.join([scripts, env.get("PATH", os.defpath)])
+    env.update(extra or {})
+    return env
+
+
+def find_program(name: str, *, hint: str) -> str:
+    """Full path of a program, looked for beside the interpreter first."""
+    path = shutil.which(name, path=environment()["PATH"])
+    if path is None:
+        raise ToolError(f"{name}: program not found; {hint}")
+    return path
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path,
+    log: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = 1800,
+    accept: Iterable[int] = (0,),
+) -> tuple[int, str]:
+    """Run a program to its end. Returns its exit status and what it wrote to both outputs.
+
+    ``log`` gets a copy. A status outside ``accept``, or no end within ``timeout_s``, raises
+    :class:`ToolError`; then the program's children are ended too.
+    """
+    words = [str(word) for word in command]
+    name = Path(words[0]).name
+    try:
+        process = subprocess.Popen(
+            words, cwd=cwd, env=environment(env), text=True, errors="replace",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolError(f"{name}: cannot be started: {error}; run `make env`") from error
+    late = False
+    try:
+        output, _ = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        late = True
+        _end(process)
+        output, _ = process.communicate()
+    except BaseException:
+        _end(process)
+        process.communicate()
+        raise
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as file:
+            file.write(f"$ {shlex.join(words)}\n{output}")
+    if late:
+        raise ToolError(f"{name}: no end within {timeout_s} s in {cwd}", output=output, log=log)
+    if process.returncode not in set(accept):
+        what = f"{name}: exit status {process.returncode} in {cwd}"
+        raise ToolError(what, output=output, log=log)
+    return process.returncode, output
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold ``path`` against other processes: of two that build the same thing, one waits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def content_key(files: Iterable[Path], *words: object) -> str:
+    """Hash of the files' names and bytes, in order, and of ``words``."""
+    digest = hashlib.sha256(repr(words).encode())
+    for file in files:
+        data = file.read_bytes()
+        digest.update(f"{file.name}:{len(data)}:".encode())
+        digest.update(data)
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def built_once(out_dir: Path, name: str, key: str) -> Iterator[tuple[Path, bool]]:
+    """A folder ``out_dir/name-key`` filled once, whoever comes first.
+
+    Yields the folder and whether it still has to be filled. It counts as filled when the block ends
+    without an exception; what a failed or interrupted one left is removed by the next to try,
+    so that its log can be read until then.
+    """
+    folder = out_dir / f"{name}-{key}"
+    filled = folder / ".filled"
+    if filled.exists():
+        yield folder, False
+        return
+    with locked(out_dir / f".{name}-{key}.lock"):
+        if filled.exists():
+            yield folder, False
+            return
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        yield folder, True
+        filled.touch()

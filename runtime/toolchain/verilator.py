@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verilator from its Python package: mended once, then used to compile RTL to programs.
+
+The package's binary works; its include folder was written for the machine that it was built on.
+:func:`verilator_root` makes a copy that works here.
+"""
+
+import importlib.metadata
+import importlib.resources
+import logging
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from .process import TOOLCHAIN, ToolError, built_once, content_key, find_program, run
+
+PACKAGE = "verilator"
+LAUNCHER = """\
+#!/bin/sh
+# Calls Verilator with the include folder that works on this machine.
+VERILATOR_ROOT={root}
+export VERILATOR_ROOT
+case "$1" in
+    # The packaged binary does not know its version.
+    --version|-version) echo "Verilator {version}"; exit 0 ;;
+esac
+exec "$VERILATOR_ROOT/bin/verilator_bin" "$@"
+"""
+
+# Verilator's run-time library is most of the build of a small design and the same for all of them.
+OBJECT_CACHE = """\
+#!/bin/sh
+# Compiles with the command given, keeping objects of the run-time library: COMPILER ... -o OUT SOURCE
+for source; do output=$last; last=$source; done
+case "$source" in
+    {root}/include/*) ;;
+    *) exec "$@" ;;
+esac
+key=$({{ "$1" -dumpfullversion -dumpmachine; printf '%s\\n' "$@"; }} | sha256sum | cut -c1-32)
+kept={root}/objects/$key.o
+if [ ! -f "$kept" ]; then
+    "$@" || exit
+    cp "$output" "$kept.$$" && mv "$kept.$$" "$kept"
+else
+    cp "$kept" "$output"
+fi
+"""
+
+# What Verilator's configure step finds out for g++ on Linux.
+_MAKE_VARIABLES = {
+    "AR": "ar",
+    "CXX": "g++",
+    "LINK": "g++",
+    "PERL": "perl",
+    "PYTHON3": sys.executable,
+    "CFG_CXXFLAGS_STD": "-std=gnu++20",
+    "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
+    "CFG_CXXFLAGS_PCH_I": "-include",
+    "CFG_CXXFLAGS_NO_UNUSED": " ".join([
+        "-faligned-new", "-fcf-protection=none", "-Wno-bool-operation", "-Wno-sign-compare",
+        "-Wno-shadow", "-Wno-subobject-linkage", "-Wno-tautological-compare",
+        "-Wno-uninitialized", "-Wno-unused-but-set-parameter", "-Wno-unused-but-set-variable",
+        "-Wno-unused-parameter", "-Wno-unused-variable",
+    ]),
+    "CFG_LDLIBS_THREADS": "-pthread -latomic",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def verilator_version() -> str:
+    """Verilator's own spelling of the packaged version: 5.048 for the package 5.48.0."""
+    major, minor, *_ = importlib.metadata.version(PACKAGE).split(".")
+    return f"{major}.{int(minor):03d}"
+
+
+def verilator_root() -> Path:
+    """Folder to use as ``VERILATOR_ROOT``; made at the first call, then kept in ``sim_build``.
+
+    ``bin/verilator`` in it sets the variable itself: putting :func:`launcher_folder` on ``PATH``
+    is enough for any program that looks for Verilator.
+    """
+    package = importlib.metadata.version(PACKAGE)
+    source = Path(str(importlib.resources.files(PACKAGE)))
+    key = content_key([Path(__file__)], package, str(source), str(TOOLCHAIN))
+    with built_once(TOOLCHAIN, f"verilator-{package}", key) as (root, empty):
+        if empty:
+            # Real copies: Verilator's hierarchical mode does not follow links.
+            shutil.copytree(source / "include", root / "include")
+            shutil.copytree(source / "bin", root / "bin")
+            _mend_make_variables(root / "include" / "verilated.mk")
+            _mend_version(root / "include" / "verilated_config.h")
+            (root / "objects").mkdir()
+            for name, text in (("verilator", LAUNCHER), ("object_cache", OBJECT_CACHE)):
+                script = root / "bin" / name
+                script.write_text(text.format(root=root, version=verilator_version()))
+                script.chmod(0o755)
+    return root
+
+
+def launcher_folder() -> Path:
+    """Folder whose ``verilator`` program works when called by name."""
+    return verilator_root() / "bin"
+
+
+def _mend_make_variables(path: Path) -> None:
+    text = path.read_text()
+    for name, value in _MAKE_VARIABLES.items():
+        text, count = re.subn(rf"(?m)^{name} *=.*$", f"{name} = {value}", text)
+        if count == 0:
+            raise ToolError(f"{path}: no line sets {name}; the package has changed, mend this file")
+    path.write_text(text)
+
+
+def _mend_version(path: Path) -> None:
+    major, minor = verilator_version().split(".")
+    number = int(major) * 1_000_000 + int(minor) * 1_000
+    line = f"#define VERILATOR_VERSION_INTEGER {number}"
+    text, count = re.subn(r"(?m)^#define VERILATOR_VERSION_INTEGER\b.*$", line, path.read_text())
+    if count != 1:
+        raise ToolError(f"{path}: one VERILATOR_VERSION_INTEGER must be set; {count} are")
+    path.write_text(text)
+
+
+def verilate(
+    sources: Sequence[Path],
+    *,
+    top: str,
+    out_dir: Path,
+    cpp_sources: Sequence[Path] = (),
+    depends: Sequence[Path] = (),
+    flags: Sequence[str] = (),
+    cflags: Sequence[str] = (),
+    ldflags: Sequence[str] = (),
+    name: str | None = None,
+    prefix: str | None = None,
+    trace: Literal["fst", "vcd"] | None = None,
+    shared: bool = False,
+    binary: bool = False,
+    optimize: str = "-O2",
+    jobs: int = 2,
+) -> Path:
+    """Compile Verilog to an executable or a shared library, and return its path.
+
+    The result depends on the bytes of all named files and on every option; while none of them
+    changes it is built once, in ``out_dir/NAME-HASH/``, also when several processes ask for it.
+
+    Parameters
+    ----------
+    sources : Verilog, SystemVerilog and Verilator control (.vlt) files.
+    top : the top module.
+    out_dir : folder that keeps the results.
+    cpp_sources : C++ files linked in: ``main()``, or the functions that a library exports.
+    depends : further files the result depends on: headers, Verilog includes.
+    flags, cflags, ldflags : more options of Verilator, the C++ compiler and the linker.
+    name : name of the result, default ``top``; libraries are called ``libNAME.so``.
+    prefix : C++ class of the model, default ``"V" + top``.
+    trace : compile wave tracing in.
+    shared : make a shared library instead of an executable.
+    binary : no C++ source; Verilator's own ``main()`` runs a bench with delays.
+    optimize : compiler level of the model and the run-time library.
+    jobs : compiler processes side by side.
+    """
+    if binary and (cpp_sources or shared):
+        raise ValueError(f"{top}: a binary bench brings its own main(); pass no C++, not shared")
+    if not binary and not cpp_sources:
+        raise ValueError(f"{top}: pass C++ sources that drive the model, or binary=True")
+    name = top if name is None else name
+    prefix = f"V{top}" if prefix is None else prefix
+    files = [Path(file).resolve() for file in [*sources, *cpp_sources]]
+    hashed = files + [Path(file).resolve() for file in depends]
+    for file in hashed:
+        if not file.is_file():
+            raise ToolError(f"{top}: source file {file} does not exist")
+    target = f"lib{name}.so" if shared else name
+    root = verilator_root()
+
+    # Warnings of generated Verilog stay in the log; errors still stop the run.
+    command = [root / "bin" / "verilator", "-Wno-fatal", "--prefix", prefix, "--top-module", top,
+               "-o", target, "--Mdir", "."]
+    # Verilator's --binary would also start make, without our options: these are its other parts.
+    command += ["--cc", "--exe"] + (["--main", "--timing"] if binary else [])
+    if trace is not None:
+        command += [f"--trace-{trace}"]
+    library_cflags, library_ldflags = (["-fPIC"], ["-shared"]) if shared else ([], [])
+    for flag in [*library_cflags, *cflags]:
+        command += ["-CFLAGS", flag]
+    for flag in [*library_ldflags, *ldflags]:
+        command += ["-LDFLAGS", flag]
+    command += [*flags, *files]
+    optimizing = [f"OPT_FAST={optimize}", f"OPT_GLOBAL={optimize}", "OPT_SLOW=-O0"]
+
+    compiler = find_program("g++", hint="install a C++20 compiler, on Debian: apt-get install g++")
+    key = content_key(hashed, root.name, [str(word) for word in command], optimizing)
+    with built_once(Path(out_dir).resolve(), name, key) as (folder, empty):
+        if empty:
+            log = folder / "build.log"
+            _log.info("verilating %s (log: %s)", name, log)
+            run(command, cwd=folder, log=log)
+            _log.info("compiling %s", name)
+            run(["make", "-j", str(jobs), "-f", f"{prefix}.mk", f"CXX={compiler}",
+                 f"LINK={compiler}", f"OBJCACHE={root / 'bin' / 'object_cache'}", *optimizing],
+                cwd=folder, log=log)
+            # Objects and precompiled headers are most of the disk space and of no further use.
+            for pattern in ("*.o", "*.gch", "*.a", "*.d"):
+                for file in folder.glob(pattern):
+                    file.unlink()
+    return folder / target
