@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from models.checkpoint import checkpoint_path, load_into, save_checkpoint
+from models.checkpoint import checkpoint_path, round_for_file, save_checkpoint
 from models.data import DATASETS, load_dataset
 from models.errors import CheckpointError, DataError, ModelError
 from models.recipes import get_recipe
@@ -88,16 +88,15 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
 
 
 def publish(path, model, data, state, recipe, seed):
-    """Write the weight file and return the float accuracy of what the file holds, in 0..1."""
-    metadata = {"model": model, "dataset": data.name, "provenance": data.provenance,
-                "epochs": state.epoch, "seed": seed, "recipe": dataclasses.asdict(recipe),
-                "parameters": sum(p.numel() for p in state.module.parameters())}
-    save_checkpoint(path, state.module.state_dict(), metadata)
+    """Write the weight file and return the float accuracy of the rounded weights, in 0..1."""
     module = get_model(model).build()
-    load_into(module, path, model)
+    module.load_state_dict(round_for_file(state.module.state_dict()), strict=False)
     accuracy = measure_accuracy(module, data.test_images, data.test_labels)
-    metadata |= {"test_accuracy": accuracy, "test_images": len(data.test_images)}
-    save_checkpoint(path, state.module.state_dict(), metadata)
+    save_checkpoint(path, state.module.state_dict(), {
+        "model": model, "dataset": data.name, "provenance": data.provenance,
+        "epochs": state.epoch, "seed": seed, "recipe": dataclasses.asdict(recipe),
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "test_accuracy": accuracy, "test_images": len(data.test_images)})
     return accuracy
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from models.data.cifar10 import find_layout, load_cifar10
+from models.data.cifar10 import has_cifar10, load_cifar10
 from models.data.dataset import Dataset, fit_images
 from models.data.digits import load_digits
 from models.data.preprocess import to_float_input, to_integer_input
@@ -21,17 +21,17 @@ _ROOT = Path(__file__).resolve().parents[2]
 def find_data(dataset, folder=None):
     """The folder that holds a data set, or None for one that needs no folder.
 
-    Looked at in order: ``folder``, the environment variable ``STEMCORE_DATA``, ``data`` and
-    ``../shared/data`` of the repository. A folder that is named, by argument or variable, must
-    hold the data set. Raises :exc:`DataError` where nothing is found.
+    Looked at: ``folder``, else the environment variable ``STEMCORE_DATA``, else ``DATA``, else
+    ``data`` and then ``../shared/data`` of the repository. A folder that is named, by argument or
+    variable, must hold the data set. Raises :exc:`DataError` where nothing is found.
     """
     _check_name(dataset)
     if dataset == "digits":
         return None
-    named = folder or os.environ.get("STEMCORE_DATA")
+    named = folder or os.environ.get("STEMCORE_DATA") or os.environ.get("DATA")
     places = [Path(named)] if named else [_ROOT / "data", _ROOT.parent / "shared" / "data"]
     for place in places:
-        if find_layout(place) is not None:
+        if has_cifar10(place):
             return place
     raise DataError(f"{dataset}: a folder with data_batch_1.bin .., data_batch_1 .. or "
                     f"cifar10_jpeg.npz must be found; looked at {', '.join(map(str, places))}; "

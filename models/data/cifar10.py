@@ -7,8 +7,8 @@
   unpickler (also in a subfolder ``cifar-10-batches-py``);
 * packed: ``cifar10_jpeg.npz``, see :mod:`models.data.jpeg_pack`.
 
-The binary and python layouts may lack the training or the test files, so that other test images
-can be supplied alone.
+Each split is taken from the first layout in this order that has it, so that other test images can
+be put beside the training images in one file, or supplied alone.
 """
 
 from pathlib import Path
@@ -24,69 +24,85 @@ SHAPE = (3, 32, 32)
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship",
                "truck")
 BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
+TEST_BATCH = ("test_batch",)
 PACK_NAME = "cifar10_jpeg.npz"
 _N_VALUES = SHAPE[0] * SHAPE[1] * SHAPE[2]
 
 
-def find_layout(folder):
-    """``(layout, folder)`` with layout binary, python or packed, or None where there is none.
+def find_split(folder, names):
+    """``(layout, files)`` of one split, with layout binary, python or packed, or None.
 
-    A complete set of either standard layout goes before the lossy packed one.
+    names : tuple of str
+        The split's file names without suffix: ``BATCHES`` or ``("test_batch",)``.
     """
     folder = Path(folder)
     for layout, suffix, subfolder in (("binary", ".bin", "cifar-10-batches-bin"),
                                       ("python", "", "cifar-10-batches-py")):
         for place in (folder, folder / subfolder):
-            if any((place / (name + suffix)).is_file() for name in (*BATCHES, "test_batch")):
-                return layout, place
-    if (folder / PACK_NAME).is_file():
-        return "packed", folder
-    return None
+            files = [place / (name + suffix) for name in names]
+            files = [path for path in files if path.is_file()]
+            if files:
+                return layout, files
+    pack = folder / PACK_NAME
+    return ("packed", [pack]) if pack.is_file() else None
+
+
+def has_cifar10(folder):
+    """Whether the folder holds at least one split in a known layout."""
+    return any(find_split(folder, names) is not None for names in (BATCHES, TEST_BATCH))
 
 
 def load_cifar10(folder, n_train=None, n_test=None):
-    """CIFAR10 as a :class:`Dataset` of 3 x 32 x 32 images.
+    """CIFAR10 as a :class:`Dataset` of 3 x 32 x 32 images; a split that is not there is empty.
 
     n_train, n_test : int or None
-        Only the first images of a split; unread files and images cost nothing.
+        Only the first images of a split; files and images beyond them cost nothing.
 
     Raises :exc:`DataError` when the folder has no known layout or a file is damaged.
     """
-    found = find_layout(folder)
-    if found is None:
+    if not has_cifar10(folder):
         raise DataError(f"cifar10: {folder} must hold data_batch_1.bin .., data_batch_1 .. or "
                         f"{PACK_NAME}; none of them came; name the folder that holds them")
-    layout, place = found
-    if layout == "packed":
-        splits = _load_pack(place / PACK_NAME, n_train, n_test)
-        provenance = "CIFAR10, JPEG copy (slightly lossy)"
+    train_images, train_labels, train_origin = _load_split(folder, BATCHES, n_train)
+    test_images, test_labels, test_origin = _load_split(folder, TEST_BATCH, n_test)
+    if train_origin == test_origin or train_origin is None:
+        origin = test_origin
+    elif test_origin is None:
+        origin = train_origin
     else:
-        suffix, read = (".bin", _read_binary) if layout == "binary" else ("", _read_python)
-        splits = (_load_files(place, BATCHES, suffix, read, n_train)
-                  + _load_files(place, ("test_batch",), suffix, read, n_test))
-        provenance = f"CIFAR10, {layout} files"
-    return Dataset("cifar10", *splits, class_names=CLASS_NAMES, provenance=provenance)
+        origin = f"training {train_origin}, test {test_origin}"
+    return Dataset("cifar10", train_images, train_labels, test_images, test_labels,
+                   class_names=CLASS_NAMES, provenance=f"CIFAR10, {origin}")
 
 
-def _load_pack(path, n_train, n_test):
+def _load_split(folder, names, n_wanted):
+    """Images, labels and origin (None where there are no files) of one split."""
+    found = find_split(folder, names)
+    if found is None:
+        return np.empty((0, *SHAPE), np.uint8), np.empty(0, np.int64), None
+    layout, files = found
+    if layout == "packed":
+        return *_load_pack(files[0], names, n_wanted), "JPEG copy (slightly lossy)"
+    read = _read_binary if layout == "binary" else _read_python
+    return *_load_files(files, read, n_wanted), f"{layout} files"
+
+
+def _load_pack(path, names, n_wanted):
     pack = open_pack(path)
-    first_test = len(pack.y_train)
-    y_train, y_test = pack.y_train[:n_train], pack.y_test[:n_test]
-    return (pack.decode(0, len(y_train), SHAPE), y_train,
-            pack.decode(first_test, first_test + len(y_test), SHAPE), y_test)
+    first, labels = (0, pack.y_train) if names == BATCHES else (len(pack.y_train), pack.y_test)
+    labels = labels[:n_wanted]
+    return pack.decode(first, first + len(labels), SHAPE), labels
 
 
-def _load_files(place, names, suffix, read, n_wanted):
-    """Concatenated (images, labels) of the files that exist, up to the wanted number."""
-    images = [np.empty((0, *SHAPE), np.uint8)]
-    labels = [np.empty(0, np.int64)]
-    for name in names:
-        path = place / (name + suffix)
-        if not path.is_file() or (n_wanted is not None and sum(map(len, labels)) >= n_wanted):
-            continue
+def _load_files(files, read, n_wanted):
+    """Concatenated images and labels of the files, read up to the wanted number."""
+    images, labels = [], []
+    for path in files:
         file_images, file_labels = read(path)
         images.append(file_images)
         labels.append(file_labels)
+        if n_wanted is not None and sum(map(len, labels)) >= n_wanted:
+            break
     return np.concatenate(images)[:n_wanted], np.concatenate(labels)[:n_wanted]
 
 

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training: augmentation, the rate's course, resuming, and the command line."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from models import train as command
+from models.augment import PADDING_BYTE, augment
+from models.checkpoint import read_checkpoint
+from models.data import DATASETS
+from models.errors import CheckpointError, DataError
+from models.recipes import RECIPES, Recipe, get_recipe
+from models.registry import MODELS
+from models.resume import STATE_FILE
+from models.trainer import rate_at
+
+TINY = Recipe(epochs=3, batch=256, shift=1, half_precision=False)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def run(folder, recipe=TINY, **options):
+    return command.train("digits_cnn", "digits", recipe=recipe, state_folder=folder, **options)[0]
+
+
+def test_augment_moves_and_mirrors_whole_images(rng):
+    images = torch.from_numpy(rng.integers(0, 256, (64, 2, 5, 6), np.uint8))
+    generator = torch.Generator().manual_seed(1)
+    moved = augment(images, 1, True, generator)
+    seen = set()
+    for image, result in zip(images, moved, strict=True):
+        found = []
+        for mirrored in (False, True):
+            source = image.flip(2) if mirrored else image
+            padded = torch.nn.functional.pad(source, (1,) * 4, value=PADDING_BYTE)
+            found += [(mirrored, y, x) for y in range(3) for x in range(3)
+                      if torch.equal(padded[:, y:y + 5, x:x + 6], result)]
+        assert len(found) == 1
+        seen.update(found)
+    assert len(seen) > 12
+
+
+def test_augment_without_settings_changes_nothing(rng):
+    images = torch.from_numpy(rng.integers(0, 256, (4, 3, 5, 6), np.uint8))
+    assert torch.equal(augment(images, 0, False, torch.Generator()), images)
+
+
+def test_rate_rises_and_falls():
+    recipe = Recipe(epochs=10, peak_rate=0.4, warmup=0.25)
+    assert [rate_at(recipe, p) for p in (0, 0.125, 0.25, 1)] == pytest.approx([0, 0.2, 0.4, 0])
+    falling = [rate_at(recipe, p) for p in np.linspace(0.25, 1, 20)]
+    assert falling == sorted(falling, reverse=True)
+
+
+def test_recipes_name_what_exists():
+    assert {model for model, _ in RECIPES} <= set(MODELS)
+    assert {dataset for _, dataset in RECIPES} <= set(DATASETS)
+    assert all(get_recipe("tiny_vgg_12m", dataset).epochs > 0 for dataset in DATASETS)
+    assert not get_recipe("digits_cnn", "digits").flip
+
+
+@pytest.mark.parametrize("half_precision", [False, True])
+def test_resumed_run_equals_uninterrupted_run(tmp_path, half_precision):
+    recipe = dataclasses.replace(TINY, half_precision=half_precision)
+    whole = run(tmp_path / "whole", recipe)
+    run(tmp_path / "parts", recipe, stop_after=1)
+    parts = run(tmp_path / "parts", recipe)
+    assert [entry["loss"] for entry in parts.log] == [entry["loss"] for entry in whole.log]
+    for name, tensor in whole.module.state_dict().items():
+        assert torch.equal(parts.module.state_dict()[name], tensor), name
+    for name, tensor in whole.momenta.items():
+        assert torch.equal(parts.momenta[name], tensor), name
+
+
+def test_interruption_within_an_epoch_loses_only_that_epoch(tmp_path, monkeypatch):
+    def stop(progress, step, n_steps, loss):
+        if progress.label == "epoch 2/3" and step == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(command.Progress, "step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "parts")
+    parts, whole = run(tmp_path / "parts"), run(tmp_path / "whole")
+    assert torch.equal(parts.module.layers[0].weight, whole.module.layers[0].weight)
+
+
+def test_resume_refuses_other_settings_and_damage(tmp_path):
+    run(tmp_path, stop_after=1)
+    with pytest.raises(CheckpointError, match=r"^.*state\.safetensors: an interrupted run must go "
+                                              r"on under its own settings; changed: seed 0 now 1;"):
+        run(tmp_path, seed=1)
+    (tmp_path / STATE_FILE).write_bytes(b"half a file")
+    with pytest.raises(CheckpointError, match=r"^.*state\.safetensors: must be the state of a "
+                                              r"training run; reading it gave .*; delete it"):
+        run(tmp_path)
+
+
+def test_training_without_training_images_is_refused(tmp_path):
+    (tmp_path / "test_batch.bin").write_bytes(bytes(3073))
+    with pytest.raises(DataError, match=r"^cifar10: training needs training and test images; 0 and "
+                                        r"1 came; name a folder that holds both"):
+        command.train("tiny_vgg", "cifar10", recipe=TINY, folder=tmp_path,
+                      state_folder=tmp_path / "state")
+
+
+def test_command_trains_and_writes_the_checkpoint(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "BUILD_FOLDER", tmp_path / "build")
+    out = tmp_path / "weights.safetensors"
+    arguments = ["--model", "digits_cnn", "--epochs", "2", "--threads", "1", "--out", str(out)]
+    assert command.main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    _, metadata = read_checkpoint(out)
+    assert lines[0].startswith("epoch 1/2: loss ")
+    assert lines[-1] == (f"float test accuracy {100 * metadata['test_accuracy']:.2f} % "
+                         "on 360 images")
+    assert metadata["epochs"] == metadata["recipe"]["epochs"] == 2
+    assert metadata["parameters"] == 12_266
+
+
+def test_command_reports_errors_and_bad_options(capsys):
+    assert command.main(["--model", "alexnet"]) == 1
+    assert capsys.readouterr().err.startswith("model: must be one of")
+    with pytest.raises(SystemExit, match=r"^2$"):
+        command.main(["--model", "digits_cnn", "--epochs", "0"])
+    assert "--epochs: must be at least 1; 0 came" in capsys.readouterr().err
