@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the compiler raises: where; what must hold; what came; what to do.
 
-``CompileError(where, problem, remedy)`` reads ``where: problem; remedy``. ``problem`` says what must
-hold and what came; ``remedy`` what the user can do about it.
+``CompileError(where, problem, remedy)`` reads ``where: problem; remedy``. ``problem`` says what
+must hold and what came; ``remedy`` what the user can do about it.
 """
 
 from collections.abc import Sequence
