@@ -94,7 +94,7 @@ def test_missing_files_are_refused(tmp_path):
     ("def net(width): pass", r"the function must run without arguments and errors; TypeError"),
     ("def net(): return 3", r"the function must return a torch\.nn\.Module; int came; return"),
     (NETWORK.replace("net.input_shape", "_"),
-     r"the module or the function must have an attribute input_shape; none came; add e\.g\. 'net\."),
+     r"the module or the function must have an attribute input_shape; none came; add e\.g\. 'net"),
     (NETWORK.replace("(2, 6, 6)", "(6, 6)"),
      r"input_shape must be three positive integers \(C, H, W\); \(6, 6\) came; give"),
     (NETWORK.replace("(2, 6, 6)", "(2, 6, 0)"), r"input_shape must be three positive integers"),
