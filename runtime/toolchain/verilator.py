@@ -33,7 +33,7 @@ exec "$VERILATOR_ROOT/bin/verilator_bin" "$@"
 # Verilator's run-time library is most of the build of a small design and the same for all of them.
 OBJECT_CACHE = """\
 #!/bin/sh
-# Compiles with the command given, keeping objects of the run-time library: COMPILER ... -o OUT SOURCE
+# COMPILER ... -o OUT SOURCE: compiles, keeping the objects of the run-time library.
 for source; do output=$last; last=$source; done
 case "$source" in
     {root}/include/*) ;;

