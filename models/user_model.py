@@ -115,14 +115,14 @@ def _load_archive(path):
     where = str(path)
     if not path.is_file():
         raise ModelError(f"{where}: the archive must exist; nothing is there; check the path")
+    _register_quantized_operators()
     try:
         program = torch.export.load(path)
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{where}: must be an archive of torch.export.save; reading it gave "
-                         f"{reason}; export the model again with torch {torch.__version__}, and "
-                         "for a quantized one import torchao.quantization.pt2e "
-                         "first") from error
+                         f"{reason}; export the model again with torch "
+                         f"{torch.__version__}") from error
     names = program.graph_signature.user_inputs
     inputs = [node.meta.get("val") for node in program.graph.nodes if node.name in names]
     if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor) or inputs[0].ndim != 4:
@@ -136,6 +136,15 @@ def _load_archive(path):
     batch = batch if isinstance(batch, int) else 2
     return UserModel(path.stem, module, shape, _trial_output(module, (batch, *shape), where),
                      program)
+
+
+def _register_quantized_operators():
+    """Make the operators of quantized graphs known: an archive names them and does not bring them.
+
+    A quantization library that is already imported has done so itself, and twice is an error.
+    """
+    if not hasattr(torch.ops.quantized_decomposed, "quantize_per_tensor"):
+        importlib.import_module("torch.ao.quantization.fx._decomposed")
 
 
 def _checked_shape(shape, where):

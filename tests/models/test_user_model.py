@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models that the user brings: Python functions and exported archives."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -122,6 +125,29 @@ def test_archive_with_a_free_batch_is_loaded(tmp_path):
                                   dynamic_shapes=({0: torch.export.Dim("batch")},))
     torch.export.save(program, path)
     assert load_user_model(str(path)).input_shape == (2, 6, 6)
+
+
+SAVE_QUANTIZED = """
+import sys
+import torch
+import torch.ao.quantization.fx._decomposed
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        ops = torch.ops.quantized_decomposed
+        q = ops.quantize_per_tensor(x, 0.5, 0, -127, 127, torch.int8)
+        return ops.dequantize_per_tensor(q, 0.5, 0, -127, 127, torch.int8).mean((2, 3))
+
+torch.export.save(torch.export.export(Net(), (torch.zeros(1, 2, 4, 4),)), sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_quantized_archive_of_another_process_is_loaded(tmp_path):
+    path = tmp_path / "quantized.pt2"
+    subprocess.run([sys.executable, "-c", SAVE_QUANTIZED, str(path)], check=True)
+    model = load_user_model(str(path))
+    assert (model.input_shape, model.output_shape) == ((2, 4, 4), (2,))
 
 
 def test_damaged_archive_is_refused(tmp_path):
