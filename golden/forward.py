@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The golden engine: a lowered network on batches of images, layer by layer, and its spike counts."""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .fixed import Int64Array
+from .layers import FloatArray, PreparedLayer, connection_shape
+from .network import INPUT, Connection, Network, Population
+from .stem import count_spikes
+
+__all__ = ["Forward", "check_images", "count_spikes", "n_sops", "run_network"]
+
+BATCH = 8  # images at a time: their windows of a layer stay within the second-level cache
+
+
+def check_images(images: ArrayLike, population: Population) -> NDArray[np.integer]:
+    """``images`` as an integer array (N, C, H, W) within the population's limits, or ``ValueError``."""
+    array = np.asarray(images)
+    if array.dtype.kind not in "iu":
+        raise ValueError(
+            f"images: must be integers on the input's scale, got {array.dtype}; quantize them first"
+        )
+    if array.ndim != 4 or array.shape[1:] != population.shape:
+        raise ValueError(
+            f"images: must have shape (N, {', '.join(map(str, population.shape))}), "
+            f"got {array.shape}; resize them"
+        )
+    low, high = population.limits
+    if array.size and (array.min() < low or array.max() > high):
+        raise ValueError(
+            f"images: values must lie in {low}..{high} ({population.bits} bits, "
+            f"{'signed' if population.is_signed else 'unsigned'}), got {array.min()}..{array.max()}; "
+            "clamp them to the input's limits"
+        )
+    return array
+
+
+class Forward:
+    """A network made ready to run; worth keeping when it runs more than once.
+
+    Parameters
+    ----------
+    network : Network
+    acc_width : int
+        A potential beyond that many signed bits raises ``ValueError``; partial sums may be, since
+        the accumulator wraps.
+    """
+
+    def __init__(self, network: Network, *, acc_width: int = 24):
+        self.network = network
+        self.layers = [PreparedLayer(layer, network, acc_width) for layer in network.layers]
+        # After which layer nobody needs a population any more.
+        self._last_use = {INPUT: -1}
+        for index, layer in enumerate(network.layers):
+            self._last_use[layer.name] = index
+            for connection in layer.connections:
+                self._last_use[connection.source] = index
+
+    def run(
+        self,
+        images: ArrayLike,
+        *,
+        keep: Collection[str] | None = None,
+        keep_potentials: bool = False,
+    ) -> dict[str, Int64Array] | tuple[dict[str, Int64Array], dict[str, Int64Array]]:
+        """:func:`run_network` with this network."""
+        array = check_images(images, self.network.input)
+        names = [INPUT, *(layer.name for layer in self.network.layers)]
+        if keep is not None and not set(keep) <= set(names):
+            raise ValueError(f"keep: must name populations of {names}, got {sorted(keep)}")
+        kept = {name: self._empty(name, len(array)) for name in names if keep is None or name in keep}
+        potentials = {
+            layer.name: np.empty((len(array), *layer.shape), np.int64)
+            for layer in self.network.layers
+            if keep_potentials
+        }
+        for start in range(0, len(array), BATCH):
+            part = slice(start, min(start + BATCH, len(array)))
+            self._run_batch(array[part], part, kept, potentials)
+        return (kept, potentials) if keep_potentials else kept
+
+    def _empty(self, name: str, n: int) -> Int64Array:
+        return np.empty((n, *self.network.population(name).shape), np.int64)
+
+    def _run_batch(
+        self,
+        images: NDArray[np.integer],
+        part: slice,
+        kept: dict[str, Int64Array],
+        potentials: dict[str, Int64Array],
+    ) -> None:
+        if INPUT in kept:
+            kept[INPUT][part] = images
+        values: dict[str, FloatArray] = {
+            INPUT: np.ascontiguousarray(images.transpose(0, 2, 3, 1), dtype=np.float32)
+        }
+        for index, prepared in enumerate(self.layers):
+            name = prepared.layer.name
+            result = prepared.run(values, bool(potentials))
+            values[name] = result.values
+            if name in kept:
+                kept[name][part] = result.values.transpose(0, 3, 1, 2)
+            if result.potentials is not None:
+                potentials[name][part] = result.potentials.transpose(0, 3, 1, 2)
+            for old in [n for n in values if self._last_use[n] <= index]:
+                del values[old]
+
+
+def run_network(
+    network: Network,
+    images: ArrayLike,
+    *,
+    acc_width: int = 24,
+    keep: Collection[str] | None = None,
+    keep_potentials: bool = False,
+) -> dict[str, Int64Array] | tuple[dict[str, Int64Array], dict[str, Int64Array]]:
+    """Activations of every population, exactly.
+
+    Per layer ``z = sum over connections of (w << h) * x``, then
+    :func:`golden.fixed.requantize`, the activation table, the pooling.
+
+    Parameters
+    ----------
+    images : integers (N, C, H, W)
+        Within the limits of ``network.input``; ``ValueError`` otherwise.
+    acc_width : int
+        Bits that every final potential must fit in; ``ValueError`` otherwise.
+    keep : names, optional
+        Populations to return; all of them by default. Fewer are faster.
+    keep_potentials : bool
+        Return ``(values, potentials)``.
+
+    Returns
+    -------
+    dict from ``INPUT`` and every layer's name to int64 (N, C, H, W), after table and pooling; with
+    ``keep_potentials`` also a dict of the potentials z, of the layers' shapes before pooling.
+    """
+    forward = Forward(network, acc_width=acc_width)
+    return forward.run(images, keep=keep, keep_potentials=keep_potentials)
+
+
+def _fan_out(connection: Connection, source: Population) -> Int64Array:
+    """Synapses (H, W) that a spike of any channel at a source position meets."""
+    _, height, width = source.shape
+    c_out, out_h, out_w = connection_shape(connection, source)
+    _, _, ky, kx = connection.weight.shape
+    (sy, sx), (py, px) = connection.stride, connection.padding
+
+    def taps(size: int, n_out: int, kernel: int, stride: int, padding: int) -> Int64Array:
+        count = np.zeros(size, np.int64)
+        for k in range(kernel):
+            positions = np.arange(n_out) * stride + k - padding
+            count[positions[(positions >= 0) & (positions < size)]] += 1
+        return count
+
+    per_position = np.outer(
+        taps(height, out_h, ky, sy, py), taps(width, out_w, kx, sx, px)
+    )
+    return per_position * (c_out // connection.groups)
+
+
+def n_sops(network: Network, values: Mapping[str, Int64Array]) -> dict[str, Int64Array]:
+    """Synaptic operations per layer and image: dict from layer name to int64 (N,).
+
+    Pairs of a spike and a synapse: every set bit of a source value times the synapses that lead
+    from it to neurons of the layer (before pooling). Zero padding has none; weights that happen to
+    be zero count. ``values`` as from :func:`run_network`.
+    """
+    counts: dict[str, Int64Array] = {}
+    result = {}
+    for layer in network.layers:
+        total: Int64Array | int = 0
+        for connection in layer.connections:
+            source = network.population(connection.source)
+            if connection.source not in counts:
+                spikes = count_spikes(values[connection.source], source.bits)
+                counts[connection.source] = spikes.sum(axis=1)
+            fan_out = _fan_out(connection, source)
+            total = total + np.tensordot(counts[connection.source], fan_out, axes=2)
+        result[layer.name] = np.asarray(total, np.int64)
+    return result

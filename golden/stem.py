@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""STEM, the spike code of the project: spike trains, integration and firing.
+
+Symbols of the paper (arXiv 2505.12221) as they are used here:
+
+``T``     time steps of a spike train; equal to n, the bits of an activation
+``s[t]``  spike at time step t = 0 .. T-1: bit T-1-t of the activation, most significant first
+``c_t``   what a spike of time step t weighs: ``2**(T-1-t)``; ``-2**(T-1)`` at t = 0 if signed (eq. 11)
+``I[t]``  sum of the weights of the synapses that receive a spike at t (eq. 14)
+``z``     membrane potential after T steps: ``sum_t c_t I[t]``, exactly the quantized layer's sum
+``V``     what is left of the activation while the neuron fires (eqs. 20 and 21)
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .fixed import Int64Array, limits
+
+
+def weight_of_step(t: int, bits: int, is_signed: bool) -> int:
+    """``c_t = 2**(T-1-t)``, negative for t = 0 of a signed train; T = ``bits`` (eq. 11)."""
+    if not 0 <= t < bits:
+        raise ValueError(f"weight_of_step: t must lie in 0..{bits - 1}, got {t}")
+    weight = 1 << (bits - 1 - t)
+    return -weight if is_signed and t == 0 else weight
+
+
+def encode(values: ArrayLike, bits: int, is_signed: bool) -> NDArray[np.uint8]:
+    """Spike trains of activations: ``s[t]`` is bit ``bits-1-t`` of the two's complement value.
+
+    values : integers within ``-2**(bits-1) .. 2**(bits-1)-1`` or ``0 .. 2**bits-1``, any shape
+    Returns uint8 (T, \\*shape) of zeros and ones. ``ValueError`` for a value that has no train.
+    """
+    x = np.asarray(values, np.int64)
+    low = -(1 << (bits - 1)) if is_signed else 0
+    high = limits(bits, is_signed)[1]
+    if x.size and (x.min() < low or x.max() > high):
+        raise ValueError(
+            f"encode: values must lie in {low}..{high} for {bits} "
+            f"{'signed' if is_signed else 'unsigned'} bits, got {x.min()}..{x.max()}"
+        )
+    return np.stack([(x >> (bits - 1 - t)) & 1 for t in range(bits)]).astype(np.uint8)
+
+
+def decode(spikes: ArrayLike, is_signed: bool) -> Int64Array:
+    """Activations of spike trains (T, ...): ``sum_t c_t s[t]`` (eq. 11). Inverse of :func:`encode`."""
+    s = np.asarray(spikes, np.int64)
+    bits = s.shape[0]
+    weights = np.array([weight_of_step(t, bits, is_signed) for t in range(bits)], np.int64)
+    return np.tensordot(weights, s, axes=1)
+
+
+def integrate(weights: ArrayLike, spikes: ArrayLike, is_signed: bool) -> Int64Array:
+    """Membrane potentials of a fully connected layer, time step by time step.
+
+    ``z = sum_t c_t I[t]`` with ``I[t] = sum_j w_j s_j[t]`` (eq. 14): the exact integration. Equals
+    ``weights @ decode(spikes)``, whatever the order of the spikes. No overflow: int64.
+
+    weights : integers (n_out, n_in)
+    spikes : (T, n_in)
+    """
+    w = np.asarray(weights, np.int64)
+    s = np.asarray(spikes, np.int64)
+    z = np.zeros(w.shape[0], np.int64)
+    for t in range(s.shape[0]):
+        step_sum = w @ s[t]
+        z += weight_of_step(t, s.shape[0], is_signed) * step_sum
+    return z
+
+
+def fire(values: ArrayLike, bits: int, is_signed: bool) -> NDArray[np.uint8]:
+    """Spike trains by threshold and subtraction, as a neuron fires them (eqs. 20 and 21).
+
+    ``V`` starts as the value clamped to its limits, modulo ``2**bits`` (so that the sign bit of a
+    negative value is its first threshold). At every t: ``s[t] = V >= 2**(T-1-t)``, a potential at
+    the threshold fires; then ``V -= s[t] 2**(T-1-t)``. Equals :func:`encode` of the clamped values.
+    """
+    low, high = limits(bits, is_signed)
+    v = np.clip(np.asarray(values, np.int64), low, high) & ((1 << bits) - 1)
+    spikes = np.zeros((bits, *v.shape), np.uint8)
+    for t in range(bits):
+        v_th = 1 << (bits - 1 - t)
+        spikes[t] = v >= v_th
+        v = v - spikes[t].astype(np.int64) * v_th
+    return spikes
+
+
+def count_spikes(values: ArrayLike, bits: int) -> Int64Array:
+    """Spikes of each value: one-bits among the low ``bits`` of its two's complement."""
+    x = np.asarray(values)
+    if x.dtype.kind not in "iu":
+        raise TypeError(f"count_spikes: values must be integers, got {x.dtype}")
+    return np.bitwise_count(x & ((1 << bits) - 1)).astype(np.int64)
