@@ -179,8 +179,10 @@ def verilate(
     root = verilator_root()
 
     # Warnings of generated Verilog stay in the log; errors still stop the run.
-    command = [root / "bin" / "verilator", "-Wno-fatal", "--prefix", prefix, "--top-module", top,
-               "-o", target, "--Mdir", "."]
+    command: list[str | Path] = [
+        root / "bin" / "verilator", "-Wno-fatal", "--prefix", prefix, "--top-module", top,
+        "-o", target, "--Mdir", ".",
+    ]
     # Verilator's --binary would also start make, without our options: these are its other parts.
     command += ["--cc", "--exe"] + (["--main", "--timing"] if binary else [])
     if trace is not None:
