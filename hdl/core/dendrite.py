@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Applies operations: adds shifted words of weights to words of membrane potentials."""
+
+from amaranth import C, Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.fields import Memory
+from golden.params import CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
+
+from ..layouts import ConfigBus, operation
+from .accumulate import GROUP, AccumulateLoop
+from .memory import ConfigMemory
+
+FINE_WIDTH = 2  # bits of the shift that the first of its two stages takes
+
+
+class ShiftLanes(wiring.Component):
+    """Left shift of some lanes' weights, in two stages, with an own copy of the controls.
+
+    Parameters
+    ----------
+    shift_width, n_lanes : int
+        Bits of the shift (more than ``FINE_WIDTH``), and weights.
+
+    Members
+    -------
+    valid, shift : ``In``
+        An operation enters; ``weight`` is there in the next cycle.
+    weight : ``In``
+        One signed weight a lane.
+    shifted : ``Out``
+        ``weight << shift``, four cycles after ``valid``; holds until the next.
+    """
+
+    def __init__(self, *, shift_width: int, n_lanes: int):
+        self._shift_width, self._n_lanes = shift_width, n_lanes
+        self._width = WEIGHT_WIDTH + (1 << shift_width) - 1
+        super().__init__(
+            {
+                "valid": In(1),
+                "shift": In(shift_width),
+                "weight": In(data.ArrayLayout(signed(WEIGHT_WIDTH), n_lanes)),
+                "shifted": Out(data.ArrayLayout(signed(self._width), n_lanes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        read_v, fine_v, coarse_v = Signal(), Signal(), Signal()
+        read_shift = Signal(self._shift_width, reset_less=True)
+        fine_shift = Signal(self._shift_width, reset_less=True)
+        coarse_shift = Signal(self._shift_width - FINE_WIDTH, reset_less=True)
+        m.d.sync += [read_v.eq(self.valid), fine_v.eq(read_v), coarse_v.eq(fine_v)]
+        with m.If(self.valid):
+            m.d.sync += read_shift.eq(self.shift)
+        with m.If(read_v):
+            m.d.sync += fine_shift.eq(read_shift)
+        with m.If(fine_v):
+            m.d.sync += coarse_shift.eq(fine_shift[FINE_WIDTH:])
+        for i in range(self._n_lanes):
+            weight = Signal(signed(WEIGHT_WIDTH), name=f"weight_{i}", reset_less=True)
+            fine = Signal(
+                signed(WEIGHT_WIDTH + (1 << FINE_WIDTH) - 1), name=f"fine_{i}", reset_less=True
+            )
+            coarse = Signal(signed(self._width), name=f"coarse_{i}", reset_less=True)
+            with m.If(read_v):
+                m.d.sync += weight.eq(self.weight[i])
+            with m.If(fine_v):
+                m.d.sync += fine.eq(weight << fine_shift[:FINE_WIDTH])
+            with m.If(coarse_v):
+                m.d.sync += coarse.eq(fine << Cat(C(0, FINE_WIDTH), coarse_shift))
+            m.d.comb += self.shifted[i].eq(coarse)
+        return m
+
+
+class Dendrite(wiring.Component):
+    """Weights and membrane potentials of a core; ``v += (-w if negate else w) << shift``.
+
+    One operation a cycle, never stalls; every operation sees all before it. Contract: "Operation" in
+    ``hdl/README.md``. An operation of cycle 0 reads its weights in cycle 0, is added in cycle 4,
+    written at the end of cycle 5 and tells its overflow in cycle 6.
+
+    Parameters
+    ----------
+    params : ChipParams
+
+    Members
+    -------
+    config, read_chunk : ``In(ConfigBus())``, ``Out(32)``
+        Configuration of the memory WEIGHT.
+    op, op_valid : ``In(operation(params))``, ``In(1)``
+        An operation enters.
+    idle : ``Out(1)``
+        Every operation that entered before this cycle has been written.
+    overflow : ``Out(1)``
+        Pulse: an operation left the range of a membrane potential, which was wrapped.
+    sweep_read, sweep_address : ``In``
+        Reads a word of potentials; only while idle.
+    sweep_data : ``Out``
+        The word, exactly two cycles after ``sweep_read``, until the next read or operation.
+    clear, clear_address : ``In``
+        Zeroes a word; only while idle. A read two or more cycles later sees zero.
+    """
+
+    def __init__(self, params: ChipParams):
+        if params.shift_width <= FINE_WIDTH:
+            raise ValueError(
+                f"Dendrite: shift_width must be more than {FINE_WIDTH}, got {params.shift_width}"
+            )
+        self._params = params
+        super().__init__(
+            {
+                "config": In(ConfigBus()),
+                "read_chunk": Out(CHUNK_WIDTH),
+                "op": In(operation(params)),
+                "op_valid": In(1),
+                "idle": Out(1),
+                "overflow": Out(1),
+                "sweep_read": In(1),
+                "sweep_address": In(params.acc_address_width),
+                "sweep_data": Out(data.ArrayLayout(signed(params.acc_width), params.lanes)),
+                "clear": In(1),
+                "clear_address": In(params.acc_address_width),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._params
+        m.submodules.weights = weights = ConfigMemory(params=p, memory=Memory.WEIGHT)
+        m.submodules.loop = loop = AccumulateLoop(
+            n_words=p.n_acc_words, n_lanes=p.lanes, width=p.acc_width
+        )
+        wiring.connect(m, bus=wiring.flipped(self.config), memory=weights.config)
+        m.d.comb += [
+            self.read_chunk.eq(weights.read_chunk),
+            weights.address.eq(self.op.weight),
+            weights.enable.eq(self.op_valid),
+            loop.valid.eq(self.op_valid),
+            loop.address.eq(self.op.acc),
+            self.idle.eq(loop.idle),
+            loop.sweep_read.eq(self.sweep_read),
+            loop.sweep_address.eq(self.sweep_address),
+            self.sweep_data.eq(loop.sweep_data),
+            loop.clear.eq(self.clear),
+            loop.clear_address.eq(self.clear_address),
+        ]
+
+        # Negation waits for the adder, which can subtract at no cost.
+        negate = self.op.negate
+        for stage in range(1, 5):
+            previous, negate = negate, Signal(name=f"negate_{stage}", reset_less=True)
+            m.d.sync += negate.eq(previous)
+        m.d.comb += loop.negate.eq(negate)
+
+        misfits = []
+        for first in range(0, p.lanes, GROUP):
+            n_lanes = min(GROUP, p.lanes - first)
+            lanes = ShiftLanes(shift_width=p.shift_width, n_lanes=n_lanes)
+            m.submodules[f"lanes_{first}"] = lanes
+            m.d.comb += [
+                lanes.valid.eq(self.op_valid),
+                lanes.shift.eq(self.op.shift),
+                lanes.weight.eq(
+                    weights.data[first * WEIGHT_WIDTH : (first + n_lanes) * WEIGHT_WIDTH]
+                ),
+            ]
+            for i in range(n_lanes):
+                shifted = lanes.shifted[i]
+                m.d.comb += loop.addend[first + i].eq(shifted)
+                if shifted.shape().width > p.acc_width:
+                    exact = Mux(negate, -shifted, shifted)
+                    misfits.append(exact != exact[: p.acc_width].as_signed())
+        if not misfits:
+            m.d.comb += self.overflow.eq(loop.overflow)
+        else:
+            # The stage after the addition, then the one in which the loop tells its overflow.
+            add_v, misfit, store_misfit = self._delayed(m), Signal(), Signal()
+            m.d.sync += [
+                store_misfit.eq(add_v & Cat(misfits).any()),
+                misfit.eq(store_misfit),
+            ]
+            m.d.comb += self.overflow.eq(loop.overflow | misfit)
+        return m
+
+    def _delayed(self, m):
+        """``op_valid`` of four cycles ago, when the shifted weights are there."""
+        valid = self.op_valid
+        for stage in range(1, 5):
+            previous, valid = valid, Signal(name=f"valid_{stage}")
+            m.d.sync += valid.eq(previous)
+        return valid
