@@ -17,8 +17,9 @@ class ConfigMemory(wiring.Component):
 
     ``data`` is the word at ``address``, one cycle after ``enable``; it holds while ``enable`` is low.
     Reads are synchronous: a read in the cycle of a write to the same word returns the old word.
-    Stored as 32-bit columns when a word is wider than a chunk. ``config.read`` takes the port over
-    for one cycle and answers on ``read_chunk`` in the next.
+    Words wider than a chunk are written by chunks; bits of the last chunk beyond the word do not
+    exist and read as zero. ``config.read`` takes the port over for one cycle and answers on
+    ``read_chunk`` in the next.
 
     Parameters
     ----------
@@ -69,7 +70,8 @@ class ConfigMemory(wiring.Component):
             read.en.eq(self.enable | (self.config.read & selected)),
         ]
         if n_chunks > 1:
-            chunks = Array(read.data[i] for i in range(n_chunks))
+            word = read.data.as_value()[: self._width]
+            chunks = Array(word.word_select(i, CHUNK_WIDTH) for i in range(n_chunks))
             chunk = Signal.like(self.config.chunk)
             m.d.sync += chunk.eq(self.config.chunk)
             m.d.comb += [
@@ -81,7 +83,7 @@ class ConfigMemory(wiring.Component):
                     )
                 ),
                 self.read_chunk.eq(chunks[chunk]),
-                self.data.eq(read.data.as_value()),
+                self.data.eq(word),
             ]
         else:
             m.d.comb += [

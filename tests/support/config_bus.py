@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes and reads words of configuration memories over a ``ConfigBus``, in a testbench."""
+
+from collections.abc import Iterable
+
+from golden.fields import Formats, Memory
+from golden.params import CHUNK_WIDTH, ChipParams
+
+_MASK = (1 << CHUNK_WIDTH) - 1
+
+
+async def write_words(
+    ctx, bus, params: ChipParams, memory: Memory, words: Iterable[int], first: int = 0
+) -> None:
+    """Stores ``words`` (packed integers) of ``memory`` from word ``first`` on, a chunk a cycle."""
+    n_chunks = Formats(params).n_chunks(memory)
+    ctx.set(bus.memory, memory.value)
+    ctx.set(bus.write, 1)
+    for address, word in enumerate(words, first):
+        ctx.set(bus.address, address)
+        for chunk in range(n_chunks):
+            ctx.set(bus.chunk, chunk)
+            ctx.set(bus.data, (int(word) >> (CHUNK_WIDTH * chunk)) & _MASK)
+            await ctx.tick()
+    ctx.set(bus.write, 0)
+
+
+async def read_words(
+    ctx, bus, read_chunk, params: ChipParams, memory: Memory, addresses: Iterable[int]
+) -> list[int]:
+    """The words of ``memory`` at ``addresses``, read back to back, a chunk a cycle.
+
+    ``read_chunk`` is the answer of the block that holds ``memory``.
+    """
+    n_chunks = Formats(params).n_chunks(memory)
+    words = []
+    ctx.set(bus.memory, memory.value)
+    ctx.set(bus.read, 1)
+    for address in addresses:
+        word = 0
+        ctx.set(bus.address, address)
+        for chunk in range(n_chunks):
+            ctx.set(bus.chunk, chunk)
+            await ctx.tick()
+            word |= ctx.get(read_chunk) << (CHUNK_WIDTH * chunk)
+        words.append(word)
+    ctx.set(bus.read, 0)
+    return words
