@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixed-point arithmetic of the core: wrapping, clamping, rounding, requantization.
 
-Every operation exists twice: ``*_one`` on Python integers, as the equation reads, and the vectorized
-form that the models use. The tests hold them equal. All arrays are int64.
+Every operation exists twice: ``*_one`` on Python integers, as the equation reads, and the
+vectorized form that the models use. The tests hold them equal. All arrays are int64.
 """
 
 from fractions import Fraction

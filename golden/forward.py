@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The golden engine: a lowered network on batches of images, layer by layer, and its spike counts."""
+"""The golden engine: a lowered network on batches of images, layer by layer; spike counts."""
 
 from collections.abc import Collection, Mapping
 
@@ -17,7 +17,7 @@ BATCH = 8  # images at a time: their windows of a layer stay within the second-l
 
 
 def check_images(images: ArrayLike, population: Population) -> NDArray[np.integer]:
-    """``images`` as an integer array (N, C, H, W) within the population's limits, or ``ValueError``."""
+    """``images`` as integers (N, C, H, W) within the population's limits, or ``ValueError``."""
     array = np.asarray(images)
     if array.dtype.kind not in "iu":
         raise ValueError(
@@ -32,8 +32,8 @@ def check_images(images: ArrayLike, population: Population) -> NDArray[np.intege
     if array.size and (array.min() < low or array.max() > high):
         raise ValueError(
             f"images: values must lie in {low}..{high} ({population.bits} bits, "
-            f"{'signed' if population.is_signed else 'unsigned'}), got {array.min()}..{array.max()}; "
-            "clamp them to the input's limits"
+            f"{'signed' if population.is_signed else 'unsigned'}), "
+            f"got {array.min()}..{array.max()}; clamp them to the input's limits"
         )
     return array
 
@@ -71,7 +71,9 @@ class Forward:
         names = [INPUT, *(layer.name for layer in self.network.layers)]
         if keep is not None and not set(keep) <= set(names):
             raise ValueError(f"keep: must name populations of {names}, got {sorted(keep)}")
-        kept = {name: self._empty(name, len(array)) for name in names if keep is None or name in keep}
+        kept = {
+            name: self._empty(name, len(array)) for name in names if keep is None or name in keep
+        }
         potentials = {
             layer.name: np.empty((len(array), *layer.shape), np.int64)
             for layer in self.network.layers
@@ -156,9 +158,7 @@ def _fan_out(connection: Connection, source: Population) -> Int64Array:
             count[positions[(positions >= 0) & (positions < size)]] += 1
         return count
 
-    per_position = np.outer(
-        taps(height, out_h, ky, sy, py), taps(width, out_w, kx, sx, px)
-    )
+    per_position = np.outer(taps(height, out_h, ky, sy, py), taps(width, out_w, kx, sx, px))
     return per_position * (c_out // connection.groups)
 
 

@@ -2,9 +2,9 @@
 """One layer at a time, on batches, in exact floating-point arithmetic.
 
 Inside, activations and potentials are channels-last (N, H, W, C) float32 or float64 arrays of
-integers. Floating point is used because matrix products in it are fast, and only where it is exact: a
-bound of every partial sum, from the weights and the limits of the source, stays below 2**24 (float32)
-or 2**53 (float64). The bound holds for any order of summation and with fused multiply-add.
+integers. Floating point is used because matrix products in it are fast, and only where it is exact:
+a bound of every partial sum, from the weights and the limits of the source, stays below 2**24
+(float32) or 2**53 (float64). It holds for any order of summation and with fused multiply-add.
 """
 
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ def connection_shape(connection: Connection, source: Population) -> tuple[int, i
 def potential_bounds(connection: Connection, source: Population) -> tuple[Int64Array, Int64Array]:
     """Smallest and largest sum, per output channel, that any source values can produce.
 
-    ``x_max * (sum of positive w) + x_min * ...``; no partial sum exceeds the larger magnitude of the
-    two by itself, and with the connection's shift applied.
+    ``x_max * (sum of positive w) - x_min * (sum of negative w)`` and the converse, shift applied. No
+    partial sum, in whatever order, exceeds the larger of the two magnitudes.
     """
     low, high = source.limits
     flat = connection.weight.reshape(len(connection.weight), -1).astype(np.int64)
@@ -68,8 +68,8 @@ def check_layer(layer: Layer, network: Network) -> None:
         c_out, c_in, _, _ = connection.weight.shape
         if c_in * connection.groups != source.shape[0] or c_out % connection.groups:
             raise ValueError(
-                f"{layer.name}: weight {connection.weight.shape} in {connection.groups} groups does "
-                f"not fit the {source.shape[0]} channels of {connection.source}"
+                f"{layer.name}: weight {connection.weight.shape} in {connection.groups} groups "
+                f"does not fit the {source.shape[0]} channels of {connection.source}"
             )
         shape = connection_shape(connection, source)
         if shape != layer.shape:
@@ -118,7 +118,7 @@ class Convolution:
         weight = connection.weight.astype(self.dtype) * scale[:, None, None, None]
         groups = connection.groups
         self.c_out, self.kernel = c_out, (ky, kx)
-        # (groups, ky * kx * c_in, c_out / groups)
+        # Indices: group, (ky, kx, input channel), output channel of the group.
         matrix = weight.reshape(groups, c_out // groups, -1, ky, kx).transpose(0, 3, 4, 2, 1)
         self.matrix = np.ascontiguousarray(
             matrix.reshape(groups, -1, c_out // groups), dtype=self.dtype
@@ -224,8 +224,8 @@ class LayerResult:
 class PreparedLayer:
     """A layer made ready for :meth:`run`.
 
-    Three ways, the first that is exact: ``shift`` (multipliers 1: scale and bias folded into weights,
-    so that requantization is add, round, clamp), ``product`` (float64), ``integer`` (int64).
+    Three ways, the first that is exact: ``shift`` (multipliers 1: the scale folded into weights and
+    bias, so that requantization is add, round, clamp), ``product`` (float64), ``integer`` (int64).
     """
 
     def __init__(self, layer: Layer, network: Network, acc_width: int):
@@ -233,11 +233,9 @@ class PreparedLayer:
         self.layer = layer
         self.acc_width = acc_width
         sources = [network.population(c.source) for c in layer.connections]
-        bounds = [
-            potential_bounds(c, s) for c, s in zip(layer.connections, sources, strict=True)
-        ]
-        low = int(sum(b[0] for b in bounds).min())
-        high = int(sum(b[1] for b in bounds).max())
+        bounds = [potential_bounds(c, s) for c, s in zip(layer.connections, sources, strict=True)]
+        low = int(np.sum([b[0] for b in bounds], axis=0).min())
+        high = int(np.sum([b[1] for b in bounds], axis=0).max())
         half = 1 << (acc_width - 1)
         self.must_check = low < -half or high >= half
         # The accumulator's range is checked, so nothing beyond it needs to be exact afterwards.

@@ -5,7 +5,7 @@ Symbols of the paper (arXiv 2505.12221) as they are used here:
 
 ``T``     time steps of a spike train; equal to n, the bits of an activation
 ``s[t]``  spike at time step t = 0 .. T-1: bit T-1-t of the activation, most significant first
-``c_t``   what a spike of time step t weighs: ``2**(T-1-t)``; ``-2**(T-1)`` at t = 0 if signed (eq. 11)
+``c_t``   what a spike of step t weighs: ``2**(T-1-t)``; ``-2**(T-1)`` at t = 0 if signed (eq. 11)
 ``I[t]``  sum of the weights of the synapses that receive a spike at t (eq. 14)
 ``z``     membrane potential after T steps: ``sum_t c_t I[t]``, exactly the quantized layer's sum
 ``V``     what is left of the activation while the neuron fires (eqs. 20 and 21)
@@ -43,7 +43,7 @@ def encode(values: ArrayLike, bits: int, is_signed: bool) -> NDArray[np.uint8]:
 
 
 def decode(spikes: ArrayLike, is_signed: bool) -> Int64Array:
-    """Activations of spike trains (T, ...): ``sum_t c_t s[t]`` (eq. 11). Inverse of :func:`encode`."""
+    """Activations of trains (T, ...): ``sum_t c_t s[t]`` (eq. 11). Inverse of :func:`encode`."""
     s = np.asarray(spikes, np.int64)
     bits = s.shape[0]
     weights = np.array([weight_of_step(t, bits, is_signed) for t in range(bits)], np.int64)

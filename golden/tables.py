@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Activation tables: pointwise functions of a finished activation that make its spikes fewer.
 
-A table has ``2**bits`` int64 entries. The index is the low ``bits`` of the activation, the entry the
-value that replaces it; both are signed (two's complement index, signed entry) or both unsigned.
-Entries stay within the activation's limits; a signed index ``-2**(bits-1)``, which no activation has,
-is treated as ``-(2**(bits-1)-1)``.
+A table has ``2**bits`` int64 entries. The index is the low ``bits`` of the activation, the entry
+the value that replaces it; both are signed (two's complement index, signed entry) or both unsigned.
+Entries stay within the activation's limits; a signed index ``-2**(bits-1)``, which no activation
+has, is treated as ``-(2**(bits-1)-1)``.
 """
 
 from numbers import Real
