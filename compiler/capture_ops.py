@@ -118,8 +118,8 @@ def _conv(call: Call, weight: FloatArray | None, bias: FloatArray | None, rest: 
 
 
 def _conv2d(call: Call) -> Op:
-    rest = (call.get(3, "stride", 1), call.get(4, "padding", 0))
-    rest += (call.get(5, "dilation", 1), call.get(6, "groups", 1))
+    rest = [call.get(3, "stride", 1), call.get(4, "padding", 0)]
+    rest += [call.get(5, "dilation", 1), call.get(6, "groups", 1)]
     return _conv(call, call.array(1, "weight"), call.array(2, "bias"), rest)
 
 

@@ -29,7 +29,8 @@ def merge_addition(graph: Graph) -> Graph:
                     and _is_bare(inner)
                     and graph.n_users(branch.source) == 1
                 ):
-                    assert inner is not None and isinstance(inner.op, Layer)
+                    assert inner is not None
+                    assert isinstance(inner.op, Layer)
                     branches.extend(inner.op.branches)
                     bias = bias + inner.op.bias
                 else:
