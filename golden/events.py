@@ -2,8 +2,8 @@
 """A program executed literally: packet by packet, one weight word at a time, on Python integers.
 
 The twin of ``golden.mesh``: slow, for small programs, and written from the words of the contract
-(walk, operation, sweep, firing) so that the fast form can be held against it. Packets of one source
-keep their order; those of different sources may be interleaved in any way, without effect on values.
+(walk, operation, sweep, firing) so that the fast form can be held against it. Packets of one
+source keep their order; those of different sources may interleave in any way, with the same values.
 """
 
 from collections import deque
@@ -221,8 +221,8 @@ class EventCore:
 class EventResult:
     """What one image leads to.
 
-    ``outputs`` (C, H, W) at the host; ``values`` by layer; ``counters`` and ``overflow`` per core in
-    the program's order (``overflow`` as the sticky flag: it depends on the order of arrival);
+    ``outputs`` (C, H, W) at the host; ``values`` by layer; ``counters`` and ``overflow`` per core
+    in the program's order (``overflow`` as the sticky flag: it depends on the order of arrival);
     ``trace`` of all firing cores; ``packets`` as they were delivered.
     """
 

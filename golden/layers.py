@@ -39,8 +39,8 @@ def connection_shape(connection: Connection, source: Population) -> tuple[int, i
 def potential_bounds(connection: Connection, source: Population) -> tuple[Int64Array, Int64Array]:
     """Smallest and largest sum, per output channel, that any source values can produce.
 
-    ``x_max * (sum of positive w) - x_min * (sum of negative w)`` and the converse, shift applied. No
-    partial sum, in whatever order, exceeds the larger of the two magnitudes.
+    ``x_max * (sum of positive w) - x_min * (sum of negative w)`` and the converse, shift applied.
+    No partial sum, in whatever order, exceeds the larger of the two magnitudes.
     """
     low, high = source.limits
     flat = connection.weight.reshape(len(connection.weight), -1).astype(np.int64)

@@ -3,27 +3,23 @@
 
 Nothing is taken from a network: what is computed follows from the words of the memories, from
 routes and tokens. Shapes in ``program.layers`` serve to put the results together and to check them.
-Timing has no part in it, since results do not depend on it; tokens are counted instead, because a
-wrong count would stop the chip or let samples run into each other.
+Timing has no part in it, since results do not depend on it.
 """
 
-from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from .core import AxonPlan, Core, Delivery
+from .core import Core
 from .fixed import Int64Array
 from .forward import check_images
-from .network import Population
-from .program import HOST, Program
+from .paths import HOST_ID, Paths
+from .program import Program
 from .stem import count_spikes
 
-Rectangle = tuple[int, int, int, int]
-
-HOST_ID = -1  # source number of the host; cores count from 0 in the program's order
-BATCH = 8
+BATCH = 8  # images at a time: bounds memory
 COUNTERS = ("sops", "ops", "spikes_in", "spikes_out", "fired")
 
 
@@ -56,208 +52,12 @@ class ProgramResult:
 
 
 class Mesh:
-    """The cores of a program and the paths between them, checked for consistency.
-
-    Attributes
-    ----------
-    cores : list of Core
-    order : list of int
-        Cores in an order in which every source comes before its destinations.
-    spike_targets : per core, dict from (core, axon) to the indices of the activation words sent
-        there; the host is ``(HOST_ID, 0)``.
-    """
+    """A program made ready to run; worth keeping when it runs more than once."""
 
     def __init__(self, program: Program):
         self.program = program
-        self.cores = [Core(image, program.params) for image in program.cores]
-        self._index: dict[tuple[int, int], int] = {}
-        for number, core in enumerate(self.cores):
-            node = (core.image.x, core.image.y)
-            if not (0 <= node[0] < program.columns and 1 <= node[1] <= program.rows):
-                raise core.fail(
-                    f"must lie in the mesh of {program.columns} columns and rows 1..{program.rows}"
-                )
-            if node in self._index:
-                raise core.fail("another core has the same node")
-            self._index[node] = number
-        self._check_layers()
-        self._route()
-        self._count_tokens()
-        self._sort()
+        self.paths = Paths(program)
 
-    def receivers(self, rectangle: Rectangle, where: str) -> list[int]:
-        """Cores (or the host) in a rectangle of nodes; ``ValueError`` if a node has none."""
-        x0, y0, x1, y1 = rectangle
-        if rectangle == (*HOST, *HOST):
-            return [HOST_ID]
-        if not (0 <= x0 <= x1 < self.program.columns and 1 <= y0 <= y1 <= self.program.rows):
-            raise ValueError(
-                f"{where}: destination ({x0}, {y0}) to ({x1}, {y1}) must lie in the mesh of "
-                f"{self.program.columns} columns and rows 1..{self.program.rows}, or be the host"
-            )
-        nodes = [(x, y) for y in range(y0, y1 + 1) for x in range(x0, x1 + 1)]
-        missing = [node for node in nodes if node not in self._index]
-        if missing:
-            raise ValueError(f"{where}: packets reach node {missing[0]}, which has no core")
-        return [self._index[node] for node in nodes]
-
-    def name(self, number: int) -> str:
-        """A core, or the host, in words."""
-        return "host" if number == HOST_ID else self.cores[number].where
-
-    def _check_layers(self) -> None:
-        self.populations: dict[str, Population] = {
-            info.population.name: info.population for info in self.program.layers
-        }
-        for core in self.cores:
-            population = self.populations.get(core.image.layer)
-            if population is None:
-                raise core.fail(f"layer must be one of {sorted(self.populations)}")
-            if (core.bits, core.is_signed) != (population.bits, population.is_signed):
-                raise core.fail(
-                    f"MODE must say {population.bits} bits, is_signed {population.is_signed}; "
-                    f"got {core.bits} bits, is_signed {core.is_signed}"
-                )
-        if self.program.output not in self.populations:
-            raise ValueError(
-                f"{self.program.name}: output must be one of {sorted(self.populations)}, "
-                f"got {self.program.output!r}"
-            )
-
-    # Spikes -------------------------------------------------------------------------------------
-    def _route(self) -> None:
-        # (core, axon) -> deliveries
-        self.deliveries: dict[tuple[int, int], list[Delivery]] = defaultdict(list)
-        self.spike_targets: list[dict[tuple[int, int], Int64Array]] = []
-        self._route_input()
-        for number, core in enumerate(self.cores):
-            words: dict[tuple[int, int], list[Int64Array]] = defaultdict(list)
-            runs = np.unique(np.stack([core.fire_start, core.fire_count]), axis=1).T.tolist()
-            for start, count in runs:
-                chosen = np.flatnonzero((core.fire_start == start) & (core.fire_count == count))
-                for rectangle, axon in core.destinations[start : start + count]:
-                    for target in self.receivers(rectangle, core.where):
-                        key = (target, 0 if target == HOST_ID else axon)
-                        words[key].append(chosen)
-            targets = {key: np.concatenate(parts) for key, parts in words.items()}
-            self.spike_targets.append(targets)
-            population = self.populations[core.image.layer]
-            for key, sent in targets.items():
-                self.deliveries[key].append(
-                    Delivery(
-                        number, core.where, core.bits, core.is_signed, population.shape[0],
-                        core.params.lanes, sent, core.fire_c[sent], core.fire_y[sent],
-                        core.fire_x[sent],
-                    )
-                )  # fmt: skip
-        self.plans: list[list[AxonPlan]] = [[] for _ in self.cores]
-        for (target, axon), deliveries in sorted(self.deliveries.items(), key=lambda kv: kv[0]):
-            if target != HOST_ID:
-                self.plans[target].append(AxonPlan(self.cores[target], axon, deliveries))
-
-    def _route_input(self) -> None:
-        source = self.program.input
-        channels, height, width = source.shape
-        self.input_packets = np.zeros((height, width), np.int64)  # per spike of a position
-        self._input_targets: set[int] = set()
-        for number, route in enumerate(self.program.input_routes):
-            where = f"{self.program.name}, input route {number}"
-            (y0, y1), (x0, x1) = route.rows, route.columns
-            if not (0 <= y0 <= y1 < height and 0 <= x0 <= x1 < width):
-                raise ValueError(
-                    f"{where}: rows {y0}..{y1} and columns {x0}..{x1} must lie in the input's "
-                    f"{height} x {width}"
-                )
-            self.input_packets[y0 : y1 + 1, x0 : x1 + 1] += 1
-            y, x = (axis.reshape(-1) for axis in np.mgrid[y0 : y1 + 1, x0 : x1 + 1])
-            delivery = Delivery(
-                HOST_ID, "host of input", source.bits, source.is_signed, channels, channels,
-                y * width + x, np.zeros_like(y), y, x,
-            )  # fmt: skip
-            for target in self.receivers(route.nodes, where):
-                if target == HOST_ID:
-                    raise ValueError(f"{where}: must lead to cores, leads to the host")
-                self._input_targets.add(target)
-                self.deliveries[target, route.axon].append(delivery)
-
-    # Tokens -------------------------------------------------------------------------------------
-    def _tokens(self, number: int, entries: range) -> list[int]:
-        core = self.cores[number]
-        return [
-            target
-            for entry in entries
-            for target in self.receivers(core.destinations[entry][0], core.where)
-        ]
-
-    def _count_tokens(self) -> None:
-        program = self.program
-        where = f"{program.name}, host"
-        ends = {HOST_ID: [t for r in program.input_end for t in self.receivers(r, where)]}
-        credits_ = {HOST_ID: [self._output_core(node) for node in program.output_cores]}
-        for number, core in enumerate(self.cores):
-            ends[number] = self._tokens(number, core.end_list)
-            credits_[number] = self._tokens(number, core.credit_list)
-        self.ends = ends
-        for number, core in enumerate(self.cores):
-            self._expect(f"{core.where}: N_SOURCES", core.n_sources, "END", ends, number)
-            self._expect(
-                f"{core.where}: N_DESTINATIONS", core.n_destinations, "CREDIT", credits_, number
-            )
-        self._expect(f"{where}: output_ends", program.output_ends, "END", ends, HOST_ID)
-        self._expect(f"{where}: input_credits", program.input_credits, "CREDIT", credits_, HOST_ID)
-        for source, targets in ends.items():
-            granted = {k for k, receivers in credits_.items() if source in receivers}
-            if set(targets) != granted:
-                other = min(set(targets) ^ granted)
-                raise ValueError(
-                    f"{self.name(source)}: must send END exactly to those that grant it CREDIT; "
-                    f"{self.name(other)} has only one of the two"
-                )
-            reached = (
-                self._input_targets
-                if source == HOST_ID
-                else {target for target, _ in self.spike_targets[source]}
-            )
-            if not reached <= set(targets):
-                raise ValueError(
-                    f"{self.name(source)}: sends spikes to "
-                    f"{self.name(min(reached - set(targets)))} but no END"
-                )
-
-    def _output_core(self, node: tuple[int, int]) -> int:
-        if node not in self._index:
-            raise ValueError(f"{self.program.name}: output_cores names {node}, which has no core")
-        return self._index[node]
-
-    def _expect(
-        self, what: str, expected: int, token: str, tokens: dict[int, list[int]], target: int
-    ) -> None:
-        count = sum(receivers.count(target) for receivers in tokens.values())
-        if count != expected:
-            raise ValueError(f"{what} is {expected}, but {count} {token} tokens arrive a sample")
-
-    def _sort(self) -> None:
-        waiting = dict.fromkeys(range(len(self.cores)), 0)
-        for targets in self.ends.values():
-            for target in targets:
-                if target != HOST_ID:
-                    waiting[target] += 1
-        self.order: list[int] = []
-        ready = [HOST_ID, *(k for k, n in waiting.items() if n == 0)]
-        while ready:
-            number = ready.pop()
-            if number != HOST_ID:
-                self.order.append(number)
-            for target in self.ends[number]:
-                if target != HOST_ID:
-                    waiting[target] -= 1
-                    if not waiting[target]:
-                        ready.append(target)
-        if len(self.order) != len(self.cores):
-            stuck = min(set(waiting) - set(self.order))
-            raise ValueError(f"{self.name(stuck)}: waits for its own spikes; break the cycle")
-
-    # Execution ----------------------------------------------------------------------------------
     def run(self, images: ArrayLike) -> ProgramResult:
         """:func:`run_program` with this mesh."""
         source = self.program.input
@@ -265,28 +65,28 @@ class Mesh:
         n = len(array)
         values = {
             name: np.zeros((n, *population.shape), np.int64)
-            for name, population in self.populations.items()
+            for name, population in self.paths.populations.items()
         }
-        counters = {name: np.zeros((n, len(self.cores)), np.int64) for name in COUNTERS}
-        outputs = np.zeros((n, *self.populations[self.program.output].shape), np.int64)
+        counters = {name: np.zeros((n, len(self.paths.cores)), np.int64) for name in COUNTERS}
+        outputs = np.zeros((n, *self.paths.populations[self.program.output].shape), np.int64)
         for start in range(0, n, BATCH):
             part = slice(start, min(start + BATCH, n))
             fired = self._run_batch(array[part], {k: v[part] for k, v in counters.items()})
             for name, target in values.items():
-                numbers = [k for k, core in enumerate(self.cores) if core.image.layer == name]
+                numbers = [k for k, core in enumerate(self.paths.cores) if core.image.layer == name]
                 self._assemble(target[part], name, {k: self._all_words(k) for k in numbers}, fired)
             to_host = {
                 k: targets[HOST_ID, 0]
-                for k, targets in enumerate(self.spike_targets)
+                for k, targets in enumerate(self.paths.spike_targets)
                 if (HOST_ID, 0) in targets
             }
             self._assemble(outputs[part], self.program.output, to_host, fired, once=True)
         spikes = count_spikes(array, source.bits).sum(axis=1)
-        input_spikes = np.tensordot(spikes, self.input_packets, axes=2)
+        input_spikes = np.tensordot(spikes, self.paths.input_packets, axes=2)
         return ProgramResult(outputs, values, counters, input_spikes)
 
     def _all_words(self, number: int) -> Int64Array:
-        return np.arange(self.cores[number].n_fire)
+        return np.arange(self.paths.cores[number].n_fire)
 
     def _run_batch(
         self, images: Int64Array, counters: dict[str, Int64Array]
@@ -294,10 +94,10 @@ class Mesh:
         n, channels = images.shape[:2]
         by_position = images.reshape(n, channels, -1).transpose(0, 2, 1)
         fired: dict[int, Int64Array] = {HOST_ID: by_position}
-        for number in self.order:
-            core = self.cores[number]
+        for number in self.paths.order:
+            core = self.paths.cores[number]
             potentials = np.zeros((n, core.params.n_acc_words, core.params.lanes))
-            for plan in self.plans[number]:
+            for plan in self.paths.plans[number]:
                 x = plan.collect(fired)
                 plan.accumulate(x, potentials)
                 costs = plan.costs(count_spikes(x, plan.bits))
@@ -311,7 +111,7 @@ class Mesh:
             counters["spikes_out"][:, number] = spikes @ core.fire_count
         return fired
 
-    def _check_potentials(self, core: Core, z: np.ndarray) -> None:
+    def _check_potentials(self, core: Core, z: NDArray[np.float64]) -> None:
         half = 1 << (core.params.acc_width - 1)
         if z.min() < -half or z.max() >= half:
             raise core.fail(
@@ -324,16 +124,16 @@ class Mesh:
         self,
         target: Int64Array,
         name: str,
-        words: dict[int, Int64Array],
-        fired: dict[int, Int64Array],
+        words: Mapping[int, Int64Array],
+        fired: Mapping[int, Int64Array],
         once: bool = False,
     ) -> None:
         """Put activation words where their coordinates say; every neuron must be there."""
-        channels, height, width = self.populations[name].shape
+        channels, height, width = self.paths.populations[name].shape
         count = np.zeros((channels, height, width), np.int64)
         pieces = []
         for number, chosen in words.items():
-            core = self.cores[number]
+            core = self.paths.cores[number]
             if core.image.layer != name:
                 raise core.fail(f"spikes reach the host, which listens to {name}")
             y, x = core.fire_y[chosen], core.fire_x[chosen]

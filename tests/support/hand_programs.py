@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small programs assembled by hand, each with the network that it must compute.
 
-They do not pass through the compiler: where a layer is laid out here, the memory map is written down
-in the docstring, word for word as the core's contract reads it. Preset ``tiny`` (4 lanes, 2 of them
-in the soma), so that Amaranth's simulator runs them.
+They do not pass through the compiler: where a layer is laid out here, the memory map is written
+down in the docstring, word for word as the core's contract reads it. Preset ``tiny`` (4 lanes, 2 of
+them in the soma), so that Amaranth's simulator runs them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,9 +33,9 @@ def axis_table(
 ) -> tuple[Walks, int, int]:
     """Words of a row or column table for a convolution along one axis.
 
-    Output o takes source ``y = o * stride + k - padding`` with kernel element k. A source thus visits
-    the outputs o from the first one that reaches it, each with k smaller by ``stride``. Output o lies
-    at ``o * acc_step``, kernel element k at ``k * weight_step``.
+    Output o takes source ``y = o * stride + k - padding`` with kernel element k. A source thus
+    visits the outputs o from the first one that reaches it, each with k smaller by ``stride``.
+    Output o lies at ``o * acc_step``, kernel element k at ``k * weight_step``.
 
     Returns the words (acc, weight, count) for sources 0 .. size-1, and the walk's steps.
     """
@@ -216,16 +216,16 @@ def dense_program(
 def conv_chain_program(seed: int = 0) -> tuple[Program, Network]:
     """Three cores: a 3 x 3 convolution split by channels over two, and a dense layer in the third.
 
-    Input 2 x 4 x 4, unsigned 8 bits, multicast to both. ``conv``: 2 to 8 channels, padding 1, weights
-    shifted left by one, maximum over 2 x 2, unsigned 8 bits; node (0, 1) has channels 0 to 3, node
-    (1, 1) channels 4 to 7. ``dense``: 8 x 2 x 2 to 3 neurons, signed 8 bits, node (0, 2).
+    Input 2 x 4 x 4, unsigned 8 bits, multicast to both. ``conv``: 2 to 8 channels, padding 1,
+    weights shifted left by one, maximum over 2 x 2, unsigned 8 bits; node (0, 1) has channels 0 to
+    3, node (1, 1) channels 4 to 7. ``dense``: 8 x 2 x 2 to 3 neurons, signed 8 bits, node (0, 2).
 
-    Convolution cores: accumulator word 4y + x is output (y, x); weight word 6ky + 2kx + c. The sweep
-    goes through the four words of a pooling window, window by window; activation word 2y + x.
+    Convolution cores: accumulator word 4y + x is output (y, x); weight word 6ky + 2kx + c. The
+    sweep goes through the four words of a pooling window, window by window; activation word 2y + x.
     Dense core: weight word 16y + 8x + c, one accumulator word.
 
-    Destinations of a convolution core: 0 the dense core, 1 the host (for CREDIT); of the dense core:
-    0 the host, 1 both convolution cores (for CREDIT).
+    Destinations of a convolution core: 0 the dense core, 1 the host (for CREDIT); of the dense
+    core: 0 the host, 1 both convolution cores (for CREDIT).
     """
     rng = np.random.default_rng(seed)
     params = get_preset("tiny")
