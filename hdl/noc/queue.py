@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queue at every input of a router."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -10,9 +10,12 @@ from amaranth.lib.wiring import In, Out
 class FlitQueue(wiring.Component):
     """First in, first out, with nothing combinational between its two sides.
 
-    One item a cycle in and out at any fill; latency one cycle. ``i.ready`` and ``o.valid`` are
-    registers; ``o.payload`` is a read of distributed memory at a registered address. So a full
-    queue takes nothing in the cycle in which it gives an item away.
+    One item a cycle in and out; latency one cycle. ``i.ready``, ``o.valid`` and ``holds`` are
+    registers, ``o.payload`` depends on registers only. So a full queue takes nothing in the cycle
+    in which it gives an item away; two items are enough for full throughput all the same.
+
+    Two items are kept in registers (on ECP5 one LUT a bit), more in distributed memory (the room of
+    six LUTs for four bits).
 
     Parameters
     ----------
@@ -25,6 +28,8 @@ class FlitQueue(wiring.Component):
     -------
     i : ``In(stream)`` of ``shape``
     o : ``Out(stream)`` of ``shape``
+    holds : ``Out(depth)``
+        Bit k: more than k items are held.
     """
 
     def __init__(self, *, shape, depth: int):
@@ -32,39 +37,50 @@ class FlitQueue(wiring.Component):
             raise ValueError(f"FlitQueue.depth: must be 2 or more, got {depth}")
         self._shape = shape
         self._depth = depth
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+        super().__init__(
+            {
+                "i": In(stream.Signature(shape)),
+                "o": Out(stream.Signature(shape)),
+                "holds": Out(depth),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
-        depth = self._depth
+        depth, holds = self._depth, self.holds
+        push, pop = Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(~holds[-1]),
+            self.o.valid.eq(holds[0]),
+            push.eq(self.i.valid & self.i.ready),
+            pop.eq(self.o.valid & self.o.ready),
+        ]
+        with m.If(push & ~pop):
+            m.d.sync += holds.eq(Cat(1, holds))
+        with m.If(pop & ~push):
+            m.d.sync += holds.eq(holds[1:])
+
+        if depth == 2:
+            head, second = Signal(self._shape), Signal(self._shape)
+            m.d.comb += self.o.payload.eq(head)
+            # Places that hold nothing follow the input; whether it was valid, ``holds`` tells.
+            with m.If(~holds[1]):
+                m.d.sync += second.eq(self.i.payload)
+            with m.If(pop | ~holds[0]):
+                m.d.sync += head.eq(Mux(holds[1], second, self.i.payload))
+            return m
+
         m.submodules.storage = storage = Memory(shape=self._shape, depth=depth, init=[])
         write = storage.write_port()
         read = storage.read_port(domain="comb")
-
-        def after(address):
-            return Mux(address == depth - 1, 0, address + 1)
-
-        tail, head = Signal(range(depth)), Signal(range(depth))
-        is_full, is_occupied = Signal(), Signal()
-        push, pop = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(~is_full),
-            self.o.valid.eq(is_occupied),
-            push.eq(self.i.valid & ~is_full),
-            pop.eq(self.o.ready & is_occupied),
-            write.addr.eq(tail),
             write.data.eq(self.i.payload),
             write.en.eq(push),
-            read.addr.eq(head),
             self.o.payload.eq(read.data),
         ]
-        with m.If(push):
-            m.d.sync += tail.eq(after(tail))
-        with m.If(pop):
-            m.d.sync += head.eq(after(head))
-        # The addresses meet when a push alone fills the queue, or a pop alone empties it.
-        with m.If(push & ~pop):
-            m.d.sync += [is_occupied.eq(1), is_full.eq(after(tail) == head)]
-        with m.If(pop & ~push):
-            m.d.sync += [is_full.eq(0), is_occupied.eq(after(head) != tail)]
+        for moves, address in ((push, write.addr), (pop, read.addr)):
+            place = Signal(range(depth))
+            m.d.comb += address.eq(place)
+            with m.If(moves):
+                m.d.sync += place.eq(Mux(place == depth - 1, 0, place + 1))
         return m

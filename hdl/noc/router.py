@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The router of a node: five queues, five arbiters, and the rule of ``golden.routing`` in gates."""
+
+from functools import reduce
+from operator import or_
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.fields import Formats
+from golden.params import ChipParams
+from golden.routing import Port
+from hdl.layouts import flit_stream, struct
+from hdl.noc.arbiter import Arbiter
+from hdl.noc.queue import FlitQueue
+
+# Outputs that flits of each input can ask for: columns are not left again, nothing turns back, and
+# from the North only the host's flits, in row 1, turn into the row.
+TURNS = {
+    Port.NORTH: (Port.EAST, Port.SOUTH, Port.WEST, Port.LOCAL),
+    Port.EAST: (Port.NORTH, Port.SOUTH, Port.WEST, Port.LOCAL),
+    Port.SOUTH: (Port.NORTH, Port.LOCAL),
+    Port.WEST: (Port.NORTH, Port.EAST, Port.SOUTH, Port.LOCAL),
+    Port.LOCAL: (Port.NORTH, Port.EAST, Port.SOUTH, Port.WEST, Port.LOCAL),
+}
+
+
+class RouteMask(wiring.Component):
+    """Which outputs a flit asks for: ``golden.routing.next_ports``, combinational.
+
+    Parameters
+    ----------
+    params : ChipParams
+    arrived_from : Port
+        The input that the flit came in through.
+
+    Members
+    -------
+    x, y : ``In(coord_width)``
+        Coordinates of this node.
+    flit : ``In(flit)``
+    mask : ``Out(5)``
+        One bit a port, North lowest.
+    """
+
+    def __init__(self, *, params: ChipParams, arrived_from: Port):
+        self._arrived_from = arrived_from
+        super().__init__(
+            {
+                "x": In(params.coord_width),
+                "y": In(params.coord_width),
+                "flit": In(struct(Formats(params).flit)),
+                "mask": Out(len(Port)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        flit = self.flit
+        is_in_row, is_in_columns, may_leave_column = Signal(), Signal(), Signal()
+        if self._arrived_from == Port.SOUTH:
+            m.d.comb += is_in_row.eq(0)
+        elif self._arrived_from == Port.NORTH:
+            m.d.comb += is_in_row.eq(self.y == 1)
+        else:
+            m.d.comb += is_in_row.eq(1)
+        m.d.comb += [
+            is_in_columns.eq((flit.x0 <= self.x) & (flit.x1 >= self.x)),
+            may_leave_column.eq(~is_in_row | is_in_columns),
+        ]
+        asks = {
+            Port.NORTH: may_leave_column & (flit.y0 < self.y),
+            Port.EAST: is_in_row & (flit.x1 > self.x),
+            Port.SOUTH: may_leave_column & (flit.y1 > self.y),
+            Port.WEST: is_in_row & (flit.x0 < self.x),
+            Port.LOCAL: may_leave_column & (flit.y0 <= self.y) & (flit.y1 >= self.y),
+        }
+        turns = TURNS[self._arrived_from]
+        m.d.comb += self.mask.eq(Cat(asks[port] if port in turns else 0 for port in Port))
+        return m
+
+
+class Router(wiring.Component):
+    """Passes flits on between four links and a core, along the trees of ``golden.routing``.
+
+    One cycle from ``i`` to ``o`` and one flit a cycle on each port. The flit at the head of an
+    input queue goes to each of its outputs as that becomes free, and leaves the queue with the
+    last. Every output serves the input that it served longest ago, and keeps to it until the flit
+    is taken. Flits from one input to one output stay in order. ``i.ready``, ``o.valid`` and
+    ``o.payload`` depend on registers only.
+
+    A flit that asks for no output (an inverted rectangle) vanishes.
+
+    Parameters
+    ----------
+    params : ChipParams
+
+    Members
+    -------
+    x, y : ``In(coord_width)``
+        Coordinates of this node; constant while flits are about.
+    i : ``In(flit_stream(params)).array(5)``
+    o : ``Out(flit_stream(params)).array(5)``
+        Ports as ``golden.routing.Port`` numbers them: North, East, South, West, Local.
+    idle : ``Out(1)``
+        No flit is queued.
+    """
+
+    def __init__(self, params: ChipParams):
+        self._params = params
+        super().__init__(
+            {
+                "x": In(params.coord_width),
+                "y": In(params.coord_width),
+                "i": In(flit_stream(params)).array(len(Port)),
+                "o": Out(flit_stream(params)).array(len(Port)),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        params = self._params
+        heads, pending, served = {}, {}, {}
+        for port in Port:
+            name = port.name.lower()
+            route = RouteMask(params=params, arrived_from=port)
+            queue = FlitQueue(shape=struct(Formats(params).flit), depth=params.queue_depth)
+            m.submodules[f"route_{name}"] = route
+            m.submodules[f"queue_{name}"] = queue
+            heads[port] = queue.o
+            served[port] = Signal(len(Port), name=f"{name}_served")
+            # Outputs that each flit of the queue has still to be given to, the head's first. They
+            # move up with the queue; those of the head are struck off as it is taken.
+            masks = [Signal(len(Port), name=f"{name}_mask_{k}") for k in range(params.queue_depth)]
+            pending[port] = masks[0]
+            left = Signal(len(Port), name=f"{name}_left")
+            entering = Signal(len(Port), name=f"{name}_entering")
+            m.d.comb += [
+                route.x.eq(self.x),
+                route.y.eq(self.y),
+                route.flit.eq(self.i[port].payload),
+                left.eq(masks[0] & ~served[port]),
+                queue.o.ready.eq(~left.any()),
+                entering.eq(Mux(self.i[port].valid, route.mask, 0)),
+            ]
+            wiring.connect(m, wiring.flipped(self.i[port]), queue.i)
+            m.d.sync += masks[0].eq(left)
+            for k, mask in enumerate(masks):
+                is_last = k == params.queue_depth - 1
+                follows = entering if is_last else Mux(queue.holds[k + 1], masks[k + 1], entering)
+                with m.If(queue.o.ready | ~queue.holds[k]):
+                    m.d.sync += mask.eq(follows)
+
+        for port in Port:
+            sources = [source for source in Port if port in TURNS[source]]
+            arbiter = Arbiter(n=len(sources))
+            m.submodules[f"arbiter_{port.name.lower()}"] = arbiter
+            out = self.o[port]
+            choices = (
+                Mux(granted, heads[source].payload.as_value(), 0)
+                for granted, source in zip(arbiter.grant, sources, strict=True)
+            )
+            m.d.comb += [
+                arbiter.request.eq(Cat(pending[source][port] for source in sources)),
+                arbiter.advance.eq(out.ready),
+                out.valid.eq(arbiter.request.any()),
+                out.payload.eq(reduce(or_, choices)),
+            ]
+            m.d.comb += [
+                served[source][port].eq(granted & out.ready)
+                for granted, source in zip(arbiter.grant, sources, strict=True)
+            ]
+        m.d.comb += self.idle.eq(~Cat(head.valid for head in heads.values()).any())
+        return m

@@ -1,0 +1,209 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""One router alone: routes, order, arbitration, throughput."""
+
+import itertools
+
+import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Value
+from amaranth.sim import Simulator
+
+from golden.fields import Formats
+from golden.params import get_preset
+from golden.routing import LINKS, Port, next_ports
+from hdl.noc.arbiter import Arbiter
+from hdl.noc.router import RouteMask, Router
+from tests.support.streams import STALLS, Sink, Source, simulate
+
+PARAMS = get_preset("tiny")
+FLIT = Formats(PARAMS).flit
+HERE = (2, 3)
+BEYOND = {Port.NORTH: (2, 2), Port.EAST: (3, 3), Port.SOUTH: (2, 4), Port.WEST: (1, 3)}
+AT = {**BEYOND, Port.LOCAL: HERE}  # a node that is reached through each port
+
+
+def flit(rectangle, payload=0, kind=0):
+    x0, y0, x1, y1 = rectangle
+    return FLIT.pack(kind=kind, x0=x0, y0=y0, x1=x1, y1=y1, payload=payload)
+
+
+def node(x, y):
+    return (x, y, x, y)
+
+
+def strapped(router, here=HERE):
+    async def strap(ctx):
+        ctx.set(router.x, here[0])
+        ctx.set(router.y, here[1])
+
+    return strap
+
+
+@pytest.mark.parametrize("port", list(Port))
+def test_route_mask_matches_golden_everywhere(port):
+    params = PARAMS.with_(coord_width=2)
+    dut = RouteMask(params=params, arrived_from=port)
+    layout = Formats(params).flit
+
+    async def compare(ctx):
+        for x, y in itertools.product(range(4), range(1, 4)):
+            ctx.set(dut.x, x)
+            ctx.set(dut.y, y)
+            for x0, y0, x1, y1 in itertools.product(range(4), repeat=4):
+                word = layout.pack(kind=0, x0=x0, y0=y0, x1=x1, y1=y1, payload=0)
+                ctx.set(Value.cast(dut.flit), word)
+                mask = ctx.get(dut.mask)
+                got = {out for out in Port if mask >> out & 1}
+                wanted = next_ports(x, y, port, (x0, y0, x1, y1))
+                assert got == wanted, f"node ({x}, {y}), rectangle {(x0, y0, x1, y1)}"
+
+    simulator = Simulator(dut)
+    simulator.add_testbench(compare)
+    simulator.run()
+
+
+@pytest.mark.parametrize("stall", STALLS)
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("here", [HERE, (0, 1)])
+def test_router_gives_every_flit_to_its_outputs_in_order(here, depth, stall, rng):
+    router = Router(PARAMS.with_(queue_depth=depth))
+    sent = {port: [] for port in Port}
+    wanted = {(source, out): [] for source in Port for out in Port}
+    for source in Port:
+        while len(sent[source]) < 60:
+            corners = rng.integers(8, size=(2, 2))
+            (x0, y0), (x1, y1) = corners.min(0).tolist(), corners.max(0).tolist()
+            word = flit((x0, y0, x1, y1), payload=source << 16 | len(sent[source]))
+            sent[source].append(word)
+            for out in next_ports(*here, source, (x0, y0, x1, y1)):
+                wanted[source, out].append(word)
+    sinks = {
+        out: Sink(router.o[out], sum(len(wanted[source, out]) for source in Port), stall, rng)
+        for out in Port
+    }
+    sources = [Source(router.i[port], sent[port], stall, rng) for port in Port]
+    simulate(router, [strapped(router, here), *sources, *sinks.values()], limit=5000)
+    for source, out in wanted:
+        got = [w for w in sinks[out].items if FLIT.unpack(w)["payload"] >> 16 == source]
+        assert got == wanted[source, out], f"from {source.name} to {out.name}"
+
+
+@pytest.mark.parametrize("source", list(Port))
+def test_router_passes_a_flit_a_cycle_after_one_cycle(source):
+    for out in Port:
+        if out not in next_ports(*HERE, source, node(*AT[out])) or out == source:
+            continue
+        router = Router(PARAMS)
+        items = [flit(node(*AT[out]), payload=k) for k in range(30)]
+        sender, sink = Source(router.i[source], items), Sink(router.o[out], len(items))
+        simulate(router, [strapped(router), sender, sink], limit=100)
+        assert sender.cycles == list(range(30))
+        assert sink.cycles == [cycle + 1 for cycle in sender.cycles]
+        assert sink.items == items
+
+
+def test_router_runs_five_streams_side_by_side_at_full_rate():
+    router = Router(PARAMS)
+    pairs = {
+        Port.NORTH: Port.SOUTH,
+        Port.SOUTH: Port.NORTH,
+        Port.EAST: Port.WEST,
+        Port.WEST: Port.EAST,
+        Port.LOCAL: Port.LOCAL,
+    }
+    sinks = [Sink(router.o[out], 40) for out in pairs.values()]
+    sources = [
+        Source(router.i[port], [flit(node(*AT[out]), payload=k) for k in range(40)])
+        for port, out in pairs.items()
+    ]
+    simulate(router, [strapped(router), *sources, *sinks], limit=60)
+    for sink in sinks:
+        assert sink.cycles == list(range(1, 41))
+
+
+def test_router_serves_inputs_in_turn():
+    router = Router(PARAMS)
+    sources = [
+        Source(router.i[port], [flit(node(*HERE), payload=port << 8 | k) for k in range(20)])
+        for port in Port
+    ]
+    sink = Sink(router.o[Port.LOCAL], 100)
+    simulate(router, [strapped(router), *sources, sink], limit=200)
+    assert sink.cycles == list(range(1, 101))
+    order = [FLIT.unpack(word)["payload"] >> 8 for word in sink.items]
+    for start in range(95):
+        assert len(set(order[start : start + 5])) == 5
+
+
+def test_router_copies_go_as_outputs_become_free():
+    router = Router(PARAMS)
+    everywhere = flit((0, 1, 7, 7), payload=5)
+    free = {Port.NORTH: 3, Port.EAST: 0, Port.SOUTH: 6, Port.WEST: 1, Port.LOCAL: 4}
+
+    async def observe(ctx):
+        ctx.set(router.x, HERE[0])
+        ctx.set(router.y, HERE[1])
+        ctx.set(Value.cast(router.i[Port.LOCAL].payload), everywhere)
+        ctx.set(router.i[Port.LOCAL].valid, 1)
+        await ctx.tick()
+        ctx.set(router.i[Port.LOCAL].valid, 0)
+        for cycle in range(8):
+            for out in Port:
+                assert ctx.get(router.o[out].valid) == (cycle <= free[out]), (cycle, out.name)
+                ctx.set(router.o[out].ready, cycle == free[out])
+            assert ctx.get(router.idle) == (cycle > 6)
+            await ctx.tick()
+
+    simulate(router, [observe], limit=20)
+
+
+def test_router_drops_what_has_no_destination():
+    router = Router(PARAMS)
+    nowhere = [flit((3, 3, 1, 3)), flit((2, 4, 2, 2))]
+    last = flit(node(*HERE), payload=9)
+    source = Source(router.i[Port.LOCAL], [*nowhere, last])
+    sink = Sink(router.o[Port.LOCAL], 1)
+    simulate(router, [strapped(router), source, sink], limit=20)
+    assert sink.items == [last]
+
+
+def test_arbiter_holds_a_waiting_grant_and_starves_nobody(rng):
+    n = 5
+    arbiter = Arbiter(n=n)
+
+    async def observe(ctx):
+        requests, waiting, passed = 0, None, [0] * n
+        for _ in range(2000):
+            requests |= int(rng.integers(1 << n)) & int(rng.integers(1 << n))
+            advance = int(rng.integers(2))
+            ctx.set(arbiter.request, requests)
+            ctx.set(arbiter.advance, advance)
+            grant = ctx.get(arbiter.grant)
+            assert grant.bit_count() == (requests != 0)
+            assert grant & ~requests == 0
+            if waiting is not None:
+                assert grant == waiting
+            waiting = grant if grant and not advance else None
+            if grant and advance:
+                requests &= ~grant
+                for k in range(n):
+                    passed[k] = passed[k] + 1 if requests >> k & 1 else 0
+                    assert passed[k] < n
+            await ctx.tick()
+
+    simulate(arbiter, [observe], limit=3000)
+
+
+def test_arbiter_refuses_a_single_request():
+    with pytest.raises(ValueError, match=r"^Arbiter\.n: must be 2 or more, got 1$"):
+        Arbiter(n=1)
+
+
+@pytest.mark.parametrize("preset", ["tiny", "ecp5", "sim32"])
+def test_router_converts(preset):
+    assert rtlil.convert(Router(get_preset(preset)), emit_src=False)
+
+
+def test_ports_of_golden_are_the_links_then_local():
+    assert [*LINKS, Port.LOCAL] == list(Port)
