@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control of a core: registers, tokens, and the counters."""
+
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.fields import Control as Register
+from golden.fields import Formats, Memory
+from golden.params import CHUNK_WIDTH, ChipParams
+
+from ..layouts import ConfigBus, struct
+
+TOKEN_WIDTH = 16  # a core never waits for more tokens than a mesh has nodes (at most 2**10)
+SOP_WIDTH = 48
+
+
+class Control(wiring.Component):
+    """Runs a core through the life of a sample (hdl/README.md) and keeps its registers.
+
+    A sample is complete when ``n_sources`` ENDs are there; it is swept once the accumulate pipeline
+    is empty and axon-out has fired the sample before. After the sweep the core grants CREDIT, and
+    fires as soon as it holds ``n_destinations`` CREDITs. Counters are 32 bits wide and wrap, the SOP counter
+    has 48 bits.
+
+    Members
+    -------
+    config : ``In(ConfigBus())``
+    read_chunk : ``Out(32)``
+    end, credit : ``In(1)``
+        A token has arrived.
+    axon_idle, dendrite_idle, soma_busy, fire_busy : ``In(1)``
+        States of the other blocks.
+    sweep, clear_all, fire, grant : ``Out(1)``
+        Commands, one cycle each.
+    n_sweep, n_fire, mode, end_list, credit_list : ``Out``
+        Registers, as ``golden.fields.Control`` lists them.
+    op_valid, op_lanes, spike_in, sent, fired, stalled, overflow : ``In``
+        Events to count.
+    waiting : ``Out(1)``
+        Nothing to do before the next token or command.
+    """
+
+    def __init__(self, *, params: ChipParams):
+        self._formats = formats = Formats(params)
+        super().__init__(
+            {
+                "config": In(ConfigBus()),
+                "read_chunk": Out(CHUNK_WIDTH),
+                "end": In(1),
+                "credit": In(1),
+                "axon_idle": In(1),
+                "dendrite_idle": In(1),
+                "soma_busy": In(1),
+                "fire_busy": In(1),
+                "sweep": Out(1),
+                "clear_all": Out(1),
+                "fire": Out(1),
+                "grant": Out(1),
+                "n_sweep": Out(params.sweep_address_width + 1),
+                "n_fire": Out(params.fire_address_width + 1),
+                "mode": Out(struct(formats.mode)),
+                "end_list": Out(struct(formats.token_list)),
+                "credit_list": Out(struct(formats.token_list)),
+                "op_valid": In(1),
+                "op_lanes": In(params.lane_width),
+                "spike_in": In(1),
+                "sent": In(1),
+                "fired": In(params.lane_width + 1),
+                "stalled": In(1),
+                "overflow": In(1),
+                "waiting": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        n_sources, n_destinations = Signal(TOKEN_WIDTH), Signal(TOKEN_WIDTH)
+        command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
+        selected, start, clear_counters = Signal(), Signal(), Signal()
+        registers = {
+            Register.N_SOURCES: n_sources,
+            Register.N_DESTINATIONS: n_destinations,
+            Register.N_SWEEP: self.n_sweep,
+            Register.N_FIRE: self.n_fire,
+            Register.MODE: self.mode,
+            Register.END_LIST: self.end_list,
+            Register.CREDIT_LIST: self.credit_list,
+        }
+        m.d.comb += selected.eq(self.config.memory == Memory.CONTROL.value)
+        with m.If(self.config.write & selected):
+            with m.Switch(self.config.address):
+                for register, target in registers.items():
+                    with m.Case(register.value):
+                        m.d.sync += target.eq(self.config.data)
+                with m.Case(Register.COMMAND.value):
+                    m.d.comb += [
+                        start.eq(command.start),
+                        clear_counters.eq(command.clear_counters),
+                    ]
+
+        n_ends, n_credits = Signal(TOKEN_WIDTH), Signal(TOKEN_WIDTH)
+        use_ends, use_credits = Signal(), Signal()
+        running, unfired, complete, permitted = Signal(), Signal(), Signal(), Signal()
+        all_ends, all_credits, settled = Signal(), Signal(), Signal()
+        m.d.comb += [
+            all_ends.eq((n_ends == n_sources) & running),
+            all_credits.eq(n_credits == n_destinations),
+            settled.eq((complete == all_ends) & (permitted == all_credits)),
+        ]
+        m.d.sync += [
+            n_ends.eq(n_ends + self.end),
+            n_credits.eq(n_credits + self.credit),
+            # One cycle late, to keep the comparisons off the path into the state machine: both can
+            # only become true by a token, and false by the state machine's own doing.
+            complete.eq(all_ends),
+            permitted.eq(all_credits),
+        ]
+        with m.If(use_ends):
+            m.d.sync += [n_ends.eq(0), complete.eq(0)]
+        with m.If(use_credits):
+            m.d.sync += [n_credits.eq(0), permitted.eq(0)]
+
+        with m.FSM(name="phase"):
+            with m.State("STOPPED"):
+                m.d.comb += self.waiting.eq(settled & ~start)
+                with m.If(start):
+                    m.d.comb += self.clear_all.eq(1)
+                    m.next = "CLEAR"
+            with m.State("CLEAR"):
+                with m.If(~self.soma_busy):
+                    m.d.sync += running.eq(1)
+                    m.next = "GRANT"
+            with m.State("GRANT"):
+                m.d.comb += self.grant.eq(1)
+                m.next = "GRANTING"
+            with m.State("GRANTING"):
+                with m.If(~self.fire_busy):
+                    m.next = "AWAIT_CREDIT"
+            with m.State("AWAIT_CREDIT"):
+                m.d.comb += self.waiting.eq(settled & unfired & ~permitted)
+                with m.If(~unfired):
+                    m.next = "ACCUMULATE"
+                with m.Elif(permitted):
+                    m.d.comb += [self.fire.eq(1), use_credits.eq(1)]
+                    m.d.sync += unfired.eq(0)
+                    m.next = "ACCUMULATE"
+            with m.State("ACCUMULATE"):
+                m.d.comb += self.waiting.eq(settled & ~complete)
+                with m.If(complete & self.axon_idle & self.dendrite_idle & ~self.fire_busy):
+                    m.d.comb += [self.sweep.eq(1), use_ends.eq(1)]
+                    m.next = "SWEEP"
+            with m.State("SWEEP"):
+                with m.If(~self.soma_busy):
+                    m.d.sync += unfired.eq(1)
+                    m.next = "GRANT"
+
+        counters = self._count(m, running, clear_counters)
+        with m.If(self.config.read & selected):
+            m.d.sync += self.read_chunk.eq(0)
+            with m.Switch(self.config.address):
+                for register, value in (registers | counters).items():
+                    with m.Case(register.value):
+                        m.d.sync += self.read_chunk.eq(value)
+        return m
+
+    def _count(self, m, running, clear):
+        """Adds the counters to ``m``; returns the value of every read-only register."""
+        sops, overflow = Signal(SOP_WIDTH), Signal()
+        sweeping = Signal()  # the soma is busy with a sweep, not with clearing
+        m.d.comb += sweeping.eq(self.soma_busy & running)
+        counted = {
+            Register.SPIKES_IN: self.spike_in,
+            Register.SPIKES_OUT: self.sent,
+            Register.FIRED: self.fired,
+            Register.BUSY: self.op_valid,
+            Register.STALLED: self.stalled,
+            Register.SWEEP_CYCLES: sweeping,
+            Register.FIRE_CYCLES: self.fire_busy & running,
+            Register.SAMPLES: self.sweep,
+        }
+        counters = {register: Signal(32, name=register.name.lower()) for register in counted}
+        with m.If(self.op_valid):
+            m.d.sync += sops.eq(sops + self.op_lanes + 1)
+        for register, event in counted.items():
+            with m.If(event):
+                m.d.sync += counters[register].eq(counters[register] + event)
+        with m.If(self.overflow):
+            m.d.sync += overflow.eq(1)
+        with m.If(clear):
+            m.d.sync += [sops.eq(0), overflow.eq(0)]
+            m.d.sync += [counter.eq(0) for counter in counters.values()]
+
+        flags = Signal(struct(self._formats.flags))
+        m.d.comb += [flags.overflow.eq(overflow), flags.running.eq(running)]
+        return counters | {
+            Register.SOPS_LOW: sops[:32],
+            Register.SOPS_HIGH: sops[32:],
+            Register.FLAGS: flags,
+        }

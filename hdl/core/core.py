@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The neuron core: everything of a node but its router."""
+
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from golden.params import ChipParams
+
+from ..layouts import flit_stream
+from .axon_in import AxonIn
+from .axon_out import AxonOut
+from .configuration import BLOCKS, Configuration
+from .control import Control
+from .dendrite import Dendrite
+from .ingress import Egress, Ingress
+from .soma import Soma
+
+
+class Core(wiring.Component):
+    """Wires the blocks of a core together; hdl/README.md shows how.
+
+    Members
+    -------
+    i : ``In(flit_stream)``
+        From the router.
+    o : ``Out(flit_stream)``
+        To the router; depends on registers only.
+    quiet : ``Out(1)``
+        No register will change before a flit arrives.
+    """
+
+    def __init__(self, *, params: ChipParams):
+        self._params = params
+        super().__init__(
+            {"i": In(flit_stream(params)), "o": Out(flit_stream(params)), "quiet": Out(1)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.ingress = ingress = Ingress(params=self._params)
+        m.submodules.axon_in = axon_in = AxonIn(self._params)
+        m.submodules.dendrite = dendrite = Dendrite(self._params)
+        m.submodules.soma = soma = Soma(self._params)
+        m.submodules.axon_out = axon_out = AxonOut(self._params)
+        m.submodules.control = control = Control(params=self._params)
+        m.submodules.configuration = configuration = Configuration(params=self._params)
+        m.submodules.egress = egress = Egress(params=self._params)
+        blocks = {
+            "control": control,
+            "axon_in": axon_in,
+            "dendrite": dendrite,
+            "soma": soma,
+            "axon_out": axon_out,
+        }
+
+        connect(m, wiring.flipped(self.i), ingress.i)
+        connect(m, ingress=ingress.spike, axon_in=axon_in.i)
+        connect(m, ingress=ingress.config, configuration=configuration.i)
+        connect(m, axon_out=axon_out.o, egress=egress.fire)
+        connect(m, configuration=configuration.reply, egress=egress.reply)
+        connect(m, egress.o, wiring.flipped(self.o))
+        for name in BLOCKS:
+            connect(m, configuration=configuration.bus, block=blocks[name].config)
+            m.d.comb += getattr(configuration, f"read_{name}").eq(blocks[name].read_chunk)
+
+        m.d.comb += [
+            # Axon-in to dendrite, and the dendrite's port for the soma.
+            dendrite.op.eq(axon_in.op),
+            dendrite.op_valid.eq(axon_in.op_valid),
+            dendrite.sweep_address.eq(soma.sweep_address),
+            dendrite.sweep_read.eq(soma.sweep_read),
+            soma.sweep_data.eq(dendrite.sweep_data),
+            dendrite.clear.eq(soma.clear),
+            dendrite.clear_address.eq(soma.clear_address),
+            # Soma to the activation memory of axon-out.
+            axon_out.word_valid.eq(soma.word_valid),
+            axon_out.word_address.eq(soma.word_address),
+            axon_out.word.eq(soma.word),
+            # Commands and registers.
+            soma.start.eq(control.sweep),
+            soma.clear_all.eq(control.clear_all),
+            soma.n_sweep.eq(control.n_sweep),
+            soma.mode.eq(control.mode),
+            axon_out.fire.eq(control.fire),
+            axon_out.grant.eq(control.grant),
+            axon_out.n_fire.eq(control.n_fire),
+            axon_out.bits.eq(control.mode.bits),
+            axon_out.end_list.eq(control.end_list),
+            axon_out.credit_list.eq(control.credit_list),
+            # States and events.
+            control.end.eq(ingress.end),
+            control.credit.eq(ingress.credit),
+            control.axon_idle.eq(axon_in.idle),
+            control.dendrite_idle.eq(dendrite.idle),
+            control.soma_busy.eq(soma.busy),
+            control.fire_busy.eq(axon_out.busy),
+            control.op_valid.eq(axon_in.op_valid),
+            control.op_lanes.eq(axon_in.op.n_lanes),
+            control.spike_in.eq(ingress.spike.valid & ingress.spike.ready),
+            control.sent.eq(axon_out.sent),
+            control.fired.eq(axon_out.fired),
+            control.stalled.eq(axon_in.stalled),
+            control.overflow.eq(dendrite.overflow),
+            self.quiet.eq(
+                control.waiting
+                & axon_in.idle
+                & dendrite.idle
+                & ~soma.busy
+                & ~axon_out.busy
+                & configuration.idle
+            ),
+        ]
+        return m

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sorts the flits that a router delivers to its core, and merges those that the core sends."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.fields import Kind
+from golden.params import ChipParams
+
+from ..layouts import flit_stream, spike_stream, struct
+from golden.fields import Formats
+
+
+class Ingress(wiring.Component):
+    """Hands spikes to axon-in, tokens to control, the rest to the configuration unit.
+
+    No latency, no state; order is kept because a flit that waits holds up those behind it. Tokens
+    are always accepted. Flits of kind DATA have no business here and are dropped.
+
+    Members
+    -------
+    i : ``In(flit_stream)``
+        From the router's local output.
+    spike : ``Out(spike_stream)``
+    config : ``Out(flit_stream)``
+        ADDRESS, WRITE and READ flits.
+    end, credit : ``Out(1)``
+        Pulses for one token each.
+    """
+
+    def __init__(self, *, params: ChipParams):
+        self._params = params
+        super().__init__(
+            {
+                "i": In(flit_stream(params)),
+                "spike": Out(spike_stream(params)),
+                "config": Out(flit_stream(params)),
+                "end": Out(1),
+                "credit": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        kind = self.i.payload.kind
+        spike_width = Formats(self._params).spike.width
+        is_config = Signal()
+        m.d.comb += [
+            self.spike.payload.eq(self.i.payload.payload[:spike_width]),
+            self.config.payload.eq(self.i.payload),
+            is_config.eq(
+                (kind == Kind.ADDRESS.value)
+                | (kind == Kind.WRITE.value)
+                | (kind == Kind.READ.value)
+            ),
+        ]
+        with m.If(kind == Kind.SPIKE.value):
+            m.d.comb += [
+                self.spike.valid.eq(self.i.valid),
+                self.i.ready.eq(self.spike.ready),
+            ]
+        with m.Elif(is_config):
+            m.d.comb += [
+                self.config.valid.eq(self.i.valid),
+                self.i.ready.eq(self.config.ready),
+            ]
+        with m.Else():
+            m.d.comb += [
+                self.i.ready.eq(1),
+                self.end.eq(self.i.valid & (kind == Kind.END.value)),
+                self.credit.eq(self.i.valid & (kind == Kind.CREDIT.value)),
+            ]
+        return m
+
+
+class Egress(wiring.Component):
+    """Merges the flits of axon-out and of the configuration unit into the router's local input.
+
+    Axon-out goes first; a choice once made stands until its flit has gone. No latency; ``o``
+    depends on the two inputs' registers and this block's own.
+
+    Members
+    -------
+    fire, reply : ``In(flit_stream)``
+    o : ``Out(flit_stream)``
+    """
+
+    def __init__(self, *, params: ChipParams):
+        self._layout = struct(Formats(params).flit)
+        super().__init__(
+            {
+                "fire": In(flit_stream(params)),
+                "reply": In(flit_stream(params)),
+                "o": Out(flit_stream(params)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        held, held_reply, take_reply = Signal(), Signal(), Signal()
+        m.d.comb += [
+            take_reply.eq(Mux(held, held_reply, ~self.fire.valid)),
+            self.o.valid.eq(Mux(take_reply, self.reply.valid, self.fire.valid)),
+            self.o.payload.eq(
+                self._layout(Mux(take_reply, self.reply.payload.as_value(),
+                                 self.fire.payload.as_value()))
+            ),
+            self.fire.ready.eq(self.o.ready & ~take_reply),
+            self.reply.ready.eq(self.o.ready & take_reply),
+        ]  # fmt: skip
+        m.d.sync += [
+            held.eq(self.o.valid & ~self.o.ready),
+            held_reply.eq(take_reply),
+        ]
+        return m

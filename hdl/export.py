@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verilog of a chip: the node converted once, and instantiated in a grid.
+
+Amaranth's own Verilog writer makes a module for every instance and emits ``always @*`` blocks that
+stay undefined in Icarus Verilog while their inputs never change. So the node alone is converted, by
+RTLIL and Yosys' ``proc``, and the grid is written here.
+"""
+
+import re
+
+from amaranth._toolchain.yosys import find_yosys
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from golden.fields import Formats, Memory
+from golden.params import ChipParams
+
+from .node import LOCAL, Node
+
+RAM_NAME = "ram"  # of the array in the module of every ConfigMemory
+
+
+def memory_scopes(params: ChipParams) -> dict[Memory, tuple[str, ...]]:
+    """Where the memories of a node lie in the Verilog: hierarchical names below the simulator's top.
+
+    For engines that load them directly. LOOKUP is there once for every lane of the soma.
+    """
+    core = "node.core."
+    lookups = tuple(f"{core}soma.requantize.lookup_{i}" for i in range(params.soma_lanes))
+    return {
+        Memory.AXON: (f"{core}axon_in.axon",),
+        Memory.TABLE_C: (f"{core}axon_in.table_c",),
+        Memory.TABLE_Y: (f"{core}axon_in.table_y",),
+        Memory.TABLE_X: (f"{core}axon_in.table_x",),
+        Memory.WEIGHT: (f"{core}dendrite.weights",),
+        Memory.SWEEP: (f"{core}soma.sweep",),
+        Memory.REQUANT: (f"{core}soma.requant",),
+        Memory.LOOKUP: lookups,
+        Memory.FIRE: (f"{core}axon_out.fire",),
+        Memory.DESTINATION: (f"{core}axon_out.destination",),
+    }
+
+
+_SCRIPT = """read_rtlil <<rtlil
+{text}
+rtlil
+proc
+clean
+write_verilog -noattr -norename
+"""
+# A memory whose words all start as zero: Yosys writes a line for every word, which costs simulators
+# minutes; a loop says the same.
+_ZEROS = re.compile(r"  initial begin\n((?:    (\S+)\[\d+\] = \d+'h0+;\n)+)  end\n")
+
+
+def _zero_loop(match: re.Match[str]) -> str:
+    lines, name = match[1].count("\n"), match[2]
+    return (
+        f"  integer {name}_word;\n"
+        f"  initial for ({name}_word = 0; {name}_word < {lines}; "
+        f"{name}_word = {name}_word + 1) {name}[{name}_word] = 0;\n"
+    )
+
+
+def component_verilog(component: wiring.Component, *, name: str) -> str:
+    """Verilog of one component as a module called ``name``, with its submodules.
+
+    Ports are named after the members, with double underscores: ``i__0__valid``.
+    """
+    text = rtlil.convert(component, name=name, emit_src=False)
+    yosys = find_yosys(lambda version: version >= (0, 40))
+    verilog = yosys.run(["-q", "-"], _SCRIPT.format(text=text))
+    verilog = _ZEROS.sub(_zero_loop, verilog)
+    # Hierarchical module names need escapes in Verilog; plain names are kinder to every tool.
+    return re.sub(
+        rf"\\({re.escape(name)}(?:\.\w+)+) ", lambda match: match[1].replace(".", "__") + " ", verilog
+    )
+
+
+def node_verilog(params: ChipParams) -> str:
+    """Verilog of the module ``node`` and everything below it."""
+    return component_verilog(Node(params=params), name="node")
+
+
+def chip_verilog(params: ChipParams, *, columns: int, rows: int) -> str:
+    """Verilog of the module ``chip``: ``columns`` x ``rows`` nodes and the host's link.
+
+    The host's link is the north link of node (0, 1): ``host_i`` goes into the chip, ``host_o`` comes
+    out. Other links at the edges are tied off: nothing comes in, and what a wrong program sends
+    there waits for ever (so it cannot be lost unseen).
+    """
+    if not 1 <= columns <= params.max_columns or not 1 <= rows <= params.max_rows:
+        raise ValueError(
+            f"chip: columns must be 1 to {params.max_columns} and rows 1 to {params.max_rows}, "
+            f"got {columns} x {rows}"
+        )
+    width = Formats(params).flit.width
+    return f"""// {columns} x {rows} nodes; node (x, y) has number (y - 1) * {columns} + x.
+module chip(
+  input clk, input rst,
+  input host_i_valid, input [{width - 1}:0] host_i_payload, output host_i_ready,
+  output host_o_valid, output [{width - 1}:0] host_o_payload, input host_o_ready,
+  output quiet
+);
+  localparam COLUMNS = {columns};
+  localparam ROWS = {rows};
+  localparam NODES = COLUMNS * ROWS;
+  localparam WIDTH = {width};
+  // One bit, or one flit, per node and port: index node * 4 + port; ports are N, E, S, W.
+  wire [NODES*4-1:0] i_valid, i_ready, o_valid, o_ready;
+  wire [NODES*4*WIDTH-1:0] i_payload, o_payload;
+  wire [NODES-1:0] quiets;
+  wire [NODES-1:0] sent;
+  wire [NODES*WIDTH-1:0] sent_flit;
+  assign quiet = &quiets;
+  assign host_i_ready = i_ready[0];
+  assign host_o_valid = o_valid[0];
+  assign host_o_payload = o_payload[0 +: WIDTH];
+  genvar x, y;
+  generate
+    for (y = 0; y < ROWS; y = y + 1) begin : row
+      for (x = 0; x < COLUMNS; x = x + 1) begin : column
+        localparam N = y * COLUMNS + x;
+        localparam [{params.coord_width - 1}:0] X = x;
+        localparam [{params.coord_width - 1}:0] Y = y + 1;
+{_instance()}
+        // Towards the north: the host above node 0, another node, or nothing.
+        if (y > 0) begin : north
+{_pair("N", 0, "N - COLUMNS", 2)}
+        end else if (x == 0) begin : host
+          assign i_valid[N*4+0] = host_i_valid;
+          assign i_payload[(N*4+0)*WIDTH +: WIDTH] = host_i_payload;
+          assign o_ready[N*4+0] = host_o_ready;
+        end else begin : north_edge
+{_edge("N", 0)}
+        end
+        if (x + 1 < COLUMNS) begin : east
+{_pair("N", 1, "N + 1", 3)}
+        end else begin : east_edge
+{_edge("N", 1)}
+        end
+        if (y + 1 < ROWS) begin : south
+{_pair("N", 2, "N + COLUMNS", 0)}
+        end else begin : south_edge
+{_edge("N", 2)}
+        end
+        if (x > 0) begin : west
+{_pair("N", 3, "N - 1", 1)}
+        end else begin : west_edge
+{_edge("N", 3)}
+        end
+      end
+    end
+  endgenerate
+endmodule
+"""
+
+
+def _instance() -> str:
+    ports = ["        node node(", "          .clk(clk), .rst(rst),"]
+    ports.append("          .x(X), .y(Y),")
+    for port in range(LOCAL):
+        for side in "io":
+            bit, flit = f"[N*4+{port}]", f"[(N*4+{port})*WIDTH +: WIDTH]"
+            ports.append(
+                f"          .{side}__{port}__valid({side}_valid{bit}), "
+                f".{side}__{port}__payload({side}_payload{flit}), "
+                f".{side}__{port}__ready({side}_ready{bit}),"
+            )
+    ports.append("          .sent(sent[N]), .sent_flit(sent_flit[N*WIDTH +: WIDTH]),")
+    ports.append("          .quiet(quiets[N]));")
+    return "\n".join(ports)
+
+
+def _pair(node: str, port: int, other: str, other_port: int) -> str:
+    """What enters ``node`` at ``port`` is what ``other`` sends at ``other_port``."""
+    return f"""          assign i_valid[{node}*4+{port}] = o_valid[({other})*4+{other_port}];
+          assign i_payload[({node}*4+{port})*WIDTH +: WIDTH] =
+            o_payload[(({other})*4+{other_port})*WIDTH +: WIDTH];
+          assign o_ready[{node}*4+{port}] = i_ready[({other})*4+{other_port}];"""
+
+
+def _edge(node: str, port: int) -> str:
+    return f"""          assign i_valid[{node}*4+{port}] = 1'b0;
+          assign i_payload[({node}*4+{port})*WIDTH +: WIDTH] = {{WIDTH{{1'b0}}}};
+          assign o_ready[{node}*4+{port}] = 1'b0;"""

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node of the mesh: a router and a neuron core."""
+
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from golden.fields import Formats
+from golden.params import ChipParams
+
+from .core.core import Core
+from .layouts import flit_stream, struct
+from .noc.router import Router
+
+LOCAL = 4  # the router's port to the core; 0 to 3 are North, East, South, West
+
+
+class Node(wiring.Component):
+    """Router and core. Every output depends on registers alone.
+
+    Members
+    -------
+    x, y : ``In``
+        Coordinates of this node: column 0.., row 1... Constant.
+    i, o : arrays of four flit streams
+        Links to the North, East, South and West.
+    quiet : ``Out(1)``
+        No register will change before a flit arrives: a simulator may skip the node.
+    sent : ``Out(1)``, sent_flit : ``Out(flit)``
+        For observers: the core hands this flit to its router in this cycle. Costs nothing where
+        it is left unconnected.
+    """
+
+    def __init__(self, *, params: ChipParams):
+        self._params = params
+        super().__init__(
+            {
+                "x": In(params.coord_width),
+                "y": In(params.coord_width),
+                "i": In(flit_stream(params)).array(LOCAL),
+                "o": Out(flit_stream(params)).array(LOCAL),
+                "quiet": Out(1),
+                "sent": Out(1),
+                "sent_flit": Out(struct(Formats(params).flit)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.router = router = Router(params=self._params)
+        m.submodules.core = core = Core(params=self._params)
+        m.d.comb += [router.x.eq(self.x), router.y.eq(self.y)]
+        for port in range(LOCAL):
+            connect(m, flipped(self.i[port]), router.i[port])
+            connect(m, router.o[port], flipped(self.o[port]))
+        connect(m, router=router.o[LOCAL], core=core.i)
+        connect(m, core=core.o, router=router.i[LOCAL])
+        m.d.comb += [
+            self.quiet.eq(router.idle & core.quiet),
+            self.sent.eq(core.o.valid & core.o.ready),
+            self.sent_flit.eq(core.o.payload),
+        ]
+        return m

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line: `python -m runtime sim|check|verilog`. The Makefile calls it."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from compiler.errors import CompileError
+from golden.params import PRESETS
+from models.errors import CheckpointError, DataError, ModelError
+
+from .engines.result import EngineError
+from .engines.run import ENGINES
+from .prepare import DEFAULT_DATASET, Settings
+from .report import summary, table
+from .sim import ACCURACY_IMAGES, check_all, simulate
+from .toolchain import ToolError
+
+EXPECTED = (
+    CheckpointError, CompileError, DataError, EngineError, ModelError, OSError, ToolError, ValueError
+)  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="runtime", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--model", default="tiny_vgg",
+                        help="a registered name, file.py:function, or an archive .pt2")
+    shared.add_argument("--dataset", default=DEFAULT_DATASET)
+    shared.add_argument("--data", type=Path, help="folder of the data set")
+    shared.add_argument("--checkpoint", type=Path, help="weights, safetensors")
+    shared.add_argument("--preset", default="sim32", choices=sorted(PRESETS))
+    shared.add_argument("--cores", type=int, help="cores to use at most")
+    shared.add_argument("--mesh", type=_mesh, help="columns x rows, for example 6x6")
+    shared.add_argument("--profile", default="exact", choices=("exact", "general"))
+    shared.add_argument("--bits", type=int, default=8, help="bits of the activations, T")
+    sim = commands.add_parser("sim", parents=[shared], help="simulate, compare, report")
+    sim.add_argument("--images", type=int, default=4)
+    sim.add_argument("--sim", default="verilator", choices=ENGINES)
+    sim.add_argument("--waves", type=int, default=0, choices=(0, 1))
+    sim.add_argument("--accuracy-images", type=int, default=ACCURACY_IMAGES)
+    check = commands.add_parser(
+        "check", parents=[shared], help="torch against golden on every test image"
+    )
+    check.add_argument("--images", type=int)
+    verilog = commands.add_parser("verilog", parents=[shared], help="write Verilog and a bench")
+    verilog.add_argument("--images", type=int, default=1)
+    return parser
+
+
+def _mesh(text: str) -> tuple[int, int]:
+    columns, _, rows = text.partition("x")
+    if not (columns.isdigit() and rows.isdigit()):
+        raise argparse.ArgumentTypeError(f"must be columns x rows such as 6x6, got {text!r}")
+    return int(columns), int(rows)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    return Settings(
+        model=arguments.model,
+        dataset=arguments.dataset,
+        data=arguments.data,
+        preset=arguments.preset,
+        cores=arguments.cores,
+        mesh=arguments.mesh,
+        profile=arguments.profile,
+        bits=arguments.bits,
+        checkpoint=arguments.checkpoint,
+    )
+
+
+class _Bar:
+    """Progress of a simulation: images, and cycles as they go by."""
+
+    def __init__(self, n_images: int):
+        self._bar = tqdm(total=n_images, unit="image", file=sys.stderr)
+
+    def __call__(self, images: int, cycles: int) -> None:
+        self._bar.n = images
+        self._bar.set_postfix_str(f"{cycles:,} cycles")
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def _sim(arguments: argparse.Namespace) -> int:
+    bar: list[_Bar] = []
+
+    def progress(images: int, cycles: int) -> None:
+        if not bar:
+            bar.append(_Bar(arguments.images))
+        bar[0](images, cycles)
+
+    try:
+        result = simulate(
+            _settings(arguments),
+            n_images=arguments.images,
+            engine=arguments.sim,
+            accuracy_images=arguments.accuracy_images,
+            waves=bool(arguments.waves),
+            say=lambda line: print(line, flush=True),
+            progress=progress,
+        )
+    finally:
+        for one in bar:
+            one.close()
+    report = result.report
+    if "layers" in report:
+        print(f"\n{table(report)}\n\n{summary(report)}")
+    else:
+        print(json.dumps({k: report[k] for k in ("bit_exact", "accuracy")}, indent=2))
+    print(f"report       {result.folder / 'report.json'}")
+    for difference in result.differences:
+        print(f"DIFFERENT    {difference}", file=sys.stderr)
+    return 1 if result.differences else 0
+
+
+def _verilog(arguments: argparse.Namespace) -> int:
+    from .verilog import write_verilog
+
+    folder = write_verilog(_settings(arguments), n_images=arguments.images)
+    print(f"verilog      {folder}")
+    return 0
+
+
+def main(words: list[str] | None = None) -> int:
+    """Runs one command; 0 is success, 1 a difference, 2 input that cannot be used."""
+    arguments = _parser().parse_args(words)
+    try:
+        if arguments.command == "sim":
+            return _sim(arguments)
+        if arguments.command == "verilog":
+            return _verilog(arguments)
+        print(json.dumps(check_all(_settings(arguments), n_images=arguments.images), indent=2))
+    except EXPECTED as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call over all engines that execute a program."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.mesh import run_program
+from golden.program import Program
+
+from . import amaranth, verilator
+from .result import RunResult
+
+ENGINES = ("verilator", "amaranth", "program", "golden")
+Progress = Callable[[int, int], None]
+
+
+def run_engine(
+    engine: str,
+    program: Program,
+    images: NDArray[np.integer],
+    *,
+    out_dir: Path | None = None,
+    progress: Progress | None = None,
+    waves_dir: Path | None = None,
+) -> RunResult:
+    """Run ``images`` (N, C, H, W) of input integers through ``program``.
+
+    engine : "verilator" (cycle-accurate; ``out_dir`` keeps what is compiled), "amaranth" or "program"
+    waves_dir : folder for the waves of all nodes, verilator only
+    """
+    if engine == "verilator":
+        if out_dir is None:
+            raise ValueError("run_engine: engine 'verilator' needs out_dir, a folder for its builds")
+        return verilator.run(
+            program, images, out_dir=out_dir, progress=progress, waves_dir=waves_dir
+        )
+    if engine == "amaranth":
+        return amaranth.run(program, images, progress=progress)
+    if engine == "program":
+        started = time.perf_counter()
+        result = run_program(program, images)
+        return RunResult(
+            engine="program",
+            outputs=result.outputs,
+            values=result.values,
+            counters=result.counters,
+            wall_s=time.perf_counter() - started,
+        )
+    raise ValueError(
+        f"engine: must be verilator, amaranth or program to run a program, got {engine!r}"
+    )

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of a run: report.json, and the table on the screen."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden.program import Program
+
+from .engines.result import RunResult
+
+SOP_PJ = 0.03  # an 8-bit addition at 45 nm; MAC_PJ likewise an 8-bit multiply-accumulate
+MAC_PJ = 0.23
+ENERGY_MODEL = (
+    f"{SOP_PJ} pJ per SOP (8-bit addition, 45 nm); memories and network not counted; the ANN on the "
+    f"same model: {MAC_PJ} pJ per MAC"
+)
+
+
+def layer_rows(program: Program, rtl: RunResult, n_images: int) -> list[dict[str, Any]]:
+    """Per layer and image: what the counters of its cores say.
+
+    ``cycles`` are accumulate cycles of the busiest core (dendrite busy, or spikes waiting), and
+    ``utilisation`` is SOPs / (lanes * accumulate cycles), over all cores of the layer.
+    """
+    assert rtl.counters is not None
+    rows = []
+    for layer in program.layers:
+        name = layer.population.name
+        cores = [core for core in program.cores if core.layer == name]
+        counters = [rtl.counters[core.x, core.y] for core in cores]
+        total = {key: sum(c[key] for c in counters) for key in counters[0]}
+        accumulate = [c["busy"] + c["stalled"] for c in counters]
+        rows.append(
+            {
+                "name": name,
+                "shape": list(layer.shape),
+                "neurons": int(np.prod(layer.shape)),
+                "parameters": layer.n_parameters,
+                "cores": len(cores),
+                "macs": layer.n_macs,
+                "sops": total["sops"] / n_images,
+                "spikes": total["fired"] / n_images,
+                "packets": total["spikes_out"] / n_images,
+                "cycles": max(accumulate) / n_images,
+                "sweep_cycles": max(c["sweep_cycles"] for c in counters) / n_images,
+                "fire_cycles": max(c["fire_cycles"] for c in counters) / n_images,
+                "utilisation": total["sops"] / (program.params.lanes * max(1, sum(accumulate))),
+            }
+        )
+    return rows
+
+
+def timing_figures(rtl: RunResult) -> dict[str, float | None]:
+    """Latency and interval of images, in cycles.
+
+    Latency: from the host's first flit of an image that finds the chip empty (the first) to its last
+    END. Interval: mean distance of the ends of successive images; None for a single image.
+    """
+    timing = rtl.timing
+    assert timing is not None
+    latency = float(timing.end[0] - timing.start[0])
+    interval = float(np.diff(timing.end).mean()) if len(timing.end) > 1 else None
+    return {"latency": latency, "interval": interval}
+
+
+def steady_utilisation(program: Program, rtl: RunResult, n_images: int, interval: float) -> float:
+    """SOPs of the busiest core per lane and cycle of the interval."""
+    assert rtl.counters is not None
+    busiest = max(rtl.counters.values(), key=lambda c: c["busy"])
+    return busiest["sops"] / n_images / (program.params.lanes * interval)
+
+
+def rtl_figures(program: Program, rtl: RunResult, n_images: int) -> dict[str, Any]:
+    """Figures of a run on the gateware, for report.json."""
+    rows = layer_rows(program, rtl, n_images)
+    sops = sum(row["sops"] for row in rows)
+    cycles = timing_figures(rtl)
+    accumulate = sum(c["busy"] + c["stalled"] for c in (rtl.counters or {}).values())
+    assert rtl.timing is not None
+    return {
+        "cycles_per_image": cycles,
+        "sops_per_image": sops,
+        "spikes_per_image": sum(row["spikes"] for row in rows),
+        "energy_pj_per_image": sops * SOP_PJ,
+        "energy_model": ENERGY_MODEL,
+        "lane_utilisation": sops * n_images / (program.params.lanes * max(1, accumulate)),
+        "steady_lane_utilisation": (
+            steady_utilisation(program, rtl, n_images, cycles["interval"])
+            if cycles["interval"]
+            else None
+        ),
+        "overflow": any(c["overflow"] for c in (rtl.counters or {}).values()),
+        "simulation": {
+            "engine": rtl.engine,
+            "build_s": round(rtl.build_s, 2),
+            "wall_s": round(rtl.wall_s, 2),
+            "cycles": rtl.timing.total,
+            "cycles_per_s": rtl.timing.total / max(rtl.wall_s, 1e-9),
+            **rtl.notes,
+        },
+        "layers": rows,
+    }
+
+
+def size_figures(program: Program) -> dict[str, Any]:
+    """Figures that need no run."""
+    return {
+        "cores": len(program.cores),
+        "mesh": [program.columns, program.rows],
+        "lanes": program.params.lanes,
+        "neurons": sum(int(np.prod(layer.shape)) for layer in program.layers),
+        "parameters": sum(layer.n_parameters for layer in program.layers),
+        "macs_per_image": sum(layer.n_macs for layer in program.layers),
+        "overflow_proved": program.overflow_proved,
+    }
+
+
+def write_json(path: Path, report: Mapping[str, Any]) -> None:
+    """Writes the report whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(report, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def _cell(value: float) -> str:
+    if value >= 1e9:
+        return f"{value / 1e9:.2f}G"
+    if value >= 1e6:
+        return f"{value / 1e6:.2f}M"
+    if value >= 1e4:
+        return f"{value / 1e3:.1f}k"
+    return f"{value:.0f}"
+
+
+def table(report: Mapping[str, Any]) -> str:
+    """The summary as text."""
+    head = ("layer", "neurons", "cores", "MACs", "SOPs", "spikes", "cycles", "utilisation")
+    lines = [head]
+    for row in report["layers"]:
+        lines.append(
+            (
+                row["name"],
+                _cell(row["neurons"]),
+                str(row["cores"]),
+                _cell(row["macs"]),
+                _cell(row["sops"]),
+                _cell(row["spikes"]),
+                _cell(row["cycles"]),
+                f"{100 * row['utilisation']:.1f} %",
+            )
+        )
+    lines.append(
+        (
+            "all",
+            _cell(report["neurons"]),
+            str(report["cores"]),
+            _cell(report["macs_per_image"]),
+            _cell(report["sops_per_image"]),
+            _cell(report["spikes_per_image"]),
+            "",
+            f"{100 * report['lane_utilisation']:.1f} %",
+        )
+    )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    text = []
+    for number, line in enumerate(lines):
+        cells = [line[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        text.append("  ".join(cells))
+        if number in (0, len(lines) - 2):
+            text.append("-" * len(text[-1]))
+    return "\n".join(text)
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """The lines below the table."""
+    accuracy, cycles = report["accuracy"], report["cycles_per_image"]
+    simulation = report["simulation"]
+
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{100 * value:.2f} %"
+
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:,.0f}"
+
+    exact = ", ".join(
+        f"{name.replace('_', ' = ')}: {'equal' if value else 'not run' if value is None else 'NOT'}"
+        for name, value in report["bit_exact"].items()
+    )
+    return "\n".join(
+        (
+            f"accuracy     float {share(accuracy['float'])}, quantized "
+            f"{share(accuracy['quantized'])} ({accuracy['images']} test images), RTL "
+            f"{share(accuracy['rtl'])} ({report['images']} images); {report['data']}",
+            f"cycles       latency {number(cycles['latency'])}, interval "
+            f"{number(cycles['interval'])} (estimated {number(cycles['estimated_interval'])}) "
+            "per image",
+            f"energy       {report['energy_pj_per_image'] / 1e6:.2f} uJ per image; "
+            f"{report['energy_model']}",
+            f"chip         {report['cores']} cores of {report['lanes']} lanes on "
+            f"{report['mesh'][0]} x {report['mesh'][1]} nodes; "
+            f"{report['parameters']:,} parameters",
+            f"simulation   {simulation['cycles']:,} cycles in {simulation['wall_s']:.1f} s "
+            f"({simulation['cycles_per_s'] / 1e3:,.0f}k cycles/s), built in "
+            f"{simulation['build_s']:.1f} s",
+            f"spike trains {exact}",
+        )
+    )

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make sim`: one model through every stage, compared at each, reported."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.estimate import estimate
+from golden.forward import run_network
+from golden.program import Program
+from golden.program_file import load_program, save_program
+
+from . import report as reports
+from .compare import Difference, compare_values, populations_of
+from .engines.result import EngineError, RunResult
+from .engines.run import ENGINES, run_engine
+from .prepare import (
+    Prepared,
+    Settings,
+    compile_program,
+    float_accuracy,
+    model_name,
+    predictions,
+    prepare,
+    torch_values,
+)
+
+SIM_BUILD = Path(__file__).parent.parent / "sim_build"
+ACCURACY_IMAGES = 1000
+BATCH = 100
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SimResult:
+    """What `make sim` found.
+
+    report : contents of report.json
+    folder : where it lies, with the program
+    differences : the first difference of each pair of engines that disagree
+    """
+
+    report: dict[str, Any]
+    folder: Path
+    differences: tuple[str, ...]
+
+
+def output_folder(settings: Settings) -> Path:
+    """Folder of a run's results."""
+    return SIM_BUILD / f"{model_name(settings)}-{settings.dataset}"
+
+
+def simulate(
+    settings: Settings,
+    *,
+    n_images: int = 4,
+    engine: str = "verilator",
+    accuracy_images: int = ACCURACY_IMAGES,
+    waves: bool = False,
+    say: Say = lambda line: None,
+    progress: Callable[[int, int], None] | None = None,
+) -> SimResult:
+    """Compile a model, run ``n_images`` test images through ``engine``, compare, report.
+
+    The comparison covers every spike of every layer: torch with golden, golden with the memory
+    images (engine `program`), golden with ``engine``. report.json is written in any case that comes
+    to an end; differences are in the result, not raised.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"SIM: must be one of {', '.join(ENGINES)}, got {engine!r}")
+    say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
+    prepared = prepare(settings)
+    n_available = len(prepared.integers)
+    if not 1 <= n_images <= n_available:
+        raise ValueError(
+            f"IMAGES: must lie in 1..{n_available}, the test images of {settings.dataset}; got "
+            f"{n_images}"
+        )
+    say("compile      partition, place, assemble")
+    folder = output_folder(settings)
+    program = _saved(compile_program(prepared), folder)
+    images = prepared.integers[:n_images]
+
+    say(f"run          {n_images} images: torch, golden, program")
+    golden = run_network(prepared.network, images, acc_width=prepared.params.acc_width)
+    differences: dict[str, str | None] = {}
+    in_torch = torch_values(prepared.quantized, images)
+    differences["torch_golden"] = _difference(program, in_torch, golden, ("torch", "golden"))
+    result = None
+    if engine != "golden":
+        ran = run_engine("program", program, images)
+        differences["golden_program"] = _difference(
+            program, golden, ran.values, ("golden", "program")
+        )
+        if engine != "program":
+            say(f"simulate     {len(program.cores)} cores, {engine}")
+            result = run_engine(
+                engine, program, images, out_dir=SIM_BUILD / "engines", progress=progress,
+                waves_dir=folder if waves else None,
+            )  # fmt: skip
+            differences["golden_rtl"] = _difference(
+                program, golden, _with_outputs(program, result), ("golden", "RTL")
+            )
+            _check_counters(program, ran, result)
+    report = _report(prepared, program, result, differences, n_images, accuracy_images)
+    reports.write_json(folder / "report.json", report)
+    found = tuple(text for text in differences.values() if text)
+    return SimResult(report=report, folder=folder, differences=found)
+
+
+def _saved(program: Program, folder: Path) -> Program:
+    """The program as it comes back from its files: what runs is what a user can load."""
+    save_program(program, folder / "program")
+    return load_program(folder / "program")
+
+
+def _difference(
+    program: Program,
+    expected: Mapping[str, NDArray],
+    got: Mapping[str, NDArray],
+    names: tuple[str, str],
+) -> str | None:
+    try:
+        compare_values(populations_of(program), expected, got, names=names)
+    except Difference as difference:
+        return str(difference)
+    return None
+
+
+def _with_outputs(program: Program, result: RunResult) -> dict[str, NDArray]:
+    """Values fired by the cores; those of the output layer as the host received them."""
+    if not np.array_equal(result.values[program.output], result.outputs):
+        raise EngineError(
+            f"{program.output}: the host must receive what the cores fire; it received something "
+            "else: the network on chip lost or changed spikes"
+        )
+    return {**result.values, program.output: result.outputs}
+
+
+def _check_counters(program: Program, model: RunResult, rtl: RunResult) -> None:
+    """The gateware's counters must be those of the program engine, core by core."""
+    if model.counters is None or rtl.counters is None:
+        return
+    for core in program.cores:
+        want, have = model.counters[core.x, core.y], rtl.counters[core.x, core.y]
+        for name, value in want.items():
+            if have[name] != value:
+                raise EngineError(
+                    f"node ({core.x}, {core.y}) {core.layer}: counter {name} must be {value} as in "
+                    f"engine 'program', got {have[name]}"
+                )
+
+
+def _report(
+    prepared: Prepared,
+    program: Program,
+    rtl: RunResult | None,
+    differences: Mapping[str, str | None],
+    n_images: int,
+    accuracy_images: int,
+) -> dict[str, Any]:
+    n_accuracy = min(accuracy_images, len(prepared.integers))
+    labels = prepared.dataset.test_labels
+    compared = ("torch_golden", "golden_program", "golden_rtl")
+    report: dict[str, Any] = {
+        "model": prepared.settings.model,
+        "dataset": prepared.settings.dataset,
+        "data": prepared.dataset.provenance,
+        "images": n_images,
+        "bit_exact": {
+            name: differences[name] is None if name in differences else None for name in compared
+        },
+        "differences": [text for text in differences.values() if text],
+        "accuracy": {
+            "float": float_accuracy(prepared, n_accuracy),
+            "quantized": golden_accuracy(prepared, n_accuracy),
+            "rtl": None,
+            "images": n_accuracy,
+        },
+        **reports.size_figures(program),
+    }
+    if rtl is not None:
+        report["accuracy"]["rtl"] = float((predictions(rtl.outputs) == labels[:n_images]).mean())
+        if rtl.counters is not None:
+            report |= reports.rtl_figures(program, rtl, n_images)
+            predicted = estimate(program, prepared.activity)
+            report["cycles_per_image"]["estimated_interval"] = predicted.interval
+    return report
+
+
+def golden_accuracy(prepared: Prepared, n_images: int) -> float:
+    """Share of the first test images that the quantized network gets right, in golden."""
+    output = prepared.network.output.name
+    right = 0
+    for start in range(0, n_images, BATCH):
+        batch = prepared.integers[start : min(start + BATCH, n_images)]
+        values = run_network(
+            prepared.network, batch, acc_width=prepared.params.acc_width, keep={output}
+        )
+        labels = prepared.dataset.test_labels[start : start + len(batch)]
+        right += int((predictions(values[output]) == labels).sum())
+    return right / n_images
+
+
+def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, Any]:
+    """Torch against golden on every integer of every layer, over the test set.
+
+    Raises :class:`Difference` at the first one; returns accuracy figures.
+    """
+    prepared = prepare(settings)
+    n = len(prepared.integers) if n_images is None else min(n_images, len(prepared.integers))
+    layers = [layer.population for layer in prepared.network.layers]
+    right, compared = 0, 0
+    for start in range(0, n, BATCH):
+        batch = prepared.integers[start : min(start + BATCH, n)]
+        golden = run_network(prepared.network, batch, acc_width=prepared.params.acc_width)
+        compare_values(
+            layers, torch_values(prepared.quantized, batch), golden, names=("torch", "golden")
+        )
+        compared += sum(golden[layer.name].size for layer in layers)
+        labels = prepared.dataset.test_labels[start : start + len(batch)]
+        right += int((predictions(golden[prepared.network.output.name]) == labels).sum())
+    return {
+        "model": settings.model,
+        "dataset": settings.dataset,
+        "data": prepared.dataset.provenance,
+        "images": n,
+        "integers_equal": compared,
+        "float": float_accuracy(prepared, n),
+        "quantized": right / n,
+    }
+
+
+def with_preset(settings: Settings, preset: str | None) -> Settings:
+    """``settings`` with another preset, if one is named."""
+    return settings if preset is None else replace(settings, preset=preset)
