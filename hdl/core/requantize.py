@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requantization: potentials at accumulator scale to activations of a few bits."""
+
+from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from golden.fields import Formats, Memory
+from golden.params import ACTIVATION_WIDTH, CHUNK_WIDTH, PRODUCT_WIDTH, ChipParams
+
+from ..layouts import ConfigBus, struct
+from .memory import ConfigMemory
+
+# What one 18 x 18 signed multiplier takes as an unsigned factor.
+_LOW_WIDTH = 17
+
+# The rounding shift, coarse steps first: (bits of the shift, width kept). The width is what later
+# steps may still shift out, on top of 9 bits that hold every value that is not clamped.
+_SHIFT_STEPS = ((4, 6, 24), (3, 4, 16), (1, 3, 10))
+_LAST_WIDTH = 9
+
+
+def constants_layout(params: ChipParams) -> data.ArrayLayout:
+    """A word of the memory REQUANT, lane by lane."""
+    return data.ArrayLayout(struct(Formats(params).requant_lane), params.soma_lanes)
+
+
+def latency(params: ChipParams) -> int:
+    """Cycles that a group spends in :class:`Requantize`."""
+    return 10 if params.multipliers else 8
+
+
+def _wrap(value):
+    return value[:PRODUCT_WIDTH].as_signed()
+
+
+class _Shift:
+    """Arithmetic right shift in steps, remembering what was shifted out and what did not fit.
+
+    ``guard`` is the highest bit shifted out, ``sticky`` says whether any lower one was set,
+    ``over`` whether bits above the kept ones mattered; ``is_negative`` is the sign even then.
+    """
+
+    def __init__(self, value, guard, sticky, over, is_negative):
+        self.value = value
+        self.guard = guard
+        self.sticky = sticky
+        self.over = over
+        self.is_negative = is_negative
+
+    def by(self, m, amount, *, scale, width, name):
+        """Combinational: shifted by ``amount * scale``, ``width`` bits kept."""
+        value, n_cases = self.value, 1 << len(amount)
+        out = _Shift(
+            Signal(signed(width), name=f"{name}_value"),
+            Signal(name=f"{name}_guard"),
+            Signal(name=f"{name}_sticky"),
+            Signal(name=f"{name}_over"),
+            self.is_negative,
+        )
+        with m.Switch(amount):
+            for case in range(n_cases):
+                shift = min(case * scale, len(value))
+                kept = value >> shift
+                outside = kept[width - 1 :]
+                with m.Case(case):
+                    m.d.comb += [
+                        out.value.eq(kept),
+                        out.over.eq(self.over | (outside.any() & ~outside.all())),
+                        out.guard.eq(value[shift - 1] if shift else self.guard),
+                        out.sticky.eq(
+                            self.sticky | self.guard | value[: shift - 1].any()
+                            if shift
+                            else self.sticky
+                        ),
+                    ]
+        return out
+
+    def registered(self, m, *, name):
+        """The same, one cycle later."""
+        out = _Shift(
+            *(
+                Signal.like(getattr(self, field), name=f"{name}_{field}", reset_less=True)
+                for field in ("value", "guard", "sticky", "over", "is_negative")
+            )
+        )
+        m.d.sync += [getattr(out, field).eq(getattr(self, field)) for field in vars(out)]
+        return out
+
+
+class Requantize(wiring.Component):
+    """Turns a group of potentials into activations, a group a cycle, without stalls.
+
+    Per lane, as ``golden.fixed.requantize``::
+
+        P = multiplier * z + (bias << 8*bias_shift)            wraps to 48 signed bits
+        y = round_half_even(P / 2**shift)                      shift 0 to 47
+        q = clamp(y, 0, 2**bits - 1), or clamp(y, -(2**(bits-1)-1), 2**(bits-1)-1) if is_signed
+        q = lookup[q mod 2**bits] if use_lookup
+
+    Without ``params.multipliers`` the multiplier counts as one.
+
+    Every stage works only in cycles in which a group passes it.
+
+    Parameters
+    ----------
+    params : ChipParams
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from ``z_valid`` to ``q_valid``.
+
+    Members
+    -------
+    config : ``In(ConfigBus())``
+        Writes the table LOOKUP.
+    read_chunk : ``Out(32)``
+        Its answer.
+    mode : ``In``
+        Fields ``mode``; constant from the cycle before a group enters until it has left.
+    z_valid, z, constants : ``In``
+        A group of potentials, and its word of REQUANT. Registers should drive them.
+    q_valid, q : ``Out``
+        Its activations, two's complement if signed.
+    """
+
+    def __init__(self, params: ChipParams):
+        self._params = params
+        self.latency = latency(params)
+        super().__init__(
+            {
+                "config": In(ConfigBus()),
+                "read_chunk": Out(CHUNK_WIDTH),
+                "mode": In(struct(Formats(params).mode)),
+                "z_valid": In(1),
+                "z": In(data.ArrayLayout(signed(params.acc_width), params.soma_lanes)),
+                "constants": In(constants_layout(params)),
+                "q_valid": Out(1),
+                "q": Out(data.ArrayLayout(ACTIVATION_WIDTH, params.soma_lanes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        valid = [self.z_valid]
+        for stage in range(self.latency):
+            valid.append(Signal(name=f"valid_{stage + 1}"))
+            m.d.sync += valid[-1].eq(valid[-2])
+        m.d.comb += self.q_valid.eq(valid[-1])
+
+        # Largest activation, a mask of ones; and the bits that address the table.
+        mode = self.mode
+        largest = Signal(ACTIVATION_WIDTH)
+        index_mask = Signal(ACTIVATION_WIDTH)
+        n_ones = Signal(range(ACTIVATION_WIDTH + 1))
+        m.d.comb += n_ones.eq(mode.bits - mode.is_signed)
+        m.d.sync += [
+            largest.eq(Cat(n_ones > i for i in range(ACTIVATION_WIDTH))),
+            index_mask.eq(Cat(mode.bits > i for i in range(ACTIVATION_WIDTH))),
+        ]
+
+        for lane in range(self._params.soma_lanes):
+            m.submodules[f"lookup_{lane}"] = lookup = ConfigMemory(
+                params=self._params, memory=Memory.LOOKUP
+            )
+            connect(m, wiring.flipped(self.config), lookup.config)
+            if lane == 0:
+                m.d.comb += self.read_chunk.eq(lookup.read_chunk)
+            self._lane(m, lane, valid, largest, index_mask, lookup)
+        return m
+
+    def _lane(self, m, lane, valid, largest, index_mask, lookup):
+        stages = iter(valid)
+
+        def stage():
+            return m.If(next(stages))
+
+        z = self.z[lane]
+        constants = self.constants[lane]
+        shift = constants.shift
+        if self._params.multipliers:
+            with stage():
+                terms, bias, shift = self._multiply(m, lane, z, constants)
+            with stage():
+                product = self._register(m, _wrap(sum(terms)), f"sum_product_{lane}")
+                shifted = self._register(m, self._shift_bias(bias), f"sum_bias_{lane}")
+                shift = self._register(m, shift, f"sum_shift_{lane}")
+        else:
+            product, shifted = z, self._shift_bias(constants.bias)
+
+        with stage():
+            total = self._register(m, _wrap(product + shifted), f"total_{lane}")
+            shift = self._register(m, shift, f"total_shift_{lane}")
+
+        y = _Shift(total, Const(0), Const(0), Const(0), total[-1])
+        for low, high, width in _SHIFT_STEPS:
+            name = f"shift{low}_{lane}"
+            step = y.by(m, shift[low:high], scale=1 << low, width=width, name=f"{name}_next")
+            with stage():
+                y = step.registered(m, name=name)
+                shift = self._register(m, shift[:low], f"{name}_shift")
+
+        step = y.by(m, shift[:1], scale=1, width=_LAST_WIDTH, name=f"shift0_{lane}_next")
+        with stage():
+            up = step.guard & (step.sticky | step.value[0])
+            rounded = self._register(m, step.value + up, f"rounded_{lane}")
+            over = self._register(m, step.over, f"rounded_over_{lane}")
+            is_negative = self._register(m, step.is_negative, f"rounded_is_negative_{lane}")
+
+        with stage():
+            q = self._clamp(rounded, over, is_negative, largest)
+            clamped = self._register(m, q, f"clamped_{lane}")
+
+        table_valid = next(stages)
+        m.d.comb += [
+            lookup.address.eq(clamped & index_mask),
+            lookup.enable.eq(table_valid & self.mode.use_lookup),
+        ]
+        with m.If(table_valid):
+            plain = self._register(m, clamped, f"plain_{lane}")
+        with stage():
+            m.d.sync += self.q[lane].eq(Mux(self.mode.use_lookup, lookup.data, plain))
+
+    @staticmethod
+    def _register(m, value, name):
+        """``value`` one cycle later."""
+        register = Signal(value.shape(), name=name, reset_less=True)
+        m.d.sync += register.eq(value)
+        return register
+
+    def _multiply(self, m, lane, z, constants):
+        """Products that add up to ``multiplier * z``, one per hardware multiplier."""
+        factor = Cat(constants.multiplier, Const(0, 1)).as_signed()
+        parts = [(z, 0)]
+        if len(z) > _LOW_WIDTH + 1:
+            low = Cat(z[:_LOW_WIDTH], Const(0, 1)).as_signed()
+            parts = [(low, 0), (z[_LOW_WIDTH:].as_signed(), _LOW_WIDTH)]
+        terms = []
+        for part, position in parts:
+            product = self._register(m, part * factor, f"product{position}_{lane}")
+            terms.append(product << position)
+        bias = self._register(m, constants.bias, f"product_bias_{lane}")
+        return terms, bias, self._register(m, constants.shift, f"product_shift_{lane}")
+
+    def _shift_bias(self, bias):
+        bias = bias.as_signed()
+        coarse = _wrap(Mux(self.mode.bias_shift[1], bias << 16, bias))
+        return _wrap(Mux(self.mode.bias_shift[0], coarse << 8, coarse))
+
+    def _clamp(self, y, over, is_negative, largest):
+        is_signed = self.mode.is_signed
+        magnitude, above = y[:-1], ~Cat(largest, Const(0, len(y) - 1 - len(largest)))
+        too_high = Mux(over, ~is_negative, ~y[-1] & (magnitude & above).any())
+        # The smallest signed value is -largest: one more than all bits above set and none below.
+        below = ~is_signed | (~magnitude & above).any() | ~(magnitude & largest).any()
+        too_low = Mux(over, is_negative, y[-1] & below)
+        smallest = Mux(is_signed, ~largest | 1, 0)
+        return Mux(too_high, largest, Mux(too_low, smallest, y[: len(largest)]))

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The soma: finishes a sample, accumulator words in, activation words out."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from golden.fields import Formats, Memory
+from golden.params import CHUNK_WIDTH, ChipParams
+
+from ..layouts import ConfigBus, activation_word, struct
+from .memory import ConfigMemory
+from .requantize import Requantize
+
+
+class Soma(wiring.Component):
+    """Sweeps the accumulators: requantize, table, max pooling; clears them behind it.
+
+    A sweep takes the first ``n_sweep`` entries of the sweep table in order. Each names an
+    accumulator word, which is read, and requantized in ``n_groups`` cycles, ``soma_lanes`` lanes a
+    cycle, while the next one is fetched. A pooling window takes the larger of what it holds and
+    what comes; its last entry writes the window as the next activation word, counted from 0 in each
+    sweep. The arithmetic is that of :class:`Requantize`, ``latency`` cycles deep.
+
+    Cycles, from the command (not counted) to the last cycle of ``busy``:
+
+    ========== ==================================================
+    sweep      ``n_groups * n_sweep + latency + 5``; 1 if ``n_sweep`` is 0
+    clear_all  ``n_acc_words``
+    ========== ==================================================
+
+    Parameters
+    ----------
+    params : ChipParams
+
+    Members
+    -------
+    config : ``In(ConfigBus())``
+        Writes the memories SWEEP, REQUANT and LOOKUP.
+    read_chunk : ``Out(32)``
+        Their answer, in the cycle after ``config.read``.
+    start, clear_all : ``In(1)``
+        Begin a sweep; begin to zero all accumulator words. Only while not busy.
+    busy : ``Out(1)``
+        From the cycle after a command until all activation words, or zeros, have been written.
+    n_sweep : ``In``
+        Entries in a sweep.
+    mode : ``In``
+        Fields ``mode``; constant from two cycles before a sweep until its end.
+    sweep_address, sweep_read : ``Out``
+        Fetches an accumulator word.
+    sweep_data : ``In``
+        The word: valid two cycles after ``sweep_read``, and until the cycle after the next one.
+    clear, clear_address : ``Out``
+        Zeroes an accumulator word. Never earlier than the cycle after it was read.
+    word_valid, word_address, word : ``Out``
+        An activation word to be stored; it is offered for one cycle.
+    """
+
+    def __init__(self, params: ChipParams):
+        formats = Formats(params)
+        self._params = params
+        super().__init__(
+            {
+                "config": In(ConfigBus()),
+                "read_chunk": Out(CHUNK_WIDTH),
+                "start": In(1),
+                "clear_all": In(1),
+                "busy": Out(1),
+                "n_sweep": In(params.sweep_address_width + 1),
+                "mode": In(struct(formats.mode)),
+                "sweep_address": Out(params.acc_address_width),
+                "sweep_read": Out(1),
+                "sweep_data": In(data.ArrayLayout(signed(params.acc_width), params.lanes)),
+                "clear": Out(1),
+                "clear_address": Out(params.acc_address_width),
+                "word_valid": Out(1),
+                "word_address": Out(params.fire_address_width),
+                "word": Out(activation_word(params)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        params = self._params
+        m.submodules.sweep = sweep = ConfigMemory(params=params, memory=Memory.SWEEP)
+        m.submodules.requant = requant = ConfigMemory(params=params, memory=Memory.REQUANT)
+        m.submodules.requantize = requantize = Requantize(params)
+        for block in (sweep, requant, requantize):
+            connect(m, wiring.flipped(self.config), block.config)
+        asked = Signal.like(self.config.memory)
+        m.d.sync += asked.eq(self.config.memory)
+        with m.Switch(asked):
+            for memory, block in (
+                (Memory.SWEEP, sweep),
+                (Memory.REQUANT, requant),
+                (Memory.LOOKUP, requantize),
+            ):
+                with m.Case(memory.value):
+                    m.d.comb += self.read_chunk.eq(block.read_chunk)
+
+        start = Signal()
+        m.d.comb += start.eq(self.start & (self.n_sweep != 0))
+        entry, is_last_entry, reading, running, group = self._sequence(m, sweep, start)
+        self._feed(m, requant, requantize, entry.block, reading, running, group)
+        clear_done = self._clear(m, entry, reading)
+
+        # What the end of the pipeline has to know of a group.
+        current = Signal(data.StructLayout({"first": 1, "last": 1, "is_last_entry": 1}))
+        is_last_group = Signal()
+        m.d.comb += is_last_group.eq(running & (group == params.n_groups - 1))
+        with m.If(reading):
+            m.d.sync += current.eq(Cat(entry.first, entry.last, is_last_entry))
+        depth = requantize.latency + 2
+        self._pool(
+            m,
+            requantize,
+            first=self._delay(m, current.first, depth, "first"),
+            last=self._delay(m, current.last & is_last_group, depth, "last"),
+        )
+        done = self._delay(m, current.is_last_entry & is_last_group, depth + 1, "done")
+
+        idle_start = Signal()  # a sweep of no entries
+        m.d.sync += idle_start.eq(self.start & (self.n_sweep == 0))
+        with m.If(self.start | self.clear_all):
+            m.d.sync += self.busy.eq(1)
+        with m.Elif(done | idle_start | clear_done):
+            m.d.sync += self.busy.eq(0)
+        return m
+
+    @staticmethod
+    def _delay(m, value, cycles, name):
+        taps = Signal(cycles, name=f"delayed_{name}")
+        m.d.sync += taps.eq(Cat(value, taps))
+        return taps[-1]
+
+    def _sequence(self, m, sweep, start):
+        """The schedule of a sweep.
+
+        Returns the entry and whether it is the sweep's last; a strobe in the cycle its word is
+        read; and, from the next cycle on, ``running`` while ``group`` counts its groups.
+        """
+        n_groups = self._params.n_groups
+        index = Signal.like(self.n_sweep)  # entries fetched; 0 again after the last
+        entry = Signal(struct(Formats(self._params).sweep))
+        is_last_entry, is_last, fetched, load = Signal(), Signal(), Signal(), Signal()
+        reading, running, group = Signal(), Signal(), Signal(range(n_groups))
+        m.d.comb += [
+            # Early enough for the word to follow the last group of this one without a gap.
+            load.eq(fetched & ~reading & (~running | (group == n_groups - 2))),
+            is_last.eq(index == self.n_sweep),
+            sweep.address.eq(index),
+            sweep.enable.eq(start | load),
+            self.sweep_read.eq(reading),
+            self.sweep_address.eq(entry.acc),
+        ]
+        m.d.sync += reading.eq(load)
+        with m.If(reading):
+            m.d.sync += [running.eq(1), group.eq(0)]
+        with m.Elif(running):
+            m.d.sync += [running.eq(group != n_groups - 1), group.eq(group + 1)]
+        with m.If(start):
+            m.d.sync += [fetched.eq(1), index.eq(1)]
+        with m.Elif(load):
+            m.d.sync += [
+                entry.eq(sweep.data),
+                is_last_entry.eq(is_last),
+                fetched.eq(~is_last),
+                index.eq(Mux(is_last, 0, index + 1)),
+            ]
+        return entry, is_last_entry, reading, running, group
+
+    def _clear(self, m, entry, reading):
+        """Zeroes the word of an entry one cycle after the read; or all words, counted up in the
+        register that holds the entry's address otherwise. Returns a strobe with the last of all.
+        """
+        clear_all, clear_done = Signal(), Signal()
+        m.d.comb += [
+            clear_done.eq(clear_all & (entry.acc == self._params.n_acc_words - 1)),
+            self.clear_address.eq(entry.acc),
+        ]
+        with m.If(self.clear_all):
+            m.d.sync += [clear_all.eq(1), self.clear.eq(1), entry.acc.eq(0)]
+        with m.Elif(clear_all):
+            m.d.sync += [
+                clear_all.eq(~clear_done),
+                self.clear.eq(~clear_done),
+                entry.acc.eq(entry.acc + 1),
+            ]
+        with m.Else():
+            m.d.sync += self.clear.eq(reading & entry.clear)
+        return clear_done
+
+    def _feed(self, m, requant, requantize, block, reading, running, group):
+        """Hands the word to the pipeline, group by group, with the constants of its channels."""
+        params = self._params
+        base, selected, select = Signal.like(block), Signal(), Signal.like(group)
+        with m.If(reading):
+            m.d.sync += base.eq(block)
+        m.d.comb += [requant.address.eq(Cat(group, base)), requant.enable.eq(running)]
+        m.d.sync += [selected.eq(running), select.eq(group), requantize.z_valid.eq(selected)]
+        with m.If(selected):
+            m.d.sync += requantize.constants.eq(requant.data)
+            with m.Switch(select):
+                for i in range(params.n_groups):
+                    with m.Case(i):
+                        for lane in range(params.soma_lanes):
+                            z = self.sweep_data[i * params.soma_lanes + lane]
+                            m.d.sync += requantize.z[lane].eq(z)
+        m.d.comb += requantize.mode.eq(self.mode)
+
+    def _pool(self, m, requantize, *, first, last):
+        """The pooling window: a shift register, a group long per step, that a word turns once."""
+        n = self._params.soma_lanes
+        m.d.sync += self.word_valid.eq(last)
+        with m.If(requantize.q_valid):
+            window = list(self.word)
+            for lane, (old, new) in enumerate(zip(window[:n], requantize.q, strict=True)):
+                # A flipped sign bit makes the comparison of signed values an unsigned one.
+                keys = [Cat(v[:-1], v[-1] ^ self.mode.is_signed) for v in (old, new)]
+                is_kept = Signal(name=f"is_kept_{lane}")
+                m.d.comb += is_kept.eq(~first & (keys[0] > keys[1]))
+                window.append(Mux(is_kept, old, new))
+            m.d.sync += self.word.eq(Cat(window[n:]))
+        with m.If(self.start):
+            m.d.sync += self.word_address.eq(0)
+        with m.Elif(self.word_valid):
+            m.d.sync += self.word_address.eq(self.word_address + 1)

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+from amaranth.back import rtlil
+
+from golden.fields import Formats, Memory
+from golden.fixed import requantize
+from golden.params import ACTIVATION_WIDTH, BIAS_WIDTH, PRESETS, get_preset
+from hdl.core.requantize import latency
+from hdl.core.soma import Soma
+from tests.support.config_bus import read_words, write_words
+from tests.support.streams import simulate
+
+TINY = get_preset("tiny")
+WIDE = TINY.with_(lanes=16, soma_lanes=2)  # eight groups a word
+POISON = -1234  # what the accumulators show while nothing is promised
+
+
+def make_constants(rng, params):
+    """Random REQUANT contents (blocks, lanes) and their words."""
+    shape = (params.n_blocks, params.lanes)
+    constants = {
+        "bias": rng.integers(-(1 << 20), 1 << 20, shape),
+        "multiplier": rng.integers(1, 1 << 16, shape),
+        "shift": rng.integers(24, 36, shape) - (0 if params.multipliers else 12),
+    }
+    lane_format = Formats(params).requant_lane
+    packed = lane_format.pack(
+        bias=constants["bias"].astype(object) % (1 << BIAS_WIDTH),
+        multiplier=constants["multiplier"].astype(object),
+        shift=constants["shift"].astype(object),
+    ).reshape(params.n_blocks * params.n_groups, params.soma_lanes)
+    words = [
+        sum(int(v) << (lane * lane_format.width) for lane, v in enumerate(row)) for row in packed
+    ]
+    return constants, words
+
+
+class Accumulators:
+    """Stands for the dendrite; shows a word only while the contract promises it."""
+
+    def __init__(self, dut, words):
+        self.dut = dut
+        self.words = words
+        self.n_reads = 0
+
+    async def drive(self, ctx):
+        dut, read, shown = self.dut, None, None
+        while True:
+            for lane in range(self.words.shape[1]):
+                value = POISON if shown is None else int(shown[lane])
+                ctx.set(dut.sweep_data[lane], value)
+            _, _, reads, address, clears, cleared = await ctx.tick().sample(
+                dut.sweep_read, dut.sweep_address, dut.clear, dut.clear_address
+            )
+            # ``read`` is on its way: fetched in the last cycle, shown from the next one on.
+            shown, read = shown if read is None else read, None
+            if reads:
+                read = self.words[address].copy()
+                self.n_reads += 1
+            if clears:
+                self.words[cleared] = 0
+
+
+def reference(params, mode, entries, words, constants, table):
+    """Activation words of a sweep, and the accumulators after it; README "Sweep", line by line."""
+    words, out, window = words.copy(), [], None
+    for entry in entries:
+        K = {name: values[entry["block"]] for name, values in constants.items()}
+        multiplier = K["multiplier"] if params.multipliers else 1
+        q = requantize(
+            words[entry["acc"]], K["bias"], multiplier, K["shift"],
+            mode["bias_shift"], mode["bits"], bool(mode["is_signed"]),
+        )  # fmt: skip
+        if mode["use_lookup"]:
+            q = np.array(table)[q % (1 << mode["bits"])]
+            if mode["is_signed"]:
+                q = (q + 128) % 256 - 128
+        window = q if entry["first"] else np.maximum(window, q)
+        if entry["last"]:
+            out.append(window % (1 << ACTIVATION_WIDTH))
+        if entry["clear"]:
+            words[entry["acc"]] = 0
+    return np.array(out), words
+
+
+def run_sweeps(params, mode, entries, words, constant_words, table, n_sweeps=1):
+    """Runs ``n_sweeps`` sweeps back to back.
+
+    Returns the activation words of each, the accumulators, and the cycles of ``busy`` of each.
+    """
+    dut = Soma(params)
+    accumulators = Accumulators(dut, words.copy())
+    sweep_words = [Formats(params).sweep.pack(**entry) for entry in entries]
+    results, busy_cycles = [], []
+
+    async def drive(ctx):
+        for memory, contents in (
+            (Memory.SWEEP, sweep_words),
+            (Memory.REQUANT, constant_words),
+            (Memory.LOOKUP, table),
+        ):
+            await write_words(ctx, dut.config, params, memory, contents)
+            picked = range(0, len(contents), max(1, len(contents) // 3))
+            got = await read_words(ctx, dut.config, dut.read_chunk, params, memory, picked)
+            assert got == [contents[i] for i in picked]
+        for name, value in mode.items():
+            ctx.set(dut.mode[name], value)
+        ctx.set(dut.n_sweep, len(entries))
+        await ctx.tick().repeat(2)
+        for _ in range(n_sweeps):
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            n_cycles, taken = 0, []
+            while ctx.get(dut.busy):
+                n_cycles += 1
+                _, _, valid, address, word = await ctx.tick().sample(
+                    dut.word_valid, dut.word_address, dut.word
+                )
+                if valid:
+                    assert address == len(taken)
+                    taken.append([word[lane] for lane in range(params.lanes)])
+            assert not ctx.get(dut.word_valid)
+            results.append(np.array(taken))
+            busy_cycles.append(n_cycles)
+
+    simulate(dut, [drive], limit=200_000, background=[accumulators])
+    assert accumulators.n_reads == n_sweeps * len(entries)
+    return results, accumulators.words, busy_cycles
+
+
+def sweep_cycles(params, n_sweep):
+    return params.n_groups * n_sweep + latency(params) + 5
+
+
+def plain_entries(rng, params, n):
+    """Every word a window of its own, cleared."""
+    acc = rng.permutation(params.n_acc_words)[:n]
+    return [
+        {"acc": int(a), "block": int(b), "first": 1, "last": 1, "clear": 1}
+        for a, b in zip(acc, rng.integers(0, params.n_blocks, n), strict=True)
+    ]
+
+
+def pooled_entries(rng, params, n_windows):
+    """Windows of one to four words that overlap; a word is cleared where it is used last."""
+    entries, position = [], 0
+    for _ in range(n_windows):
+        size, block = int(rng.integers(1, 5)), int(rng.integers(0, params.n_blocks))
+        for i in range(size):
+            entries.append(
+                {
+                    "acc": position + i, "block": block,
+                    "first": int(i == 0), "last": int(i == size - 1), "clear": 0,
+                }
+            )  # fmt: skip
+        position += int(rng.integers(1, size + 1))
+    last_use = {entry["acc"]: entry for entry in entries}
+    for acc, entry in last_use.items():
+        entry["clear"] = int(acc % 7 != 0)  # some words stay
+    return entries
+
+
+def random_words(rng, params):
+    rail = 1 << (params.acc_width - 1)
+    return rng.integers(-rail, rail, (params.n_acc_words, params.lanes))
+
+
+@pytest.mark.parametrize("multipliers", [True, False])
+@pytest.mark.parametrize("use_lookup", [0, 1])
+@pytest.mark.parametrize("is_signed", [0, 1])
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("shape", [TINY, WIDE], ids=["tiny", "wide"])
+def test_soma_matches_golden(shape, pooled, is_signed, use_lookup, multipliers, rng):
+    params = shape.with_(multipliers=multipliers)
+    mode = {
+        "bits": int(rng.integers(2, 9)), "is_signed": is_signed,
+        "use_lookup": use_lookup, "bias_shift": int(rng.integers(0, 4)),
+    }  # fmt: skip
+    entries = pooled_entries(rng, params, 16) if pooled else plain_entries(rng, params, 40)
+    words = random_words(rng, params)
+    constants, constant_words = make_constants(rng, params)
+    table = [int(v) for v in rng.integers(0, 256, 256)]
+    results, left, cycles = run_sweeps(params, mode, entries, words, constant_words, table)
+    wanted, wanted_left = reference(params, mode, entries, words, constants, table)
+    np.testing.assert_array_equal(results[0], wanted)
+    np.testing.assert_array_equal(left, wanted_left)
+    assert cycles == [sweep_cycles(params, len(entries))]
+
+
+@pytest.mark.parametrize("shape", [TINY, WIDE], ids=["tiny", "wide"])
+@pytest.mark.parametrize("n_sweep", [1, 2, 5])
+def test_soma_sweeps_again_in_the_promised_cycles(n_sweep, shape, rng):
+    mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": 0}
+    entries = plain_entries(rng, shape, n_sweep)
+    for entry in entries:
+        entry["clear"] = 0
+    words = random_words(rng, shape)
+    constants, constant_words = make_constants(rng, shape)
+    results, left, cycles = run_sweeps(shape, mode, entries, words, constant_words, [], 3)
+    wanted, _ = reference(shape, mode, entries, words, constants, [])
+    for got in results:
+        np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal(left, words)
+    assert cycles == [sweep_cycles(shape, n_sweep)] * 3
+
+
+def test_soma_fills_the_sweep_table(rng):
+    mode = {"bits": 4, "is_signed": 1, "use_lookup": 0, "bias_shift": 1}
+    params = TINY.with_(n_sweep=64)
+    entries = plain_entries(rng, params, 64)
+    words = random_words(rng, params)
+    constants, constant_words = make_constants(rng, params)
+    results, left, cycles = run_sweeps(params, mode, entries, words, constant_words, [])
+    wanted, _ = reference(params, mode, entries, words, constants, [])
+    np.testing.assert_array_equal(results[0], wanted)
+    assert not left.any()
+    assert cycles == [sweep_cycles(params, 64)]
+
+
+def test_soma_without_entries_writes_nothing():
+    mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": 0}
+    words = np.ones((TINY.n_acc_words, TINY.lanes), int)
+    results, left, cycles = run_sweeps(TINY, mode, [], words, [], [], 2)
+    assert [len(result) for result in results] == [0, 0]
+    assert left.all()
+    assert cycles == [1, 1]
+
+
+@pytest.mark.parametrize("n_acc_words", [16, 23])
+def test_soma_clears_all_words(n_acc_words, rng):
+    params = TINY.with_(n_acc_words=n_acc_words)
+    dut = Soma(params)
+    accumulators = Accumulators(dut, random_words(rng, params) | 1)
+    busy_cycles = []
+
+    async def drive(ctx):
+        for _ in range(2):
+            ctx.set(dut.clear_all, 1)
+            await ctx.tick()
+            ctx.set(dut.clear_all, 0)
+            n_cycles = 0
+            while ctx.get(dut.busy):
+                n_cycles += 1
+                await ctx.tick()
+            busy_cycles.append(n_cycles)
+
+    simulate(dut, [drive], limit=1000, background=[accumulators])
+    assert not accumulators.words.any()
+    assert accumulators.n_reads == 0
+    assert busy_cycles == [n_acc_words] * 2
+
+
+@pytest.mark.parametrize("multipliers", [True, False])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_soma_converts(preset, multipliers):
+    rtlil.convert(Soma(get_preset(preset).with_(multipliers=multipliers)), emit_src=False)
