@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the lowered network to the program: the steps of the back end, each with its check."""
+
+import numpy as np
+
+from golden.network import Network
+from golden.params import ChipParams
+from golden.program import Program
+
+from .activity import Activity
+from .assemble import assemble, check_program
+from .partition import check_partition, partition
+from .place import check_mesh, check_placement, mesh_for, place
+
+
+def compile_network(
+    network: Network,
+    params: ChipParams,
+    *,
+    columns: int | None = None,
+    rows: int | None = None,
+    cores: int | None = None,
+    activity: Activity | None = None,
+    overflow_proved: bool | None = None,
+) -> Program:
+    """Memory images of every core that runs ``network``.
+
+    Parameters
+    ----------
+    network, params
+        Lowered integer layers, and the chip.
+    columns, rows : int, optional
+        Size of the mesh, both or neither. Default: the smallest near-square one for the cores.
+    cores : int, optional
+        Cores that may be used, one tile each. Default: all nodes of the mesh; without a mesh, the
+        fewest that fit the network, rounded up to a full mesh.
+    activity : optional
+        Expected spikes of every population (:mod:`compiler.activity`).
+    overflow_proved : bool, optional
+        What the program says about the range of potentials. Default: :func:`potentials_fit`.
+
+    Raises
+    ------
+    CompileError
+        Names the layer, what it needs and what there is.
+    """
+    if (columns is None) != (rows is None):
+        raise ValueError("compile_network: columns and rows must be given together")
+    if columns is not None and rows is not None:
+        check_mesh(params, columns, rows)
+        budget = columns * rows if cores is None else min(cores, columns * rows)
+    elif cores is not None:
+        budget = min(cores, params.max_columns * params.max_rows)
+    else:
+        mesh = mesh_for(partition(network, params, None, activity).n_cores, params)
+        budget = mesh[0] * mesh[1]
+    parts = partition(network, params, budget, activity)
+    check_partition(network, params, parts)
+    if columns is None or rows is None:
+        columns, rows = mesh_for(parts.n_cores, params)
+    placement = place(network, params, parts.tiles, columns, rows, activity)
+    check_placement(parts.tiles, placement)
+    if overflow_proved is None:
+        overflow_proved = potentials_fit(network, params)
+    program = assemble(network, params, parts.tiles, placement, overflow_proved=overflow_proved)
+    check_program(program)
+    return program
+
+
+def potentials_fit(network: Network, params: ChipParams) -> bool:
+    """True if no order of spikes can take any potential out of ``acc_width`` signed bits.
+
+    Every spike adds ``+-(w << shift)``; the sums of all positive and of all negative ones bound
+    every partial sum.
+    """
+    limit = 1 << (params.acc_width - 1)
+    for layer in network.layers:
+        highest = np.zeros(layer.shape[0], dtype=np.int64)
+        lowest = np.zeros(layer.shape[0], dtype=np.int64)
+        for connection in layer.connections:
+            source = network.population(connection.source)
+            weight = connection.weight.astype(np.int64).reshape(layer.shape[0], -1)
+            plus = np.maximum(weight, 0).sum(axis=1) << connection.shift
+            minus = np.maximum(-weight, 0).sum(axis=1) << connection.shift
+            if source.is_signed:
+                adds = (1 << (source.bits - 1)) - 1
+                takes = 1 << (source.bits - 1)
+            else:
+                adds, takes = (1 << source.bits) - 1, 0
+            highest += plus * adds + minus * takes
+            lowest += minus * adds + plus * takes
+        if (highest >= limit).any() or (lowest > limit).any():
+            return False
+    return True
