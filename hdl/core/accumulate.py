@@ -107,8 +107,8 @@ class AccumulateLanes(wiring.Component):
 class AccumulateLoop(wiring.Component):
     """Memory of words of sums: ``memory[address] += addend``, one addition a cycle, no stalls.
 
-    An addition enters with ``valid`` in cycle 0, reads in cycle 2, adds in cycle 4 and is written at
-    the end of cycle 5; the three before it are forwarded. It sees every addition that entered
+    An addition enters with ``valid`` in cycle 0, reads in cycle 2, adds in cycle 4 and is written
+    at the end of cycle 5; the three before it are forwarded. It sees every addition that entered
     before it.
 
     Parameters

@@ -20,10 +20,10 @@ N_ROOM = QUEUE_DEPTH - 1  # spikes that may be between the input and the walker
 class AxonIn(wiring.Component):
     """Looks an arriving spike up in the connection tables and walks its operations.
 
-    Contract: "Walk" in ``hdl/README.md``; reference: ``golden.walk``. A walk of n operations takes n
-    cycles and the next follows without a bubble. A spike taken in cycle 0 issues its first operation
-    in cycle 6, if no walk is before it. Spikes without operations are dropped before they reach the
-    queue: behind a running walk they cost nothing, else one cycle each.
+    Contract: "Walk" in ``hdl/README.md``; reference: ``golden.walk``. A walk of n operations takes
+    n cycles and the next follows without a bubble. A spike taken in cycle 0 issues its first
+    operation in cycle 6, if no walk is before it. Spikes without operations are dropped before they
+    reach the queue: behind a running walk they cost nothing, else one cycle each.
 
     Parameters
     ----------

@@ -77,8 +77,8 @@ class ShiftLanes(wiring.Component):
 class Dendrite(wiring.Component):
     """Weights and membrane potentials of a core; ``v += (-w if negate else w) << shift``.
 
-    One operation a cycle, never stalls; every operation sees all before it. Contract: "Operation" in
-    ``hdl/README.md``. An operation of cycle 0 reads its weights in cycle 0, is added in cycle 4,
+    One operation a cycle, never stalls; every operation sees all before it. Contract: "Operation"
+    in ``hdl/README.md``. An operation of cycle 0 reads its weights in cycle 0, is added in cycle 4,
     written at the end of cycle 5 and tells its overflow in cycle 6.
 
     Parameters

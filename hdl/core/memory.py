@@ -15,8 +15,8 @@ from ..layouts import ConfigBus
 class ConfigMemory(wiring.Component):
     """One memory of the configuration map with a read port for the core.
 
-    ``data`` is the word at ``address``, one cycle after ``enable``; it holds while ``enable`` is low.
-    Reads are synchronous: a read in the cycle of a write to the same word returns the old word.
+    ``data`` is the word at ``address``, one cycle after ``enable``; it holds while ``enable`` is
+    low. A read in the cycle of a write to the same word returns the old word.
     Words wider than a chunk are written by chunks; bits of the last chunk beyond the word do not
     exist and read as zero. ``config.read`` takes the port over for one cycle and answers on
     ``read_chunk`` in the next.
