@@ -1,113 +1,199 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small networks drawn at random from everything that a lowered network may contain."""
+"""Random lowered networks with everything that the formats allow, small enough for tiny meshes."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from golden.forward import run_network
 from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
-from golden.tables import identity, nearest_ones, rot
+
+KERNELS = ((1, 1), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (3, 1), (2, 3))
+STRIDES = ((1, 1), (1, 1), (2, 2), (1, 2), (2, 1))
+KINDS = ("conv", "conv", "conv", "grouped", "depthwise", "average", "identity")
 
 
-def random_weight(rng: np.random.Generator, *shape: int) -> NDArray[np.int8]:
-    """Weights that use the whole range, with a few zeros."""
-    return (rng.integers(-127, 128, shape) * (rng.random(shape) < 0.9)).astype(np.int8)
+def random_weight(rng, *shape):
+    """Weights that use the whole range, a fifth of them zero."""
+    return (rng.integers(-127, 128, shape) * (rng.random(shape) < 0.8)).astype(np.int8)
 
 
-def random_image(rng: np.random.Generator, population: Population, n: int) -> NDArray[np.int64]:
-    """Images within the population's limits, the limits included."""
+def random_image(rng, population, n):
+    """``n`` images (N, C, H, W) within the population's limits, its rails among them."""
     low, high = population.limits
     images = rng.integers(low, high + 1, (n, *population.shape))
     rails = rng.random(images.shape)
-    return np.where(rails < 0.05, low, np.where(rails > 0.95, high, images))
+    return np.where(rails < 0.1, low, np.where(rails > 0.9, high, images))
 
 
-def _constants(rng: np.random.Generator, channels: int, general: bool, fan_in: int) -> dict:
-    # Scale of a typical sum of fan_in products of 7-bit weights and 8-bit activations.
-    typical = int(np.ceil(np.log2(60 * 100 * np.sqrt(fan_in) / 100)))
-    if general:
-        return {
-            "bias": rng.integers(-3000, 3000, channels),
-            "multiplier": rng.integers(1 << 15, 1 << 16, channels),
-            "shift": rng.integers(typical + 15, typical + 17, channels),
-            "bias_shift": 2,
-        }
-    return {
-        "bias": rng.integers(-3000, 3000, channels),
-        "multiplier": np.ones(channels, np.int64),
-        "shift": rng.integers(max(typical - 1, 0), typical + 2, channels),
-    }
-
-
-def _table(rng: np.random.Generator, bits: int, is_signed: bool) -> NDArray[np.int64] | None:
-    draw = int(rng.integers(6))
-    if draw == 0:
-        return rot(bits, 1, is_signed)
-    if draw == 1:
-        return nearest_ones(bits, 2, is_signed)
-    if draw == 2:
-        # Not monotonic, and silent where the activation is zero: idle lanes must not fire.
-        return identity(bits, is_signed) * (rng.random(1 << bits) < 0.7)
-    return None
-
-
-def _pool(rng: np.random.Generator, shape: tuple[int, int, int]) -> MaxPool | None:
-    if min(shape[1:]) < 3 or rng.random() < 0.5:
-        return None
-    return (
-        MaxPool((2, 2), (2, 2)),
-        MaxPool((3, 2), (1, 2), (1, 0)),
-        MaxPool((3, 3), (2, 2), (1, 1)),
-    )[rng.integers(3)]
+def random_images(rng, network, n):
+    """``n`` images (N, C, H, W) for the network's input."""
+    return random_image(rng, network.input, n)
 
 
 def random_network(
-    rng: np.random.Generator, *, n_layers: int = 4, general: bool = False, size: int = 6
-) -> Network:
-    """Convolutions with strides, padding, groups and shifts, residuals, pooling, a dense end.
+    rng, *, n_layers=None, general=None, size=None, max_channels=10, max_size=9, acc_width=24
+):
+    """A network in integer form, calibrated so that its activations are neither all 0 nor all full.
 
-    ``general`` draws free multipliers; otherwise scales are powers of two.
+    Convolutions of random kernel, stride, padding and groups, depthwise layers and average pooling,
+    residual connections, max pooling (overlapping too), tables, signed and unsigned layers of 2 to
+    8 bits, exact and general multipliers; a dense layer and perhaps another at the end.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    n_layers : int, optional
+        Layers before the dense ones; 1 to 3 by default.
+    general : bool, optional
+        Free multipliers in all layers, or in none; by default in some.
+    size : int, optional
+        Rows of the input, and columns plus one.
+    max_channels, max_size : int
+        Of the input and every layer; rows and columns.
+    acc_width : int
+        Potentials of the calibration images stay within that many signed bits.
     """
-    bits, is_signed = int(rng.integers(2, 9)), bool(rng.integers(2))
-    shape = (int(rng.integers(1, 4)), size, size - 1)
-    source = Population(INPUT, shape, bits, is_signed)
-    layers: list[Layer] = []
-    current = source
-    for number in range(n_layers):
-        channels, height, width = current.shape
-        kernel = (int(rng.integers(1, min(3, height) + 1)), int(rng.integers(1, min(3, width) + 1)))
-        padding = (int(rng.integers(kernel[0] // 2 + 1)), int(rng.integers(kernel[1] // 2 + 1)))
-        stride = (1, 1) if min(height, width) < 3 or rng.random() < 0.7 else (2, 1)
-        divisors = [g for g in range(1, channels + 1) if channels % g == 0]
-        groups = int(rng.choice(divisors))
-        c_out = groups * int(rng.integers(1, 4))
+    rows = int(rng.integers(4, max_size + 1)) if size is None else size
+    columns = int(rng.integers(4, max_size + 1)) if size is None else size - 1
+    shape = int(rng.integers(1, min(4, max_channels) + 1)), rows, columns
+    source = Population(INPUT, shape, int(rng.integers(2, 9)), bool(rng.integers(2)))
+    network = Network("random", source, (), {INPUT: 1.0})
+    builder = _Builder(rng, network, max_channels, acc_width, general)
+    for _ in range(int(rng.integers(1, 4)) if n_layers is None else n_layers):
+        builder.add_layer()
+    for _ in range(int(rng.integers(2))):
+        builder.add_dense(int(rng.integers(1, max_channels + 1)))
+    builder.add_dense(int(rng.integers(2, max_channels + 1)), is_signed=bool(rng.integers(4)))
+    return builder.network
+
+
+class _Builder:
+    def __init__(self, rng, network, max_channels, acc_width, general):
+        self.rng, self.network, self.general = rng, network, general
+        self.max_channels, self.acc_width = max_channels, acc_width
+        self.images = random_images(rng, network, 3)
+
+    def add_layer(self):
+        rng = self.rng
+        source = self._last()
+        channels, height, width = source.shape
+        kind = rng.choice(KINDS)
+        if kind == "average" and min(height, width) < 2:
+            kind = "identity"
+        kernel, stride, padding, groups, c_out = (1, 1), (1, 1), (0, 0), channels, channels
+        if kind == "average":
+            kernel = stride = (2, 2) if rng.integers(2) else (2, 1)
+        elif kind != "identity":
+            kernel = tuple(map(int, rng.choice(KERNELS)))
+            stride = tuple(map(int, rng.choice(STRIDES)))
+            padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+            groups = 1
+            if kind == "depthwise":
+                groups = channels
+            elif kind == "grouped":
+                groups = int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
+            c_out = groups * int(rng.integers(1, max(1, self.max_channels // groups) + 1))
+        kernel = tuple(min(kernel[i], source.shape[1 + i] + 2 * padding[i]) for i in range(2))
         weight = random_weight(rng, c_out, channels // groups, *kernel)
-        shift = int(rng.integers(3))
-        connection = Connection(current.name, weight, stride, padding, groups, shift)
-        out_shape = (
-            c_out,
-            (height + 2 * padding[0] - kernel[0]) // stride[0] + 1,
-            (width + 2 * padding[1] - kernel[1]) // stride[1] + 1,
+        if kind in ("average", "identity"):
+            weight[:] = int(rng.choice([-64, 1, 64, 127]))
+        main = Connection(source.name, weight, stride, padding, groups, int(rng.integers(0, 3)))
+        shape = (c_out, *_out_size(main, source.shape))
+        connections = [main, *self._second(shape)]
+        if rng.integers(2):
+            connections.reverse()
+        self._append(shape, tuple(connections), self._pool(shape))
+
+    def add_dense(self, c_out, is_signed=None):
+        source = self._last()
+        connection = Connection(source.name, random_weight(self.rng, c_out, *source.shape))
+        self._append((c_out, 1, 1), (connection,), None, is_signed)
+
+    def _last(self):
+        layers = self.network.layers
+        return self.network.population(layers[-1].name if layers else INPUT)
+
+    def _second(self, shape):
+        """Sometimes a residual connection from any population that has the right size."""
+        rng = self.rng
+        names = [INPUT, *(layer.name for layer in self.network.layers)]
+        found = [self.network.population(name) for name in names]
+        found = [p for p in found if _reaches(p.shape, shape)]
+        if not found or rng.integers(2):
+            return
+        source = found[int(rng.integers(len(found)))]
+        shift = int(rng.integers(0, 4))
+        if source.shape == shape:
+            weight = np.full((shape[0], 1, 1, 1), int(rng.choice([1, 64, 127])), np.int8)
+            yield Connection(source.name, weight, groups=shape[0], shift=shift)
+        else:
+            weight = random_weight(rng, shape[0], source.shape[0], 1, 1)
+            yield Connection(source.name, weight, _strides(source.shape, shape), shift=shift)
+
+    def _pool(self, shape):
+        options = [None, None]
+        if min(shape[1:]) >= 2:
+            options.append(MaxPool((2, 2), (2, 2)))
+        if min(shape[1:]) >= 3:
+            options += [MaxPool((3, 3), (2, 2), (1, 1)), MaxPool((3, 2), (1, 2), (1, 0))]
+            options += [MaxPool((3, 3), (2, 2))]
+        return options[int(self.rng.integers(len(options)))]
+
+    def _append(self, shape, connections, pool, is_signed=None):
+        rng = self.rng
+        channels = shape[0]
+        bits = int(rng.integers(2, 9))
+        is_signed = bool(rng.integers(3) == 0) if is_signed is None else is_signed
+        name = f"layer{len(self.network.layers)}"
+        zeros = np.zeros(channels, np.int64)
+        raw = Layer(name, shape, connections, zeros, zeros + 1, zeros, bits=8)
+        _, potentials = run_network(
+            self._with(raw), self.images, acc_width=32, keep_potentials=True
         )
-        connections = [connection]
-        if out_shape[1:] == (height, width) and rng.random() < 0.6:
-            identity_weight = np.zeros((c_out, channels, 1, 1), np.int8)
-            identity_weight[np.arange(c_out), np.arange(c_out) % channels] = 1
-            connections.append(Connection(current.name, identity_weight, shift=5))
-        bits, is_signed = int(rng.integers(2, 9)), bool(rng.random() < 0.3)
-        layer = Layer(
-            f"layer{number}", out_shape, tuple(connections),
-            **_constants(rng, c_out, general, weight[0].size << (2 * shift)),
-            bits=bits, is_signed=is_signed, table=_table(rng, bits, is_signed),
-            pool=_pool(rng, out_shape),
+        z = potentials[name].transpose(1, 0, 2, 3).reshape(channels, -1)
+        spread = np.maximum(1, np.quantile(np.abs(z), 0.9, axis=1))
+
+        is_general = bool(rng.integers(2)) if self.general is None else self.general
+        top = (1 << (bits - (1 if is_signed else 0))) - 1
+        multiplier = rng.integers(1 << 15, 1 << 16, channels) if is_general else zeros + 1
+        ratio = np.log2(np.maximum(1, spread * multiplier / top))
+        shift = np.clip(np.rint(ratio + rng.integers(-1, 2)), 0, 47).astype(np.int64)
+        bias_shift = int(rng.integers(0, 3)) if is_general else 0
+        limit = np.minimum(spread * multiplier / (1 << (8 * bias_shift)), 2**31 - 1)
+        bias = np.rint(rng.uniform(-0.5, 0.5, channels) * limit).astype(np.int64)
+        table = None
+        if rng.integers(3) == 0:
+            low, high = Population(name, shape, bits, is_signed).limits
+            table = rng.integers(low, high + 1, 1 << bits)
+            # Idle lanes need one value that does not fire.
+            table[int(rng.integers(low, high + 1)) & ((1 << bits) - 1)] = 0
+        self.network = self._with(
+            Layer(
+                name, shape, connections, bias, multiplier, shift, bias_shift, bits, is_signed,
+                table, pool,
+            )
         )  # fmt: skip
-        layers.append(layer)
-        current = layer.population
-    weight = random_weight(rng, 5, *current.shape)
-    layers.append(
-        Layer(
-            "dense", (5, 1, 1), (Connection(current.name, weight),),
-            **_constants(rng, 5, general, weight[0].size), bits=8, is_signed=True,
-        )
-    )  # fmt: skip
-    names = [INPUT, *(layer.name for layer in layers)]
-    return Network("random", source, tuple(layers), dict.fromkeys(names, 1.0))
+        run_network(self.network, self.images, acc_width=self.acc_width, keep=())
+
+    def _with(self, layer):
+        network = self.network
+        scales = {**network.scales, layer.name: 1.0}
+        return Network(network.name, network.input, (*network.layers, layer), scales)
+
+
+def _strides(source, shape):
+    """1 or 2 in y and x, whatever comes closer to making ``shape`` out of ``source``."""
+    return tuple(2 if source[1 + i] > shape[1 + i] else 1 for i in range(2))
+
+
+def _reaches(source, shape):
+    strides = _strides(source, shape)
+    return all(-(-source[1 + i] // strides[i]) == shape[1 + i] for i in range(2))
+
+
+def _out_size(connection, shape):
+    return tuple(
+        (shape[1 + i] + 2 * connection.padding[i] - connection.weight.shape[2 + i])
+        // connection.stride[i]
+        + 1
+        for i in range(2)
+    )
