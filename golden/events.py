@@ -21,6 +21,7 @@ from .params import ACTIVATION_WIDTH, BIAS_WIDTH, CHUNK_WIDTH, WEIGHT_WIDTH, Chi
 from .program import HOST, CoreImage, Program
 from .stem import weight_of_step
 from .trace import TraceEntry
+from .walk import Operation, walk
 
 Node = tuple[int, int]
 Rectangle = tuple[int, int, int, int]
@@ -65,6 +66,11 @@ class EventCore:
             for memory, chunks in image.memories.items()
         }
         self.mode = self.formats.mode.unpack(self.register(Control.MODE))
+        self.tables = (
+            self._table(Memory.TABLE_C),
+            self._table(Memory.TABLE_Y),
+            self._table(Memory.TABLE_X),
+        )
         self.accumulators = [[0] * params.lanes for _ in range(params.n_acc_words)]
         self.counters = EventCounters()
         self.overflow = False
@@ -90,6 +96,9 @@ class EventCore:
         assert layout is not None
         return layout.unpack(self.word(memory, address))
 
+    def _table(self, memory: Memory) -> list[dict[str, int]]:
+        return [self.fields(memory, address) for address in range(len(self._words[memory]))]
+
     def tokens(self, register: Control, kind: Kind) -> list[Packet]:
         """Packets of a token list."""
         run = self.formats.token_list.unpack(self.register(register))
@@ -105,44 +114,35 @@ class EventCore:
     # Accumulation -------------------------------------------------------------------------------
     def accept(self, spike: Packet) -> None:
         """Walk of one spike: every operation in the order in which the hardware issues it."""
-        p = self.params
-        c, y, x = spike.source
-        d = self.fields(Memory.AXON, spike.axon)
-        entry_c = self.fields(Memory.TABLE_C, (d["c_base"] + c) % p.n_table_c)
-        entry_y = self.fields(Memory.TABLE_Y, (d["y_base"] + y) % p.n_table_y)
-        entry_x = self.fields(Memory.TABLE_X, (d["x_base"] + x) % p.n_table_x)
-        shift = d["shift0"] - spike.t
-        if shift < 0:
+        axon = self.fields(Memory.AXON, spike.axon)
+        if axon["shift0"] < spike.t:
             raise ValueError(
-                f"core {self.node}, axon {spike.axon}: shift0 {d['shift0']} is less than the time "
-                f"step {spike.t}"
+                f"core {self.node}, axon {spike.axon}: shift0 {axon['shift0']} is less than the "
+                f"time step {spike.t}"
             )
-        negate = bool(d["is_signed"]) and spike.t == 0
+        c, y, x = spike.source
+        try:
+            operations = walk(
+                self.params, axon, self.tables, {"t": spike.t, "c": c, "y": y, "x": x}
+            )
+        except IndexError:
+            raise ValueError(
+                f"core {self.node}, axon {spike.axon}: neuron {spike.source} needs table words "
+                "beyond those in use"
+            ) from None
         self.counters.spikes_in += 1
-        for j in range(entry_y["count"]):
-            for i in range(entry_x["count"]):
-                for b in range(entry_c["count"]):
-                    acc = entry_c["acc"] + entry_y["acc"] + entry_x["acc"] + b
-                    acc += j * d["y_acc_step"] + i * d["x_acc_step"]
-                    weight = entry_c["weight"] + entry_y["weight"] + entry_x["weight"] + b
-                    weight += j * d["y_weight_step"] + i * d["x_weight_step"]
-                    is_last = b == entry_c["count"] - 1
-                    self.counters.sops += (d["tail"] if is_last else p.lanes - 1) + 1
-                    self.operate(
-                        acc % (1 << p.acc_address_width),
-                        weight % (1 << p.weight_address_width),
-                        shift,
-                        negate,
-                    )
+        for operation in operations:
+            self.counters.sops += operation.n_lanes + 1
+            self.operate(operation)
 
-    def operate(self, acc: int, weight: int, shift: int, negate: bool) -> None:
+    def operate(self, operation: Operation) -> None:
         """One operation: a weight word added to an accumulator word, wrapping."""
         width = self.params.acc_width
-        weights = self.fields(Memory.WEIGHT, weight)
-        potentials = self.accumulators[acc]
+        weights = self.fields(Memory.WEIGHT, operation.weight)
+        potentials = self.accumulators[operation.acc]
         for lane in range(self.params.lanes):
             w = wrap_one(weights[f"w{lane}"], WEIGHT_WIDTH)
-            addend = (-w if negate else w) << shift
+            addend = (-w if operation.negate else w) << operation.shift
             v = potentials[lane] + addend
             self.overflow |= v != wrap_one(v, width) or addend != wrap_one(addend, width)
             potentials[lane] = wrap_one(v, width)

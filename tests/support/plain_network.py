@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lowered network in plain loops over Python integers, as its equations read."""
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.fixed import requantize_one
+from golden.network import INPUT, Layer, Network
+
+Values = dict[str, NDArray[np.int64]]
+
+
+def plain_potentials(network: Network, layer: Layer, values: Values) -> NDArray[np.int64]:
+    """z of one image, synapse by synapse."""
+    z = np.zeros(layer.shape, np.int64)
+    for connection in layer.connections:
+        x = values[connection.source]
+        c_out, c_in, ky, kx = connection.weight.shape
+        (sy, sx), (py, px) = connection.stride, connection.padding
+        for co, oy, ox in product(*(range(n) for n in layer.shape)):
+            group = co // (c_out // connection.groups)
+            for ci, dy, dx in product(range(c_in), range(ky), range(kx)):
+                y, column = oy * sy + dy - py, ox * sx + dx - px
+                if 0 <= y < x.shape[1] and 0 <= column < x.shape[2]:
+                    w = int(connection.weight[co, ci, dy, dx]) << connection.shift
+                    z[co, oy, ox] += w * int(x[group * c_in + ci, y, column])
+    return z
+
+
+def plain_activations(layer: Layer, z: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Requantization, table and pooling of one image."""
+    q = np.zeros(layer.shape, np.int64)
+    for c, y, x in product(*(range(n) for n in layer.shape)):
+        value = requantize_one(
+            int(z[c, y, x]), int(layer.bias[c]), int(layer.multiplier[c]), int(layer.shift[c]),
+            layer.bias_shift, layer.bits, layer.is_signed,
+        )  # fmt: skip
+        q[c, y, x] = value if layer.table is None else layer.table[value % (1 << layer.bits)]
+    if layer.pool is None:
+        return q
+    (ky, kx), (sy, sx), (py, px) = layer.pool.kernel, layer.pool.stride, layer.pool.padding
+    out = np.zeros(layer.out_shape, np.int64)
+    for c, oy, ox in product(*(range(n) for n in layer.out_shape)):
+        out[c, oy, ox] = max(
+            int(q[c, y, x])
+            for y in range(oy * sy - py, oy * sy - py + ky)
+            for x in range(ox * sx - px, ox * sx - px + kx)
+            if 0 <= y < q.shape[1] and 0 <= x < q.shape[2]
+        )
+    return out
+
+
+def plain_network(network: Network, image: NDArray[np.int64]) -> tuple[Values, Values]:
+    """Activations and potentials of every population for one image (C, H, W)."""
+    values: Values = {INPUT: image.astype(np.int64)}
+    potentials: Values = {}
+    for layer in network.layers:
+        potentials[layer.name] = plain_potentials(network, layer, values)
+        values[layer.name] = plain_activations(layer, potentials[layer.name])
+    return values, potentials
