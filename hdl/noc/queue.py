@@ -61,7 +61,8 @@ class FlitQueue(wiring.Component):
             m.d.sync += holds.eq(holds[1:])
 
         if depth == 2:
-            head, second = Signal(self._shape), Signal(self._shape)
+            head = Signal(self._shape, reset_less=True)
+            second = Signal(self._shape, reset_less=True)
             m.d.comb += self.o.payload.eq(head)
             # Places that hold nothing follow the input; whether it was valid, ``holds`` tells.
             with m.If(~holds[1]):
