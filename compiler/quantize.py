@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from golden.network import INPUT
+from golden.params import ChipParams
 
 from .capture import run_graph
 from .compatibility import check_compatible
@@ -49,6 +50,7 @@ def quantize(
     bits: int | Mapping[str, int] = 8,
     weight_bits: int | Mapping[str, int] = 8,
     per_channel: bool = True,
+    acc_width: int = ChipParams.acc_width,
     input_bits: int = 8,
     input_scale: float = 2.0**-7,
 ) -> "QuantizedModel":
@@ -67,6 +69,9 @@ def quantize(
         steps of the layer's spike trains.
     per_channel : bool
         Whether every output channel has a weight scale of its own.
+    acc_width : int
+        Accumulator bits of the chip. Channels whose sums could exceed them get coarser weights, so
+        that ``prove_ranges`` succeeds.
     """
     check_compatible(graph)
     graph = form_layers(graph)
@@ -76,7 +81,7 @@ def quantize(
         raise QuantizeError(
             "input_scale", f"must be a power of two in the exact profile, got {input_scale}"
         )
-    forms = _forms(graph, profile, bits, weight_bits, per_channel)
+    forms = _forms(graph, profile, bits, weight_bits, per_channel, acc_width)
     source = Source(input_scale, (-top_of(input_bits, True), top_of(input_bits, True)), input_bits)
     images = _check_images(calibration, graph, source)
     largest = _largest(graph, images, input_scale)
@@ -103,6 +108,7 @@ def _forms(
     bits: int | Mapping[str, int],
     weight_bits: int | Mapping[str, int],
     per_channel: bool,
+    acc_width: int,
 ) -> dict[str, LayerForm]:
     names = [node.name for node in graph.nodes]
     for key, choice in (("bits", bits), ("weight_bits", weight_bits)):
@@ -120,7 +126,7 @@ def _forms(
         return choice.get(name, 8) if isinstance(choice, Mapping) else choice
 
     return {
-        name: LayerForm(profile, of(bits, name), of(weight_bits, name), per_channel)
+        name: LayerForm(profile, of(bits, name), of(weight_bits, name), per_channel, acc_width)
         for name in names
     }
 
@@ -180,7 +186,8 @@ def _best_scales(
     signs: Mapping[str, bool],
     forms: Mapping[str, LayerForm],
 ) -> dict[str, float]:
-    """Per layer the candidate scale with the least squared error; outputs are never clipped."""
+    """Per layer the candidate scale with the least squared error; for logits, with the fewest
+    classes lost."""
     tops = {name: top_of(forms[name].bits, signs[name]) for name in signs}
     candidates = {
         name: scale_candidates(largest[name], tops[name], forms[name].is_exact) for name in tops
@@ -188,13 +195,24 @@ def _best_scales(
     errors = {name: np.zeros(len(scales)) for name, scales in candidates.items()}
     for values in _batches(graph, images, input_scale):
         for name, scales in candidates.items():
-            if name == graph.output:
-                continue
+            is_logits = name == graph.output and tuple(values[name].shape[2:]) == (1, 1)
             low = -tops[name] if signs[name] else 0
             for i, scale in enumerate(scales):
                 rounded = torch.round(values[name] / scale).clamp_(low, tops[name])
-                errors[name][i] += float((rounded * scale - values[name]).square_().sum())
+                measure = _n_lost_classes if is_logits else _squared_error
+                errors[name][i] += measure(values[name], rounded, float(scale))
     return {name: float(candidates[name][np.argmin(errors[name])]) for name in candidates}
+
+
+def _squared_error(real: torch.Tensor, rounded: torch.Tensor, scale: float) -> float:
+    return float((rounded * scale - real).square_().sum())
+
+
+def _n_lost_classes(real: torch.Tensor, rounded: torch.Tensor, scale: float) -> float:
+    """Images whose largest logit is not the only largest one after rounding."""
+    logits = rounded.flatten(1)
+    chosen = logits.gather(1, real.flatten(1).argmax(1, keepdim=True))
+    return float(((logits >= chosen).sum(1) > 1).sum())
 
 
 class QuantizedModel(torch.nn.Module):

@@ -13,6 +13,7 @@ from .graph import FloatArray
 MAX_TOTAL_SHIFT = 15  # left shift of a weight, T-1-t+h, in four bits
 SHIFTS = (0, 4, 8)  # left shifts of a connection; finer steps go into the weights
 MAX_RESCALE_SHIFT = 47
+MAX_IDENTITY, MAX_IDENTITY_EXACT = 127, 64  # weights of an identity
 
 
 def power_above(value: FloatArray | float) -> FloatArray:
@@ -66,7 +67,7 @@ class Operand:
     """One connection, as the choice of the accumulator's scale sees it.
 
     ``weight_scale`` is the finest useful scale of the weights per channel, or None for an identity,
-    whose weight is any integer 1..top (exact profile: a power of two).
+    whose weight is any integer 1..127 (exact profile: a power of two).
     """
 
     source_scale: float
@@ -84,7 +85,7 @@ class Alignment:
 
 
 def align(
-    operands: Sequence[Operand], least: FloatArray, most: float, top: int, is_exact: bool
+    operands: Sequence[Operand], least: FloatArray, most: float, is_exact: bool
 ) -> Alignment | None:
     """Let all connections of a layer add into one accumulator, with the least rounding noise.
 
@@ -94,7 +95,7 @@ def align(
     best: tuple[float, int, Alignment] | None = None
     choices = [[h for h in SHIFTS if h <= operand.max_shift] for operand in operands]
     for shifts in itertools.product(*choices):
-        acc_scale = _acc_scale(operands, shifts, least, most, top, is_exact)
+        acc_scale = _acc_scale(operands, shifts, least, most, is_exact)
         if acc_scale is None:
             continue
         noise = sum(
@@ -112,7 +113,6 @@ def _acc_scale(
     shifts: Sequence[int],
     least: FloatArray,
     most: float,
-    top: int,
     is_exact: bool,
 ) -> FloatArray | None:
     """Accumulator scale for given shifts: the finest that clips no weights; None if there is none.
@@ -124,7 +124,7 @@ def _acc_scale(
     for operand, h in zip(operands, shifts, strict=True):
         unit = operand.source_scale / 2.0**h
         if operand.weight_scale is None:
-            widest = float(power_below(float(top))) if is_exact else top
+            widest = MAX_IDENTITY_EXACT if is_exact else MAX_IDENTITY
             low, high = np.maximum(low, unit / widest), np.minimum(high, unit)
             identities.append(unit)
         else:
