@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Axon-out: fires the activations of a sample, bit plane by bit plane, and sends tokens."""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from golden.fields import Formats, Kind, Memory
+from golden.params import CHUNK_WIDTH, ChipParams
+
+from ..layouts import ConfigBus, activation_word, flit_stream, struct
+from .memory import ConfigMemory
+from .plane_scan import PlaneScan
+from .reserved_queue import ReservedQueue
+from .spike_emit import KIND_WIDTH, SpikeEmit, job_layout, source_layout
+
+# The way from a destination's read to its slot given back takes three cycles.
+_QUEUE_DEPTH = 4
+
+
+class AxonOut(wiring.Component):
+    """Sends the spikes of the activations it holds, and tokens to the core's sources.
+
+    ``fire``: for every time step, activation word, destination entry of the word and set lane, in
+    this order of loops and each ascending, a SPIKE; then an END for every entry of ``end_list``.
+    ``grant``: a CREDIT for every entry of ``credit_list``. The payload of tokens is zero.
+
+    One flit a cycle while planes with spikes are found in time: a word is scanned a cycle, ahead of
+    the spikes sent; a word without destination entries takes a cycle. Cycles, from the command (not
+    counted) to the last cycle of ``busy``, if every flit is accepted at once:
+
+    ============= ================================================================
+    no spikes     ``bits * n_fire + n + 10`` for ``n`` ENDs; 4 less if ``n`` is 0
+    grant         ``n + 6`` for ``n`` CREDITs; 4 less if ``n`` is 0
+    first spike   on ``o`` 12 cycles after the command if in the first word scanned
+    ============= ================================================================
+
+    Parameters
+    ----------
+    params : ChipParams
+
+    Members
+    -------
+    config : ``In(ConfigBus())``
+        Writes the memories FIRE and DESTINATION.
+    read_chunk : ``Out(32)``
+        Their answer, in the cycle after ``config.read``.
+    word_valid, word_address, word : ``In``
+        Stores an activation word; only while not busy.
+    n_fire, bits : ``In``
+        Activation words in use, and their time steps; constant from the cycle before ``fire`` on.
+    end_list, credit_list : ``In``
+        Fields ``token_list``.
+    fire, grant : ``In(1)``
+        Commands; only while not busy, and not both.
+    busy : ``Out(1)``
+        From the cycle after a command until its last flit has been accepted.
+    o : ``Out(flit_stream)``
+        Registers drive it.
+    fired : ``Out``
+        Spikes just found, each once, wherever it goes.
+    sent : ``Out(1)``
+        A SPIKE has been accepted in the cycle before.
+    """
+
+    def __init__(self, params: ChipParams):
+        formats = Formats(params)
+        self._params = params
+        super().__init__(
+            {
+                "config": In(ConfigBus()),
+                "read_chunk": Out(CHUNK_WIDTH),
+                "word_valid": In(1),
+                "word_address": In(params.fire_address_width),
+                "word": In(activation_word(params)),
+                "n_fire": In(params.fire_address_width + 1),
+                "bits": In(4),
+                "end_list": In(struct(formats.token_list)),
+                "credit_list": In(struct(formats.token_list)),
+                "fire": In(1),
+                "grant": In(1),
+                "busy": Out(1),
+                "o": Out(flit_stream(params)),
+                "fired": Out(params.lane_width + 1),
+                "sent": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        params = self._params
+        m.submodules.table = table = ConfigMemory(params=params, memory=Memory.FIRE)
+        m.submodules.destinations = destinations = ConfigMemory(
+            params=params, memory=Memory.DESTINATION
+        )
+        m.submodules.scan = scan = PlaneScan(params)
+        m.submodules.jobs = jobs = ReservedQueue(shape=job_layout(params), depth=_QUEUE_DEPTH)
+        m.submodules.emit = emit = SpikeEmit(params)
+        for memory in (table, destinations):
+            connect(m, wiring.flipped(self.config), memory.config)
+        asked = Signal.like(self.config.memory)
+        m.d.sync += asked.eq(self.config.memory)
+        m.d.comb += self.read_chunk.eq(
+            Mux(asked == Memory.FIRE.value, table.read_chunk, destinations.read_chunk)
+        )
+        connect(m, emit.o, wiring.flipped(self.o))
+        m.d.comb += [
+            scan.word_valid.eq(self.word_valid),
+            scan.word_address.eq(self.word_address),
+            scan.word.eq(self.word),
+            scan.n_words.eq(self.n_fire),
+            scan.bits.eq(self.bits),
+            self.fired.eq(scan.fired),
+            emit.valid.eq(jobs.valid),
+            emit.job.eq(jobs.o),
+            jobs.pop.eq(emit.pop),
+        ]
+        m.d.sync += self.sent.eq(
+            self.o.valid & self.o.ready & (self.o.payload.kind == Kind.SPIKE.value)
+        )
+        is_token, tokens, walk_v, walk_ready, entry_v = self._expand(
+            m, table, destinations, scan, jobs
+        )
+
+        with m.FSM(name="phase") as phase:
+            with m.State("IDLE"):
+                m.d.comb += tokens.eq(Cat(Const(Kind.CREDIT.value, KIND_WIDTH), self.credit_list))
+                with m.If(self.fire):
+                    m.d.comb += scan.start.eq(1)
+                    m.next = "FIRE"
+                with m.Elif(self.grant):
+                    m.d.comb += is_token.eq(1)
+                    m.next = "DRAIN"
+            with m.State("FIRE"):
+                m.d.comb += tokens.eq(Cat(Const(Kind.END.value, KIND_WIDTH), self.end_list))
+                with m.If(scan.idle & ~entry_v & walk_ready):
+                    m.d.comb += is_token.eq(1)
+                    m.next = "DRAIN"
+            with m.State("DRAIN"):
+                with m.If(~walk_v & jobs.idle & emit.idle):
+                    m.next = "IDLE"
+        m.d.comb += self.busy.eq(~phase.ongoing("IDLE"))
+        return m
+
+    def _expand(self, m, table, destinations, scan, jobs):
+        """Planes to jobs, one for each destination entry; or a list of tokens to jobs.
+
+        Stage "entry" reads the fire table, "walk" goes through the destination entries, "job"
+        reads an entry. Returns what the state machine needs to start a list: a strobe, the
+        list with its kind, and the state of the stages.
+        """
+        params = self._params
+        entry_v, entry_plane = Signal(), Signal.like(scan.plane, reset_less=True)
+        walk_v, walk_lanes = Signal(), Signal(params.lanes, reset_less=True)
+        walk_source = Signal(source_layout(params), reset_less=True)
+        run = struct(Formats(params).token_list)
+        walk_run = Signal(run, reset_less=True)
+        walk_ready, read = Signal(), Signal()
+        is_token, tokens = Signal(), Signal(data.StructLayout({"kind": KIND_WIDTH, "run": run}))
+        fire = struct(Formats(params).fire)(table.data)
+
+        with m.If(walk_ready | ~entry_v):
+            m.d.comb += scan.pop.eq(scan.valid)
+            m.d.sync += entry_v.eq(scan.valid)
+        with m.If(scan.pop):
+            m.d.sync += entry_plane.eq(scan.plane)
+        m.d.comb += [table.address.eq(scan.plane.word), table.enable.eq(scan.pop)]
+
+        # Room for the last entry, or no entry at all, ends a run.
+        several, one = walk_run.count[1:].any(), walk_run.count[0]
+        m.d.comb += [
+            walk_ready.eq(~walk_v | (~several & (jobs.room | ~one))),
+            read.eq(walk_v & jobs.room & (several | one)),
+        ]
+        with m.If(walk_ready):
+            m.d.sync += walk_v.eq(entry_v | is_token)
+        with m.If(is_token):
+            m.d.sync += [
+                walk_lanes.eq(1),
+                walk_source.eq(tokens.kind),
+                walk_run.eq(tokens.run),
+            ]
+        with m.Elif(walk_ready & entry_v):
+            m.d.sync += [
+                walk_lanes.eq(entry_plane.lanes),
+                walk_source.kind.eq(Kind.SPIKE.value),
+                walk_source.t.eq(entry_plane.t),
+                walk_source.block.eq(fire.block),
+                walk_source.y.eq(fire.y),
+                walk_source.x.eq(fire.x),
+                walk_run.start.eq(fire.start),
+                walk_run.count.eq(fire.count),
+            ]
+        with m.Elif(read):
+            m.d.sync += [
+                walk_run.start.eq(walk_run.start + 1),
+                walk_run.count.eq(walk_run.count - 1),
+            ]
+
+        job_v = Signal()
+        job_lanes = Signal.like(walk_lanes, reset_less=True)
+        job_source = Signal.like(walk_source, reset_less=True)
+        m.d.sync += job_v.eq(read)
+        with m.If(read):
+            m.d.sync += [job_lanes.eq(walk_lanes), job_source.eq(walk_source)]
+        m.d.comb += [
+            destinations.address.eq(walk_run.start),
+            destinations.enable.eq(read),
+            jobs.reserve.eq(read),
+            jobs.push.eq(job_v),
+            jobs.i.lanes.eq(job_lanes),
+            jobs.i.source.eq(job_source),
+            jobs.i.destination.eq(destinations.data),
+        ]
+        return is_token, tokens, walk_v, walk_ready, entry_v

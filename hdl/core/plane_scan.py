@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The activation memory, and the search for bit planes in which something fires."""
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory as RAM
+from amaranth.lib.wiring import In, Out
+
+from golden.params import ACTIVATION_WIDTH, ChipParams, bits_for
+
+from ..layouts import activation_word
+from .reserved_queue import ReservedQueue
+
+T_WIDTH = bits_for(ACTIVATION_WIDTH)  # bits of a time step of the largest activation
+QUEUE_DEPTH = 8  # the way from a read to its slot given back takes four cycles
+_COUNT_LANES = 4  # lanes whose spikes are counted in the first of two steps
+
+
+def plane_layout(params: ChipParams) -> data.StructLayout:
+    """Spikes of one word in one time step, one bit a lane."""
+    return data.StructLayout(
+        {"word": params.fire_address_width, "t": T_WIDTH, "lanes": params.lanes}
+    )
+
+
+class PlaneScan(wiring.Component):
+    """Stores activation words and finds, a word a cycle, the bit planes that are not empty.
+
+    A scan visits time steps in ascending order (bit ``bits - 1`` of the activations first) and
+    words ``0 .. n_words - 1`` within each. A plane with spikes is offered four cycles after the
+    visit; the scan goes on until ``QUEUE_DEPTH`` planes wait or are under way.
+
+    Parameters
+    ----------
+    params : ChipParams
+
+    Members
+    -------
+    word_valid, word_address, word : ``In``
+        Stores an activation word; only while idle.
+    start : ``In(1)``
+        Begin a scan; only while idle. The first word is visited in the next cycle.
+    n_words, bits : ``In``
+        Words and time steps to visit; constant from the cycle before ``start`` to the end.
+    valid, plane : ``Out``
+        The next plane with spikes.
+    pop : ``In(1)``
+        Take it. Only if ``valid``.
+    idle : ``Out(1)``
+        The scan is over and its planes are taken.
+    fired : ``Out``
+        Spikes in a plane just found.
+    """
+
+    def __init__(self, params: ChipParams):
+        self._params = params
+        super().__init__(
+            {
+                "word_valid": In(1),
+                "word_address": In(params.fire_address_width),
+                "word": In(activation_word(params)),
+                "start": In(1),
+                "n_words": In(params.fire_address_width + 1),
+                "bits": In(4),
+                "valid": Out(1),
+                "plane": Out(plane_layout(params)),
+                "pop": In(1),
+                "idle": Out(1),
+                "fired": Out(params.lane_width + 1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        params = self._params
+        m.submodules.activations = ram = RAM(
+            shape=activation_word(params), depth=params.n_fire_words, init=[]
+        )
+        write, read = ram.write_port(), ram.read_port()
+        m.submodules.queue = queue = ReservedQueue(shape=plane_layout(params), depth=QUEUE_DEPTH)
+        scanning, visit = Signal(), Signal()
+        at = Signal(data.StructLayout({"word": params.fire_address_width, "t": T_WIDTH}))
+        bit, last_word = Signal(T_WIDTH), Signal.like(self.n_words)
+        m.d.comb += [
+            write.addr.eq(self.word_address),
+            write.data.eq(self.word),
+            write.en.eq(self.word_valid),
+            visit.eq(scanning & queue.room),
+            queue.reserve.eq(visit),
+            read.addr.eq(at.word),
+            read.en.eq(visit),
+            self.valid.eq(queue.valid),
+            self.plane.eq(queue.o),
+            queue.pop.eq(self.pop),
+            self.idle.eq(~scanning & queue.idle),
+        ]
+        m.d.sync += last_word.eq(self.n_words - 1)
+        with m.If(self.start):
+            m.d.sync += [scanning.eq(self.n_words != 0), at.eq(0), bit.eq(self.bits - 1)]
+        with m.Elif(visit):
+            m.d.sync += at.word.eq(at.word + 1)
+            with m.If(at.word == last_word):
+                m.d.sync += [at.word.eq(0), at.t.eq(at.t + 1), bit.eq(bit - 1)]
+                with m.If(bit == 0):
+                    m.d.sync += scanning.eq(0)
+
+        # Read, take the word out of the memory, take the plane out of the word.
+        fetch_v, word_v, plane_v = Signal(), Signal(), Signal()
+        fetch_at, word_at = Signal.like(at, reset_less=True), Signal.like(at, reset_less=True)
+        fetch_bit, word_bit = Signal.like(bit, reset_less=True), Signal.like(bit, reset_less=True)
+        word = Signal(activation_word(params), reset_less=True)
+        plane = Signal(plane_layout(params), reset_less=True)
+        m.d.sync += [fetch_v.eq(visit), word_v.eq(fetch_v), plane_v.eq(word_v)]
+        with m.If(visit):
+            m.d.sync += [fetch_at.eq(at), fetch_bit.eq(bit)]
+        with m.If(fetch_v):
+            m.d.sync += [word_at.eq(fetch_at), word_bit.eq(fetch_bit), word.eq(read.data)]
+        with m.If(word_v):
+            m.d.sync += [
+                plane.word.eq(word_at.word),
+                plane.t.eq(word_at.t),
+                plane.lanes.eq(Cat(lane.bit_select(word_bit, 1) for lane in word)),
+            ]
+        m.d.comb += [
+            queue.i.eq(plane),
+            queue.push.eq(plane_v & plane.lanes.any()),
+            queue.cancel.eq(plane_v & ~plane.lanes.any()),
+        ]
+        self._count(m, plane_v, plane.lanes)
+        return m
+
+    def _count(self, m, plane_v, lanes):
+        """``fired``, in two steps."""
+        count_v = Signal()
+        counts = []
+        m.d.sync += count_v.eq(plane_v)
+        for first in range(0, self._params.lanes, _COUNT_LANES):
+            counts.append(Signal(range(_COUNT_LANES + 1), name=f"count_{first}", reset_less=True))
+            with m.If(plane_v):
+                m.d.sync += counts[-1].eq(sum(lanes[first : first + _COUNT_LANES]))
+        with m.If(count_v):
+            m.d.sync += self.fired.eq(sum(counts))
+        with m.Else():
+            m.d.sync += self.fired.eq(0)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last stages of axon-out: one flit for every spike of a plane."""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.fields import Formats, Kind
+from golden.params import ChipParams
+
+from ..layouts import flit_stream, struct
+from .plane_scan import T_WIDTH
+
+# The three kinds that axon-out sends.
+KIND_WIDTH = 2
+# The lowest spike is found in two steps: the lowest group of lanes, then the lane.
+_GROUP = 4
+
+
+def source_layout(params: ChipParams) -> data.StructLayout:
+    """What a flit says of its source, but for the lane."""
+    fire = struct(Formats(params).fire)
+    return data.StructLayout(
+        {
+            "kind": KIND_WIDTH,
+            "t": T_WIDTH,
+            "block": fire["block"].shape,
+            "y": fire["y"].shape,
+            "x": fire["x"].shape,
+        }
+    )
+
+
+def job_layout(params: ChipParams) -> data.StructLayout:
+    """The spikes of one plane for one destination entry; a token is a single spike."""
+    return data.StructLayout(
+        {
+            "lanes": params.lanes,
+            "source": source_layout(params),
+            "destination": struct(Formats(params).destination),
+        }
+    )
+
+
+class SpikeEmit(wiring.Component):
+    """Makes one flit for every spike of a job, lowest lane first, one flit a cycle.
+
+    The first flit of a job stands on ``o`` three cycles after ``pop``; jobs follow without a gap.
+
+    Parameters
+    ----------
+    params : ChipParams
+
+    Members
+    -------
+    valid, job : ``In``
+        The next job. At least one of its lanes is set.
+    pop : ``Out(1)``
+        It is taken.
+    o : ``Out(flit_stream)``
+        Registers drive it.
+    idle : ``Out(1)``
+        Nothing is left.
+    """
+
+    def __init__(self, params: ChipParams):
+        self._params = params
+        super().__init__(
+            {
+                "valid": In(1),
+                "job": In(job_layout(params)),
+                "pop": Out(1),
+                "o": Out(flit_stream(params)),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        params = self._params
+        n_groups = params.lanes // _GROUP
+
+        # Stage "group" holds a job, "lane" the spikes of a group, "o" a flit.
+        group_v, lane_v = Signal(), Signal()
+        group_job = Signal(job_layout(params), reset_less=True)
+        groups = Signal(n_groups, reset_less=True)  # with spikes not handed on yet
+        lane_job = Signal(
+            data.StructLayout(
+                {
+                    "source": source_layout(params),
+                    "destination": struct(Formats(params).destination),
+                    "group": params.lane_width - 2,
+                }
+            ),
+            reset_less=True,
+        )
+        lanes = Signal(_GROUP, reset_less=True)
+        group_ready, lane_ready, o_ready = Signal(), Signal(), Signal()
+        group_rest, lane_rest = Signal.like(groups), Signal.like(lanes)
+        m.d.comb += [
+            group_rest.eq(groups & (groups - 1)),
+            lane_rest.eq(lanes & (lanes - 1)),
+            o_ready.eq(~self.o.valid | self.o.ready),
+            lane_ready.eq(~lane_v | (o_ready & ~lane_rest.any())),
+            group_ready.eq(~group_v | (lane_ready & ~group_rest.any())),
+            self.pop.eq(self.valid & group_ready),
+            self.idle.eq(~(group_v | lane_v | self.o.valid)),
+        ]
+
+        with m.If(group_ready):
+            m.d.sync += group_v.eq(self.valid)
+        with m.If(self.pop):
+            m.d.sync += [
+                group_job.eq(self.job),
+                groups.eq(Cat(part.any() for part in self._groups(self.job.lanes))),
+            ]
+        with m.Elif(lane_ready):
+            m.d.sync += groups.eq(group_rest)
+
+        with m.If(lane_ready):
+            m.d.sync += lane_v.eq(group_v)
+        with m.If(lane_ready & group_v):
+            index, lowest = self._lowest(groups, self._groups(group_job.lanes))
+            m.d.sync += [
+                lanes.eq(lowest),
+                lane_job.source.eq(group_job.source),
+                lane_job.destination.eq(group_job.destination),
+                lane_job.group.eq(index),
+            ]
+        with m.Elif(o_ready):
+            m.d.sync += lanes.eq(lane_rest)
+
+        with m.If(o_ready):
+            m.d.sync += self.o.valid.eq(lane_v)
+        with m.If(o_ready & lane_v):
+            lane, _ = self._lowest(lanes, lanes)
+            channel = Cat(Const(0, 2) | lane, lane_job.group, lane_job.source.block)
+            m.d.sync += self.o.payload.eq(self._flit(m, lane_job, channel))
+        return m
+
+    def _groups(self, lanes):
+        return [lanes[i : i + _GROUP] for i in range(0, self._params.lanes, _GROUP)]
+
+    @staticmethod
+    def _lowest(mask, values):
+        """Position of the lowest set bit of ``mask``, and the element of ``values`` there."""
+        index, value = Const(len(mask) - 1), values[-1]
+        for i in reversed(range(len(mask) - 1)):
+            index, value = Mux(mask[i], i, index), Mux(mask[i], values[i], value)
+        return index, value
+
+    def _flit(self, m, job, channel):
+        formats = Formats(self._params)
+        flit = Signal(struct(formats.flit))
+        spike = Signal(struct(formats.spike))
+        is_spike = job.source.kind == Kind.SPIKE.value
+        m.d.comb += [
+            spike.axon.eq(Mux(is_spike, job.destination.axon, 0)),
+            spike.t.eq(job.source.t),
+            spike.c.eq(channel),
+            spike.y.eq(job.source.y),
+            spike.x.eq(job.source.x),
+            flit.kind.eq(job.source.kind),
+            flit.payload.eq(spike),
+        ]
+        m.d.comb += [flit[name].eq(job.destination[name]) for name, _ in formats.rectangle.widths]
+        return flit

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+from amaranth.back import rtlil
+
+from golden.fields import Formats, Kind, Memory
+from golden.params import PRESETS, get_preset
+from hdl.core.axon_out import AxonOut
+from hdl.core.spike_emit import SpikeEmit, job_layout
+from tests.support.config_bus import read_words, write_words
+from tests.support.streams import STALLS, Sink, simulate
+
+TINY = get_preset("tiny")
+WIDE = TINY.with_(lanes=16, soma_lanes=2, c_width=8)
+WIDEST = TINY.with_(lanes=32, soma_lanes=4, c_width=8)
+SHAPES = pytest.mark.parametrize("params", [TINY, WIDE, WIDEST], ids=["4", "16", "32"])
+
+
+class Tables:
+    """Contents of the tables of axon-out: ``n`` words with up to ``most`` destinations each."""
+
+    def __init__(self, rng, params, n, *, most=3, fewest=0):
+        formats = Formats(params)
+        self.params = params
+        self.fire = []
+        for _ in range(n):
+            count = int(rng.integers(fewest, most + 1))
+            self.fire.append(
+                {
+                    "block": int(rng.integers(0, 1 << (params.c_width - params.lane_width))),
+                    "y": int(rng.integers(0, 1 << params.y_width)),
+                    "x": int(rng.integers(0, 1 << params.x_width)),
+                    "start": int(rng.integers(0, params.n_destinations - max(count, 1) + 1)),
+                    "count": count,
+                }
+            )
+        self.destinations = [
+            {name: int(rng.integers(0, 1 << width)) for name, width in formats.destination.widths}
+            for _ in range(params.n_destinations)
+        ]
+        self.end_list = {"start": 3, "count": int(rng.integers(1, 4))}
+        self.credit_list = {"start": 5, "count": int(rng.integers(1, 5))}
+
+    def flit(self, kind, entry, payload):
+        destination = self.destinations[entry]
+        rectangle = {name: destination[name] for name in ("x0", "y0", "x1", "y1")}
+        return Formats(self.params).flit.pack(kind=int(kind), **rectangle, payload=payload)
+
+    def tokens(self, kind, run):
+        return [self.flit(kind, run["start"] + i, 0) for i in range(run["count"])]
+
+    def spikes(self, activations, bits):
+        """Flits of the spikes of activations (words, lanes), in the order of sending."""
+        flits = []
+        for t in range(bits):
+            for word, fire in zip(activations, self.fire, strict=True):
+                for entry in range(fire["start"], fire["start"] + fire["count"]):
+                    for lane in np.flatnonzero(word >> (bits - 1 - t) & 1):
+                        spike = Formats(self.params).spike.pack(
+                            axon=self.destinations[entry]["axon"],
+                            t=t,
+                            c=fire["block"] * self.params.lanes + int(lane),
+                            y=fire["y"],
+                            x=fire["x"],
+                        )
+                        flits.append(self.flit(Kind.SPIKE, entry, spike))
+        return flits
+
+
+def run_commands(tables, commands, bits, *, stall="free", rng=None):
+    """Carries out ``commands`` back to back: "grant", or activations (words, lanes) to be fired.
+
+    Compares every flit and both counters; returns for each command the cycles of ``busy``, and the
+    cycles in which flits were accepted, counted from the command's.
+    """
+    params = tables.params
+    formats, dut = Formats(params), AxonOut(params)
+    expected = []
+    for command in commands:
+        if isinstance(command, str):
+            expected.append(tables.tokens(Kind.CREDIT, tables.credit_list))
+        else:
+            spikes = tables.spikes(command, bits)
+            expected.append(spikes + tables.tokens(Kind.END, tables.end_list))
+    sink = Sink(dut.o, sum(map(len, expected)), stall, rng)
+    counted = {"cycle": 0, "fired": 0, "sent": 0}
+    begun, busy_cycles = [], []
+
+    async def count(ctx):
+        while True:
+            _, _, fired, sent = await ctx.tick().sample(dut.fired, dut.sent)
+            counted["cycle"] += 1
+            counted["fired"] += fired
+            counted["sent"] += sent
+
+    async def drive(ctx):
+        for memory, layout, contents in (
+            (Memory.FIRE, formats.fire, tables.fire),
+            (Memory.DESTINATION, formats.destination, tables.destinations),
+        ):
+            words = [layout.pack(**entry) for entry in contents]
+            await write_words(ctx, dut.config, params, memory, words)
+            picked = range(0, len(words), 5)
+            got = await read_words(ctx, dut.config, dut.read_chunk, params, memory, picked)
+            assert got == [words[i] for i in picked]
+        ctx.set(dut.n_fire, len(tables.fire))
+        ctx.set(dut.bits, bits)
+        ctx.set(dut.end_list.as_value(), formats.token_list.pack(**tables.end_list))
+        ctx.set(dut.credit_list.as_value(), formats.token_list.pack(**tables.credit_list))
+        for command in commands:
+            if not isinstance(command, str):
+                ctx.set(dut.word_valid, 1)
+                for address, word in enumerate(command):
+                    ctx.set(dut.word_address, address)
+                    for lane, value in enumerate(word):
+                        ctx.set(dut.word[lane], int(value))
+                    await ctx.tick()
+                ctx.set(dut.word_valid, 0)
+            strobe = dut.grant if isinstance(command, str) else dut.fire
+            ctx.set(strobe, 1)
+            begun.append(counted["cycle"])
+            await ctx.tick()
+            ctx.set(strobe, 0)
+            n_cycles = 0
+            while ctx.get(dut.busy):
+                n_cycles += 1
+                await ctx.tick()
+            assert not ctx.get(dut.o.valid)
+            busy_cycles.append(n_cycles)
+
+    simulate(dut, [drive, sink], limit=200_000, background=[count])
+    assert sink.items == [flit for part in expected for flit in part]
+    fired = [command for command in commands if not isinstance(command, str)]
+    planes = [word & ((1 << bits) - 1) for word in fired]
+    assert counted["fired"] == sum(int(np.bitwise_count(p).sum()) for p in planes)
+    assert counted["sent"] == sum(len(tables.spikes(word, bits)) for word in fired)
+    accepted, position = [], 0
+    for part, start in zip(expected, begun, strict=True):
+        cycles = sink.cycles[position : position + len(part)]
+        accepted.append([cycle - start for cycle in cycles])
+        position += len(part)
+    return busy_cycles, accepted
+
+
+def sparse(rng, params, n, density=0.2):
+    """Activations of which a ``density`` part is not zero."""
+    values = rng.integers(0, 256, (n, params.lanes))
+    return values * (rng.random((n, params.lanes)) < density)
+
+
+@SHAPES
+@pytest.mark.parametrize("stall", STALLS)
+@pytest.mark.parametrize("bits", [2, 5, 8])
+def test_axon_out_sends_every_spike_in_order(bits, stall, params, rng):
+    tables = Tables(rng, params, 24)
+    commands = ["grant", sparse(rng, params, 24), sparse(rng, params, 24, 0.02), "grant", "grant"]
+    run_commands(tables, commands, bits, stall=stall, rng=rng)
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_axon_out_fires_every_number_of_time_steps(bits, rng):
+    tables = Tables(rng, TINY, 7)
+    run_commands(tables, [sparse(rng, TINY, 7, 0.6)], bits)
+
+
+@pytest.mark.parametrize("n_tokens", [0, 1, 5])
+@pytest.mark.parametrize("n_words", [1, 5, 64])
+def test_axon_out_scans_silence_in_the_promised_cycles(n_words, n_tokens, rng):
+    tables = Tables(rng, TINY, n_words)
+    tables.end_list["count"] = tables.credit_list["count"] = n_tokens
+    silence = np.zeros((n_words, TINY.lanes), int)
+    busy, _ = run_commands(tables, [silence, "grant", silence], 4)
+    less = 0 if n_tokens else 4
+    scan = 4 * n_words + n_tokens + 10 - less
+    assert busy == [scan, n_tokens + 6 - less, scan]
+
+
+@SHAPES
+@pytest.mark.parametrize("n_destinations", [1, 3])
+def test_axon_out_sends_a_flit_every_cycle(n_destinations, params, rng):
+    """Single spikes in every plane are the hardest case; many lanes and entries the easiest."""
+    tables = Tables(rng, params, 16, most=n_destinations, fewest=n_destinations)
+    single = np.zeros((16, params.lanes), int)
+    single[np.arange(16), rng.integers(0, params.lanes, 16)] = 255
+    dense = rng.integers(0, 256, (16, params.lanes)) | 255 * (rng.random((16, 1)) < 0.5)
+    dense[:, 0] = 255
+    busy, accepted = run_commands(tables, [single, dense], 8)
+    for cycles, n_cycles in zip(accepted, busy, strict=True):
+        assert cycles[0] == 12
+        spikes = cycles[: len(cycles) - tables.end_list["count"]]
+        assert spikes == list(range(12, 12 + len(spikes)))
+        assert cycles[-1] == n_cycles - 1
+
+
+def test_axon_out_passes_words_without_destinations_in_a_cycle_each(rng):
+    tables = Tables(rng, TINY, 60, most=0)
+    full = np.full((60, TINY.lanes), 255)
+    busy, _ = run_commands(tables, [full], 8)
+    assert busy[0] <= 8 * 60 + 10 + tables.end_list["count"] + 4
+
+
+def test_axon_out_without_words_sends_end(rng):
+    tables = Tables(rng, TINY, 0)
+    run_commands(tables, [np.zeros((0, TINY.lanes), int)] * 2, 8)
+
+
+@pytest.mark.parametrize("stall", STALLS)
+def test_axon_out_visits_the_whole_tables(stall, rng):
+    params = TINY.with_(n_fire_words=16, n_destinations=16)
+    tables = Tables(rng, params, 16, most=16)
+    tables.fire[3] |= {"start": 0, "count": 16}
+    tables.end_list = tables.credit_list = {"start": 0, "count": 16}
+    commands = ["grant", sparse(rng, params, 16, 0.3), "grant"]
+    run_commands(tables, commands, 3, stall=stall, rng=rng)
+
+
+def test_spike_emit_drives_its_stream_from_registers(rng):
+    """Neither the job offered nor ``o.ready`` shows on ``o`` within the cycle."""
+    dut = SpikeEmit(TINY)
+
+    async def drive(ctx):
+        for _ in range(200):
+            before = ctx.get(dut.o.valid), ctx.get(dut.o.payload.as_value())
+            ctx.set(dut.o.ready, int(rng.integers(0, 2)))
+            ctx.set(dut.valid, int(rng.integers(0, 2)))
+            job = int.from_bytes(rng.bytes(16), "little") | 1
+            ctx.set(dut.job.as_value(), job & ((1 << job_layout(TINY).size) - 1))
+            assert before == (ctx.get(dut.o.valid), ctx.get(dut.o.payload.as_value()))
+            await ctx.tick()
+
+    simulate(dut, [drive], limit=300)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_axon_out_converts(preset):
+    rtlil.convert(AxonOut(get_preset(preset)), emit_src=False)
