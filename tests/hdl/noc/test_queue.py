@@ -7,6 +7,7 @@ from amaranth.back import rtlil
 
 from hdl.noc.queue import FlitQueue
 from tests.support.streams import STALLS, Sink, Source, simulate, transfer
+from tests.support.structure import combinational_outputs
 
 WIDTH = 9
 
@@ -59,3 +60,10 @@ def test_queue_refuses_depth_one():
 @pytest.mark.parametrize("depth", [2, 3, 4])
 def test_queue_converts(depth):
     assert rtlil.convert(FlitQueue(shape=WIDTH, depth=depth), emit_src=False)
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("depth", [2, 3])
+def test_queue_has_no_path_from_input_to_output(depth):
+    queue = FlitQueue(shape=WIDTH, depth=depth)
+    assert combinational_outputs(queue, f"queue_{depth}") == set()

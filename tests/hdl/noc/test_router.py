@@ -5,8 +5,11 @@
 import itertools
 
 import pytest
+from amaranth import Module
 from amaranth.back import rtlil
 from amaranth.hdl import Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from golden.fields import Formats
@@ -15,6 +18,7 @@ from golden.routing import LINKS, Port, next_ports
 from hdl.noc.arbiter import Arbiter
 from hdl.noc.router import RouteMask, Router
 from tests.support.streams import STALLS, Sink, Source, simulate
+from tests.support.structure import combinational_outputs
 
 PARAMS = get_preset("tiny")
 FLIT = Formats(PARAMS).flit
@@ -207,3 +211,49 @@ def test_router_converts(preset):
 
 def test_ports_of_golden_are_the_links_then_local():
     assert [*LINKS, Port.LOCAL] == list(Port)
+
+
+class Shortcut(wiring.Component):
+    """A router behind a gate that lets an input reach an output: the fault to be found."""
+
+    i: In(1)
+    o: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.router = router = Router(PARAMS)
+        m.d.comb += self.o.eq(router.o[Port.EAST].valid & ~self.i)
+        return m
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("depth", [2, 3])
+def test_router_has_no_path_from_input_to_output(depth):
+    router = Router(PARAMS.with_(queue_depth=depth))
+    assert combinational_outputs(router, f"router_{depth}") == set()
+
+
+@pytest.mark.sim
+def test_combinational_paths_are_found():
+    assert combinational_outputs(Shortcut(), "router_shortcut") == {"o"}
+    assert combinational_outputs(Arbiter(n=3), "arbiter") == {"grant"}
+
+
+def test_router_outputs_stay_while_inputs_change_between_edges(rng):
+    router = Router(PARAMS)
+    inputs = [Value.cast(router.i[port].payload) for port in Port]
+    inputs += [router.i[port].valid for port in Port] + [router.o[port].ready for port in Port]
+    outputs = [Value.cast(router.o[port].payload) for port in Port]
+    outputs += [router.o[port].valid for port in Port] + [router.i[port].ready for port in Port]
+
+    async def observe(ctx):
+        await strapped(router)(ctx)
+        for _ in range(100):
+            await ctx.tick()
+            seen = [ctx.get(output) for output in outputs]
+            for _ in range(3):
+                for member in inputs:
+                    ctx.set(member, int(rng.integers(1 << len(member))))
+                assert [ctx.get(output) for output in outputs] == seen
+
+    simulate(router, [observe], limit=200)
