@@ -46,7 +46,7 @@ _SCRIPT = """read_rtlil <<rtlil
 rtlil
 proc
 clean
-write_verilog -noattr -norename
+write_verilog -noattr
 """
 # A memory whose words all start as zero: Yosys writes a line for every word, which costs simulators
 # minutes; a loop says the same.
