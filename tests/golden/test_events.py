@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from golden.events import EventCore, Packet, run_events
+from golden.fields import Control, Kind, Memory
+from golden.stem import decode
+from golden.walk import Operation
+from tests.support.edit_program import shortened, with_field, with_register
+from tests.support.hand_programs import conv_chain_program, dense_program
+from tests.support.random_networks import random_image
+
+
+def test_order_of_arrival_changes_nothing(rng):
+    program, _ = conv_chain_program(4)
+    image = random_image(rng, program.input, 1)[0]
+    first = run_events(program, image)
+    for _ in range(3):
+        other = run_events(program, image, order=rng, keep_packets=True)
+        np.testing.assert_array_equal(other.outputs, first.outputs)
+        assert other.counters == first.counters
+        assert sorted(other.trace) == sorted(first.trace)
+
+
+def test_packets_of_a_source_come_plane_by_plane(rng):
+    program, _ = conv_chain_program(4)
+    image = random_image(rng, program.input, 1)[0]
+    packets = run_events(program, image, keep_packets=True).packets
+    host = [p for p in packets if p.nodes == (0, 1, 1, 1)]
+    assert [p.kind for p in host] == [Kind.SPIKE] * (len(host) - 1) + [Kind.END]
+    keys = [(p.t, *p.source[1:], p.source[0]) for p in host[:-1]]
+    assert keys == sorted(set(keys))
+    assert sum(p.kind is Kind.END for p in packets) == 4
+
+
+def test_trace_holds_the_trains_of_the_values(rng):
+    program, _ = dense_program(2)
+    image = random_image(rng, program.input, 1)[0]
+    result = run_events(program, image)
+    trains = np.zeros((5, 8), np.uint8)
+    for entry in result.trace:
+        assert entry.core == (0, 1)
+        assert entry.spike == (entry.v >= 1 << (4 - entry.step))
+        trains[entry.step, entry.neuron[0]] = entry.spike
+    values = decode(trains, True)
+    np.testing.assert_array_equal(values[:6], result.outputs.reshape(-1))
+    assert not values[6:].any()
+    assert result.counters[0].fired == trains.sum()
+
+
+@pytest.mark.parametrize(
+    ("start", "weight", "shift", "negate", "potential", "overflow"),
+    [
+        (0, 3, 4, False, 48, False),
+        (0, 3, 4, True, -48, False),
+        ((1 << 23) - 49, 3, 4, False, (1 << 23) - 1, False),
+        ((1 << 23) - 48, 3, 4, False, -(1 << 23), True),
+        (-(1 << 23) + 48, 3, 4, True, -(1 << 23), False),
+        (-(1 << 23) + 47, 3, 4, True, (1 << 23) - 1, True),
+    ],
+)
+def test_operation_wraps_and_says_so(start, weight, shift, negate, potential, overflow):
+    program, _ = dense_program(0)
+    program = with_field(program, 0, Memory.WEIGHT, 0, w0=weight, w1=0, w2=0, w3=0)
+    core = EventCore(program.cores[0], program.params)
+    core.accumulators[5][0] = start
+    core.operate(Operation(5, 0, shift, int(negate), 3))
+    assert core.accumulators[5] == [potential, 0, 0, 0]
+    assert core.overflow is overflow
+
+
+def test_overflow_of_the_shifted_weight_alone_is_seen():
+    program, _ = dense_program(0)
+    program = with_field(program, 0, Memory.WEIGHT, 0, w0=0x81, w1=0, w2=0, w3=0)
+    params = program.params.with_(acc_width=16)
+    core = EventCore(program.cores[0], params)
+    core.accumulators[0][0] = (1 << 15) - 1
+    # -127 << 9 is beyond 16 bits, though the sum would come back into them.
+    core.operate(Operation(0, 0, 9, 0, 3))
+    assert core.overflow
+
+
+def test_sweep_clears_the_accumulators(rng):
+    program, _ = conv_chain_program(0)
+    core = EventCore(program.cores[0], program.params)
+    for word in range(16):
+        core.accumulators[word] = rng.integers(-999, 999, 4).tolist()
+    assert len(core.sweep()) == 4
+    assert not any(map(any, core.accumulators))
+
+
+IMAGE = np.full((2, 4, 4), 255)
+CONV = conv_chain_program(0)[0]
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (
+            shortened(CONV, 0, Memory.WEIGHT, 3),
+            r"^core \(0, 1\): word \d+ of WEIGHT is read, 3 are in use$",
+        ),
+        (
+            shortened(CONV, 0, Memory.TABLE_X, 3),
+            r"^core \(0, 1\), axon 0: neuron \(0, 0, 3\) needs table words beyond those in use$",
+        ),
+        (
+            with_field(CONV, 0, Memory.AXON, 0, shift0=3),
+            r"^core \(0, 1\), axon 0: shift0 3 is less than the time step 4$",
+        ),
+        (
+            with_register(CONV, 2, Control.N_SOURCES, 3),
+            r"^core \(0, 2\): waits for 3 END, got 2$",
+        ),
+        (
+            with_register(CONV, 2, Control.N_SOURCES, 1),
+            r"^core \(0, 2\): gets a packet after the sample's last END$",
+        ),
+        (
+            with_field(CONV, 2, Memory.DESTINATION, 0, x0=1, x1=1, y0=2, y1=2),
+            r"^node \(1, 2\): receives a packet and has no core$",
+        ),
+    ],
+)
+def test_run_events_names_what_goes_wrong(program, message):
+    with pytest.raises(ValueError, match=message):
+        run_events(program, IMAGE)
+
+
+def test_run_events_waits_for_every_output():
+    program, _ = dense_program(0)
+    packet = Packet(Kind.END, (0, 0, 0, 0))
+    assert packet.source == (0, 0, 0)
+    silent = with_register(program, 0, Control.END_LIST, 0)
+    with pytest.raises(ValueError, match=r"^host: waits for 1 END, got 0$"):
+        run_events(silent, np.zeros((1, 2, 2), int))
