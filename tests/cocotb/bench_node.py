@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cocotb bench of one node: networks of one core, memories and counters over the mesh."""
+
+import cocotb
+import numpy as np
+
+from compiler.backend import compile_network
+from compiler.errors import CompileError
+from golden.fields import Control, Formats, Kind, Memory
+from golden.forward import run_network
+from golden.mesh import run_program
+from golden.params import get_preset
+from golden.program import CoreImage
+from runtime.host import Host
+from tests.support.cocotb_host import ChipHost
+from tests.support.cocotb_streams import (
+    StreamDriver,
+    StreamMonitor,
+    cycles,
+    reset,
+    seeded,
+    set_pace,
+)
+from tests.support.hand_programs import dense_program
+from tests.support.random_networks import random_images, random_network
+
+PARAMS = get_preset("tiny")
+N_NETWORKS = 5
+LIMIT = 60_000  # cycles that a run may take
+
+
+async def started(dut, rng, stalls):
+    source_stall, sink_stall = stalls.split("/")
+    set_pace(dut.host_source.pauses, source_stall, rng)
+    set_pace(dut.host_sink.pauses, sink_stall, rng)
+    dut.host_source.offered.value = 0
+    await reset(dut)
+
+
+async def run_and_check(dut, program, network, images):
+    """Spikes against golden and the program engine, counters, then all memories read back."""
+    host = ChipHost(dut, program, images)
+    await host.run(LIMIT)
+    host.check_spikes(run_network(network, images, acc_width=program.params.acc_width), "golden")
+    host.check_spikes(run_program(program, images).values, "program")
+    await host.check_counters()
+    for core in program.cores:
+        for memory, words in (await host.read_memories(core)).items():
+            np.testing.assert_array_equal(words, core.memories[memory], err_msg=memory.name)
+    host.stop()
+    assert dut.edge_broken.value == 0, "a lone node has nothing to send to the east, south or west"
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@cocotb.parametrize(
+    multipliers=[False, True], lookup=[False, True], stalls=["free/free", "third/half"]
+)
+async def dense_layer_matches_golden(dut, multipliers, lookup, stalls):
+    rng = seeded("dense", multipliers, lookup, stalls)
+    program, network = dense_program(
+        int(rng.integers(1 << 30)), multipliers=multipliers, lookup=lookup
+    )
+    await started(dut, rng, stalls)
+    await run_and_check(dut, program, network, random_images(rng, network, 3))
+
+
+def one_core_program(rng):
+    """A random layer of random size that fits one core."""
+    while True:
+        network = random_network(rng, n_layers=1, max_channels=8, max_size=6)
+        try:
+            network = type(network)(network.name, network.input, network.layers[:1], network.scales)
+            return network, compile_network(network, PARAMS, columns=1, rows=1)
+        except CompileError:
+            continue
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@cocotb.parametrize(n=range(N_NETWORKS), stalls=["free/free", "half/third"])
+async def random_layer_matches_golden(dut, n, stalls):
+    rng = seeded("random layer", n, stalls)
+    network, program = one_core_program(rng)
+    await started(dut, rng, stalls)
+    await run_and_check(dut, program, network, random_images(rng, network, 2))
+
+
+def random_words(rng, memory):
+    """Words for the whole depth of a memory, as chunks (words, chunks)."""
+    formats = Formats(PARAMS)
+    _, depth = formats.memory(memory)
+    width, n_chunks = formats.word_width(memory), formats.n_chunks(memory)
+    words = rng.integers(0, 1 << 32, (depth, n_chunks), dtype=np.uint32)
+    words[:, -1] &= np.uint32((1 << (width - 32 * (n_chunks - 1))) - 1)
+    return words
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+async def every_word_of_every_memory_reads_back(dut):
+    """Full depth, all bits; then some words again, in random order, by pointer."""
+    rng = seeded("memories")
+    await started(dut, rng, "free/free")
+    contents = {m: random_words(rng, m) for m in Memory if m is not Memory.CONTROL}
+    program, network = dense_program()
+    core = CoreImage(0, 1, "dense", contents)
+    host = ChipHost(dut, program, random_images(rng, network, 0))
+    host.protocol.send(host.host.configuration(core).tolist())
+    for memory, words in (await host.read_memories(core)).items():
+        np.testing.assert_array_equal(words, contents[memory], err_msg=memory.name)
+    for memory, words in contents.items():
+        for address in rng.integers(0, len(words), 4).tolist():
+            got = await host.read(core, memory, address, words.shape[1])
+            assert got == words[address].tolist(), f"{memory.name}[{address}]"
+    host.stop()
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+async def reset_in_flight_leaves_nothing_behind(dut):
+    """Reset while a sample is under way; the next run is as the first one."""
+    rng = seeded("reset in flight")
+    program, network = dense_program(7)
+    images = random_images(rng, network, 2)
+    for _ in range(3):
+        await started(dut, rng, "free/free")
+        host = ChipHost(dut, program, images)
+        await cycles(int(rng.integers(150, 400)))
+        dut.rst.value = 1
+        host.stop()
+    await started(dut, rng, "free/free")
+    await run_and_check(dut, program, network, images)
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+async def commands_clear_counters_and_holes_read_zero(dut):
+    rng = seeded("registers")
+    program, network = dense_program(3)
+    images = random_images(rng, network, 1)
+    await started(dut, rng, "free/free")
+    host = ChipHost(dut, program, images)
+    await host.run(LIMIT)
+    (core,) = program.cores
+    assert await host.read(core, Memory.CONTROL, Control.COMMAND) == [0]
+    holes = await host.read(core, Memory.CONTROL, Control.COMMAND + 1, 8)
+    assert holes == [0] * 8
+    assert (await host.counters(core))["samples"] == 1
+    node = (core.x, core.y, core.x, core.y)
+    clear = host.host.formats.command.pack(start=0, clear_counters=1)
+    pointer = host.host.formats.pointer.pack(
+        memory=int(Memory.CONTROL), chunk=0, address=int(Control.COMMAND)
+    )
+    host.protocol.send(
+        [host.host.flit(Kind.ADDRESS, node, pointer), host.host.flit(Kind.WRITE, node, clear)]
+    )
+    counters = await host.counters(core)
+    flags = host.host.formats.flags.unpack(counters.pop("flags"))
+    assert set(counters.values()) == {0}, counters
+    assert flags == {"overflow": 0, "running": 1}
+    host.stop()

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exported node, alone, under an HDL simulator."""
+
+import pytest
+
+from golden.fields import Formats
+from golden.params import get_preset
+from hdl.export import node_verilog
+from tests.support.cocotb_runs import bench, simulators
+
+PARAMS = get_preset("tiny")
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", simulators("icarus"))
+def test_node_matches_golden(simulator):
+    passed = bench(
+        simulator,
+        "node",
+        {"node.v": node_verilog(PARAMS)},
+        parameters={"WIDTH": Formats(PARAMS).flit.width, "COORD_WIDTH": PARAMS.coord_width},
+    )
+    assert len(passed) == 21

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host and the observers of a chip or a lone node, for benches with ``host_source``,
+``host_sink`` and ``fired[n]``."""
+
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import Event, with_timeout
+from numpy.typing import NDArray
+
+from golden.fields import Control, Kind, Memory
+from golden.mesh import run_program
+from golden.network import Population
+from golden.program import CoreImage, Program
+from runtime.compare import compare_values, populations_of
+from runtime.host import Host
+from runtime.protocol import Protocol, Recorder, core_recorders
+from tests.support.cocotb_streams import PERIOD_NS, StreamDriver, StreamMonitor, cycles
+
+# Registers whose value follows from the program alone, by the names of golden.mesh.COUNTERS.
+COUNTED = {
+    "spikes_in": Control.SPIKES_IN,
+    "spikes_out": Control.SPIKES_OUT,
+    "fired": Control.FIRED,
+    "ops": Control.BUSY,
+}
+
+
+class CoreMonitor:
+    """Watches one core fire: records values, holds it to the order of time steps.
+
+    Attributes
+    ----------
+    n_spikes : int
+        SPIKE flits sent.
+    """
+
+    def __init__(self, observer: Any, name: str, recorder: Recorder, population: Population):
+        self._name, self._recorder, self._population = name, recorder, population
+        self._t = 0
+        self.n_spikes = 0
+        self._monitor = StreamMonitor(observer, self._see)
+        self.stop = self._monitor.stop
+
+    def _see(self, flit: int) -> None:
+        formats = self._recorder.formats
+        fields = formats.flit.unpack(flit)
+        if fields["kind"] == Kind.SPIKE:
+            self.n_spikes += 1
+            spike = formats.spike.unpack(fields["payload"])
+            place = (spike["c"], spike["y"], spike["x"])
+            if not all(i < n for i, n in zip(place, self._population.shape, strict=True)):
+                raise AssertionError(
+                    f"{self._name}: neurons must lie within {self._population.shape}, fired {place}"
+                )
+            if not self._t <= spike["t"] < self._population.bits:
+                raise AssertionError(
+                    f"{self._name}: time steps must go from {self._t} up to "
+                    f"{self._population.bits - 1}, fired neuron {place} at {spike['t']}"
+                )
+            self._t = spike["t"]
+        if self._recorder.see(flit):
+            self._t = 0
+
+
+class ChipHost:
+    """Plays the host for ``program`` and records what every core fires.
+
+    Parameters
+    ----------
+    dut : the bench, out of reset
+    images : integers (N, C, H, W)
+    """
+
+    def __init__(self, dut: Any, program: Program, images: NDArray[np.integer]):
+        self._dut, self.program, self.images = dut, program, images
+        self.host = Host(program)
+        self.protocol = Protocol(program, images)
+        self.recorders = core_recorders(program, len(images))
+        populations = {layer.population.name: layer.population for layer in program.layers}
+        self._cores = {
+            (core.x, core.y): CoreMonitor(
+                dut.fired[(core.y - 1) * program.columns + core.x].observer,
+                f"node ({core.x}, {core.y}) {core.layer}",
+                self.recorders[core.x, core.y],
+                populations[core.layer],
+            )
+            for core in program.cores
+        }
+        self._news, self._heard = Event(), Event()
+        self._driver = StreamDriver(dut.host_source)
+        self._monitor = StreamMonitor(dut.host_sink.observer, self._receive)
+        self._task = cocotb.start_soon(self._drive())
+
+    def _receive(self, flit: int) -> None:
+        self.protocol.receive(flit)
+        self._news.set()
+        self._heard.set()
+
+    async def _drive(self) -> None:
+        while True:
+            flit = self.protocol.offer()
+            if flit is None:
+                self._news.clear()
+                await self._news.wait()
+                continue
+            await self._driver.send(flit)
+            self.protocol.taken()
+
+    async def until(self, condition: Any, what: str, limit: int) -> None:
+        """Waits until ``condition()`` holds, looking whenever a flit has come out."""
+
+        async def wait() -> None:
+            while not condition():
+                self._heard.clear()
+                await self._heard.wait()
+
+        try:
+            await with_timeout(wait(), limit * PERIOD_NS, "ns")
+        except TimeoutError as error:
+            raise AssertionError(
+                f"{self.program.name}: {what} within {limit} cycles; {self._state()}"
+            ) from error
+
+    def _state(self) -> str:
+        fired = ", ".join(
+            f"({x}, {y}) has fired {recorder.sample} samples"
+            for (x, y), recorder in self.recorders.items()
+        )
+        return f"the host has {self.protocol.samples_done}, node {fired}"
+
+    async def run(self, limit: int) -> None:
+        """Until all images are through and the chip is quiet."""
+        protocol, n = self.protocol, len(self.images)
+        await self.until(lambda: protocol.samples_done == n, f"{n} images must come out", limit)
+        await self.settle()
+
+    async def settle(self, limit: int = 2000) -> None:
+        """Waits for quiet."""
+        for _ in range(limit // 20):
+            await cycles(20)
+            if self._dut.quiet.value == 1:
+                return
+        raise AssertionError(f"{self.program.name}: the chip must come to rest; it did not in "
+                             f"{limit} cycles")
+
+    def stop(self) -> None:
+        """Ends all tasks; raises if a stream broke its rules."""
+        self._task.cancel()
+        self._monitor.stop()
+        for core in self._cores.values():
+            core.stop()
+
+    # Reading back -------------------------------------------------------------------------------
+    async def read(
+        self, core: CoreImage, memory: Memory, address: int = 0, n_chunks: int = 1
+    ) -> list[int]:
+        """Chunks of a memory, over the mesh."""
+        replies = self.protocol.replies
+        first = len(replies)
+        for number, request in enumerate(self.host.read(core, memory, address, n_chunks), 1):
+            self.protocol.send(request.tolist())
+            self._news.set()
+            await self.until(lambda end=first + number: len(replies) == end,
+                             f"a READ of {memory.name} must be answered", 2000)
+        return replies[first:]
+
+    async def read_memories(self, core: CoreImage) -> dict[Memory, NDArray[np.uint32]]:
+        """All words that the program writes into ``core``."""
+        return {
+            memory: np.array(await self.read(core, memory, 0, words.size), np.uint32)
+            .reshape(words.shape)
+            for memory, words in core.memories.items()
+            if words.size
+        }  # fmt: skip
+
+    async def counters(self, core: CoreImage) -> dict[str, int]:
+        """``sops`` and the registers from SPIKES_IN on, by lower-case name."""
+        first = int(Control.SOPS_LOW)
+        words = await self.read(core, Memory.CONTROL, first, Control.FLAGS - first + 1)
+        named = {Control(first + i).name.lower(): word for i, word in enumerate(words)}
+        named["sops"] = named.pop("sops_low") | named.pop("sops_high") << 32
+        return named
+
+    # Verdicts -----------------------------------------------------------------------------------
+    def check_spikes(self, expected: dict[str, NDArray[np.int64]], name: str) -> None:
+        """Every spike train fired, and the outputs, against ``expected`` of the engine ``name``."""
+        program = self.program
+        layers = {core.layer: self.recorders[core.x, core.y].values for core in program.cores}
+        compare_values(populations_of(program), expected, layers, names=(name, "RTL"))
+        outputs = {**layers, program.output: self.protocol.output.values}
+        compare_values(populations_of(program), expected, outputs, names=(name, "host"))
+
+    async def check_counters(self) -> None:
+        """Every core's counters against the program engine's."""
+        totals = run_program(self.program, self.images).totals()
+        for number, core in enumerate(self.program.cores):
+            got = await self.counters(core)
+            flags = self.host.formats.flags.unpack(got["flags"])
+            got["ops"] = got["busy"]
+            wanted = {name: int(totals[name][number]) for name in (*COUNTED, "sops")}
+            wanted["samples"] = len(self.images)
+            have = {name: got[name] for name in wanted}
+            where = f"node ({core.x}, {core.y}) {core.layer}"
+            assert have == wanted, f"{where}: counters must be {wanted}, got {have}"
+            assert flags == {"overflow": 0, "running": 1}, f"{where}: flags {flags}"
+            assert self._cores[core.x, core.y].n_spikes == wanted["spikes_out"], where

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the tests of tests/cocotb build and run their benches."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from runtime.toolchain import SIM_BUILD
+from runtime.toolchain.bench import run_bench
+
+BENCHES = Path(__file__).parent.parent / "cocotb"
+OUT = SIM_BUILD / "cocotb"
+SIMULATORS = ("icarus", "verilator")
+
+
+def simulators(*default: str) -> list[str]:
+    """The simulator that ``SIM`` names, else ``default``."""
+    chosen = os.environ.get("SIM", "")
+    return [chosen] if chosen in SIMULATORS else list(default)
+
+
+def bench(
+    simulator: str,
+    unit: str,
+    verilog: Mapping[str, str],
+    *,
+    parameters: Mapping[str, object],
+    run: str = "run",
+    env: Mapping[str, str] | None = None,
+    testcase: str | None = None,
+) -> list[str]:
+    """Runs ``bench_UNIT.py`` on ``UNIT_bench.v`` around the design ``verilog`` (texts by file name).
+
+    Returns the names of the tests that passed; a failure raises. Under ``WAVES=1`` the waves lie in
+    ``sim_build/cocotb/UNIT/RUN-SIMULATOR``.
+    """
+    folder = OUT / unit
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = []
+    for name, text in verilog.items():
+        path = folder / name
+        # Written aside and moved: a test beside this one may be reading it.
+        aside = path.with_suffix(f".{os.getpid()}")
+        aside.write_text(text)
+        aside.replace(path)
+        sources.append(path)
+    return run_bench(
+        simulator,
+        [BENCHES / f"{unit}_bench.v", BENCHES / "streams.v", *sources],
+        top=f"{unit}_bench",
+        test_module=f"tests.cocotb.bench_{unit}",
+        out_dir=folder,
+        run_dir=folder / f"{run}-{simulator}",
+        parameters=parameters,
+        public=BENCHES / "public.vlt",
+        waves=os.environ.get("WAVES", "0") == "1",
+        env=env,
+        testcase=testcase,
+        optimize="-O1",
+    )
