@@ -206,6 +206,13 @@ def _read_call(fx_node: Any, values: dict[str, str], context: OpContext) -> Node
     if target.startswith("aten.sym_size"):
         return None
     name = context.unique(_layer_name(fx_node))
+    if target in IN_PLACE and _is_shared_view(sources[0]):
+        # Other readers of the tensor would see the old values in the graph.
+        raise CaptureError(
+            name,
+            f"{target} writes through a view of a tensor that is used elsewhere",
+            "use the operator that returns a new tensor",
+        )
     shape, source_shapes = _value_shape(fx_node), [_value_shape(node) for node in sources]
     if shape is None or None in source_shapes:
         op: Any = Unsupported(
@@ -214,11 +221,6 @@ def _read_call(fx_node: Any, values: dict[str, str], context: OpContext) -> Node
             "keep to images and vectors with the batch first",
         )
         shape = shape or (1, 1, 1)
-    elif target in IN_PLACE and _is_shared_view(sources[0]):
-        op = Unsupported(
-            f"{target} writes through a view of a tensor that is used elsewhere",
-            "use the operator that returns a new tensor",
-        )
     else:
         op = translate(fx_node, target, shape, source_shapes, context)
     if op is None:

@@ -233,9 +233,8 @@ def _mean(call: Call) -> Op:
 
 
 def _add(call: Call) -> Op:
-    if len(call.sources) == 1 and call.fx_node.args[0] is call.fx_node.args[1]:
-        return Add()
-    if len(call.sources) != 2 or call.get(2, "alpha", 1) != 1:
+    is_doubled = call.fx_node.args[0] is call.fx_node.args[1]
+    if len(call.sources) + is_doubled != 2 or call.get(2, "alpha", 1) != 1:
         return refuse(
             call, "must add two tensors", "fold constants into the bias of the layer before"
         )

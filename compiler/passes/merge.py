@@ -84,19 +84,15 @@ def fuse_clamp(graph: Graph) -> Graph:
 def _fuse_clamp(graph: Graph, node: Node, clamp: Clamp) -> Graph:
     source_name = node.inputs[0]
     source = None if source_name == INPUT else graph.node(source_name)
-    if source is not None and isinstance(source.op, Clamp):
-        # The later clamp of two can only lower the upper limit.
-        highs = [c.high for c in (source.op, clamp) if c.high is not None]
-        both = Clamp(0.0, min(highs) if highs else None)
-        return graph.with_replaced({node.name: replace(node, op=both, inputs=source.inputs)}, {})
     if (
         source is not None
         and isinstance(source.op, Layer)
         and source.op.pool is None
-        and source.op.clamp is None
         and graph.n_users(source_name) == 1
     ):
-        fused = replace(source, op=replace(source.op, clamp=clamp))
+        highs = [c.high for c in (source.op.clamp, clamp) if c is not None and c.high is not None]
+        both = Clamp(0.0, min(highs) if highs else None)
+        fused = replace(source, op=replace(source.op, clamp=both))
         return graph.with_replaced({source_name: fused}, {node.name: source_name})
     shape = graph.shape_of(source_name)
     layer = Layer((identity(source_name, shape),), np.zeros(shape[0]), shape, clamp)

@@ -120,8 +120,7 @@ def make_layers(graph: Graph) -> Graph:
             branch = Branch(inputs[0], weight, op.stride, op.padding, node.shape[0], AVERAGE)
             node = layer_node(node, (branch,), np.zeros(node.shape[0]), graph)
         elif isinstance(op, Add):
-            both = inputs if len(inputs) == 2 else (inputs[0], inputs[0])
-            branches = tuple(identity(name, node.shape) for name in both)
+            branches = tuple(identity(name, node.shape) for name in inputs)
             node = layer_node(node, branches, np.zeros(node.shape[0]), graph)
         nodes.append(node)
     return graph.with_nodes(nodes)
