@@ -50,8 +50,8 @@ def test_plan_adds_up_positions_that_share_an_accumulator(rng):
         (
             with_field(CONV, 2, Memory.AXON, 0, shift0=6),
             (
-                r"^core \(0, 2\) of dense, axon 0: shift0 must be at least 7 for trains of 8 steps, "
-                r"got 6$"
+                r"^core \(0, 2\) of dense, axon 0: shift0 must be at least 7 for trains of 8 "
+                r"steps, got 6$"
             ),
         ),
         (
