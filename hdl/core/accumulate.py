@@ -29,8 +29,8 @@ class AccumulateLanes(wiring.Component):
         ``addend`` is there in the next cycle.
     select : ``In(2)``
         With ``add``. What to add to: 0, the word fetched; 1, 2, 3, the sum of so many cycles ago.
-    addend, negate : ``In(word)``, ``In(1)``
-        Values to add, or to subtract when ``negate``.
+    addend : ``In(word)``
+        Values to add.
     total : ``Out(word)``
         The sums, in the second cycle after ``add``; wrapped.
     clear : ``In(1)``
@@ -50,7 +50,6 @@ class AccumulateLanes(wiring.Component):
                 "add": In(1),
                 "select": In(2),
                 "addend": In(word),
-                "negate": In(1),
                 "total": Out(word),
                 "clear": In(1),
                 "overflow": Out(1),
@@ -80,17 +79,15 @@ class AccumulateLanes(wiring.Component):
             like = Signal(name=f"like_{i}", reset_less=True)
             sign = Signal(name=f"sign_{i}", reset_less=True)
             m.d.comb += addend.eq(self.addend[i])
-            with m.Switch(select):
-                for distance, source in enumerate((word, total, total_2, total_3)):
-                    with m.Case(distance):
-                        m.d.comb += base.eq(source)
+            near, far = Mux(select[0], total, word), Mux(select[0], total_3, total_2)
+            m.d.comb += base.eq(Mux(select[1], far, near))
             with m.If(fetch_v):
                 m.d.sync += word.eq(self.stored[i])
             with m.If(add_v):
                 m.d.sync += [
-                    total.eq(Mux(self.negate, base - addend, base + addend)),
+                    total.eq(base + addend),
                     sign.eq(base[-1]),
-                    like.eq(base[-1] == (addend[-1] ^ self.negate)),
+                    like.eq(base[-1] == addend[-1]),
                 ]
             with m.If(self.clear):
                 m.d.sync += total.eq(0)
@@ -120,8 +117,8 @@ class AccumulateLoop(wiring.Component):
     -------
     valid, address : ``In``
         An addition enters.
-    addend, negate : ``In``
-        Of the addition that entered four cycles ago: one value a lane, subtracted when ``negate``.
+    addend : ``In``
+        One value a lane, for the addition that entered four cycles ago.
     idle : ``Out(1)``
         Every addition that entered before this cycle is in the memory, and its ``overflow`` told.
     overflow : ``Out(1)``
@@ -142,7 +139,6 @@ class AccumulateLoop(wiring.Component):
                 "valid": In(1),
                 "address": In(range(n_words)),
                 "addend": In(word),
-                "negate": In(1),
                 "idle": Out(1),
                 "overflow": Out(1),
                 "sweep_read": In(1),
@@ -206,7 +202,6 @@ class AccumulateLoop(wiring.Component):
                 lanes.add.eq(valid[3]),
                 lanes.select.eq(select),
                 lanes.addend.eq(self.addend.as_value()[part]),
-                lanes.negate.eq(self.negate),
                 lanes.clear.eq(self.clear),
                 write.data[part].eq(lanes.total),
             ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns arriving spikes into walks of operations."""
 
-from amaranth import Array, Module, Signal
+from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
@@ -10,7 +10,7 @@ from golden.fields import Formats, Memory
 from golden.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus, operation, spike_stream, struct
-from .memory import ConfigMemory
+from .memory import ConfigMemory, pick
 from .walker import Walker, walk_layout
 
 QUEUE_DEPTH = 16  # entries of the queue of walks; a power of two
@@ -167,8 +167,8 @@ class AxonIn(wiring.Component):
             m.submodules[kind.name.lower()] = table
             wiring.connect(m, bus=wiring.flipped(self.config), memory=table.config)
             tables.append(table)
-        chunks = Array(table.read_chunk for table in tables)
-        m.d.comb += self.read_chunk.eq(chunks[(memory - Memory.AXON)[:2]])
+        chunks = [table.read_chunk for table in tables]
+        m.d.comb += self.read_chunk.eq(pick(chunks, (memory - Memory.AXON)[:2]))
         return tables
 
     def _queue(self, m, walk, push, walker):

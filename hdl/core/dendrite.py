@@ -16,7 +16,7 @@ FINE_WIDTH = 2  # bits of the shift that the first of its two stages takes
 
 
 class ShiftLanes(wiring.Component):
-    """Left shift of some lanes' weights, in two stages, with an own copy of the controls.
+    """Signed and shifted weights of some lanes, in two stages, with an own copy of the controls.
 
     Parameters
     ----------
@@ -25,12 +25,12 @@ class ShiftLanes(wiring.Component):
 
     Members
     -------
-    valid, shift : ``In``
+    valid, shift, negate : ``In``
         An operation enters; ``weight`` is there in the next cycle.
     weight : ``In``
-        One signed weight a lane.
+        One signed weight a lane, not -128.
     shifted : ``Out``
-        ``weight << shift``, four cycles after ``valid``; holds until the next.
+        ``(-weight if negate else weight) << shift``, four cycles after ``valid``, until the next.
     """
 
     def __init__(self, *, shift_width: int, n_lanes: int):
@@ -40,6 +40,7 @@ class ShiftLanes(wiring.Component):
             {
                 "valid": In(1),
                 "shift": In(shift_width),
+                "negate": In(1),
                 "weight": In(data.ArrayLayout(signed(WEIGHT_WIDTH), n_lanes)),
                 "shifted": Out(data.ArrayLayout(signed(self._width), n_lanes)),
             }
@@ -49,13 +50,14 @@ class ShiftLanes(wiring.Component):
         m = Module()
         read_v, fine_v, coarse_v = Signal(), Signal(), Signal()
         read_shift = Signal(self._shift_width, reset_less=True)
+        read_negate, fine_negate = Signal(reset_less=True), Signal(reset_less=True)
         fine_shift = Signal(self._shift_width, reset_less=True)
         coarse_shift = Signal(self._shift_width - FINE_WIDTH, reset_less=True)
         m.d.sync += [read_v.eq(self.valid), fine_v.eq(read_v), coarse_v.eq(fine_v)]
         with m.If(self.valid):
-            m.d.sync += read_shift.eq(self.shift)
+            m.d.sync += [read_shift.eq(self.shift), read_negate.eq(self.negate)]
         with m.If(read_v):
-            m.d.sync += fine_shift.eq(read_shift)
+            m.d.sync += [fine_shift.eq(read_shift), fine_negate.eq(read_negate)]
         with m.If(fine_v):
             m.d.sync += coarse_shift.eq(fine_shift[FINE_WIDTH:])
         for i in range(self._n_lanes):
@@ -67,7 +69,8 @@ class ShiftLanes(wiring.Component):
             with m.If(read_v):
                 m.d.sync += weight.eq(self.weight[i])
             with m.If(fine_v):
-                m.d.sync += fine.eq(weight << fine_shift[:FINE_WIDTH])
+                addend = Mux(fine_negate, -weight, weight)
+                m.d.sync += fine.eq(addend[:WEIGHT_WIDTH].as_signed() << fine_shift[:FINE_WIDTH])
             with m.If(coarse_v):
                 m.d.sync += coarse.eq(fine << Cat(C(0, FINE_WIDTH), coarse_shift))
             m.d.comb += self.shifted[i].eq(coarse)
@@ -147,13 +150,6 @@ class Dendrite(wiring.Component):
             loop.clear_address.eq(self.clear_address),
         ]
 
-        # Negation waits for the adder, which can subtract at no cost.
-        negate = self.op.negate
-        for stage in range(1, 5):
-            previous, negate = negate, Signal(name=f"negate_{stage}", reset_less=True)
-            m.d.sync += negate.eq(previous)
-        m.d.comb += loop.negate.eq(negate)
-
         misfits = []
         for first in range(0, p.lanes, GROUP):
             n_lanes = min(GROUP, p.lanes - first)
@@ -162,6 +158,7 @@ class Dendrite(wiring.Component):
             m.d.comb += [
                 lanes.valid.eq(self.op_valid),
                 lanes.shift.eq(self.op.shift),
+                lanes.negate.eq(self.op.negate),
                 lanes.weight.eq(
                     weights.data[first * WEIGHT_WIDTH : (first + n_lanes) * WEIGHT_WIDTH]
                 ),
@@ -170,8 +167,7 @@ class Dendrite(wiring.Component):
                 shifted = lanes.shifted[i]
                 m.d.comb += loop.addend[first + i].eq(shifted)
                 if shifted.shape().width > p.acc_width:
-                    exact = Mux(negate, -shifted, shifted)
-                    misfits.append(exact != exact[: p.acc_width].as_signed())
+                    misfits.append(shifted != shifted[: p.acc_width].as_signed())
         if not misfits:
             m.d.comb += self.overflow.eq(loop.overflow)
         else:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A memory that the host configures by chunks and the core reads by words."""
 
-from amaranth import Array, Cat, Module, Mux, Signal
+from collections.abc import Sequence
+
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
@@ -10,6 +12,20 @@ from golden.fields import Formats, Memory
 from golden.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus
+
+
+def pick(values: Sequence[Value], index: Value) -> Value:
+    """``values[index]`` as a tree of two-way multiplexers, the smaller form on FPGAs.
+
+    What an index beyond the values gives is undefined.
+    """
+    if len(values) == 1:
+        return values[0]
+    pairs = zip(values[0::2], values[1::2], strict=False)
+    halved = [Mux(index[0], odd, even) for even, odd in pairs]
+    if len(values) % 2:
+        halved.append(values[-1])
+    return pick(halved, index[1:])
 
 
 class ConfigMemory(wiring.Component):
@@ -71,7 +87,7 @@ class ConfigMemory(wiring.Component):
         ]
         if n_chunks > 1:
             word = read.data.as_value()[: self._width]
-            chunks = Array(word.word_select(i, CHUNK_WIDTH) for i in range(n_chunks))
+            chunks = [word.word_select(i, CHUNK_WIDTH) for i in range(n_chunks)]
             chunk = Signal.like(self.config.chunk)
             m.d.sync += chunk.eq(self.config.chunk)
             m.d.comb += [
@@ -82,7 +98,7 @@ class ConfigMemory(wiring.Component):
                         for i in range(n_chunks)
                     )
                 ),
-                self.read_chunk.eq(chunks[chunk]),
+                self.read_chunk.eq(pick(chunks, chunk)),
                 self.data.eq(word),
             ]
         else:
