@@ -3,6 +3,7 @@
 
 An activity maps a population's name (``INPUT`` for the network's input) to the expected number of
 spikes (set bits) of each of its neurons in one image: an array (C, H, W), or one number for all.
+The mean of ``golden.stem.count_spikes`` over calibration images is one.
 """
 
 from collections.abc import Mapping
@@ -10,28 +11,22 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.network import INPUT, Network, Population
+from golden.network import INPUT, Network
 
 from .errors import CompileError
 
 Activity = Mapping[str, "NDArray[np.float64] | float"]
-SpikeMaps = Mapping[str, NDArray[np.float64]]
 
 DEFAULT_SPIKES = 2.0  # spikes per neuron and image where nothing was measured
 
 
-def count_spikes(values: NDArray[np.int64], population: Population) -> NDArray[np.int64]:
-    """Set bits of every value in the population's n-bit form; same shape as ``values``."""
-    word = np.asarray(values, dtype=np.int64) & ((1 << population.bits) - 1)
-    return sum(((word >> bit) & 1 for bit in range(population.bits)), np.zeros_like(word))
-
-
-def spike_maps(network: Network, activity: Activity | None = None) -> dict[str, NDArray]:
-    """An array (C, H, W) of expected spikes for the input and every layer of ``network``."""
+def population_maps(
+    shapes: Mapping[str, tuple[int, int, int]], activity: Activity | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """An array of expected spikes for every population of ``shapes``."""
     given = dict(activity or {})
     maps: dict[str, NDArray[np.float64]] = {}
-    for name in (INPUT, *(layer.name for layer in network.layers)):
-        shape = network.population(name).shape
+    for name, shape in shapes.items():
         spikes = np.asarray(given.pop(name, DEFAULT_SPIKES), dtype=np.float64)
         if spikes.shape not in ((), shape):
             raise CompileError(
@@ -50,6 +45,12 @@ def spike_maps(network: Network, activity: Activity | None = None) -> dict[str, 
         raise CompileError(
             "activity",
             f"must name populations of the network, got {', '.join(sorted(given))}",
-            "use the layers' names, and 'input'",
+            f"use {', '.join(shapes)}",
         )
     return maps
+
+
+def spike_maps(network: Network, activity: Activity | None = None) -> dict[str, NDArray]:
+    """An array (C, H, W) of expected spikes for the input and every layer of ``network``."""
+    names = (INPUT, *(layer.name for layer in network.layers))
+    return population_maps({name: network.population(name).shape for name in names}, activity)

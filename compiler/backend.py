@@ -9,8 +9,11 @@ from golden.program import Program
 
 from .activity import Activity
 from .assemble import assemble, check_program
+from .destinations import DestinationsFullError
 from .partition import check_partition, partition
 from .place import check_mesh, check_placement, mesh_for, place
+
+N_ATTEMPTS = 8  # with fewer cores each, where destination tables are too small
 
 
 def compile_network(
@@ -46,23 +49,35 @@ def compile_network(
     """
     if (columns is None) != (rows is None):
         raise ValueError("compile_network: columns and rows must be given together")
+    fewest = partition(network, params, None, activity).n_cores
     if columns is not None and rows is not None:
         check_mesh(params, columns, rows)
         budget = columns * rows if cores is None else min(cores, columns * rows)
     elif cores is not None:
         budget = min(cores, params.max_columns * params.max_rows)
     else:
-        mesh = mesh_for(partition(network, params, None, activity).n_cores, params)
-        budget = mesh[0] * mesh[1]
-    parts = partition(network, params, budget, activity)
-    check_partition(network, params, parts)
-    if columns is None or rows is None:
-        columns, rows = mesh_for(parts.n_cores, params)
-    placement = place(network, params, parts.tiles, columns, rows, activity)
-    check_placement(parts.tiles, placement)
+        full = mesh_for(fewest, params)
+        budget = full[0] * full[1]
     if overflow_proved is None:
         overflow_proved = potentials_fit(network, params)
-    program = assemble(network, params, parts.tiles, placement, overflow_proved=overflow_proved)
+    mesh = None if columns is None or rows is None else (columns, rows)
+    for attempt in range(N_ATTEMPTS):
+        parts = partition(network, params, budget, activity)
+        check_partition(network, params, parts)
+        placement = place(
+            network, params, parts.tiles, *(mesh or mesh_for(parts.n_cores, params)), activity
+        )
+        check_placement(parts.tiles, placement)
+        try:
+            program = assemble(
+                network, params, parts.tiles, placement, overflow_proved=overflow_proved
+            )
+            break
+        except DestinationsFullError:
+            # Fewer cores have fewer neighbours.
+            budget = parts.n_cores - 1
+            if attempt == N_ATTEMPTS - 1 or budget < fewest:
+                raise
     check_program(program)
     return program
 

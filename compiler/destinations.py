@@ -16,6 +16,10 @@ Entry = tuple[int, int, int, int, int]  # rectangle x0, y0, x1, y1, then axon
 Run = tuple[Entry, ...]
 
 
+class DestinationsFullError(AssembleError):
+    """Too many different runs: fewer or better placed cores would need fewer."""
+
+
 class Destinations:
     """Runs of entries, packed into as few entries as come about by sharing.
 
@@ -37,7 +41,7 @@ class Destinations:
             if run:
                 self._starts[run] = self._find(run)
         if len(self.entries) > self.params.n_destinations:
-            raise AssembleError(
+            raise DestinationsFullError(
                 self.where,
                 f"must hold {len(self.entries)} entries, has {self.params.n_destinations}",
                 "choose a preset with more destinations, or fewer cores",

@@ -81,8 +81,10 @@ def nodes_of(rectangle: Rectangle) -> list[Node]:
 
 def link_count(source: Node, rectangle: Rectangle) -> int:
     """Links between nodes that a packet takes: along the row first, then along every column."""
+    if source == HOST:
+        return 1 + link_count((0, 1), rectangle)
     x0, y0, x1, y1 = rectangle
-    (x, y) = source
+    x, y = source
     along = max(x1, x) - min(x0, x) if x0 <= x <= x1 else max(abs(x0 - x), abs(x1 - x))
     down = y1 - y0 if y0 <= y <= y1 else max(abs(y0 - y), abs(y1 - y))
     return along + down * (x1 - x0 + 1)

@@ -177,11 +177,11 @@ class LayerCost:
         self.spikes = spikes
         self.n_blocks = block_count(layer.shape[0], params.lanes)
         self.axes = Axis(network, layer, 0), Axis(network, layer, 1)
-        self._work = layer_work(network, layer, params.lanes, spikes)
+        self.work = layer_work(network, layer, params.lanes, spikes)
         fired = spikes[layer.name]
         padded = np.zeros((self.n_blocks * params.lanes, *fired.shape[1:]))
         padded[: len(fired)] = fired
-        self._fired = padded.reshape(self.n_blocks, params.lanes, *fired.shape[1:]).sum(axis=1)
+        self.fired = padded.reshape(self.n_blocks, params.lanes, *fired.shape[1:]).sum(axis=1)
         self._needs: dict[Span, dict[str, tuple[int, int]]] = {}
 
     def block_needs(self, blocks: Span) -> dict[str, tuple[int, int]]:
@@ -235,7 +235,7 @@ class LayerCost:
                 yield from self._positions(blocks, max_tiles // n_channels)
 
     def _positions(self, blocks: tuple[Span, ...], max_strips: int) -> Iterator[Tiling]:
-        work, fired = self._sums(self._work, blocks), self._sums(self._fired, blocks)
+        work, fired = self._sums(self.work, blocks), self._sums(self.fired, blocks)
         y, x = self.axes
         n_blocks = length(blocks[0])
         for n_columns in range(1, min(x.size, max_strips) + 1):

@@ -6,17 +6,21 @@ The one place where the compiler states how long the gateware takes.
 
 from golden.params import ChipParams
 
-SWEEP_ENTRY_OVERHEAD = 0  # cycles per sweep entry beyond one for each group of lanes
-SWEEP_OVERHEAD = 12  # cycles per sweep: pipeline fill and drain
-HOP_CYCLES = 1  # cycles a flit takes from router to router
-CORE_CYCLES = 8  # cycles from a flit's arrival to its operation, and from firing to the link
+SOMA_LATENCY = {True: 10, False: 8}  # cycles in the soma's pipeline, with multipliers and without
+SWEEP_OVERHEAD = 5  # cycles of a sweep beside its groups and the pipeline
+EXCHANGE_CYCLES = 20  # from a last spike's firing to the sweep that it permits, without hops
+HOP_CYCLES = 1  # cycles that a flit takes from router to router
 
 
 def sweep_cycles(params: ChipParams, n_entries: float) -> float:
     """Cycles of one sweep of the soma over ``n_entries`` entries."""
-    return n_entries * (params.n_groups + SWEEP_ENTRY_OVERHEAD) + SWEEP_OVERHEAD
+    return n_entries * params.n_groups + SOMA_LATENCY[params.multipliers] + SWEEP_OVERHEAD
 
 
 def fire_cycles(bits: int, n_words: float, n_packets: float) -> float:
-    """Cycles in which axon-out scans ``n_words`` words ``bits`` times and sends ``n_packets``."""
-    return bits * n_words + n_packets
+    """Cycles in which axon-out visits ``n_words`` words ``bits`` times and sends ``n_packets``.
+
+    It looks for spikes while it sends those found; a packet for each destination entry a cycle.
+    """
+    scan = bits * n_words
+    return scan * (scan > n_packets) + n_packets * (scan <= n_packets)
