@@ -17,7 +17,7 @@ from golden.params import ChipParams
 from .capture import run_graph
 from .compatibility import check_compatible
 from .errors import QuantizeError
-from .graph import Graph, Layer
+from .graph import Graph, Layer, Shape
 from .passes import form_layers
 from .quantize_layer import (
     LayerForm,
@@ -137,7 +137,7 @@ def _check_images(calibration: NDArray[Any], graph: Graph, source: Source) -> to
         raise QuantizeError("calibration", f"must be integers, got {images.dtype}")
     if images.ndim != 4 or images.shape[1:] != graph.input_shape or not len(images):
         raise QuantizeError(
-            "calibration", f"must have the shape (N, *{graph.input_shape}), has {images.shape}"
+            "calibration", f"must have the shape {_batch_of(graph.input_shape)}, has {images.shape}"
         )
     low, high = source.limits
     if images.min() < low or images.max() > high:
@@ -147,6 +147,10 @@ def _check_images(calibration: NDArray[Any], graph: Graph, source: Source) -> to
             "clip the images as for inference",
         )
     return torch.from_numpy(images.astype(np.float32))
+
+
+def _batch_of(shape: Shape) -> str:
+    return f"(N, {shape[0]}, {shape[1]}, {shape[2]})"
 
 
 def _signs(graph: Graph, source: Source) -> dict[str, bool]:
@@ -209,10 +213,15 @@ def _squared_error(real: torch.Tensor, rounded: torch.Tensor, scale: float) -> f
 
 
 def _n_lost_classes(real: torch.Tensor, rounded: torch.Tensor, scale: float) -> float:
-    """Images whose largest logit is not the only largest one after rounding."""
+    """Images whose largest logit is not the only largest one after rounding.
+
+    The share of the energy that is lost decides between scales that lose equally many.
+    """
     logits = rounded.flatten(1)
     chosen = logits.gather(1, real.flatten(1).argmax(1, keepdim=True))
-    return float(((logits >= chosen).sum(1) > 1).sum())
+    energy = float(real.square().sum())
+    noise = _squared_error(real, rounded, scale) / energy if energy else 0.0
+    return float(((logits >= chosen).sum(1) > 1).sum()) + noise * len(real)
 
 
 class QuantizedModel(torch.nn.Module):
@@ -264,15 +273,17 @@ class QuantizedModel(torch.nn.Module):
         if x.ndim != 4 or tuple(x.shape[1:]) != self.network.input_shape:
             raise QuantizeError(
                 "input",
-                f"must have the shape (N, *{self.network.input_shape}), has {tuple(x.shape)}",
+                f"must have the shape {_batch_of(self.network.input_shape)}, has {tuple(x.shape)}",
             )
         integers = x.to(torch.int32)
         if x.is_floating_point() and not torch.equal(integers.to(x.dtype), x):
             raise QuantizeError(
                 "input", "must hold integers", "pass images as the hardware gets them"
             )
-        if int(integers.abs().max()) > self._limits[INPUT]:
-            raise QuantizeError("input", f"must lie within -+{self._limits[INPUT]}", "clip it")
+        top = self._limits[INPUT]
+        low, high = int(integers.min()), int(integers.max())
+        if low < -top or high > top:
+            raise QuantizeError("input", f"must lie in {-top}..{top}, got {low}..{high}", "clip it")
         return integers
 
     def _accumulate(
