@@ -13,7 +13,7 @@ from .stem import count_spikes
 
 __all__ = ["Forward", "check_images", "count_spikes", "n_sops", "run_network"]
 
-BATCH = 8  # images at a time: their windows of a layer stay within the second-level cache
+BATCH_FLOATS = 1 << 21  # windows of a layer that are laid out at a time: 8 MB stay in a cache
 
 
 def check_images(images: ArrayLike, population: Population) -> NDArray[np.integer]:
@@ -47,11 +47,14 @@ class Forward:
     acc_width : int
         A potential beyond that many signed bits raises ``ValueError``; partial sums may be, since
         the accumulator wraps.
+    batch : int, optional
+        Images at a time; by default what keeps every layer's windows in a cache.
     """
 
-    def __init__(self, network: Network, *, acc_width: int = 24):
+    def __init__(self, network: Network, *, acc_width: int = 24, batch: int | None = None):
         self.network = network
         self.layers = [PreparedLayer(layer, network, acc_width) for layer in network.layers]
+        self.batch = batch or max(1, BATCH_FLOATS // max(p.n_window_floats for p in self.layers))
         # After which layer nobody needs a population any more.
         self._last_use = {INPUT: -1}
         for index, layer in enumerate(network.layers):
@@ -79,8 +82,8 @@ class Forward:
             for layer in self.network.layers
             if keep_potentials
         }
-        for start in range(0, len(array), BATCH):
-            part = slice(start, min(start + BATCH, len(array)))
+        for start in range(0, len(array), self.batch):
+            part = slice(start, min(start + self.batch, len(array)))
             self._run_batch(array[part], part, kept, potentials)
         return (kept, potentials) if keep_potentials else kept
 

@@ -238,12 +238,14 @@ class PreparedLayer:
         high = int(np.sum([b[1] for b in bounds], axis=0).max())
         half = 1 << (acc_width - 1)
         self.must_check = low < -half or high >= half
+        largest = max(-low, high)
+        self.sum_dtype = np.dtype(np.float32 if largest < FLOAT32_BOUND else np.float64)
         # The accumulator's range is checked, so nothing beyond it needs to be exact afterwards.
-        magnitude = min(max(-low, high), half)
+        magnitude = min(largest, half)
         bias = layer.bias.astype(np.int64) << (8 * layer.bias_shift)
         product = magnitude * int(layer.multiplier.max()) + int(np.abs(bias).max())
         wraps = product >= 1 << (PRODUCT_WIDTH - 1)
-        widest = max(-low, high) + int(np.abs(bias).max())
+        widest = largest + int(np.abs(bias).max())
         ones = np.ones(layer.shape[0])
         if bool((layer.multiplier == 1).all()) and not wraps and widest < FLOAT64_BOUND:
             self.form = "shift"
@@ -253,11 +255,16 @@ class PreparedLayer:
             self.form = "integer" if wraps else "product"
             self.unit = ones
             self.dtype = np.dtype(np.float64)
-        self.scale = np.ldexp(ones, -layer.shift)
-        self.bias = (bias * self.unit).astype(self.dtype)
+        # Powers of two cost no bit of the significand, so they are multiplied in beforehand.
+        self.scale = np.ldexp(layer.multiplier.astype(np.float64), -layer.shift)
+        self.bias = np.ldexp(bias.astype(np.float64), -layer.shift).astype(self.dtype)
+        self._scratch = _Scratch()
         self.convolutions = [
             Convolution(c, s, self.unit) for c, s in zip(layer.connections, sources, strict=True)
         ]
+        self.n_window_floats = max(
+            c.weight[0].size * c.groups * layer.shape[1] * layer.shape[2] for c in layer.connections
+        )
         table = layer.table
         ordered = table is None
         if table is not None:
@@ -279,8 +286,8 @@ class PreparedLayer:
         for connection, convolve in zip(layer.connections, self.convolutions, strict=True):
             part = convolve(values[connection.source])
             if z is None:
-                # The one array may be changed in place: it is scratch of the convolution.
-                z = part if part.dtype == self.dtype else part.astype(self.dtype)
+                # May be changed in place from here on: it is scratch of the convolution.
+                z = part.astype(self.sum_dtype, copy=False)
             else:
                 z += part
         assert z is not None
@@ -306,9 +313,10 @@ class PreparedLayer:
             )  # fmt: skip
             return integer.astype(np.float32)
         if self.form == "product":
-            z = (z * layer.multiplier + self.bias) * self.scale
+            z = np.multiply(z, self.scale, out=self._scratch.get("product", z.shape, np.float64))
         else:
-            z += self.bias
+            z = z.astype(self.dtype, copy=False)
+        z += self.bias
         np.rint(z, out=z)  # ties to even
         # A copy: z is scratch, which the next batch overwrites.
         return np.clip(z, low, high).astype(np.float32, copy=False)

@@ -2,7 +2,6 @@
 import numpy as np
 import pytest
 
-from golden import forward
 from golden.forward import Forward, n_sops, run_network
 from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
 from golden.stem import encode
@@ -26,12 +25,11 @@ def test_run_network_matches_plain_loops(case, general, rng):
             np.testing.assert_array_equal(values[name][i], expected, err_msg=name)
 
 
-def test_run_network_does_not_depend_on_batches_or_on_what_is_kept(rng, monkeypatch):
+def test_run_network_does_not_depend_on_batches_or_on_what_is_kept(rng):
     network = random_network(rng, n_layers=3)
     images = random_image(rng, network.input, 7)
     whole = run_network(network, images)
-    monkeypatch.setattr(forward, "BATCH", 3)
-    prepared = Forward(network)
+    prepared = Forward(network, batch=3)
     for keep in (None, [network.output.name], [INPUT]):
         for _ in range(2):
             values = prepared.run(images, keep=keep)
