@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .convolution import FLOAT32_BOUND, FloatArray
 from .core import Core, Table
 from .fields import Memory
 from .fixed import Int64Array
@@ -46,7 +47,7 @@ class _Step:
 
     positions: Int64Array
     channels: Int64Array
-    matrix: Float64Array  # (channels, blocks * lanes)
+    matrix: FloatArray  # (channels, blocks * lanes), of a type in which the product is exact
     acc: Int64Array  # (positions * blocks,)
     is_distinct: bool
 
@@ -192,7 +193,10 @@ class AxonPlan:
             raise ValueError(
                 f"{self.where}: walks reach accumulator word {stray[0]}, which is never swept"
             )
-        matrix = core.weights[rows].reshape(len(channels), -1) * float(1 << self.shift)
+        words = core.weights[rows].reshape(len(channels), -1).astype(np.int64)
+        bound = int(np.abs(words).sum(axis=0).max()) << self.bits
+        dtype = np.float32 if bound < FLOAT32_BOUND else np.float64
+        matrix = (words << self.shift).astype(dtype)
         distinct = len(np.unique(target)) == len(target)
         self.steps.append(_Step(positions, channels, matrix, target, distinct))
 
@@ -209,17 +213,20 @@ class AxonPlan:
     def accumulate(self, x: Int64Array, z: Float64Array) -> None:
         """Add to potentials z (N, n_acc_words, lanes) what the values x (see ``collect``) add."""
         n, _, lanes = z.shape
-        values = x.astype(np.float64)
+        values = x.astype(np.float32)
         n_channels = values.shape[2]
         for step in self.steps:
             part = values[:, step.positions]
             if len(step.channels) != n_channels:
                 part = part[:, :, step.channels]
-            product = (part.reshape(-1, part.shape[2]) @ step.matrix).reshape(n, -1, lanes)
+            rows = part.reshape(-1, part.shape[2]).astype(step.matrix.dtype, copy=False)
+            product = (rows @ step.matrix).reshape(n, -1, lanes)
             if step.is_distinct:
                 z[:, step.acc] += product
             else:
-                np.add.at(z.transpose(1, 0, 2), step.acc, product.transpose(1, 0, 2))
+                np.add.at(
+                    z.transpose(1, 0, 2), step.acc, product.transpose(1, 0, 2).astype(z.dtype)
+                )
 
     def costs(self, spikes: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
         """Spikes in, operations and SOPs (N,) of spike counts (N, positions, channels)."""

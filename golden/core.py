@@ -55,7 +55,7 @@ class Core:
     end_list, credit_list : range
         Addresses in the destination table.
     axons : list of Axon
-    weights : int64 (words, lanes)
+    weights : int8 (words, lanes)
     fire_c, fire_y, fire_x : int64 (words,)
         Coordinates of an activation word: channel of lane 0, row, column.
     fire_start, fire_count : int64 (words,)
@@ -119,7 +119,7 @@ class Core:
         }
         weight = self._words(Memory.WEIGHT)
         columns = [weight[f"w{i}"] for i in range(self.params.lanes)]
-        self.weights = wrap(np.stack(columns, axis=1), WEIGHT_WIDTH)
+        self.weights = wrap(np.stack(columns, axis=1), WEIGHT_WIDTH).astype(np.int8)
 
     def _read_sweep(self) -> None:
         sweep = self._words(Memory.SWEEP)

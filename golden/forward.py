@@ -2,16 +2,20 @@
 """The golden engine: a lowered network on batches of images, layer by layer; spike counts."""
 
 from collections.abc import Collection, Mapping
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .convolution import FloatArray, connection_shape
 from .fixed import Int64Array
-from .layers import FloatArray, PreparedLayer, connection_shape
+from .layers import PreparedLayer
 from .network import INPUT, Connection, Network, Population
 from .stem import count_spikes
 
 __all__ = ["Forward", "check_images", "count_spikes", "n_sops", "run_network"]
+
+Values = dict[str, Int64Array]  # by population name, (N, C, H, W)
 
 BATCH_FLOATS = 1 << 21  # windows of a layer that are laid out at a time: 8 MB stay in a cache
 
@@ -62,13 +66,31 @@ class Forward:
             for connection in layer.connections:
                 self._last_use[connection.source] = index
 
+    @overload
+    def run(
+        self,
+        images: ArrayLike,
+        *,
+        keep: Collection[str] | None = None,
+        keep_potentials: Literal[False] = False,
+    ) -> Values: ...
+
+    @overload
+    def run(
+        self,
+        images: ArrayLike,
+        *,
+        keep: Collection[str] | None = None,
+        keep_potentials: Literal[True],
+    ) -> tuple[Values, Values]: ...
+
     def run(
         self,
         images: ArrayLike,
         *,
         keep: Collection[str] | None = None,
         keep_potentials: bool = False,
-    ) -> dict[str, Int64Array] | tuple[dict[str, Int64Array], dict[str, Int64Array]]:
+    ) -> Values | tuple[Values, Values]:
         """:func:`run_network` with this network."""
         array = check_images(images, self.network.input)
         names = [INPUT, *(layer.name for layer in self.network.layers)]
@@ -114,6 +136,28 @@ class Forward:
                 del values[old]
 
 
+@overload
+def run_network(
+    network: Network,
+    images: ArrayLike,
+    *,
+    acc_width: int = 24,
+    keep: Collection[str] | None = None,
+    keep_potentials: Literal[False] = False,
+) -> Values: ...
+
+
+@overload
+def run_network(
+    network: Network,
+    images: ArrayLike,
+    *,
+    acc_width: int = 24,
+    keep: Collection[str] | None = None,
+    keep_potentials: Literal[True],
+) -> tuple[Values, Values]: ...
+
+
 def run_network(
     network: Network,
     images: ArrayLike,
@@ -121,7 +165,7 @@ def run_network(
     acc_width: int = 24,
     keep: Collection[str] | None = None,
     keep_potentials: bool = False,
-) -> dict[str, Int64Array] | tuple[dict[str, Int64Array], dict[str, Int64Array]]:
+) -> Values | tuple[Values, Values]:
     """Activations of every population, exactly.
 
     Per layer ``z = sum over connections of (w << h) * x``, then
@@ -144,7 +188,9 @@ def run_network(
     ``keep_potentials`` also a dict of the potentials z, of the layers' shapes before pooling.
     """
     forward = Forward(network, acc_width=acc_width)
-    return forward.run(images, keep=keep, keep_potentials=keep_potentials)
+    if keep_potentials:
+        return forward.run(images, keep=keep, keep_potentials=True)
+    return forward.run(images, keep=keep)
 
 
 def _fan_out(connection: Connection, source: Population) -> Int64Array:

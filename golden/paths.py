@@ -5,7 +5,7 @@ A wrong count of tokens would stop the chip or let samples run into each other, 
 node without a core would end nowhere; both are errors here.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 
@@ -163,15 +163,28 @@ class Paths:
             ends[number] = self._tokens(number, core.end_list)
             credits_[number] = self._tokens(number, core.credit_list)
         self.ends = ends
+        n_ends = Counter(target for targets in ends.values() for target in targets)
+        n_credits = Counter(target for targets in credits_.values() for target in targets)
+
+        def expect(what: str, expected: int, token: str, count: int) -> None:
+            if count != expected:
+                raise ValueError(
+                    f"{what} is {expected}, but {count} {token} tokens arrive a sample"
+                )
+
         for number, core in enumerate(self.cores):
-            self._expect(f"{core.where}: N_SOURCES", core.n_sources, "END", ends, number)
-            self._expect(
-                f"{core.where}: N_DESTINATIONS", core.n_destinations, "CREDIT", credits_, number
+            expect(f"{core.where}: N_SOURCES", core.n_sources, "END", n_ends[number])
+            expect(
+                f"{core.where}: N_DESTINATIONS", core.n_destinations, "CREDIT", n_credits[number]
             )
-        self._expect(f"{where}: output_ends", program.output_ends, "END", ends, HOST_ID)
-        self._expect(f"{where}: input_credits", program.input_credits, "CREDIT", credits_, HOST_ID)
+        expect(f"{where}: output_ends", program.output_ends, "END", n_ends[HOST_ID])
+        expect(f"{where}: input_credits", program.input_credits, "CREDIT", n_credits[HOST_ID])
+        granters: dict[int, set[int]] = defaultdict(set)
+        for number, receivers in credits_.items():
+            for receiver in receivers:
+                granters[receiver].add(number)
         for source, targets in ends.items():
-            granted = {k for k, receivers in credits_.items() if source in receivers}
+            granted = granters[source]
             if set(targets) != granted:
                 other = min(set(targets) ^ granted)
                 raise ValueError(
@@ -193,13 +206,6 @@ class Paths:
         if node not in self._index:
             raise ValueError(f"{self.program.name}: output_cores names {node}, which has no core")
         return self._index[node]
-
-    def _expect(
-        self, what: str, expected: int, token: str, tokens: dict[int, list[int]], target: int
-    ) -> None:
-        count = sum(receivers.count(target) for receivers in tokens.values())
-        if count != expected:
-            raise ValueError(f"{what} is {expected}, but {count} {token} tokens arrive a sample")
 
     def _sort(self) -> None:
         waiting = dict.fromkeys(range(len(self.cores)), 0)
