@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from golden.network import INPUT
 
-from .capture_ops import IN_PLACE, VIEWS, OpContext, translate
+from .capture_ops import IN_PLACE, translate
 from .errors import CaptureError
+from .fx import OpContext, is_shared_view, layer_name, value_shape
 from .graph import (
     Add,
     AveragePool,
@@ -73,7 +74,10 @@ def capture(
             f"got {type(model).__name__}",
         )
     _refuse_quantized(program)
-    return check_graph(_read(program, input_shape, name))
+    graph = check_graph(_read(program, input_shape, name))
+    if isinstance(model, torch.nn.Module):
+        _check_function(model, graph)
+    return graph
 
 
 def _export(module: torch.nn.Module, shape: Shape) -> torch.export.ExportedProgram:
@@ -100,6 +104,26 @@ def _export(module: torch.nn.Module, shape: Shape) -> torch.export.ExportedProgr
         f"{shape[2]}), it raised {type(failure).__name__}: {first_line}",
         "check the input shape; take data-dependent Python out of forward()",
     ) from failure
+
+
+def _check_function(module: torch.nn.Module, graph: Graph) -> None:
+    """The graph computes what the module computes, on one image of noise."""
+    if any(isinstance(node.op, Unsupported) for node in graph.nodes):
+        return
+    noise = torch.rand(1, *graph.input_shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        expected = module(noise).flatten()
+    got = run_graph(graph, noise)[graph.output].flatten()
+    if not torch.isfinite(expected).all():
+        return  # the compatibility check names the weights
+    difference, largest = float((got - expected).abs().max()), float(expected.abs().max())
+    if difference > 1e-3 * max(largest, 1e-3):
+        raise CaptureError(
+            "capture",
+            "the captured graph must compute what the module computes, differs by "
+            f"{difference:.3g} where outputs reach {largest:.3g}",
+            "report the module; until then rewrite it with plain torch.nn layers",
+        )
 
 
 def _check_shape(where: str, shape: Any) -> None:
@@ -182,17 +206,6 @@ def _image_shape(fx_node: Any) -> Shape:
     return sizes
 
 
-def _value_shape(fx_node: Any) -> Shape | None:
-    """(C, H, W) of an image, (C, 1, 1) of a vector; None for anything else."""
-    value = fx_node.meta.get("val")
-    if isinstance(value, (tuple, list)):
-        value = value[0]
-    sizes = tuple(getattr(value, "shape", ()))
-    if len(sizes) not in (2, 4) or not all(isinstance(size, int) for size in sizes[1:]):
-        return None
-    return (sizes[1], sizes[2], sizes[3]) if len(sizes) == 4 else (sizes[1], 1, 1)
-
-
 def _read_call(fx_node: Any, values: dict[str, str], context: OpContext) -> Node | None:
     """The IR node of a call, or None where it adds none (``values`` then knows what it is)."""
     target = str(fx_node.target)
@@ -205,15 +218,15 @@ def _read_call(fx_node: Any, values: dict[str, str], context: OpContext) -> Node
         return None
     if target.startswith("aten.sym_size"):
         return None
-    name = context.unique(_layer_name(fx_node))
-    if target in IN_PLACE and _is_shared_view(sources[0]):
+    name = context.unique(layer_name(fx_node))
+    if target in IN_PLACE and is_shared_view(sources[0]):
         # Other readers of the tensor would see the old values in the graph.
         raise CaptureError(
             name,
             f"{target} writes through a view of a tensor that is used elsewhere",
             "use the operator that returns a new tensor",
         )
-    shape, source_shapes = _value_shape(fx_node), [_value_shape(node) for node in sources]
+    shape, source_shapes = value_shape(fx_node), [value_shape(node) for node in sources]
     if shape is None or None in source_shapes:
         op: Any = Unsupported(
             f"{target} must turn tensors (N, C, H, W) or (N, C) into one, got "
@@ -230,25 +243,6 @@ def _read_call(fx_node: Any, values: dict[str, str], context: OpContext) -> Node
     operands = [arg for arg in fx_node.args if getattr(arg, "name", None) in values]
     values[fx_node.name] = name
     return Node(name, op, tuple(values[arg.name] for arg in operands), shape)
-
-
-def _is_shared_view(fx_node: Any) -> bool:
-    while str(fx_node.target) in VIEWS:
-        fx_node = fx_node.args[0]
-        if len(fx_node.users) > 1:
-            return True
-    return False
-
-
-def _layer_name(fx_node: Any) -> str:
-    """Path of the module that made the call; for calls between modules, the operator as well."""
-    stack = list((fx_node.meta.get("nn_module_stack") or {}).values())
-    path, kind = stack[-1] if stack else ("", "")
-    kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-    if path and kind.startswith("torch.nn.modules") and ".container." not in kind:
-        return str(path)
-    plain = re.sub(r"_?\d*$", "", fx_node.name).rstrip("_") or fx_node.name
-    return f"{path}.{plain}" if path else plain
 
 
 def run_graph(

@@ -3,12 +3,11 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .fx import Call, OpContext, pair, refuse
 from .graph import (
     Add,
     AveragePool,
@@ -20,80 +19,9 @@ from .graph import (
     Linear,
     MaxPool,
     Op,
-    Pair,
     Shape,
-    Unsupported,
+    pool_shape,
 )
-
-VIEWS = {"aten.view.default", "aten.reshape.default", "aten.flatten.using_ints"}
-
-
-@dataclass
-class OpContext:
-    """Arrays by fx node name, and the layer names that are taken."""
-
-    constants: dict[str, NDArray[Any]]
-    used: set[str]
-
-    def unique(self, name: str) -> str:
-        """``name``, or with the first free number after it."""
-        candidate, number = name, 1
-        while candidate in self.used:
-            number += 1
-            candidate = f"{name}_{number}"
-        self.used.add(candidate)
-        return candidate
-
-    def array(self, fx_node: Any) -> FloatArray | None:
-        """The constant behind an argument; None where there is none."""
-        return self.constants.get(getattr(fx_node, "name", ""))
-
-    def fold(self, fx_node: Any, target: str) -> None:
-        """Operators on constants alone that exported programs put around weights."""
-        source = self.array(fx_node.args[0]) if fx_node.args else None
-        if source is None:
-            return
-        if target == "aten.t.default":
-            self.constants[fx_node.name] = source.T
-        elif target == "aten.permute.default":
-            self.constants[fx_node.name] = source.transpose(fx_node.args[1])
-        elif target in {"aten.detach.default", "aten.alias.default", "aten.clone.default"}:
-            self.constants[fx_node.name] = source
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call: arguments in order (keywords appended by ``get``), shapes, constants."""
-
-    fx_node: Any
-    target: str
-    shape: Shape
-    sources: list[Shape]
-    context: OpContext
-
-    def get(self, position: int, name: str, default: Any = None) -> Any:
-        """An argument by position or keyword."""
-        if len(self.fx_node.args) > position:
-            return self.fx_node.args[position]
-        return self.fx_node.kwargs.get(name, default)
-
-    def array(self, position: int, name: str) -> FloatArray | None:
-        """A constant argument; None where it was left out."""
-        return self.context.array(self.get(position, name))
-
-
-def pair(value: Any, default: Pair = (1, 1)) -> Pair:
-    """torch's way of writing two sizes: one number, one in a list, two in a list, or nothing."""
-    if value is None or value == []:
-        return default
-    if isinstance(value, int):
-        return value, value
-    return (value[0], value[-1])
-
-
-def refuse(call: Call, what: str, remedy: str) -> Unsupported:
-    """The operator as a finding for the compatibility check."""
-    return Unsupported(f"{call.target} {what}", remedy)
 
 
 def _conv(call: Call, weight: FloatArray | None, bias: FloatArray | None, rest: Any) -> Op:
@@ -198,8 +126,6 @@ def _avg_pool(call: Call) -> Op:
 
 
 def _pool_or_refusal(call: Call, pool: MaxPool | AveragePool) -> Op:
-    from .graph import pool_shape
-
     if pool_shape(call.sources[0], pool) != call.shape:
         return refuse(
             call,

@@ -17,19 +17,12 @@ from golden.params import ChipParams
 from .capture import run_graph
 from .compatibility import check_compatible
 from .errors import QuantizeError
+from .forms import LayerForm, Source, choose_forms, find_signs, fixed_scale, top_of
 from .graph import Graph, Layer, Shape
 from .passes import form_layers
-from .quantize_layer import (
-    LayerForm,
-    Source,
-    fixed_scale,
-    is_unsigned,
-    quantize_layer,
-    top_of,
-)
+from .quantize_layer import quantize_layer
 from .quantized import (
     EXACT,
-    PROFILES,
     QuantizedBranch,
     QuantizedLayer,
     QuantizedNetwork,
@@ -75,18 +68,16 @@ def quantize(
     """
     check_compatible(graph)
     graph = form_layers(graph)
-    if profile not in PROFILES:
-        raise QuantizeError("profile", f"must be one of {', '.join(PROFILES)}, got {profile!r}")
     if profile == EXACT and math.frexp(input_scale)[0] != 0.5:
         raise QuantizeError(
             "input_scale", f"must be a power of two in the exact profile, got {input_scale}"
         )
-    forms = _forms(graph, profile, bits, weight_bits, per_channel, acc_width)
+    forms = choose_forms(graph, profile, bits, weight_bits, per_channel, acc_width)
     source = Source(input_scale, (-top_of(input_bits, True), top_of(input_bits, True)), input_bits)
     images = _check_images(calibration, graph, source)
     largest = _largest(graph, images, input_scale)
     # Pass 2 needs signs, which follow from the graph alone.
-    signs = _signs(graph, source)
+    signs = find_signs(graph, source)
     wishes = _best_scales(graph, images, input_scale, largest, signs, forms)
     sources, layers = {INPUT: source}, []
     for node in graph.nodes:
@@ -100,35 +91,6 @@ def quantize(
         graph.name, profile, graph.input_shape, input_bits, input_scale, tuple(layers)
     )
     return QuantizedModel(network)
-
-
-def _forms(
-    graph: Graph,
-    profile: str,
-    bits: int | Mapping[str, int],
-    weight_bits: int | Mapping[str, int],
-    per_channel: bool,
-    acc_width: int,
-) -> dict[str, LayerForm]:
-    names = [node.name for node in graph.nodes]
-    for key, choice in (("bits", bits), ("weight_bits", weight_bits)):
-        by_name = choice if isinstance(choice, Mapping) else {"all layers": choice}
-        if isinstance(choice, Mapping) and not set(choice) <= set(names):
-            unknown = sorted(set(choice) - set(names))
-            raise QuantizeError(
-                key, f"names must be layers, got {unknown}", f"the layers are {', '.join(names)}"
-            )
-        for name, value in by_name.items():
-            if not isinstance(value, int) or not 2 <= value <= 8:
-                raise QuantizeError(name, f"{key} must be 2 to 8, got {value!r}")
-
-    def of(choice: int | Mapping[str, int], name: str) -> int:
-        return choice.get(name, 8) if isinstance(choice, Mapping) else choice
-
-    return {
-        name: LayerForm(profile, of(bits, name), of(weight_bits, name), per_channel, acc_width)
-        for name in names
-    }
 
 
 def _check_images(calibration: NDArray[Any], graph: Graph, source: Source) -> torch.Tensor:
@@ -151,17 +113,6 @@ def _check_images(calibration: NDArray[Any], graph: Graph, source: Source) -> to
 
 def _batch_of(shape: Shape) -> str:
     return f"(N, {shape[0]}, {shape[1]}, {shape[2]})"
-
-
-def _signs(graph: Graph, source: Source) -> dict[str, bool]:
-    """Which layers need a sign."""
-    sources = {INPUT: source}
-    signs = {}
-    for node in graph.nodes:
-        assert isinstance(node.op, Layer)
-        signs[node.name] = not is_unsigned(node.op, sources)
-        sources[node.name] = Source(1.0, (-signs[node.name], 1), 8)
-    return signs
 
 
 def _batches(

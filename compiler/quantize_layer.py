@@ -3,15 +3,15 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from golden.params import BIAS_WIDTH, MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
 from .errors import QuantizeError
+from .forms import LayerForm, Source, top_of
 from .graph import AVERAGE, IDENTITY, LEARNED, Branch, FloatArray, Layer, Node
-from .quantized import EXACT, IntArray, QuantizedBranch, QuantizedLayer
+from .quantized import IntArray, QuantizedBranch, QuantizedLayer
 from .scales import (
     MAX_RESCALE_SHIFT,
     MAX_TOTAL_SHIFT,
@@ -25,53 +25,6 @@ from .scales import (
 
 MAX_WEIGHT = (1 << (WEIGHT_WIDTH - 1)) - 1
 MAX_BIAS = (1 << (BIAS_WIDTH - 1)) - 1
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a connection reads: real value of one unit, limits, bits."""
-
-    scale: float
-    limits: tuple[int, int]
-    bits: int
-
-
-@dataclass(frozen=True)
-class LayerForm:
-    """What the user may choose for a layer."""
-
-    profile: str
-    bits: int
-    weight_bits: int
-    per_channel: bool
-    acc_width: int
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether all scales are powers of two."""
-        return self.profile == EXACT
-
-
-def is_unsigned(layer: Layer, sources: Mapping[str, Source]) -> bool:
-    """Whether no value below zero can leave the layer."""
-    positive = all(
-        sources[b.source].limits[0] >= 0 and (b.weight >= 0).all() for b in layer.branches
-    )
-    return layer.clamp is not None or (positive and bool((layer.bias >= 0).all()))
-
-
-def top_of(bits: int, is_signed: bool) -> int:
-    """Largest value of a population."""
-    return (1 << (bits - is_signed)) - 1
-
-
-def fixed_scale(layer: Layer, sources: Mapping[str, Source], top: int) -> float | None:
-    """The output scale of a layer that only passes values on, where they fit; None elsewhere."""
-    if len(layer.branches) == 1 and layer.branches[0].kind == IDENTITY:
-        source = sources[layer.branches[0].source]
-        if source.limits[1] <= top:
-            return source.scale
-    return None
 
 
 def quantize_layer(

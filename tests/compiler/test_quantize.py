@@ -52,7 +52,7 @@ def test_quantized_module_equals_golden_and_is_close_to_float(name, profile, rng
     graph, x = capture(module, shape), images(rng, shape)
     model = quantize(graph, x[:8], profile=profile)
     assert_equals_golden(model, x)
-    assert errors_to_signal(model, form_layers(graph), x[:8]) < 0.04
+    assert errors_to_signal(model, form_layers(graph), x[:8]) < 0.08
 
 
 @pytest.mark.parametrize("profile", ["exact", "general"])

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading fx nodes without importing torch: arguments, constants, shapes, names."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from .graph import FloatArray, Pair, Shape, Unsupported
+
+VIEWS = {"aten.view.default", "aten.reshape.default", "aten.flatten.using_ints"}
+
+
+@dataclass
+class OpContext:
+    """Arrays by fx node name, and the layer names that are taken."""
+
+    constants: dict[str, NDArray[Any]]
+    used: set[str]
+
+    def unique(self, name: str) -> str:
+        """``name``, or with the first free number after it."""
+        candidate, number = name, 1
+        while candidate in self.used:
+            number += 1
+            candidate = f"{name}_{number}"
+        self.used.add(candidate)
+        return candidate
+
+    def array(self, fx_node: Any) -> FloatArray | None:
+        """The constant behind an argument; None where there is none."""
+        return self.constants.get(getattr(fx_node, "name", ""))
+
+    def fold(self, fx_node: Any, target: str) -> None:
+        """Operators on constants alone that exported programs put around weights."""
+        source = self.array(fx_node.args[0]) if fx_node.args else None
+        if source is None:
+            return
+        if target == "aten.t.default":
+            self.constants[fx_node.name] = source.T
+        elif target == "aten.permute.default":
+            self.constants[fx_node.name] = source.transpose(fx_node.args[1])
+        elif target in {"aten.detach.default", "aten.alias.default", "aten.clone.default"}:
+            self.constants[fx_node.name] = source
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: arguments in order (keywords appended by ``get``), shapes, constants."""
+
+    fx_node: Any
+    target: str
+    shape: Shape
+    sources: list[Shape]
+    context: OpContext
+
+    def get(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument by position or keyword."""
+        if len(self.fx_node.args) > position:
+            return self.fx_node.args[position]
+        return self.fx_node.kwargs.get(name, default)
+
+    def array(self, position: int, name: str) -> FloatArray | None:
+        """A constant argument; None where it was left out."""
+        return self.context.array(self.get(position, name))
+
+
+def pair(value: Any, default: Pair = (1, 1)) -> Pair:
+    """torch's way of writing two sizes: one number, one in a list, two in a list, or nothing."""
+    if value is None or value == []:
+        return default
+    if isinstance(value, int):
+        return value, value
+    return (value[0], value[-1])
+
+
+def refuse(call: Call, what: str, remedy: str) -> Unsupported:
+    """The operator as a finding for the compatibility check."""
+    return Unsupported(f"{call.target} {what}", remedy)
+
+
+def value_shape(fx_node: Any) -> Shape | None:
+    """(C, H, W) of an image, (C, 1, 1) of a vector; None for anything else."""
+    value = fx_node.meta.get("val")
+    if isinstance(value, (tuple, list)):
+        value = value[0]
+    sizes = tuple(getattr(value, "shape", ()))
+    if len(sizes) not in (2, 4) or not all(isinstance(size, int) for size in sizes[1:]):
+        return None
+    return (sizes[1], sizes[2], sizes[3]) if len(sizes) == 4 else (sizes[1], 1, 1)
+
+
+def is_shared_view(fx_node: Any) -> bool:
+    """Whether a value is a view of a tensor with other users."""
+    while str(fx_node.target) in VIEWS:
+        fx_node = fx_node.args[0]
+        if len(fx_node.users) > 1:
+            return True
+    return False
+
+
+def layer_name(fx_node: Any) -> str:
+    """Path of the module that made the call; for calls between modules, the operator as well."""
+    stack = list((fx_node.meta.get("nn_module_stack") or {}).values())
+    path, kind = stack[-1] if stack else ("", "")
+    kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    if path and kind.startswith("torch.nn.modules") and ".container." not in kind:
+        return str(path)
+    plain = re.sub(r"_?\d*$", "", fx_node.name).rstrip("_") or fx_node.name
+    return f"{path}.{plain}" if path else plain
