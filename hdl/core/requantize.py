@@ -16,7 +16,7 @@ _LOW_WIDTH = 17
 
 # The rounding shift, coarse steps first: (bits of the shift, width kept). The width is what later
 # steps may still shift out, on top of 9 bits that hold every value that is not clamped.
-_SHIFT_STEPS = ((4, 6, 24), (3, 4, 16), (1, 3, 10))
+_SHIFT_STEPS = ((4, 6, 24), (3, 4, 16), (2, 3, 12), (1, 2, 10))
 _LAST_WIDTH = 9
 
 
@@ -27,7 +27,7 @@ def constants_layout(params: ChipParams) -> data.ArrayLayout:
 
 def latency(params: ChipParams) -> int:
     """Cycles that a group spends in :class:`Requantize`."""
-    return 10 if params.multipliers else 8
+    return 11 if params.multipliers else 9
 
 
 def _wrap(value):
@@ -50,7 +50,8 @@ class _Shift:
 
     def by(self, m, amount, *, scale, width, name):
         """Combinational: shifted by ``amount * scale``, ``width`` bits kept."""
-        value, n_cases = self.value, 1 << len(amount)
+        value = self.value
+        n_cases = min(1 << len(amount), len(value) // scale)
         out = _Shift(
             Signal(signed(width), name=f"{name}_value"),
             Signal(name=f"{name}_guard"),
@@ -60,10 +61,11 @@ class _Shift:
         )
         with m.Switch(amount):
             for case in range(n_cases):
-                shift = min(case * scale, len(value))
+                shift = case * scale
                 kept = value >> shift
                 outside = kept[width - 1 :]
-                with m.Case(case):
+                # Larger shifts than the value has bits do not occur.
+                with m.Case(case) if case < n_cases - 1 else m.Default():
                     m.d.comb += [
                         out.value.eq(kept),
                         out.over.eq(self.over | (outside.any() & ~outside.all())),
@@ -149,15 +151,17 @@ class Requantize(wiring.Component):
             m.d.sync += valid[-1].eq(valid[-2])
         m.d.comb += self.q_valid.eq(valid[-1])
 
-        # Largest activation, a mask of ones; and the bits that address the table.
+        # Largest activation, a mask of ones; the smallest; and the bits that address the table.
         mode = self.mode
-        largest = Signal(ACTIVATION_WIDTH)
-        index_mask = Signal(ACTIVATION_WIDTH)
-        n_ones = Signal(range(ACTIVATION_WIDTH + 1))
-        m.d.comb += n_ones.eq(mode.bits - mode.is_signed)
+        ones = Cat(mode.bits > i for i in range(ACTIVATION_WIDTH))
+        largest, smallest, index_mask = (
+            Signal(ACTIVATION_WIDTH, name=name, reset_less=True)
+            for name in ("largest", "smallest", "index_mask")
+        )
         m.d.sync += [
-            largest.eq(Cat(n_ones > i for i in range(ACTIVATION_WIDTH))),
-            index_mask.eq(Cat(mode.bits > i for i in range(ACTIVATION_WIDTH))),
+            index_mask.eq(ones),
+            largest.eq(Mux(mode.is_signed, ones >> 1, ones)),
+            smallest.eq(Mux(mode.is_signed, ~(ones >> 1) | 1, 0)),
         ]
 
         for lane in range(self._params.soma_lanes):
@@ -167,10 +171,10 @@ class Requantize(wiring.Component):
             connect(m, wiring.flipped(self.config), lookup.config)
             if lane == 0:
                 m.d.comb += self.read_chunk.eq(lookup.read_chunk)
-            self._lane(m, lane, valid, largest, index_mask, lookup)
+            self._lane(m, lane, valid, largest, smallest, index_mask, lookup)
         return m
 
-    def _lane(self, m, lane, valid, largest, index_mask, lookup):
+    def _lane(self, m, lane, valid, largest, smallest, index_mask, lookup):
         stages = iter(valid)
 
         def stage():
@@ -201,15 +205,19 @@ class Requantize(wiring.Component):
                 y = step.registered(m, name=name)
                 shift = self._register(m, shift[:low], f"{name}_shift")
 
+        # The limit is chosen by the sign of the product: what rounds to zero is not clamped.
         step = y.by(m, shift[:1], scale=1, width=_LAST_WIDTH, name=f"shift0_{lane}_next")
         with stage():
             up = step.guard & (step.sticky | step.value[0])
             rounded = self._register(m, step.value + up, f"rounded_{lane}")
-            over = self._register(m, step.over, f"rounded_over_{lane}")
-            is_negative = self._register(m, step.is_negative, f"rounded_is_negative_{lane}")
+            is_out = step.over | (step.is_negative & ~self.mode.is_signed)
+            is_out = self._register(m, is_out, f"rounded_is_out_{lane}")
+            limit = Mux(step.is_negative, smallest, largest)
+            limit = self._register(m, limit, f"rounded_limit_{lane}")
 
         with stage():
-            q = self._clamp(rounded, over, is_negative, largest)
+            is_out = is_out | self._is_out(rounded, largest)
+            q = Mux(is_out, limit, rounded[:ACTIVATION_WIDTH])
             clamped = self._register(m, q, f"clamped_{lane}")
 
         table_valid = next(stages)
@@ -248,12 +256,10 @@ class Requantize(wiring.Component):
         coarse = _wrap(Mux(self.mode.bias_shift[1], bias << 16, bias))
         return _wrap(Mux(self.mode.bias_shift[0], coarse << 8, coarse))
 
-    def _clamp(self, y, over, is_negative, largest):
-        is_signed = self.mode.is_signed
+    @staticmethod
+    def _is_out(y, largest):
+        """Does ``y`` lie outside ``-largest .. largest``? ``largest`` is a mask of ones."""
         magnitude, above = y[:-1], ~Cat(largest, Const(0, len(y) - 1 - len(largest)))
-        too_high = Mux(over, ~is_negative, ~y[-1] & (magnitude & above).any())
-        # The smallest signed value is -largest: one more than all bits above set and none below.
-        below = ~is_signed | (~magnitude & above).any() | ~(magnitude & largest).any()
-        too_low = Mux(over, is_negative, y[-1] & below)
-        smallest = Mux(is_signed, ~largest | 1, 0)
-        return Mux(too_high, largest, Mux(too_low, smallest, y[: len(largest)]))
+        # One below the smallest, all bits above the mask are set and none within.
+        too_low = (~magnitude & above).any() | ~(magnitude & largest).any()
+        return Mux(y[-1], too_low, (magnitude & above).any())

@@ -28,21 +28,22 @@ async def write_words(
 async def read_words(
     ctx, bus, read_chunk, params: ChipParams, memory: Memory, addresses: Iterable[int]
 ) -> list[int]:
-    """The words of ``memory`` at ``addresses``, read back to back, a chunk a cycle.
+    """The words of ``memory`` at ``addresses``, read a chunk every two cycles.
 
     ``read_chunk`` is the answer of the block that holds ``memory``.
     """
     n_chunks = Formats(params).n_chunks(memory)
     words = []
     ctx.set(bus.memory, memory.value)
-    ctx.set(bus.read, 1)
     for address in addresses:
         word = 0
         ctx.set(bus.address, address)
         for chunk in range(n_chunks):
             ctx.set(bus.chunk, chunk)
+            ctx.set(bus.read, 1)
+            await ctx.tick()
+            ctx.set(bus.read, 0)
             await ctx.tick()
             word |= ctx.get(read_chunk) << (CHUNK_WIDTH * chunk)
         words.append(word)
-    ctx.set(bus.read, 0)
     return words

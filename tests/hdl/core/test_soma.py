@@ -12,7 +12,7 @@ from tests.support.config_bus import read_words, write_words
 from tests.support.streams import simulate
 
 TINY = get_preset("tiny")
-WIDE = TINY.with_(lanes=16, soma_lanes=2)  # eight groups a word
+WIDE = TINY.with_(lanes=16, soma_lanes=2, n_blocks=4)  # eight groups a word
 POISON = -1234  # what the accumulators show while nothing is promised
 
 
