@@ -6,6 +6,7 @@ from amaranth.back import rtlil
 from golden.fields import Formats, Kind, Memory
 from golden.params import PRESETS, get_preset
 from hdl.core.axon_out import AxonOut
+from hdl.core.plane_scan import PlaneScan
 from hdl.core.spike_emit import SpikeEmit, job_layout
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import STALLS, Sink, simulate
@@ -232,5 +233,6 @@ def test_spike_emit_drives_its_stream_from_registers(rng):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_axon_out_converts(preset):
-    rtlil.convert(AxonOut(get_preset(preset)), emit_src=False)
+@pytest.mark.parametrize("component", [AxonOut, PlaneScan, SpikeEmit])
+def test_axon_out_converts(component, preset):
+    rtlil.convert(component(get_preset(preset)), emit_src=False)
