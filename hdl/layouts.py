@@ -27,8 +27,9 @@ class ConfigBus(wiring.Signature):
     """Configuration of the memories of one core, driven by the configuration unit.
 
     ``write`` stores ``data`` in ``chunk`` of word ``address`` of ``memory`` in this cycle. ``read``
-    fetches the same chunk: every memory answers on its own wire, one cycle after ``read``. Reads
-    and writes happen only while the core neither accumulates nor sweeps nor fires.
+    fetches the same chunk: every memory answers on its own wire, from the second cycle after
+    ``read`` on, while ``memory`` stays. Reads and writes happen only while the core neither
+    accumulates nor sweeps nor fires.
     """
 
     def __init__(self):

@@ -12,6 +12,9 @@ GROUP = 8  # lanes that share one copy of the controls: bounds the fan-out of ea
 class AccumulateLanes(wiring.Component):
     """The adders of some lanes of :class:`AccumulateLoop`, with their own copy of its controls.
 
+    An addition is here for three cycles: ``read`` in cycle 0, ``stored`` and ``addend`` come in
+    cycle 1, ``total`` leaves in cycle 2.
+
     Parameters
     ----------
     width, n_lanes : int
@@ -19,24 +22,22 @@ class AccumulateLanes(wiring.Component):
 
     Members
     -------
-    fetch : ``In(1)``
-        The memory's word is on ``stored`` in the next cycle.
+    read : ``In(1)``
+        The memory gives its word on ``stored`` in the next cycle.
     stored : ``In(word)``
         Read data of the memory.
     fetched : ``Out(word)``
-        The word fetched last, from the second cycle after ``fetch``.
-    add : ``In(1)``
-        ``addend`` is there in the next cycle.
-    select : ``In(2)``
-        With ``add``. What to add to: 0, the word fetched; 1, 2, 3, the sum of so many cycles ago.
-    addend : ``In(word)``
-        Values to add.
+        The word read last, from the second cycle after ``read``.
+    add, addend : ``In(1)``, ``In(word)``
+        With ``stored``: values to add to it.
+    early, late : ``In(1)``
+        With ``stored``: take the sum of two cycles, of one cycle before this addition's instead.
     total : ``Out(word)``
-        The sums, in the second cycle after ``add``; wrapped.
+        The sums, one cycle after ``add``, wrapped. Combinational from registers.
     clear : ``In(1)``
         Makes ``total`` zero in the next cycle. Not together with an addition.
     overflow : ``Out(1)``
-        With ``total``: a sum has wrapped.
+        One cycle after ``total``: a sum has wrapped. Combinational from registers.
     """
 
     def __init__(self, *, width: int, n_lanes: int):
@@ -44,12 +45,13 @@ class AccumulateLanes(wiring.Component):
         word = data.ArrayLayout(signed(width), n_lanes)
         super().__init__(
             {
-                "fetch": In(1),
+                "read": In(1),
                 "stored": In(word),
                 "fetched": Out(word),
                 "add": In(1),
-                "select": In(2),
                 "addend": In(word),
+                "early": In(1),
+                "late": In(1),
                 "total": Out(word),
                 "clear": In(1),
                 "overflow": Out(1),
@@ -58,45 +60,44 @@ class AccumulateLanes(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        fetch_v = Signal()
-        add_v, store_v, kept_v = Signal(), Signal(), Signal()
-        select = Signal(2, reset_less=True)
+        read_v, add_v, store_v = Signal(), Signal(), Signal()
+        late = Signal(reset_less=True)
         m.d.sync += [
-            fetch_v.eq(self.fetch),
+            read_v.eq(self.read),
             add_v.eq(self.add),
             store_v.eq(add_v),
-            kept_v.eq(store_v),
-            select.eq(self.select),
+            # Zero is made of a sum and an addend that are zero.
+            late.eq(self.late | self.clear),
         ]
         wraps = []
         for i in range(self._n_lanes):
-            word, total, total_2, total_3 = (
+            word, addend, latest = (
                 Signal(signed(self._width), name=f"{name}_{i}", reset_less=True)
-                for name in ("word", "total", "total_2", "total_3")
+                for name in ("word", "addend", "latest")
             )
-            base = Signal(signed(self._width), name=f"base_{i}")
-            addend = Signal(signed(self._width), name=f"addend_{i}")
-            like = Signal(name=f"like_{i}", reset_less=True)
-            sign = Signal(name=f"sign_{i}", reset_less=True)
-            m.d.comb += addend.eq(self.addend[i])
-            near, far = Mux(select[0], total, word), Mux(select[0], total_3, total_2)
-            m.d.comb += base.eq(Mux(select[1], far, near))
-            with m.If(fetch_v):
-                m.d.sync += word.eq(self.stored[i])
-            with m.If(add_v):
-                m.d.sync += [
-                    total.eq(base + addend),
-                    sign.eq(base[-1]),
-                    like.eq(base[-1] == addend[-1]),
-                ]
+            base, total = (
+                Signal(signed(self._width), name=f"{name}_{i}") for name in ("base", "total")
+            )
+            like, sign = (Signal(name=f"{name}_{i}", reset_less=True) for name in ("like", "sign"))
+            m.d.comb += [
+                base.eq(Mux(late, latest, word)),
+                total.eq(base + addend),
+                self.fetched[i].eq(word),
+                self.total[i].eq(total),
+            ]
+            with m.If(read_v):
+                m.d.sync += word.eq(Mux(self.early, latest, self.stored[i]))
             with m.If(self.clear):
-                m.d.sync += total.eq(0)
-            with m.If(store_v):
-                m.d.sync += total_2.eq(total)
-            with m.If(kept_v):
-                m.d.sync += total_3.eq(total_2)
-            wraps.append(like & (total[-1] != sign))
-            m.d.comb += [self.fetched[i].eq(word), self.total[i].eq(total)]
+                m.d.sync += addend.eq(0)
+            with m.Elif(self.add):
+                m.d.sync += addend.eq(self.addend[i])
+            with m.If(self.clear):
+                m.d.sync += latest.eq(0)
+            with m.Elif(add_v):
+                m.d.sync += latest.eq(total)
+            with m.If(add_v):
+                m.d.sync += [like.eq(base[-1] == addend[-1]), sign.eq(addend[-1])]
+            wraps.append(like & (latest[-1] != sign))
         m.d.comb += self.overflow.eq(store_v & Cat(wraps).any())
         return m
 
@@ -104,9 +105,10 @@ class AccumulateLanes(wiring.Component):
 class AccumulateLoop(wiring.Component):
     """Memory of words of sums: ``memory[address] += addend``, one addition a cycle, no stalls.
 
-    An addition enters with ``valid`` in cycle 0, reads in cycle 2, adds in cycle 4 and is written
-    at the end of cycle 5; the three before it are forwarded. It sees every addition that entered
-    before it.
+    An addition enters with ``valid`` in cycle 0, reads in cycle 2, and is added and written at the
+    end of cycle 4. It sees every addition that entered before it: those of the two cycles before
+    it, which it cannot have read, are forwarded. A word that is read while it is written is one of
+    these, so the memory may give anything then.
 
     Parameters
     ----------
@@ -118,7 +120,7 @@ class AccumulateLoop(wiring.Component):
     valid, address : ``In``
         An addition enters.
     addend : ``In``
-        One value a lane, for the addition that entered four cycles ago.
+        One value a lane, for the addition that entered three cycles ago.
     idle : ``Out(1)``
         Every addition that entered before this cycle is in the memory, and its ``overflow`` told.
     overflow : ``Out(1)``
@@ -149,12 +151,10 @@ class AccumulateLoop(wiring.Component):
             }
         )
 
-    def select(self, hits):
-        """Where an addition finds its word, as ``AccumulateLanes.select``: the latest sum counts.
-
-        ``hits[k]``: the addition ``k + 1`` cycles earlier has the same address.
-        """
-        return Mux(hits[0], 1, Mux(hits[1], 2, Mux(hits[2], 3, 0)))
+    def is_hit(self, distance, valid, address):
+        """Has stage 1 the address of the addition that entered ``distance`` cycles earlier?"""
+        older = 1 + distance
+        return valid[older] & (address[older] == address[1])
 
     def elaborate(self, platform):
         m = Module()
@@ -162,30 +162,30 @@ class AccumulateLoop(wiring.Component):
         m.submodules.ram = ram = RAM(shape=word_width, depth=self._n_words, init=[])
         write, read = ram.write_port(), ram.read_port()
 
-        # Stage k holds the addition that entered k cycles ago; stage 5 writes.
+        # Stage k holds the addition that entered k cycles ago; stage 4 writes, 5 tells overflow.
         valid, address = [self.valid], [self.address]
         for stage in range(1, 6):
             valid.append(Signal(name=f"valid_{stage}"))
-            address.append(Signal.like(self.address, name=f"address_{stage}", reset_less=True))
             m.d.sync += valid[stage].eq(valid[stage - 1])
+        for stage in range(1, 5):
+            address.append(Signal.like(self.address, name=f"address_{stage}", reset_less=True))
             with m.If(valid[stage - 1]):
                 m.d.sync += address[stage].eq(address[stage - 1])
-        hits = Signal(3, reset_less=True)
-        select = Signal(2, reset_less=True)
-        m.d.sync += select.eq(self.select(hits))
-        for distance in (1, 2, 3):
-            older = 1 + distance
-            m.d.sync += hits[distance - 1].eq(valid[older] & (address[older] == address[1]))
+        hits = [Signal(name=f"hit_{distance}", reset_less=True) for distance in (1, 2)]
+        late, early = Signal(reset_less=True), Signal(reset_less=True)
+        for distance, hit in enumerate(hits, 1):
+            m.d.sync += hit.eq(self.is_hit(distance, valid, address))
+        m.d.sync += Cat(late, early).eq(Cat(hits))
 
         zeroed = Signal()
         m.d.sync += zeroed.eq(self.clear)
         with m.If(self.clear):
-            m.d.sync += address[5].eq(self.clear_address)
+            m.d.sync += address[4].eq(self.clear_address)
         m.d.comb += [
             read.addr.eq(Mux(self.sweep_read, self.sweep_address, address[2])),
             read.en.eq(valid[2] | self.sweep_read),
-            write.addr.eq(address[5]),
-            write.en.eq(valid[5] | zeroed),
+            write.addr.eq(address[4]),
+            write.en.eq(valid[4] | zeroed),
             self.idle.eq(~Cat(valid[1:]).any()),
         ]
 
@@ -196,12 +196,13 @@ class AccumulateLoop(wiring.Component):
             m.submodules[f"lanes_{first}"] = lanes
             part = slice(first * self._width, (first + n_lanes) * self._width)
             m.d.comb += [
-                lanes.fetch.eq(read.en),
+                lanes.read.eq(read.en),
                 lanes.stored.eq(read.data[part]),
                 self.sweep_data.as_value()[part].eq(lanes.fetched),
                 lanes.add.eq(valid[3]),
-                lanes.select.eq(select),
                 lanes.addend.eq(self.addend.as_value()[part]),
+                lanes.early.eq(early),
+                lanes.late.eq(late),
                 lanes.clear.eq(self.clear),
                 write.data[part].eq(lanes.total),
             ]

@@ -101,23 +101,19 @@ class AxonIn(wiring.Component):
                 table.enable.eq(axon_v),
             ]
 
-        # Register what the tables say: block memories are slow.
+        # The tables register what they say: block memories are slow.
         walk_v = Signal()
         walk_axon = Signal(axon.shape(), reset_less=True)
         walk_shift, walk_negate = Signal.like(table_shift), Signal.like(table_negate)
-        c, y, x = (
-            Signal(struct(getattr(formats, f"table_{name}")), name=f"walk_{name}", reset_less=True)
-            for name in ("c", "y", "x")
-        )
+        c = data.View(struct(formats.table_c), table_c.data)
+        y = data.View(struct(formats.table_y), table_y.data)
+        x = data.View(struct(formats.table_x), table_x.data)
         m.d.sync += walk_v.eq(table_v)
         with m.If(table_v):
             m.d.sync += [
                 walk_axon.eq(table_axon),
                 walk_shift.eq(table_shift),
                 walk_negate.eq(table_negate),
-                c.eq(table_c.data),
-                y.eq(table_y.data),
-                x.eq(table_x.data),
             ]
 
         # Add up, and queue the walk unless it is empty.
@@ -163,7 +159,8 @@ class AxonIn(wiring.Component):
         m.d.sync += memory.eq(self.config.memory)
         tables = []
         for kind in (Memory.AXON, Memory.TABLE_C, Memory.TABLE_Y, Memory.TABLE_X):
-            table = ConfigMemory(params=self._params, memory=kind)
+            registered = kind is not Memory.AXON
+            table = ConfigMemory(params=self._params, memory=kind, registered=registered)
             m.submodules[kind.name.lower()] = table
             wiring.connect(m, bus=wiring.flipped(self.config), memory=table.config)
             tables.append(table)

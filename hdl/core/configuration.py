@@ -24,7 +24,7 @@ class Configuration(wiring.Component):
     """Keeps the pointer that ADDRESS sets; WRITE and READ move it to the next chunk.
 
     After the last chunk of a word the pointer moves to chunk 0 of the next word. A WRITE reaches
-    the bus one cycle after it was accepted, one a cycle. A READ takes four cycles and answers with a
+    the bus one cycle after it was accepted, one a cycle. A READ takes five cycles and answers with a
     DATA flit to the host; no further flit is accepted until the answer has gone, so the host must
     keep at most one READ outstanding in the whole mesh (an answer may otherwise wait behind a
     request that waits for an answer).
@@ -97,10 +97,12 @@ class Configuration(wiring.Component):
             for block, memories in BLOCKS.items():
                 with m.Case(*(memory.value for memory in memories)):
                     m.d.comb += answer.eq(getattr(self, f"read_{block}"))
-        # bus.read is high while reading == 1; the memories answer in the next cycle.
+        # bus.read is high while reading == 1; the memories have answered two cycles later.
         with m.If(reading == 1):
             m.d.sync += reading.eq(2)
         with m.If(reading == 2):
+            m.d.sync += reading.eq(3)
+        with m.If(reading == 3):
             m.d.sync += [
                 reading.eq(0),
                 self.reply.valid.eq(1),

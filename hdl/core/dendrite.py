@@ -16,7 +16,7 @@ FINE_WIDTH = 2  # bits of the shift that the first of its two stages takes
 
 
 class ShiftLanes(wiring.Component):
-    """Signed and shifted weights of some lanes, in two stages, with an own copy of the controls.
+    """Negated and shifted weights of some lanes, in two steps, with an own copy of the controls.
 
     Parameters
     ----------
@@ -26,11 +26,12 @@ class ShiftLanes(wiring.Component):
     Members
     -------
     valid, shift, negate : ``In``
-        An operation enters; ``weight`` is there in the next cycle.
+        An operation enters.
     weight : ``In``
-        One signed weight a lane, not -128.
+        Two cycles later: one signed weight a lane, not -128.
     shifted : ``Out``
-        ``(-weight if negate else weight) << shift``, four cycles after ``valid``, until the next.
+        Three cycles later: ``(-weight if negate else weight) << shift``, until the next.
+        Combinational from registers.
     """
 
     def __init__(self, *, shift_width: int, n_lanes: int):
@@ -48,12 +49,12 @@ class ShiftLanes(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        read_v, fine_v, coarse_v = Signal(), Signal(), Signal()
+        read_v, fine_v = Signal(), Signal()
         read_shift = Signal(self._shift_width, reset_less=True)
         read_negate, fine_negate = Signal(reset_less=True), Signal(reset_less=True)
         fine_shift = Signal(self._shift_width, reset_less=True)
         coarse_shift = Signal(self._shift_width - FINE_WIDTH, reset_less=True)
-        m.d.sync += [read_v.eq(self.valid), fine_v.eq(read_v), coarse_v.eq(fine_v)]
+        m.d.sync += [read_v.eq(self.valid), fine_v.eq(read_v)]
         with m.If(self.valid):
             m.d.sync += [read_shift.eq(self.shift), read_negate.eq(self.negate)]
         with m.If(read_v):
@@ -61,19 +62,16 @@ class ShiftLanes(wiring.Component):
         with m.If(fine_v):
             m.d.sync += coarse_shift.eq(fine_shift[FINE_WIDTH:])
         for i in range(self._n_lanes):
-            weight = Signal(signed(WEIGHT_WIDTH), name=f"weight_{i}", reset_less=True)
             fine = Signal(
                 signed(WEIGHT_WIDTH + (1 << FINE_WIDTH) - 1), name=f"fine_{i}", reset_less=True
             )
-            coarse = Signal(signed(self._width), name=f"coarse_{i}", reset_less=True)
-            with m.If(read_v):
-                m.d.sync += weight.eq(self.weight[i])
+            addend = Signal(signed(WEIGHT_WIDTH), name=f"addend_{i}")
+            m.d.comb += [
+                addend.eq(Mux(fine_negate, -self.weight[i], self.weight[i])),
+                self.shifted[i].eq(fine << Cat(C(0, FINE_WIDTH), coarse_shift)),
+            ]
             with m.If(fine_v):
-                addend = Mux(fine_negate, -weight, weight)
-                m.d.sync += fine.eq(addend[:WEIGHT_WIDTH].as_signed() << fine_shift[:FINE_WIDTH])
-            with m.If(coarse_v):
-                m.d.sync += coarse.eq(fine << Cat(C(0, FINE_WIDTH), coarse_shift))
-            m.d.comb += self.shifted[i].eq(coarse)
+                m.d.sync += fine.eq(addend << fine_shift[:FINE_WIDTH])
         return m
 
 
@@ -81,8 +79,8 @@ class Dendrite(wiring.Component):
     """Weights and membrane potentials of a core; ``v += (-w if negate else w) << shift``.
 
     One operation a cycle, never stalls; every operation sees all before it. Contract: "Operation"
-    in ``hdl/README.md``. An operation of cycle 0 reads its weights in cycle 0, is added in cycle 4,
-    written at the end of cycle 5 and tells its overflow in cycle 6.
+    in ``hdl/README.md``. An operation of cycle 0 reads its weights in cycle 0, is added and written
+    at the end of cycle 4 and tells its overflow in cycle 6.
 
     Parameters
     ----------
@@ -131,7 +129,9 @@ class Dendrite(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p = self._params
-        m.submodules.weights = weights = ConfigMemory(params=p, memory=Memory.WEIGHT)
+        m.submodules.weights = weights = ConfigMemory(
+            params=p, memory=Memory.WEIGHT, registered=True
+        )
         m.submodules.loop = loop = AccumulateLoop(
             n_words=p.n_acc_words, n_lanes=p.lanes, width=p.acc_width
         )
@@ -171,19 +171,11 @@ class Dendrite(wiring.Component):
         if not misfits:
             m.d.comb += self.overflow.eq(loop.overflow)
         else:
-            # The stage after the addition, then the one in which the loop tells its overflow.
-            add_v, misfit, store_misfit = self._delayed(m), Signal(), Signal()
+            # Shifted in cycle 3, told in cycle 6 together with the loop's overflow.
+            valid, misfit = Signal(3), Signal(3)
             m.d.sync += [
-                store_misfit.eq(add_v & Cat(misfits).any()),
-                misfit.eq(store_misfit),
+                valid.eq(Cat(self.op_valid, valid)),
+                misfit.eq(Cat(valid[-1] & Cat(misfits).any(), misfit)),
             ]
-            m.d.comb += self.overflow.eq(loop.overflow | misfit)
+            m.d.comb += self.overflow.eq(loop.overflow | misfit[-1])
         return m
-
-    def _delayed(self, m):
-        """``op_valid`` of four cycles ago, when the shifted weights are there."""
-        valid = self.op_valid
-        for stage in range(1, 5):
-            previous, valid = valid, Signal(name=f"valid_{stage}")
-            m.d.sync += valid.eq(previous)
-        return valid

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
@@ -31,33 +31,35 @@ def pick(values: Sequence[Value], index: Value) -> Value:
 class ConfigMemory(wiring.Component):
     """One memory of the configuration map with a read port for the core.
 
-    ``data`` is the word at ``address``, one cycle after ``enable``; it holds while ``enable`` is
-    low. A read in the cycle of a write to the same word returns the old word.
-    Words wider than a chunk are written by chunks; bits of the last chunk beyond the word do not
-    exist and read as zero. ``config.read`` takes the port over for one cycle and answers on
-    ``read_chunk`` in the next.
+    ``data`` is the word at ``address``, one cycle after ``enable``, or two with ``registered``; it
+    holds while ``enable`` is low. A read in the cycle of a write to the same word returns the old
+    word. Words wider than a chunk are written by chunks; bits of the last chunk beyond the word do
+    not exist and read as zero. ``config.read`` takes the port over for one cycle.
 
     Parameters
     ----------
     params : ChipParams
     memory : golden.fields.Memory
         Which memory this is; sets width and depth.
+    registered : bool
+        A register behind the memory, whose own outputs are slow on FPGAs.
 
     Members
     -------
     config : ``In(ConfigBus())``
     read_chunk : ``Out(32)``
-        Answer to ``config.read``; meaningful in the cycle after it, when it was for this memory.
+        Answer to the last ``config.read`` of this memory, from the second cycle after it on.
     address, enable : ``In``
         Word address and read enable.
     data : ``Out(width)``
         The word.
     """
 
-    def __init__(self, *, params: ChipParams, memory: Memory):
+    def __init__(self, *, params: ChipParams, memory: Memory, registered: bool = False):
         formats = Formats(params)
         layout, self._depth = formats.memory(memory)
         self._memory = memory
+        self._registered = registered
         self._width = layout.width
         self._n_chunks = formats.n_chunks(memory)
         super().__init__(
@@ -79,33 +81,37 @@ class ConfigMemory(wiring.Component):
         read = ram.read_port()
 
         selected = Signal()
+        word = Value.cast(read.data)[: self._width]
         m.d.comb += [
             selected.eq(self.config.memory == self._memory.value),
             write.addr.eq(self.config.address),
+            write.data.as_value().eq(self.config.data.replicate(n_chunks))
+            if n_chunks > 1
+            else write.data.eq(self.config.data),
             read.addr.eq(Mux(self.config.read, self.config.address, self.address)),
             read.en.eq(self.enable | (self.config.read & selected)),
         ]
-        if n_chunks > 1:
-            word = read.data.as_value()[: self._width]
-            chunks = [word.word_select(i, CHUNK_WIDTH) for i in range(n_chunks)]
-            chunk = Signal.like(self.config.chunk)
+        for i in range(n_chunks):
+            is_chunk = self.config.chunk == i if n_chunks > 1 else 1
+            m.d.comb += write.en[i].eq(self.config.write & selected & is_chunk)
+
+        chunk = Signal.like(self.config.chunk, reset_less=True)
+        asked = Signal()
+        m.d.sync += asked.eq(self.config.read & selected)
+        with m.If(self.config.read):
             m.d.sync += chunk.eq(self.config.chunk)
-            m.d.comb += [
-                write.data.eq(Cat(self.config.data for _ in range(n_chunks))),
-                write.en.eq(
-                    Cat(
-                        self.config.write & selected & (self.config.chunk == i)
-                        for i in range(n_chunks)
-                    )
-                ),
-                self.read_chunk.eq(pick(chunks, chunk)),
-                self.data.eq(word),
-            ]
+        if not self._registered:
+            m.d.comb += self.data.eq(word)
+            with m.If(asked):
+                m.d.sync += self.read_chunk.eq(self._chunk(word, chunk))
         else:
-            m.d.comb += [
-                write.data.eq(self.config.data),
-                write.en.eq(self.config.write & selected),
-                self.read_chunk.eq(read.data),
-                self.data.eq(read.data),
-            ]
+            fetched, stored = Signal(), Signal.like(self.data, reset_less=True)
+            m.d.sync += fetched.eq(read.en)
+            with m.If(fetched):
+                m.d.sync += stored.eq(word)
+            m.d.comb += [self.data.eq(stored), self.read_chunk.eq(self._chunk(stored, chunk))]
         return m
+
+    def _chunk(self, word, index):
+        chunks = [word.word_select(i, CHUNK_WIDTH) for i in range(self._n_chunks)]
+        return pick(chunks, index)

@@ -19,7 +19,7 @@ LATENCY = 6  # cycles from an operation to its overflow, and to the first idle c
 
 
 class Reference:
-    """Potentials and overflows of operations done one after the other, as golden's contract says."""
+    """Potentials and overflows of operations done one after the other, by the contract."""
 
     def __init__(self, params, weights):
         self.params = params
