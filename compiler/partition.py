@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.network import INPUT, Network
 from golden.params import ChipParams
@@ -11,12 +12,14 @@ from golden.params import ChipParams
 from .activity import Activity, spike_maps
 from .connectivity import Tile, block_count, length, make_tile
 from .errors import PartitionError
-from .tiling import LayerCost, Tiling
+from .tiling import LayerCost
+
+N_BISECTIONS = 14  # halvings of the time of the busiest core
 
 
 @dataclass(frozen=True)
 class Partition:
-    """Tiles layer by layer, and the predicted cycles per image of each layer's busiest tile."""
+    """Tiles layer by layer, and the predicted cycles per image of every tile."""
 
     tiles: tuple[Tile, ...]
     cycles: tuple[float, ...]
@@ -35,75 +38,52 @@ def partition(
 ) -> Partition:
     """Tiles for at most ``n_cores`` cores; as few cores as will do where that is None.
 
-    Afterwards every neuron is computed by one tile (:func:`check_partition`), every tile fits the
-    memories that do not depend on placement, and no other assignment of the considered tilings
-    has a less busy busiest core; among those, each layer takes the fewest cores, then the least
-    duplicated spikes.
+    Afterwards every neuron is computed by one tile (:func:`check_partition`), and every tile fits
+    the memories that do not depend on placement. The busiest core takes the least time that the
+    budget allows, as far as the considered cuts go; each layer takes the fewest cores for that.
     """
     check_coordinates(network, params)
     spikes = spike_maps(network, activity)
     costs = [LayerCost(network, i, params, spikes) for i in range(len(network.layers))]
     largest = params.max_columns * params.max_rows
-    budget = largest if n_cores is None else n_cores
-    options = [_options(cost, budget - len(costs) + 1, n_cores is None) for cost in costs]
-    if any(not found for found in options) or _total(options, np.inf) > budget:
-        _raise_too_few(network, costs, budget, largest)
-
-    if n_cores is None:
-        chosen = [min(found, key=lambda t: (t.n_tiles, t.cycles)) for found in options]
-        return Partition(_tiles(network, chosen), tuple(t.cycles for t in chosen))
-    # No core can be faster than the host sends the image.
-    connections = [c for layer in network.layers for c in layer.connections]
-    floor = float(spikes[INPUT].sum()) * sum(c.source == INPUT for c in connections)
-    target = _least_target(options, floor, budget)
-    chosen = []
-    for cost, found in zip(costs, options, strict=True):
-        n_tiles = _fewest(found, target)
-        finalists = [t for t in found if t.n_tiles == n_tiles and t.cycles <= target]
-        ranked = [(cost.traffic(t), t.cycles, i) for i, t in enumerate(finalists)]
-        chosen.append(finalists[min(ranked)[2]])
-    return Partition(_tiles(network, chosen), tuple(t.cycles for t in chosen))
-
-
-def _least_target(options: list[list[Tiling]], floor: float, budget: int) -> float:
-    """The smallest cycles of a busiest core that the budget allows."""
-    targets = sorted({max(floor, tiling.cycles) for found in options for tiling in found})
-    low, high = 0, len(targets) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if _total(options, targets[middle]) <= budget:
-            high = middle
-        else:
-            low = middle + 1
-    return targets[low]
-
-
-def _tiles(network: Network, chosen: list[Tiling]) -> tuple[Tile, ...]:
-    return tuple(
-        tile
-        for index, tiling in enumerate(chosen)
-        for tile in tiling.tiles(network.layers[index], index)
+    counts = [cost.n_tiles(np.inf) for cost in costs]
+    for cost, count in zip(costs, counts, strict=True):
+        if not np.isfinite(count):
+            _raise_too_large(cost)
+    if sum(counts) > (largest if n_cores is None else n_cores):
+        has = f"the largest mesh has {largest}" if n_cores is None else f"has {n_cores}"
+        raise PartitionError(
+            network.name,
+            f"needs at least {int(sum(counts))} cores, {has}",
+            "give more cores, a larger mesh or a preset with larger memories",
+        )
+    target = np.inf if n_cores is None else _least_target(network, costs, n_cores, spikes)
+    tiles = [cost.tiles(target) for cost in costs]
+    return Partition(
+        tuple(tile for group in tiles for tile in group),
+        tuple(cost.cycles(t) for cost, group in zip(costs, tiles, strict=True) for t in group),
     )
 
 
-def _options(cost: LayerCost, max_tiles: int, smallest_only: bool) -> list[Tiling]:
-    if not smallest_only:
-        return list(cost.tilings(max_tiles))
-    # Few tiles mostly do: look at small numbers first.
-    limit = 1
-    while True:
-        found = list(cost.tilings(min(limit, max_tiles)))
-        if found or limit >= max_tiles:
-            return found
-        limit *= 2
-
-
-def _fewest(found: list[Tiling], target: float) -> float:
-    return min((t.n_tiles for t in found if t.cycles <= target), default=np.inf)
-
-
-def _total(options: list[list[Tiling]], target: float) -> float:
-    return sum(_fewest(found, target) for found in options)
+def _least_target(
+    network: Network, costs: list[LayerCost], n_cores: int, spikes: dict[str, NDArray]
+) -> float:
+    """The smallest time of a busiest core for which the cores suffice, to a 16000th of the
+    largest."""
+    high = max(cost.cycles(tile) for cost in costs for tile in cost.tiles(np.inf))
+    # No core can be faster than the host sends the image.
+    connections = [c for layer in network.layers for c in layer.connections]
+    low = float(spikes[INPUT].sum()) * sum(c.source == INPUT for c in connections)
+    low = min(low, high)
+    if sum(cost.n_tiles(low) for cost in costs) <= n_cores:
+        return low
+    for _ in range(N_BISECTIONS):
+        middle = (low + high) / 2
+        if sum(cost.n_tiles(middle) for cost in costs) <= n_cores:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def check_coordinates(network: Network, params: ChipParams) -> None:
@@ -143,48 +123,23 @@ def check_coordinates(network: Network, params: ChipParams) -> None:
             )
 
 
-def _raise_too_few(network: Network, costs: list[LayerCost], budget: int, largest: int) -> None:
-    """Names the layer and the resource, or the number of cores, that stands in the way."""
-    needed = 0
-    for cost in costs:
-        layer = cost.layer
-        smallest = _options(cost, largest, True)
-        if not smallest:
-            _raise_too_large(cost)
-            raise PartitionError(
-                layer.name,
-                f"must fit in {largest} cores, the largest mesh, and does not",
-                "choose a preset with larger memories or a smaller layer",
-            )
-        needed += min(t.n_tiles for t in smallest)
-    raise PartitionError(
-        network.name,
-        f"needs at least {needed} cores, has {budget}",
-        "give more cores, a larger mesh or a preset with larger memories",
-    )
-
-
 def _raise_too_large(cost: LayerCost) -> None:
+    """Names the resource that even the smallest tile exceeds."""
     lanes = cost.params.lanes
-    for block in range(cost.n_blocks):
-        needs = cost.block_needs((block, block + 1))
+    blocks = [(block, block + 1) for block in range(cost.n_blocks)]
+    findings = [
+        *((f"one block of {lanes} channels", cost.block_needs(span)) for span in blocks),
+        ("one position", cost.position_needs()),
+    ]
+    for what, needs in findings:
         for name, (need, has) in needs.items():
             if need > has:
                 raise PartitionError(
                     cost.layer.name,
-                    f"one block of {lanes} channels needs {need} {name}, a core has {has}",
-                    "choose a preset with larger memories or fewer source channels",
+                    f"{what} needs {need} {name}, a core has {has}",
+                    "choose a preset with larger memories or a smaller layer",
                 )
-    for row in range(cost.axes[0].size):
-        for column in range(cost.axes[1].size):
-            at = cost.position_needs(1, (row, row + 1), (column, column + 1))
-            for name, (need, has) in at.items():
-                if need > has:
-                    raise PartitionError(
-                        cost.layer.name,
-                        f"one position needs {need} {name}, a core has {has}",
-                        "choose a preset with larger memories or a smaller kernel",
-                    )
+    raise AssertionError("a layer without tiles exceeds some resource")
 
 
 def check_partition(network: Network, params: ChipParams, result: Partition) -> None:

@@ -98,6 +98,13 @@ def weight_slabs(connection: Connection, blocks: Span, lanes: int) -> Slabs:
     )  # fmt: skip
 
 
+def count_weight_words(connection: Connection, blocks: Span, lanes: int) -> int:
+    """Words of the slabs of a tile with channel blocks ``blocks``."""
+    if connection.groups == 1:
+        return int(np.prod(connection.weight.shape[1:])) * (blocks[1] - blocks[0])
+    return weight_slabs(connection, blocks, lanes).n_words
+
+
 def listened_channels(n_channels: int, channels: Span, lanes: int, *, is_input: bool) -> Span:
     """Source channels whose spikes arrive: whole blocks; all channels where the host sends."""
     if is_input:

@@ -11,7 +11,7 @@ from compiler.activity import spike_maps
 from compiler.connectivity import before_pool, length, make_tile, taps
 from compiler.errors import PartitionError
 from compiler.partition import Partition, check_partition, partition
-from compiler.tiling import LayerCost, split_balanced, split_evenly
+from compiler.tiling import LayerCost, split_evenly
 from golden.network import INPUT, MaxPool
 from golden.params import get_preset
 from tests.support.chains import chain, convolution, plain_layer
@@ -39,7 +39,8 @@ def test_more_cores_never_slow_the_busiest_down(rng):
     network = random_network(rng, n_layers=3)
     fewest = partition(network, TINY).n_cores
     busiest = [max(partition(network, TINY, n).cycles) for n in range(fewest, fewest + 12)]
-    assert busiest == sorted(busiest, reverse=True)
+    for slower, faster in itertools.pairwise(busiest):
+        assert faster <= slower * 1.001
 
 
 def test_work_not_size_is_balanced():
@@ -120,17 +121,59 @@ def test_split_evenly_puts_longer_spans_first():
     assert split_evenly(4, 4) == ((0, 1), (1, 2), (2, 3), (3, 4))
 
 
-def test_split_balanced_is_optimal(rng):
-    weights = rng.integers(1, 20, 7)
-    sums = np.concatenate([[0], weights.cumsum()])
-    cost = np.where(np.triu(np.ones((8, 8)), 1), sums - sums[:, None], np.inf)
-    for n_parts, split in enumerate(split_balanced(cost, 7), start=1):
-        best = min(
-            max(sums[b] - sums[a] for a, b in itertools.pairwise((0, *cuts, 7)))
-            for cuts in itertools.combinations(range(1, 7), n_parts - 1)
-        )
-        assert len(split) == n_parts
-        assert max(cost[span] for span in split) == best
+def fewest_tiles(cost, target, rows, columns):
+    """Tiles for a rectangle of outputs by trying every number of channel spans."""
+    for n_spans in range(1, cost.n_blocks + 1):
+        spans = split_evenly(cost.n_blocks, n_spans)
+        tiles = [make_tile(cost.layer, cost.index, span, rows, columns) for span in spans]
+        if all(fits(cost, tile) and cost.cycles(tile) <= target for tile in tiles):
+            return n_spans
+    return np.inf
+
+
+def fewest_by_trial(cost, target):
+    """The best of all strips of rows, each with its best columns."""
+    _, height, width = cost.layer.out_shape
+
+    def strip(rows):
+        best = [0] + [np.inf] * width
+        for stop in range(1, width + 1):
+            for start in range(stop):
+                n = best[start] + fewest_tiles(cost, target, rows, (start, stop))
+                best[stop] = min(best[stop], n)
+        return best[width]
+
+    best = [0] + [np.inf] * height
+    for stop in range(1, height + 1):
+        for start in range(stop):
+            best[stop] = min(best[stop], best[start] + strip((start, stop)))
+    return best[height]
+
+
+def fits(cost, tile):
+    needs = cost.block_needs(tile.blocks).values()
+    return (
+        all(need <= has for need, has in needs)
+        and tile.n_acc_words <= TINY.n_acc_words
+        and tile.n_fire_words <= TINY.n_fire_words
+        and cost.n_entries(tile) <= TINY.n_sweep
+    )
+
+
+def test_tiles_are_the_fewest_for_a_target(rng):
+    """Dense layers, whose blocks all have the same work: the search is exact there."""
+    pool = MaxPool((3, 3), (2, 2), (1, 1))
+    layer = plain_layer(
+        "pooled", (11, 9, 7), convolution(INPUT, 5, 11, (3, 3), padding=1), pool=pool
+    )
+    network = dataclasses.replace(chain((5, 9, 7), 4), layers=(layer,))
+    spikes = {INPUT: rng.random((5, 9, 7)) * 4, "pooled": np.zeros(layer.out_shape)}
+    cost = LayerCost(network, 0, TINY, spikes)
+    assert cost.n_tiles(400) == fewest_by_trial(cost, 400) == np.inf
+    for target in (600, 900, 1500, 3000, np.inf):
+        assert cost.n_tiles(target) == fewest_by_trial(cost, target)
+        assert all(cost.cycles(tile) <= target for tile in cost.tiles(target))
+        assert len(cost.tiles(target)) == cost.n_tiles(target)
 
 
 def test_check_finds_a_neuron_computed_twice():
@@ -146,7 +189,7 @@ def test_weights_that_fit_no_core_are_refused():
     network = chain((40, 4, 4), ("dense", 4))
     match = (
         r"^layer0: one block of 4 channels needs 640 weight words, a core has 512; choose a preset "
-        r"with larger memories or fewer source channels$"
+        r"with larger memories or a smaller layer$"
     )
     with pytest.raises(PartitionError, match=match):
         partition(network, TINY)
@@ -215,6 +258,6 @@ def test_too_few_cores_are_refused_with_the_number_needed():
 
 def test_network_larger_than_the_largest_mesh_is_refused():
     network = chain((1, 32, 32), 16)
-    match = r"^layer0: must fit in 2 cores, the largest mesh, and does not; choose a preset with"
+    match = r"^chain: needs at least 64 cores, the largest mesh has 2; give more cores, a larger"
     with pytest.raises(PartitionError, match=match):
         partition(network, TINY.with_(coord_width=1))

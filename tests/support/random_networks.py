@@ -8,6 +8,7 @@ from golden.network import INPUT, Connection, Layer, MaxPool, Network, Populatio
 
 KERNELS = ((1, 1), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (3, 1), (2, 3))
 STRIDES = ((1, 1), (1, 1), (2, 2), (1, 2), (2, 1))
+MAX_DENSE = 500  # inputs of a dense layer: its weights have to fit a core of preset "tiny"
 KINDS = ("conv", "conv", "conv", "grouped", "depthwise", "average", "identity")
 
 
@@ -105,6 +106,12 @@ class _Builder:
 
     def add_dense(self, c_out, is_signed=None):
         source = self._last()
+        while np.prod(source.shape) > MAX_DENSE:
+            weight = np.full((source.shape[0], 1, 2, 2), 64, np.int8)
+            mean = Connection(source.name, weight, (2, 2), groups=source.shape[0])
+            shape = (source.shape[0], *_out_size(mean, source.shape))
+            self._append(shape, (mean,), None)
+            source = self._last()
         connection = Connection(source.name, random_weight(self.rng, c_out, *source.shape))
         self._append((c_out, 1, 1), (connection,), None, is_signed)
 
