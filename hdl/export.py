@@ -36,8 +36,8 @@ def memory_scopes(params: ChipParams) -> dict[Memory, tuple[str, ...]]:
         Memory.SWEEP: (f"{core}soma.sweep",),
         Memory.REQUANT: (f"{core}soma.requant",),
         Memory.LOOKUP: lookups,
-        Memory.FIRE: (f"{core}axon_out.fire",),
-        Memory.DESTINATION: (f"{core}axon_out.destination",),
+        Memory.FIRE: (f"{core}axon_out.table",),
+        Memory.DESTINATION: (f"{core}axon_out.destinations",),
     }
 
 

@@ -144,7 +144,7 @@ def float_accuracy(prepared: Prepared, n_images: int, batch: int = 250) -> float
     right = 0
     with torch.no_grad():
         for start in range(0, len(images), batch):
-            inputs = torch.from_numpy(to_float_input(images[start : start + batch]))
+            inputs = to_float_input(images[start : start + batch])
             scores = prepared.module(inputs).flatten(1).argmax(dim=1).numpy()
             right += int((scores == labels[start : start + batch]).sum())
     return right / len(images)

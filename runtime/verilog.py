@@ -26,6 +26,7 @@ from .toolchain.process import run
 from .toolchain.verilator import verilate
 
 OUT = SIM_BUILD / "verilog"
+BUILDS = SIM_BUILD / "verilog-builds"
 TEMPLATES = Path(__file__).parent / "templates"
 SOURCES = ("bench.v", "chip.v", "node.v")
 RUN_LIMIT_S = 3600
@@ -85,11 +86,11 @@ def run_bench_verilog(folder: Path, simulator: Simulator) -> str:
     folder = Path(folder)
     sources = [folder / name for name in SOURCES]
     if simulator == "icarus":
-        program = compile_verilog(sources, top="bench", out_dir=folder / "build")
+        program = compile_verilog(sources, top="bench", out_dir=BUILDS)
         return run_vvp(program, cwd=folder, timeout_s=RUN_LIMIT_S)
     if simulator != "verilator":
         raise ValueError(f"simulator must be 'icarus' or 'verilator', not {simulator!r}")
-    program = verilate(sources, top="bench", out_dir=folder / "build", binary=True)
+    program = verilate(sources, top="bench", out_dir=BUILDS, binary=True)
     _, output = run([program], cwd=folder, timeout_s=RUN_LIMIT_S)
     if not any(line.startswith("PASS:") for line in output.splitlines()):
         raise ToolError(f"{folder.name}: the bench must end with PASS", output=output)
@@ -229,15 +230,15 @@ Ports of module node (node.v)
 
   clk, rst              one clock, rising edge; synchronous reset, active high, a cycle or more.
                         Reset does not touch the memories.
-  x, y                  coordinates, [{coord - 1}:0], constant: columns from 0, rows from 1, to the south.
-                        Nodes of the top row must have y = 1: they treat what comes from the north
-                        as the host's.
+  x, y                  coordinates, [{coord - 1}:0], constant: columns from 0, rows from 1 to the
+                        south. Nodes of the top row must have y = 1: they treat what comes from
+                        the north as the host's.
   i__P__*, o__P__*      flits into the node and out of it; P is 0 North, 1 East, 2 South, 3 West;
-                        * is valid, payload [{width - 1}:0] and ready. A flit passes in a cycle with valid
-                        and ready. Once valid, it stays until it is taken. Every output depends on
-                        registers only: links may be joined directly, without loops, or through
-                        registers and FIFOs of any depth. Tie i__P__valid and o__P__ready to 0
-                        where a link leads nowhere.
+                        * is valid, payload [{width - 1}:0] and ready. A flit passes in a cycle
+                        with valid and ready. Once valid, it stays until it is taken. Every output
+                        depends on registers only: links may be joined directly, without loops,
+                        or through FIFOs of any depth. Tie i__P__valid and o__P__ready to 0 where
+                        a link leads nowhere.
   quiet                 nothing will change before a flit arrives; for clock gating or an LED.
   sent, sent_flit       what the core hands to its router, for observation; leave them open.
 

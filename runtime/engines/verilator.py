@@ -52,7 +52,7 @@ def _write_if_new(path: Path, text: str) -> None:
 
 def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
     """Compile the node for ``params``; returns the shared library. Cached by content."""
-    out_dir = Path(out_dir)
+    out_dir = Path(out_dir).resolve()
     out_dir.mkdir(parents=True, exist_ok=True)
     folder = out_dir / f"source-{abs(hash_params(params)):x}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -83,7 +83,7 @@ struct NodeState {
     bool outputs_changed = true;
     Recorder recorder;
     int64_t evaluated = 0;
-    // Port access by index; the members of the model have fixed names.
+    // Port access by index. Verilator writes the double underscores of i__0__valid as ___05F.
     CData *i_valid[PORTS], *i_ready[PORTS], *o_valid[PORTS], *o_ready[PORTS];
     QData *i_payload[PORTS], *o_payload[PORTS];
 #ifdef STEM_TRACE
@@ -171,9 +171,9 @@ class Mesh {
         m.y = number / columns_ + 1;
         m.clk = 0;
 #define PORT(p)                                                                        \
-    node.i_valid[p] = &m.i__##p##__valid, node.i_payload[p] = &m.i__##p##__payload,    \
-    node.i_ready[p] = &m.i__##p##__ready, node.o_valid[p] = &m.o__##p##__valid,        \
-    node.o_payload[p] = &m.o__##p##__payload, node.o_ready[p] = &m.o__##p##__ready,    \
+    node.i_valid[p] = &m.i___05F##p##___05Fvalid, node.i_payload[p] = &m.i___05F##p##___05Fpayload,    \
+    node.i_ready[p] = &m.i___05F##p##___05Fready, node.o_valid[p] = &m.o___05F##p##___05Fvalid,        \
+    node.o_payload[p] = &m.o___05F##p##___05Fpayload, node.o_ready[p] = &m.o___05F##p##___05Fready,    \
     *node.i_valid[p] = 0, *node.i_payload[p] = 0, *node.o_ready[p] = 0
         PORT(0);
         PORT(1);

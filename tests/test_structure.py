@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The house rules that a syntax tree shows: who imports whom, licence lines."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("golden", "hdl", "compiler", "models", "runtime", "benchmarks")
+MAY_IMPORT = {
+    "golden": set(),
+    "hdl": {"golden"},
+    "compiler": {"golden"},
+    "models": set(),
+    "runtime": {"golden", "hdl", "compiler", "models"},
+    "benchmarks": {"golden", "hdl", "compiler", "models", "runtime"},
+}
+# Rooms of which hdl sees only what states sizes and positions.
+HDL_SEES = {"golden.params", "golden.fields", "golden.program", "golden.routing"}
+TORCH_IN_COMPILER = ("capture", "quantize")
+SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Absolute names of all modules that a file imports, wherever in the file."""
+    package = path.relative_to(ROOT).parent.parts
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            found.add(".".join((*base, *([node.module] if node.module else []))))
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_source_imports_only_rooms_below_it(path):
+    room = path.relative_to(ROOT).parts[0]
+    for module in imported_modules(path):
+        other = module.split(".")[0]
+        if other in ROOMS and other != room:
+            assert other in MAY_IMPORT[room], f"{path}: {room} must not import {module}"
+            if room == "hdl":
+                assert module in HDL_SEES, f"{path}: hdl must not import {module}"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if p.is_relative_to(ROOT / "compiler")],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)  # fmt: skip
+def test_torch_stays_in_the_compilers_front(path):
+    if not path.stem.startswith(TORCH_IN_COMPILER):
+        assert not any(module.split(".")[0] == "torch" for module in imported_modules(path))
+
+
+@pytest.mark.parametrize("name", ["params", "fields"])
+def test_sizes_and_positions_need_the_standard_library_only(name):
+    assert "numpy" not in imported_modules(ROOT / "golden" / f"{name}.py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_source_states_its_licence(path):
+    text = path.read_text()
+    assert not text or text.startswith("# SPDX-License-Identifier: Apache-2.0\n")
