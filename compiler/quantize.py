@@ -203,7 +203,7 @@ class QuantizedModel(torch.nn.Module):
 
         x : integer-valued tensor (N, C, H, W) of any type, within the input's limits.
         """
-        return self._run(x, {})
+        return self._run(x, None)
 
     def accumulator_ranges(self, x: torch.Tensor) -> dict[str, tuple[int, int]]:
         """Smallest and largest accumulator of every layer for these inputs."""
@@ -212,11 +212,14 @@ class QuantizedModel(torch.nn.Module):
         return ranges
 
     @torch.no_grad()
-    def _run(self, x: torch.Tensor, ranges: dict[str, tuple[int, int]]) -> dict[str, torch.Tensor]:
+    def _run(
+        self, x: torch.Tensor, ranges: dict[str, tuple[int, int]] | None
+    ) -> dict[str, torch.Tensor]:
         values = {INPUT: self._check_input(x)}
         for i, layer in enumerate(self.network.layers):
             z = self._accumulate(i, layer, values)
-            ranges[layer.name] = int(z.min()), int(z.max())
+            if ranges is not None:
+                ranges[layer.name] = int(z.min()), int(z.max())
             values[layer.name] = self._finish(i, layer, z)
         return values
 

@@ -15,6 +15,7 @@ from compiler.quantize import QuantizedModel, quantize
 from compiler.ranges import prove_ranges
 from golden.forward import run_network
 from golden.network import INPUT
+from tests.support.random_torch_nets import RandomNet
 from tests.support.torch_nets import NETS, build, chain
 
 
@@ -343,3 +344,18 @@ def test_silent_calibration_gives_a_valid_network(small):
     graph, _ = small
     x = np.zeros((2, 1, 2, 2), np.int8)
     assert_equals_golden(quantize(graph, x), x)
+
+
+@pytest.mark.parametrize("case", range(24))
+def test_random_networks_equal_golden(case, rng):
+    shape = tuple(int(size) for size in rng.integers([1, 3, 3], [5, 10, 10]))
+    with torch.random.fork_rng():
+        torch.manual_seed(int(rng.integers(1 << 30)))
+        module = RandomNet(rng, shape).eval()
+    x = images(rng, shape)
+    model = quantize(
+        capture(module, shape), x[:8], profile=("exact", "general")[case % 2],
+        bits=int(rng.choice([2, 4, 5, 8, 8])), weight_bits=int(rng.choice([2, 4, 8, 8])),
+        per_channel=bool(rng.random() < 0.7),
+    )  # fmt: skip
+    assert_equals_golden(model, x)
