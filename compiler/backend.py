@@ -49,14 +49,13 @@ def compile_network(
     """
     if (columns is None) != (rows is None):
         raise ValueError("compile_network: columns and rows must be given together")
-    fewest = partition(network, params, None, activity).n_cores
     if columns is not None and rows is not None:
         check_mesh(params, columns, rows)
         budget = columns * rows if cores is None else min(cores, columns * rows)
     elif cores is not None:
         budget = min(cores, params.max_columns * params.max_rows)
     else:
-        full = mesh_for(fewest, params)
+        full = mesh_for(partition(network, params, None, activity).n_cores, params)
         budget = full[0] * full[1]
     if overflow_proved is None:
         overflow_proved = potentials_fit(network, params)
@@ -76,7 +75,8 @@ def compile_network(
         except DestinationsFullError:
             # Fewer cores have fewer neighbours.
             budget = parts.n_cores - 1
-            if attempt == N_ATTEMPTS - 1 or budget < fewest:
+            is_fewest = partition(network, params, None, activity).n_cores > budget
+            if attempt == N_ATTEMPTS - 1 or is_fewest:
                 raise
     check_program(program)
     return program
