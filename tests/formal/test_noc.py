@@ -1,45 +1,356 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-License-Identifier: Apache-2.0
-"""Proofs of the network on chip; each has a twin with a planted fault that must be refuted."""
+"""Proofs of the network on chip; each has twins with a planted fault that must be refuted."""
+
+import itertools
 
 import pytest
-from amaranth.asserts import AnyConst
-from amaranth.hdl import Assert, Assume, Module, Signal
-from amaranth.lib import wiring
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+import hdl.noc.router
+from golden.fields import Formats
+from golden.params import get_preset
+from golden.routing import Port
+from hdl.layouts import flit_stream
+from hdl.noc.arbiter import Arbiter
 from hdl.noc.queue import FlitQueue
-from tests.support.formal import prove
+from hdl.noc.router import TURNS, RouteMask, Router
+from tests.support.formal import inner_signal, prove, refute
+
+pytestmark = pytest.mark.sim
 
 
-class OneItemInOrder(wiring.Component):
-    """A queue, and any item that enters it: number ``place`` in and out, intact."""
+# Queue ------------------------------------------------------------------------------------------
+def open_queue(queue, m):
+    """What a queue with module ``m`` holds, head first, and whether its addresses are sound."""
+    depth = len(queue.holds)
+    if depth == 2:
+        return [queue.o.payload, inner_signal(m, "second")], 1
+    storage = m.submodules.storage
+    (write,), (read,) = storage.write_ports, storage.read_ports
+    contents = []
+    for k in range(depth):
+        look = storage.read_port(domain="comb")
+        place = read.addr + k
+        m.d.comb += look.addr.eq(Mux(place >= depth, place - depth, place))
+        contents.append(look.data)
+    ahead = write.addr + Mux(write.addr < read.addr, depth, 0) - read.addr
+    level = sum(queue.holds)
+    is_sound = (read.addr < depth) & (write.addr < depth) & (ahead == Mux(level == depth, 0, level))
+    return contents, is_sound
 
-    def __init__(self, queue):
-        self._queue = queue
-        super().__init__({"i": In(queue.o.signature), "o": Out(queue.o.signature)})
+
+class ItemPassesOnce(wiring.Component):
+    """Any one item, watched from where it enters a queue to where it leaves.
+
+    The number of items before it goes down by one with each that leaves, and it leaves, intact,
+    when that is zero; and the queue offers exactly as many items as entered and did not leave.
+    """
+
+    watch: In(1)
+
+    def __init__(self, depth, fault=None):
+        self._depth, self._fault = depth, fault
+        super().__init__()
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = self._queue
-        wiring.connect(m, queue.i, wiring.flipped(self.i))
-        wiring.connect(m, wiring.flipped(self.o), queue.o)
-        n_in, n_out = Signal(4), Signal(4)
-        place = AnyConst(4)
-        item = AnyConst(queue.o.payload.shape())
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += n_in.eq(n_in + 1)
-            with m.If(n_in == place):
-                m.d.comb += Assume(self.i.payload == item)
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += n_out.eq(n_out + 1)
-            with m.If(n_out == place):
-                m.d.comb += Assert(self.o.payload == item)
-        m.d.comb += Assert(self.o.valid == (n_in != n_out))
+        depth, fault = self._depth, self._fault
+        queue = FlitQueue(shape=2, depth=depth)
+        m.submodules.queue = inner = queue.elaborate(platform)
+        contents, is_sound = open_queue(queue, inner)
+        i_valid, o_ready = AnySeq(1), AnySeq(1)
+        i_ready, o_payload = queue.i.ready, queue.o.payload
+        m.d.comb += [
+            queue.i.valid.eq(i_valid),
+            queue.i.payload.eq(AnySeq(2)),
+            queue.o.ready.eq(o_ready),
+        ]
+        if fault == "takes when full":
+            i_ready = 1
+        elif fault == "gives twice":
+            again = Signal()
+            m.d.sync += again.eq(~again)
+            m.d.comb += queue.o.ready.eq(o_ready & again)
+        elif fault == "reorders":
+            o_payload = Mux(queue.holds[1], contents[1], contents[0])
+        elif fault == "forgets the newest":
+            m.d.comb += queue.i.valid.eq(i_valid & ~queue.holds[depth - 2])
+
+        level, before = Signal(range(depth + 2)), Signal(range(depth + 2))
+        watched, item = Signal(), Signal(2)
+        push, pop = Signal(), Signal()
+        m.d.comb += [
+            push.eq(i_valid & i_ready),
+            pop.eq(o_ready & queue.o.valid),
+            Assert(queue.o.valid == (level != 0)),
+            Assert(i_ready == (level != depth)),
+            Assert(queue.holds == Cat(level > k for k in range(depth))),
+            Assert(level <= depth),
+            Assert(is_sound),
+        ]
+        m.d.sync += level.eq(level + push - pop)
+        with m.If(watched):
+            m.d.comb += [
+                Assert(before < level),
+                Assert(Array(contents)[before] == item),
+            ]
+            with m.If(before == 0):
+                m.d.comb += Assert(o_payload == item)
+            with m.If(pop):
+                m.d.sync += before.eq(before - 1)
+                with m.If(before == 0):
+                    m.d.sync += watched.eq(0)
+        with m.Elif(push & self.watch):
+            m.d.sync += [watched.eq(1), item.eq(queue.i.payload), before.eq(level - pop)]
         return m
 
 
-@pytest.mark.sim
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_queue_passes_every_item_once_in_order(depth):
+    prove(ItemPassesOnce(depth), f"queue_{depth}", mode="prove", depth=4)
+
+
+@pytest.mark.parametrize(
+    "fault", ["takes when full", "gives twice", "reorders", "forgets the newest"]
+)
 @pytest.mark.parametrize("depth", [2, 3])
-def test_queue_gives_each_item_once_in_order_bounded(depth):
-    prove(OneItemInOrder(FlitQueue(shape=2, depth=depth)), f"queue_order_{depth}", depth=12)
+def test_queue_faults_are_found(depth, fault):
+    refute(ItemPassesOnce(depth, fault), f"queue_{depth}_{fault.replace(' ', '_')}", depth=8)
+
+
+# Arbiter ----------------------------------------------------------------------------------------
+def total_order(m, n):
+    """Which of two requests precedes, from the arbiter's module; whether there are no cycles."""
+    precedes = {}
+    for i, j in itertools.combinations(range(n), 2):
+        precedes[i, j] = inner_signal(m, f"precedes_{i}_{j}")
+        precedes[j, i] = ~precedes[i, j]
+    cycles = (
+        precedes[i, j] & precedes[j, k] & precedes[k, i]
+        for i, j, k in itertools.permutations(range(n), 3)
+    )
+    return precedes, ~Cat(cycles).any()
+
+
+class ServesInTurn(wiring.Component):
+    """One grant, to a request; it stays until served; nobody waits for more than all the others."""
+
+    def __init__(self, n, fault=None):
+        self._n, self._fault = n, fault
+        super().__init__({"request": In(n), "advance": In(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        n, fault = self._n, self._fault
+        arbiter = Arbiter(n=n)
+        m.submodules.arbiter = inner = arbiter.elaborate(platform)
+        told = {"does not hold": 1, "starves": 0}.get(fault, self.advance)
+        m.d.comb += [arbiter.request.eq(self.request), arbiter.advance.eq(told)]
+        grant = arbiter.grant
+        precedes, is_order = total_order(inner, n)
+        m.d.comb += [
+            Assert(grant.any() == self.request.any()),
+            Assert((grant & ~self.request) == 0),
+            Assert((grant & (grant - 1)) == 0),
+            Assert(is_order),
+        ]
+        waiting = Signal(n)
+        m.d.sync += waiting.eq(Mux(self.advance, 0, grant))
+        with m.If(waiting.any()):
+            m.d.comb += [Assume((waiting & ~self.request) == 0), Assert(grant == waiting)]
+        for k in range(n):
+            passed = Signal(range(n + 2), name=f"passed_{k}")
+            before = sum(precedes[j, k] for j in range(n) if j != k)
+            with m.If(self.request[k]):
+                m.d.comb += Assert(passed + before <= n - 1)
+            with m.If(~self.request[k] | (grant[k] & self.advance)):
+                m.d.sync += passed.eq(0)
+            with m.Elif(self.advance):
+                m.d.sync += passed.eq(passed + 1)
+        return m
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_arbiter_serves_in_turn(n):
+    prove(ServesInTurn(n), f"arbiter_{n}", mode="prove", depth=3)
+
+
+@pytest.mark.parametrize("fault", ["does not hold", "starves"])
+def test_arbiter_faults_are_found(fault):
+    refute(ServesInTurn(3, fault), f"arbiter_{fault.replace(' ', '_')}", depth=8)
+
+
+# Router -----------------------------------------------------------------------------------------
+class OpenQueue(FlitQueue):
+    """A queue that shows its contents, head first."""
+
+    def __init__(self, *, shape, depth):
+        super().__init__(shape=shape, depth=depth)
+        self._module = super().elaborate(None)
+        contents, self.is_sound = open_queue(self, self._module)
+        self.contents = [data.View(shape, Value.cast(word)) for word in contents]
+
+    def elaborate(self, platform):
+        return self._module
+
+
+class OpenArbiter(Arbiter):
+    """An arbiter that shows its order."""
+
+    def __init__(self, *, n):
+        super().__init__(n=n)
+        self._module = super().elaborate(None)
+        self.is_order = total_order(self._module, n)[1]
+
+    def elaborate(self, platform):
+        return self._module
+
+
+class FlitsReachTheirOutputs(wiring.Component):
+    """Two flits of any content, A before B, enter through one input among any other traffic.
+
+    Each is offered, intact, on its own outputs only, once on each, and B not before A. What is
+    offered stays until it is taken. A flit that is not in the router any more has been given to all
+    its outputs.
+    """
+
+    def __init__(self, params, source):
+        self._params, self._source = params, source
+        stream = flit_stream(params)
+        super().__init__({"i": In(stream).array(len(Port)), "o": Out(stream).array(len(Port))})
+
+    def elaborate(self, platform):
+        m = Module()
+        params, source, n = self._params, self._source, len(Port)
+        router = Router(params)
+        m.submodules.router = inner = router.elaborate(platform)
+        width = params.coord_width
+        m.d.comb += [router.x.eq(AnyConst(width)), router.y.eq(AnyConst(width))]
+        for port in Port:
+            wiring.connect(m, wiring.flipped(self.i[port]), router.i[port])
+            wiring.connect(m, router.o[port], wiring.flipped(self.o[port]))
+
+        # What the induction needs to know of the states that can be reached.
+        queues, masks = {}, {}
+        for port in Port:
+            name = port.name.lower()
+            queues[port] = queue = getattr(inner.submodules, f"queue_{name}")
+            masks[port] = [
+                inner_signal(inner, f"{name}_mask_{k}") for k in range(params.queue_depth)
+            ]
+            turns = sum(1 << out for out in TURNS[port])
+            m.d.comb += [
+                Assert(queue.is_sound),
+                Assert((queue.holds & (queue.holds + 1)) == 0),
+                Assert(queue.holds[0] | (masks[port][0] == 0)),
+                Assert(getattr(inner.submodules, f"arbiter_{name}").is_order),
+            ]
+            for k in range(params.queue_depth):
+                m.d.comb += Assert(~queue.holds[k] | ((masks[port][k] & ~turns) == 0))
+
+        tracks = []
+        for name in "ab":
+            flit = Signal.like(self.i[0].payload, name=f"flit_{name}")
+            m.submodules[f"route_{name}"] = route = RouteMask(params=params, arrived_from=source)
+            m.d.comb += [
+                flit.as_value().eq(AnyConst(len(flit.as_value()))),
+                route.flit.eq(flit),
+                route.x.eq(router.x),
+                route.y.eq(router.y),
+            ]
+            entered, inside = Signal(name=f"entered_{name}"), Signal(name=f"inside_{name}")
+            emitted = Signal(n, name=f"emitted_{name}")
+            place = Signal(range(params.queue_depth), name=f"place_{name}")
+            tracks.append((entered, inside, place, emitted, route.mask))
+
+            # The payload tells the flit apart: no other that enters has it.
+            for port in Port:
+                entering = self.i[port]
+                with m.If(entering.valid & (entering.payload.payload == flit.payload)):
+                    m.d.comb += Assume(
+                        (entering.payload == flit) & ~entered if port == source else 0
+                    )
+            push = self.i[source].valid & self.i[source].ready
+            queue = queues[source]
+            pop = queue.o.valid & queue.o.ready
+            with m.If(push & (self.i[source].payload.payload == flit.payload)):
+                m.d.sync += [
+                    entered.eq(1),
+                    inside.eq(1),
+                    place.eq(sum(queue.holds) - pop),
+                ]
+                if name == "b":
+                    m.d.comb += Assume(tracks[0][0])
+            with m.If(inside & pop):
+                m.d.sync += [place.eq(place - 1), inside.eq(place != 0)]
+
+            for port in Port:
+                for k in range(params.queue_depth):
+                    is_it = queues[port].contents[k].payload == flit.payload
+                    m.d.comb += Assert(
+                        ~(queues[port].holds[k] & is_it)
+                        | (inside & (place == k) if port == source else 0)
+                    )
+            with m.If(inside):
+                m.d.comb += [
+                    Assert(entered),
+                    Assert((queue.holds >> place)[0]),
+                    Assert(Array(queue.contents)[place].as_value() == flit.as_value()),
+                    Assert(Array(masks[source])[place] == route.mask & ~emitted),
+                    Assert((place == 0) | (emitted == 0)),
+                    Assert((emitted & ~route.mask) == 0),
+                ]
+            with m.Else():
+                m.d.comb += Assert(emitted == Mux(entered, route.mask, 0))
+
+            # What is to be proved.
+            for port in Port:
+                out = self.o[port]
+                with m.If(out.valid & (out.payload.payload == flit.payload)):
+                    m.d.comb += [
+                        Assert(inside),
+                        Assert(route.mask[port]),
+                        Assert(~emitted[port]),
+                        Assert(out.payload == flit),
+                    ]
+                    if name == "b":
+                        emitted_a, mask_a = tracks[0][3:]
+                        m.d.comb += Assert(emitted_a[port] | ~mask_a[port])
+                    with m.If(out.ready):
+                        m.d.sync += emitted[port].eq(1)
+            m.d.comb += Assert(~(router.idle & inside))
+
+        (entered_a, inside_a, place_a, *_), (entered_b, inside_b, place_b, *_) = tracks
+        m.d.comb += [
+            Assert(entered_a | ~entered_b),
+            Assert(~(inside_a & inside_b) | (place_a < place_b)),
+            Assert(~(inside_a & entered_b) | inside_b),
+        ]
+        for port in Port:
+            out = self.o[port]
+            waits, waiting = Signal(name=f"waits_{port}"), Signal.like(out.payload)
+            m.d.sync += [waits.eq(out.valid & ~out.ready), waiting.eq(out.payload)]
+            with m.If(waits):
+                m.d.comb += Assert(out.valid & (out.payload == waiting))
+        return m
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Parameters of a router of a few bits: 4 x 4 coordinates, 2 bits of payload."""
+    monkeypatch.setattr(Formats, "payload_width", property(lambda formats: 2))
+    monkeypatch.setattr(hdl.noc.router, "FlitQueue", OpenQueue)
+    monkeypatch.setattr(hdl.noc.router, "Arbiter", OpenArbiter)
+    return get_preset("tiny").with_(coord_width=2, queue_depth=2)
+
+
+@pytest.mark.parametrize("source", list(Port), ids=lambda port: port.name)
+def test_router_gives_flits_to_their_outputs_once_in_order(source, small):
+    prove(
+        FlitsReachTheirOutputs(small, source), f"router_{source.name}", mode="prove", depth=2,
+        timeout=600,
+    )  # fmt: skip

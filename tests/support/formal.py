@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, Module
+from amaranth.hdl import ClockDomain, Module, Signal
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "sim_build" / "formal"
@@ -101,3 +101,14 @@ def refute(component, name, *, depth, mode="bmc", solver="z3", timeout=300) -> N
     verdict, tail = _solve(component, name, mode, depth, solver, timeout)
     if verdict != "FAIL":
         raise ProofError(f"{name}: must be refuted in {mode} of depth {depth}, was proved\n{tail}")
+
+
+def inner_signal(m: Module, name: str) -> Signal:
+    """The signal called ``name`` that module ``m`` drives, for invariants of an induction.
+
+    A property may extend ``elaborate`` of a component by subclassing and needs what is local there.
+    """
+    found = [signal for signal in m._driving if signal.name == name]
+    if len(found) != 1:
+        raise LookupError(f"{name}: must name one driven signal, got {len(found)}")
+    return found[0]
