@@ -142,7 +142,6 @@ def test_overflow_proof_is_tight():
     weights = network.layers[0].connections[0].weight
     limit = int(weights.astype(int).sum(axis=(1, 2, 3)).max()) * 255
     width = limit.bit_length() + 1
-    assert width == 20
     assert potentials_fit(network, TINY.with_(acc_width=width))
     assert not potentials_fit(network, TINY.with_(acc_width=width - 1))
     assert not compile_network(network, TINY.with_(acc_width=width - 1)).overflow_proved

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Placement: legal, deterministic, better than chance; rectangles cover exactly."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from compiler.connectivity import connect
+from compiler.errors import PlacementError
+from compiler.partition import partition
+from compiler.place import Placement, _flow_costs, check_placement, list_flows, mesh_for, place
+from compiler.rectangles import cover, link_count, nodes_of
+from golden.params import get_preset
+from golden.program import HOST
+from golden.routing import tree
+from tests.support.chains import chain
+from tests.support.random_networks import random_network
+
+TINY = get_preset("tiny")
+NETWORK = chain((3, 16, 16), 8, "M", 16, "M", ("dense", 10))
+
+
+def test_cover_is_exact_and_disjoint(rng):
+    for _ in range(300):
+        grid = rng.random((int(rng.integers(1, 7)), int(rng.integers(1, 7)))) < rng.random()
+        nodes = [(int(x), int(y) + 1) for x, y in np.argwhere(grid)]
+        covered = [node for rectangle in cover(nodes) for node in nodes_of(rectangle)]
+        assert sorted(covered) == sorted(nodes)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "n_rectangles"),
+    [
+        ([(x, y) for x in range(3) for y in range(1, 4)], 1),
+        ([(0, 1), (0, 2), (0, 3), (1, 3)], 2),
+        ([(0, 1), (2, 1)], 2),
+        ([(1, 1), (0, 2), (1, 2), (2, 2), (1, 3)], 3),
+        ([HOST, (0, 1), (0, 2)], 2),
+    ],
+)
+def test_cover_takes_few_rectangles(nodes, n_rectangles):
+    assert len(cover(nodes)) == n_rectangles
+
+
+def test_cover_keeps_the_host_apart():
+    assert cover([(0, 1), HOST, (0, 2)]) == ((0, 0, 0, 0), (0, 1, 0, 2))
+
+
+def test_link_count_is_that_of_the_routers():
+    for x in range(4):
+        for y in range(1, 5):
+            for x0, x1 in ((0, 0), (1, 2), (0, 3), (3, 3)):
+                for y0, y1 in ((1, 1), (2, 3), (1, 4), (4, 4)):
+                    expected = len(tree((x, y), (x0, y0, x1, y1)).links)
+                    assert link_count((x, y), (x0, y0, x1, y1)) == expected
+
+
+def test_link_count_from_and_to_the_host():
+    assert link_count(HOST, (1, 1, 2, 3)) == len(tree(HOST, (1, 1, 2, 3)).links)
+    assert link_count((2, 3), (*HOST, *HOST)) == len(tree((2, 3), (*HOST, *HOST)).links)
+
+
+def test_random_placements_are_legal(rng):
+    for _ in range(10):
+        network = random_network(rng)
+        tiles = partition(network, TINY, 9).tiles
+        check_placement(tiles, place(network, TINY, tiles, 3, 3))
+
+
+def test_placement_beats_chance(rng):
+    tiles = partition(NETWORK, TINY, 30).tiles
+    placement = place(NETWORK, TINY, tiles, 6, 5)
+    flows = list_flows(NETWORK, TINY, tiles, connect(NETWORK, tiles, TINY.lanes))
+    nodes = [(x, y + 1) for x in range(6) for y in range(5)]
+    order = [[nodes[i] for i in rng.permutation(30)[: len(tiles)]] for _ in range(10)]
+    costs = [sum(_flow_costs(flows, chosen)) for chosen in order]
+    assert placement.cost < 0.6 * min(costs)
+
+
+def test_placement_is_deterministic():
+    tiles = partition(NETWORK, TINY, 20).tiles
+    assert place(NETWORK, TINY, tiles, 5, 4) == place(NETWORK, TINY, tiles, 5, 4)
+
+
+@pytest.mark.parametrize(
+    ("n_cores", "mesh"), [(1, (1, 1)), (2, (2, 1)), (5, (3, 2)), (9, (3, 3)), (50, (8, 7))]
+)
+def test_mesh_is_near_square(n_cores, mesh):
+    assert mesh_for(n_cores, TINY) == mesh
+
+
+def test_mesh_for_too_many_cores_is_refused():
+    match = (
+        r"^mesh: must have at most 8 x 7 nodes, 57 cores are wanted; use fewer cores or a preset"
+    )
+    with pytest.raises(PlacementError, match=match):
+        mesh_for(57, TINY)
+
+
+def test_more_tiles_than_nodes_are_refused():
+    tiles = partition(NETWORK, TINY, 20).tiles
+    match = rf"^chain: {len(tiles)} cores must fit in 2 x 2 nodes; choose a larger mesh$"
+    with pytest.raises(PlacementError, match=match):
+        place(NETWORK, TINY, tiles, 2, 2)
+
+
+def test_check_finds_two_tiles_on_one_node_and_nodes_outside():
+    tiles = partition(NETWORK, TINY, 20).tiles
+    good = place(NETWORK, TINY, tiles, 5, 4)
+    doubled = dataclasses.replace(good, nodes=(good.nodes[1], *good.nodes[1:]))
+    with pytest.raises(PlacementError, match=r"^placement: \d+ tiles must have as many nodes, got"):
+        check_placement(tiles, doubled)
+    with pytest.raises(PlacementError, match=r"^placement: node \(\d, \d\) lies outside the mesh$"):
+        check_placement(tiles, Placement(1, 1, good.nodes, good.cost))
