@@ -45,6 +45,7 @@ class RouteMask(wiring.Component):
     """
 
     def __init__(self, *, params: ChipParams, arrived_from: Port):
+        self._params = params
         self._arrived_from = arrived_from
         super().__init__(
             {

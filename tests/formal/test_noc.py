@@ -3,6 +3,7 @@
 """Proofs of the network on chip; each has twins with a planted fault that must be refuted."""
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 from amaranth.asserts import AnyConst, AnySeq
@@ -214,18 +215,19 @@ class FlitsReachTheirOutputs(wiring.Component):
     """Two flits of any content, A before B, enter through one input among any other traffic.
 
     Each is offered, intact, on its own outputs only, once on each, and B not before A. What is
-    offered stays until it is taken. A flit that is not in the router any more has been given to all
-    its outputs.
+    offered stays until it is taken. When the router is idle, they have been given to all their
+    outputs. With ``invariants``, what the induction needs to know of the states that can be reached
+    is asserted too.
     """
 
-    def __init__(self, params, source):
-        self._params, self._source = params, source
+    def __init__(self, params, source, *, invariants):
+        self._params, self._source, self._invariants = params, source, invariants
         stream = flit_stream(params)
         super().__init__({"i": In(stream).array(len(Port)), "o": Out(stream).array(len(Port))})
 
     def elaborate(self, platform):
         m = Module()
-        params, source, n = self._params, self._source, len(Port)
+        params = self._params
         router = Router(params)
         m.submodules.router = inner = router.elaborate(platform)
         width = params.coord_width
@@ -233,14 +235,77 @@ class FlitsReachTheirOutputs(wiring.Component):
         for port in Port:
             wiring.connect(m, wiring.flipped(self.i[port]), router.i[port])
             wiring.connect(m, router.o[port], wiring.flipped(self.o[port]))
+            out = self.o[port]
+            waits, waiting = Signal(name=f"waits_{port}"), Signal.like(out.payload)
+            m.d.sync += [waits.eq(out.valid & ~out.ready), waiting.eq(out.payload)]
+            with m.If(waits):
+                m.d.comb += Assert(out.valid & (out.payload == waiting))
+        if self._invariants:
+            queues, masks = self._structure(m, inner)
 
-        # What the induction needs to know of the states that can be reached.
+        a = self._track(m, router, "a")
+        b = self._track(m, router, "b")
+        m.d.comb += Assume(a.entered | ~b.entering)
+        for port in Port:
+            with m.If(b.offered[port]):
+                m.d.comb += Assert(a.emitted[port] | ~a.mask[port])
+        if self._invariants:
+            inside_a, place_a = self._where(m, a, queues, masks)
+            inside_b, place_b = self._where(m, b, queues, masks)
+            m.d.comb += [
+                Assert(a.entered | ~b.entered),
+                Assert(~(inside_a & inside_b) | (place_a < place_b)),
+                Assert(~(inside_a & b.entered) | inside_b),
+            ]
+        return m
+
+    def _track(self, m, router, name):
+        """Watches one flit from outside; its payload tells it apart from all others."""
+        source, n = self._source, len(Port)
+        route = RouteMask(params=self._params, arrived_from=source)
+        m.submodules[f"route_{name}"] = route
+        flit = Signal.like(route.flit, name=f"flit_{name}")
+        m.d.comb += [
+            flit.as_value().eq(AnyConst(len(flit.as_value()))),
+            route.flit.eq(flit),
+            route.x.eq(router.x),
+            route.y.eq(router.y),
+        ]
+        entering, entered = Signal(name=f"entering_{name}"), Signal(name=f"entered_{name}")
+        emitted, offered = Signal(n, name=f"emitted_{name}"), Signal(n, name=f"offered_{name}")
+        for port in Port:
+            i, o = self.i[port], self.o[port]
+            with m.If(i.valid & (i.payload.payload == flit.payload)):
+                m.d.comb += Assume((i.payload == flit) & ~entered if port == source else 0)
+            m.d.comb += offered[port].eq(o.valid & (o.payload.payload == flit.payload))
+            with m.If(offered[port]):
+                m.d.comb += [
+                    Assert(entered),
+                    Assert(route.mask[port]),
+                    Assert(~emitted[port]),
+                    Assert(o.payload == flit),
+                ]
+                with m.If(o.ready):
+                    m.d.sync += emitted[port].eq(1)
+        i = self.i[source]
+        m.d.comb += entering.eq(i.valid & i.ready & (i.payload.payload == flit.payload))
+        with m.If(entering):
+            m.d.sync += entered.eq(1)
+        with m.If(entered & router.idle):
+            m.d.comb += Assert(emitted == route.mask)
+        return SimpleNamespace(
+            flit=flit, mask=route.mask, entering=entering, entered=entered, emitted=emitted,
+            offered=offered,
+        )  # fmt: skip
+
+    def _structure(self, m, inner):
+        """Invariants of queues and arbiters, whatever flits they hold."""
         queues, masks = {}, {}
         for port in Port:
             name = port.name.lower()
             queues[port] = queue = getattr(inner.submodules, f"queue_{name}")
             masks[port] = [
-                inner_signal(inner, f"{name}_mask_{k}") for k in range(params.queue_depth)
+                inner_signal(inner, f"{name}_mask_{k}") for k in range(self._params.queue_depth)
             ]
             turns = sum(1 << out for out in TURNS[port])
             m.d.comb += [
@@ -249,94 +314,37 @@ class FlitsReachTheirOutputs(wiring.Component):
                 Assert(queue.holds[0] | (masks[port][0] == 0)),
                 Assert(getattr(inner.submodules, f"arbiter_{name}").is_order),
             ]
-            for k in range(params.queue_depth):
-                m.d.comb += Assert(~queue.holds[k] | ((masks[port][k] & ~turns) == 0))
+            for held, mask in zip(queue.holds, masks[port], strict=True):
+                m.d.comb += Assert(~held | ((mask & ~turns) == 0))
+        return queues, masks
 
-        tracks = []
-        for name in "ab":
-            flit = Signal.like(self.i[0].payload, name=f"flit_{name}")
-            m.submodules[f"route_{name}"] = route = RouteMask(params=params, arrived_from=source)
-            m.d.comb += [
-                flit.as_value().eq(AnyConst(len(flit.as_value()))),
-                route.flit.eq(flit),
-                route.x.eq(router.x),
-                route.y.eq(router.y),
-            ]
-            entered, inside = Signal(name=f"entered_{name}"), Signal(name=f"inside_{name}")
-            emitted = Signal(n, name=f"emitted_{name}")
-            place = Signal(range(params.queue_depth), name=f"place_{name}")
-            tracks.append((entered, inside, place, emitted, route.mask))
-
-            # The payload tells the flit apart: no other that enters has it.
-            for port in Port:
-                entering = self.i[port]
-                with m.If(entering.valid & (entering.payload.payload == flit.payload)):
-                    m.d.comb += Assume(
-                        (entering.payload == flit) & ~entered if port == source else 0
-                    )
-            push = self.i[source].valid & self.i[source].ready
-            queue = queues[source]
-            pop = queue.o.valid & queue.o.ready
-            with m.If(push & (self.i[source].payload.payload == flit.payload)):
-                m.d.sync += [
-                    entered.eq(1),
-                    inside.eq(1),
-                    place.eq(sum(queue.holds) - pop),
-                ]
-                if name == "b":
-                    m.d.comb += Assume(tracks[0][0])
-            with m.If(inside & pop):
-                m.d.sync += [place.eq(place - 1), inside.eq(place != 0)]
-
-            for port in Port:
-                for k in range(params.queue_depth):
-                    is_it = queues[port].contents[k].payload == flit.payload
-                    m.d.comb += Assert(
-                        ~(queues[port].holds[k] & is_it)
-                        | (inside & (place == k) if port == source else 0)
-                    )
-            with m.If(inside):
-                m.d.comb += [
-                    Assert(entered),
-                    Assert((queue.holds >> place)[0]),
-                    Assert(Array(queue.contents)[place].as_value() == flit.as_value()),
-                    Assert(Array(masks[source])[place] == route.mask & ~emitted),
-                    Assert((place == 0) | (emitted == 0)),
-                    Assert((emitted & ~route.mask) == 0),
-                ]
-            with m.Else():
-                m.d.comb += Assert(emitted == Mux(entered, route.mask, 0))
-
-            # What is to be proved.
-            for port in Port:
-                out = self.o[port]
-                with m.If(out.valid & (out.payload.payload == flit.payload)):
-                    m.d.comb += [
-                        Assert(inside),
-                        Assert(route.mask[port]),
-                        Assert(~emitted[port]),
-                        Assert(out.payload == flit),
-                    ]
-                    if name == "b":
-                        emitted_a, mask_a = tracks[0][3:]
-                        m.d.comb += Assert(emitted_a[port] | ~mask_a[port])
-                    with m.If(out.ready):
-                        m.d.sync += emitted[port].eq(1)
-            m.d.comb += Assert(~(router.idle & inside))
-
-        (entered_a, inside_a, place_a, *_), (entered_b, inside_b, place_b, *_) = tracks
-        m.d.comb += [
-            Assert(entered_a | ~entered_b),
-            Assert(~(inside_a & inside_b) | (place_a < place_b)),
-            Assert(~(inside_a & entered_b) | inside_b),
-        ]
+    def _where(self, m, track, queues, masks):
+        """Invariants of a watched flit: it is in one place, with the outputs it still goes to."""
+        source = self._source
+        inside, place = Signal(), Signal(range(self._params.queue_depth))
+        queue = queues[source]
+        pop = queue.o.valid & queue.o.ready
+        with m.If(track.entering):
+            m.d.sync += [inside.eq(1), place.eq(sum(queue.holds) - pop)]
+        with m.Elif(inside & pop):
+            m.d.sync += [inside.eq(place != 0), place.eq(place - 1)]
         for port in Port:
-            out = self.o[port]
-            waits, waiting = Signal(name=f"waits_{port}"), Signal.like(out.payload)
-            m.d.sync += [waits.eq(out.valid & ~out.ready), waiting.eq(out.payload)]
-            with m.If(waits):
-                m.d.comb += Assert(out.valid & (out.payload == waiting))
-        return m
+            for k, word in enumerate(queues[port].contents):
+                is_it = queues[port].holds[k] & (word.payload == track.flit.payload)
+                is_there = inside & (place == k) if port == source else 0
+                m.d.comb += Assert(~is_it | is_there)
+        with m.If(inside):
+            m.d.comb += [
+                Assert(track.entered),
+                Assert((queue.holds >> place)[0]),
+                Assert(Array(queue.contents)[place].as_value() == track.flit.as_value()),
+                Assert(Array(masks[source])[place] == track.mask & ~track.emitted),
+                Assert((place == 0) | (track.emitted == 0)),
+                Assert((track.emitted & ~track.mask) == 0),
+            ]
+        with m.Else():
+            m.d.comb += Assert(track.emitted == Mux(track.entered, track.mask, 0))
+        return inside, place
 
 
 @pytest.fixture
@@ -348,9 +356,77 @@ def small(monkeypatch):
     return get_preset("tiny").with_(coord_width=2, queue_depth=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", list(Port), ids=lambda port: port.name)
 def test_router_gives_flits_to_their_outputs_once_in_order(source, small):
-    prove(
-        FlitsReachTheirOutputs(small, source), f"router_{source.name}", mode="prove", depth=2,
-        timeout=600,
-    )  # fmt: skip
+    component = FlitsReachTheirOutputs(small, source, invariants=True)
+    prove(component, f"router_{source.name}", mode="prove", depth=2, timeout=600)
+
+
+class ForgetsLocal(RouteMask):
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.route = route = RouteMask(params=self._params, arrived_from=self._arrived_from)
+        m.d.comb += [
+            route.x.eq(self.x),
+            route.y.eq(self.y),
+            route.flit.eq(self.flit),
+            self.mask.eq(route.mask & ~(1 << Port.LOCAL)),
+        ]
+        return m
+
+
+class FaultyQueue(FlitQueue):
+    """A queue whose head leaves when ``leaves`` says, not when it was told to."""
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.queue = queue = FlitQueue(shape=self._shape, depth=self._depth)
+        wiring.connect(m, wiring.flipped(self.i), queue.i)
+        m.d.comb += [
+            self.holds.eq(queue.holds),
+            self.o.valid.eq(queue.o.valid),
+            self.o.payload.eq(queue.o.payload),
+            queue.o.ready.eq(self.leaves(m)),
+        ]
+        return m
+
+
+class GivesTwice(FaultyQueue):
+    def leaves(self, m):
+        again = Signal()
+        m.d.sync += again.eq(~again)
+        return self.o.ready & again
+
+
+class LeavesEarly(FaultyQueue):
+    def leaves(self, m):
+        return 1
+
+
+class DoesNotHold(Arbiter):
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.arbiter = arbiter = Arbiter(n=self._n)
+        m.d.comb += [
+            arbiter.request.eq(self.request),
+            arbiter.advance.eq(1),
+            self.grant.eq(arbiter.grant),
+        ]
+        return m
+
+
+class GrantsAll(Arbiter):
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.grant.eq(self.request)
+        return m
+
+
+@pytest.mark.parametrize("fault", [ForgetsLocal, GivesTwice, LeavesEarly, DoesNotHold, GrantsAll])
+def test_router_faults_are_found(fault, small, monkeypatch):
+    for part in (FlitQueue, Arbiter, RouteMask):
+        replacement = fault if issubclass(fault, part) else part
+        monkeypatch.setattr(hdl.noc.router, part.__name__, replacement)
+    component = FlitsReachTheirOutputs(small, Port.LOCAL, invariants=False)
+    refute(component, f"router_{fault.__name__}", depth=6, timeout=600)
