@@ -60,7 +60,9 @@ class AccumulateLanes(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        read_v, add_v, store_v = Signal(), Signal(), Signal()
+        read_v = Signal()
+        add_v = Signal()
+        store_v = Signal()
         late = Signal(reset_less=True)
         m.d.sync += [
             read_v.eq(self.read),
@@ -171,11 +173,14 @@ class AccumulateLoop(wiring.Component):
             address.append(Signal.like(self.address, name=f"address_{stage}", reset_less=True))
             with m.If(valid[stage - 1]):
                 m.d.sync += address[stage].eq(address[stage - 1])
-        hits = [Signal(name=f"hit_{distance}", reset_less=True) for distance in (1, 2)]
-        late, early = Signal(reset_less=True), Signal(reset_less=True)
-        for distance, hit in enumerate(hits, 1):
-            m.d.sync += hit.eq(self.is_hit(distance, valid, address))
-        m.d.sync += Cat(late, early).eq(Cat(hits))
+        forward = {}
+        for distance, name in ((1, "late"), (2, "early")):
+            hit = Signal(name=f"hit_{distance}", reset_less=True)
+            forward[name] = Signal(name=f"forward_{name}", reset_less=True)
+            m.d.sync += [
+                hit.eq(self.is_hit(distance, valid, address)),
+                forward[name].eq(hit),
+            ]
 
         zeroed = Signal()
         m.d.sync += zeroed.eq(self.clear)
@@ -201,8 +206,8 @@ class AccumulateLoop(wiring.Component):
                 self.sweep_data.as_value()[part].eq(lanes.fetched),
                 lanes.add.eq(valid[3]),
                 lanes.addend.eq(self.addend.as_value()[part]),
-                lanes.early.eq(early),
-                lanes.late.eq(late),
+                lanes.early.eq(forward["early"]),
+                lanes.late.eq(forward["late"]),
                 lanes.clear.eq(self.clear),
                 write.data[part].eq(lanes.total),
             ]

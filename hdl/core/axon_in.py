@@ -69,7 +69,8 @@ class AxonIn(wiring.Component):
         spike = self.i.payload
 
         # Accept a spike: read its descriptor.
-        accept, room = Signal(), Signal(range(N_ROOM + 1), init=N_ROOM)
+        accept = Signal()
+        room = Signal(range(N_ROOM + 1), init=N_ROOM)
         axon_v = Signal()
         axon_spike = Signal(spike.shape(), reset_less=True)
         m.d.comb += [
@@ -104,7 +105,8 @@ class AxonIn(wiring.Component):
         # The tables register what they say: block memories are slow.
         walk_v = Signal()
         walk_axon = Signal(axon.shape(), reset_less=True)
-        walk_shift, walk_negate = Signal.like(table_shift), Signal.like(table_negate)
+        walk_shift = Signal.like(table_shift)
+        walk_negate = Signal.like(table_negate)
         c = data.View(struct(formats.table_c), table_c.data)
         y = data.View(struct(formats.table_y), table_y.data)
         x = data.View(struct(formats.table_x), table_x.data)
@@ -139,7 +141,8 @@ class AxonIn(wiring.Component):
         pop = self._queue(m, walk, push, walker)
 
         # Room is what is left of the queue after all that is on its way to it.
-        popped, dropped = Signal(), Signal()
+        popped = Signal()
+        dropped = Signal()
         m.d.sync += [
             popped.eq(pop),
             dropped.eq(walk_v & ~push),

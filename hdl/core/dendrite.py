@@ -49,9 +49,11 @@ class ShiftLanes(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        read_v, fine_v = Signal(), Signal()
+        read_v = Signal()
+        fine_v = Signal()
         read_shift = Signal(self._shift_width, reset_less=True)
-        read_negate, fine_negate = Signal(reset_less=True), Signal(reset_less=True)
+        read_negate = Signal(reset_less=True)
+        fine_negate = Signal(reset_less=True)
         fine_shift = Signal(self._shift_width, reset_less=True)
         coarse_shift = Signal(self._shift_width - FINE_WIDTH, reset_less=True)
         m.d.sync += [read_v.eq(self.valid), fine_v.eq(read_v)]
@@ -172,7 +174,8 @@ class Dendrite(wiring.Component):
             m.d.comb += self.overflow.eq(loop.overflow)
         else:
             # Shifted in cycle 3, told in cycle 6 together with the loop's overflow.
-            valid, misfit = Signal(3), Signal(3)
+            valid = Signal(3)
+            misfit = Signal(3)
             m.d.sync += [
                 valid.eq(Cat(self.op_valid, valid)),
                 misfit.eq(Cat(valid[-1] & Cat(misfits).any(), misfit)),

@@ -105,7 +105,8 @@ class ConfigMemory(wiring.Component):
             with m.If(asked):
                 m.d.sync += self.read_chunk.eq(self._chunk(word, chunk))
         else:
-            fetched, stored = Signal(), Signal.like(self.data, reset_less=True)
+            fetched = Signal()
+            stored = Signal.like(self.data, reset_less=True)
             m.d.sync += fetched.eq(read.en)
             with m.If(fetched):
                 m.d.sync += stored.eq(word)

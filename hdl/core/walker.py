@@ -74,8 +74,10 @@ class Walker(wiring.Component):
         m = Module()
         p = self._params
         layout = walk_layout(p)
-        following, following_v = Signal(layout, reset_less=True), Signal()
-        walk, walk_v = Signal(layout, reset_less=True), Signal()
+        following = Signal(layout, reset_less=True)
+        following_v = Signal()
+        walk = Signal(layout, reset_less=True)
+        walk_v = Signal()
         # Numbers of blocks, columns, rows from the present one on; is the present one the last?
         n_blocks, n_columns, n_rows = (
             Signal(layout[f"n_{name}"].shape, name=f"n_{name}", reset_less=True)
