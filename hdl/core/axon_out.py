@@ -44,7 +44,7 @@ class AxonOut(wiring.Component):
     config : ``In(ConfigBus())``
         Writes the memories FIRE and DESTINATION.
     read_chunk : ``Out(32)``
-        Their answer, in the cycle after ``config.read``.
+        Their answer, from the second cycle after ``config.read`` on.
     word_valid, word_address, word : ``In``
         Stores an activation word; only while not busy.
     n_fire, bits : ``In``
@@ -99,7 +99,8 @@ class AxonOut(wiring.Component):
         for memory in (table, destinations):
             connect(m, wiring.flipped(self.config), memory.config)
         asked = Signal.like(self.config.memory)
-        m.d.sync += asked.eq(self.config.memory)
+        with m.If(self.config.read):
+            m.d.sync += asked.eq(self.config.memory)
         m.d.comb += self.read_chunk.eq(
             Mux(asked == Memory.FIRE.value, table.read_chunk, destinations.read_chunk)
         )

@@ -38,7 +38,7 @@ class Soma(wiring.Component):
     config : ``In(ConfigBus())``
         Writes the memories SWEEP, REQUANT and LOOKUP.
     read_chunk : ``Out(32)``
-        Their answer, in the cycle after ``config.read``.
+        Their answer, from the second cycle after ``config.read`` on.
     start, clear_all : ``In(1)``
         Begin a sweep; begin to zero all accumulator words. Only while not busy.
     busy : ``Out(1)``
@@ -84,12 +84,15 @@ class Soma(wiring.Component):
         m = Module()
         params = self._params
         m.submodules.sweep = sweep = ConfigMemory(params=params, memory=Memory.SWEEP)
-        m.submodules.requant = requant = ConfigMemory(params=params, memory=Memory.REQUANT)
+        m.submodules.requant = requant = ConfigMemory(
+            params=params, memory=Memory.REQUANT, registered=True
+        )
         m.submodules.requantize = requantize = Requantize(params)
         for block in (sweep, requant, requantize):
             connect(m, wiring.flipped(self.config), block.config)
         asked = Signal.like(self.config.memory)
-        m.d.sync += asked.eq(self.config.memory)
+        with m.If(self.config.read):
+            m.d.sync += asked.eq(self.config.memory)
         with m.Switch(asked):
             for memory, block in (
                 (Memory.SWEEP, sweep),
@@ -199,8 +202,8 @@ class Soma(wiring.Component):
             m.d.sync += base.eq(block)
         m.d.comb += [requant.address.eq(Cat(group, base)), requant.enable.eq(running)]
         m.d.sync += [selected.eq(running), select.eq(group), requantize.z_valid.eq(selected)]
+        m.d.comb += requantize.constants.eq(requant.data)
         with m.If(selected):
-            m.d.sync += requantize.constants.eq(requant.data)
             with m.Switch(select):
                 for i in range(params.n_groups):
                     with m.Case(i):

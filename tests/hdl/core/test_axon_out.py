@@ -153,8 +153,8 @@ def sparse(rng, params, n, density=0.2):
 @pytest.mark.parametrize("stall", STALLS)
 @pytest.mark.parametrize("bits", [2, 5, 8])
 def test_axon_out_sends_every_spike_in_order(bits, stall, params, rng):
-    tables = Tables(rng, params, 24)
-    commands = ["grant", sparse(rng, params, 24), sparse(rng, params, 24, 0.02), "grant", "grant"]
+    tables = Tables(rng, params, 12)
+    commands = ["grant", sparse(rng, params, 12), sparse(rng, params, 12, 0.02), "grant", "grant"]
     run_commands(tables, commands, bits, stall=stall, rng=rng)
 
 
@@ -180,12 +180,12 @@ def test_axon_out_scans_silence_in_the_promised_cycles(n_words, n_tokens, rng):
 @pytest.mark.parametrize("n_destinations", [1, 3])
 def test_axon_out_sends_a_flit_every_cycle(n_destinations, params, rng):
     """Single spikes in every plane are the hardest case; many lanes and entries the easiest."""
-    tables = Tables(rng, params, 16, most=n_destinations, fewest=n_destinations)
-    single = np.zeros((16, params.lanes), int)
-    single[np.arange(16), rng.integers(0, params.lanes, 16)] = 255
-    dense = rng.integers(0, 256, (16, params.lanes)) | 255 * (rng.random((16, 1)) < 0.5)
+    tables = Tables(rng, params, 8, most=n_destinations, fewest=n_destinations)
+    single = np.zeros((8, params.lanes), int)
+    single[np.arange(8), rng.integers(0, params.lanes, 8)] = 255
+    dense = rng.integers(0, 256, (8, params.lanes)) | 255 * (rng.random((8, 1)) < 0.5)
     dense[:, 0] = 255
-    busy, accepted = run_commands(tables, [single, dense], 8)
+    busy, accepted = run_commands(tables, [single, dense], 4)
     for cycles, n_cycles in zip(accepted, busy, strict=True):
         assert cycles[0] == 12
         spikes = cycles[: len(cycles) - tables.end_list["count"]]
