@@ -4,6 +4,7 @@
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 
 from tqdm import tqdm
@@ -77,9 +78,17 @@ class _Bar:
     """Progress of a simulation: images, and cycles as they go by."""
 
     def __init__(self, n_images: int):
-        self._bar = tqdm(total=n_images, unit="image", file=sys.stderr)
+        # In a log file, a line now and then is enough.
+        interval = 0.2 if sys.stderr.isatty() else 5.0
+        self._bar = tqdm(total=n_images, unit="image", file=sys.stderr, mininterval=interval)
+        self._last = 0.0
+        self._interval = interval
 
     def __call__(self, images: int, cycles: int) -> None:
+        now = time.monotonic()
+        if now - self._last < self._interval and images < (self._bar.total or 0):
+            return
+        self._last = now
         self._bar.n = images
         self._bar.set_postfix_str(f"{cycles:,} cycles")
 

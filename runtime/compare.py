@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from golden.fields import Formats, Memory
 from golden.network import INPUT, Population
+from golden.program import Program
 from golden.stem import encode
+from golden.words import unpack_words
 
 
 class Difference(AssertionError):
@@ -58,6 +61,30 @@ def _first(
         f"{int(have[image, c, y, x])}; {int(wrong.sum())} of {wrong.size} neurons differ in this "
         f"image)"
     )
+
+
+def sent_values(
+    program: Program, values: Mapping[str, ArrayLike]
+) -> dict[str, NDArray[np.int64]]:
+    """``values`` as an observer of the links sees them: neurons that nobody listens to send nothing.
+
+    (A 1 x 1 convolution of stride 2, for example, leaves three of four positions unheard. What such
+    neurons fire still counts in the counter FIRED.)
+    """
+    formats = Formats(program.params)
+    lanes = program.params.lanes
+    masks = {
+        layer.population.name: np.zeros(layer.population.shape, bool) for layer in program.layers
+    }
+    for core in program.cores:
+        words = unpack_words(formats.fire, core.memories[Memory.FIRE])
+        mask = masks[core.layer]
+        for block, y, x, count in zip(
+            words["block"], words["y"], words["x"], words["count"], strict=True
+        ):
+            if count:
+                mask[block * lanes : (block + 1) * lanes, y, x] = True
+    return {name: np.asarray(values[name], np.int64) * mask for name, mask in masks.items()}
 
 
 def populations_of(program_or_network: object) -> list[Population]:

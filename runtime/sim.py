@@ -15,7 +15,7 @@ from golden.program import Program
 from golden.program_file import load_program, save_program
 
 from . import report as reports
-from .compare import Difference, compare_values, populations_of
+from .compare import Difference, compare_values, populations_of, sent_values
 from .engines.result import EngineError, RunResult
 from .engines.run import ENGINES, run_engine
 from .prepare import (
@@ -104,7 +104,10 @@ def simulate(
                 waves_dir=folder if waves else None,
             )  # fmt: skip
             differences["golden_rtl"] = _difference(
-                program, golden, _with_outputs(program, result), ("golden", "RTL")
+                program,
+                sent_values(program, golden),
+                _with_outputs(program, result),
+                ("golden", "RTL"),
             )
             _check_counters(program, ran, result)
     report = _report(prepared, program, result, differences, n_images, accuracy_images)

@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,12 @@ def _write_if_new(path: Path, text: str) -> None:
         path.write_text(text)
 
 
+@lru_cache
 def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
-    """Compile the node for ``params``; returns the shared library. Cached by content."""
+    """Compile the node for ``params``; returns the shared library.
+
+    Compiled once for a content of the gateware, converted once in a process.
+    """
     out_dir = Path(out_dir).resolve()
     out_dir.mkdir(parents=True, exist_ok=True)
     folder = out_dir / f"source-{abs(hash_params(params)):x}"

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random networks on the compiled gateware: every spike, every counter equal to golden.
+
+RANDOM_NETWORKS sets how many (default 40); network i derives from (SEED, i) alone, so that a failing
+one is found again with FIRST_NETWORK=i RANDOM_NETWORKS=1.
+"""
+
+import os
+
+import numpy as np
+import pytest
+
+from compiler.backend import compile_network
+from compiler.errors import PartitionError
+from golden.forward import run_network
+from golden.params import get_preset
+from runtime.compare import compare_values, populations_of, sent_values
+from runtime.engines.run import run_engine
+from runtime.sim import SIM_BUILD
+from tests.support.random_networks import random_images, random_network
+
+N_NETWORKS = int(os.environ.get("RANDOM_NETWORKS", "40"))
+FIRST = int(os.environ.get("FIRST_NETWORK", "0"))
+SEED = int(os.environ.get("SEED", "0"))
+GROUPS = 4
+MESHES = ({}, {"columns": 3, "rows": 3}, {"cores": 7}, {"columns": 6, "rows": 1})
+
+
+def run_one(number: int) -> int:
+    """Compile and run network ``number``; returns its cores. Raises at the first difference."""
+    rng = np.random.default_rng((SEED, number))
+    network = random_network(rng)
+    try:
+        program = compile_network(network, get_preset("tiny"), **MESHES[number % len(MESHES)])
+    except PartitionError:  # too large for this mesh: the compiler takes one that fits
+        program = compile_network(network, get_preset("tiny"))
+    images = random_images(rng, network, 2)
+    expected = run_network(network, images)
+    model = run_engine("program", program, images)
+    compare_values(populations_of(program), expected, model.values, names=("golden", "program"))
+    rtl = run_engine("verilator", program, images, out_dir=SIM_BUILD / "engines")
+    sent = sent_values(program, expected)
+    compare_values(populations_of(program), sent, rtl.values, names=("golden", "RTL"))
+    assert np.array_equal(rtl.outputs, expected[program.output])
+    for node, counters in model.counters.items():
+        assert {name: rtl.counters[node][name] for name in counters} == counters, node
+    return len(program.cores)
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_random_networks_run_exactly_on_the_gateware(group):
+    n_cores = []
+    for number in range(FIRST + group, FIRST + N_NETWORKS, GROUPS):
+        try:
+            n_cores.append(run_one(number))
+        except Exception as error:
+            error.add_note(f"network {number}: SEED={SEED} FIRST_NETWORK={number}")
+            raise
+    assert N_NETWORKS < GROUPS or max(n_cores) > 1
