@@ -56,6 +56,7 @@ def assemble(
         destinations.add_all([*runs.values(), ends, credits])
         memories = build_memories(
             network, params, tile, f"{layer.name} (core {x}, {y})",
+            connectivity.coordinates[index],
             [destinations.run(runs[masks]) for masks in connectivity.words[index]],
         )  # fmt: skip
         memories[Memory.DESTINATION] = destinations.words()

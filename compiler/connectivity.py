@@ -137,8 +137,10 @@ class Connectivity:
     ----------
     readers : per source
         By layer index; the network's input is last (index -1).
+    coordinates : per tile, int array (words, 3)
+        Row, column and block of every activation word, in the order in which it fires them.
     words : per tile
-        For every activation word, in order, the tiles reached through each reader.
+        For every activation word, in that order, the tiles reached through each reader.
     destinations : per tile, then the host
         Set of tiles (or the host) that get END from it and send it CREDIT: those that any word
         reaches. A tile that reaches nothing, or that nothing reaches, is joined to the first tile
@@ -146,6 +148,7 @@ class Connectivity:
     """
 
     readers: tuple[tuple[Reader, ...], ...]
+    coordinates: tuple[NDArray[np.int64], ...]
     words: tuple[tuple[tuple[int, ...], ...], ...]
     destinations: tuple[int, ...]
 
@@ -187,18 +190,40 @@ def connect(network: Network, tiles: tuple[Tile, ...], lanes: int) -> Connectivi
                 "remove it from the network",
             )
 
-    words = tuple(
-        tuple(
+    coordinates, words = [], []
+    for index, tile in enumerate(tiles):
+        spans = tile.rows, tile.columns, tile.blocks
+        grid = np.stack(np.meshgrid(*(np.arange(*s) for s in spans), indexing="ij"), axis=-1)
+        grid = grid.reshape(-1, 3)
+        reached = [
             tuple(r.blocks[b] & r.rows[y] & r.columns[x] for r in readers[tile.layer])
-            for y in range(*tile.rows)
-            for x in range(*tile.columns)
-            for b in range(*tile.blocks)
-        )
-        for tile in tiles
-    )
+            for y, x, b in grid.tolist()
+        ]
+        order = _interleave(reached, index)
+        coordinates.append(grid[order])
+        words.append(tuple(reached[i] for i in order))
     return Connectivity(
-        tuple(tuple(group) for group in readers), words, _tokens(network, tiles, readers, words)
-    )
+        tuple(tuple(group) for group in readers), tuple(coordinates), tuple(words),
+        _tokens(network, tiles, readers, tuple(words)),
+    )  # fmt: skip
+
+
+def _interleave(reached: list[tuple[int, ...]], phase: int) -> list[int]:
+    """An order in which words for different tiles take turns.
+
+    A core waits for the tile that its next spike goes to. In the order of positions it would keep
+    one tile of the next layer busy after the other; like this it keeps all busy at once. Cores
+    with different ``phase`` begin with different tiles.
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, masks in enumerate(reached):
+        groups.setdefault(masks, []).append(i)
+    n_groups = len(groups)
+    keys = []
+    for rank, members_ in enumerate(groups.values()):
+        turn = (rank + phase) % n_groups
+        keys += [((2 * i + 1) / len(members_), turn, word) for i, word in enumerate(members_)]
+    return [word for _, _, word in sorted(keys)]
 
 
 def _tokens(

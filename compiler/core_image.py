@@ -24,17 +24,19 @@ def build_memories(
     params: ChipParams,
     tile: Tile,
     where: str,
+    coordinates: NDArray[np.int64],
     runs: Sequence[tuple[int, int]],
 ) -> dict[Memory, Chunks]:
     """All memories but CONTROL and DESTINATION.
 
-    ``runs`` holds (start, count) of the destinations of every activation word, in order.
+    ``coordinates`` holds row, column and block of every activation word, ``runs`` (start, count) of
+    its destinations, both in the order in which words fire.
     """
     layer = network.layers[tile.layer]
     memories = _listen(network, params, tile, where)
-    memories[Memory.SWEEP] = sweep_words(params, layer, tile, where)
+    memories[Memory.SWEEP] = sweep_words(params, layer, tile, coordinates, where)
     memories[Memory.REQUANT] = requant_words(params, layer, tile)
-    memories[Memory.FIRE] = fire_words(params, tile, runs)
+    memories[Memory.FIRE] = fire_words(params, coordinates, runs)
     if layer.table is not None:
         values = np.asarray(layer.table) & ((1 << ACTIVATION_WIDTH) - 1)
         memories[Memory.LOOKUP] = pack_words(Formats(params).lookup, {"value": values})
@@ -118,45 +120,34 @@ def _listen(network: Network, params: ChipParams, tile: Tile, where: str) -> dic
     }
 
 
-def sweep_words(params: ChipParams, layer: Layer, tile: Tile, where: str) -> Chunks:
-    """Entries window by window, block by block; before them, those that only clear.
+def sweep_words(
+    params: ChipParams, layer: Layer, tile: Tile, coordinates: NDArray[np.int64], where: str
+) -> Chunks:
+    """Entries word by word, each with its window's positions; before them, those that only clear.
 
     A word that no window reads (pooling with gaps) still accumulates: its entry starts a window
     that no entry ends, and clears it.
     """
     n_blocks = tile.n_blocks
     height, width = length(tile.pre_rows), length(tile.pre_columns)
-    address = np.arange(height * width).reshape(height, width)
-    windows = [
-        address[
-            slice(*(r - tile.pre_rows[0] for r in window(layer, 0, y))),
-            slice(*(c - tile.pre_columns[0] for c in window(layer, 1, x))),
-        ].reshape(-1)
-        for y in range(*tile.rows)
-        for x in range(*tile.columns)
-    ]
+    address = np.arange(height * width * n_blocks).reshape(height, width, n_blocks)
+    windows = []
+    for y, x, block in coordinates.tolist():
+        rows = slice(*(r - tile.pre_rows[0] for r in window(layer, 0, y)))
+        columns = slice(*(c - tile.pre_columns[0] for c in window(layer, 1, x)))
+        windows.append(address[rows, columns, block - tile.blocks[0]].reshape(-1))
     unread = np.setdiff1d(address, np.concatenate(windows))
-    reads = [unread[:, None]] if len(unread) else []
-    positions, blocks, first, last = [], [], [], []
-    for read in [*(row for group in reads for row in group), *windows]:
-        size = len(read)
-        positions.append(np.tile(read, n_blocks))
-        blocks.append(np.repeat(np.arange(n_blocks), size))
-        ends = np.zeros((n_blocks, size), np.int64)
-        ends[:, 0] = 1
-        first.append(ends.reshape(-1))
-        last.append(
-            ends[:, ::-1].reshape(-1) if len(positions) > len(unread) else ends.reshape(-1) * 0
-        )
-    block = np.concatenate(blocks)
-    acc = np.concatenate(positions) * n_blocks + block
+    acc = np.concatenate([unread, *windows])
+    starts = np.cumsum([len(unread), *(len(w) for w in windows)])
+    first, last = np.zeros((2, len(acc)), np.int64)
+    first[: len(unread)] = 1
+    first[starts[:-1]] = 1
+    last[starts[1:] - 1] = 1
     # The last read of a word clears it.
     clear = np.zeros(len(acc), np.int64)
     clear[len(acc) - 1 - np.unique(acc[::-1], return_index=True)[1]] = 1
     table = Table(f"{where} sweep", Formats(params).sweep, params.n_sweep)
-    table.add(
-        acc=acc, block=block, first=np.concatenate(first), last=np.concatenate(last), clear=clear
-    )
+    table.add(acc=acc, block=acc % n_blocks, first=first, last=last, clear=clear)
     return table.words()
 
 
@@ -196,13 +187,11 @@ def _idle_bias(layer: Layer) -> int:
     )
 
 
-def fire_words(params: ChipParams, tile: Tile, runs: Sequence[tuple[int, int]]) -> Chunks:
+def fire_words(
+    params: ChipParams, coordinates: NDArray[np.int64], runs: Sequence[tuple[int, int]]
+) -> Chunks:
     """Coordinates and destinations of the activation words, in the order of the sweep."""
-    n_rows, n_columns, n_blocks = length(tile.rows), length(tile.columns), tile.n_blocks
-    y, x, block = np.meshgrid(
-        np.arange(*tile.rows), np.arange(*tile.columns), np.arange(*tile.blocks), indexing="ij"
-    )
-    run = np.array(runs, dtype=np.int64).reshape(n_rows * n_columns * n_blocks, 2)
-    columns = {"block": block.ravel(), "y": y.ravel(), "x": x.ravel()}
-    columns |= {"start": run[:, 0], "count": run[:, 1]}
+    y, x, block = coordinates.T
+    start, count = np.array(runs, dtype=np.int64).reshape(-1, 2).T
+    columns = {"block": block, "y": y, "x": x, "start": start, "count": count}
     return pack_words(Formats(params).fire, columns)

@@ -112,11 +112,10 @@ def list_flows(
         start, stop = tile.blocks[0] * params.lanes, tile.blocks[1] * params.lanes
         padded = np.zeros((stop - start, *fired.shape[1:]))
         padded[: len(fired[start:stop])] = fired[start:stop]
-        words = padded[:, slice(*tile.rows), slice(*tile.columns)]
-        words = words.reshape(tile.n_blocks, params.lanes, *words.shape[1:]).sum(axis=1)
-        for targets, count in zip(
-            connectivity.words[index], words.transpose(1, 2, 0).reshape(-1), strict=True
-        ):
+        blocks = padded.reshape(tile.n_blocks, params.lanes, *fired.shape[1:]).sum(axis=1)
+        y, x, block = connectivity.coordinates[index].T
+        words = blocks[block - tile.blocks[0], y, x]
+        for targets, count in zip(connectivity.words[index], words, strict=True):
             for mask in targets:
                 total[index, mask] += float(count)
         if tile.layer == len(network.layers) - 1:

@@ -189,7 +189,9 @@ def test_overlapping_windows_clear_with_the_last_read():
     pool = MaxPool((3, 1), (2, 1))
     layer = plain_layer("pooled", (8, 5, 1), convolution(INPUT, 1, 8, (1, 1)), pool=pool)
     tile = make_tile(layer, 0, (0, 2), (0, 2), (0, 1))
-    entries = fields({Memory.SWEEP: sweep_words(TINY, layer, tile, "test")}, Memory.SWEEP)
+    order = np.array([(y, 0, block) for y in range(2) for block in range(tile.n_blocks)])
+    words = sweep_words(TINY, layer, tile, order, "test")
+    entries = fields({Memory.SWEEP: words}, Memory.SWEEP)
     assert [(e["acc"], e["block"], e["first"], e["last"], e["clear"]) for e in entries] == [
         (0, 0, 1, 0, 1), (2, 0, 0, 0, 1), (4, 0, 0, 1, 0),
         (1, 1, 1, 0, 1), (3, 1, 0, 0, 1), (5, 1, 0, 1, 0),
@@ -202,7 +204,9 @@ def test_words_between_windows_are_cleared():
     pool = MaxPool((1, 1), (2, 1))
     layer = plain_layer("gaps", (4, 3, 1), convolution(INPUT, 1, 4, (1, 1)), pool=pool)
     tile = make_tile(layer, 0, (0, 1), (0, 2), (0, 1))
-    entries = fields({Memory.SWEEP: sweep_words(TINY, layer, tile, "test")}, Memory.SWEEP)
+    order = np.array([(y, 0, block) for y in range(2) for block in range(tile.n_blocks)])
+    words = sweep_words(TINY, layer, tile, order, "test")
+    entries = fields({Memory.SWEEP: words}, Memory.SWEEP)
     assert [(e["acc"], e["first"], e["last"], e["clear"]) for e in entries] == [
         (1, 1, 0, 1), (0, 1, 1, 1), (2, 1, 1, 1),
     ]  # fmt: skip
