@@ -21,11 +21,13 @@ def _words(rng, memory, n_words):
 
 
 @pytest.mark.sim
+@pytest.mark.parametrize("registered", [False, True])
 @pytest.mark.parametrize("memory", SAMPLES)
-def test_memory_reads_back_what_the_bus_wrote(memory, rng):
+def test_memory_reads_back_what_the_bus_wrote(memory, registered, rng):
     _, depth = Formats(TINY).memory(memory)
+    depth = min(depth, 64)
     words = _words(rng, memory, depth)
-    dut = ConfigMemory(params=TINY, memory=memory)
+    dut = ConfigMemory(params=TINY, memory=memory, registered=registered)
     got = []
 
     async def bench(ctx):
@@ -37,24 +39,26 @@ def test_memory_reads_back_what_the_bus_wrote(memory, rng):
 
 
 @pytest.mark.sim
+@pytest.mark.parametrize("registered", [False, True])
 @pytest.mark.parametrize("memory", SAMPLES)
-def test_memory_reads_words_in_one_cycle_and_holds_them(memory, rng):
+def test_memory_reads_words_in_one_or_two_cycles_and_holds_them(memory, registered, rng):
     words = _words(rng, memory, 4)
-    dut = ConfigMemory(params=TINY, memory=memory)
+    dut = ConfigMemory(params=TINY, memory=memory, registered=registered)
     got, want = [], []
 
     async def bench(ctx):
         await write_words(ctx, dut.config, TINY, memory, words)
-        held = None
+        held = before = None
         for _ in range(40):
             address, enable = int(rng.integers(4)), int(rng.integers(2))
             ctx.set(dut.address, address)
             ctx.set(dut.enable, enable)
             await ctx.tick()
-            held = words[address] if enable else held
-            if held is not None:
+            before, held = held, words[address] if enable else held
+            word = before if registered else held
+            if word is not None:
                 got.append(ctx.get(dut.data))
-                want.append(held)
+                want.append(word)
 
     simulate(dut, [bench], limit=1000)
     assert got == want
