@@ -11,6 +11,7 @@ from golden.forward import run_network
 from golden.mesh import run_program
 from golden.params import get_preset
 from golden.program import CoreImage
+from runtime.compare import Difference
 from tests.support.cocotb_host import ChipHost
 from tests.support.cocotb_streams import cycles, reset, seeded, set_pace
 from tests.support.hand_programs import dense_program
@@ -102,6 +103,29 @@ async def every_word_of_every_memory_reads_back(dut):
         for address in rng.integers(0, len(words), 4).tolist():
             got = await host.read(core, memory, address, words.shape[1])
             assert got == words[address].tolist(), f"{memory.name}[{address}]"
+    host.stop()
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+async def flipped_weight_is_found(dut):
+    """The comparison itself: one wrong bit of one weight must show in the spikes."""
+    rng = seeded("flipped weight")
+    program, network = dense_program(11)
+    images = np.full((1, *network.input.shape), 7)
+    await started(dut, rng, "free/free")
+    host = ChipHost(dut, program, images)
+    (core,) = program.cores
+    words = core.memories[Memory.WEIGHT].copy()
+    words[0, 0] ^= 1 << 6
+    wrong = CoreImage(core.x, core.y, core.layer, {Memory.WEIGHT: words})
+    host.protocol.send(host.host.configuration(wrong).tolist())
+    await host.run(LIMIT)
+    try:
+        host.check_spikes(run_network(network, images), "golden")
+    except Difference as difference:
+        assert "dense: image 0, neuron (channel 0, row 0, column 0)" in str(difference)
+    else:
+        raise AssertionError("a flipped weight must be found")
     host.stop()
 
 

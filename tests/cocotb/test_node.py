@@ -21,4 +21,4 @@ def test_node_matches_golden(simulator):
         {"node.v": node_verilog(PARAMS)},
         parameters={"WIDTH": Formats(PARAMS).flit.width, "COORD_WIDTH": PARAMS.coord_width},
     )
-    assert len(passed) == 21
+    assert len(passed) == 22

@@ -9,12 +9,11 @@ import numpy as np
 from cocotb.triggers import Event, with_timeout
 from numpy.typing import NDArray
 
-from golden.fields import Control, Formats, Kind, Memory
+from golden.fields import Control, Kind, Memory
 from golden.mesh import run_program
 from golden.network import Population
 from golden.program import CoreImage, Program
-from golden.words import unpack_words
-from runtime.compare import compare_values, populations_of
+from runtime.compare import compare_values, populations_of, sent_values
 from runtime.host import Host
 from runtime.protocol import Protocol, Recorder, core_recorders
 from tests.support.cocotb_streams import PERIOD_NS, StreamDriver, StreamMonitor, cycles
@@ -26,28 +25,6 @@ COUNTED = {
     "fired": Control.FIRED,
     "ops": Control.BUSY,
 }
-
-
-def listened_to(program: Program) -> dict[str, NDArray[np.bool_]]:
-    """Per layer, the neurons (C, H, W) whose spikes go anywhere.
-
-    No spike is sent for the others, such as those that only a pooling window cut off at the border
-    would have needed.
-    """
-    formats = Formats(program.params)
-    lanes = program.params.lanes
-    masks = {
-        layer.population.name: np.zeros(layer.population.shape, bool) for layer in program.layers
-    }
-    for core in program.cores:
-        control = core.memories[Memory.CONTROL]
-        fire = unpack_words(formats.fire, core.memories[Memory.FIRE])
-        for word in range(int(control[Control.N_FIRE].item())):
-            if fire["count"][word]:
-                first = int(fire["block"][word]) * lanes
-                place = int(fire["y"][word]), int(fire["x"][word])
-                masks[core.layer][first : first + lanes, *place] = True
-    return masks
 
 
 class CoreMonitor:
@@ -210,8 +187,7 @@ class ChipHost:
     def check_spikes(self, expected: dict[str, NDArray[np.int64]], name: str) -> None:
         """Every spike train fired, and the outputs, against ``expected`` of the engine ``name``."""
         program = self.program
-        listened = listened_to(program)
-        expected = {layer: expected[layer] * mask for layer, mask in listened.items()}
+        expected = sent_values(program, expected)
         layers = {core.layer: self.recorders[core.x, core.y].values for core in program.cores}
         compare_values(populations_of(program), expected, layers, names=(name, "RTL"))
         outputs = {**layers, program.output: self.protocol.output.values}
