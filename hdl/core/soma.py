@@ -9,7 +9,7 @@ from golden.fields import Formats, Memory
 from golden.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus, activation_word, struct
-from .memory import ConfigMemory
+from .memory import ConfigMemory, pick
 from .requantize import Requantize
 
 
@@ -204,12 +204,8 @@ class Soma(wiring.Component):
         m.d.sync += [selected.eq(running), select.eq(group), requantize.z_valid.eq(selected)]
         m.d.comb += requantize.constants.eq(requant.data)
         with m.If(selected):
-            with m.Switch(select):
-                for i in range(params.n_groups):
-                    with m.Case(i):
-                        for lane in range(params.soma_lanes):
-                            z = self.sweep_data[i * params.soma_lanes + lane]
-                            m.d.sync += requantize.z[lane].eq(z)
+            for lane, z in enumerate(requantize.z):
+                m.d.sync += z.eq(pick(list(self.sweep_data)[lane :: params.soma_lanes], select))
         m.d.comb += requantize.mode.eq(self.mode)
 
     def _pool(self, m, requantize, *, first, last):
