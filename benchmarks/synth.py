@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from hdl.export import node_verilog
 from runtime.toolchain import SIM_BUILD
 from runtime.toolchain.process import built_once, content_key, find_program, run
 from runtime.toolchain.yosys import run_yosys
+
+from .measure import Figure
 
 OUT = SIM_BUILD / "synth"
 DEVICE = "LFE5U-85F, CABGA756, speed grade 6"
@@ -164,6 +167,15 @@ def measure(preset: str, seed: int, freq: float) -> dict[str, Any]:
     }
     (OUT / f"{preset}-seed{seed}.json").write_text(json.dumps(result, indent=2) + "\n")
     return result
+
+
+def stored_figures() -> Iterator[Figure]:
+    """What earlier runs left in ``sim_build/synth``: a run takes too long to be repeated here."""
+    for path in sorted(OUT.glob("*-seed*.json")):
+        result = json.loads(path.read_text())
+        name, note = f"{result['preset']}, seed {result['seed']}", result["command"]
+        yield Figure(f"{name}: LUT4", result["cells"]["LUT4"], "cells", note)
+        yield Figure(f"{name}: Fmax", result["fmax_mhz"], "MHz", note, 1)
 
 
 def row(result: dict[str, Any]) -> str:
