@@ -19,7 +19,6 @@ from runtime.toolchain import SIM_BUILD
 from .measure import Figure
 
 
-
 def one_node_program() -> tuple[Program, NDArray[np.int64]]:
     """A 3 x 3 convolution, 8 to 32 channels on 8 x 8, on one node of the preset ``sim32``."""
     rng = np.random.default_rng(0)
