@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bit fields of packets and memory words, each written once.
 
-A :class:`BitFields` lists its fields from bit 0 upward. The gateware makes its layouts from the same
-objects, the compiler packs with them, the models unpack with them. Standard library only: ``pack`` and
-``unpack`` work on Python integers, and on numpy integer arrays because they use operators alone.
+A :class:`BitFields` lists its fields from bit 0 upward. The gateware makes its layouts from the
+same objects, the compiler packs with them, the models unpack with them. Standard library only:
+``pack`` and ``unpack`` work on Python integers, and on numpy integer arrays because they use
+operators alone.
 """
 
 from collections.abc import Iterator
@@ -94,7 +95,7 @@ class Memory(IntEnum):
 
 
 class Control(IntEnum):
-    """Registers of the memory ``CONTROL``, one 32-bit chunk each. From SOPS on they are read-only."""
+    """Registers of the memory ``CONTROL``, 32 bits each. From SOPS_LOW on they are read-only."""
 
     N_SOURCES = 0  # END tokens that complete a sample
     N_DESTINATIONS = 1  # CREDIT tokens that permit a sample to be fired
@@ -160,7 +161,7 @@ class Formats:
 
     @property
     def flit(self) -> BitFields:
-        """The single flit of a packet. ``payload`` holds ``spike``, ``pointer`` or 32 bits of data."""
+        """The single flit of a packet; ``payload``: ``spike``, ``pointer`` or 32 bits of data."""
         return BitFields(
             "flit", (("kind", 3), *self.rectangle.widths, ("payload", self.payload_width))
         )

@@ -75,8 +75,8 @@ class MaxPool:
 class Layer:
     """One population of spiking neurons, and how its values come about.
 
-    ``z = sum over connections``; ``P = m z + (b << 8 sb)``; ``q = clamp(round_half_even(P / 2**s))``;
-    ``q' = table[q]``; then max pooling.
+    ``z = sum over connections``; ``P = m z + (b << 8 sb)``;
+    ``q = clamp(round_half_even(P / 2**s))``; ``q' = table[q]``; then max pooling.
 
     Attributes
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program: everything a chip needs to run a network, as the compiler emits it and every engine loads it."""
+"""A program: everything a chip needs to run a network, for every engine to load."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class Program:
     layers: tuple[LayerInfo, ...]
     input: Population
     input_routes: tuple[InputRoute, ...]
-    input_end: tuple[tuple[int, int, int, int], ...]  # rectangles that the host's END goes to, disjoint
+    input_end: tuple[tuple[int, int, int, int], ...]  # disjoint rectangles: the host's END
     input_credits: int  # CREDIT tokens the host awaits before it sends a sample
     output: str  # layer whose spikes go to the host
     output_ends: int  # END tokens that complete a sample at the host

@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from golden.params import ChipParams
 
 from .layouts import flit_stream
-from .node import Node
 from .noc.mesh import connect_mesh
+from .node import Node
 
 
 class Chip(wiring.Component):

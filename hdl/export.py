@@ -21,7 +21,7 @@ RAM_NAME = "ram"  # of the array in the module of every ConfigMemory
 
 
 def memory_scopes(params: ChipParams) -> dict[Memory, tuple[str, ...]]:
-    """Where the memories of a node lie in the Verilog: hierarchical names below the simulator's top.
+    """Where the memories of a node lie in the Verilog: names of modules below the simulator's top.
 
     For engines that load them directly. LOOKUP is there once for every lane of the soma.
     """
@@ -72,9 +72,8 @@ def component_verilog(component: wiring.Component, *, name: str) -> str:
     verilog = yosys.run(["-q", "-"], _SCRIPT.format(text=text))
     verilog = _ZEROS.sub(_zero_loop, verilog)
     # Hierarchical module names need escapes in Verilog; plain names are kinder to every tool.
-    return re.sub(
-        rf"\\({re.escape(name)}(?:\.\w+)+) ", lambda match: match[1].replace(".", "__") + " ", verilog
-    )
+    escaped = rf"\\({re.escape(name)}(?:\.\w+)+) "
+    return re.sub(escaped, lambda match: match[1].replace(".", "__") + " ", verilog)
 
 
 def node_verilog(params: ChipParams) -> str:
@@ -85,9 +84,9 @@ def node_verilog(params: ChipParams) -> str:
 def chip_verilog(params: ChipParams, *, columns: int, rows: int) -> str:
     """Verilog of the module ``chip``: ``columns`` x ``rows`` nodes and the host's link.
 
-    The host's link is the north link of node (0, 1): ``host_i`` goes into the chip, ``host_o`` comes
-    out. Other links at the edges are tied off: nothing comes in, and what a wrong program sends
-    there waits for ever (so it cannot be lost unseen).
+    The host's link is the north link of node (0, 1): ``host_i`` goes into the chip, ``host_o``
+    comes out. Other links at the edges are tied off: nothing comes in, and what a wrong program
+    sends there waits for ever (so it cannot be lost unseen).
     """
     if not 1 <= columns <= params.max_columns or not 1 <= rows <= params.max_rows:
         raise ValueError(

@@ -2,7 +2,7 @@
 """Amaranth layouts and interfaces, made from golden's bit fields."""
 
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from golden.fields import BitFields, Formats
 from golden.params import ACTIVATION_WIDTH, CHUNK_WIDTH, ChipParams
@@ -10,7 +10,7 @@ from golden.params import ACTIVATION_WIDTH, CHUNK_WIDTH, ChipParams
 
 def struct(fields: BitFields) -> data.StructLayout:
     """The layout whose fields lie where ``fields`` says."""
-    return data.StructLayout({name: width for name, width in fields.widths})
+    return data.StructLayout(dict(fields.widths))
 
 
 def flit_stream(params: ChipParams) -> stream.Signature:

@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from compiler.errors import CompileError
 from golden.params import PRESETS
-from models.errors import CheckpointError, DataError, ModelError
 
 from .engines.result import EngineError
 from .engines.run import ENGINES
@@ -20,9 +19,7 @@ from .report import summary, table
 from .sim import ACCURACY_IMAGES, check_all, simulate
 from .toolchain import ToolError
 
-EXPECTED = (
-    CheckpointError, CompileError, DataError, EngineError, ModelError, OSError, ToolError, ValueError
-)  # fmt: skip
+EXPECTED = (CompileError, EngineError, OSError, ToolError, ValueError)
 
 
 def _parser() -> argparse.ArgumentParser:

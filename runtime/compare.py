@@ -66,7 +66,7 @@ def _first(
 def sent_values(
     program: Program, values: Mapping[str, ArrayLike]
 ) -> dict[str, NDArray[np.int64]]:
-    """``values`` as an observer of the links sees them: neurons that nobody listens to send nothing.
+    """``values`` as seen on the links: neurons that nobody listens to send nothing.
 
     (A 1 x 1 convolution of stride 2, for example, leaves three of four positions unheard. What such
     neurons fire still counts in the counter FIRED.)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the host sends: the flits that configure a chip, start it, feed it and read it back.
 
-Every engine that runs the gateware plays these; a flit is one integer of ``Formats.flit`` (at most 64
-bits). The rules of the conversation are in hdl/README.md.
+Every engine that runs the gateware plays these; a flit is one integer of ``Formats.flit`` (at most
+64 bits). The rules of the conversation are in hdl/README.md.
 """
 
 import numpy as np
@@ -78,7 +78,7 @@ class Host:
         return [first] + [np.array([read], dtype=np.uint64)] * (n_chunks - 1)
 
     def sample(self, image: NDArray[np.integer]) -> Flits:
-        """Spikes of one image (C, H, W) of input integers, time step by time step, then the ENDs."""
+        """Spikes of one image (C, H, W) of input integers, by time step, then the ENDs."""
         program = self.program
         spikes = encode(np.asarray(image), program.input.bits, program.input.is_signed)
         parts = []

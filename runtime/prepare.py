@@ -140,7 +140,8 @@ def torch_values(quantized: QuantizedModel, integers: NDArray[np.int64]) -> dict
 
 def float_accuracy(prepared: Prepared, n_images: int, batch: int = 250) -> float:
     """Share of the first ``n_images`` test images that the float model gets right."""
-    images, labels = prepared.dataset.test_images[:n_images], prepared.dataset.test_labels[:n_images]
+    images = prepared.dataset.test_images[:n_images]
+    labels = prepared.dataset.test_labels[:n_images]
     right = 0
     with torch.no_grad():
         for start in range(0, len(images), batch):

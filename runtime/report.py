@@ -2,7 +2,6 @@
 """The report of a run: report.json, and the table on the screen."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from .engines.result import RunResult
 SOP_PJ = 0.03  # an 8-bit addition at 45 nm; MAC_PJ likewise an 8-bit multiply-accumulate
 MAC_PJ = 0.23
 ENERGY_MODEL = (
-    f"{SOP_PJ} pJ per SOP (8-bit addition, 45 nm); memories and network not counted; the ANN on the "
-    f"same model: {MAC_PJ} pJ per MAC"
+    f"{SOP_PJ} pJ per SOP (8-bit addition, 45 nm); memories and network not counted; the ANN on "
+    f"the same model: {MAC_PJ} pJ per MAC"
 )
 
 
@@ -58,8 +57,8 @@ def layer_rows(program: Program, rtl: RunResult, n_images: int) -> list[dict[str
 def timing_figures(rtl: RunResult) -> dict[str, float | None]:
     """Latency and interval of images, in cycles.
 
-    Latency: from the host's first flit of an image that finds the chip empty (the first) to its last
-    END. Interval: mean distance of the ends of successive images; None for a single image.
+    Latency: from the host's first flit of an image that finds the chip empty (the first) to its
+    last END. Interval: mean distance of the ends of successive images; None for a single image.
     """
     timing = rtl.timing
     assert timing is not None
@@ -125,7 +124,7 @@ def write_json(path: Path, report: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(report, indent=2) + "\n")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _cell(value: float) -> str:
@@ -193,22 +192,19 @@ def summary(report: Mapping[str, Any]) -> str:
         f"{name.replace('_', ' = ')}: {'equal' if value else 'not run' if value is None else 'NOT'}"
         for name, value in report["bit_exact"].items()
     )
-    return "\n".join(
-        (
-            f"accuracy     float {share(accuracy['float'])}, quantized "
-            f"{share(accuracy['quantized'])} ({accuracy['images']} test images), RTL "
-            f"{share(accuracy['rtl'])} ({report['images']} images); {report['data']}",
-            f"cycles       latency {number(cycles['latency'])}, interval "
-            f"{number(cycles['interval'])} (estimated {number(cycles['estimated_interval'])}) "
-            "per image",
-            f"energy       {report['energy_pj_per_image'] / 1e6:.2f} uJ per image; "
-            f"{report['energy_model']}",
-            f"chip         {report['cores']} cores of {report['lanes']} lanes on "
-            f"{report['mesh'][0]} x {report['mesh'][1]} nodes; "
-            f"{report['parameters']:,} parameters",
-            f"simulation   {simulation['cycles']:,} cycles in {simulation['wall_s']:.1f} s "
-            f"({simulation['cycles_per_s'] / 1e3:,.0f}k cycles/s), built in "
-            f"{simulation['build_s']:.1f} s",
-            f"spike trains {exact}",
-        )
-    )
+    lines = {
+        "accuracy": f"float {share(accuracy['float'])}, quantized {share(accuracy['quantized'])} "
+        f"({accuracy['images']} test images), RTL {share(accuracy['rtl'])} "
+        f"({report['images']} images); {report['data']}",
+        "cycles": f"latency {number(cycles['latency'])}, interval {number(cycles['interval'])} "
+        f"(estimated {number(cycles['estimated_interval'])}) per image",
+        "energy": f"{report['energy_pj_per_image'] / 1e6:.2f} uJ per image; "
+        f"{report['energy_model']}",
+        "chip": f"{report['cores']} cores of {report['lanes']} lanes on {report['mesh'][0]} x "
+        f"{report['mesh'][1]} nodes; {report['parameters']:,} parameters",
+        "simulation": f"{simulation['cycles']:,} cycles in {simulation['wall_s']:.1f} s "
+        f"({simulation['cycles_per_s'] / 1e3:,.0f}k cycles/s), built in "
+        f"{simulation['build_s']:.1f} s",
+        "spike trains": exact,
+    }
+    return "\n".join(f"{name:<12} {text}" for name, text in lines.items())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration unit: turns ADDRESS, WRITE and READ flits into accesses to the core's memories."""
+"""The configuration unit: ADDRESS, WRITE and READ flits become accesses to the memories."""
 
 from amaranth import Module, Signal
 from amaranth.lib import wiring
@@ -24,8 +24,8 @@ class Configuration(wiring.Component):
     """Keeps the pointer that ADDRESS sets; WRITE and READ move it to the next chunk.
 
     After the last chunk of a word the pointer moves to chunk 0 of the next word. A WRITE reaches
-    the bus one cycle after it was accepted, one a cycle. A READ takes five cycles and answers with a
-    DATA flit to the host; no further flit is accepted until the answer has gone, so the host must
+    the bus one cycle after it was accepted, one a cycle. A READ takes five cycles and answers with
+    a DATA flit to the host; no further flit is accepted until the answer has gone, so the host must
     keep at most one READ outstanding in the whole mesh (an answer may otherwise wait behind a
     request that waits for an answer).
 

@@ -20,8 +20,8 @@ class Control(wiring.Component):
 
     A sample is complete when ``n_sources`` ENDs are there; it is swept once the accumulate pipeline
     is empty and axon-out has fired the sample before. After the sweep the core grants CREDIT, and
-    fires as soon as it holds ``n_destinations`` CREDITs. Counters are 32 bits wide and wrap, the SOP counter
-    has 48 bits.
+    fires as soon as it holds ``n_destinations`` CREDITs. Counters are 32 bits wide and wrap, the
+    SOP counter has 48 bits.
 
     Members
     -------

@@ -5,11 +5,10 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import Kind
+from golden.fields import Formats, Kind
 from golden.params import ChipParams
 
 from ..layouts import flit_stream, spike_stream, struct
-from golden.fields import Formats
 
 
 class Ingress(wiring.Component):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chip in Amaranth's own simulator: slow, needs nothing but Python; for small nets and lessons."""
+"""The chip in Amaranth's own simulator: slow, but nothing is compiled; for small nets."""
 
 import time
 from collections.abc import Callable

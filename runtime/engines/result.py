@@ -38,8 +38,8 @@ class RunResult:
     engine : name of the engine
     outputs : integers of the output population (N, C, H, W)
     values : integers that every population fired, by name (N, C, H, W)
-    counters : per node (x, y), the counters of its core over the whole run; None where an engine has
-        no cores
+    counters : per node (x, y), the counters of its core over the whole run; None where an engine
+        has no cores
     timing : None where an engine has no clock
     build_s, wall_s : seconds of building the engine, and of running it
     """

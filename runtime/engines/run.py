@@ -29,12 +29,12 @@ def run_engine(
 ) -> RunResult:
     """Run ``images`` (N, C, H, W) of input integers through ``program``.
 
-    engine : "verilator" (cycle-accurate; ``out_dir`` keeps what is compiled), "amaranth" or "program"
+    engine : "verilator" (cycle-accurate; ``out_dir`` keeps its builds), "amaranth" or "program"
     waves_dir : folder for the waves of all nodes, verilator only
     """
     if engine == "verilator":
         if out_dir is None:
-            raise ValueError("run_engine: engine 'verilator' needs out_dir, a folder for its builds")
+            raise ValueError("run_engine: engine 'verilator' must have out_dir, got None")
         return verilator.run(
             program, images, out_dir=out_dir, progress=progress, waves_dir=waves_dir
         )
@@ -55,7 +55,7 @@ def run_engine(
     )
 
 
-# The program engine's names for what the gateware counts (golden.fields.Control), where they differ.
+# The program engine's names for the gateware's counters (golden.fields.Control) that differ.
 _NAMES = {"ops": "busy"}
 
 

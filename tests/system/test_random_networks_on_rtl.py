@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random networks on the compiled gateware: every spike, every counter equal to golden.
 
-RANDOM_NETWORKS sets how many (default 40); network i derives from (SEED, i) alone, so that a failing
-one is found again with FIRST_NETWORK=i RANDOM_NETWORKS=1.
+RANDOM_NETWORKS sets how many (default 40); network i derives from (SEED, i) alone, so that a
+failing one is found again with FIRST_NETWORK=i RANDOM_NETWORKS=1.
 """
 
 import os

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled nodes in a grid: builds runtime/native/engine.cpp with the node, and speaks to it."""
+
+import ctypes
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.fields import BitFields, Control, Formats, Kind, Memory
+from golden.params import ChipParams
+from golden.program import CoreImage, Program
+from hdl.export import RAM_NAME, memory_scopes, node_verilog
+
+from ..engines.result import EngineError
+from ..host import Host
+from ..toolchain.verilator import verilate
+
+NATIVE = Path(__file__).parent / "engine.cpp"
+SLICE = 20_000  # cycles between two looks at the progress
+
+
+def _defines(prefix: str, fields: BitFields) -> list[str]:
+    lines = []
+    for field, position, width in fields:
+        lines.append(f"#define {prefix}_{field.upper()}_POSITION {position}")
+        lines.append(f"#define {prefix}_{field.upper()}_WIDTH {width}")
+    return lines
+
+
+def _header(params: ChipParams) -> str:
+    formats = Formats(params)
+    lines = ["// Written from golden.fields.", "#pragma once"]
+    lines += _defines("FLIT", formats.flit) + _defines("SPIKE", formats.spike)
+    lines += [f"#define KIND_{kind.name} {int(kind)}" for kind in Kind]
+    return "\n".join(lines) + "\n"
+
+
+def _write_if_new(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+@lru_cache
+def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
+    """Compile the node for ``params``; returns the shared library.
+
+    Compiled once for a content of the gateware, converted once in a process.
+    """
+    out_dir = Path(out_dir).resolve()
+    out_dir.mkdir(parents=True, exist_ok=True)
+    folder = out_dir / f"source-{abs(hash_params(params)):x}"
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_if_new(folder / "node.v", node_verilog(params))
+    _write_if_new(folder / "fields.h", _header(params))
+    rules = ["`verilator_config"]
+    for scopes in memory_scopes(params).values():
+        for scope in scopes:
+            module = "__".join(scope.split("."))
+            rules.append(f'public_flat_rw -module "{module}" -var "{RAM_NAME}"')
+    _write_if_new(folder / "public.vlt", "\n".join(rules) + "\n")
+    return verilate(
+        [folder / "public.vlt", folder / "node.v"],
+        top="node",
+        out_dir=out_dir,
+        cpp_sources=[NATIVE],
+        depends=[folder / "fields.h"],
+        flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
+        cflags=[f"-I{folder}", "-std=c++20", *(["-DSTEM_TRACE"] if waves else [])],
+        ldflags=["-llz4", "-lz"] if waves else [],
+        name="stem_node_waves" if waves else "stem_node",
+        trace="fst" if waves else None,
+        shared=True,
+        optimize="-O3",
+    )
+
+
+def hash_params(params: ChipParams) -> int:
+    """A number that tells parameter sets apart, the same in every process."""
+    text = repr(sorted(params.to_dict().items()))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+
+
+class VerilatedMesh:
+    """A mesh of compiled nodes with a program's size; the low-level face of the engine.
+
+    ``close`` (or leaving a ``with`` block) frees the nodes.
+    """
+
+    def __init__(self, library: Path, program: Program):
+        self._library = ctypes.CDLL(str(library))
+        self._library.stem_create.restype = ctypes.c_void_p
+        for name in ("cycle", "done", "evaluated", "host_flits", "errors", "recorded", "cycles"):
+            getattr(self._library, f"stem_{name}").restype = ctypes.c_int64
+        self.program = program
+        self.host = Host(program)
+        self.formats = Formats(program.params)
+        self._scopes = memory_scopes(program.params)
+        self._mesh = ctypes.c_void_p(
+            self._library.stem_create(ctypes.c_int(program.columns), ctypes.c_int(program.rows))
+        )
+        self._buffers: list[np.ndarray] = []  # kept alive while the mesh writes to them
+
+    def __enter__(self) -> "VerilatedMesh":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the nodes; closes waves."""
+        if self._mesh:
+            self._library.stem_destroy(self._mesh)
+            self._mesh = ctypes.c_void_p()
+
+    def number(self, x: int, y: int) -> int:
+        """Number of node (x, y) in the native mesh."""
+        return (y - 1) * self.program.columns + x
+
+    def load(self, core: CoreImage) -> None:
+        """Copies the memories of ``core`` straight into the model; registers go over the mesh."""
+        for memory, words in core.memories.items():
+            if memory is not Memory.CONTROL:
+                self._memory(core.x, core.y, memory, np.ascontiguousarray(words, np.uint32), True)
+        others = frozenset(Memory) - {Memory.CONTROL}
+        self.send(self.host.configuration(core, skip=others))
+
+    def peek(self, x: int, y: int, memory: Memory, n_words: int) -> NDArray[np.uint32]:
+        """The first words of a memory, as they are in the model."""
+        words = np.zeros((n_words, self.formats.n_chunks(memory)), np.uint32)
+        self._memory(x, y, memory, words, False)
+        return words
+
+    def _memory(
+        self, x: int, y: int, memory: Memory, words: NDArray[np.uint32], store: bool
+    ) -> None:
+        for scope in self._scopes[memory]:
+            status = self._library.stem_memory(
+                self._mesh,
+                ctypes.c_int(self.number(x, y)),
+                scope.encode(),
+                RAM_NAME.encode(),
+                words.ctypes.data_as(ctypes.c_void_p),
+                ctypes.c_int64(words.shape[0]),
+                ctypes.c_int64(words.shape[1] if words.ndim > 1 else 1),
+                ctypes.c_int(store),
+            )
+            if status:
+                reason = "has no public memory" if status == -1 else "is too small a memory:"
+                raise EngineError(
+                    f"node ({x}, {y}): {memory.name} must be a memory of {words.shape[0]} words or "
+                    f"more; {scope} {reason} {RAM_NAME}; rebuild with make clean"
+                )
+
+    def send(self, flits: NDArray[np.uint64]) -> None:
+        """Queues flits of the host; they go out as the mesh takes them."""
+        flits = np.ascontiguousarray(flits, np.uint64)
+        self._library.stem_send_raw(
+            self._mesh, flits.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(flits))
+        )
+
+    def run(self, *, samples: int = -1, replies: int = 0, limit: int = SLICE) -> int:
+        """Runs at most ``limit`` cycles; see ``stem_run`` for the result."""
+        return int(
+            self._library.stem_run(
+                self._mesh,
+                ctypes.c_int64(samples),
+                ctypes.c_int64(replies),
+                ctypes.c_int64(limit),
+            )
+        )
+
+    def settle(self, limit: int = 100_000_000) -> None:
+        """Runs until nothing moves."""
+        if self.run(limit=limit) != 0:
+            raise EngineError(
+                f"{self.program.name}: the mesh must come to rest; it did not in {limit} cycles. "
+                "A memory image or the gateware is wrong: run the engine 'program' to find out"
+            )
+
+    def read(self, core: CoreImage, memory: Memory, address: int, n_chunks: int = 1) -> list[int]:
+        """Reads chunks over the mesh."""
+        values = []
+        for request in self.host.read(core, memory, address, n_chunks):
+            self.send(request)
+            if self.run(samples=0, replies=1, limit=100_000) != 0:
+                raise EngineError(
+                    f"node ({core.x}, {core.y}): a READ must be answered; no answer came in "
+                    "100000 cycles. The core may still be at work: let the mesh settle first"
+                )
+            value = np.zeros(1, np.uint32)
+            self._library.stem_take_replies(
+                self._mesh, value.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(1)
+            )
+            values.append(int(value[0]))
+        return values
+
+    def counters(self, core: CoreImage) -> dict[str, int]:
+        """The counters of a core, by the lower-case names of ``Control``; ``sops`` as one."""
+        first, last = Control.SOPS_LOW, Control.FLAGS
+        words = self.read(core, Memory.CONTROL, first, last - first + 1)
+        named = {Control(first + i).name.lower(): word for i, word in enumerate(words)}
+        named["sops"] = named.pop("sops_low") + (named.pop("sops_high") << 32)
+        flags = self.formats.flags.unpack(named.pop("flags"))
+        return named | {"overflow": flags["overflow"]}
+
+    def record(self, node: int, values: NDArray[np.uint8], bits: int, ends: int) -> None:
+        """Lets a node (-1: the host's end) write what it fires into ``values`` (N, C, H, W)."""
+        self._buffers.append(values)
+        shape = np.array(values.shape[1:], np.int64)
+        self._library.stem_record(
+            self._mesh,
+            ctypes.c_int(node),
+            values.ctypes.data_as(ctypes.c_void_p),
+            shape.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_int64(bits),
+            ctypes.c_int64(values.shape[0]),
+            ctypes.c_int64(ends),
+        )
+
+    def errors(self, node: int) -> int:
+        """Spikes seen at a node (-1: host) that no correct core fires."""
+        return int(self._library.stem_errors(self._mesh, ctypes.c_int(node)))
+
+    def cycles(self, node: int, n: int) -> NDArray[np.int64]:
+        """Cycles at which samples ended (see ``stem_cycles``)."""
+        values = np.zeros(n, np.int64)
+        count = self._library.stem_cycles(
+            self._mesh,
+            ctypes.c_int(node),
+            values.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_int64(n),
+        )
+        return values[: min(n, count)]
+
+    @property
+    def cycle(self) -> int:
+        """Clock cycles since reset."""
+        return int(self._library.stem_cycle(self._mesh))
+
+    @property
+    def samples_done(self) -> int:
+        """Samples that have come out."""
+        return int(self._library.stem_done(self._mesh))
+
+    def evaluated(self, node: int) -> int:
+        """Cycles in which a node was stepped (not skipped)."""
+        return int(self._library.stem_evaluated(self._mesh, ctypes.c_int(node)))
+
+    def active(self, node: int) -> bool:
+        """Whether a node is at work."""
+        return bool(self._library.stem_active(self._mesh, ctypes.c_int(node)))
+
+    def prepare_host(self, images: NDArray[np.int64]) -> None:
+        """Hands the host its images and its part of the token protocol."""
+        credits = np.ascontiguousarray(self.host.credits())
+        self._library.stem_host(
+            self._mesh,
+            ctypes.c_int64(self.program.input_credits),
+            credits.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_int64(len(credits)),
+        )
+        for image in images:
+            flits = np.ascontiguousarray(self.host.sample(image))
+            self._library.stem_sample(
+                self._mesh, flits.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(flits))
+            )
+
+    def trace(self, node: int, path: Path) -> None:
+        """Writes FST waves of a node from now on; the library must be built with ``waves``."""
+        self._library.stem_trace(self._mesh, ctypes.c_int(node), str(path).encode())
