@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make sim` end to end: a trained model, real images, every engine, the report."""
+
+import json
+
+import pytest
+
+from runtime.__main__ import main
+from runtime.prepare import Settings
+from runtime.sim import check_all, output_folder, simulate
+
+USER_MODEL = '''
+import torch
+
+
+def net():
+    torch.manual_seed(3)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 6, 3, stride=2, padding=1), torch.nn.BatchNorm2d(6), torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(6 * 2 * 2, 10),
+    )
+    module.input_shape = (1, 8, 8)
+    return module
+'''
+REPORT_KEYS = {
+    "model", "dataset", "images", "bit_exact", "accuracy", "cycles_per_image", "sops_per_image",
+    "macs_per_image", "lane_utilisation", "cores", "mesh", "neurons", "parameters",
+    "spikes_per_image", "energy_pj_per_image", "simulation", "layers",
+}  # fmt: skip
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_sim_of_digits_cnn_is_exact_and_reports(capsys):
+    assert main(["sim", "--model", "digits_cnn"]) == 0
+    text = capsys.readouterr().out
+    report = json.loads((output_folder(Settings("digits_cnn")) / "report.json").read_text())
+    assert report.keys() >= REPORT_KEYS
+    assert report["bit_exact"] == {
+        "torch_golden": True, "golden_program": True, "golden_rtl": True,
+    }  # fmt: skip
+    assert report["images"] == 4
+    assert report["accuracy"]["quantized"] >= 0.97
+    assert report["accuracy"]["float"] - report["accuracy"]["quantized"] <= 0.005
+    assert report["sops_per_image"] == sum(layer["sops"] for layer in report["layers"])
+    assert report["cycles_per_image"]["interval"] < report["cycles_per_image"]["latency"]
+    for layer in report["layers"]:
+        assert layer["name"] in text
+        assert 0 < layer["utilisation"] <= 1
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_conv_layers_fill_the_lanes_of_tiny_vgg():
+    result = simulate(Settings("tiny_vgg"), n_images=2, accuracy_images=50)
+    assert result.differences == ()
+    assert result.report["bit_exact"]["golden_rtl"] is True
+    filled = [
+        layer for layer in result.report["layers"]
+        if layer["shape"][0] % 32 == 0 and layer["shape"][1] > 1 and layer["macs"] > 2e6
+    ]  # fmt: skip
+    assert len(filled) >= 5
+    for layer in filled:
+        assert layer["utilisation"] >= 0.95, layer["name"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["digits_cnn", "tiny_vgg"])
+def test_torch_equals_golden_on_the_whole_digits_test_set(model):
+    figures = check_all(Settings(model))
+    assert figures["images"] == 360
+    assert figures["quantized"] >= 0.98
+    assert abs(figures["float"] - figures["quantized"]) <= 0.005
+
+
+@pytest.mark.parametrize("profile", ["exact", "general"])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_users_model_compiles_and_is_exact(tmp_path, profile, bits):
+    path = tmp_path / "mine.py"
+    path.write_text(USER_MODEL)
+    settings = Settings(f"{path}:net", profile=profile, bits=bits)
+    result = simulate(settings, n_images=3, engine="program", accuracy_images=20)
+    assert result.differences == ()
+    assert result.report["bit_exact"] == {
+        "torch_golden": True, "golden_program": True, "golden_rtl": None,
+    }  # fmt: skip
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["verilator", "amaranth"])
+def test_users_model_runs_exactly_on_the_gateware(tmp_path, engine):
+    path = tmp_path / "mine.py"
+    path.write_text(USER_MODEL)
+    settings = Settings(f"{path}:net", profile="general", preset="tiny")
+    result = simulate(settings, n_images=2, engine=engine, accuracy_images=20)
+    assert result.report["bit_exact"]["golden_rtl"] is True
