@@ -1,31 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """cocotb bench of a chip of 2 x 2 nodes: networks of several tiles, image after image."""
 
+import json
+from pathlib import Path
+
 import cocotb
 
-from compiler.backend import compile_network
-from compiler.errors import CompileError
 from golden.forward import run_network
 from golden.mesh import run_program
-from golden.params import get_preset
+from tests.support.chip_programs import four_core_case, four_core_program, seeded
 from tests.support.cocotb_host import ChipHost
-from tests.support.cocotb_streams import reset, seeded, set_pace
+from tests.support.cocotb_streams import reset, set_pace
 from tests.support.hand_programs import conv_chain_program
-from tests.support.random_networks import random_images, random_network
+from tests.support.random_networks import random_images
 
-PARAMS = get_preset("tiny")
-COLUMNS = ROWS = 2
+CASES = 2  # networks whose cycles are recorded
 N_NETWORKS = 6
 LIMIT = 100_000  # cycles that a run may take
 
 
-async def run_and_check(dut, rng, program, network, images, stalls):
+async def started(dut, rng, program, images, stalls):
     source_stall, sink_stall = stalls.split("/")
     set_pace(dut.host_source.pauses, source_stall, rng)
     set_pace(dut.host_sink.pauses, sink_stall, rng)
     dut.host_source.offered.value = 0
     await reset(dut)
-    host = ChipHost(dut, program, images)
+    return ChipHost(dut, program, images)
+
+
+async def run_and_check(dut, rng, program, network, images, stalls):
+    host = await started(dut, rng, program, images, stalls)
     await host.run(LIMIT)
     host.check_spikes(run_network(network, images, acc_width=program.params.acc_width), "golden")
     host.check_spikes(run_program(program, images).values, "program")
@@ -41,23 +45,24 @@ async def conv_chain_matches_golden(dut, stalls):
     await run_and_check(dut, rng, program, network, random_images(rng, network, 4), stalls)
 
 
-def chip_program(rng):
-    """A random network that four cores hold, spread over three of them or all."""
-    while True:
-        network = random_network(rng, max_channels=8, max_size=7)
-        try:
-            program = compile_network(network, PARAMS, columns=COLUMNS, rows=ROWS)
-        except CompileError:
-            continue
-        if len(program.cores) >= 3:
-            return network, program
+@cocotb.test(timeout_time=4000, timeout_unit="us")
+@cocotb.parametrize(n=range(CASES))
+async def cycles_of_every_end(dut, n):
+    """Writes cycles-N.json, which test_chip.py compares with the native engine."""
+    _, program, images = four_core_case(n)
+    host = await started(dut, seeded("cycles"), program, images, "free/free")
+    await host.run(LIMIT)
+    host.stop()
+    ends = {f"{x} {y}": core.end_cycles for (x, y), core in host.cores.items()}
+    cycles = {"start": host.start_cycles, "end": host.end_cycles, "nodes": ends}
+    Path(f"cycles-{n}.json").write_text(json.dumps(cycles))
 
 
 @cocotb.test(timeout_time=4000, timeout_unit="us")
 @cocotb.parametrize(n=range(N_NETWORKS))
 async def random_network_matches_golden(dut, n):
     rng = seeded("random network", n)
-    network, program = chip_program(rng)
+    network, program = four_core_program(rng)
     stalls = ("free/free", "third/half", "half/rare")[n % 3]
     where = ", ".join(f"({core.x}, {core.y}) {core.layer}" for core in program.cores)
     cocotb.log.info("%d layers on %s", len(network.layers), where)

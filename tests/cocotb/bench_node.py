@@ -3,19 +3,19 @@
 
 import cocotb
 import numpy as np
+import pytest
 
-from compiler.backend import compile_network
-from compiler.errors import CompileError
 from golden.fields import Control, Formats, Kind, Memory
 from golden.forward import run_network
 from golden.mesh import run_program
 from golden.params import get_preset
 from golden.program import CoreImage
 from runtime.compare import Difference
+from tests.support.chip_programs import one_core_program, seeded
 from tests.support.cocotb_host import ChipHost
-from tests.support.cocotb_streams import cycles, reset, seeded, set_pace
+from tests.support.cocotb_streams import cycles, reset, set_pace
 from tests.support.hand_programs import dense_program
-from tests.support.random_networks import random_images, random_network
+from tests.support.random_networks import random_images
 
 PARAMS = get_preset("tiny")
 N_NETWORKS = 5
@@ -55,17 +55,6 @@ async def dense_layer_matches_golden(dut, multipliers, lookup, stalls):
     )
     await started(dut, rng, stalls)
     await run_and_check(dut, program, network, random_images(rng, network, 3))
-
-
-def one_core_program(rng):
-    """A random layer of random size that fits one core."""
-    while True:
-        network = random_network(rng, n_layers=1, max_channels=8, max_size=6)
-        try:
-            network = type(network)(network.name, network.input, network.layers[:1], network.scales)
-            return network, compile_network(network, PARAMS, columns=1, rows=1)
-        except CompileError:
-            continue
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
@@ -120,12 +109,10 @@ async def flipped_weight_is_found(dut):
     wrong = CoreImage(core.x, core.y, core.layer, {Memory.WEIGHT: words})
     host.protocol.send(host.host.configuration(wrong).tolist())
     await host.run(LIMIT)
-    try:
+    with pytest.raises(
+        Difference, match=r"^dense: image 0, neuron \(channel 0, row 0, column 0\)"
+    ):
         host.check_spikes(run_network(network, images), "golden")
-    except Difference as difference:
-        assert "dense: image 0, neuron (channel 0, row 0, column 0)" in str(difference)
-    else:
-        raise AssertionError("a flipped weight must be found")
     host.stop()
 
 

@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exported chip, 2 x 2 nodes, under HDL simulators."""
 
+import json
+
+import numpy as np
 import pytest
 
-from golden.fields import Formats
+from golden.fields import Control, Formats, Memory
 from golden.params import get_preset
 from hdl.export import chip_verilog, node_verilog
-from tests.support.cocotb_runs import bench, simulators
+from runtime.native.mesh import VerilatedMesh, build
+from runtime.toolchain import SIM_BUILD
+from tests.support.chip_programs import four_core_case
+from tests.support.cocotb_runs import bench, run_folder, simulators
 
 PARAMS = get_preset("tiny")
+SIMULATORS = simulators("icarus")
 
 
-@pytest.mark.sim
-@pytest.mark.slow
-@pytest.mark.parametrize("simulator", simulators("icarus"))
-def test_chip_matches_golden_spike_by_spike(simulator):
+@pytest.fixture(scope="module", params=SIMULATORS)
+def chip_run(request):
+    """Runs the bench once; the tests that passed, and the folder of the run."""
     passed = bench(
-        simulator,
+        request.param,
         "chip",
         {
             "node.v": node_verilog(PARAMS),
@@ -24,4 +30,56 @@ def test_chip_matches_golden_spike_by_spike(simulator):
         },
         parameters={"WIDTH": Formats(PARAMS).flit.width, "NODES": 4},
     )
-    assert len(passed) == 10
+    return passed, run_folder(request.param, "chip")
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_chip_matches_golden_spike_by_spike(chip_run):
+    passed, _ = chip_run
+    assert len(passed) == 12
+
+
+def native_cycles(program, images):
+    """Starts, ends, and the ends of every node, from the node-by-node engine."""
+    n = len(images)
+    with VerilatedMesh(build(PARAMS, SIM_BUILD / "engines"), program) as mesh:
+        for core in program.cores:
+            mesh.send(mesh.host.configuration(core))
+        for core in program.cores:
+            mesh.send(mesh.host.start(core))
+        outputs = {layer.population.name: layer.population for layer in program.layers}
+        for core in program.cores:
+            population = outputs[core.layer]
+            word = int(core.memories[Memory.CONTROL][Control.END_LIST].item())
+            ends = mesh.formats.token_list.unpack(word)["count"]
+            values = np.zeros((n, *population.shape), np.uint8)
+            mesh.record(mesh.number(core.x, core.y), values, population.bits, ends)
+        population = outputs[program.output]
+        values = np.zeros((n, *population.shape), np.uint8)
+        mesh.record(-1, values, population.bits, program.output_ends)
+        mesh.prepare_host(images)
+        assert mesh.run(samples=n, limit=1_000_000) == 0
+        nodes = {
+            f"{core.x} {core.y}": mesh.cycles(mesh.number(core.x, core.y), n).tolist()
+            for core in program.cores
+        }
+        return mesh.cycles(-2, n).tolist(), mesh.cycles(-1, n).tolist(), nodes
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [0, 1])
+def test_native_engine_has_the_cycles_of_the_whole_chip(chip_run, n):
+    """Node by node, sample by sample: the cycle in which the last END is sent."""
+    _, folder = chip_run
+    whole = json.loads((folder / f"cycles-{n}.json").read_text())
+    _, program, images = four_core_case(n)
+    start, end, nodes = native_cycles(program, images)
+    # The native engine numbers what passes the host's link by the cycle that follows.
+    zero = start[0] - 1
+    first = whole["start"][0]
+    assert [c - 1 - zero for c in start] == [c - first for c in whole["start"]]
+    assert [c - 1 - zero for c in end] == [c - first for c in whole["end"]]
+    for node, cycles in nodes.items():
+        assert [c - zero for c in cycles] == [c - first for c in whole["nodes"][node]], node

@@ -16,7 +16,7 @@ from golden.program import CoreImage, Program
 from runtime.compare import compare_values, populations_of, sent_values
 from runtime.host import Host
 from runtime.protocol import Protocol, Recorder, core_recorders
-from tests.support.cocotb_streams import PERIOD_NS, StreamDriver, StreamMonitor, cycles
+from tests.support.cocotb_streams import PERIOD_NS, StreamDriver, StreamMonitor, cycle, cycles
 
 # Registers whose value follows from the program alone, by the names of golden.mesh.COUNTERS.
 COUNTED = {
@@ -34,12 +34,15 @@ class CoreMonitor:
     ----------
     n_spikes : int
         SPIKE flits sent.
+    end_cycles : list[int]
+        For each sample, the clock edge at which the last END was sent.
     """
 
     def __init__(self, observer: Any, name: str, recorder: Recorder, population: Population):
         self._name, self._recorder, self._population = name, recorder, population
         self._t = 0
         self.n_spikes = 0
+        self.end_cycles: list[int] = []
         self._monitor = StreamMonitor(observer, self._see)
         self.stop = self._monitor.stop
 
@@ -62,6 +65,7 @@ class CoreMonitor:
             self._t = spike["t"]
         if self._recorder.see(flit):
             self._t = 0
+            self.end_cycles.append(cycle())
 
 
 class ChipHost:
@@ -71,6 +75,12 @@ class ChipHost:
     ----------
     dut : the bench, out of reset
     images : integers (N, C, H, W)
+
+    Attributes
+    ----------
+    cores : dict of (x, y) to CoreMonitor
+    start_cycles, end_cycles : list[int]
+        For each sample, the clock edges at which its first flit was taken, and its last END came.
     """
 
     def __init__(self, dut: Any, program: Program, images: NDArray[np.integer]):
@@ -79,7 +89,7 @@ class ChipHost:
         self.protocol = Protocol(program, images)
         self.recorders = core_recorders(program, len(images))
         populations = {layer.population.name: layer.population for layer in program.layers}
-        self._cores = {
+        self.cores = {
             (core.x, core.y): CoreMonitor(
                 dut.fired[(core.y - 1) * program.columns + core.x].observer,
                 f"node ({core.x}, {core.y}) {core.layer}",
@@ -89,12 +99,18 @@ class ChipHost:
             for core in program.cores
         }
         self._news, self._heard = Event(), Event()
+        self.start_cycles: list[int] = []
+        self.end_cycles: list[int] = []
+        self._ends, self._in_sample = 0, False
         self._driver = StreamDriver(dut.host_source)
         self._monitor = StreamMonitor(dut.host_sink.observer, self._receive)
         self._task = cocotb.start_soon(self._drive())
 
     def _receive(self, flit: int) -> None:
+        done = self.protocol.samples_done
         self.protocol.receive(flit)
+        if self.protocol.samples_done > done:
+            self.end_cycles.append(cycle())
         self._news.set()
         self._heard.set()
 
@@ -106,7 +122,19 @@ class ChipHost:
                 await self._news.wait()
                 continue
             await self._driver.send(flit)
+            self._follow(flit)
             self.protocol.taken()
+
+    def _follow(self, flit: int) -> None:
+        """Notes the start of a sample; as many ENDs as the program says close it."""
+        kind = self.host.formats.flit.unpack(flit)["kind"]
+        if kind in (Kind.SPIKE, Kind.END):
+            if not self._in_sample:
+                self.start_cycles.append(cycle())
+            self._in_sample = True
+            self._ends += kind == Kind.END
+            if self._ends == len(self.program.input_end):
+                self._ends, self._in_sample = 0, False
 
     async def until(self, condition: Any, what: str, limit: int) -> None:
         """Waits until ``condition()`` holds, looking whenever a flit has come out."""
@@ -149,7 +177,7 @@ class ChipHost:
         """Ends all tasks; raises if a stream broke its rules."""
         self._task.cancel()
         self._monitor.stop()
-        for core in self._cores.values():
+        for core in self.cores.values():
             core.stop()
 
     # Reading back -------------------------------------------------------------------------------
@@ -206,4 +234,4 @@ class ChipHost:
             where = f"node ({core.x}, {core.y}) {core.layer}"
             assert have == wanted, f"{where}: counters must be {wanted}, got {have}"
             assert flags == {"overflow": 0, "running": 1}, f"{where}: flags {flags}"
-            assert self._cores[core.x, core.y].n_spikes == wanted["spikes_out"], where
+            assert self.cores[core.x, core.y].n_spikes == wanted["spikes_out"], where

@@ -19,6 +19,11 @@ def simulators(*default: str) -> list[str]:
     return [chosen] if chosen in SIMULATORS else list(default)
 
 
+def run_folder(simulator: str, unit: str, run: str = "run") -> Path:
+    """Where a bench runs: its log, its results, what it writes."""
+    return OUT / unit / f"{run}-{simulator}"
+
+
 def bench(
     simulator: str,
     unit: str,
@@ -32,7 +37,7 @@ def bench(
     """Runs ``bench_UNIT.py`` on ``UNIT_bench.v`` and the design ``verilog`` (texts by name).
 
     Returns the names of the tests that passed; a failure raises. Under ``WAVES=1`` the waves lie in
-    ``sim_build/cocotb/UNIT/RUN-SIMULATOR``.
+    :func:`run_folder`.
     """
     folder = OUT / unit
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +55,7 @@ def bench(
         top=f"{unit}_bench",
         test_module=f"tests.cocotb.bench_{unit}",
         out_dir=folder,
-        run_dir=folder / f"{run}-{simulator}",
+        run_dir=run_folder(simulator, unit, run),
         parameters=parameters,
         public=BENCHES / "public.vlt",
         waves=os.environ.get("WAVES", "0") == "1",

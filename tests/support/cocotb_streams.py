@@ -4,26 +4,17 @@
 The clock runs in HDL; Python wakes once per transfer. All times are in cycles of ``PERIOD_NS``.
 """
 
-import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import cocotb
 import numpy as np
+from cocotb.simtime import get_sim_time
 from cocotb.triggers import Event, Timer, ValueChange, with_timeout
 
 PERIOD_NS = 10  # of the benches' clocks
 PACES = {"free": 0, "half": 1, "third": 2, "rare": 7}  # willing in one of pace + 1 cycles
-
-
-def seeded(*words: object) -> np.random.Generator:
-    """Random numbers that depend on ``SEED`` and on ``words``; both are logged."""
-    seed = os.environ.get("SEED", "0")
-    cocotb.log.info("SEED=%s for %s", seed, " ".join(map(str, words)))
-    digest = hashlib.sha256(f"{seed}:{words!r}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
 def set_pace(pauses: Any, stall: str, rng: np.random.Generator) -> None:
@@ -35,6 +26,11 @@ def set_pace(pauses: Any, stall: str, rng: np.random.Generator) -> None:
 async def cycles(n: int) -> None:
     """Waits ``n`` clock cycles."""
     await Timer(n * PERIOD_NS, unit="ns")
+
+
+def cycle() -> int:
+    """Number of the clock edge that is just past."""
+    return int(get_sim_time("ns")) // PERIOD_NS
 
 
 async def reset(dut: Any) -> None:
@@ -54,7 +50,6 @@ class StreamDriver:
 
     def __init__(self, source: Any):
         self._source = source
-        self.sent = 0
         source.offered.value = 0
 
     async def send(self, item: int) -> None:
@@ -63,7 +58,6 @@ class StreamDriver:
         source.item.value = item
         source.offered.value = 1
         await ValueChange(source.taken)
-        self.sent += 1
         # Of several writes in one time step the last holds.
         source.offered.value = 0
 

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs for small chips, made from ``SEED`` and words: the same in every process."""
+
+import hashlib
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.backend import compile_network
+from compiler.errors import CompileError
+from golden.network import Network
+from golden.params import get_preset
+from golden.program import Program
+from tests.support.random_networks import random_images, random_network
+
+PARAMS = get_preset("tiny")
+
+
+def seeded(*words: object) -> np.random.Generator:
+    """Random numbers that depend on ``SEED`` and on ``words``, and on nothing else."""
+    digest = hashlib.sha256(f"{os.environ.get('SEED', '0')}:{words!r}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def one_core_program(rng: np.random.Generator) -> tuple[Network, Program]:
+    """A random layer of random size that fits one core."""
+    while True:
+        made = random_network(rng, n_layers=1, max_channels=8, max_size=6)
+        network = Network(made.name, made.input, made.layers[:1], made.scales)
+        try:
+            return network, compile_network(network, PARAMS, columns=1, rows=1)
+        except CompileError:
+            continue
+
+
+def four_core_program(rng: np.random.Generator) -> tuple[Network, Program]:
+    """A random network on three cores, or four, of 2 x 2."""
+    while True:
+        network = random_network(rng, max_channels=8, max_size=7)
+        try:
+            program = compile_network(network, PARAMS, columns=2, rows=2)
+        except CompileError:
+            continue
+        if len(program.cores) >= 3:
+            return network, program
+
+
+def four_core_case(n: int) -> tuple[Network, Program, NDArray[np.int64]]:
+    """Random network number ``n``, its program, and five images."""
+    rng = seeded("four cores", n)
+    network, program = four_core_program(rng)
+    return network, program, random_images(rng, network, 5)
