@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adds a word of values to a word of a memory in every cycle, whatever the addresses are."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
@@ -71,7 +71,7 @@ class AccumulateLanes(wiring.Component):
             # Zero is made of a sum and an addend that are zero.
             late.eq(self.late | self.clear),
         ]
-        wraps = []
+        any_wraps = C(0)
         for i in range(self._n_lanes):
             word, addend, latest = (
                 Signal(signed(self._width), name=f"{name}_{i}", reset_less=True)
@@ -80,10 +80,13 @@ class AccumulateLanes(wiring.Component):
             base, total = (
                 Signal(signed(self._width), name=f"{name}_{i}") for name in ("base", "total")
             )
-            like, sign = (Signal(name=f"{name}_{i}", reset_less=True) for name in ("like", "sign"))
+            differs = Signal(self._width, name=f"differs_{i}")
+            wraps = Signal(name=f"wraps_{i}", reset_less=True)
             m.d.comb += [
                 base.eq(Mux(late, latest, word)),
                 total.eq(base + addend),
+                # A sum whose sign is that of neither operand has wrapped.
+                differs.eq((base ^ total) & (addend ^ total)),
                 self.fetched[i].eq(word),
                 self.total[i].eq(total),
             ]
@@ -98,9 +101,9 @@ class AccumulateLanes(wiring.Component):
             with m.Elif(add_v):
                 m.d.sync += latest.eq(total)
             with m.If(add_v):
-                m.d.sync += [like.eq(base[-1] == addend[-1]), sign.eq(addend[-1])]
-            wraps.append(like & (latest[-1] != sign))
-        m.d.comb += self.overflow.eq(store_v & Cat(wraps).any())
+                m.d.sync += wraps.eq(differs[-1])
+            any_wraps |= wraps
+        m.d.comb += self.overflow.eq(store_v & any_wraps)
         return m
 
 
