@@ -1,0 +1,456 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+from amaranth.back import rtlil
+
+from golden.fields import Control as Register
+from golden.fields import Formats, Memory
+from golden.params import CHUNK_WIDTH, PRESETS, get_preset
+from hdl.core.control import SOP_WIDTH, Control
+from tests.support.registers import elaborated
+from tests.support.streams import simulate
+
+TINY = get_preset("tiny")
+FORMATS = Formats(TINY)
+WIDTHS = {
+    Register.N_SOURCES: 16,
+    Register.N_DESTINATIONS: 16,
+    Register.N_SWEEP: TINY.sweep_address_width + 1,
+    Register.N_FIRE: TINY.fire_address_width + 1,
+    Register.MODE: FORMATS.mode.width,
+    Register.END_LIST: FORMATS.token_list.width,
+    Register.CREDIT_LIST: FORMATS.token_list.width,
+}
+PORTS = {
+    Register.N_SWEEP: "n_sweep",
+    Register.N_FIRE: "n_fire",
+    Register.MODE: "mode",
+    Register.END_LIST: "end_list",
+    Register.CREDIT_LIST: "credit_list",
+}
+START = FORMATS.command.pack(start=1, clear_counters=0)
+CLEAR = FORMATS.command.pack(start=0, clear_counters=1)
+# Inputs to count, by register: port and largest amount of one cycle.
+EVENTS = {
+    Register.SPIKES_IN: ("spike_in", 1),
+    Register.SPIKES_OUT: ("sent", 1),
+    Register.FIRED: ("fired", TINY.lanes),
+    Register.BUSY: ("op_valid", 1),
+    Register.STALLED: ("stalled", 1),
+}
+COMMANDS = ("clear_all", "grant", "fire", "sweep")
+
+
+async def write(ctx, dut, register, value, memory=Memory.CONTROL):
+    """One write over the bus; ends in the cycle after it."""
+    ctx.set(dut.config.memory, int(memory))
+    ctx.set(dut.config.address, int(register))
+    ctx.set(dut.config.data, value)
+    ctx.set(dut.config.write, 1)
+    await ctx.tick()
+    ctx.set(dut.config.write, 0)
+
+
+async def read(ctx, dut, register):
+    ctx.set(dut.config.memory, int(Memory.CONTROL))
+    ctx.set(dut.config.address, int(register))
+    ctx.set(dut.config.read, 1)
+    await ctx.tick()
+    ctx.set(dut.config.read, 0)
+    await ctx.tick()
+    return ctx.get(dut.read_chunk)
+
+
+async def pulse(ctx, signal, n=1):
+    for _ in range(n):
+        ctx.set(signal, 1)
+        await ctx.tick()
+        ctx.set(signal, 0)
+
+
+class Blocks:
+    """The other blocks: each command keeps one busy for some cycles. Writes down all commands.
+
+    Attributes
+    ----------
+    commands : list of (cycle, name)
+    cycle : int
+    """
+
+    def __init__(self, dut, busy=lambda: 3):
+        self.dut, self.busy = dut, busy
+        self.commands = []
+        self.cycle = 0
+
+    def names(self):
+        return [name for _, name in self.commands]
+
+    async def drive(self, ctx):
+        dut = self.dut
+        soma, fire = 0, 0
+        ctx.set(dut.axon_idle, 1)
+        ctx.set(dut.dendrite_idle, 1)
+        while True:
+            _, _, *given = await ctx.tick().sample(*(getattr(dut, name) for name in COMMANDS))
+            now = [name for name, high in zip(COMMANDS, given, strict=True) if high]
+            assert len(now) <= 1, f"cycle {self.cycle}: one command at a time, got {now}"
+            for name in now:
+                is_soma = name in ("clear_all", "sweep")
+                assert not (soma if is_soma else fire), f"cycle {self.cycle}: {name} while busy"
+                self.commands.append((self.cycle, name))
+                if is_soma:
+                    soma = self.busy() + 1
+                else:
+                    fire = self.busy() + 1
+            soma, fire = max(0, soma - 1), max(0, fire - 1)
+            ctx.set(dut.soma_busy, soma > 0)
+            ctx.set(dut.fire_busy, fire > 0)
+            self.cycle += 1
+
+
+async def configure(ctx, dut, n_sources, n_destinations):
+    await write(ctx, dut, Register.N_SOURCES, n_sources)
+    await write(ctx, dut, Register.N_DESTINATIONS, n_destinations)
+
+
+async def until(ctx, condition, limit=200):
+    for _ in range(limit):
+        if condition():
+            return
+        await ctx.tick()
+    raise AssertionError(f"must come true within {limit} cycles")
+
+
+# ---- Registers
+
+
+def test_registers_keep_what_is_written(rng):
+    dut = Control(params=TINY)
+
+    async def drive(ctx):
+        for _ in range(3):
+            values = {register: int(rng.integers(1 << 32)) for register in WIDTHS}
+            for register, value in values.items():
+                await write(ctx, dut, register, value)
+            for register, value in values.items():
+                wanted = value & ((1 << WIDTHS[register]) - 1)
+                assert await read(ctx, dut, register) == wanted, register.name
+                if register in PORTS:
+                    port = getattr(dut, PORTS[register])
+                    port = port.as_value() if hasattr(port, "as_value") else port
+                    assert ctx.get(port) == wanted, register.name
+
+    simulate(dut, [drive], limit=200)
+
+
+def test_other_memories_and_read_only_registers_are_left_alone():
+    dut = Control(params=TINY)
+
+    async def drive(ctx):
+        await configure(ctx, dut, 3, 5)
+        for memory in Memory:
+            if memory != Memory.CONTROL:
+                await write(ctx, dut, Register.N_SOURCES, 9, memory)
+                await write(ctx, dut, Register.COMMAND, START, memory)
+                assert not ctx.get(dut.clear_all)
+        for register in range(Register.SOPS_LOW, 32):
+            await write(ctx, dut, register, 0xFFFFFFFF)
+        assert await read(ctx, dut, Register.N_SOURCES) == 3
+        assert await read(ctx, dut, Register.N_DESTINATIONS) == 5
+        holes = set(range(32)) - {int(register) for register in WIDTHS}
+        for register in holes:
+            assert await read(ctx, dut, register) == 0, register
+
+    simulate(dut, [drive], limit=400)
+
+
+def test_answer_stays_until_the_next_read_of_control():
+    dut = Control(params=TINY)
+
+    async def drive(ctx):
+        await configure(ctx, dut, 3, 5)
+        assert await read(ctx, dut, Register.N_DESTINATIONS) == 5
+        ctx.set(dut.config.memory, int(Memory.WEIGHT))
+        await pulse(ctx, dut.config.read)
+        await ctx.tick().repeat(5)
+        assert ctx.get(dut.read_chunk) == 5
+
+    simulate(dut, [drive], limit=40)
+
+
+# ---- The life of a sample
+
+
+def test_start_clears_then_grants():
+    dut = Control(params=TINY)
+    blocks = Blocks(dut, busy=lambda: 9)
+
+    async def drive(ctx):
+        await configure(ctx, dut, 2, 1)
+        assert blocks.names() == []
+        started = blocks.cycle
+        await write(ctx, dut, Register.COMMAND, START)
+        await until(ctx, lambda: len(blocks.commands) == 2)
+        # The core is busy for nine cycles, from the one after the command on.
+        assert blocks.commands == [(started, "clear_all"), (started + 11, "grant")]
+        await ctx.tick().repeat(30)
+        assert len(blocks.commands) == 2
+        flags = FORMATS.flags.unpack(await read(ctx, dut, Register.FLAGS))
+        assert flags == {"overflow": 0, "running": 1}
+
+    simulate(dut, [drive], limit=200, background=[blocks])
+
+
+@pytest.mark.parametrize("hindrance", ["axon_idle", "dendrite_idle", "fire_busy", "end"])
+def test_sweep_waits_for_every_condition(hindrance):
+    dut = Control(params=TINY)
+    blocks = Blocks(dut)
+
+    async def drive(ctx):
+        await configure(ctx, dut, 3, 1)
+        await pulse(ctx, dut.credit)
+        await write(ctx, dut, Register.COMMAND, START)
+        await until(ctx, lambda: blocks.names()[-1:] == ["grant"])
+        await ctx.tick().repeat(6)
+        if hindrance == "fire_busy":
+            # A first sample, which axon-out then takes long to fire.
+            await pulse(ctx, dut.end, 3)
+            blocks.busy = lambda: 60
+            await until(ctx, lambda: blocks.names()[-1] == "fire")
+        elif hindrance != "end":
+            ctx.set(getattr(dut, hindrance), 0)
+        before = blocks.names().count("sweep")
+        await pulse(ctx, dut.end, 2 if hindrance == "end" else 3)
+        for _ in range(30):
+            await ctx.tick()
+            assert blocks.names().count("sweep") == before
+        if hindrance == "end":
+            assert ctx.get(dut.waiting)
+            await pulse(ctx, dut.end)
+        elif hindrance != "fire_busy":
+            ctx.set(getattr(dut, hindrance), 1)
+        await until(ctx, lambda: blocks.names().count("sweep") == before + 1)
+
+    simulate(dut, [drive], limit=400, background=[blocks])
+
+
+def test_credits_before_start_are_kept_and_used_up_together():
+    dut = Control(params=TINY)
+    blocks = Blocks(dut)
+
+    async def sample(ctx):
+        await pulse(ctx, dut.end, 2)
+        await ctx.tick().repeat(40)
+
+    async def drive(ctx):
+        await configure(ctx, dut, 2, 3)
+        await pulse(ctx, dut.credit, 3)
+        await write(ctx, dut, Register.COMMAND, START)
+        await ctx.tick().repeat(20)
+        await sample(ctx)
+        expected = ["clear_all", "grant", "sweep", "grant", "fire"]
+        assert blocks.names() == expected
+        # All three are used up: the next sample is swept, and waits for three new ones.
+        await sample(ctx)
+        expected += ["sweep", "grant"]
+        assert blocks.names() == expected
+        await pulse(ctx, dut.credit, 2)
+        await ctx.tick().repeat(20)
+        assert blocks.names() == expected
+        assert ctx.get(dut.waiting)
+        await pulse(ctx, dut.credit)
+        await ctx.tick().repeat(20)
+        assert blocks.names() == [*expected, "fire"]
+
+    simulate(dut, [drive], limit=600, background=[blocks])
+
+
+def test_sample_fires_while_the_next_one_comes_in():
+    dut = Control(params=TINY)
+    blocks = Blocks(dut)
+
+    async def drive(ctx):
+        await configure(ctx, dut, 1, 1)
+        await write(ctx, dut, Register.COMMAND, START)
+        await ctx.tick().repeat(20)
+        await pulse(ctx, dut.end)
+        await until(ctx, lambda: blocks.names()[2:] == ["sweep", "grant"])
+        # The END of the second sample may come before the credit of the first.
+        await ctx.tick().repeat(10)
+        await pulse(ctx, dut.end)
+        await ctx.tick().repeat(20)
+        assert blocks.names()[2:] == ["sweep", "grant"]
+        await pulse(ctx, dut.credit)
+        await ctx.tick().repeat(30)
+        assert blocks.names()[2:] == ["sweep", "grant", "fire", "sweep", "grant"]
+
+    simulate(dut, [drive], limit=300, background=[blocks])
+
+
+def random_life(dut, rng, n_samples):
+    """A bench: tokens at random times, as the protocol permits them, for ``n_samples``."""
+    n_sources, n_destinations = (int(n) for n in rng.integers(1, 5, 2))
+    blocks = Blocks(dut, busy=lambda: int(rng.integers(1, 12)))
+
+    async def drive(ctx):
+        await configure(ctx, dut, n_sources, n_destinations)
+        early = int(rng.integers(n_destinations + 1))
+        await pulse(ctx, dut.credit, early)
+        await write(ctx, dut, Register.COMMAND, START)
+        ends, credits = 0, early
+        while True:
+            names = blocks.names()
+            n_grants, n_fires = names.count("grant"), names.count("fire")
+            # A source that holds a grant sends one END; a destination one CREDIT for each END.
+            end = ends < n_sources * min(n_grants, n_samples) and rng.random() < 0.3
+            credit = credits < n_destinations * min(n_fires + 1, n_samples) and rng.random() < 0.2
+            ctx.set(dut.end, end)
+            ctx.set(dut.credit, credit)
+            ends, credits = ends + end, credits + credit
+            await ctx.tick()
+            if n_fires == n_samples and n_grants == n_samples + 1:
+                break
+        ctx.set(dut.end, 0)
+        ctx.set(dut.credit, 0)
+        await ctx.tick().repeat(40)
+        assert ctx.get(dut.waiting)
+
+    return drive, blocks
+
+
+def test_random_lives_keep_the_order_of_commands(rng):
+    for _ in range(6):
+        dut = Control(params=TINY)
+        drive, blocks = random_life(dut, rng, 12)
+        simulate(dut, [drive], limit=6000, background=[blocks])
+        names = blocks.names()
+        assert names[:2] == ["clear_all", "grant"]
+        assert names[2:] == ["sweep", "grant", "fire"] * 12
+
+
+def test_waiting_means_that_no_register_changes(rng):
+    n_waits, n_changes = 0, 0
+    for _ in range(6):
+        dut = Control(params=TINY)
+        fragment, registers = elaborated(dut)
+        assert len(registers) > 20
+        inputs = (dut.end, dut.credit, dut.config.write, dut.config.read, dut.soma_busy,
+                  dut.fire_busy)  # fmt: skip
+
+        async def watch(ctx, dut=dut, registers=registers, inputs=inputs):
+            nonlocal n_waits, n_changes
+            before, still = None, False
+            while True:
+                _, _, waiting, *values = await ctx.tick().sample(dut.waiting, *inputs, *registers)
+                moved, state = any(values[: len(inputs)]), values[len(inputs) :]
+                if still:
+                    assert state == before, "a register changed while waiting was high"
+                    n_waits += 1
+                elif before is not None:
+                    n_changes += state != before
+                before, still = state, waiting and not moved
+
+        drive, blocks = random_life(dut, rng, 8)
+        simulate(fragment, [drive], limit=6000, background=[blocks, watch])
+    assert n_waits > 100
+    assert n_changes > 100
+
+
+# ---- Counters
+
+
+def test_counters_count_and_clear(rng):
+    dut = Control(params=TINY)
+
+    async def drive(ctx):
+        for _ in range(2):
+            await write(ctx, dut, Register.COMMAND, CLEAR)
+            total, sops = dict.fromkeys(EVENTS, 0), 0
+            for _ in range(100):
+                for register, (port, most) in EVENTS.items():
+                    amount = int(rng.integers(most + 1))
+                    ctx.set(getattr(dut, port), amount)
+                    total[register] += amount
+                lanes = int(rng.integers(TINY.lanes))
+                ctx.set(dut.op_lanes, lanes)
+                sops += (lanes + 1) * ctx.get(dut.op_valid)
+                await ctx.tick()
+            for port, _ in EVENTS.values():
+                ctx.set(getattr(dut, port), 0)
+            for register, value in total.items():
+                assert await read(ctx, dut, register) == value, register.name
+            assert await read(ctx, dut, Register.SOPS_LOW) == sops
+            assert await read(ctx, dut, Register.SOPS_HIGH) == 0
+        await write(ctx, dut, Register.COMMAND, CLEAR)
+        for register in range(Register.SOPS_LOW, 32):
+            assert await read(ctx, dut, register) == 0
+
+    simulate(dut, [drive], limit=400)
+
+
+def test_cycles_of_sweeps_and_firing_are_counted_and_clearing_is_not():
+    dut = Control(params=TINY)
+    blocks = Blocks(dut, busy=lambda: 7)
+
+    async def drive(ctx):
+        await configure(ctx, dut, 1, 1)
+        await write(ctx, dut, Register.COMMAND, START)
+        for _ in range(3):
+            await ctx.tick().repeat(30)
+            await pulse(ctx, dut.end)
+            await pulse(ctx, dut.credit)
+        await ctx.tick().repeat(60)
+        assert blocks.names().count("sweep") == 3
+        assert await read(ctx, dut, Register.SAMPLES) == 3
+        assert await read(ctx, dut, Register.SWEEP_CYCLES) == 3 * 7
+        # Four grants and three fires: axon-out is at work for all of them.
+        assert await read(ctx, dut, Register.FIRE_CYCLES) == 7 * 7
+
+    simulate(dut, [drive], limit=600, background=[blocks])
+
+
+def test_overflow_sticks_until_the_counters_are_cleared():
+    dut = Control(params=TINY)
+
+    async def drive(ctx):
+        assert await read(ctx, dut, Register.FLAGS) == 0
+        await pulse(ctx, dut.overflow)
+        await ctx.tick().repeat(10)
+        flags = FORMATS.flags.unpack(await read(ctx, dut, Register.FLAGS))
+        assert flags == {"overflow": 1, "running": 0}
+        await write(ctx, dut, Register.COMMAND, CLEAR)
+        assert await read(ctx, dut, Register.FLAGS) == 0
+
+    simulate(dut, [drive], limit=60)
+
+
+def test_counters_wrap():
+    dut = Control(params=TINY)
+    fragment, registers = elaborated(dut)
+    (sops,) = (register for register in registers if len(register) == SOP_WIDTH)
+    (fired,) = (register for register in registers if register.name == "fired")
+
+    async def drive(ctx):
+        ctx.set(sops, (1 << CHUNK_WIDTH) - 2)
+        ctx.set(dut.op_lanes, 3)
+        await pulse(ctx, dut.op_valid)
+        assert await read(ctx, dut, Register.SOPS_LOW) == 2
+        assert await read(ctx, dut, Register.SOPS_HIGH) == 1
+        ctx.set(sops, (1 << SOP_WIDTH) - 1)
+        assert await read(ctx, dut, Register.SOPS_HIGH) == 0xFFFF
+        await pulse(ctx, dut.op_valid)
+        assert await read(ctx, dut, Register.SOPS_LOW) == 3
+        assert await read(ctx, dut, Register.SOPS_HIGH) == 0
+        ctx.set(fired, (1 << CHUNK_WIDTH) - 2)
+        await pulse(ctx, dut.fired)
+        ctx.set(dut.fired, 4)
+        await ctx.tick()
+        ctx.set(dut.fired, 0)
+        assert await read(ctx, dut, Register.FIRED) == 3
+
+    simulate(fragment, [drive], limit=60)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_control_converts(preset):
+    rtlil.convert(Control(params=get_preset(preset)), emit_src=False)

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All registers of a design, for claims about what does not change."""
+
+from collections.abc import Iterator
+
+from amaranth.hdl import Fragment, Signal
+
+
+def elaborated(component) -> tuple[Fragment, list[Signal]]:
+    """The design to simulate, and every signal in it that the clock changes.
+
+    The words of memories are not among them, the registers of their read ports are.
+    """
+    fragment = Fragment.get(component, None)
+    found = {signal.name + str(id(signal)): signal for signal in _clocked(fragment)}
+    return fragment, list(found.values())
+
+
+def _clocked(fragment: Fragment) -> Iterator[Signal]:
+    for statement in fragment.statements.get("sync", ()):
+        yield from statement._lhs_signals()
+    for port in getattr(fragment, "_read_ports", ()):
+        if port._domain == "sync":
+            yield from port._data._lhs_signals()
+    for sub, _, _ in fragment.subfragments:
+        yield from _clocked(sub)
