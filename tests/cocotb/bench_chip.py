@@ -1,35 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """cocotb bench of a chip of 2 x 2 nodes: networks of several tiles, image after image."""
 
-import json
-from pathlib import Path
-
 import cocotb
 
 from golden.forward import run_network
 from golden.mesh import run_program
-from tests.support.chip_programs import four_core_case, four_core_program, seeded
-from tests.support.cocotb_host import ChipHost
-from tests.support.cocotb_streams import reset, set_pace
+from tests.support.chip_programs import four_core_program, seeded
+from tests.support.cocotb_host import started_host
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images
 
-CASES = 2  # networks whose cycles are recorded
 N_NETWORKS = 6
 LIMIT = 100_000  # cycles that a run may take
 
 
-async def started(dut, rng, program, images, stalls):
-    source_stall, sink_stall = stalls.split("/")
-    set_pace(dut.host_source.pauses, source_stall, rng)
-    set_pace(dut.host_sink.pauses, sink_stall, rng)
-    dut.host_source.offered.value = 0
-    await reset(dut)
-    return ChipHost(dut, program, images)
-
-
 async def run_and_check(dut, rng, program, network, images, stalls):
-    host = await started(dut, rng, program, images, stalls)
+    host = await started_host(dut, rng, program, images, stalls)
     await host.run(LIMIT)
     host.check_spikes(run_network(network, images, acc_width=program.params.acc_width), "golden")
     host.check_spikes(run_program(program, images).values, "program")
@@ -43,19 +29,6 @@ async def conv_chain_matches_golden(dut, stalls):
     rng = seeded("conv chain", stalls)
     program, network = conv_chain_program(int(rng.integers(1 << 30)))
     await run_and_check(dut, rng, program, network, random_images(rng, network, 4), stalls)
-
-
-@cocotb.test(timeout_time=4000, timeout_unit="us")
-@cocotb.parametrize(n=range(CASES))
-async def cycles_of_every_end(dut, n):
-    """Writes cycles-N.json, which test_chip.py compares with the native engine."""
-    _, program, images = four_core_case(n)
-    host = await started(dut, seeded("cycles"), program, images, "free/free")
-    await host.run(LIMIT)
-    host.stop()
-    ends = {f"{x} {y}": core.end_cycles for (x, y), core in host.cores.items()}
-    cycles = {"start": host.start_cycles, "end": host.end_cycles, "nodes": ends}
-    Path(f"cycles-{n}.json").write_text(json.dumps(cycles))
 
 
 @cocotb.test(timeout_time=4000, timeout_unit="us")

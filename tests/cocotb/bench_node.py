@@ -12,8 +12,8 @@ from golden.params import get_preset
 from golden.program import CoreImage
 from runtime.compare import Difference
 from tests.support.chip_programs import one_core_program, seeded
-from tests.support.cocotb_host import ChipHost
-from tests.support.cocotb_streams import cycles, reset, set_pace
+from tests.support.cocotb_host import started_host
+from tests.support.cocotb_streams import cycles
 from tests.support.hand_programs import dense_program
 from tests.support.random_networks import random_images
 
@@ -22,17 +22,9 @@ N_NETWORKS = 5
 LIMIT = 60_000  # cycles that a run may take
 
 
-async def started(dut, rng, stalls):
-    source_stall, sink_stall = stalls.split("/")
-    set_pace(dut.host_source.pauses, source_stall, rng)
-    set_pace(dut.host_sink.pauses, sink_stall, rng)
-    dut.host_source.offered.value = 0
-    await reset(dut)
-
-
-async def run_and_check(dut, program, network, images):
+async def run_and_check(dut, rng, program, network, images, stalls="free/free"):
     """Spikes against golden and the program engine, counters, then all memories read back."""
-    host = ChipHost(dut, program, images)
+    host = await started_host(dut, rng, program, images, stalls)
     await host.run(LIMIT)
     host.check_spikes(run_network(network, images, acc_width=program.params.acc_width), "golden")
     host.check_spikes(run_program(program, images).values, "program")
@@ -53,8 +45,7 @@ async def dense_layer_matches_golden(dut, multipliers, lookup, stalls):
     program, network = dense_program(
         int(rng.integers(1 << 30)), multipliers=multipliers, lookup=lookup
     )
-    await started(dut, rng, stalls)
-    await run_and_check(dut, program, network, random_images(rng, network, 3))
+    await run_and_check(dut, rng, program, network, random_images(rng, network, 3), stalls)
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
@@ -62,8 +53,7 @@ async def dense_layer_matches_golden(dut, multipliers, lookup, stalls):
 async def random_layer_matches_golden(dut, n, stalls):
     rng = seeded("random layer", n, stalls)
     network, program = one_core_program(rng)
-    await started(dut, rng, stalls)
-    await run_and_check(dut, program, network, random_images(rng, network, 2))
+    await run_and_check(dut, rng, program, network, random_images(rng, network, 2), stalls)
 
 
 def random_words(rng, memory):
@@ -80,11 +70,11 @@ def random_words(rng, memory):
 async def every_word_of_every_memory_reads_back(dut):
     """Full depth, all bits; then some words again, in random order, by pointer."""
     rng = seeded("memories")
-    await started(dut, rng, "free/free")
     contents = {m: random_words(rng, m) for m in Memory if m is not Memory.CONTROL}
     program, network = dense_program()
     core = CoreImage(0, 1, "dense", contents)
-    host = ChipHost(dut, program, random_images(rng, network, 0))
+    images = random_images(rng, network, 0)
+    host = await started_host(dut, rng, program, images, "free/free")
     host.protocol.send(host.host.configuration(core).tolist())
     for memory, words in (await host.read_memories(core)).items():
         np.testing.assert_array_equal(words, contents[memory], err_msg=memory.name)
@@ -101,8 +91,7 @@ async def flipped_weight_is_found(dut):
     rng = seeded("flipped weight")
     program, network = dense_program(11)
     images = np.full((1, *network.input.shape), 7)
-    await started(dut, rng, "free/free")
-    host = ChipHost(dut, program, images)
+    host = await started_host(dut, rng, program, images, "free/free")
     (core,) = program.cores
     words = core.memories[Memory.WEIGHT].copy()
     words[0, 0] ^= 1 << 6
@@ -123,13 +112,11 @@ async def reset_in_flight_leaves_nothing_behind(dut):
     program, network = dense_program(7)
     images = random_images(rng, network, 2)
     for _ in range(3):
-        await started(dut, rng, "free/free")
-        host = ChipHost(dut, program, images)
+        host = await started_host(dut, rng, program, images, "free/free")
         await cycles(int(rng.integers(150, 400)))
         dut.rst.value = 1
         host.stop()
-    await started(dut, rng, "free/free")
-    await run_and_check(dut, program, network, images)
+    await run_and_check(dut, rng, program, network, images)
 
 
 @cocotb.test(timeout_time=400, timeout_unit="us")
@@ -137,8 +124,7 @@ async def commands_clear_counters_and_holes_read_zero(dut):
     rng = seeded("registers")
     program, network = dense_program(3)
     images = random_images(rng, network, 1)
-    await started(dut, rng, "free/free")
-    host = ChipHost(dut, program, images)
+    host = await started_host(dut, rng, program, images, "free/free")
     await host.run(LIMIT)
     (core,) = program.cores
     assert await host.read(core, Memory.CONTROL, Control.COMMAND) == [0]

@@ -15,29 +15,27 @@ from tests.support.chip_programs import four_core_case
 from tests.support.cocotb_runs import bench, run_folder, simulators
 
 PARAMS = get_preset("tiny")
-SIMULATORS = simulators("icarus")
+CASES = (0, 1)  # as in bench_chip_cycles
 
 
-@pytest.fixture(scope="module", params=SIMULATORS)
-def chip_run(request):
-    """Runs the bench once; the tests that passed, and the folder of the run."""
-    passed = bench(
-        request.param,
+def run(simulator, module=None):
+    return bench(
+        simulator,
         "chip",
         {
             "node.v": node_verilog(PARAMS),
             "chip.v": chip_verilog(PARAMS, columns=2, rows=2),
         },
         parameters={"WIDTH": Formats(PARAMS).flit.width, "NODES": 4},
+        module=module,
     )
-    return passed, run_folder(request.param, "chip")
 
 
 @pytest.mark.sim
 @pytest.mark.slow
-def test_chip_matches_golden_spike_by_spike(chip_run):
-    passed, _ = chip_run
-    assert len(passed) == 12
+@pytest.mark.parametrize("simulator", simulators("icarus"))
+def test_chip_matches_golden_spike_by_spike(simulator):
+    assert len(run(simulator)) == 10
 
 
 def native_cycles(program, images):
@@ -67,15 +65,8 @@ def native_cycles(program, images):
         return mesh.cycles(-2, n).tolist(), mesh.cycles(-1, n).tolist(), nodes
 
 
-@pytest.mark.sim
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [0, 1])
-def test_native_engine_has_the_cycles_of_the_whole_chip(chip_run, n):
-    """Node by node, sample by sample: the cycle in which the last END is sent."""
-    _, folder = chip_run
-    whole = json.loads((folder / f"cycles-{n}.json").read_text())
-    _, program, images = four_core_case(n)
-    start, end, nodes = native_cycles(program, images)
+def check_cycles(whole, native):
+    start, end, nodes = native
     # The native engine numbers what passes the host's link by the cycle that follows.
     zero = start[0] - 1
     first = whole["start"][0]
@@ -83,3 +74,16 @@ def test_native_engine_has_the_cycles_of_the_whole_chip(chip_run, n):
     assert [c - 1 - zero for c in end] == [c - first for c in whole["end"]]
     for node, cycles in nodes.items():
         assert [c - zero for c in cycles] == [c - first for c in whole["nodes"][node]], node
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", simulators("icarus"))
+def test_native_engine_has_the_cycles_of_the_whole_chip(simulator):
+    """Node by node, sample by sample: the cycle in which the last END is sent."""
+    module = "bench_chip_cycles"
+    assert len(run(simulator, module)) == len(CASES)
+    for n in CASES:
+        path = run_folder(simulator, "chip", module) / f"cycles-{n}.json"
+        _, program, images = four_core_case(n)
+        check_cycles(json.loads(path.read_text()), native_cycles(program, images))

@@ -7,8 +7,9 @@ import pytest
 from golden.fields import Formats, Kind, Memory
 from golden.forward import run_network
 from golden.params import get_preset
+from runtime.prepare import Settings
 from runtime.toolchain import SIM_BUILD, ToolError
-from runtime.verilog import ports_note, run_bench_verilog, write_bench
+from runtime.verilog import ports_note, run_bench_verilog, write_bench, write_verilog
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images
 
@@ -55,6 +56,13 @@ def test_bench_passes_and_fails_with_a_flipped_weight(simulator, chain):
     with pytest.raises(ToolError, match=r"(?s)FAIL image \d: neuron \(channel \d, row 0, column 0\)"
                                         r": expected -?\d+, got -?\d+; \d of 3 differ"):
         run_bench_verilog(folder, simulator)
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_digits_cnn_passes_as_plain_verilog():
+    folder = write_verilog(Settings(model="digits_cnn", preset="ecp5"), n_images=2)
+    assert "PASS: 2 images" in run_bench_verilog(folder, "verilator")
 
 
 @pytest.mark.sim

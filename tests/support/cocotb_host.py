@@ -2,6 +2,7 @@
 """The host and the observers of a chip or a lone node, for benches with ``host_source``,
 ``host_sink`` and ``fired[n]``."""
 
+import os
 from typing import Any
 
 import cocotb
@@ -16,7 +17,15 @@ from golden.program import CoreImage, Program
 from runtime.compare import compare_values, populations_of, sent_values
 from runtime.host import Host
 from runtime.protocol import Protocol, Recorder, core_recorders
-from tests.support.cocotb_streams import PERIOD_NS, StreamDriver, StreamMonitor, cycle, cycles
+from tests.support.cocotb_streams import (
+    PERIOD_NS,
+    StreamDriver,
+    StreamMonitor,
+    cycle,
+    cycles,
+    reset,
+    set_pace,
+)
 
 # Registers whose value follows from the program alone, by the names of golden.mesh.COUNTERS.
 COUNTED = {
@@ -235,3 +244,20 @@ class ChipHost:
             assert have == wanted, f"{where}: counters must be {wanted}, got {have}"
             assert flags == {"overflow": 0, "running": 1}, f"{where}: flags {flags}"
             assert self.cores[core.x, core.y].n_spikes == wanted["spikes_out"], where
+
+
+async def started_host(
+    dut: Any,
+    rng: np.random.Generator,
+    program: Program,
+    images: NDArray[np.integer],
+    stalls: str,
+) -> ChipHost:
+    """Resets ``dut``; the host then begins, with ``stalls`` as paces in and out: "free/half"."""
+    cocotb.log.info("%s: SEED=%s, stalls %s", program.name, os.environ.get("SEED", "0"), stalls)
+    source_stall, sink_stall = stalls.split("/")
+    set_pace(dut.host_source.pauses, source_stall, rng)
+    set_pace(dut.host_sink.pauses, sink_stall, rng)
+    dut.host_source.offered.value = 0
+    await reset(dut)
+    return ChipHost(dut, program, images)

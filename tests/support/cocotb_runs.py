@@ -19,9 +19,9 @@ def simulators(*default: str) -> list[str]:
     return [chosen] if chosen in SIMULATORS else list(default)
 
 
-def run_folder(simulator: str, unit: str, run: str = "run") -> Path:
+def run_folder(simulator: str, unit: str, module: str | None = None) -> Path:
     """Where a bench runs: its log, its results, what it writes."""
-    return OUT / unit / f"{run}-{simulator}"
+    return OUT / unit / f"{module or 'run'}-{simulator}"
 
 
 def bench(
@@ -30,12 +30,11 @@ def bench(
     verilog: Mapping[str, str],
     *,
     parameters: Mapping[str, object],
-    run: str = "run",
-    env: Mapping[str, str] | None = None,
-    testcase: str | None = None,
+    module: str | None = None,
 ) -> list[str]:
-    """Runs ``bench_UNIT.py`` on ``UNIT_bench.v`` and the design ``verilog`` (texts by name).
+    """Runs ``bench_UNIT.py``, or another ``module``, on ``UNIT_bench.v``.
 
+    ``verilog`` holds the texts of the design by file name.
     Returns the names of the tests that passed; a failure raises. Under ``WAVES=1`` the waves lie in
     :func:`run_folder`.
     """
@@ -53,13 +52,11 @@ def bench(
         simulator,
         [BENCHES / f"{unit}_bench.v", BENCHES / "streams.v", *sources],
         top=f"{unit}_bench",
-        test_module=f"tests.cocotb.bench_{unit}",
+        test_module=f"tests.cocotb.{module or f'bench_{unit}'}",
         out_dir=folder,
-        run_dir=run_folder(simulator, unit, run),
+        run_dir=run_folder(simulator, unit, module),
         parameters=parameters,
         public=BENCHES / "public.vlt",
         waves=os.environ.get("WAVES", "0") == "1",
-        env=env,
-        testcase=testcase,
         optimize="-O1",
     )
