@@ -9,7 +9,8 @@ import pytest
 from golden.fields import Control, Formats, Memory
 from golden.params import get_preset
 from hdl.export import chip_verilog, node_verilog
-from runtime.native.mesh import VerilatedMesh, build
+from runtime.native.build import build
+from runtime.native.mesh import VerilatedMesh
 from runtime.toolchain import SIM_BUILD
 from tests.support.chip_programs import four_core_case
 from tests.support.cocotb_runs import bench, run_folder, simulators
