@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of one training run: SGD with Nesterov momentum and one learning-rate cycle.
+    """Settings of one training run: SGD with Nesterov momentum and one or two learning-rate cycles.
 
     Attributes
     ----------
@@ -14,6 +14,9 @@ class Recipe:
     peak_rate : float
         Learning rate reached after ``warmup`` (a fraction of the run), then falling to zero along
         half a cosine.
+    restart_at : int or None
+        Epochs before a second cycle of the same form, whose peak is ``restart_rate``.
+    restart_rate : float
     momentum, weight_decay : float
         Decay acts on weight matrices and kernels alone, not on biases or batch norm.
     label_smoothing : float
@@ -32,6 +35,8 @@ class Recipe:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
     warmup: float = 0.2
+    restart_at: int | None = None
+    restart_rate: float = 0.05
     shift: int = 0
     flip: bool = False
     half_precision: bool = True
@@ -42,7 +47,8 @@ RECIPES = {
                                      label_smoothing=0.05, half_precision=False),
     ("tiny_vgg", "digits"): Recipe(epochs=20, batch=32, peak_rate=0.05, shift=3,
                                    label_smoothing=0.05),
-    ("tiny_vgg", "cifar10"): Recipe(epochs=28, shift=4, flip=True, label_smoothing=0.1),
+    ("tiny_vgg", "cifar10"): Recipe(epochs=52, restart_at=28, shift=4, flip=True,
+                                    label_smoothing=0.1),
 }
 
 # Starting points for pairs that nobody has tuned.

@@ -37,11 +37,22 @@ def new_state(build, seed):
 
 
 def rate_at(recipe, progress):
-    """Learning rate at ``progress`` in 0..1 of the run: linear up, then half a cosine to zero."""
+    """Learning rate at ``progress`` in 0..1 of the run: linear up, then half a cosine to zero.
+
+    Twice, where the recipe has a restart.
+    """
+    peak = recipe.peak_rate
+    if recipe.restart_at is not None:
+        epoch = progress * recipe.epochs
+        if epoch < recipe.restart_at:
+            progress = epoch / recipe.restart_at
+        else:
+            progress = (epoch - recipe.restart_at) / (recipe.epochs - recipe.restart_at)
+            peak = recipe.restart_rate
     if progress < recipe.warmup:
-        return recipe.peak_rate * progress / recipe.warmup
+        return peak * progress / recipe.warmup
     fall = (progress - recipe.warmup) / (1 - recipe.warmup)
-    return recipe.peak_rate * (1 + math.cos(math.pi * fall)) / 2
+    return peak * (1 + math.cos(math.pi * fall)) / 2
 
 
 def train_epoch(state, dataset, recipe, seed, on_step=None):
