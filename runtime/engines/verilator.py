@@ -16,7 +16,8 @@ from golden.fields import Control, Memory
 from golden.network import Population
 from golden.program import Program
 
-from ..native.mesh import SLICE, VerilatedMesh, build
+from ..native.build import build
+from ..native.mesh import SLICE, VerilatedMesh
 from .result import EngineError, RunResult, Timing
 
 Progress = Callable[[int, int], None]  # images done, cycles so far

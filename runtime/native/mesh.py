@@ -1,86 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiled nodes in a grid: builds runtime/native/engine.cpp with the node, and speaks to it."""
+"""A mesh of compiled nodes: the Python face of runtime/native/engine.cpp."""
 
 import ctypes
-import hashlib
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.fields import BitFields, Control, Formats, Kind, Memory
-from golden.params import ChipParams
+from golden.fields import Control, Formats, Memory
 from golden.program import CoreImage, Program
-from hdl.export import RAM_NAME, memory_scopes, node_verilog
+from hdl.export import RAM_NAME, memory_scopes
 
 from ..engines.result import EngineError
 from ..host import Host
-from ..toolchain.verilator import verilate
 
-NATIVE = Path(__file__).parent / "engine.cpp"
 SLICE = 20_000  # cycles between two looks at the progress
-
-
-def _defines(prefix: str, fields: BitFields) -> list[str]:
-    lines = []
-    for field, position, width in fields:
-        lines.append(f"#define {prefix}_{field.upper()}_POSITION {position}")
-        lines.append(f"#define {prefix}_{field.upper()}_WIDTH {width}")
-    return lines
-
-
-def _header(params: ChipParams) -> str:
-    formats = Formats(params)
-    lines = ["// Written from golden.fields.", "#pragma once"]
-    lines += _defines("FLIT", formats.flit) + _defines("SPIKE", formats.spike)
-    lines += [f"#define KIND_{kind.name} {int(kind)}" for kind in Kind]
-    return "\n".join(lines) + "\n"
-
-
-def _write_if_new(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
-
-
-@lru_cache
-def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
-    """Compile the node for ``params``; returns the shared library.
-
-    Compiled once for a content of the gateware, converted once in a process.
-    """
-    out_dir = Path(out_dir).resolve()
-    out_dir.mkdir(parents=True, exist_ok=True)
-    folder = out_dir / f"source-{abs(hash_params(params)):x}"
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_if_new(folder / "node.v", node_verilog(params))
-    _write_if_new(folder / "fields.h", _header(params))
-    rules = ["`verilator_config"]
-    for scopes in memory_scopes(params).values():
-        for scope in scopes:
-            module = "__".join(scope.split("."))
-            rules.append(f'public_flat_rw -module "{module}" -var "{RAM_NAME}"')
-    _write_if_new(folder / "public.vlt", "\n".join(rules) + "\n")
-    return verilate(
-        [folder / "public.vlt", folder / "node.v"],
-        top="node",
-        out_dir=out_dir,
-        cpp_sources=[NATIVE],
-        depends=[folder / "fields.h"],
-        flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
-        cflags=[f"-I{folder}", "-std=c++20", *(["-DSTEM_TRACE"] if waves else [])],
-        ldflags=["-llz4", "-lz"] if waves else [],
-        name="stem_node_waves" if waves else "stem_node",
-        trace="fst" if waves else None,
-        shared=True,
-        optimize="-O3",
-    )
-
-
-def hash_params(params: ChipParams) -> int:
-    """A number that tells parameter sets apart, the same in every process."""
-    text = repr(sorted(params.to_dict().items()))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
 
 class VerilatedMesh:

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles one node and runtime/native/engine.cpp to a shared library.
+
+Converting the node to Verilog takes seconds and compiling it a good part of a minute, so both are
+kept: the conversion by the content of the sources, the library by that of the Verilog.
+"""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from golden.fields import BitFields, Formats, Kind
+from golden.params import ChipParams
+from hdl.export import RAM_NAME, memory_scopes, node_verilog
+
+from ..toolchain.process import built_once, content_key
+from ..toolchain.verilator import verilate
+
+ENGINE = Path(__file__).parent / "engine.cpp"
+ROOT = Path(__file__).parent.parent.parent
+
+
+def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
+    """The shared library for a node of ``params``, compiled once; ``waves`` adds FST tracing."""
+    folder = node_sources(params, out_dir)
+    return verilate(
+        [folder / "public.vlt", folder / "node.v"],
+        top="node",
+        out_dir=Path(out_dir),
+        cpp_sources=[ENGINE],
+        depends=[folder / "fields.h"],
+        flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
+        cflags=[f"-I{folder}", "-std=c++20", *(["-DSTEM_TRACE"] if waves else [])],
+        ldflags=["-llz4", "-lz"] if waves else [],
+        name="stem_node_waves" if waves else "stem_node",
+        trace="fst" if waves else None,
+        shared=True,
+        optimize="-O3",
+    )
+
+
+def node_sources(params: ChipParams, out_dir: Path) -> Path:
+    """Folder with node.v, what of it is public, and the bit fields as a C++ header."""
+    sources = sorted([*(ROOT / "hdl").rglob("*.py"), *(ROOT / "golden").glob("*.py")])
+    key = content_key([*sources, Path(__file__)], sorted(params.to_dict().items()))
+    with built_once(Path(out_dir).resolve(), "node", key) as (folder, empty):
+        if empty:
+            with _no_garbage_collection():
+                (folder / "node.v").write_text(node_verilog(params))
+            (folder / "fields.h").write_text(_header(params))
+            (folder / "public.vlt").write_text(_public(params))
+    return folder
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Conversion makes millions of objects; collecting garbage among them takes a third of it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _public(params: ChipParams) -> str:
+    """Verilator rules that let the engine reach the configured memories, and nothing else."""
+    rules = ["`verilator_config"]
+    for scopes in memory_scopes(params).values():
+        for scope in scopes:
+            module = "__".join(scope.split("."))
+            rules.append(f'public_flat_rw -module "{module}" -var "{RAM_NAME}"')
+    return "\n".join(rules) + "\n"
+
+
+def _header(params: ChipParams) -> str:
+    formats = Formats(params)
+    lines = ["// Written from golden.fields.", "#pragma once"]
+    lines += _defines("FLIT", formats.flit) + _defines("SPIKE", formats.spike)
+    lines += [f"#define KIND_{kind.name} {int(kind)}" for kind in Kind]
+    return "\n".join(lines) + "\n"
+
+
+def _defines(prefix: str, fields: BitFields) -> list[str]:
+    lines = []
+    for field, position, width in fields:
+        lines.append(f"#define {prefix}_{field.upper()}_POSITION {position}")
+        lines.append(f"#define {prefix}_{field.upper()}_WIDTH {width}")
+    return lines
