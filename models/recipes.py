@@ -24,8 +24,6 @@ class Recipe:
         Images move by up to this many pixels in both directions, a random crop of the padded one.
     flip : bool
         Half of the images are mirrored left to right.
-    average_epochs : int
-    average_rate : float
     half_precision : bool
         bfloat16 autocast and channels-last memory; faster where the processor has such units.
     """
@@ -41,14 +39,7 @@ class Recipe:
     restart_rate: float = 0.05
     shift: int = 0
     flip: bool = False
-    average_epochs: int = 0
-    average_rate: float = 0.02
     half_precision: bool = True
-
-    @property
-    def all_epochs(self):
-        """Epochs of the cycle and of the averaging together."""
-        return self.epochs + self.average_epochs
 
 
 RECIPES = {

@@ -22,9 +22,7 @@ def save_state(folder, state, settings):
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"module/{name}": t for name, t in state.module.state_dict().items()}
     tensors |= {f"momentum/{name}": t for name, t in state.momenta.items()}
-    tensors |= {f"average/{name}": t for name, t in state.average.items()}
     metadata = {"settings": json.dumps(settings, sort_keys=True), "epoch": str(state.epoch),
-                "n_samples": str(state.n_samples),
                 "log": json.dumps(state.log)}
     unfinished = folder / (STATE_FILE + ".part")
     save_file({name: t.detach().contiguous() for name, t in tensors.items()}, unfinished, metadata)
@@ -44,7 +42,6 @@ def resume_state(folder, state, settings):
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         epoch, log = int(metadata["epoch"]), json.loads(metadata["log"])
-        n_samples = int(metadata["n_samples"])
         before = json.loads(metadata["settings"])
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise CheckpointError(f"{path}: must be the state of a training run; reading it gave "
@@ -61,8 +58,7 @@ def resume_state(folder, state, settings):
     with torch.no_grad():
         for name, saved in _part(tensors, "momentum/").items():
             state.momenta[name].copy_(saved)
-    state.average = _part(tensors, "average/")
-    state.epoch, state.log, state.n_samples = epoch, log, n_samples
+    state.epoch, state.log = epoch, log
     return True
 
 

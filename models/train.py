@@ -24,7 +24,7 @@ from models.errors import CheckpointError, DataError, ModelError
 from models.recipes import get_recipe
 from models.registry import get_model
 from models.resume import resume_state, save_state
-from models.trainer import finished_module, measure_accuracy, new_state, train_epoch
+from models.trainer import measure_accuracy, new_state, train_epoch
 
 BUILD_FOLDER = Path(__file__).resolve().parents[1] / "sim_build" / "train"
 
@@ -73,13 +73,12 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
                 "n_train": len(data.train_images), "recipe": dataclasses.asdict(recipe)}
     state = new_state(spec.build, seed)
     if resume_state(state_folder, state, settings):
-        print(f"{model}: going on after epoch {state.epoch} of {recipe.all_epochs}", flush=True)
-    while state.epoch < min(recipe.all_epochs, stop_after or recipe.all_epochs):
+        print(f"{model}: going on after epoch {state.epoch} of {recipe.epochs}", flush=True)
+    while state.epoch < min(recipe.epochs, stop_after or recipe.epochs):
         started = time.monotonic()
-        progress = Progress(state.epoch + 1, recipe.all_epochs)
+        progress = Progress(state.epoch + 1, recipe.epochs)
         loss = train_epoch(state, data, recipe, seed, progress.step)
-        module = finished_module(state, data)
-        accuracy = measure_accuracy(module, data.test_images, data.test_labels,
+        accuracy = measure_accuracy(state.module, data.test_images, data.test_labels,
                                     half_precision=recipe.half_precision)
         state.log.append({"loss": loss, "test_accuracy": accuracy,
                           "seconds": time.monotonic() - started})
@@ -90,11 +89,10 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
 
 def publish(path, model, data, state, recipe, seed):
     """Write the weight file and return the float accuracy of the rounded weights, in 0..1."""
-    trained = finished_module(state, data).state_dict()
     module = get_model(model).build()
-    module.load_state_dict(round_for_file(trained), strict=False)
+    module.load_state_dict(round_for_file(state.module.state_dict()), strict=False)
     accuracy = measure_accuracy(module, data.test_images, data.test_labels)
-    save_checkpoint(path, trained, {
+    save_checkpoint(path, state.module.state_dict(), {
         "model": model, "dataset": data.name, "provenance": data.provenance,
         "epochs": state.epoch, "seed": seed, "recipe": dataclasses.asdict(recipe),
         "parameters": sum(p.numel() for p in module.parameters()),
@@ -107,7 +105,7 @@ def parse_arguments(arguments=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="registered name, such as tiny_vgg")
     parser.add_argument("--dataset", choices=DATASETS, help="default: the model's own")
-    parser.add_argument("--epochs", type=int, help="default: the recipe's")
+    parser.add_argument("--epochs", type=int, help="one cycle of that many; default: the recipe's")
     parser.add_argument("--data", metavar="FOLDER", help="folder of the data set")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="processor threads; default: torch's")
@@ -128,7 +126,7 @@ def main(arguments=None):
         dataset = options.dataset or get_model(options.model).default_dataset
         recipe = get_recipe(options.model, dataset)
         if options.epochs:
-            recipe = dataclasses.replace(recipe, epochs=options.epochs, average_epochs=0)
+            recipe = dataclasses.replace(recipe, epochs=options.epochs, restart_at=None)
         state, data = train(options.model, dataset, recipe=recipe, seed=options.seed,
                             folder=options.data)
         path = options.out or checkpoint_path(options.model, dataset)

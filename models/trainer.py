@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training loop: one epoch at a time, each a pure function of the state before it."""
 
-import copy
 import math
 from dataclasses import dataclass, field
 
@@ -13,26 +12,18 @@ from models.data.preprocess import to_float_input
 
 # Keeps the random streams of neighbouring epochs and seeds apart.
 _SEED_STRIDE = 1_000_003
-# Steps between two samples of the average; neighbouring steps are nearly the same weights.
-_AVERAGE_STRIDE = 10
-# Enough for the mean and variance of every channel to be known to well under a percent.
-_N_STATISTICS = 4096
 
 
 @dataclass
 class TrainingState:
     """What an interrupted run needs to go on: the module, the momenta, and the epochs behind it.
 
-    average : dict, mean of each parameter over the samples of the averaging epochs; empty before.
-    n_samples : int, how many samples that mean is over.
     log : list of dict, one per finished epoch: loss, test_accuracy, seconds.
     """
 
     module: nn.Module
     momenta: dict
     epoch: int = 0
-    average: dict = field(default_factory=dict)
-    n_samples: int = 0
     log: list = field(default_factory=list)
 
 
@@ -95,8 +86,6 @@ def train_epoch(state, dataset, recipe, seed, on_step=None):
                                            label_smoothing=recipe.label_smoothing)
         loss.backward()
         optimizer.step()
-        if state.epoch >= recipe.epochs and step % _AVERAGE_STRIDE == 0:
-            _sample(state)
         total += loss.item()
         if on_step is not None:
             on_step(step + 1, n_steps, loss.item())
@@ -115,38 +104,6 @@ def _build_optimizer(state, recipe):
     for name, parameter in parameters.items():
         optimizer.state[parameter]["momentum_buffer"] = state.momenta[name]
     return optimizer
-
-
-@torch.no_grad()
-def _sample(state):
-    """Take the present weights into the running mean."""
-    state.n_samples += 1
-    for name, parameter in state.module.named_parameters():
-        mean = state.average.setdefault(name, torch.zeros_like(parameter))
-        mean.add_((parameter - mean) / state.n_samples)
-
-
-@torch.no_grad()
-def finished_module(state, dataset, batch=256):
-    """The network a run is for: the averaged weights where there are any, else the last ones.
-
-    Batch norm's statistics belong to the weights, so those of an average are measured anew, on
-    the first training images as they are.
-    """
-    if not state.average:
-        return state.module
-    module = copy.deepcopy(state.module).train()
-    parameters = dict(module.named_parameters())
-    for name, mean in state.average.items():
-        parameters[name].copy_(mean)
-    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    images = dataset.train_images[:_N_STATISTICS]
-    for start in range(0, len(images), batch):
-        module(to_float_input(images[start:start + batch]))
-    return module.eval()
 
 
 @torch.no_grad()

@@ -61,11 +61,19 @@ def test_rate_rises_and_falls():
     assert falling == sorted(falling, reverse=True)
 
 
+def test_rate_rises_and_falls_again_after_a_restart():
+    recipe = Recipe(epochs=10, peak_rate=0.4, warmup=0.25, restart_at=6, restart_rate=0.1)
+    rates = [rate_at(recipe, epoch / 10) for epoch in (1.5, 5.999, 6, 7, 10)]
+    assert rates == pytest.approx([0.4, 0, 0, 0.1, 0], abs=1e-6)
+
+
 def test_recipes_name_what_exists():
     assert {model for model, _ in RECIPES} <= set(MODELS)
     assert {dataset for _, dataset in RECIPES} <= set(DATASETS)
     assert all(get_recipe("tiny_vgg_12m", dataset).epochs > 0 for dataset in DATASETS)
     assert not get_recipe("digits_cnn", "digits").flip
+    assert all(recipe.restart_at is None or 0 < recipe.restart_at < recipe.epochs
+               for recipe in RECIPES.values())
 
 
 @pytest.mark.parametrize("half_precision", [False, True])
