@@ -25,7 +25,7 @@ class Node(wiring.Component):
     i, o : arrays of four flit streams
         Links to the North, East, South and West.
     quiet : ``Out(1)``
-        No register will change before a flit arrives: a simulator may skip the node.
+        Nothing will happen before a flit arrives, as in ``Core``: a simulator may skip the node.
     sent : ``Out(1)``, sent_flit : ``Out(flit)``
         For observers: the core hands this flit to its router in this cycle. Costs nothing where
         it is left unconnected.

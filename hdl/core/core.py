@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect
 from golden.params import ChipParams
 
 from ..layouts import flit_stream
+from ..noc.queue import FlitQueue
 from .axon_in import AxonIn
 from .axon_out import AxonOut
 from .configuration import BLOCKS, Configuration
@@ -27,7 +28,8 @@ class Core(wiring.Component):
     o : ``Out(flit_stream)``
         To the router; depends on registers only.
     quiet : ``Out(1)``
-        No register will change before a flit arrives.
+        No register will change before a flit arrives, but for those that follow a control register
+        a cycle later; in a cycle so close to its write nobody uses them.
     """
 
     def __init__(self, *, params: ChipParams):
@@ -38,6 +40,9 @@ class Core(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        # Registers between router and core: what a flit is decides whether the core takes it, and
+        # the router's choice must not wait for that within a cycle.
+        m.submodules.entry = entry = FlitQueue(shape=self.i.payload.shape(), depth=2)
         m.submodules.ingress = ingress = Ingress(params=self._params)
         m.submodules.axon_in = axon_in = AxonIn(self._params)
         m.submodules.dendrite = dendrite = Dendrite(self._params)
@@ -54,7 +59,8 @@ class Core(wiring.Component):
             "axon_out": axon_out,
         }
 
-        connect(m, wiring.flipped(self.i), ingress.i)
+        connect(m, wiring.flipped(self.i), entry.i)
+        connect(m, entry=entry.o, ingress=ingress.i)
         connect(m, ingress=ingress.spike, axon_in=axon_in.i)
         connect(m, ingress=ingress.config, configuration=configuration.i)
         connect(m, axon_out=axon_out.o, egress=egress.fire)
@@ -104,6 +110,7 @@ class Core(wiring.Component):
             control.overflow.eq(dendrite.overflow),
             self.quiet.eq(
                 control.waiting
+                & ~entry.o.valid
                 & axon_in.idle
                 & dendrite.idle
                 & ~soma.busy

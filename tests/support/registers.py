@@ -5,6 +5,11 @@ from collections.abc import Iterator
 
 from amaranth.hdl import Fragment, Signal
 
+# Registers of a core made from a control register, one cycle behind it. Nobody uses them so soon,
+# so that a simulator that skips a quiet core may leave them behind: they are right again in the
+# first cycle of the next flit.
+FOLLOWERS = frozenset({"last_word", "index_mask", "largest", "smallest"})
+
 
 def elaborated(component) -> tuple[Fragment, list[Signal]]:
     """The design to simulate, and every signal in it that the clock changes.

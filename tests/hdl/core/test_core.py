@@ -1,0 +1,132 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""A whole core, by flits alone: hand-written programs, exact spikes, honest ``quiet``."""
+
+import numpy as np
+import pytest
+from amaranth.back import rtlil
+
+from golden.fields import Control, Formats, Kind, Memory
+from golden.forward import run_network
+from golden.mesh import run_program
+from golden.params import PRESETS, get_preset
+from golden.program import HOST
+from hdl.core.core import Core
+from runtime.host import Host
+from tests.support.hand_programs import dense_program
+from tests.support.player import Player
+from tests.support.random_networks import random_images
+from tests.support.registers import FOLLOWERS, elaborated
+from tests.support.streams import STALLS, simulate
+
+FORMATS = Formats(get_preset("tiny"))
+VARIANTS = ({}, {"multipliers": True}, {"lookup": True})
+COUNTED = {
+    Control.SOPS_LOW: "sops",
+    Control.SPIKES_IN: "spikes_in",
+    Control.SPIKES_OUT: "spikes_out",
+    Control.FIRED: "fired",
+    Control.BUSY: "ops",
+}
+
+
+def counter_reads(program):
+    """Requests for the registers from SOPS_LOW to FLAGS."""
+    n = Control.FLAGS - Control.SOPS_LOW + 1
+    return Host(program).read(program.cores[0], Memory.CONTROL, Control.SOPS_LOW, n)
+
+
+@pytest.mark.parametrize("stall", STALLS)
+@pytest.mark.parametrize("variant", VARIANTS, ids=["exact", "multipliers", "lookup"])
+def test_core_fires_and_counts_what_golden_computes(variant, stall, rng):
+    program, network = dense_program(3, **variant)
+    images = random_images(rng, network, 4)
+    core = Core(params=program.params)
+    player = Player(
+        program, images, core.i, core.o, reads=counter_reads(program), stall=stall, rng=rng
+    )
+    simulate(core, [player], limit=20_000)
+    expected = run_network(network, images)[program.output]
+    np.testing.assert_array_equal(player.protocol.output.values, expected)
+    replies = player.protocol.replies
+    for register, name in COUNTED.items():
+        wanted = int(run_program(program, images).counters[name].sum())
+        assert replies[register - Control.SOPS_LOW] == wanted, name
+    assert replies[Control.SAMPLES - Control.SOPS_LOW] == len(images)
+    flags = FORMATS.flags.unpack(replies[Control.FLAGS - Control.SOPS_LOW])
+    assert flags == {"overflow": 0, "running": 1}
+
+
+def test_core_sends_time_steps_in_order_and_everything_to_the_host(rng):
+    program, network = dense_program(4)
+    images = random_images(rng, network, 3)
+    core = Core(params=program.params)
+    player = Player(program, images, core.i, core.o)
+    simulate(core, [player], limit=20_000)
+    kinds, steps = [], []
+    for flit in player.flits:
+        fields = FORMATS.flit.unpack(flit)
+        assert tuple(fields[name] for name in ("x0", "y0", "x1", "y1")) == HOST + HOST
+        if fields["kind"] == Kind.SPIKE:
+            steps.append(FORMATS.spike.unpack(fields["payload"])["t"])
+        else:
+            kinds.append(Kind(fields["kind"]))
+        if fields["kind"] == Kind.END:
+            assert steps == sorted(steps)
+            steps = []
+    # A CREDIT for the first sample, and one after the sweep of each.
+    assert kinds.count(Kind.CREDIT) == 4 and kinds.count(Kind.END) == 3
+    assert kinds[0] == Kind.CREDIT
+
+
+def test_quiet_core_changes_no_register_without_a_flit(rng):
+    program, network = dense_program(5, lookup=True)
+    images = random_images(rng, network, 3)
+    core = Core(params=program.params)
+    fragment, registers = elaborated(core)
+    assert len(registers) > 100
+    n_quiet = 0
+
+    async def watch(ctx):
+        nonlocal n_quiet
+        before, still = None, False
+        while True:
+            _, _, quiet, flit, sends, *state = await ctx.tick().sample(
+                core.quiet, core.i.valid, core.o.valid, *registers
+            )
+            assert not (quiet and sends), "a quiet core must have nothing to send"
+            if still:
+                pairs = zip(registers, before, state, strict=True)
+                changed = {register.name for register, a, b in pairs if a != b} - FOLLOWERS
+                assert not changed, f"quiet, and no flit came: {changed} must not change"
+            before, still = state, quiet and not flit
+            n_quiet += bool(still)
+
+    player = Player(
+        program, images, core.i, core.o, reads=counter_reads(program), stall="third", rng=rng
+    )
+    simulate(fragment, [player], limit=20_000, background=[watch])
+    assert player.protocol.samples_done == 3
+    assert n_quiet > 100
+
+
+def test_core_is_quiet_at_last_and_not_while_it_works(rng):
+    program, network = dense_program(6)
+    images = random_images(rng, network, 1)
+    core = Core(params=program.params)
+    seen = []
+
+    async def watch(ctx):
+        async for _, _, quiet, sends in ctx.tick().sample(core.quiet, core.o.valid):
+            seen.append((quiet, sends))
+
+    simulate(core, [Player(program, images, core.i, core.o)], limit=20_000, background=[watch])
+    assert all(quiet for quiet, _ in seen[-20:])
+    assert not any(quiet and sends for quiet, sends in seen)
+    # Longest work without a flit from outside: clearing all accumulators.
+    assert sum(not quiet for quiet, _ in seen) > program.params.n_acc_words
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_core_converts(preset):
+    rtlil.convert(Core(params=get_preset(preset)), emit_src=False)

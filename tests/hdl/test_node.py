@@ -1,0 +1,127 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+from amaranth import Module
+from amaranth.back import rtlil
+from amaranth.hdl import Value
+
+from golden.fields import Formats
+from golden.forward import run_network
+from golden.params import PRESETS, get_preset
+from hdl.node import LOCAL, Node
+from tests.support.hand_programs import dense_program
+from tests.support.player import Player
+from tests.support.random_networks import random_images
+from tests.support.registers import FOLLOWERS, elaborated
+from tests.support.streams import STALLS, Sink, Source, simulate
+from tests.support.structure import combinational_outputs
+
+TINY = get_preset("tiny")
+# Memories become single registers in this analysis: short ones.
+SMALL = TINY.with_(
+    n_acc_words=8, n_weight_words=8, n_table_c=4, n_table_y=4, n_table_x=4, n_sweep=4, n_blocks=2,
+    n_fire_words=4, n_destinations=4, n_axons=2,
+)  # fmt: skip
+NORTH, EAST, SOUTH, WEST = range(LOCAL)
+
+
+def strapped(node, at=(0, 1)):
+    """The node with its coordinates, as in a mesh."""
+    m = Module()
+    m.submodules.node = node
+    m.d.comb += [node.x.eq(at[0]), node.y.eq(at[1])]
+    return m
+
+
+def outputs(node):
+    """Everything a neighbour sees, as values to sample."""
+    signals = [node.quiet]
+    for port in range(LOCAL):
+        signals += [node.o[port].valid, Value.cast(node.o[port].payload), node.i[port].ready]
+    return signals
+
+
+@pytest.mark.parametrize("stall", STALLS)
+def test_node_runs_a_program_through_its_north_link(stall, rng):
+    program, network = dense_program(8, multipliers=True)
+    images = random_images(rng, network, 3)
+    node = Node(params=program.params)
+    player = Player(program, images, node.i[NORTH], node.o[NORTH], stall=stall, rng=rng)
+    handed_over = []
+
+    async def watch(ctx):
+        async for _, _, sent, flit in ctx.tick().sample(node.sent, node.sent_flit.as_value()):
+            if sent:
+                handed_over.append(flit)
+
+    simulate(strapped(node), [player], limit=20_000, background=[watch])
+    expected = run_network(network, images)[program.output]
+    np.testing.assert_array_equal(player.protocol.output.values, expected)
+    # What observers are shown is what the core sends, in order.
+    assert handed_over == player.flits
+
+
+def test_quiet_node_changes_nothing_without_a_flit(rng):
+    program, network = dense_program(9)
+    images = random_images(rng, network, 2)
+    node = Node(params=program.params)
+    fragment, registers = elaborated(strapped(node))
+    assert len(registers) > 200
+    visible = outputs(node)
+    arrivals = [node.i[port].valid for port in range(LOCAL)]
+    quiet_cycles = []
+
+    async def watch(ctx):
+        before, still = None, False
+        while True:
+            _, _, *values = await ctx.tick().sample(*visible, *arrivals, *registers)
+            shown, values = values[: len(visible)], values[len(visible) :]
+            came, state = any(values[:LOCAL]), values[LOCAL:]
+            if still:
+                assert shown == before[0], "quiet, and no flit came: outputs must not change"
+                pairs = zip(registers, before[1], state, strict=True)
+                changed = {register.name for register, a, b in pairs if a != b} - FOLLOWERS
+                assert not changed, f"quiet, and no flit came: {changed} must not change"
+            assert not (shown[0] and any(shown[1::3])), "a quiet node must have nothing to send"
+            before, still = (shown, state), shown[0] and not came
+            quiet_cycles.append(still)
+
+    player = Player(program, images, node.i[NORTH], node.o[NORTH], stall="third", rng=rng)
+    simulate(fragment, [player], limit=20_000, background=[watch])
+    assert player.protocol.samples_done == 2
+    assert sum(quiet_cycles) > 100
+    assert len(quiet_cycles) - sum(quiet_cycles) > 100
+
+
+def test_flits_for_others_pass_a_node_by(rng):
+    node = Node(params=TINY)
+    flit = Formats(TINY).flit
+    words = [
+        flit.pack(kind=int(rng.integers(7)), x0=x, y0=1, x1=x, y1=1, payload=int(payload))
+        for x, payload in zip([3] * 20, rng.integers(1 << 32, size=20), strict=True)
+    ]
+    sink = Sink(node.o[EAST], 20, "third", rng)
+    quiet = []
+
+    async def watch(ctx):
+        async for _, _, value, sent in ctx.tick().sample(node.quiet, node.sent):
+            quiet.append(value)
+            assert not sent
+
+    simulate(
+        strapped(node), [Source(node.i[NORTH], words), sink], limit=300, background=[watch]
+    )
+    assert sink.items == words
+    # Not in the first cycles after reset, nor while flits pass.
+    assert quiet[-1] and not any(quiet[4:10])
+
+
+def test_outputs_depend_on_registers_alone():
+    assert combinational_outputs(Node(params=SMALL), "node") == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", PRESETS)
+def test_node_converts(preset):
+    rtlil.convert(Node(params=get_preset(preset)), emit_src=False)
