@@ -201,11 +201,11 @@ PRESETS: dict[str, ChipParams] = {
     # One node of an LFE5U-85F: 4096 neurons, 64 KB of weights.
     "ecp5": ChipParams(
         lanes=16, soma_lanes=2, n_acc_words=256, n_fire_words=256, n_sweep=256, n_blocks=16,
-        c_width=10, n_table_c=512,
+        c_width=10, n_table_c=512, queue_depth=2,
     ),
     "ecp5_32": ChipParams(
         lanes=32, soma_lanes=2, n_acc_words=128, n_weight_words=2048, n_fire_words=128,
-        n_sweep=256, n_blocks=16, c_width=10, n_table_c=512,
+        n_sweep=256, n_blocks=16, c_width=10, n_table_c=512, queue_depth=2,
     ),
     # Small enough for Amaranth's simulator, Icarus and proofs.
     "tiny": ChipParams(
