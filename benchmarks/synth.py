@@ -5,8 +5,9 @@
 
 The device is the LFE5U-85F in speed grade 6. A node has more pins than the package, so a harness
 gives it neighbours: East and West are joined into a ring of one node and South to itself, without
-registers, so that paths from node to node are timed as in a mesh; the host's link and the straps
-hang on shift registers. Results go to ``sim_build/synth``, one JSON file a run.
+registers, so that paths from node to node are timed as in a mesh; the host's link hangs on shift
+registers. Coordinates are constants, as in a mesh on an FPGA, of a node
+in row 1, whose router has the most turns. Results go to ``sim_build/synth``, one JSON file a run.
 """
 
 import argparse
@@ -50,20 +51,18 @@ def harness_verilog(params: ChipParams) -> str:
         "module harness(",
         "  input clk, input rst, input shift, input din, output dout, output reg quiet);",
         f"  localparam WIDTH = {width};",
-        f"  localparam COORD = {params.coord_width};",
         *(f"  wire {name}_valid, {name}_ready; wire [WIDTH-1:0] {name}_payload;" for name in names),
-        "  reg [2*COORD+WIDTH+1:0] feed;  // straps, a flit, valid, ready",
-        "  reg [WIDTH+1:0] drain;",
+        "  reg [WIDTH+1:0] feed, drain;  // a flit, valid, ready",
         "  wire is_quiet;",
-        "  assign {hi_payload, hi_valid, ho_ready} = feed[WIDTH+1:0];",
+        "  assign {hi_payload, hi_valid, ho_ready} = feed;",
         "  assign dout = drain[WIDTH+1];",
         "  always @(posedge clk) begin",
         "    quiet <= is_quiet;",
-        "    if (shift) feed <= {feed[2*COORD+WIDTH:0], din};",
+        "    if (shift) feed <= {feed[WIDTH:0], din};",
         "    drain <= shift ? {drain[WIDTH:0], 1'b0} : {ho_payload, ho_valid, hi_ready};",
         "  end",
         "  node node(",
-        "    .clk(clk), .rst(rst), .x(feed[WIDTH+2 +: COORD]), .y(feed[WIDTH+2+COORD +: COORD]),",
+        f"    .clk(clk), .rst(rst), .x({params.coord_width}'d1), .y({params.coord_width}'d1),",
         *links,
         "    .quiet(is_quiet));",
         "endmodule",
