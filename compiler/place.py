@@ -7,7 +7,7 @@ improved by exchanging pairs of nodes, a bounded number of times, with a fixed s
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isqrt
 
 import numpy as np
@@ -19,19 +19,19 @@ from golden.program import HOST
 from .activity import Activity, spike_maps
 from .connectivity import Connectivity, Tile, connect, members
 from .errors import PlacementError
-from .rectangles import Node, cover, link_count
+from .rectangles import Link, Node, cover, links_of
 
 PACKET_COST = 4  # links that one more packet for the same spike is worth
+SHARING_COST = 16  # links that a link is worth which spikes of another layer's flow use too
 MAX_TRIALS = 4000  # exchanges tried, but no more than ten for each pair of nodes
-MAX_EVALUATIONS = 120_000  # terms of the cost evaluated in all trials
+MAX_EVALUATIONS = 60_000  # terms of the cost evaluated in all trials
 
 
 @dataclass(frozen=True)
 class Placement:
     """Nodes (column, row) of the tiles, in the order of the tiles.
 
-    ``cost`` is the expected number of link traversals per image, with ``PACKET_COST`` for every
-    packet.
+    ``cost`` is that of :class:`Traffic`.
     """
 
     columns: int
@@ -42,8 +42,9 @@ class Placement:
 
 @dataclass(frozen=True)
 class Flow:
-    """Expected spikes per image from a tile (or the host) to a set of tiles."""
+    """Expected spikes per image from a tile (or the host) of a layer to a set of tiles."""
 
+    layer: int
     source: int
     targets: int
     spikes: float
@@ -88,11 +89,11 @@ def place(
     best: list[Node] = []
     best_cost = inf
     for path in _paths(columns, rows):
-        costs = _flow_costs(flows, path[: len(tiles)])
-        if sum(costs) < best_cost:
-            best, best_cost = path, sum(costs)
+        cost = Traffic(flows, [*path[: len(tiles)], HOST]).cost
+        if cost < best_cost:
+            best, best_cost = path, cost
     nodes = _exchange(flows, best, len(tiles))
-    return Placement(columns, rows, tuple(nodes), float(sum(_flow_costs(flows, nodes))))
+    return Placement(columns, rows, tuple(nodes), Traffic(flows, [*nodes, HOST]).cost)
 
 
 def list_flows(
@@ -125,7 +126,8 @@ def list_flows(
         for y, row in enumerate(reader.rows):
             for x, column in enumerate(reader.columns):
                 total[host, row & column] += float(sent[y, x])
-    return [Flow(s, mask, n) for (s, mask), n in total.items() if mask]
+    layers = [*(tile.layer for tile in tiles), -1]
+    return [Flow(layers[s], s, mask, n) for (s, mask), n in total.items() if mask]
 
 
 def _paths(columns: int, rows: int) -> Iterator[list[Node]]:
@@ -147,57 +149,114 @@ def _strips(columns: int, rows: int, width: int) -> Iterator[Node]:
         downward = not downward
 
 
-class _Costs:
-    """Cost of flows for given nodes; covers are remembered."""
+@dataclass(frozen=True)
+class _Route:
+    """Way of a flow: packets for each spike, and the links that these cross."""
 
-    def __init__(self) -> None:
-        self._covers: dict[frozenset[Node], tuple[tuple[int, int, int, int], ...]] = {}
-
-    def flow(self, flow: Flow, targets: list[int], nodes: list[Node]) -> float:
-        """``spikes * (links + PACKET_COST * packets)``; ``nodes`` ends with the host's."""
-        wanted = frozenset([nodes[i] for i in targets])
-        rectangles = self._covers.get(wanted)
-        if rectangles is None:
-            rectangles = self._covers[wanted] = cover(wanted)
-        source = nodes[flow.source]
-        return flow.spikes * sum(PACKET_COST + link_count(source, r) for r in rectangles)
+    n_packets: int
+    links: tuple[Link, ...]
 
 
-def _flow_costs(flows: list[Flow], nodes: list[Node]) -> list[float]:
-    costs = _Costs()
-    located = [*nodes, HOST]
-    return [costs.flow(flow, list(members(flow.targets)), located) for flow in flows]
+class Traffic:
+    """Flows on the links of a mesh, and what they cost, for nodes that change.
+
+    The cost is ``spikes * (links + PACKET_COST * packets)`` over all flows, and ``SHARING_COST``
+    for every spike on a link that another layer uses more: a spike that waits for its core keeps
+    those behind it waiting, and layers that share no link keep out of each other's way.
+
+    Parameters
+    ----------
+    flows : list of Flow
+    nodes : list of Node
+        Of the tiles and perhaps free ones; the host's comes last.
+    """
+
+    def __init__(self, flows: list[Flow], nodes: list[Node]) -> None:
+        self.nodes = list(nodes)
+        self._flows = flows
+        self._targets = [list(members(flow.targets)) for flow in flows]
+        self._routes: dict[tuple[Node, frozenset[Node]], _Route] = {}
+        self._load: dict[Link, dict[int, int]] = {}
+        self._touching: list[set[int]] = [set() for _ in nodes]
+        for index, flow in enumerate(flows):
+            for tile in (flow.source, *self._targets[index]):
+                self._touching[tile].add(index)
+        # Whole numbers, so that what is added can be taken away again exactly.
+        self._spikes = [max(1, round(16 * flow.spikes)) for flow in flows]
+        self._way = [self._route(index) for index in range(len(flows))]
+        for index in range(len(flows)):
+            self._add(index, 1)
+
+    def _route(self, index: int) -> _Route:
+        source = self.nodes[self._flows[index].source]
+        wanted = frozenset([self.nodes[i] for i in self._targets[index]])
+        route = self._routes.get((source, wanted))
+        if route is None:
+            rectangles = cover(wanted)
+            links = [link for r in rectangles for link in links_of(source, r)]
+            route = self._routes[source, wanted] = _Route(len(rectangles), tuple(links))
+        return route
+
+    def _add(self, index: int, sign: int) -> None:
+        layer, spikes = self._flows[index].layer, sign * self._spikes[index]
+        for link in self._way[index].links:
+            load = self._load.setdefault(link, {})
+            load[layer] = load.get(layer, 0) + spikes
+
+    def _flow_cost(self, index: int) -> int:
+        way = self._way[index]
+        return self._spikes[index] * (PACKET_COST * way.n_packets + len(way.links))
+
+    def _shared(self, links: "set[Link] | dict[Link, dict[int, int]]") -> int:
+        loads = [self._load[link].values() for link in links if link in self._load]
+        return SHARING_COST * sum(sum(load) - max(load) for load in loads if len(load) > 1)
+
+    @property
+    def cost(self) -> float:
+        """Of all flows."""
+        flows = sum(self._flow_cost(index) for index in range(len(self._flows)))
+        return (flows + self._shared(self._load)) / 16
+
+    def exchange(self, a: int, b: int) -> int:
+        """Exchanges the nodes of two tiles if that lowers the cost; how many flows it looked at."""
+        affected = sorted(self._touching[a] | self._touching[b])
+        before = {index: self._way[index] for index in affected}
+        self.nodes[a], self.nodes[b] = self.nodes[b], self.nodes[a]
+        after = {index: self._route(index) for index in affected}
+        links = {link for index in affected for w in (before, after) for link in w[index].links}
+        old = self._shared(links) + sum(map(self._flow_cost, affected))
+        self._move(after)
+        if self._shared(links) + sum(map(self._flow_cost, affected)) >= old:
+            self.nodes[a], self.nodes[b] = self.nodes[b], self.nodes[a]
+            self._move(before)
+        return len(affected)
+
+    def _move(self, ways: dict[int, _Route]) -> None:
+        for index, way in ways.items():
+            self._add(index, -1)
+            self._way[index] = way
+            self._add(index, 1)
 
 
 def _exchange(flows: list[Flow], path: list[Node], n_tiles: int) -> list[Node]:
     """Nodes of the tiles after exchanging pairs wherever that lowers the cost."""
     rng = np.random.default_rng(0)
-    costs = _Costs()
-    # Free nodes come after the tiles, the host last; both take part in no flow or no exchange.
-    located = [*path, HOST]
+    # Free nodes come after the tiles, the host last.
     host = len(path)
-    renamed = [Flow(host if f.source == n_tiles else f.source, f.targets, f.spikes) for f in flows]
-    targets = [[host if i == n_tiles else i for i in members(flow.targets)] for flow in flows]
-    touching: list[set[int]] = [set() for _ in located]
-    for index, flow in enumerate(renamed):
-        for tile in (flow.source, *targets[index]):
-            touching[tile].add(index)
-    current = [costs.flow(f, t, located) for f, t in zip(renamed, targets, strict=True)]
+
+    def rename(flow: Flow) -> Flow:
+        targets = flow.targets & ~(1 << n_tiles) | (flow.targets >> n_tiles & 1) << host
+        source = host if flow.source == n_tiles else flow.source
+        return replace(flow, source=source, targets=targets)
+
+    traffic = Traffic([rename(flow) for flow in flows], [*path, HOST])
     evaluated = 0
     for _ in range(min(MAX_TRIALS, 5 * len(path) * (len(path) - 1))):
         a, b = (int(i) for i in rng.choice(len(path), 2, replace=False))
-        affected = sorted(touching[a] | touching[b])
-        evaluated += len(affected)
+        evaluated += traffic.exchange(a, b)
         if evaluated > MAX_EVALUATIONS:
             break
-        located[a], located[b] = located[b], located[a]
-        changed = [costs.flow(renamed[i], targets[i], located) for i in affected]
-        if sum(changed) < sum(current[i] for i in affected) * (1 - 1e-9):
-            for i, cost in zip(affected, changed, strict=True):
-                current[i] = cost
-        else:
-            located[a], located[b] = located[b], located[a]
-    return located[:n_tiles]
+    return traffic.nodes[:n_tiles]
 
 
 def check_mesh(params: ChipParams, columns: int, rows: int) -> None:

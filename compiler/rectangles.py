@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from golden.program import HOST
 
 Node = tuple[int, int]  # column, row
+Link = tuple[Node, Node]
 Rectangle = tuple[int, int, int, int]  # x0, y0, x1, y1, both ends included
 
 
@@ -79,12 +80,17 @@ def nodes_of(rectangle: Rectangle) -> list[Node]:
     return [(x, y) for x in range(x0, x1 + 1) for y in range(y0, y1 + 1)]
 
 
-def link_count(source: Node, rectangle: Rectangle) -> int:
-    """Links between nodes that a packet takes: along the row first, then along every column."""
+def links_of(source: Node, rectangle: Rectangle) -> list[Link]:
+    """Links that a packet takes: along the row first, then along every column."""
     if source == HOST:
-        return 1 + link_count((0, 1), rectangle)
+        return [(HOST, (0, 1)), *links_of((0, 1), rectangle)]
     x0, y0, x1, y1 = rectangle
     x, y = source
-    along = max(x1, x) - min(x0, x) if x0 <= x <= x1 else max(abs(x0 - x), abs(x1 - x))
-    down = y1 - y0 if y0 <= y <= y1 else max(abs(y0 - y), abs(y1 - y))
-    return along + down * (x1 - x0 + 1)
+    west, east = min(x0, x), max(x1, x)
+    links = [((i + 1, y), (i, y)) for i in range(west, x)]
+    links += [((i, y), (i + 1, y)) for i in range(x, east)]
+    north, south = min(y0, y), max(y1, y)
+    for i in range(x0, x1 + 1):
+        links += [((i, j + 1), (i, j)) for j in range(north, y)]
+        links += [((i, j), (i, j + 1)) for j in range(y, south)]
+    return links

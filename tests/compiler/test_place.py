@@ -9,8 +9,18 @@ import pytest
 from compiler.connectivity import connect
 from compiler.errors import PlacementError
 from compiler.partition import partition
-from compiler.place import Placement, _flow_costs, check_placement, list_flows, mesh_for, place
-from compiler.rectangles import cover, link_count, nodes_of
+from compiler.place import (
+    PACKET_COST,
+    SHARING_COST,
+    Flow,
+    Placement,
+    Traffic,
+    check_placement,
+    list_flows,
+    mesh_for,
+    place,
+)
+from compiler.rectangles import cover, links_of, nodes_of
 from golden.params import get_preset
 from golden.program import HOST
 from golden.routing import tree
@@ -18,6 +28,7 @@ from tests.support.chains import chain
 from tests.support.random_networks import random_network
 
 TINY = get_preset("tiny")
+SPANS = ((0, 0), (1, 1), (1, 2), (0, 3), (2, 4), (4, 4))
 NETWORK = chain((3, 16, 16), 8, "M", 16, "M", ("dense", 10))
 
 
@@ -47,18 +58,13 @@ def test_cover_keeps_the_host_apart():
     assert cover([(0, 1), HOST, (0, 2)]) == ((0, 0, 0, 0), (0, 1, 0, 2))
 
 
-def test_link_count_is_that_of_the_routers():
-    for x in range(4):
-        for y in range(1, 5):
-            for x0, x1 in ((0, 0), (1, 2), (0, 3), (3, 3)):
-                for y0, y1 in ((1, 1), (2, 3), (1, 4), (4, 4)):
-                    expected = len(tree((x, y), (x0, y0, x1, y1)).links)
-                    assert link_count((x, y), (x0, y0, x1, y1)) == expected
-
-
-def test_link_count_from_and_to_the_host():
-    assert link_count(HOST, (1, 1, 2, 3)) == len(tree(HOST, (1, 1, 2, 3)).links)
-    assert link_count((2, 3), (*HOST, *HOST)) == len(tree((2, 3), (*HOST, *HOST)).links)
+def test_links_are_those_of_the_routers():
+    rectangles = [(x0, y0, x1, y1) for x0, x1 in SPANS for y0, y1 in SPANS if y0]
+    for source in [HOST, *((x, y) for x in range(4) for y in range(1, 5))]:
+        for rectangle in rectangles:
+            expected = tree(source, rectangle).links
+            assert sorted(links_of(source, rectangle)) == sorted(expected)
+    assert sorted(links_of((2, 3), (*HOST, *HOST))) == sorted(tree((2, 3), (*HOST, *HOST)).links)
 
 
 def test_random_placements_are_legal(rng):
@@ -74,8 +80,32 @@ def test_placement_beats_chance(rng):
     flows = list_flows(NETWORK, TINY, tiles, connect(NETWORK, tiles, TINY.lanes))
     nodes = [(x, y + 1) for x in range(6) for y in range(5)]
     order = [[nodes[i] for i in rng.permutation(30)[: len(tiles)]] for _ in range(10)]
-    costs = [sum(_flow_costs(flows, chosen)) for chosen in order]
+    costs = [Traffic(flows, [*chosen, HOST]).cost for chosen in order]
     assert placement.cost < 0.6 * min(costs)
+
+
+def test_cost_counts_packets_links_and_sharing():
+    """Tiles at (0, 1), (1, 1), (2, 1); the host at their left, above (0, 1)."""
+    nodes = [(0, 1), (1, 1), (2, 1), HOST]
+    long, short = Flow(0, 0, 0b100, 3.0), Flow(1, 1, 0b100, 5.0)
+    assert Traffic([long], nodes).cost == 3 * (PACKET_COST + 2)
+    assert Traffic([short], nodes).cost == 5 * (PACKET_COST + 1)
+    both = 3 * (PACKET_COST + 2) + 5 * (PACKET_COST + 1) + SHARING_COST * 3
+    assert Traffic([long, short], nodes).cost == both
+    to_host_and_tile = Flow(0, 2, 0b1001, 1.0)
+    assert Traffic([to_host_and_tile], nodes).cost == 2 * PACKET_COST + 2 + 3
+
+
+def test_exchanges_keep_the_cost_exact(rng):
+    tiles = partition(NETWORK, TINY, 16).tiles
+    flows = list_flows(NETWORK, TINY, tiles, connect(NETWORK, tiles, TINY.lanes))
+    nodes = [(x, y + 1) for x in range(4) for y in range(4)][: len(tiles)]
+    traffic = Traffic(flows, [*nodes, HOST])
+    for _ in range(100):
+        before = traffic.cost
+        traffic.exchange(*(int(i) for i in rng.choice(len(tiles), 2, replace=False)))
+        assert traffic.cost <= before
+        assert traffic.cost == Traffic(flows, traffic.nodes).cost
 
 
 def test_placement_is_deterministic():
