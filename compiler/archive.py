@@ -18,11 +18,18 @@ _JSON = "content.json"
 def write_archive(
     path: Path | str, kind: str, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Write ``content`` (plain JSON) and ``arrays``; same contents, same bytes."""
+    """Write ``content`` (plain JSON) and ``arrays``, whole or not at all.
+
+    Same contents, same bytes. Folders are made as needed.
+    """
     text = json.dumps({"kind": kind, "content": content}, sort_keys=True)
-    with Path(path).open("wb") as file:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    with unfinished.open("wb") as file:
         stored = {_JSON: np.frombuffer(text.encode(), np.uint8), **arrays}
         np.savez_compressed(file, allow_pickle=False, **stored)  # type: ignore[arg-type]
+    unfinished.replace(path)
 
 
 def read_archive(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -2,7 +2,7 @@
 """`make sim`: one model through every stage, compared at each, reported."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,7 @@ def simulate(
         )
     say("compile      partition, place, assemble")
     folder = output_folder(settings)
+    prepared.quantized.save(folder / "quantized.npz")
     program = _saved(compile_program(prepared), folder)
     images = prepared.integers[:n_images]
 
@@ -237,8 +238,3 @@ def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, A
         "float": float_accuracy(prepared, n),
         "quantized": right / n,
     }
-
-
-def with_preset(settings: Settings, preset: str | None) -> Settings:
-    """``settings`` with another preset, if one is named."""
-    return settings if preset is None else replace(settings, preset=preset)
