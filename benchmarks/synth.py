@@ -6,8 +6,8 @@
 The device is the LFE5U-85F in speed grade 6. A node has more pins than the package, so a harness
 gives it neighbours: East and West are joined into a ring of one node and South to itself, without
 registers, so that paths from node to node are timed as in a mesh; the host's link hangs on shift
-registers. Coordinates are constants, as in a mesh on an FPGA, of a node
-in row 1, whose router has the most turns. Results go to ``sim_build/synth``, one JSON file a run.
+registers. Coordinates are constants, as in a mesh on an FPGA, of a node in row 1, whose router has
+the most turns. Results go to ``sim_build/synth``, one JSON file a run.
 """
 
 import argparse
