@@ -34,6 +34,8 @@ class ChipParams:
         Bits of a membrane potential (accumulator).
     n_acc_words, n_weight_words : int
         Words of ``lanes`` potentials, and of ``lanes`` weights.
+    n_spikes : int
+        Spikes that a core keeps waiting for their walk; 2 or more.
     n_axons : int
         Axon descriptors: source populations that one core can listen to.
     n_table_c, n_table_y, n_table_x : int
@@ -63,6 +65,7 @@ class ChipParams:
     acc_width: int = 24
     n_acc_words: int = 512
     n_weight_words: int = 4096
+    n_spikes: int = 256
     n_axons: int = 8
     n_table_c: int = 1024
     n_table_y: int = 256
@@ -198,20 +201,22 @@ class ChipParams:
 PRESETS: dict[str, ChipParams] = {
     # What the models of the zoo are simulated on.
     "sim32": ChipParams(),
+    # Deeper memories, for fan-ins beyond 4096 (the 12.0M-parameter network).
+    "sim32_wide": ChipParams(n_weight_words=8192, n_table_c=2048),
     # One node of an LFE5U-85F: 4096 neurons, 64 KB of weights.
     "ecp5": ChipParams(
         lanes=16, soma_lanes=2, n_acc_words=256, n_fire_words=256, n_sweep=256, n_blocks=16,
-        c_width=10, n_table_c=512, queue_depth=2,
+        c_width=10, n_table_c=512, queue_depth=2, n_spikes=512,
     ),
     "ecp5_32": ChipParams(
         lanes=32, soma_lanes=2, n_acc_words=128, n_weight_words=2048, n_fire_words=128,
-        n_sweep=256, n_blocks=16, c_width=10, n_table_c=512, queue_depth=2,
+        n_sweep=256, n_blocks=16, c_width=10, n_table_c=512, queue_depth=2, n_spikes=512,
     ),
     # Small enough for Amaranth's simulator, Icarus and proofs.
     "tiny": ChipParams(
         lanes=4, soma_lanes=2, n_acc_words=64, n_weight_words=512, n_axons=4, n_table_c=64,
-        n_table_y=32, n_table_x=32, n_sweep=128, n_blocks=16, n_fire_words=64, n_destinations=32,
-        c_width=6, y_width=5, x_width=5, coord_width=3, queue_depth=2,
+        n_table_y=32, n_table_x=32, n_spikes=8, n_sweep=128, n_blocks=16, n_fire_words=64,
+        n_destinations=32, c_width=6, y_width=5, x_width=5, coord_width=3, queue_depth=2,
     ),
 }  # fmt: skip
 

@@ -83,24 +83,32 @@ class Host:
         spikes = encode(np.asarray(image), program.input.bits, program.input.is_signed)
         parts = []
         for t in range(program.input.bits):
-            for route in program.input_routes:
-                (y0, y1), (x0, x1) = route.rows, route.columns
-                c, y, x = np.nonzero(spikes[t, :, y0 : y1 + 1, x0 : x1 + 1])
-                payload = self.formats.spike.pack(
-                    axon=np.uint64(route.axon),
-                    t=np.uint64(t),
-                    c=c.astype(np.uint64),
-                    y=(y + y0).astype(np.uint64),
-                    x=(x + x0).astype(np.uint64),
-                )
-                nx0, ny0, nx1, ny1 = (np.uint64(v) for v in route.nodes)
-                parts.append(
-                    self.formats.flit.pack(
-                        kind=np.uint64(Kind.SPIKE), x0=nx0, y0=ny0, x1=nx1, y1=ny1, payload=payload
-                    )
-                )
+            parts += self._time_step(t, spikes[t])
         ends = [self.flit(Kind.END, rectangle) for rectangle in program.input_end]
         return np.concatenate([*parts, np.array(ends, dtype=np.uint64)]).astype(np.uint64)
+
+    def _time_step(self, t: int, spikes: NDArray[np.uint8]) -> list[Flits]:
+        """Flits of one time step. Routes take turns, so that all cores of a layer work at once."""
+        flits, turns = [np.zeros(0, np.uint64)], [np.zeros(0)]
+        for route in self.program.input_routes:
+            (y0, y1), (x0, x1) = route.rows, route.columns
+            c, y, x = np.nonzero(spikes[:, y0 : y1 + 1, x0 : x1 + 1])
+            payload = self.formats.spike.pack(
+                axon=np.uint64(route.axon),
+                t=np.uint64(t),
+                c=c.astype(np.uint64),
+                y=(y + y0).astype(np.uint64),
+                x=(x + x0).astype(np.uint64),
+            )
+            nx0, ny0, nx1, ny1 = (np.uint64(v) for v in route.nodes)
+            flits.append(
+                self.formats.flit.pack(
+                    kind=np.uint64(Kind.SPIKE), x0=nx0, y0=ny0, x1=nx1, y1=ny1, payload=payload
+                )
+            )
+            turns.append((np.arange(len(c)) + 0.5) / max(1, len(c)))
+        order = np.argsort(np.concatenate(turns), kind="stable")
+        return [np.concatenate(flits)[order]]
 
     def credits(self) -> Flits:
         """Grants the output cores one more sample."""

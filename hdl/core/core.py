@@ -16,6 +16,7 @@ from .control import Control
 from .dendrite import Dendrite
 from .ingress import Egress, Ingress
 from .soma import Soma
+from .spike_queue import SpikeQueue
 
 
 class Core(wiring.Component):
@@ -44,6 +45,7 @@ class Core(wiring.Component):
         # the router's choice must not wait for that within a cycle.
         m.submodules.entry = entry = FlitQueue(shape=self.i.payload.shape(), depth=2)
         m.submodules.ingress = ingress = Ingress(params=self._params)
+        m.submodules.spikes = spikes = SpikeQueue(params=self._params)
         m.submodules.axon_in = axon_in = AxonIn(self._params)
         m.submodules.dendrite = dendrite = Dendrite(self._params)
         m.submodules.soma = soma = Soma(self._params)
@@ -61,7 +63,8 @@ class Core(wiring.Component):
 
         connect(m, wiring.flipped(self.i), entry.i)
         connect(m, entry=entry.o, ingress=ingress.i)
-        connect(m, ingress=ingress.spike, axon_in=axon_in.i)
+        connect(m, ingress=ingress.spike, queue=spikes.i)
+        connect(m, queue=spikes.o, axon_in=axon_in.i)
         connect(m, ingress=ingress.config, configuration=configuration.i)
         connect(m, axon_out=axon_out.o, egress=egress.fire)
         connect(m, configuration=configuration.reply, egress=egress.reply)
@@ -97,7 +100,7 @@ class Core(wiring.Component):
             # States and events.
             control.end.eq(ingress.end),
             control.credit.eq(ingress.credit),
-            control.axon_idle.eq(axon_in.idle),
+            control.axon_idle.eq(axon_in.idle & spikes.idle),
             control.dendrite_idle.eq(dendrite.idle),
             control.soma_busy.eq(soma.busy),
             control.fire_busy.eq(axon_out.busy),
@@ -111,6 +114,7 @@ class Core(wiring.Component):
             self.quiet.eq(
                 control.waiting
                 & ~entry.o.valid
+                & spikes.idle
                 & axon_in.idle
                 & dendrite.idle
                 & ~soma.busy
