@@ -8,12 +8,11 @@ import pytest
 
 from golden.fields import Control, Formats, Memory
 from golden.params import get_preset
-from hdl.export import chip_verilog, node_verilog
+from hdl.export import chip_verilog
 from runtime.native.build import build
 from runtime.native.mesh import VerilatedMesh
-from runtime.toolchain import SIM_BUILD
 from tests.support.chip_programs import four_core_case
-from tests.support.cocotb_runs import bench, run_folder, simulators
+from tests.support.cocotb_runs import ENGINES, bench, exported_node, run_folder, simulators
 
 PARAMS = get_preset("tiny")
 CASES = (0, 1)  # as in bench_chip_cycles
@@ -24,7 +23,7 @@ def run(simulator, module=None):
         simulator,
         "chip",
         {
-            "node.v": node_verilog(PARAMS),
+            "node.v": exported_node(PARAMS),
             "chip.v": chip_verilog(PARAMS, columns=2, rows=2),
         },
         parameters={"WIDTH": Formats(PARAMS).flit.width, "NODES": 4},
@@ -42,7 +41,7 @@ def test_chip_matches_golden_spike_by_spike(simulator):
 def native_cycles(program, images):
     """Starts, ends, and the ends of every node, from the node-by-node engine."""
     n = len(images)
-    with VerilatedMesh(build(PARAMS, SIM_BUILD / "engines"), program) as mesh:
+    with VerilatedMesh(build(PARAMS, ENGINES), program) as mesh:
         for core in program.cores:
             mesh.send(mesh.host.configuration(core))
         for core in program.cores:

@@ -5,8 +5,7 @@ import pytest
 
 from golden.fields import Formats
 from golden.params import get_preset
-from hdl.export import node_verilog
-from tests.support.cocotb_runs import bench, simulators
+from tests.support.cocotb_runs import bench, exported_node, simulators
 
 PARAMS = get_preset("tiny")
 
@@ -18,7 +17,7 @@ def test_node_matches_golden(simulator):
     passed = bench(
         simulator,
         "node",
-        {"node.v": node_verilog(PARAMS)},
+        {"node.v": exported_node(PARAMS)},
         parameters={"WIDTH": Formats(PARAMS).flit.width, "COORD_WIDTH": PARAMS.coord_width},
     )
     assert len(passed) == 22

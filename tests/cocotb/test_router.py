@@ -14,7 +14,7 @@ PARAMS = get_preset("tiny")
 
 @pytest.mark.sim
 @pytest.mark.slow
-@pytest.mark.parametrize("simulator", simulators("icarus"))
+@pytest.mark.parametrize("simulator", simulators("icarus", "verilator"))
 def test_router_matches_golden_routes(simulator):
     passed = bench(
         simulator,

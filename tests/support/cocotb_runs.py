@@ -5,11 +5,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from golden.params import ChipParams
+from runtime.native.build import node_sources
 from runtime.toolchain import SIM_BUILD
 from runtime.toolchain.bench import run_bench
 
 BENCHES = Path(__file__).parent.parent / "cocotb"
 OUT = SIM_BUILD / "cocotb"
+ENGINES = SIM_BUILD / "engines"
 SIMULATORS = ("icarus", "verilator")
 
 
@@ -17,6 +20,11 @@ def simulators(*default: str) -> list[str]:
     """The simulator that ``SIM`` names, else ``default``."""
     chosen = os.environ.get("SIM", "")
     return [chosen] if chosen in SIMULATORS else list(default)
+
+
+def exported_node(params: ChipParams) -> str:
+    """Text of node.v: the very one that the native engine is compiled from."""
+    return (node_sources(params, ENGINES) / "node.v").read_text()
 
 
 def run_folder(simulator: str, unit: str, module: str | None = None) -> Path:
