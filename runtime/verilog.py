@@ -70,7 +70,7 @@ def write_bench(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        _fill(aside, program, images, expected)
+        _fill(aside, folder.name, program, images, expected)
         before = folder.with_name(f".{folder.name}-{os.getpid()}-before")
         if folder.exists():
             folder.rename(before)
@@ -98,7 +98,11 @@ def run_bench_verilog(folder: Path, simulator: Simulator) -> str:
 
 
 def _fill(
-    folder: Path, program: Program, images: NDArray[np.integer], expected: NDArray[np.int64]
+    folder: Path,
+    title: str,
+    program: Program,
+    images: NDArray[np.integer],
+    expected: NDArray[np.int64],
 ) -> None:
     host = Host(program)
     digits = -(-host.formats.flit.width // 4)
@@ -128,7 +132,7 @@ def _fill(
     (folder / "bench.v").write_text(
         template.replace("//@PARAMETERS@", _bench_parameters(program, counts, len(images)))
     )
-    (folder / "README.txt").write_text(_readme(program, counts, len(images)))
+    (folder / "README.txt").write_text(_readme(title, program, counts, len(images)))
     (folder / "PORTS.txt").write_text(ports_note(params))
 
 
@@ -191,19 +195,19 @@ def _bench_parameters(program: Program, counts: dict[str, int], n_images: int) -
     return "\n".join(lines)
 
 
-def _readme(program: Program, counts: dict[str, int], n_images: int) -> str:
+def _readme(title: str, program: Program, counts: dict[str, int], n_images: int) -> str:
     return f"""\
-{program.name}: {program.columns} x {program.rows} nodes, {len(program.cores)} of them in use
+{title}: {program.columns} x {program.rows} nodes, {len(program.cores)} of them in use
 
 Run it in this folder, with Icarus Verilog 11 or newer, or Verilator 5:
 
   iverilog -g2012 -s bench -o bench.vvp {" ".join(SOURCES)} && vvp -n bench.vvp
   verilator --binary --timing -Wno-fatal --top-module bench {" ".join(SOURCES)} && obj_dir/Vbench
 
-The bench sends the configuration over the mesh, then {n_images} image(s); it compares every output
-value and ends with PASS, or with FAIL and an exit status that is not zero. If nothing moves any
-more it says where the tokens stand. Compiling takes Verilator about ten seconds a node; it runs
-some hundred times faster than Icarus.
+The bench sends the configuration over the mesh, then {n_images} image{"s" * (n_images > 1)}; it
+compares every output value and ends with PASS, or with FAIL and an exit status that is not zero.
+If nothing moves any more it says where the tokens stand. Compiling takes Verilator about ten
+seconds a node; it runs some hundred times faster than Icarus.
 
   node.v        a node: router and neuron core; PORTS.txt tells about its ports
   chip.v        the mesh of nodes

@@ -100,7 +100,9 @@ def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
 
 def test_same_program_writes_the_same_bytes(chain, tmp_path):
     program, images, expected = chain
-    folders = [write_bench(program, images, tmp_path / n, expected=expected) for n in "ab"]
+    folders = [
+        write_bench(program, images, tmp_path / n / "chip", expected=expected) for n in "ab"
+    ]
     for path in folders[0].iterdir():
         assert path.read_bytes() == (folders[1] / path.name).read_bytes(), path.name
 

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What surrounds synthesis; synthesis itself takes minutes and runs by `make synth`."""
+
+import json
+
+import pytest
+
+from benchmarks import synth
+from golden.params import get_preset
+from hdl.export import node_verilog
+from runtime.toolchain.icarus import compile_verilog
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_harness_joins_a_node(tmp_path):
+    params = get_preset("tiny")
+    paths = [tmp_path / "node.v", tmp_path / "harness.v"]
+    paths[0].write_text(node_verilog(params))
+    paths[1].write_text(synth.harness_verilog(params))
+    compile_verilog(paths, top="harness", out_dir=tmp_path, flags=["-Wno-portbind"])
+    log = next(tmp_path.glob("harness-*/build.log")).read_text()
+    assert "harness.v" not in log.replace(str(paths[1]), "", 1), log
+
+
+def step(delay, kind, net):
+    return {"delay": delay, "type": kind, "net": net, "to": {"cell": "end"}}
+
+
+def test_critical_path_is_the_slowest_between_registers():
+    inner = {"from": "posedge clk", "to": "posedge clk"}
+    paths = [
+        {**inner, "path": [step(0.5, "clk-to-q", "a"), step(2.0, "routing", "b")]},
+        {**inner, "path": [step(0.5, "clk-to-q", "c"), step(3.0, "logic", "d")]},
+        {"from": "<async>", "to": "posedge clk", "path": [step(9.0, "routing", "pin")]},
+    ]
+    assert synth.critical_path(paths) == [
+        "  0.50 ns  +0.50  clk-to-q  c",
+        "  3.50 ns  +3.00  logic     d",
+    ]
+
+
+def test_stored_figures_carry_their_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(synth, "OUT", tmp_path)
+    result = {"preset": "ecp5", "seed": 3, "cells": {"LUT4": 7000}, "fmax_mhz": 95.5,
+              "command": "python -m benchmarks.synth"}  # fmt: skip
+    (tmp_path / "ecp5-seed3.json").write_text(json.dumps(result))
+    figures = list(synth.stored_figures())
+    assert [(f.name, f.value, f.unit) for f in figures] == [
+        ("ecp5, seed 3: LUT4", 7000, "cells"),
+        ("ecp5, seed 3: Fmax", 95.5, "MHz"),
+    ]
+    assert {f.note for f in figures} == {"python -m benchmarks.synth"}
