@@ -22,17 +22,24 @@ export SEED
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
 flag = $(if $($(1)),--$(2) '$($(1))')
 
+SOURCE = $(call flag,DATASET,dataset) $(call flag,DATA,data) $(call flag,CHECKPOINT,checkpoint) \
+    $(call flag,PRESET,preset) $(call flag,CORES,cores) $(call flag,MESH,mesh) \
+    $(call flag,PROFILE,profile) $(call flag,BITS,bits)
+
 ##@ Run
 sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report
-	@$(PY) -m runtime sim --model '$(MODEL)' $(call flag,DATASET,dataset) \
-	    $(call flag,IMAGES,images) $(call flag,SIM,sim) $(call flag,INTEGRATION,integration) \
-	    $(call flag,TABLES,tables) $(call flag,WAVES,waves) $(call flag,PRESET,preset)
+	@$(PY) -m runtime sim --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images) \
+	    $(call flag,SIM,sim) $(call flag,INTEGRATION,integration) $(call flag,TABLES,tables) \
+	    $(call flag,WAVES,waves)
+
+check: $(STAMP) ## torch against golden on every integer of every test image
+	@$(PY) -m runtime check --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images)
 
 verilog: $(STAMP) ## write MODEL's self-contained Verilog and memory files to sim_build/
-	@$(PY) -m runtime verilog --model '$(MODEL)' $(call flag,PRESET,preset)
+	@$(PY) -m runtime verilog --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images)
 
 train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
-	@$(PY) -m models.train --model '$(MODEL)' $(call flag,DATASET,dataset)
+	@$(PY) -m models.train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data)
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
 	@$(PY) -m benchmarks.synth $(call flag,PRESET,preset)
@@ -101,16 +108,22 @@ help: ## this list
 	@printf '\nVariables\n'
 	@printf '  %-12s %s\n' \
 	    MODEL 'network of the zoo ($(MODEL))' \
-	    DATASET 'data set; default: the one the model was trained on' \
+	    DATASET 'data set: digits (default) or cifar10' \
+	    DATA 'folder of the data set; default: $$STEMCORE_DATA, ./data' \
+	    CHECKPOINT 'weights of a model of your own, safetensors' \
 	    IMAGES 'how many test images to run' \
-	    SIM 'verilator | amaranth | golden | program | cocotb' \
-	    INTEGRATION 'exact | late | scaled' \
-	    TABLES 'activation tables: none | rot1 | drlo3 | FILE' \
+	    SIM 'verilator | amaranth | program | golden' \
+	    INTEGRATION 'exact' \
+	    TABLES 'activation tables: none' \
 	    WAVES '1 writes FST waves' \
-	    PRESET 'chip size, by name' \
+	    PRESET 'chip size: sim32 (default), sim32_wide, ecp5, ecp5_32, tiny' \
+	    CORES 'cores to use at most' \
+	    MESH 'columns x rows of nodes, such as 6x6' \
+	    PROFILE 'exact (scales are powers of two; default) | general' \
+	    BITS 'bits of the activations, 2 to 8: the time steps T' \
 	    SEED 'seed of random tests ($(SEED))' \
 	    JOBS 'test processes side by side ($(JOBS))' \
 	    PYTHON 'interpreter the environment is made from (python3.11 or newer)'
 
-.PHONY: sim verilog train synth bench test test-fast unit cocotb formal system lint env \
+.PHONY: sim check verilog train synth bench test test-fast unit cocotb formal system lint env \
     constraints clean distclean help

@@ -37,9 +37,9 @@ class ModelSpec:
 MODELS = {spec.name: spec for spec in (
     ModelSpec("digits_cnn", build_digits_cnn, (1, 8, 8), 10, "digits",
               "three convolutions for tests, 12k parameters"),
-    ModelSpec("tiny_vgg", build_tiny_vgg, (3, 32, 32), 10, "cifar10",
+    ModelSpec("tiny_vgg", build_tiny_vgg, (3, 32, 32), 10, "digits",
               "VGG with five convolutions, 0.8M parameters"),
-    ModelSpec("tiny_vgg_12m", build_tiny_vgg_12m, (3, 64, 64), 10, "cifar10",
+    ModelSpec("tiny_vgg_12m", build_tiny_vgg_12m, (3, 64, 64), 10, "digits",
               "VGG with dense layers of the paper's size, 12.0M parameters"),
 )}
 

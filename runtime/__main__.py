@@ -39,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     sim = commands.add_parser("sim", parents=[shared], help="simulate, compare, report")
     sim.add_argument("--images", type=int, default=4)
     sim.add_argument("--sim", default="verilator", choices=ENGINES)
+    sim.add_argument("--integration", default="exact", choices=("exact",))
+    sim.add_argument("--tables", default="none", choices=("none",))
     sim.add_argument("--waves", type=int, default=0, choices=(0, 1))
     sim.add_argument("--accuracy-images", type=int, default=ACCURACY_IMAGES)
     check = commands.add_parser(
