@@ -12,6 +12,7 @@ from tqdm import tqdm
 from compiler.errors import CompileError
 from golden.params import PRESETS
 
+from .compare import Difference
 from .engines.result import EngineError
 from .engines.run import ENGINES
 from .prepare import DEFAULT_DATASET, Settings
@@ -144,6 +145,9 @@ def main(words: list[str] | None = None) -> int:
         if arguments.command == "verilog":
             return _verilog(arguments)
         print(json.dumps(check_all(_settings(arguments), n_images=arguments.images), indent=2))
+    except Difference as difference:
+        print(f"DIFFERENT    {difference}", file=sys.stderr)
+        return 1
     except EXPECTED as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

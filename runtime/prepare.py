@@ -20,7 +20,7 @@ from golden.params import ChipParams, get_preset
 from golden.program import Program
 from golden.stem import count_spikes
 from models.checkpoint import checkpoint_path, load_into
-from models.data import load_dataset
+from models.data import check_dataset, load_dataset
 from models.data.dataset import Dataset
 from models.data.preprocess import to_float_input, to_integer_input
 from models.registry import get_model
@@ -91,6 +91,7 @@ def prepare(settings: Settings) -> Prepared:
     The compatibility check speaks before data are read or anything is calibrated.
     """
     params = get_preset(settings.preset)
+    check_dataset(settings.dataset)
     module, input_shape = load_model(settings)
     graph = capture(module, input_shape)
     check_compatible(graph, bits=settings.bits)

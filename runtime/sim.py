@@ -73,14 +73,14 @@ def simulate(
     """
     if engine not in ENGINES:
         raise ValueError(f"SIM: must be one of {', '.join(ENGINES)}, got {engine!r}")
+    if accuracy_images < 1:
+        raise ValueError(
+            f"accuracy-images: must be 1 or more, got {accuracy_images}; leave it out for "
+            f"{ACCURACY_IMAGES}"
+        )
     say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
     prepared = prepare(settings)
-    n_available = len(prepared.integers)
-    if not 1 <= n_images <= n_available:
-        raise ValueError(
-            f"IMAGES: must lie in 1..{n_available}, the test images of {settings.dataset}; got "
-            f"{n_images}"
-        )
+    _check_count(n_images, prepared)
     say("compile      partition, place, assemble")
     folder = output_folder(settings)
     prepared.quantized.save(folder / "quantized.npz")
@@ -115,6 +115,15 @@ def simulate(
     reports.write_json(folder / "report.json", report)
     found = tuple(text for text in differences.values() if text)
     return SimResult(report=report, folder=folder, differences=found)
+
+
+def _check_count(n_images: int, prepared: Prepared) -> None:
+    n_available = len(prepared.integers)
+    if not 1 <= n_images <= n_available:
+        raise ValueError(
+            f"IMAGES: must lie in 1..{n_available}, the test images of "
+            f"{prepared.settings.dataset}; got {n_images}"
+        )
 
 
 def _saved(program: Program, folder: Path) -> Program:
@@ -217,7 +226,8 @@ def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, A
     Raises :class:`Difference` at the first one; returns accuracy figures.
     """
     prepared = prepare(settings)
-    n = len(prepared.integers) if n_images is None else min(n_images, len(prepared.integers))
+    n = len(prepared.integers) if n_images is None else n_images
+    _check_count(n, prepared)
     layers = [layer.population for layer in prepared.network.layers]
     right, compared = 0, 0
     for start in range(0, n, BATCH):

@@ -11,7 +11,7 @@ from models.data.digits import load_digits
 from models.data.preprocess import to_float_input, to_integer_input
 from models.errors import DataError
 
-__all__ = ["DATASETS", "Dataset", "find_data", "load_dataset", "to_float_input",
+__all__ = ["DATASETS", "Dataset", "check_dataset", "find_data", "load_dataset", "to_float_input",
            "to_integer_input"]
 
 DATASETS = ("digits", "cifar10")
@@ -25,7 +25,7 @@ def find_data(dataset, folder=None):
     ``data`` and then ``../shared/data`` of the repository. A folder that is named, by argument or
     variable, must hold the data set. Raises :exc:`DataError` where nothing is found.
     """
-    _check_name(dataset)
+    check_dataset(dataset)
     if dataset == "digits":
         return None
     named = folder or os.environ.get("STEMCORE_DATA") or os.environ.get("DATA")
@@ -64,7 +64,8 @@ def load_dataset(dataset, input_shape=None, folder=None, n_train=None, n_test=No
         test_images=fit_images(loaded.test_images, input_shape, dataset))
 
 
-def _check_name(dataset):
+def check_dataset(dataset):
+    """Raises :exc:`DataError` unless a data set has this name."""
     if dataset not in DATASETS:
         raise DataError(f"dataset: must be one of {', '.join(DATASETS)}; {dataset!r} came; "
                         "choose one of them")

@@ -19,6 +19,13 @@ from ..toolchain.verilator import verilate
 
 ENGINE = Path(__file__).parent / "engine.cpp"
 ROOT = Path(__file__).parent.parent.parent
+# Of the gateware as it was imported: a file may be edited before this process converts a node.
+_SOURCES_KEY = content_key(
+    [
+        *sorted([*(ROOT / "hdl").rglob("*.py"), *(ROOT / "golden").glob("*.py")]),
+        Path(__file__),
+    ]
+)
 
 
 def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
@@ -42,8 +49,7 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
 
 def node_sources(params: ChipParams, out_dir: Path) -> Path:
     """Folder with node.v, what of it is public, and the bit fields as a C++ header."""
-    sources = sorted([*(ROOT / "hdl").rglob("*.py"), *(ROOT / "golden").glob("*.py")])
-    key = content_key([*sources, Path(__file__)], sorted(params.to_dict().items()))
+    key = content_key([], _SOURCES_KEY, sorted(params.to_dict().items()))
     with built_once(Path(out_dir).resolve(), "node", key) as (folder, empty):
         if empty:
             with _no_garbage_collection():

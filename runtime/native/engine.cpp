@@ -109,11 +109,18 @@ class Mesh {
 #endif
             node.model->final();
         }
+        // A model's end takes its scopes out of the thread's context, which may be that of a node,
+        // or of another mesh, that has gone before.
+        for (auto& node : nodes_) {
+            Verilated::threadContextp(node.context.get());
+            node.model.reset();
+        }
     }
 
     // Advances one clock cycle. Returns whether any node or link is still at work.
     bool step() {
         offer();
+        if (keep_links) copy_links();
         bool busy = false;
         NodeState& gate = nodes_[0];
         const bool taken = *gate.i_valid[0] && *gate.i_ready[0];
@@ -145,6 +152,10 @@ class Mesh {
     int64_t cycle = 0;
     int64_t host_flits = 0;
 
+    // For tests: what stands on all links in every cycle, see stem_links.
+    bool keep_links = false;
+    std::vector<uint64_t> links;
+
     bool idle() const {
         for (auto& node : nodes_)
             if (node.active) return false;
@@ -158,6 +169,16 @@ class Mesh {
     int columns_, rows_;
     std::vector<NodeState> nodes_;
     From offered_ = From::raw;
+
+    void copy_links() {
+        for (auto& node : nodes_)
+            for (int p = 0; p < PORTS; ++p)
+                for (uint64_t value :
+                     {uint64_t(*node.i_valid[p]), uint64_t(*node.i_payload[p]),
+                      uint64_t(*node.i_ready[p]), uint64_t(*node.o_valid[p]),
+                      uint64_t(*node.o_payload[p]), uint64_t(*node.o_ready[p])})
+                    links.push_back(value);
+    }
 
     void create(NodeState& node, int number) {
         node.context = std::make_unique<VerilatedContext>();
@@ -392,6 +413,16 @@ void stem_take_replies(void* mesh, uint32_t* values, int64_t n) {
     auto& m = *static_cast<Mesh*>(mesh);
     std::memcpy(values, m.replies.data(), 4 * n);
     m.replies.erase(m.replies.begin(), m.replies.begin() + n);
+}
+
+// From now on, keeps what stands on all links just before every clock edge. Copies at most `n` of the
+// values kept so far, by cycle, node, port (N, E, S, W), and then i valid, payload, ready, o valid,
+// payload, ready. Returns how many there are.
+int64_t stem_links(void* mesh, uint64_t* values, int64_t n) {
+    auto& m = *static_cast<Mesh*>(mesh);
+    m.keep_links = true;
+    std::memcpy(values, m.links.data(), 8 * std::min<size_t>(n, m.links.size()));
+    return int64_t(m.links.size());
 }
 
 #ifdef STEM_TRACE

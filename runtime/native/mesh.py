@@ -26,7 +26,8 @@ class VerilatedMesh:
     def __init__(self, library: Path, program: Program):
         self._library = ctypes.CDLL(str(library))
         self._library.stem_create.restype = ctypes.c_void_p
-        for name in ("cycle", "done", "evaluated", "host_flits", "errors", "recorded", "cycles"):
+        counts = ("cycle", "done", "evaluated", "host_flits", "errors", "recorded", "cycles")
+        for name in (*counts, "links"):
             getattr(self._library, f"stem_{name}").restype = ctypes.c_int64
         self.program = program
         self.host = Host(program)
@@ -201,6 +202,20 @@ class VerilatedMesh:
             self._library.stem_sample(
                 self._mesh, flits.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(flits))
             )
+
+    def links(self) -> NDArray[np.uint64]:
+        """What stood on all links in every cycle since the first call, which starts the recording.
+
+        Shape (cycles, nodes, ports, 6): N, E, S, W; i valid, payload, ready, o valid, payload,
+        ready.
+        """
+        link = (self.program.columns * self.program.rows, 4, 6)
+        n = int(self._library.stem_links(self._mesh, None, ctypes.c_int64(0)))
+        values = np.zeros(n, np.uint64)
+        self._library.stem_links(
+            self._mesh, values.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(n)
+        )
+        return values.reshape(-1, *link)
 
     def trace(self, node: int, path: Path) -> None:
         """Writes FST waves of a node from now on; the library must be built with ``waves``."""

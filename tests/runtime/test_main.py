@@ -10,6 +10,7 @@ import pytest
 import runtime.__main__ as cli
 from compiler.errors import CompileError
 from models.errors import ModelError
+from runtime.compare import Difference
 from runtime.engines.result import EngineError
 from runtime.prepare import Settings
 from runtime.sim import SimResult
@@ -135,3 +136,12 @@ def test_verilog_names_its_folder(monkeypatch, capsys):
     )
     assert cli.main(["verilog", "--model", "digits_cnn"]) == 0
     assert capsys.readouterr().out == "verilog      made/digits_cnn\n"
+
+
+def test_check_shows_a_difference(monkeypatch, capsys):
+    def check_all(settings, *, n_images):
+        raise Difference("conv: image 0, neuron ...")
+
+    monkeypatch.setattr(cli, "check_all", check_all)
+    assert cli.main(["check", "--model", "digits_cnn"]) == 1
+    assert capsys.readouterr().err == "DIFFERENT    conv: image 0, neuron ...\n"

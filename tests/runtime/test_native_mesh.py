@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compiled mesh: what is loaded is what stands there; what cannot go on says where."""
+
+import numpy as np
+import pytest
+
+from golden.fields import Control, Formats, Memory
+from golden.forward import run_network
+from golden.program import Program
+from hdl.export import node_verilog
+from runtime.compare import Difference, compare_values, populations_of
+from runtime.engines import verilator
+from runtime.engines.result import EngineError
+from runtime.engines.run import run_engine
+from runtime.native.build import build, node_sources
+from runtime.native.mesh import VerilatedMesh
+from runtime.toolchain import SIM_BUILD
+from tests.support.chip_programs import four_core_case
+from tests.support.edit_program import with_field, with_memory, with_register
+from tests.support.hand_programs import conv_chain_program, dense_program
+from tests.support.random_networks import random_images
+
+pytestmark = pytest.mark.sim
+OUT = SIM_BUILD / "engines"
+CONFIGURED = [memory for memory in Memory if memory != Memory.CONTROL]
+
+
+def opened(program: Program) -> VerilatedMesh:
+    return VerilatedMesh(build(program.params, OUT), program)
+
+
+def contents(mesh, core):
+    """Every word of every memory of a core; LOOKUP once for each lane that has a copy."""
+    formats, scopes = mesh.formats, mesh._scopes
+    found = {}
+    for memory in CONFIGURED:
+        _, depth = formats.memory(memory)
+        for number, scope in enumerate(scopes[memory]):
+            mesh._scopes = {**scopes, memory: (scope,)}
+            found[memory, number] = mesh.peek(core.x, core.y, memory, depth)
+    mesh._scopes = scopes
+    return found
+
+
+def load(mesh, program, over_mesh):
+    for core in program.cores:
+        if over_mesh:
+            mesh.send(mesh.host.configuration(core))
+        else:
+            mesh.load(core)
+    mesh.settle()
+
+
+@pytest.fixture(params=["lookup", "conv_chain", "random"])
+def program(request):
+    if request.param == "random":
+        return four_core_case(1)[1]
+    if request.param == "lookup":
+        return dense_program(4, lookup=True)[0]
+    return conv_chain_program()[0]
+
+
+def test_loading_over_the_mesh_leaves_the_same_bits(program):
+    with opened(program) as direct, opened(program) as written:
+        load(direct, program, over_mesh=False)
+        load(written, program, over_mesh=True)
+        for core in program.cores:
+            mine, others = contents(direct, core), contents(written, core)
+            for (memory, number), words in mine.items():
+                np.testing.assert_array_equal(others[memory, number], words, memory.name)
+                image = core.memories.get(memory, words[:0])
+                np.testing.assert_array_equal(words[: len(image)], image, memory.name)
+                assert not words[len(image) :].any()
+
+
+@pytest.mark.parametrize("over_mesh", [False, True])
+def test_memories_and_registers_are_read_back(program, over_mesh):
+    with opened(program) as mesh:
+        load(mesh, program, over_mesh)
+        for core in program.cores:
+            for memory, image in core.memories.items():
+                if not image.size:
+                    continue
+                got = mesh.read(core, memory, 0, image.size)
+                assert got == image.ravel().tolist(), (core.x, core.y, memory.name)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_run_is_the_same_however_the_memories_were_loaded(number):
+    network, program, images = four_core_case(number)
+    direct, written = (
+        verilator.run(program, images, out_dir=OUT, over_mesh=over_mesh)
+        for over_mesh in (False, True)
+    )
+    np.testing.assert_array_equal(direct.outputs, written.outputs)
+    np.testing.assert_array_equal(direct.outputs, run_network(network, images)[program.output])
+    assert direct.values.keys() == written.values.keys()
+    for name, values in direct.values.items():
+        np.testing.assert_array_equal(values, written.values[name], name)
+    model = run_engine("program", program, images)
+    for node, counters in model.counters.items():
+        for result in (direct, written):
+            assert {name: result.counters[node][name] for name in counters} == counters
+    # Loading by flits is what takes the time of one.
+    assert written.notes["load_cycles"] > direct.notes["load_cycles"] > 0
+
+
+def test_nodes_at_rest_are_not_stepped():
+    _, program, images = four_core_case(0)
+    result = run_engine("verilator", program, images, out_dir=OUT)
+    cycles = result.timing.total + result.notes["load_cycles"]
+    assert result.notes["node_cycles"] < cycles * program.columns * program.rows
+
+
+def test_timing_is_in_order():
+    _, program, images = four_core_case(2)
+    timing = run_engine("verilator", program, images, out_dir=OUT).timing
+    assert len(timing.start) == len(timing.end) == len(images)
+    assert (np.diff(timing.start) > 0).all() and (np.diff(timing.end) > 0).all()
+    assert (timing.end > timing.start).all()
+    ends = [timing.layer_ends[layer.population.name] for layer in program.layers]
+    assert all(len(end) == len(images) for end in ends)
+    assert (timing.end >= ends[-1]).all()
+
+
+def test_mesh_that_cannot_move_says_how_far_each_core_came(rng):
+    program, network = conv_chain_program(3)
+    images = random_images(rng, network, 2)
+    sources = int(program.cores[2].memories[Memory.CONTROL][Control.N_SOURCES].item())
+    stuck = with_register(program, 2, Control.N_SOURCES, sources + 1)
+    message = (
+        r"(?s)^conv_chain: 2 images must come out, 0 did, and nothing moves any more\.\n"
+        r"  node \(0, 1\) conv: swept 2 samples, ended 1, \d+ spikes in, \d+ out\n"
+        r"  node \(1, 1\) conv: swept 2 samples, ended 1, \d+ spikes in, \d+ out\n"
+        r"  node \(0, 2\) dense: swept 0 samples, ended 0, \d+ spikes in, 0 out$"
+    )
+    with pytest.raises(EngineError, match=message):
+        run_engine("verilator", stuck, images, out_dir=OUT)
+
+
+def test_run_beyond_its_limit_says_who_is_at_work(rng):
+    program, network = dense_program(3)
+    images = random_images(rng, network, 600)
+    message = (
+        r"^dense: 600 images must come out, \d+ did, and \d+ cycles have passed\.\n"
+        r"  at work: \(0, 1\) dense$"
+    )
+    with pytest.raises(EngineError, match=message):
+        verilator.run(program, images, out_dir=OUT, cycle_limit=100)
+
+
+def test_flipped_weight_bit_is_found_and_named():
+    program, network = conv_chain_program(3)
+    images = np.full((2, *program.input.shape), 255)
+    expected = run_network(network, images)
+    weights = program.cores[1].memories[Memory.WEIGHT].copy()
+    # The kernel's middle: every neuron of channel 4 uses it.
+    weights[6 + 2, 0] ^= 1 << 6
+    flipped = with_memory(program, 1, Memory.WEIGHT, weights)
+    result = run_engine("verilator", flipped, images, out_dir=OUT)
+    message = (
+        r"^conv: image 0, neuron \(channel 4, row \d, column \d\), time step \d: golden has [01], "
+        r"RTL has [01] \(values \d+ and \d+; \d+ of 32 neurons differ in this image\)$"
+    )
+    with pytest.raises(Difference, match=message):
+        compare_values(populations_of(program), expected, result.values, names=("golden", "RTL"))
+
+
+def test_core_that_names_a_neuron_outside_its_layer_is_refused():
+    program, _ = conv_chain_program(3)
+    images = np.full((1, *program.input.shape), 255)
+    wrong = with_field(program, 0, Memory.FIRE, 3, y=2)
+    message = (
+        r"^node \(0, 1\) conv: spikes must name neurons of its population, in time order; \d+ did "
+        r"not\. The program or the gateware is wrong: run the engine 'program' to find out$"
+    )
+    with pytest.raises(EngineError, match=message):
+        run_engine("verilator", wrong, images, out_dir=OUT)
+
+
+def test_memory_beyond_the_node_is_refused():
+    program, _ = dense_program()
+    _, depth = Formats(program.params).memory(Memory.FIRE)
+    message = (
+        rf"^node \(0, 1\): FIRE must be a memory of {depth + 1} words or more; "
+        r"node\.core\.axon_out\.table is too small a memory: ram; rebuild with make clean$"
+    )
+    with opened(program) as mesh:
+        with pytest.raises(EngineError, match=message):
+            mesh.peek(0, 1, Memory.FIRE, depth + 1)
+        mesh._scopes = {**mesh._scopes, Memory.FIRE: ("node.core.nowhere",)}
+        with pytest.raises(EngineError, match=r"^node \(0, 1\): FIRE .*has no public memory ram"):
+            mesh.peek(0, 1, Memory.FIRE, 1)
+
+
+def test_mesh_that_does_not_come_to_rest_is_refused():
+    program, _ = dense_program()
+    message = (
+        r"^dense: the mesh must come to rest; it did not in 5 cycles\. A memory image or the "
+        r"gateware is wrong: run the engine 'program' to find out$"
+    )
+    with opened(program) as mesh:
+        mesh.send(mesh.host.configuration(program.cores[0]))
+        with pytest.raises(EngineError, match=message):
+            mesh.settle(limit=5)
+
+
+def test_closed_mesh_may_be_closed_again():
+    mesh = opened(dense_program()[0])
+    mesh.close()
+    mesh.close()
+
+
+@pytest.mark.slow
+def test_compiled_node_is_the_gateware_as_it_stands():
+    params = dense_program()[0].params
+    assert (node_sources(params, OUT) / "node.v").read_text() == node_verilog(params)
