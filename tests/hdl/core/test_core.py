@@ -127,6 +127,7 @@ def test_core_is_quiet_at_last_and_not_while_it_works(rng):
     assert sum(not quiet for quiet, _ in seen) > program.params.n_acc_words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_core_converts(preset):
     rtlil.convert(Core(params=get_preset(preset)), emit_src=False)
