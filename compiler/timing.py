@@ -6,7 +6,7 @@ The one place where the compiler states how long the gateware takes.
 
 from golden.params import ChipParams
 
-SOMA_LATENCY = {True: 10, False: 8}  # cycles in the soma's pipeline, with multipliers and without
+SOMA_LATENCY = {True: 12, False: 10}  # cycles in the soma's pipeline, with multipliers and without
 SWEEP_OVERHEAD = 5  # cycles of a sweep beside its groups and the pipeline
 EXCHANGE_CYCLES = 20  # from a last spike's firing to the sweep that it permits, without hops
 HOP_CYCLES = 1  # cycles that a flit takes from router to router

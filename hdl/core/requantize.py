@@ -27,7 +27,7 @@ def constants_layout(params: ChipParams) -> data.ArrayLayout:
 
 def latency(params: ChipParams) -> int:
     """Cycles that a group spends in :class:`Requantize`."""
-    return 11 if params.multipliers else 9
+    return 12 if params.multipliers else 10
 
 
 def _wrap(value):
@@ -166,7 +166,7 @@ class Requantize(wiring.Component):
 
         for lane in range(self._params.soma_lanes):
             m.submodules[f"lookup_{lane}"] = lookup = ConfigMemory(
-                params=self._params, memory=Memory.LOOKUP
+                params=self._params, memory=Memory.LOOKUP, registered=True
             )
             connect(m, wiring.flipped(self.config), lookup.config)
             if lane == 0:
@@ -227,6 +227,8 @@ class Requantize(wiring.Component):
         ]
         with m.If(table_valid):
             plain = self._register(m, clamped, f"plain_{lane}")
+        with stage():
+            plain = self._register(m, plain, f"late_plain_{lane}")
         with stage():
             m.d.sync += self.q[lane].eq(Mux(self.mode.use_lookup, lookup.data, plain))
 
