@@ -77,7 +77,9 @@ class Control(wiring.Component):
         m = Module()
         n_sources, n_destinations = Signal(TOKEN_WIDTH), Signal(TOKEN_WIDTH)
         command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
-        selected, start, clear_counters = Signal(), Signal(), Signal()
+        selected = Signal()
+        start = Signal()
+        clear_counters = Signal()
         registers = {
             Register.N_SOURCES: n_sources,
             Register.N_DESTINATIONS: n_destinations,
@@ -99,14 +101,26 @@ class Control(wiring.Component):
                         clear_counters.eq(command.clear_counters),
                     ]
 
-        n_ends, n_credits = Signal(TOKEN_WIDTH), Signal(TOKEN_WIDTH)
-        use_ends, use_credits = Signal(), Signal()
-        running, unfired, complete, permitted = Signal(), Signal(), Signal(), Signal()
-        all_ends, all_credits, settled = Signal(), Signal(), Signal()
+        n_ends = Signal(TOKEN_WIDTH)
+        n_credits = Signal(TOKEN_WIDTH)
+        use_ends = Signal()
+        use_credits = Signal()
+        running = Signal()
+        unfired = Signal()
+        complete = Signal()
+        permitted = Signal()
+        all_ends = Signal()
+        all_credits = Signal()
+        at_rest = Signal()
+        drained = Signal()
+        settled = Signal()
         m.d.comb += [
             all_ends.eq((n_ends == n_sources) & running),
             all_credits.eq(n_credits == n_destinations),
-            settled.eq((complete == all_ends) & (permitted == all_credits)),
+            at_rest.eq(self.axon_idle & self.dendrite_idle & ~self.fire_busy),
+            settled.eq(
+                (complete == all_ends) & (permitted == all_credits) & (drained == at_rest)
+            ),
         ]
         m.d.sync += [
             n_ends.eq(n_ends + self.end),
@@ -114,12 +128,15 @@ class Control(wiring.Component):
             # One cycle late, to keep the comparisons off the path into the state machine: both can
             # only become true by a token, and false by the state machine's own doing.
             complete.eq(all_ends),
+            # Late too: the last spike is in the core two cycles before its END counts.
+            drained.eq(at_rest),
             permitted.eq(all_credits),
         ]
         with m.If(use_ends):
             m.d.sync += [n_ends.eq(0), complete.eq(0)]
         with m.If(use_credits):
-            m.d.sync += [n_credits.eq(0), permitted.eq(0)]
+            # Firing starts now, and shows as busy from the next cycle on.
+            m.d.sync += [n_credits.eq(0), permitted.eq(0), drained.eq(0)]
 
         with m.FSM(name="phase"):
             with m.State("STOPPED"):
@@ -147,7 +164,7 @@ class Control(wiring.Component):
                     m.next = "ACCUMULATE"
             with m.State("ACCUMULATE"):
                 m.d.comb += self.waiting.eq(settled & ~complete)
-                with m.If(complete & self.axon_idle & self.dendrite_idle & ~self.fire_busy):
+                with m.If(complete & drained):
                     m.d.comb += [self.sweep.eq(1), use_ends.eq(1)]
                     m.next = "SWEEP"
             with m.State("SWEEP"):
