@@ -1,0 +1,63 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""The queue of spikes in front of axon-in."""
+
+import pytest
+from amaranth.back import rtlil
+
+from golden.fields import Formats
+from golden.params import PRESETS, get_preset
+from hdl.core.spike_queue import SpikeQueue
+from tests.support.streams import STALLS, Sink, Source, simulate, transfer
+from tests.support.structure import combinational_outputs
+
+TINY = get_preset("tiny")
+WIDTH = Formats(TINY).spike.width
+
+
+@pytest.mark.parametrize("stall", STALLS)
+@pytest.mark.parametrize("n_spikes", [2, 8, 13])
+def test_spike_queue_keeps_every_spike_in_order(n_spikes, stall, rng):
+    spikes = rng.integers(1 << WIDTH, size=200).tolist()
+    queue = SpikeQueue(params=TINY.with_(n_spikes=n_spikes))
+    assert transfer(queue, spikes, len(spikes), stall=stall, rng=rng) == spikes
+
+
+def test_spike_queue_passes_a_spike_a_cycle():
+    queue = SpikeQueue(params=TINY)
+    source, sink = Source(queue.i, list(range(50))), Sink(queue.o, 50)
+    simulate(queue, [source, sink], limit=100)
+    assert source.cycles == list(range(50))
+    assert sink.cycles == list(range(sink.cycles[0], sink.cycles[0] + 50))
+    assert 1 <= sink.cycles[0] <= 2
+
+
+def test_spike_queue_is_idle_only_while_empty():
+    queue = SpikeQueue(params=TINY)
+
+    async def fill_and_drain(ctx):
+        assert ctx.get(queue.idle) == 1
+        ctx.set(queue.i.valid, 1)
+        await ctx.tick()
+        ctx.set(queue.i.valid, 0)
+        for _ in range(5):
+            assert ctx.get(queue.idle) == 0
+            await ctx.tick()
+        ctx.set(queue.o.ready, 1)
+        assert ctx.get(queue.o.valid) == 1
+        assert ctx.get(queue.idle) == 0
+        await ctx.tick()
+        assert ctx.get(queue.o.valid) == 0
+        assert ctx.get(queue.idle) == 1
+
+    simulate(queue, [fill_and_drain], limit=50)
+
+
+@pytest.mark.sim
+def test_spike_queue_outputs_depend_on_registers_alone():
+    assert combinational_outputs(SpikeQueue(params=TINY), "spike_queue") == set()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_spike_queue_converts(preset):
+    assert "module" in rtlil.convert(SpikeQueue(params=PRESETS[preset]), name="spike_queue")
