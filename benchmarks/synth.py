@@ -78,9 +78,9 @@ def cells_of(stat: dict[str, Any]) -> dict[str, int]:
 
 # -no-rw-check: no memory's word is used that was read while it was written (proved for the
 # accumulators; the others are configured at rest or are queues), so none needs logic that
-# keeps the old word. -nowidelut: ABC maps the router's crossbar badly onto wide LUTs; but ABC ends
-# without a word on some designs then, and those are mapped with wide LUTs.
-SYNTH = ("synth_ecp5 -no-rw-check -nowidelut", "synth_ecp5 -no-rw-check")
+# keeps the old word. -nowidelut: ABC maps the router's crossbar badly onto wide LUTs. But ABC ends
+# without a word on some designs then (32 lanes); those are synthesised with the defaults.
+SYNTH = ("synth_ecp5 -no-rw-check -nowidelut", "synth_ecp5")
 
 
 def run_synthesis(folder: Path) -> str:
