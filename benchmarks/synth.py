@@ -22,7 +22,7 @@ from typing import Any
 from golden.fields import Formats
 from golden.params import ChipParams, get_preset
 from hdl.export import node_verilog
-from runtime.toolchain import SIM_BUILD, ToolError
+from runtime.toolchain import SIM_BUILD
 from runtime.toolchain.process import built_once, content_key, find_program, run
 from runtime.toolchain.yosys import run_yosys
 
@@ -78,28 +78,18 @@ def cells_of(stat: dict[str, Any]) -> dict[str, int]:
 
 # -no-rw-check: no memory's word is used that was read while it was written (proved for the
 # accumulators; the others are configured at rest or are queues), so none needs logic that
-# keeps the old word. -nowidelut: ABC maps the router's crossbar badly onto wide LUTs. But ABC ends
-# without a word on some designs then (32 lanes); those are synthesised with the defaults.
-SYNTH = ("synth_ecp5 -no-rw-check -nowidelut", "synth_ecp5")
+# keeps the old word. -nowidelut: ABC maps the router's crossbar badly onto wide LUTs.
+SYNTH = "synth_ecp5 -no-rw-check -nowidelut"
 
 
-def run_synthesis(folder: Path) -> str:
-    """Synthesise node and harness in ``folder``; returns the command that did it."""
-    try:
-        _synthesise_with(SYNTH[0], folder)
-    except ToolError:
-        _synthesise_with(SYNTH[1], folder)
-        return SYNTH[1]
-    return SYNTH[0]
-
-
-def _synthesise_with(command: str, folder: Path) -> None:
+def run_synthesis(folder: Path) -> None:
+    """Synthesise node and harness in ``folder``; ``ToolError`` with the log's last lines."""
     run_yosys(
-        f"read_verilog node.v\n{command} -top node\ntee -q -o node_stat.json stat -json",
+        f"read_verilog node.v\n{SYNTH} -top node\ntee -q -o node_stat.json stat -json",
         cwd=folder, name="node",
     )  # fmt: skip
     run_yosys(
-        f"read_verilog node.v harness.v\n{command} -top harness -json harness.json",
+        f"read_verilog node.v harness.v\n{SYNTH} -top harness -json harness.json",
         cwd=folder, name="harness",
     )  # fmt: skip
 
@@ -114,12 +104,12 @@ def synthesise(params: ChipParams, preset: str) -> tuple[Path, dict[str, Any]]:
             (folder / "node.v").write_text(node)
             (folder / "harness.v").write_text(harness)
             started = time.perf_counter()
-            command = run_synthesis(folder)
+            run_synthesis(folder)
             seconds = time.perf_counter() - started
             figures = {
                 "cells": cells_of(json.loads((folder / "node_stat.json").read_text())),
                 "yosys_s": round(seconds, 1),
-                "yosys_command": command,
+                "yosys_command": SYNTH,
             }
             (folder / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     return folder, json.loads((folder / "figures.json").read_text())
