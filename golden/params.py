@@ -212,6 +212,16 @@ PRESETS: dict[str, ChipParams] = {
         lanes=32, soma_lanes=2, n_acc_words=128, n_weight_words=2048, n_fire_words=128,
         n_sweep=256, n_blocks=16, c_width=10, n_table_c=512, queue_depth=2, n_spikes=512,
     ),
+    # The same without multipliers: exact-profile programs only.
+    "ecp5_lean": ChipParams(
+        lanes=16, soma_lanes=2, n_acc_words=256, n_fire_words=256, n_sweep=256, n_blocks=16,
+        c_width=10, n_table_c=512, queue_depth=2, n_spikes=512, multipliers=False,
+    ),
+    "ecp5_32_lean": ChipParams(
+        lanes=32, soma_lanes=2, n_acc_words=128, n_weight_words=2048, n_fire_words=128,
+        n_sweep=256, n_blocks=16, c_width=10, n_table_c=512, queue_depth=2, n_spikes=512,
+        multipliers=False,
+    ),
     # Small enough for Amaranth's simulator, Icarus and proofs.
     "tiny": ChipParams(
         lanes=4, soma_lanes=2, n_acc_words=64, n_weight_words=512, n_axons=4, n_table_c=64,
