@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .fields import Control, Formats, Memory
-from .fixed import Int64Array, limits, requantize, wrap
+from .fixed import Int64Array, digit, limits, requantize, wrap
 from .params import ACTIVATION_WIDTH, BIAS_WIDTH, WEIGHT_WIDTH, ChipParams
 from .program import CoreImage
 from .words import unpack_words
@@ -50,7 +50,7 @@ class Core:
 
     Attributes
     ----------
-    n_sources, n_destinations, bits, is_signed, bias_shift
+    n_sources, n_destinations, bits, is_signed, is_raw, bias_shift
         Registers.
     end_list, credit_list : range
         Addresses in the destination table.
@@ -99,8 +99,14 @@ class Core:
         mode = self._formats.mode.unpack(register[Control.MODE])
         self.bits, self.is_signed = mode["bits"], bool(mode["is_signed"])
         self.use_lookup, self.bias_shift = bool(mode["use_lookup"]), mode["bias_shift"]
+        self.is_raw = bool(mode["is_raw"])
         if not 2 <= self.bits <= ACTIVATION_WIDTH:
             raise self.fail(f"MODE.bits must lie in 2..{ACTIVATION_WIDTH}, got {self.bits}")
+        if self.is_raw and (self.bits < ACTIVATION_WIDTH or self.is_signed or self.use_lookup):
+            raise self.fail(
+                f"MODE.is_raw needs {ACTIVATION_WIDTH} unsigned bits and no lookup, got "
+                f"{self.bits} bits, is_signed {self.is_signed}, use_lookup {self.use_lookup}"
+            )
         end = self._formats.token_list.unpack(register[Control.END_LIST])
         credit = self._formats.token_list.unpack(register[Control.CREDIT_LIST])
         self.end_list = range(end["start"], end["start"] + end["count"])
@@ -225,15 +231,17 @@ class Core:
     def finish(self, z: Int64Array) -> Int64Array:
         """The soma's sweep: potentials (N, n_acc_words, lanes) to activations (N, n_fire, lanes).
 
-        Per entry :func:`golden.fixed.requantize`, the lookup, and the maximum over the window.
+        Per entry :func:`golden.fixed.requantize` (or :func:`golden.fixed.digit` in raw mode), the
+        lookup, and the maximum over the window.
         """
         if not self.n_fire:
             return np.zeros((len(z), 0, self.params.lanes), np.int64)
         block = self.sweep_block
-        q = requantize(
+        terms = (
             z[:, self.sweep_acc], self.bias[block], self.multiplier[block], self.shift[block],
-            self.bias_shift, self.bits, self.is_signed,
+            self.bias_shift,
         )  # fmt: skip
+        q = digit(*terms) if self.is_raw else requantize(*terms, self.bits, self.is_signed)
         if self.lookup is not None:
             q = self.lookup[q & ((1 << self.bits) - 1)]
         return np.maximum.reduceat(q, self.window_starts, axis=1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .fields import Control, Formats, Kind, Memory
-from .fixed import requantize_one, wrap_one
+from .fixed import digit_one, requantize_one, wrap_one
 from .params import ACTIVATION_WIDTH, BIAS_WIDTH, CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
 from .program import CoreImage
 from .trace import TraceEntry
@@ -164,15 +164,16 @@ class EventCore:
         group, index = divmod(lane, p.soma_lanes)
         word = self.fields(Memory.REQUANT, block * p.n_groups + group)
         constants = self.formats.requant_lane.unpack(word[f"lane{index}"])
-        q = requantize_one(
+        terms = (
             z,
             wrap_one(constants["bias"], BIAS_WIDTH),
             constants["multiplier"] if p.multipliers else 1,
             constants["shift"],
             mode["bias_shift"],
-            mode["bits"],
-            bool(mode["is_signed"]),
         )
+        if mode["is_raw"]:
+            return digit_one(*terms)
+        q = requantize_one(*terms, mode["bits"], bool(mode["is_signed"]))
         if mode["use_lookup"]:
             q = self.fields(Memory.LOOKUP, q % (1 << mode["bits"]))["value"]
             if mode["is_signed"]:

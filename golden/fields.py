@@ -295,9 +295,20 @@ class Formats:
     # Control registers --------------------------------------------------------------------------
     @property
     def mode(self) -> BitFields:
-        """``bits``: n of the output (2 to 8), which is also its T. ``bias_shift``: sb in bytes."""
+        """``bits``: n of the output (2 to 8), which is also its T. ``bias_shift``: sb in bytes.
+
+        ``is_raw``: the output is a byte of P, :func:`golden.fixed.digit`; needs 8 unsigned bits
+        and no lookup.
+        """
         return BitFields(
-            "mode", (("bits", 4), ("is_signed", 1), ("use_lookup", 1), ("bias_shift", 2))
+            "mode",
+            (
+                ("bits", 4),
+                ("is_signed", 1),
+                ("use_lookup", 1),
+                ("bias_shift", 2),
+                ("is_raw", 1),
+            ),
         )
 
     @property

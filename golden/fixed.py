@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .params import PRODUCT_WIDTH
+from .params import ACTIVATION_WIDTH, PRODUCT_WIDTH
 
 Int64Array = NDArray[np.int64]
 
@@ -94,6 +94,36 @@ def requantize_one(
     return min(max(y, low), high)
 
 
+def digit_one(z: int, bias: int, multiplier: int, shift: int, bias_shift: int) -> int:
+    """:func:`digit` of one potential, on Python integers."""
+    return (product_one(z, bias, multiplier, bias_shift) >> shift) % (1 << ACTIVATION_WIDTH)
+
+
+def product(
+    z: ArrayLike, bias: ArrayLike, multiplier: ArrayLike, bias_shift: int
+) -> Int64Array:
+    """``P = multiplier * z + (bias << 8 * bias_shift)``, wrapped to 48 signed bits.
+
+    z : integers of at most 32 bits, any shape; bias (signed 32 bits) and multiplier (unsigned 16)
+    are broadcast against it.
+    """
+    scaled_bias = np.asarray(bias, np.int64) << (8 * bias_shift)
+    exact = np.asarray(multiplier, np.int64) * np.asarray(z, np.int64) + scaled_bias
+    return wrap(exact, PRODUCT_WIDTH)
+
+
+def digit(
+    z: ArrayLike, bias: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, bias_shift: int
+) -> Int64Array:
+    """The soma's raw mode: ``(P >> shift) mod 2**8``, an unsigned byte of the product.
+
+    The shift is arithmetic and drops what it shifts out: no rounding, no clamp. Arguments as in
+    :func:`requantize`.
+    """
+    shifted = product(z, bias, multiplier, bias_shift) >> np.asarray(shift, np.int64)
+    return shifted & ((1 << ACTIVATION_WIDTH) - 1)
+
+
 def requantize(
     z: ArrayLike,
     bias: ArrayLike,
@@ -118,6 +148,5 @@ def requantize(
     bits, is_signed
         Of the activation.
     """
-    scaled_bias = np.asarray(bias, np.int64) << (8 * bias_shift)
-    product = np.asarray(multiplier, np.int64) * np.asarray(z, np.int64) + scaled_bias
-    return clamp(round_half_even_shift(wrap(product, PRODUCT_WIDTH), shift), bits, is_signed)
+    exact = product(z, bias, multiplier, bias_shift)
+    return clamp(round_half_even_shift(exact, shift), bits, is_signed)

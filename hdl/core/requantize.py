@@ -99,6 +99,7 @@ class Requantize(wiring.Component):
         y = round_half_even(P / 2**shift)                      shift 0 to 47
         q = clamp(y, 0, 2**bits - 1), or clamp(y, -(2**(bits-1)-1), 2**(bits-1)-1) if is_signed
         q = lookup[q mod 2**bits] if use_lookup
+        q = (P >> shift) mod 2**8 instead, if is_raw           use_lookup must be 0 then
 
     Without ``params.multipliers`` the multiplier counts as one.
 
@@ -208,7 +209,7 @@ class Requantize(wiring.Component):
         # The limit is chosen by the sign of the product: what rounds to zero is not clamped.
         step = y.by(m, shift[:1], scale=1, width=_LAST_WIDTH, name=f"shift0_{lane}_next")
         with stage():
-            up = step.guard & (step.sticky | step.value[0])
+            up = step.guard & (step.sticky | step.value[0]) & ~self.mode.is_raw
             rounded = self._register(m, step.value + up, f"rounded_{lane}")
             is_out = step.over | (step.is_negative & ~self.mode.is_signed)
             is_out = self._register(m, is_out, f"rounded_is_out_{lane}")
@@ -217,7 +218,7 @@ class Requantize(wiring.Component):
 
         with stage():
             is_out = is_out | self._is_out(rounded, largest)
-            q = Mux(is_out, limit, rounded[:ACTIVATION_WIDTH])
+            q = Mux(is_out & ~self.mode.is_raw, limit, rounded[:ACTIVATION_WIDTH])
             clamped = self._register(m, q, f"clamped_{lane}")
 
         table_valid = next(stages)

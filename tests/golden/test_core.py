@@ -57,6 +57,28 @@ def test_finish_requantizes_looks_up_and_pools(rng):
                 assert got[n, word, lane] == max(values)
 
 
+def raw_core(shift):
+    """The chain's first core in raw mode, its one block with ``shift``."""
+    program, _ = conv_chain_program(2)
+    program = with_register(
+        program, 0, Control.MODE,
+        TINY.mode.pack(bits=8, is_signed=0, use_lookup=0, bias_shift=0, is_raw=1),
+    )  # fmt: skip
+    core = core_of(program)
+    core.shift = np.full_like(core.shift, shift)
+    return core
+
+
+@pytest.mark.parametrize("shift", [0, 8, 16, 47])
+def test_finish_in_raw_mode_gives_bytes(shift, rng):
+    core = raw_core(shift)
+    z = rng.integers(-(1 << 23), 1 << 23, (3, 64, 4))
+    got = core.finish(z)
+    total = z[:, core.sweep_acc] + core.bias[core.sweep_block]
+    digits = (total >> shift) & 0xFF
+    np.testing.assert_array_equal(got, np.maximum.reduceat(digits, core.window_starts, axis=1))
+
+
 def test_multipliers_are_ignored_by_a_core_without_them():
     program, _ = dense_program(0)
     lean = program.params.with_(multipliers=False)
@@ -79,8 +101,13 @@ CONV = conv_chain_program(0)[0]
         ),
         (
             with_register(DENSE, 0, Control.MODE, TINY.mode.pack(
-                bits=9, is_signed=1, use_lookup=0, bias_shift=0)),
+                bits=9, is_signed=1, use_lookup=0, bias_shift=0, is_raw=0)),
             r"^core \(0, 1\) of dense: MODE\.bits must lie in 2\.\.8, got 9$",
+        ),
+        (
+            with_register(DENSE, 0, Control.MODE, TINY.mode.pack(
+                bits=5, is_signed=1, use_lookup=0, bias_shift=0, is_raw=1)),
+            r"^core .*: MODE\.is_raw needs 8 unsigned bits and no lookup, got 5 bits, is_signed T",
         ),
         (
             with_register(DENSE, 0, Control.N_SWEEP, 3),

@@ -45,8 +45,8 @@ LAYOUTS = [
         ),
         (
             TINY.mode,
-            {"bits": 8, "is_signed": 1, "use_lookup": 0, "bias_shift": 2},
-            0b10_0_1_1000,
+            {"bits": 8, "is_signed": 1, "use_lookup": 0, "bias_shift": 2, "is_raw": 1},
+            0b1_10_0_1_1000,
         ),
         (TINY.token_list, {"start": 3, "count": 2}, 0b000010_00011),
     ],

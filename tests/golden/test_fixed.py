@@ -109,6 +109,25 @@ def test_requantize_wraps_the_product_to_48_bits():
     assert fixed.product_one(1 << 23, 1 << 30, 1 << 16, 3) == fixed.wrap_one(1 << 39, 48)
 
 
+@given(z=st.integers(-(1 << 31), (1 << 31) - 1), constants=CONSTANTS)
+def test_digit_matches_its_scalar_form(z, constants):
+    terms = constants[:4]
+    assert int(fixed.digit(z, *terms)) == fixed.digit_one(z, *terms)
+
+
+@given(z=st.integers(-(1 << 31), (1 << 31) - 1), bias=st.integers(-(1 << 31), (1 << 31) - 1))
+def test_digits_are_the_bytes_of_the_sum(z, bias):
+    digits = fixed.digit(z, bias, 1, [0, 8, 16, 24, 32, 40], 0)
+    low = sum(int(d) << (8 * k) for k, d in enumerate(digits))
+    assert low == (z + bias) % (1 << 48)
+
+
+def test_digit_drops_what_it_shifts_out():
+    np.testing.assert_array_equal(
+        fixed.digit([-1, 255, 256, 0x17F], 0, 1, [0, 1, 8, 7], 0), [255, 127, 1, 2]
+    )
+
+
 def test_requantize_broadcasts_constants_over_channels():
     z = np.arange(12).reshape(2, 2, 3)
     q = fixed.requantize(z, [0, 10, -3], [1, 2, 1], [0, 1, 0], 0, 4, False)

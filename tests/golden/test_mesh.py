@@ -6,12 +6,24 @@ import pytest
 
 from golden import mesh
 from golden.events import run_events
-from golden.fields import Memory
+from golden.fields import Control, Formats, Memory
 from golden.forward import n_sops, run_network
 from golden.mesh import COUNTERS, Mesh, run_program
-from tests.support.edit_program import with_field
+from tests.support.edit_program import with_field, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_image
+
+
+def raw_program(seed):
+    """The chain, its convolution in raw mode: what it fires is the low byte of its sums."""
+    program, network = conv_chain_program(seed)
+    raw = Formats(program.params).mode.pack(
+        bits=8, is_signed=0, use_lookup=0, bias_shift=0, is_raw=1
+    )
+    for core in range(2):
+        program = with_register(program, core, Control.MODE, raw)
+    return program, network
+
 
 PROGRAMS = {
     "dense": lambda seed: dense_program(seed),
@@ -34,9 +46,9 @@ def test_run_program_computes_the_network(name, seed, rng):
     np.testing.assert_array_equal(result.outputs, values[program.output])
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", [*PROGRAMS, "raw"])
 def test_run_program_matches_its_literal_twin(name, rng):
-    program, _ = PROGRAMS[name](5)
+    program, _ = (PROGRAMS | {"raw": raw_program})[name](5)
     images = random_image(rng, program.input, 3)
     result = run_program(program, images)
     for n, image in enumerate(images):

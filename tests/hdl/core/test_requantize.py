@@ -4,7 +4,7 @@ import pytest
 from amaranth.back import rtlil
 
 from golden.fields import Formats, Memory
-from golden.fixed import MAX_SHIFT, limits, requantize
+from golden.fixed import MAX_SHIFT, digit, limits, requantize
 from golden.params import (
     ACTIVATION_WIDTH,
     BIAS_WIDTH,
@@ -77,6 +77,11 @@ def expected(z, bias, multiplier, shift, mode, table=None):
     if mode["use_lookup"]:
         q = np.array(table)[q % (1 << mode["bits"])]
     return q % (1 << ACTIVATION_WIDTH)
+
+
+def raw(z, bias, multiplier, shift, mode):
+    """The same in raw mode."""
+    return digit(z, bias, multiplier, shift, mode["bias_shift"])
 
 
 def interesting(rng, params, n, mode):
@@ -175,6 +180,20 @@ def test_requantize_looks_activations_up(bits, is_signed, rng):
     )
     assert table_read == table[::37]
     np.testing.assert_array_equal(got, expected(*cases, mode, table))
+
+
+@pytest.mark.parametrize("multipliers", [True, False])
+@pytest.mark.parametrize("bias_shift", range(4))
+def test_requantize_gives_bytes_in_raw_mode(bias_shift, multipliers, rng):
+    params = TINY.with_(multipliers=multipliers, acc_width=int(rng.choice([16, 24, 32])))
+    mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": bias_shift, "is_raw": 1}
+    z, bias, multiplier, _ = interesting(rng, params, 300, mode)
+    shift = rng.integers(0, MAX_SHIFT + 1, z.shape)
+    shift[::2] = rng.integers(0, 6, z[::2].shape) * 8
+    cases = (z, bias, multiplier, shift)
+    got, latency, promised, _ = run_groups(params, mode, *cases)
+    assert set(latency) == {promised}
+    np.testing.assert_array_equal(got, raw(*cases, mode))
 
 
 def test_requantize_keeps_its_latency_over_gaps(rng):
