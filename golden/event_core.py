@@ -40,6 +40,7 @@ class EventCounters:
     spikes_in: int = 0
     spikes_out: int = 0
     fired: int = 0
+    hops: int = 0
 
 
 class EventCore:

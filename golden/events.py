@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .event_core import EventCore, EventCounters, Packet
+from .event_core import EventCore, EventCounters, Node, Packet
 from .fields import Control, Kind
 from .fixed import Int64Array
 from .forward import check_images
 from .network import Population
 from .program import HOST, Program
+from .routing import tree
 from .stem import weight_of_step
 from .trace import TraceEntry
 
@@ -79,23 +80,24 @@ class _Run:
         self.host = _Host(program)
         self.trace: list[TraceEntry] = []
         self.packets: list[Packet] = []
-        self.streams: deque[Iterator[Packet]] = deque()
+        # What every node still has to send.
+        self.streams: deque[tuple[Node, Iterator[Packet]]] = deque()
         self.values = {
             info.population.name: np.zeros(info.population.shape, np.int64)
             for info in program.layers
         }
 
     def run(self, image: Int64Array) -> None:
-        self.streams.append(self.host.send(image))
+        self.streams.append((HOST, self.host.send(image)))
         while self.streams:
             # One packet of one source; with no generator, sources take turns.
             if self.order is not None:
                 self.streams.rotate(int(self.order.integers(len(self.streams))))
-            stream = self.streams.popleft()
+            source, stream = self.streams.popleft()
             packet = next(stream, None)
             if packet is not None:
-                self.streams.append(stream)
-                self.deliver(packet)
+                self.streams.append((source, stream))
+                self.deliver(packet, source)
         for core in self.cores.values():
             if core.ends < core.register(Control.N_SOURCES):
                 raise ValueError(
@@ -107,9 +109,13 @@ class _Run:
                 f"host: waits for {self.program.output_ends} END, got {self.host.ends}"
             )
 
-    def deliver(self, packet: Packet) -> None:
+    def deliver(self, packet: Packet, source: Node) -> None:
         if self.keep:
             self.packets.append(packet)
+        if packet.kind is Kind.SPIKE:
+            for node, _ in tree(source, packet.nodes).links:
+                if node in self.cores:
+                    self.cores[node].counters.hops += 1
         x0, y0, x1, y1 = packet.nodes
         for node in [(x, y) for y in range(y0, y1 + 1) for x in range(x0, x1 + 1)]:
             if node == HOST:
@@ -138,7 +144,7 @@ class _Run:
                 c, y, x = core.neuron(number, lane)
                 if c < target.shape[0]:
                     target[c, y, x] = q
-        self.streams.append(core.fire(words, self.trace))
+        self.streams.append((core.node, core.fire(words, self.trace)))
 
 
 def run_events(

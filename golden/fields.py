@@ -115,7 +115,8 @@ class Control(IntEnum):
     SWEEP_CYCLES = 23  # cycles of the soma's sweeps
     FIRE_CYCLES = 24  # cycles in which axon-out was firing
     SAMPLES = 25  # samples swept
-    FLAGS = 26  # fields ``flags``
+    HOPS = 26  # links that this node's router passed spike packets to (every branch counts)
+    FLAGS = 27  # fields ``flags``
 
 
 N_CONTROL = 32  # registers in the map, holes read as zero

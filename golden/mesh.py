@@ -20,7 +20,7 @@ from .program import Program
 from .stem import count_spikes
 
 BATCH = 8  # images at a time: bounds memory
-COUNTERS = ("sops", "ops", "spikes_in", "spikes_out", "fired")
+COUNTERS = ("sops", "ops", "spikes_in", "spikes_out", "fired", "hops")
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class ProgramResult:
     values : dict of int64 (N, C, H, W)
         What every layer fires, after table and pooling, by layer name.
     counters : dict of int64 (N, n_cores)
-        Cores in the program's order. ``sops``, ``spikes_in``, ``spikes_out``, ``fired`` as the
-        registers of :class:`golden.fields.Control` count them; ``ops``: operations of the dendrite,
-        which are its busy cycles.
+        Cores in the program's order. ``sops``, ``spikes_in``, ``spikes_out``, ``fired``, ``hops``
+        as the registers of :class:`golden.fields.Control` count them (``hops`` of nodes without a
+        core are nobody's); ``ops``: operations of the dendrite, which are its busy cycles.
     input_spikes : int64 (N,)
         Packets that the host sends.
     """
@@ -83,6 +83,8 @@ class Mesh:
             self._assemble(outputs[part], self.program.output, to_host, fired, once=True)
         spikes = count_spikes(array, source.bits).sum(axis=1)
         input_spikes = np.tensordot(spikes, self.paths.input_packets, axes=2)
+        for rows, columns, crossed in self.paths.input_hops:
+            counters["hops"] += spikes[:, rows, columns].sum(axis=(1, 2))[:, None] * crossed
         return ProgramResult(outputs, values, counters, input_spikes)
 
     def _all_words(self, number: int) -> Int64Array:
@@ -109,6 +111,8 @@ class Mesh:
             spikes = count_spikes(activations, core.bits).sum(axis=2)
             counters["fired"][:, number] = spikes.sum(axis=1)
             counters["spikes_out"][:, number] = spikes @ core.fire_count
+            for words, crossed in self.paths.hops[number]:
+                counters["hops"] += spikes[:, words].sum(axis=1)[:, None] * crossed
         return fired
 
     def _check_potentials(self, core: Core, z: NDArray[np.float64]) -> None:

@@ -14,6 +14,7 @@ from .core import Core
 from .fixed import Int64Array
 from .network import Population
 from .program import HOST, Program
+from .routing import tree
 
 Rectangle = tuple[int, int, int, int]
 
@@ -30,6 +31,10 @@ class Paths:
         Cores in an order in which every source comes before its destinations.
     spike_targets : per core, dict from (core, axon) to the indices of the activation words sent
         there; the host is ``(HOST_ID, 0)``.
+    hops : per core, list of (activation words, int64 (n_cores,))
+        Links that a spike of these words crosses, by the core at whose node each link begins.
+    input_hops : list of (rows, columns, int64 (n_cores,))
+        The same for spikes of the input, route by route.
     """
 
     def __init__(self, program: Program):
@@ -66,6 +71,16 @@ class Paths:
             raise ValueError(f"{where}: packets reach node {missing[0]}, which has no core")
         return [self._index[node] for node in nodes]
 
+    def _hops(self, source: tuple[int, int], rectangles: list[Rectangle]) -> Int64Array:
+        """Links that flits from ``source`` to each rectangle cross, by the core they begin at."""
+        crossed = np.zeros(len(self.cores), np.int64)
+        for rectangle in rectangles:
+            for node, _ in tree(source, rectangle).links:
+                # Neither the host nor a node without a core has counters.
+                if node in self._index:
+                    crossed[self._index[node]] += 1
+        return crossed
+
     def name(self, number: int) -> str:
         """A core, or the host, in words."""
         return "host" if number == HOST_ID else self.cores[number].where
@@ -94,16 +109,21 @@ class Paths:
         # (core, axon) -> deliveries
         self.deliveries: dict[tuple[int, int], list[Delivery]] = defaultdict(list)
         self.spike_targets: list[dict[tuple[int, int], Int64Array]] = []
+        self.hops: list[list[tuple[Int64Array, Int64Array]]] = []
         self._route_input()
         for number, core in enumerate(self.cores):
             words: dict[tuple[int, int], list[Int64Array]] = defaultdict(list)
+            self.hops.append([])
             runs = np.unique(np.stack([core.fire_start, core.fire_count]), axis=1).T.tolist()
             for start, count in runs:
                 chosen = np.flatnonzero((core.fire_start == start) & (core.fire_count == count))
-                for rectangle, axon in core.destinations[start : start + count]:
+                run = core.destinations[start : start + count]
+                for rectangle, axon in run:
                     for target in self.receivers(rectangle, core.where):
                         key = (target, 0 if target == HOST_ID else axon)
                         words[key].append(chosen)
+                node = (core.image.x, core.image.y)
+                self.hops[-1].append((chosen, self._hops(node, [r for r, _ in run])))
             targets = {key: np.concatenate(parts) for key, parts in words.items()}
             self.spike_targets.append(targets)
             population = self.populations[core.image.layer]
@@ -125,6 +145,7 @@ class Paths:
         channels, height, width = source.shape
         self.input_packets = np.zeros((height, width), np.int64)  # per spike of a position
         self._input_targets: set[int] = set()
+        self.input_hops: list[tuple[slice, slice, Int64Array]] = []
         for number, route in enumerate(self.program.input_routes):
             where = f"{self.program.name}, input route {number}"
             (y0, y1), (x0, x1) = route.rows, route.columns
@@ -144,6 +165,8 @@ class Paths:
                     raise ValueError(f"{where}: must lead to cores, leads to the host")
                 self._input_targets.add(target)
                 self.deliveries[target, route.axon].append(delivery)
+            crossed = self._hops(HOST, [route.nodes])
+            self.input_hops.append((slice(y0, y1 + 1), slice(x0, x1 + 1), crossed))
 
     # Tokens -------------------------------------------------------------------------------------
     def _tokens(self, number: int, entries: range) -> list[int]:

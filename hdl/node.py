@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node of the mesh: a router and a neuron core."""
 
-from amaranth import Module
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.fields import Formats
+from golden.fields import Formats, Kind
 from golden.params import ChipParams
 
 from .core.core import Core
@@ -55,8 +55,17 @@ class Node(wiring.Component):
             connect(m, router.o[port], flipped(self.o[port]))
         connect(m, router=router.o[LOCAL], core=core.i)
         connect(m, core=core.o, router=router.i[LOCAL])
+        # A cycle late: the links' neighbours need not wait for a counter.
+        hops = Signal(LOCAL)
+        m.d.sync += hops.eq(
+            Cat(
+                link.valid & link.ready & (link.payload.kind == Kind.SPIKE.value)
+                for link in self.o
+            )
+        )
         m.d.comb += [
-            self.quiet.eq(router.idle & core.quiet),
+            core.hops.eq(sum(hops)),
+            self.quiet.eq(router.idle & core.quiet & ~hops.any()),
             self.sent.eq(core.o.valid & core.o.ready),
             self.sent_flit.eq(core.o.payload),
         ]

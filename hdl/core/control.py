@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.fields import Control as Register
 from golden.fields import Formats, Memory
 from golden.params import CHUNK_WIDTH, ChipParams
+from golden.routing import LINKS
 
 from ..layouts import ConfigBus, struct
 
@@ -35,7 +36,7 @@ class Control(wiring.Component):
         Commands, one cycle each.
     n_sweep, n_fire, mode, end_list, credit_list : ``Out``
         Registers, as ``golden.fields.Control`` lists them.
-    op_valid, op_lanes, spike_in, sent, fired, stalled, overflow : ``In``
+    op_valid, op_lanes, spike_in, sent, fired, hops, stalled, overflow : ``In``
         Events to count.
     waiting : ``Out(1)``
         Nothing to do before the next token or command.
@@ -67,6 +68,7 @@ class Control(wiring.Component):
                 "spike_in": In(1),
                 "sent": In(1),
                 "fired": In(params.lane_width + 1),
+                "hops": In(range(len(LINKS) + 1)),
                 "stalled": In(1),
                 "overflow": In(1),
                 "waiting": Out(1),
@@ -195,6 +197,7 @@ class Control(wiring.Component):
             Register.SWEEP_CYCLES: sweeping,
             Register.FIRE_CYCLES: self.fire_busy & running,
             Register.SAMPLES: self.sweep,
+            Register.HOPS: self.hops,
         }
         counters = {register: Signal(32, name=register.name.lower()) for register in counted}
         with m.If(self.op_valid):

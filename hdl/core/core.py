@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from golden.params import ChipParams
+from golden.routing import LINKS
 
 from ..layouts import flit_stream
 from ..noc.queue import FlitQueue
@@ -28,6 +29,8 @@ class Core(wiring.Component):
         From the router.
     o : ``Out(flit_stream)``
         To the router; depends on registers only.
+    hops : ``In(range(5))``
+        Links to which the router passed a spike, for the counter.
     quiet : ``Out(1)``
         No register will change before a flit arrives, but for those that follow a control register
         a cycle later; in a cycle so close to its write nobody uses them.
@@ -36,7 +39,12 @@ class Core(wiring.Component):
     def __init__(self, *, params: ChipParams):
         self._params = params
         super().__init__(
-            {"i": In(flit_stream(params)), "o": Out(flit_stream(params)), "quiet": Out(1)}
+            {
+                "i": In(flit_stream(params)),
+                "o": Out(flit_stream(params)),
+                "hops": In(range(len(LINKS) + 1)),
+                "quiet": Out(1),
+            }
         )
 
     def elaborate(self, platform):
@@ -109,6 +117,7 @@ class Core(wiring.Component):
             control.spike_in.eq(ingress.spike.valid & ingress.spike.ready),
             control.sent.eq(axon_out.sent),
             control.fired.eq(axon_out.fired),
+            control.hops.eq(self.hops),
             control.stalled.eq(axon_in.stalled),
             control.overflow.eq(dendrite.overflow),
             self.quiet.eq(

@@ -173,3 +173,24 @@ def test_run_program_refuses_images_beyond_the_input():
     program, _ = dense_program(0)
     with pytest.raises(ValueError, match=r"^images: values must lie in -7\.\.7 \(4 bits, signed\)"):
         run_program(program, np.full((1, 1, 2, 2), 8))
+
+
+def test_hops_are_links_by_the_node_they_begin_at():
+    program, _ = conv_chain_program(0)
+    image = np.zeros((1, 2, 4, 4), int)
+    silent = run_program(program, image)
+    image[0, 0, 3, 3] = 64  # one spike, to both cores of the upper row
+    result = run_program(program, image)
+    # The host's spike enters at (0, 1) and goes on to (1, 1); both cores of the row send what they
+    # fire to (0, 2): (1, 1) West or South, and the dense core to the host through (0, 1).
+    by_node = dict(
+        zip([(c.x, c.y) for c in program.cores], result.counters["hops"][0], strict=True)
+    )
+    fired = dict(
+        zip([(c.x, c.y) for c in program.cores], result.counters["fired"][0], strict=True)
+    )
+    assert list(by_node) == [(0, 1), (1, 1), (0, 2)]
+    assert by_node[0, 1] == 1 + fired[0, 1] + fired[1, 1] + fired[0, 2]
+    assert by_node[1, 1] == fired[1, 1]
+    assert by_node[0, 2] == fired[0, 2]
+    assert silent.input_spikes.tolist() == [0]

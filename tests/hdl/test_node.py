@@ -6,7 +6,7 @@ from amaranth import Module
 from amaranth.back import rtlil
 from amaranth.hdl import Value
 
-from golden.fields import Formats
+from golden.fields import Control, Formats, Kind, Memory
 from golden.forward import run_network
 from golden.params import PRESETS, get_preset
 from hdl.node import LOCAL, Node
@@ -92,6 +92,50 @@ def test_quiet_node_changes_nothing_without_a_flit(rng):
     assert player.protocol.samples_done == 2
     assert sum(quiet_cycles) > 100
     assert len(quiet_cycles) - sum(quiet_cycles) > 100
+
+
+@pytest.mark.parametrize("stall", STALLS)
+def test_spikes_that_leave_through_links_are_counted(stall, rng):
+    """At (1, 2) of a larger mesh: branches to East, South and the core; one to the West; others."""
+    node = Node(params=TINY)
+    formats = Formats(TINY)
+    spikes = [
+        (NORTH, {"x0": 1, "y0": 1, "x1": 1, "y1": 3}, 1),  # South (and Local)
+        (WEST, {"x0": 1, "y0": 1, "x1": 3, "y1": 3}, 3),  # North, East, South (and Local)
+        (EAST, {"x0": 0, "y0": 2, "x1": 0, "y1": 2}, 1),
+    ]
+    sent = {port: [] for port in (NORTH, EAST, WEST)}
+    for port, rectangle, _ in spikes:
+        for kind in [Kind.SPIKE, Kind.DATA, Kind.CREDIT, Kind.SPIKE]:
+            # Axon 0 without any walk: an empty table.
+            sent[port].append(formats.flit.pack(kind=int(kind), **rectangle, payload=0))
+    wanted = 2 * sum(n for _, _, n in spikes)
+    read = [
+        formats.flit.pack(kind=int(kind), x0=1, y0=2, x1=1, y1=2, payload=payload)
+        for kind, payload in (
+            (Kind.ADDRESS, formats.pointer.pack(
+                memory=int(Memory.CONTROL), chunk=0, address=int(Control.HOPS))),
+            (Kind.READ, 0),
+        )
+    ]  # fmt: skip
+    n_out = {NORTH: 4, EAST: 4, SOUTH: 8, WEST: 4}
+    sinks = {port: Sink(node.o[port], n, stall, rng) for port, n in n_out.items()}
+    answer = Sink(node.o[WEST], 5, stall, rng)
+    sinks[WEST] = answer
+
+    async def ask(ctx):
+        """After everything has passed."""
+        await ctx.tick().repeat(200)
+        for flit in read:
+            ctx.set(node.i[SOUTH].valid, 1)
+            ctx.set(Value.cast(node.i[SOUTH].payload), flit)
+            await ctx.tick().until(node.i[SOUTH].ready)
+        ctx.set(node.i[SOUTH].valid, 0)
+
+    sources = [Source(node.i[port], words, stall, rng) for port, words in sent.items()]
+    simulate(strapped(node, (1, 2)), [*sources, *sinks.values(), ask], limit=1000)
+    reply = formats.flit.unpack(answer.items[-1])
+    assert (reply["kind"], reply["payload"]) == (Kind.DATA, wanted)
 
 
 def test_flits_for_others_pass_a_node_by(rng):

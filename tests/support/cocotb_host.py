@@ -32,6 +32,7 @@ COUNTED = {
     "spikes_in": Control.SPIKES_IN,
     "spikes_out": Control.SPIKES_OUT,
     "fired": Control.FIRED,
+    "hops": Control.HOPS,
     "ops": Control.BUSY,
 }
 

@@ -37,6 +37,7 @@ EVENTS = {
     Register.FIRED: ("fired", TINY.lanes),
     Register.BUSY: ("op_valid", 1),
     Register.STALLED: ("stalled", 1),
+    Register.HOPS: ("hops", 4),
 }
 COMMANDS = ("clear_all", "grant", "fire", "sweep")
 
