@@ -24,12 +24,12 @@ flag = $(if $($(1)),--$(2) '$($(1))')
 
 SOURCE = $(call flag,DATASET,dataset) $(call flag,DATA,data) $(call flag,CHECKPOINT,checkpoint) \
     $(call flag,PRESET,preset) $(call flag,CORES,cores) $(call flag,MESH,mesh) \
-    $(call flag,PROFILE,profile) $(call flag,BITS,bits)
+    $(call flag,PROFILE,profile) $(call flag,BITS,bits) $(call flag,TABLES,tables)
 
 ##@ Run
 sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report
 	@$(PY) -m runtime sim --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images) \
-	    $(call flag,SIM,sim) $(call flag,INTEGRATION,integration) $(call flag,TABLES,tables) \
+	    $(call flag,SIM,sim) $(call flag,INTEGRATION,integration) \
 	    $(call flag,WAVES,waves)
 
 check: $(STAMP) ## torch against golden on every integer of every test image
@@ -114,7 +114,7 @@ help: ## this list
 	    IMAGES 'how many test images to run' \
 	    SIM 'verilator | amaranth | program | golden' \
 	    INTEGRATION 'exact' \
-	    TABLES 'activation tables: none' \
+	    TABLES 'activation tables: none | rot1 | drlo3 | ones3 | rd20 | rot1+drlo3 | a JSON file' \
 	    WAVES '1 writes FST waves' \
 	    PRESET 'chip size: sim32 (default), sim32_wide, ecp5, ecp5_32, tiny' \
 	    CORES 'cores to use at most' \

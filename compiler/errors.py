@@ -57,6 +57,10 @@ class RangeError(CompileError):
     """An integer does not fit the register that has to hold it."""
 
 
+class SparsifyError(CompileError):
+    """An activation table that does not fit its layer, or a search that finds none."""
+
+
 class PartitionError(CompileError):
     """A layer does not fit the cores."""
 

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
+from golden.tables import compose
 
 from .quantized import QuantizedLayer, QuantizedNetwork
 
@@ -20,7 +21,8 @@ class HasNetwork(Protocol):
 def lower(quantized: QuantizedNetwork | HasNetwork) -> Network:
     """The integer network that golden model and cores run.
 
-    An upper clamp below the largest value of the bits becomes an activation table.
+    An upper clamp below the largest value of the bits becomes an activation table, before the
+    layer's own.
     """
     source = quantized if isinstance(quantized, QuantizedNetwork) else quantized.network
     layers = tuple(_lower_layer(layer) for layer in source.layers)
@@ -44,9 +46,16 @@ def _lower_layer(layer: QuantizedLayer) -> Layer:
         bias_shift=layer.bias_shift,
         bits=layer.bits,
         is_signed=layer.is_signed,
-        table=_clamp_table(layer),
+        table=_table(layer),
         pool=None if pool is None else MaxPool(pool.kernel, pool.stride, pool.padding),
     )
+
+
+def _table(layer: QuantizedLayer) -> np.ndarray | None:
+    clamp = _clamp_table(layer)
+    if clamp is None or layer.table is None:
+        return layer.table if clamp is None else clamp
+    return compose(clamp, layer.table)
 
 
 def _clamp_table(layer: QuantizedLayer) -> np.ndarray | None:

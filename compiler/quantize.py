@@ -192,6 +192,8 @@ class QuantizedModel(torch.nn.Module):
                 self.register_buffer(f"weight_{i}_{j}", torch.from_numpy(branch.weight.copy()))
             for key in ("bias", "multiplier", "rescale_shift"):
                 self.register_buffer(f"{key}_{i}", torch.from_numpy(getattr(layer, key).copy()))
+            table = None if layer.table is None else torch.from_numpy(layer.table.copy())
+            self.register_buffer(f"table_{i}", table)
 
     @property
     def output(self) -> str:
@@ -274,6 +276,9 @@ class QuantizedModel(torch.nn.Module):
         )
         product = multiplier * z + bias * 2.0 ** (8 * layer.bias_shift)
         q = torch.round(product * torch.exp2(-shift)).clamp_(*layer.limits)
+        if layer.table is not None:
+            index = q.to(torch.int64) & ((1 << layer.bits) - 1)
+            q = getattr(self, f"table_{i}")[index].to(torch.float64)
         if layer.pool is not None:
             q = F.max_pool2d(q, layer.pool.kernel, layer.pool.stride, layer.pool.padding)
         return q.to(torch.int32)

@@ -36,7 +36,8 @@ class QuantizedLayer:
 
     ``z = sum (weight << shift) x``, one unit worth ``acc_scale[c]``;
     ``q = clamp(round_half_even((multiplier z + (bias << 8 bias_shift)) / 2**rescale_shift))``, one
-    unit worth ``scale``; then max pooling. ``top`` is the upper clamp.
+    unit worth ``scale``; then ``table[q mod 2**bits]``, where there is one, and max pooling. ``top``
+    is the upper clamp.
     """
 
     name: str
@@ -52,6 +53,7 @@ class QuantizedLayer:
     pool: MaxPool | None
     acc_scale: FloatArray
     scale: float
+    table: IntArray | None = None
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -84,6 +86,8 @@ def save_quantized(network: QuantizedNetwork, path: Path | str) -> None:
     for i, layer in enumerate(network.layers):
         for key in _ARRAYS:
             arrays[f"{i}.{key}"] = getattr(layer, key)
+        if layer.table is not None:
+            arrays[f"{i}.table"] = layer.table
         for j, branch in enumerate(layer.branches):
             arrays[f"{i}.weight.{j}"] = branch.weight
         description = {key: getattr(layer, key) for key in _PLAIN}
@@ -131,5 +135,6 @@ def _layer(i: int, entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]])
         shape=_sizes(entry["shape"]),
         branches=branches,
         pool=None if pool is None else MaxPool(**{k: _sizes(v) for k, v in pool.items()}),
+        table=arrays.get(f"{i}.table"),
         **plain,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from compiler.errors import CompileError
+from compiler.sparsify import NAMED
 from golden.params import PRESETS
 
 from .compare import Difference
@@ -37,11 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--mesh", type=_mesh, help="columns x rows, for example 6x6")
     shared.add_argument("--profile", default="exact", choices=("exact", "general"))
     shared.add_argument("--bits", type=int, default=8, help="bits of the activations, T")
+    shared.add_argument("--tables", default="none",
+                        help=f"activation tables: none, {NAMED}, or a JSON file")
     sim = commands.add_parser("sim", parents=[shared], help="simulate, compare, report")
     sim.add_argument("--images", type=int, default=4)
     sim.add_argument("--sim", default="verilator", choices=ENGINES)
     sim.add_argument("--integration", default="exact", choices=("exact",))
-    sim.add_argument("--tables", default="none", choices=("none",))
     sim.add_argument("--waves", type=int, default=0, choices=(0, 1))
     sim.add_argument("--accuracy-images", type=int, default=ACCURACY_IMAGES)
     check = commands.add_parser(
@@ -70,6 +72,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         mesh=arguments.mesh,
         profile=arguments.profile,
         bits=arguments.bits,
+        tables=arguments.tables,
         checkpoint=arguments.checkpoint,
     )
 

@@ -14,11 +14,13 @@ from compiler.compatibility import check_compatible
 from compiler.lower import lower
 from compiler.quantize import QuantizedModel, quantize
 from compiler.ranges import RangeReport, prove_ranges
+from compiler.sparsify import NONE, find_tables, read_tables, with_tables
 from golden.forward import run_network
-from golden.network import Network
+from golden.network import INPUT, Network
 from golden.params import ChipParams, get_preset
 from golden.program import Program
 from golden.stem import count_spikes
+from golden.tables import apply
 from models.checkpoint import checkpoint_path, load_into
 from models.data import check_dataset, load_dataset
 from models.data.dataset import Dataset
@@ -43,6 +45,7 @@ class Settings:
     mesh: tuple[int, int] | None = None
     profile: str = "exact"
     bits: int = 8
+    tables: str = NONE
     checkpoint: Path | None = None
 
 
@@ -50,7 +53,8 @@ class Settings:
 class Prepared:
     """Everything up to the memory images, each stage checked.
 
-    ``integers`` are the test images on the input's integer scale (N, C, H, W).
+    ``integers`` are the test images on the input's integer scale (N, C, H, W), through the input's
+    activation table if there is one: the host fires what it gets.
     """
 
     settings: Settings
@@ -92,12 +96,19 @@ def prepare(settings: Settings) -> Prepared:
     """
     params = get_preset(settings.preset)
     check_dataset(settings.dataset)
+    wanted_tables = read_tables(settings.tables)
     module, input_shape = load_model(settings)
     graph = capture(module, input_shape)
     check_compatible(graph, bits=settings.bits)
     dataset = load_dataset(settings.dataset, input_shape, settings.data)
     calibration = to_integer_input(dataset.train_images[:CALIBRATION_IMAGES])
     quantized = quantize(graph, calibration, profile=settings.profile, bits=settings.bits)
+    integers = to_integer_input(dataset.test_images).astype(np.int64)
+    tables = find_tables(quantized.network, wanted_tables)
+    if tables:
+        quantized = QuantizedModel(with_tables(quantized.network, tables))
+    if INPUT in tables:
+        calibration, integers = apply(tables[INPUT], calibration), apply(tables[INPUT], integers)
     network = lower(quantized)
     ranges = prove_ranges(network, params.acc_width)
     values = run_network(network, calibration[:ACTIVITY_IMAGES], acc_width=params.acc_width)
@@ -112,7 +123,7 @@ def prepare(settings: Settings) -> Prepared:
         quantized=quantized,
         network=network,
         ranges=ranges,
-        integers=to_integer_input(dataset.test_images).astype(np.int64),
+        integers=integers,
         params=params,
         activity=activity,
     )

@@ -185,6 +185,7 @@ def _report(
         "dataset": prepared.settings.dataset,
         "data": prepared.dataset.provenance,
         "images": n_images,
+        "tables": prepared.settings.tables,
         "bit_exact": {
             name: differences[name] is None if name in differences else None for name in compared
         },
