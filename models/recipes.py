@@ -49,6 +49,10 @@ RECIPES = {
                                    label_smoothing=0.05),
     ("tiny_vgg", "cifar10"): Recipe(epochs=52, restart_at=28, shift=4, flip=True,
                                     label_smoothing=0.1),
+    ("resnet18_cifar", "cifar10"): Recipe(epochs=22, peak_rate=0.2, shift=4, flip=True,
+                                          label_smoothing=0.05),
+    ("cifar10net_w64", "cifar10"): Recipe(epochs=11, peak_rate=0.05, shift=2, flip=True,
+                                          label_smoothing=0.05),
 }
 
 # Starting points for pairs that nobody has tuned.

@@ -4,8 +4,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from models.cifar10net import build_cifar10net, build_cifar10net_64
 from models.digits_cnn import build_digits_cnn
 from models.errors import ModelError
+from models.resnet import build_resnet18_cifar
 from models.tiny_vgg import build_tiny_vgg, build_tiny_vgg_12m
 
 
@@ -41,6 +43,12 @@ MODELS = {spec.name: spec for spec in (
               "VGG with five convolutions, 0.8M parameters"),
     ModelSpec("tiny_vgg_12m", build_tiny_vgg_12m, (3, 64, 64), 10, "digits",
               "VGG with dense layers of the paper's size, 12.0M parameters"),
+    ModelSpec("cifar10net", build_cifar10net, (3, 32, 32), 10, "cifar10",
+              "the paper's CIFAR10Net, 36.7M parameters"),
+    ModelSpec("cifar10net_w64", build_cifar10net_64, (3, 32, 32), 10, "cifar10",
+              "CIFAR10Net a quarter as wide, 1.3M parameters"),
+    ModelSpec("resnet18_cifar", build_resnet18_cifar, (3, 32, 32), 10, "cifar10",
+              "ResNet-18 for 32 x 32 images, a quarter as wide, 0.7M parameters"),
 )}
 
 
