@@ -13,7 +13,7 @@ from .layers import PreparedLayer
 from .network import INPUT, Connection, Network, Population
 from .stem import count_spikes
 
-__all__ = ["Forward", "check_images", "count_spikes", "n_sops", "run_network"]
+__all__ = ["Forward", "check_images", "count_spikes", "fan_out", "n_sops", "run_network"]
 
 Values = dict[str, Int64Array]  # by population name, (N, C, H, W)
 
@@ -193,7 +193,7 @@ def run_network(
     return forward.run(images, keep=keep)
 
 
-def _fan_out(connection: Connection, source: Population) -> Int64Array:
+def fan_out(connection: Connection, source: Population) -> Int64Array:
     """Synapses (H, W) that a spike of any channel at a source position meets."""
     _, height, width = source.shape
     c_out, out_h, out_w = connection_shape(connection, source)
@@ -227,7 +227,7 @@ def n_sops(network: Network, values: Mapping[str, Int64Array]) -> dict[str, Int6
             if connection.source not in counts:
                 spikes = count_spikes(values[connection.source], source.bits)
                 counts[connection.source] = spikes.sum(axis=1)
-            fan_out = _fan_out(connection, source)
-            total = total + np.tensordot(counts[connection.source], fan_out, axes=2)
+            synapses = fan_out(connection, source)
+            total = total + np.tensordot(counts[connection.source], synapses, axes=2)
         result[layer.name] = np.asarray(total, np.int64)
     return result
