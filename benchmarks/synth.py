@@ -37,6 +37,27 @@ DEFAULT = ("ecp5", "ecp5_lean", "ecp5_32", "ecp5_32_lean")
 PLACEMENT_S = 4 * 3600  # longest wait for place and route
 
 
+def located_verilog(params: ChipParams) -> str:
+    """A node in its place: module ``located``, whose ports are those of a node but coordinates."""
+    width = Formats(params).flit.width
+    ports = [(direction, f"{side}__{port}__{member}", size)
+             for port in range(4)
+             for side, ways in (("i", ("input", "output")), ("o", ("output", "input")))
+             for member, direction, size in (("valid", ways[0], ""),
+                                             ("payload", ways[0], f"[{width - 1}:0] "),
+                                             ("ready", ways[1], ""))]  # fmt: skip
+    ports += [("input", "clk", ""), ("input", "rst", ""), ("output", "quiet", "")]
+    place = f"{params.coord_width}'d1"
+    return "\n".join([
+        "module located(",
+        ",\n".join(f"  {direction} {size}{name}" for direction, name, size in ports) + ");",
+        f"  node node(.x({place}), .y({place}),",
+        ",\n".join(f"    .{name}({name})" for _, name, _ in ports) + ");",
+        "endmodule",
+        "",
+    ])  # fmt: skip
+
+
 def harness_verilog(params: ChipParams) -> str:
     """A node with few pins: module ``harness``."""
     width = Formats(params).flit.width
@@ -62,8 +83,8 @@ def harness_verilog(params: ChipParams) -> str:
         "    if (shift) feed <= {feed[WIDTH:0], din};",
         "    drain <= shift ? {drain[WIDTH:0], 1'b0} : {ho_payload, ho_valid, hi_ready};",
         "  end",
-        "  node node(",
-        f"    .clk(clk), .rst(rst), .x({params.coord_width}'d1), .y({params.coord_width}'d1),",
+        "  located node(",
+        "    .clk(clk), .rst(rst),",
         *links,
         "    .quiet(is_quiet));",
         "endmodule",
@@ -86,18 +107,20 @@ SYNTH = "synth_ecp5 -no-rw-check -nowidelut"
 def run_synthesis(folder: Path) -> None:
     """Synthesise node and harness in ``folder``; ``ToolError`` with the log's last lines.
 
-    The node is mapped once, by itself, and that netlist is put into the mapped harness: what is
-    counted is what is placed. (Mapped together, ABC does not come to an end on 32 lanes.)
+    The node is mapped once, core and router by themselves (together, ABC does not come to an end
+    on 32 lanes), and that netlist is put into the mapped harness: what is counted is what is
+    placed.
     """
     run_yosys(
-        f"read_verilog node.v\n{SYNTH} -top node\n"
-        "tee -q -o node_stat.json stat -json\nwrite_rtlil node.il",
+        "read_verilog node.v located.v\nsetattr -mod -set keep_hierarchy 1 node__core\n"
+        f"{SYNTH} -top located\ntee -q -o node_stat.json stat -json\nwrite_rtlil located.il",
         cwd=folder, name="node",
     )  # fmt: skip
     run_yosys(
-        f"read_verilog -lib node.v\nread_verilog harness.v\n{SYNTH} -top harness\n"
-        "delete node\nread_rtlil -overwrite node.il\nhierarchy -check -top harness\n"
-        "flatten\nopt_clean -purge\nwrite_json harness.json",
+        f"read_verilog -lib located.v\nread_verilog harness.v\n{SYNTH} -top harness\n"
+        "delete located\nread_rtlil -overwrite located.il\nhierarchy -check -top harness\n"
+        "setattr -mod -unset keep_hierarchy node__core\nflatten\nopt_clean -purge\n"
+        "write_json harness.json",
         cwd=folder, name="harness",
     )  # fmt: skip
 
@@ -105,12 +128,16 @@ def run_synthesis(folder: Path) -> None:
 def synthesise(params: ChipParams, preset: str) -> tuple[Path, dict[str, Any]]:
     """Folder with ``harness.json``, and the node's own figures. Kept while nothing changes."""
     OUT.mkdir(parents=True, exist_ok=True)
-    node, harness = node_verilog(params), harness_verilog(params)
-    key = content_key([Path(__file__)], node, harness, versions())
+    sources = {
+        "node.v": node_verilog(params),
+        "located.v": located_verilog(params),
+        "harness.v": harness_verilog(params),
+    }
+    key = content_key([Path(__file__)], *sources.values(), versions())
     with built_once(OUT, preset, key) as (folder, empty):
         if empty:
-            (folder / "node.v").write_text(node)
-            (folder / "harness.v").write_text(harness)
+            for name, text in sources.items():
+                (folder / name).write_text(text)
             started = time.perf_counter()
             run_synthesis(folder)
             seconds = time.perf_counter() - started

@@ -4,7 +4,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,6 +24,19 @@ TURNS = {
     Port.WEST: (Port.NORTH, Port.EAST, Port.SOUTH, Port.LOCAL),
     Port.LOCAL: (Port.NORTH, Port.EAST, Port.SOUTH, Port.WEST, Port.LOCAL),
 }
+
+
+def exceeds(a, b):
+    """``a > b`` for unsigned values of equal width, without a carry chain.
+
+    Coordinates are a few bits, and constants where a mesh is placed: a chain takes longer to enter
+    and to leave than these gates.
+    """
+    greater, equal = Const(0), Const(1)
+    for i in reversed(range(len(a))):
+        greater |= equal & a[i] & ~b[i]
+        equal &= a[i] == b[i]
+    return greater
 
 
 class RouteMask(wiring.Component):
@@ -67,15 +80,15 @@ class RouteMask(wiring.Component):
         else:
             m.d.comb += is_in_row.eq(1)
         m.d.comb += [
-            is_in_columns.eq((flit.x0 <= self.x) & (flit.x1 >= self.x)),
+            is_in_columns.eq(~exceeds(flit.x0, self.x) & ~exceeds(self.x, flit.x1)),
             may_leave_column.eq(~is_in_row | is_in_columns),
         ]
         asks = {
-            Port.NORTH: may_leave_column & (flit.y0 < self.y),
-            Port.EAST: is_in_row & (flit.x1 > self.x),
-            Port.SOUTH: may_leave_column & (flit.y1 > self.y),
-            Port.WEST: is_in_row & (flit.x0 < self.x),
-            Port.LOCAL: may_leave_column & (flit.y0 <= self.y) & (flit.y1 >= self.y),
+            Port.NORTH: may_leave_column & (exceeds(self.y, flit.y0)),
+            Port.EAST: is_in_row & (exceeds(flit.x1, self.x)),
+            Port.SOUTH: may_leave_column & (exceeds(flit.y1, self.y)),
+            Port.WEST: is_in_row & (exceeds(self.x, flit.x0)),
+            Port.LOCAL: may_leave_column & ~exceeds(flit.y0, self.y) & ~exceeds(self.y, flit.y1),
         }
         turns = TURNS[self._arrived_from]
         m.d.comb += self.mask.eq(Cat(asks[port] if port in turns else 0 for port in Port))

@@ -15,12 +15,13 @@ from runtime.toolchain.icarus import compile_verilog
 @pytest.mark.slow
 def test_harness_joins_a_node(tmp_path):
     params = get_preset("tiny")
-    paths = [tmp_path / "node.v", tmp_path / "harness.v"]
+    paths = [tmp_path / "node.v", tmp_path / "located.v", tmp_path / "harness.v"]
     paths[0].write_text(node_verilog(params))
-    paths[1].write_text(synth.harness_verilog(params))
+    paths[1].write_text(synth.located_verilog(params))
+    paths[2].write_text(synth.harness_verilog(params))
     compile_verilog(paths, top="harness", out_dir=tmp_path, flags=["-Wno-portbind"])
     log = next(tmp_path.glob("harness-*/build.log")).read_text()
-    assert "harness.v" not in log.replace(str(paths[1]), "", 1), log
+    assert "harness.v" not in log.replace(str(paths[2]), "", 1), log
 
 
 def step(delay, kind, net):
