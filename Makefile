@@ -38,6 +38,10 @@ check: $(STAMP) ## torch against golden on every integer of every test image
 verilog: $(STAMP) ## write MODEL's self-contained Verilog and memory files to sim_build/
 	@$(PY) -m runtime verilog --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images)
 
+sparsify: $(STAMP) ## search activation tables of MODEL within BUDGET points of accuracy
+	@$(PY) -m runtime sparsify --model '$(MODEL)' $(SOURCE) $(call flag,BUDGET,budget) \
+	    $(call flag,SCHEME,scheme)
+
 train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
 	@$(PY) -m models.train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data)
 
@@ -115,6 +119,8 @@ help: ## this list
 	    SIM 'verilator | amaranth | program | golden' \
 	    INTEGRATION 'exact' \
 	    TABLES 'activation tables: none | rot1 | drlo3 | ones3 | rd20 | rot1+drlo3 | a JSON file' \
+	    BUDGET 'accuracy that sparsify may cost, percentage points (0.5)' \
+	    SCHEME 'tables to search: hybrid (RoT, DRLO) | rd (rate-distortion); default: both' \
 	    WAVES '1 writes FST waves' \
 	    PRESET 'chip size: sim32 (default), sim32_wide, ecp5, ecp5_32, tiny' \
 	    CORES 'cores to use at most' \
@@ -125,5 +131,5 @@ help: ## this list
 	    JOBS 'test processes side by side ($(JOBS))' \
 	    PYTHON 'interpreter the environment is made from (python3.11 or newer)'
 
-.PHONY: sim check verilog train synth bench test test-fast unit cocotb formal system lint env \
+.PHONY: sim check verilog sparsify train synth bench test test-fast unit cocotb formal system lint env \
     constraints clean distclean help

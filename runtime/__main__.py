@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: `python -m runtime sim|check|verilog`. The Makefile calls it."""
+"""Command line: `python -m runtime sim|check|sparsify|verilog`. The Makefile calls it."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from compiler.errors import CompileError
 from compiler.sparsify import NAMED
+from compiler.sparsify_search import BUDGET, SCHEMES
 from golden.params import PRESETS
 
 from .compare import Difference
@@ -52,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--images", type=int)
     verilog = commands.add_parser("verilog", parents=[shared], help="write Verilog and a bench")
     verilog.add_argument("--images", type=int, default=1)
+    sparse = commands.add_parser(
+        "sparsify", parents=[shared], help="search activation tables within a budget of accuracy"
+    )
+    sparse.add_argument("--budget", type=float, default=BUDGET, help="percentage points")
+    sparse.add_argument("--scheme", action="append", choices=tuple(SCHEMES))
     return parser
 
 
@@ -139,6 +145,20 @@ def _verilog(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _sparsify(arguments: argparse.Namespace) -> int:
+    from .sparsify import choices_on_test, sparsify
+
+    report, folder = sparsify(
+        _settings(arguments),
+        budget=arguments.budget,
+        schemes=arguments.scheme or tuple(SCHEMES),
+        say=lambda line: print(line, flush=True),
+    )
+    print(f"\n{choices_on_test(report)}\ntables       {folder / 'tables.json'} ({report['best']})\n"
+          f"pareto       {folder / 'pareto.md'}")  # fmt: skip
+    return 0
+
+
 def main(words: list[str] | None = None) -> int:
     """Runs one command; 0 is success, 1 a difference, 2 input that cannot be used."""
     arguments = _parser().parse_args(words)
@@ -147,6 +167,8 @@ def main(words: list[str] | None = None) -> int:
             return _sim(arguments)
         if arguments.command == "verilog":
             return _verilog(arguments)
+        if arguments.command == "sparsify":
+            return _sparsify(arguments)
         print(json.dumps(check_all(_settings(arguments), n_images=arguments.images), indent=2))
     except Difference as difference:
         print(f"DIFFERENT    {difference}", file=sys.stderr)

@@ -46,8 +46,8 @@ def test_every_option_arrives(simulated):
     calls, _ = simulated
     words = (
         "sim --model m.py:f --dataset cifar10 --data d --checkpoint w.safetensors --preset ecp5 "
-        "--cores 7 --mesh 3x4 --profile general --bits 5 --tables rot1 --images 2 --sim amaranth --waves 1 "
-        "--accuracy-images 9"
+        "--cores 7 --mesh 3x4 --profile general --bits 5 --tables rot1 --images 2 "
+        "--sim amaranth --waves 1 --accuracy-images 9"
     )
     assert cli.main(words.split()) == 0
     settings, options = calls[0]
