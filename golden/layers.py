@@ -20,8 +20,10 @@ from .convolution import (
     window_count,
 )
 from .fixed import limits, requantize
+from .integration import HIGHEST, LOWEST
 from .network import Layer, MaxPool, Network
 from .params import PRODUCT_WIDTH
+from .stepped import StepSums
 from .tables import apply
 
 
@@ -96,6 +98,9 @@ class PreparedLayer:
         bounds = [potential_bounds(c, s) for c, s in zip(layer.connections, sources, strict=True)]
         low = int(np.sum([b[0] for b in bounds], axis=0).min())
         high = int(np.sum([b[1] for b in bounds], axis=0).max())
+        self.steps = None if layer.integration is None else StepSums(layer, network)
+        if self.steps is not None:
+            low, high = LOWEST, HIGHEST  # potentials saturate
         half = 1 << (acc_width - 1)
         self.must_check = low < -half or high >= half
         largest = max(-low, high)
@@ -107,7 +112,8 @@ class PreparedLayer:
         wraps = product >= 1 << (PRODUCT_WIDTH - 1)
         widest = largest + int(np.abs(bias).max())
         ones = np.ones(layer.shape[0])
-        if bool((layer.multiplier == 1).all()) and not wraps and widest < FLOAT64_BOUND:
+        folds = bool((layer.multiplier == 1).all()) and self.steps is None
+        if folds and not wraps and widest < FLOAT64_BOUND:
             self.form = "shift"
             self.unit = np.ldexp(ones, -layer.shift)
             self.dtype = np.dtype(np.float32 if widest < FLOAT32_BOUND else np.float64)
@@ -120,7 +126,9 @@ class PreparedLayer:
         self.bias = np.ldexp(bias.astype(np.float64), -layer.shift).astype(self.dtype)
         self._scratch = Scratch()
         self.convolutions = [
-            Convolution(c, s, self.unit) for c, s in zip(layer.connections, sources, strict=True)
+            Convolution(c, s, self.unit)
+            for c, s in zip(layer.connections, sources, strict=True)
+            if self.steps is None
         ]
         self.n_window_floats = max(
             c.weight[0].size * c.groups * layer.shape[1] * layer.shape[2] for c in layer.connections
@@ -142,15 +150,7 @@ class PreparedLayer:
     def run(self, values: dict[str, FloatArray], keep_potentials: bool) -> LayerResult:
         """From the source activations, by population name, to this layer's."""
         layer = self.layer
-        z: FloatArray | None = None
-        for connection, convolve in zip(layer.connections, self.convolutions, strict=True):
-            part = convolve(values[connection.source])
-            if z is None:
-                # May be changed in place from here on: it is scratch of the convolution.
-                z = part.astype(self.sum_dtype, copy=False)
-            else:
-                z += part
-        assert z is not None
+        z = self._sum(values) if self.steps is None else self.steps.potentials(values)
         if self.must_check:
             self._check(z)
         potentials = z / self.unit if keep_potentials else None
@@ -162,6 +162,18 @@ class PreparedLayer:
         if layer.pool is not None and not self.pools_first:
             q = max_pool(q, layer.pool)
         return LayerResult(q, potentials)
+
+    def _sum(self, values: dict[str, FloatArray]) -> FloatArray:
+        z: FloatArray | None = None
+        for connection, convolve in zip(self.layer.connections, self.convolutions, strict=True):
+            part = convolve(values[connection.source])
+            if z is None:
+                # May be changed in place from here on: it is scratch of the convolution.
+                z = part.astype(self.sum_dtype, copy=False)
+            else:
+                z += part
+        assert z is not None
+        return z
 
     def _requantize(self, z: FloatArray) -> FloatArray:
         layer = self.layer

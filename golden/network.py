@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .integration import Integration
+
 INPUT = "input"  # name under which connections refer to the network's input
 
 
@@ -96,6 +98,8 @@ class Layer:
     table : array (2**bits,) or None
         Indexed by the low ``bits`` of q; entries are values of the same form.
     pool : MaxPool or None
+    integration : Integration or None
+        None: z is exact. Else the form of :mod:`golden.integration`, whose V[T-1] stands for z.
     """
 
     name: str
@@ -109,6 +113,7 @@ class Layer:
     is_signed: bool = False
     table: NDArray[np.int64] | None = None
     pool: MaxPool | None = None
+    integration: Integration | None = None
 
     @property
     def out_shape(self) -> tuple[int, int, int]:

@@ -13,6 +13,8 @@ BIAS_WIDTH = 32  # bits of a bias at accumulator scale
 MULTIPLIER_WIDTH = 16  # bits of the requantization multiplier
 PRODUCT_WIDTH = 48  # bits of multiplier * potential + bias, before the rounding shift
 CHUNK_WIDTH = 32  # bits of one configuration write
+STEP_WIDTH = 16  # bits of sums and potentials where integration is per time step
+INTEGRATIONS = ("exact", "scaled", "late")
 
 
 def bits_for(n_values: int) -> int:
@@ -58,6 +60,9 @@ class ChipParams:
         Flits that each input queue of a router holds.
     multipliers : bool
         False leaves the soma's multipliers out; such a core runs exact-profile programs only.
+    integration : str
+        "exact" adds every weight shifted by its time step; "scaled" and "late" are the forms of
+        :mod:`golden.integration`, whose sums have 16 bits: ``acc_width`` must be 16.
     """
 
     lanes: int = 32
@@ -81,11 +86,12 @@ class ChipParams:
     coord_width: int = 5
     queue_depth: int = 4
     multipliers: bool = True
+    integration: str = "exact"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name != "multipliers" and (not isinstance(value, int) or value < 1):
+            if field.type is int and (not isinstance(value, int) or value < 1):
                 raise ValueError(
                     f"ChipParams.{field.name}: must be a positive integer, got {value!r}"
                 )
@@ -98,11 +104,26 @@ class ChipParams:
             )
         if not 16 <= self.acc_width <= 32:
             raise ValueError(f"ChipParams.acc_width: must be 16 to 32, got {self.acc_width}")
+        if self.integration not in INTEGRATIONS:
+            raise ValueError(
+                f"ChipParams.integration: must be one of {', '.join(INTEGRATIONS)}, "
+                f"got {self.integration!r}"
+            )
+        if self.is_stepped and self.acc_width != STEP_WIDTH:
+            raise ValueError(
+                f"ChipParams.acc_width: must be {STEP_WIDTH} where integration is "
+                f"{self.integration!r}, got {self.acc_width}"
+            )
         if self.c_width <= self.lane_width:
             raise ValueError(
                 f"ChipParams.c_width: must exceed the lane index's {self.lane_width} bits, "
                 f"got {self.c_width}"
             )
+
+    @property
+    def is_stepped(self) -> bool:
+        """Whether potentials are updated, and tokens exchanged, per time step."""
+        return self.integration != "exact"
 
     # Derived widths. Addresses of memories:
     @property
@@ -180,12 +201,12 @@ class ChipParams:
         """Rows of the largest mesh; row 0 belongs to the host."""
         return (1 << self.coord_width) - 1
 
-    def to_dict(self) -> dict[str, int | bool]:
+    def to_dict(self) -> dict[str, int | bool | str]:
         """Plain dictionary for JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, int | bool]) -> "ChipParams":
+    def from_dict(cls, values: dict[str, int | bool | str]) -> "ChipParams":
         """Inverse of :meth:`to_dict`; unknown and missing keys are errors (``ValueError``)."""
         names = {field.name for field in fields(cls)}
         if set(values) != names:
@@ -193,9 +214,16 @@ class ChipParams:
             raise ValueError(f"ChipParams: unknown keys {unknown}, missing keys {missing}")
         return cls(**values)  # type: ignore[arg-type]
 
-    def with_(self, **changes: int | bool) -> "ChipParams":
+    def with_(self, **changes: int | bool | str) -> "ChipParams":
         """A copy with some fields changed."""
         return replace(self, **changes)  # type: ignore[arg-type]
+
+    def with_integration(self, integration: str) -> "ChipParams":
+        """A copy for a form of integration, with the accumulators that it needs."""
+        if integration == self.integration:
+            return self
+        width = ChipParams.acc_width if integration == "exact" else STEP_WIDTH
+        return self.with_(integration=integration, acc_width=width)
 
 
 PRESETS: dict[str, ChipParams] = {
@@ -222,6 +250,10 @@ PRESETS: dict[str, ChipParams] = {
         n_sweep=256, n_blocks=16, c_width=10, n_table_c=512, queue_depth=2, n_spikes=512,
         multipliers=False,
     ),
+    # Cores like Darwin3's: 4096 neurons, 16-bit sums and potentials, 24 x 24 nodes in reach.
+    "darwin3": ChipParams(
+        n_acc_words=128, n_fire_words=128, n_sweep=256, acc_width=16, integration="scaled"
+    ),
     # Small enough for Amaranth's simulator, Icarus and proofs.
     "tiny": ChipParams(
         lanes=4, soma_lanes=2, n_acc_words=64, n_weight_words=512, n_axons=4, n_table_c=64,
@@ -229,6 +261,8 @@ PRESETS: dict[str, ChipParams] = {
         n_destinations=32, c_width=6, y_width=5, x_width=5, coord_width=3, queue_depth=2,
     ),
 }  # fmt: skip
+for _form in INTEGRATIONS[1:]:
+    PRESETS[f"tiny_{_form}"] = PRESETS["tiny"].with_integration(_form)
 
 
 def get_preset(name: str) -> ChipParams:

@@ -50,12 +50,31 @@ def test_groups_and_mesh_follow_from_the_fields():
         ({"soma_lanes": 32}, r"^ChipParams\.soma_lanes: must divide lanes .*got 32 of 32 lanes$"),
         ({"soma_lanes": 3}, r"^ChipParams\.soma_lanes: must divide lanes .*got 3 of 32 lanes$"),
         ({"acc_width": 33}, r"^ChipParams\.acc_width: must be 16 to 32, got 33$"),
+        (
+            {"integration": "late"},
+            r"^ChipParams\.acc_width: must be 16 where integration is 'late', got 24$",
+        ),
+        (
+            {"integration": "soon"},
+            r"^ChipParams\.integration: must be one of exact, scaled, late, got 'soon'$",
+        ),
         ({"c_width": 5}, r"^ChipParams\.c_width: must exceed the lane index's 5 bits, got 5$"),
     ],
 )
 def test_params_refuse_sizes_that_cannot_be_built(changes, message):
     with pytest.raises(ValueError, match=message):
         ChipParams().with_(**changes)
+
+
+def test_with_integration_brings_its_accumulators():
+    exact = ChipParams()
+    late = exact.with_integration("late")
+    assert (late.integration, late.acc_width, late.is_stepped) == ("late", 16, True)
+    assert late.with_integration("exact") == exact
+    assert exact.with_integration("exact") is exact
+    darwin3 = get_preset("darwin3")
+    assert (darwin3.lanes * darwin3.n_acc_words, darwin3.integration) == (4096, "scaled")
+    assert darwin3.max_columns >= 24 and darwin3.max_rows >= 24
 
 
 def test_from_dict_names_unknown_and_missing_keys():
@@ -67,5 +86,6 @@ def test_from_dict_names_unknown_and_missing_keys():
 
 
 def test_get_preset_names_those_that_exist():
-    with pytest.raises(ValueError, match=r"^preset: must be one of ecp5, .*tiny, got 'huge'$"):
+    message = r"^preset: must be one of darwin3, ecp5, .*tiny, .*got 'huge'$"
+    with pytest.raises(ValueError, match=message):
         get_preset("huge")

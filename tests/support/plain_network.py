@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.fixed import requantize_one
+from golden.integration import update_one
 from golden.network import INPUT, Layer, Network
 
 Values = dict[str, NDArray[np.int64]]
@@ -27,6 +28,22 @@ def plain_potentials(network: Network, layer: Layer, values: Values) -> NDArray[
                     w = int(connection.weight[co, ci, dy, dx]) << connection.shift
                     z[co, oy, ox] += w * int(x[group * c_in + ci, y, column])
     return z
+
+
+def plain_stepped_potentials(network: Network, layer: Layer, values: Values) -> NDArray[np.int64]:
+    """V[T-1] of one image, time step by time step."""
+    sources = {c.source: network.population(c.source) for c in layer.connections}
+    (n_steps,) = {source.bits for source in sources.values()}
+    v = np.zeros(layer.shape, np.int64)
+    for t in range(n_steps):
+        planes = {}
+        for name, source in sources.items():
+            bit = (values[name] >> (n_steps - 1 - t)) & 1
+            planes[name] = -bit if source.is_signed and t == 0 else bit
+        i = plain_potentials(network, layer, planes)
+        for place in product(*(range(n) for n in layer.shape)):
+            v[place] = update_one(int(v[place]), int(i[place]), t, n_steps, layer.integration)
+    return v
 
 
 def plain_activations(layer: Layer, z: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -57,6 +74,7 @@ def plain_network(network: Network, image: NDArray[np.int64]) -> tuple[Values, V
     values: Values = {INPUT: image.astype(np.int64)}
     potentials: Values = {}
     for layer in network.layers:
-        potentials[layer.name] = plain_potentials(network, layer, values)
+        integrate = plain_potentials if layer.integration is None else plain_stepped_potentials
+        potentials[layer.name] = integrate(network, layer, values)
         values[layer.name] = plain_activations(layer, potentials[layer.name])
     return values, potentials

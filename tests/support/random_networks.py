@@ -3,6 +3,8 @@
 
 import numpy as np
 
+from compiler.errors import RangeError
+from compiler.integration import integrate, sums_proved
 from golden.forward import run_network
 from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
 
@@ -31,8 +33,9 @@ def random_images(rng, network, n):
 
 
 def random_network(
-    rng, *, n_layers=None, general=None, size=None, max_channels=10, max_size=9, acc_width=24
-):
+    rng, *, n_layers=None, general=None, size=None, max_channels=10, max_size=9, acc_width=24,
+    bits=None,
+):  # fmt: skip
     """A network in integer form, calibrated so that its activations are neither all 0 nor all full.
 
     Convolutions of random kernel, stride, padding and groups, depthwise layers and average pooling,
@@ -52,13 +55,16 @@ def random_network(
         Of the input and every layer; rows and columns.
     acc_width : int
         Potentials of the calibration images stay within that many signed bits.
+    bits : int, optional
+        Bits of all populations; by default each has its own.
     """
     rows = int(rng.integers(4, max_size + 1)) if size is None else size
     columns = int(rng.integers(4, max_size + 1)) if size is None else size - 1
     shape = int(rng.integers(1, min(4, max_channels) + 1)), rows, columns
-    source = Population(INPUT, shape, int(rng.integers(2, 9)), bool(rng.integers(2)))
+    input_bits = int(rng.integers(2, 9)) if bits is None else bits
+    source = Population(INPUT, shape, input_bits, bool(rng.integers(2)))
     network = Network("random", source, (), {INPUT: 1.0})
-    builder = _Builder(rng, network, max_channels, acc_width, general)
+    builder = _Builder(rng, network, max_channels, acc_width, general, bits)
     for _ in range(int(rng.integers(1, 4)) if n_layers is None else n_layers):
         builder.add_layer()
     for _ in range(int(rng.integers(2))):
@@ -67,9 +73,28 @@ def random_network(
     return builder.network
 
 
+def random_stepped_network(rng, mode, *, multipliers=True, n_tries=50, **options):
+    """A random network in 16-bit form, ``mode`` as in ``compiler.integration``.
+
+    Small calibration sets: later images may saturate. Networks whose weight sums may leave 16 bits
+    are thrown away, since what wraps raises an error.
+    """
+    for _ in range(n_tries):
+        bits = int(rng.integers(2, 9))
+        general = None if multipliers else False
+        exact = random_network(rng, bits=bits, general=general, **options)
+        try:
+            network = integrate(exact, mode, random_images(rng, exact, 2), multipliers=multipliers)
+        except RangeError:
+            continue
+        if sums_proved(network):
+            return network
+    raise AssertionError(f"no 16-bit network in {n_tries} tries")
+
+
 class _Builder:
-    def __init__(self, rng, network, max_channels, acc_width, general):
-        self.rng, self.network, self.general = rng, network, general
+    def __init__(self, rng, network, max_channels, acc_width, general, bits):
+        self.rng, self.network, self.general, self.bits = rng, network, general, bits
         self.max_channels, self.acc_width = max_channels, acc_width
         self.images = random_images(rng, network, 3)
 
@@ -148,7 +173,7 @@ class _Builder:
     def _append(self, shape, connections, pool, is_signed=None):
         rng = self.rng
         channels = shape[0]
-        bits = int(rng.integers(2, 9))
+        bits = int(rng.integers(2, 9)) if self.bits is None else self.bits
         is_signed = bool(rng.integers(3) == 0) if is_signed is None else is_signed
         name = f"layer{len(self.network.layers)}"
         zeros = np.zeros(channels, np.int64)
