@@ -10,14 +10,8 @@ import numpy as np
 
 from golden.program import Program
 
+from .energy import energy_figures
 from .engines.result import RunResult
-
-SOP_PJ = 0.03  # an 8-bit addition at 45 nm; MAC_PJ likewise an 8-bit multiply-accumulate
-MAC_PJ = 0.23
-ENERGY_MODEL = (
-    f"{SOP_PJ} pJ per SOP (8-bit addition, 45 nm); memories and network not counted; the ANN on "
-    f"the same model: {MAC_PJ} pJ per MAC"
-)
 
 
 def layer_rows(program: Program, rtl: RunResult, n_images: int) -> list[dict[str, Any]]:
@@ -85,8 +79,7 @@ def rtl_figures(program: Program, rtl: RunResult, n_images: int) -> dict[str, An
         "cycles_per_image": cycles,
         "sops_per_image": sops,
         "spikes_per_image": sum(row["spikes"] for row in rows),
-        "energy_pj_per_image": sops * SOP_PJ,
-        "energy_model": ENERGY_MODEL,
+        **energy_figures(program, rtl.counters or {}, n_images),
         "lane_utilisation": sops * n_images / (program.params.lanes * max(1, accumulate)),
         "steady_lane_utilisation": (
             steady_utilisation(program, rtl, n_images, cycles["interval"])
@@ -198,8 +191,10 @@ def summary(report: Mapping[str, Any]) -> str:
         f"({report['images']} images); {report['data']}",
         "cycles": f"latency {number(cycles['latency'])}, interval {number(cycles['interval'])} "
         f"(estimated {number(cycles['estimated_interval'])}) per image",
-        "energy": f"{report['energy_pj_per_image'] / 1e6:.2f} uJ per image; "
-        f"{report['energy_model']}",
+        "energy": f"{report['energy_pj_per_image'] / 1e6:.2f} uJ per image in additions (the ANN: "
+        f"{report['ann_energy_pj_per_image'] / 1e6:.2f}), "
+        f"{report['energy_memory']['pj_per_image'] / 1e6:.2f} uJ with memories and links; 45 nm, "
+        "models in report.json",
         "chip": f"{report['cores']} cores of {report['lanes']} lanes on {report['mesh'][0]} x "
         f"{report['mesh'][1]} nodes; {report['parameters']:,} parameters",
         "simulation": f"{simulation['cycles']:,} cycles in {simulation['wall_s']:.1f} s "

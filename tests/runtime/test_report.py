@@ -17,7 +17,7 @@ def counters(sops, busy, stalled, *, overflow=0):
     return {
         "sops": sops, "busy": busy, "stalled": stalled, "spikes_in": 40, "spikes_out": 30,
         "fired": 20, "sweep_cycles": 10 * busy, "fire_cycles": 100, "samples": 2,
-        "overflow": overflow,
+        "hops": 7, "overflow": overflow,
     }  # fmt: skip
 
 
