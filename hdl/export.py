@@ -45,6 +45,7 @@ _SCRIPT = """read_rtlil <<rtlil
 {text}
 rtlil
 proc
+{passes}
 clean
 write_verilog -noattr
 """
@@ -62,23 +63,24 @@ def _zero_loop(match: re.Match[str]) -> str:
     )
 
 
-def component_verilog(component: wiring.Component, *, name: str) -> str:
+def component_verilog(component: wiring.Component, *, name: str, passes: str = "") -> str:
     """Verilog of one component as a module called ``name``, with its submodules.
 
-    Ports are named after the members, with double underscores: ``i__0__valid``.
+    Ports are named after the members, with double underscores: ``i__0__valid``. ``passes`` are
+    further commands of Yosys, to be run before the Verilog is written.
     """
     text = rtlil.convert(component, name=name, emit_src=False)
     yosys = find_yosys(lambda version: version >= (0, 40))
-    verilog = yosys.run(["-q", "-"], _SCRIPT.format(text=text))
+    verilog = yosys.run(["-q", "-"], _SCRIPT.format(text=text, passes=passes))
     verilog = _ZEROS.sub(_zero_loop, verilog)
     # Hierarchical module names need escapes in Verilog; plain names are kinder to every tool.
     escaped = rf"\\({re.escape(name)}(?:\.\w+)+) "
     return re.sub(escaped, lambda match: match[1].replace(".", "__") + " ", verilog)
 
 
-def node_verilog(params: ChipParams) -> str:
+def node_verilog(params: ChipParams, *, passes: str = "") -> str:
     """Verilog of the module ``node`` and everything below it."""
-    return component_verilog(Node(params=params), name="node")
+    return component_verilog(Node(params=params), name="node", passes=passes)
 
 
 def chip_verilog(params: ChipParams, *, columns: int, rows: int) -> str:
@@ -167,7 +169,7 @@ def _instance() -> str:
                 f".{side}__{port}__ready({side}_ready{bit}),"
             )
     ports.append("          .sent(sent[N]), .sent_flit(sent_flit[N*WIDTH +: WIDTH]),")
-    ports.append("          .quiet(quiets[N]));")
+    ports.append("          .awake(), .quiet(quiets[N]));")
     return "\n".join(ports)
 
 

@@ -2,17 +2,19 @@
 """A node of the mesh: a router and a neuron core."""
 
 from amaranth import Cat, Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.fields import Formats, Kind
 from golden.params import ChipParams
 
+from .core.core import AWAKE as CORE_AWAKE
 from .core.core import Core
 from .layouts import flit_stream, struct
 from .noc.router import Router
 
 LOCAL = 4  # the router's port to the core; 0 to 3 are North, East, South, West
+AWAKE = data.StructLayout({**CORE_AWAKE.members, "router": 1})
 
 
 class Node(wiring.Component):
@@ -26,6 +28,10 @@ class Node(wiring.Component):
         Links to the North, East, South and West.
     quiet : ``Out(1)``
         Nothing will happen before a flit arrives, as in ``Core``: a simulator may skip the node.
+    awake : ``Out(AWAKE)``
+        As in ``Core``. ``router`` is high in cycles in which a flit goes between router and core;
+        where no flit entered or left the router in this cycle or the three before it, none of its
+        registers changes. Costs nothing where it is left unconnected.
     sent : ``Out(1)``, sent_flit : ``Out(flit)``
         For observers: the core hands this flit to its router in this cycle. Costs nothing where
         it is left unconnected.
@@ -40,6 +46,7 @@ class Node(wiring.Component):
                 "i": In(flit_stream(params)).array(LOCAL),
                 "o": Out(flit_stream(params)).array(LOCAL),
                 "quiet": Out(1),
+                "awake": Out(AWAKE),
                 "sent": Out(1),
                 "sent_flit": Out(struct(Formats(params).flit)),
             }
@@ -66,6 +73,10 @@ class Node(wiring.Component):
         m.d.comb += [
             core.hops.eq(sum(hops)),
             self.quiet.eq(router.idle & core.quiet & ~hops.any()),
+            self.awake.router.eq(
+                (router.o[LOCAL].valid & core.i.ready) | (core.o.valid & router.i[LOCAL].ready)
+            ),
+            *(self.awake[block].eq(core.awake[block]) for block in CORE_AWAKE.members),
             self.sent.eq(core.o.valid & core.o.ready),
             self.sent_flit.eq(core.o.payload),
         ]

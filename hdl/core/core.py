@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The neuron core: everything of a node but its router."""
 
-from amaranth import Module
-from amaranth.lib import wiring
+from amaranth import Module, Signal
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from golden.params import ChipParams
@@ -19,6 +19,11 @@ from .ingress import Egress, Ingress
 from .soma import Soma
 from .spike_queue import SpikeQueue
 
+# One bit for each part of a core that may be clocked on its own.
+AWAKE = data.StructLayout(
+    {"configuration": 1, "axon_in": 1, "dendrite": 1, "soma": 1, "axon_out": 1}
+)
+
 
 class Core(wiring.Component):
     """Wires the blocks of a core together; hdl/README.md shows how.
@@ -34,6 +39,11 @@ class Core(wiring.Component):
     quiet : ``Out(1)``
         No register will change before a flit arrives, but for those that follow a control register
         a cycle later; in a cycle so close to its write nobody uses them.
+    awake : ``Out(AWAKE)``
+        Where a bit has been low in this cycle and the three before it, no register of that block
+        changes: a simulator may withhold its clock. ``configuration`` includes the write ports of
+        all configured memories, and the low bits of ``axon_in`` to ``axon_out`` leave those out.
+        The rest of the core is small and always at work unless ``quiet``.
     """
 
     def __init__(self, *, params: ChipParams):
@@ -44,11 +54,13 @@ class Core(wiring.Component):
                 "o": Out(flit_stream(params)),
                 "hops": In(range(len(LINKS) + 1)),
                 "quiet": Out(1),
+                "awake": Out(AWAKE),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
+        is_configured = Signal()
         # Registers between router and core: what a flit is decides whether the core takes it, and
         # the router's choice must not wait for that within a cycle.
         m.submodules.entry = entry = FlitQueue(shape=self.i.payload.shape(), depth=2)
@@ -120,6 +132,23 @@ class Core(wiring.Component):
             control.hops.eq(self.hops),
             control.stalled.eq(axon_in.stalled),
             control.overflow.eq(dendrite.overflow),
+            is_configured.eq(configuration.bus.write | configuration.bus.read),
+            self.awake.configuration.eq(
+                ingress.config.valid | is_configured | ~configuration.idle
+            ),
+            self.awake.axon_in.eq(is_configured | spikes.o.valid | ~axon_in.idle),
+            self.awake.dendrite.eq(
+                is_configured
+                | axon_in.op_valid
+                | ~dendrite.idle
+                | control.sweep
+                | control.clear_all
+                | soma.busy
+            ),
+            self.awake.soma.eq(is_configured | control.sweep | control.clear_all | soma.busy),
+            self.awake.axon_out.eq(
+                is_configured | soma.busy | control.fire | control.grant | axon_out.busy
+            ),
             self.quiet.eq(
                 control.waiting
                 & ~entry.o.valid
