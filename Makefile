@@ -24,7 +24,8 @@ flag = $(if $($(1)),--$(2) '$($(1))')
 
 SOURCE = $(call flag,DATASET,dataset) $(call flag,DATA,data) $(call flag,CHECKPOINT,checkpoint) \
     $(call flag,PRESET,preset) $(call flag,CORES,cores) $(call flag,MESH,mesh) \
-    $(call flag,PROFILE,profile) $(call flag,BITS,bits) $(call flag,TABLES,tables)
+    $(call flag,PROFILE,profile) $(call flag,BIAS,bias) $(call flag,BITS,bits) \
+    $(call flag,TABLES,tables)
 
 ##@ Run
 sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report
@@ -125,7 +126,8 @@ help: ## this list
 	    PRESET 'chip size: sim32 (default), sim32_wide, ecp5, ecp5_32, tiny' \
 	    CORES 'cores to use at most' \
 	    MESH 'columns x rows of nodes, such as 6x6' \
-	    PROFILE 'exact (scales are powers of two; default) | general' \
+	    PROFILE 'exact (scales are powers of two; default) | general | paper' \
+	    BIAS 'int32 | fraction16 | output8 | output16 | output (8 bits where they fit)' \
 	    BITS 'bits of the activations, 2 to 8: the time steps T' \
 	    SEED 'seed of random tests ($(SEED))' \
 	    JOBS 'test processes side by side ($(JOBS))' \

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from compiler.bias import BIAS_FORMS
 from compiler.errors import CompileError
+from compiler.quantized import PROFILES
 from compiler.sparsify import NAMED
 from compiler.sparsify_search import BUDGET, SCHEMES
 from golden.params import PRESETS
@@ -37,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--preset", default="sim32", choices=sorted(PRESETS))
     shared.add_argument("--cores", type=int, help="cores to use at most")
     shared.add_argument("--mesh", type=_mesh, help="columns x rows, for example 6x6")
-    shared.add_argument("--profile", default="exact", choices=("exact", "general"))
+    shared.add_argument("--profile", default="exact", choices=PROFILES)
+    shared.add_argument("--bias", choices=BIAS_FORMS,
+                        help="form of the biases; default: int32, of the paper's profile output")
     shared.add_argument("--bits", type=int, default=8, help="bits of the activations, T")
     shared.add_argument("--tables", default="none",
                         help=f"activation tables: none, {NAMED}, or a JSON file")
@@ -77,6 +81,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         cores=arguments.cores,
         mesh=arguments.mesh,
         profile=arguments.profile,
+        bias=arguments.bias,
         bits=arguments.bits,
         tables=arguments.tables,
         checkpoint=arguments.checkpoint,

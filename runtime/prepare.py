@@ -44,6 +44,7 @@ class Settings:
     cores: int | None = None
     mesh: tuple[int, int] | None = None
     profile: str = "exact"
+    bias: str | None = None
     bits: int = 8
     tables: str = NONE
     checkpoint: Path | None = None
@@ -102,7 +103,9 @@ def prepare(settings: Settings) -> Prepared:
     check_compatible(graph, bits=settings.bits)
     dataset = load_dataset(settings.dataset, input_shape, settings.data)
     calibration = to_integer_input(dataset.train_images[:CALIBRATION_IMAGES])
-    quantized = quantize(graph, calibration, profile=settings.profile, bits=settings.bits)
+    quantized = quantize(
+        graph, calibration, profile=settings.profile, bits=settings.bits, bias=settings.bias
+    )
     integers = to_integer_input(dataset.test_images).astype(np.int64)
     tables = find_tables(quantized.network, wanted_tables)
     if tables:

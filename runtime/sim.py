@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make sim`: one model through every stage, compared at each, reported."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,9 @@ def simulate(
     say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
     prepared = prepare(settings)
     _check_count(n_images, prepared)
+    forms = Counter(layer.bias_form for layer in prepared.quantized.network.layers)
+    say("profile      " + settings.profile + "; bias of "
+        + ", ".join(f"{n} layers {form}" for form, n in forms.items()))  # fmt: skip
     say("compile      partition, place, assemble")
     folder = output_folder(settings)
     prepared.quantized.save(folder / "quantized.npz")
@@ -186,6 +190,8 @@ def _report(
         "data": prepared.dataset.provenance,
         "images": n_images,
         "tables": prepared.settings.tables,
+        "profile": prepared.settings.profile,
+        "bias": {layer.name: layer.bias_form for layer in prepared.quantized.network.layers},
         "bit_exact": {
             name: differences[name] is None if name in differences else None for name in compared
         },
