@@ -113,7 +113,7 @@ help: ## this list
 	@printf '\nVariables\n'
 	@printf '  %-12s %s\n' \
 	    MODEL 'network of the zoo ($(MODEL))' \
-	    DATASET 'data set: digits (default) or cifar10' \
+	    DATASET 'digits, cifar10, mnist, imagenet, imagenette, digit_boxes, voc, or a folder' \
 	    DATA 'folder of the data set; default: $$STEMCORE_DATA, ./data' \
 	    CHECKPOINT 'weights of a model of your own, safetensors' \
 	    IMAGES 'how many test images to run' \

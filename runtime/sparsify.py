@@ -29,8 +29,9 @@ from golden.tables import apply
 from models.data.preprocess import to_integer_input
 
 from .harder import find_strength, harder_images
+from .measure import predictions
 from .pareto import Point, markdown, plot
-from .prepare import CALIBRATION_IMAGES, Prepared, Settings, predictions, prepare
+from .prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare
 from .report import write_json
 from .sim import output_folder
 
