@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read-only trees of files: a folder, or a tar archive that is never unpacked."""
+"""Read-only trees of files: a folder, or an uncompressed tar archive that is never unpacked."""
 
 import tarfile
 from pathlib import Path
 
 from models.errors import DataError
 
-ARCHIVES = (".tar", ".tar.gz", ".tgz")
+SUFFIX = ".tar"
 
 
 class FolderTree:
@@ -35,22 +35,25 @@ class TarTree:
     def __init__(self, path):
         self.path = Path(path)
         try:
-            self._file = tarfile.open(path)  # noqa: SIM115
-            self._members = {member.name.removeprefix("./"): member
-                             for member in self._file if member.isfile()}
+            with tarfile.open(path, "r:") as archive:
+                self._places = {member.name.removeprefix("./"): (member.offset_data, member.size)
+                                for member in archive if member.isreg() and not member.sparse}
         except (tarfile.TarError, OSError, EOFError) as error:
             raise DataError(f"{path}: must be a tar archive; reading it gave {error}; get the "
                             "file again") from error
 
     def names(self, below=""):
         prefix = below.rstrip("/") + "/" if below else ""
-        return sorted(name for name in self._members if name.startswith(prefix))
+        return sorted(name for name in self._places if name.startswith(prefix))
 
     def read(self, name):
-        if name not in self._members:
+        if name not in self._places:
             raise DataError(f"{self.path}/{name}: the file must exist; the archive has none of "
                             "that name; get the data set again")
-        return self._file.extractfile(self._members[name]).read()
+        offset, size = self._places[name]
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
 
 
 def open_tree(path):
@@ -60,4 +63,4 @@ def open_tree(path):
 
 def is_archive(path):
     """Whether the path names a tar archive, by its suffix."""
-    return str(path).endswith(ARCHIVES)
+    return str(path).endswith(SUFFIX)
