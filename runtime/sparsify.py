@@ -26,6 +26,7 @@ from golden.forward import Forward, fan_out
 from golden.network import INPUT, Network
 from golden.stem import count_spikes
 from golden.tables import apply
+from models.data import DATASETS, DETECTION
 from models.data.preprocess import to_integer_input
 
 from .harder import find_strength, harder_images
@@ -46,9 +47,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Measured:
-    """A network on images: which answers are right, and mean spikes of every neuron."""
+    """A network on images: outputs (N, C, H, W), mean spikes of every neuron, operations."""
 
-    right: NDArray[np.bool_]
+    outputs: NDArray[np.int64]
     activity: dict[str, NDArray[np.float64]]
     sops: float
 
@@ -57,19 +58,23 @@ class Measured:
         """Per image, of the layers; those that the host fires are not counted."""
         return float(sum(a.sum() for name, a in self.activity.items() if name != INPUT))
 
+    def right(self, labels: NDArray) -> NDArray[np.bool_]:
+        """Which images' largest output is their label's."""
+        return predictions(self.outputs) == labels
 
-def measure(
-    network: Network, integers: NDArray, labels: NDArray, acc_width: int,
+
+def run_counted(
+    network: Network, integers: NDArray, acc_width: int,
     input_table: NDArray[np.int64] | None = None,
 ) -> Measured:  # fmt: skip
     """Runs the golden engine; ``input_table`` is what the host does to the images."""
     forward = Forward(network, acc_width=acc_width)
     total: dict[str, NDArray[np.int64]] = {}
-    right = []
+    outputs = []
     for start in range(0, len(integers), CHUNK):
         images = integers[start : start + CHUNK].astype(np.int64)
         values = forward.run(images if input_table is None else apply(input_table, images))
-        right.append(predictions(values[network.output.name]) == labels[start : start + CHUNK])
+        outputs.append(values[network.output.name])
         for name, array in values.items():
             spikes = count_spikes(array, network.population(name).bits).sum(axis=0)
             total[name] = total.get(name, 0) + spikes
@@ -79,7 +84,7 @@ def measure(
         for layer in network.layers
         for c in layer.connections
     )
-    return Measured(np.concatenate(right), activity, sops)
+    return Measured(np.concatenate(outputs), activity, sops)
 
 
 class Search:
@@ -129,10 +134,11 @@ class Search:
         return float((predictions(values[output]) == labels).mean())
 
     def _measure(self, choice: Mapping[str, str]) -> Measured:
-        return measure_choice(self.prepared, choice, self.integers, self.labels)
+        return measure_choice(self.prepared, choice, self.integers)
 
     def _point(self, scheme: str, choice: dict[str, str], seen: Measured) -> Point:
-        change = seen.right.astype(float) - self.plain.right
+        right = seen.right(self.labels)
+        change = right.astype(float) - self.plain.right(self.labels)
         tables = find_tables(self.prepared.quantized.network, choice)
         settings = self.prepared.settings
         columns, rows = settings.mesh or (None, None)
@@ -141,7 +147,7 @@ class Search:
             cores=settings.cores, activity=seen.activity,
         )  # fmt: skip
         return Point(
-            scheme, choice, float(seen.right.mean()), float(-change.mean()),
+            scheme, choice, float(right.mean()), float(-change.mean()),
             float(change.std() / np.sqrt(len(change))), seen.sops, seen.spikes,
             estimate(program, seen.activity).interval,
         )  # fmt: skip
@@ -169,13 +175,11 @@ class Search:
         return [points[i] for i in sorted(points) if i or chosen == 0]
 
 
-def measure_choice(
-    prepared: Prepared, choice: Mapping[str, str], integers: NDArray, labels: NDArray
-) -> Measured:
+def measure_choice(prepared: Prepared, choice: Mapping[str, str], integers: NDArray) -> Measured:
     """The network with these tables on images that no table has touched."""
     tables = find_tables(prepared.quantized.network, choice)
     network = apply_tables(prepared.network, tables)
-    return measure(network, integers, labels, prepared.params.acc_width, tables.get(INPUT))
+    return run_counted(network, integers, prepared.params.acc_width, tables.get(INPUT))
 
 
 def last_that_fits(fits: Callable[[int], bool], n: int) -> int:
@@ -203,6 +207,10 @@ def sparsify(
     if unknown or not schemes:
         raise SparsifyError("SCHEME", f"must be of {', '.join(SCHEMES)}, got {unknown}")
     say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
+    if DATASETS[settings.dataset].task == DETECTION:
+        raise SparsifyError(
+            settings.dataset, "must have labels, has boxes", "choose a data set of labels"
+        )
     prepared = prepare(settings)
     search = Search(prepared, budget, say)
     points = [point for scheme in schemes for point in search.run(scheme)]
@@ -210,7 +218,7 @@ def sparsify(
     best = min(chosen, key=lambda point: point.sops)
     say("test         the choices on test images, once")
     integers, labels = prepared.integers, prepared.dataset.test_labels
-    before = measure_choice(prepared, {}, integers, labels)
+    before = measure_choice(prepared, {}, integers)
     report = {
         "model": settings.model,
         "dataset": settings.dataset,
@@ -222,11 +230,11 @@ def sparsify(
             "strength": search.strength,
             "test": len(integers),
         },
-        "none": {**dataclasses.asdict(search.base), "test": _on_test(before)},
+        "none": {**dataclasses.asdict(search.base), "test": _on_test(before, labels)},
         "chosen": {
             point.scheme: {
                 **dataclasses.asdict(point),
-                "test": _on_test(measure_choice(prepared, point.tables, integers, labels)),
+                "test": _on_test(measure_choice(prepared, point.tables, integers), labels),
             }
             for point in chosen
         },
@@ -238,8 +246,8 @@ def sparsify(
     return report, folder
 
 
-def _on_test(seen: Measured) -> dict[str, float]:
-    return {"accuracy": float(seen.right.mean()), "sops": seen.sops, "spikes": seen.spikes}
+def _on_test(seen: Measured, labels: NDArray) -> dict[str, float]:
+    return {"accuracy": float(seen.right(labels).mean()), "sops": seen.sops, "spikes": seen.spikes}
 
 
 def _write(
