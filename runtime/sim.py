@@ -104,7 +104,7 @@ def simulate(
         program = _saved(compile_program(prepared), folder)
     images = prepared.integers[:n_images]
 
-    say(f"run          {n_images} images: torch, golden, program")
+    say(f"run          {n_images} images: torch, golden" + (", program" if program else ""))
     golden = run_network(prepared.network, images, acc_width=prepared.params.acc_width)
     differences: dict[str, str | None] = {}
     in_torch = torch_values(prepared.quantized, images)
