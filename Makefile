@@ -25,13 +25,12 @@ flag = $(if $($(1)),--$(2) '$($(1))')
 SOURCE = $(call flag,DATASET,dataset) $(call flag,DATA,data) $(call flag,CHECKPOINT,checkpoint) \
     $(call flag,PRESET,preset) $(call flag,CORES,cores) $(call flag,MESH,mesh) \
     $(call flag,PROFILE,profile) $(call flag,BIAS,bias) $(call flag,BITS,bits) \
-    $(call flag,TABLES,tables)
+    $(call flag,TABLES,tables) $(call flag,INTEGRATION,integration)
 
 ##@ Run
 sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report
 	@$(PY) -m runtime sim --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images) \
-	    $(call flag,SIM,sim) $(call flag,INTEGRATION,integration) \
-	    $(call flag,WAVES,waves)
+	    $(call flag,SIM,sim) $(call flag,WAVES,waves)
 
 check: $(STAMP) ## torch against golden on every integer of every test image
 	@$(PY) -m runtime check --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images)
@@ -48,6 +47,9 @@ train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
 	@$(PY) -m benchmarks.synth $(call flag,PRESET,preset)
+
+tables: $(STAMP) ## the paper's tables for the networks trained here, in sim_build/tables
+	@$(PY) -m benchmarks.tables $(call flag,IMAGES,images) $(call flag,DATA,data)
 
 bench: $(STAMP) ## measure every figure that the README states
 	@$(PY) -m benchmarks
@@ -118,7 +120,7 @@ help: ## this list
 	    CHECKPOINT 'weights of a model of your own, safetensors' \
 	    IMAGES 'how many test images to run' \
 	    SIM 'verilator | amaranth | program | golden' \
-	    INTEGRATION 'exact' \
+	    INTEGRATION 'exact (default) | scaled | scaled_shift | late: 16 bits' \
 	    TABLES 'activation tables: none | rot1 | drlo3 | ones3 | rd20 | rot1+drlo3 | a JSON file' \
 	    BUDGET 'accuracy that sparsify may cost, percentage points (0.5)' \
 	    SCHEME 'tables to search: hybrid (RoT, DRLO) | rd (rate-distortion); default: both' \
@@ -133,5 +135,5 @@ help: ## this list
 	    JOBS 'test processes side by side ($(JOBS))' \
 	    PYTHON 'interpreter the environment is made from (python3.11 or newer)'
 
-.PHONY: sim check verilog sparsify train synth bench test test-fast unit cocotb formal system lint env \
+.PHONY: sim check verilog sparsify tables train synth bench test test-fast unit cocotb formal system lint env \
     constraints clean distclean help

@@ -47,11 +47,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Measured:
-    """A network on images: outputs (N, C, H, W), mean spikes of every neuron, operations."""
+    """A network on images: outputs (N, C, H, W), mean spikes of every neuron, mean operations."""
 
     outputs: NDArray[np.int64]
     activity: dict[str, NDArray[np.float64]]
-    sops: float
+    layer_sops: dict[str, float]
+
+    @property
+    def sops(self) -> float:
+        """Synaptic operations per image."""
+        return sum(self.layer_sops.values())
 
     @property
     def spikes(self) -> float:
@@ -79,11 +84,13 @@ def run_counted(
             spikes = count_spikes(array, network.population(name).bits).sum(axis=0)
             total[name] = total.get(name, 0) + spikes
     activity = {name: spikes / len(integers) for name, spikes in total.items()}
-    sops = sum(
-        float((activity[c.source].sum(axis=0) * fan_out(c, network.population(c.source))).sum())
+    sops = {
+        layer.name: sum(
+            float((activity[c.source].sum(axis=0) * fan_out(c, network.population(c.source))).sum())
+            for c in layer.connections
+        )
         for layer in network.layers
-        for c in layer.connections
-    )
+    }
     return Measured(np.concatenate(outputs), activity, sops)
 
 
