@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from compiler.bias import BIAS_FORMS
 from compiler.errors import CompileError
+from compiler.integration import MODES
 from compiler.quantized import PROFILES
 from compiler.sparsify import NAMED
 from compiler.sparsify_search import BUDGET, SCHEMES
@@ -46,10 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--bits", type=int, default=8, help="bits of the activations, T")
     shared.add_argument("--tables", default="none",
                         help=f"activation tables: none, {NAMED}, or a JSON file")
+    shared.add_argument("--integration", choices=("exact", *MODES),
+                        help="form of integration; default: the preset's")
     sim = commands.add_parser("sim", parents=[shared], help="simulate, compare, report")
     sim.add_argument("--images", type=int, default=4)
     sim.add_argument("--sim", default="verilator", choices=ENGINES)
-    sim.add_argument("--integration", default="exact", choices=("exact",))
     sim.add_argument("--waves", type=int, default=0, choices=(0, 1))
     sim.add_argument("--accuracy-images", type=int)
     check = commands.add_parser(
@@ -85,6 +87,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         bias=arguments.bias,
         bits=arguments.bits,
         tables=arguments.tables,
+        integration=arguments.integration,
         checkpoint=arguments.checkpoint,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.estimate import estimate
+from compiler.integration import describe
 from golden.forward import run_network
 from golden.network import Network
 from golden.program import Program
@@ -21,6 +22,7 @@ from . import report as reports
 from .compare import Difference, compare_values, populations_of, sent_values
 from .engines.result import EngineError, RunResult
 from .engines.run import ENGINES, run_engine
+from .integration import compare_forms
 from .measure import measure, metric_of
 from .pictures import write_pictures
 from .prepare import (
@@ -96,6 +98,9 @@ def simulate(
     forms = Counter(layer.bias_form for layer in prepared.quantized.network.layers)
     say("profile      " + settings.profile + "; bias of "
         + ", ".join(f"{n} layers {form}" for form, n in forms.items()))  # fmt: skip
+    if prepared.params.is_stepped:
+        for line in describe(prepared.network):
+            say(f"integration  {line}")
     folder = output_folder(settings)
     prepared.quantized.save(folder / "quantized.npz")
     program = None
@@ -108,8 +113,11 @@ def simulate(
     golden = run_network(prepared.network, images, acc_width=prepared.params.acc_width)
     differences: dict[str, str | None] = {}
     in_torch = torch_values(prepared.quantized, images)
+    exact = golden
+    if prepared.params.is_stepped:
+        exact = run_network(prepared.exact, images, acc_width=prepared.exact_width)
     differences["torch_golden"] = _difference(
-        prepared.network, in_torch, golden, ("torch", "golden")
+        prepared.exact, in_torch, exact, ("torch", "golden")
     )
     result = None
     if program is not None:
@@ -219,6 +227,7 @@ def _report(
             name: differences[name] is None if name in differences else None for name in compared
         },
         "differences": [text for text in differences.values() if text],
+        "integration": _integration(prepared, n_images, accuracy_images),
         "metric": metric_of(prepared.dataset),
         "accuracy": {
             "float": float_accuracy(prepared, n_accuracy),
@@ -238,16 +247,27 @@ def _report(
     return report
 
 
+def _integration(
+    prepared: Prepared, n_images: int, accuracy_images: int | None
+) -> dict[str, Any]:
+    """The form, and what it changes; on fewer images, since every time step is computed."""
+    if not prepared.params.is_stepped:
+        return {"form": "exact"}
+    n_macs = 2 * prepared.settings.bits * prepared.n_macs
+    n = accuracy_images or affordable(ACCURACY_IMAGES, ACCURACY_MACS, n_macs, n_images)
+    return compare_forms(prepared, _batches(prepared, min(n, len(prepared.integers))))
+
+
 def real_outputs(network: Network, outputs: NDArray[np.int64]) -> NDArray[np.float64]:
     """Integers of the output layer as the real numbers that they stand for."""
     return outputs * network.scales[network.output.name]
 
 
 def golden_accuracy(prepared: Prepared, n_images: int) -> float:
-    """Accuracy or mAP of the quantized network on the first test images, in golden."""
-    network, output = prepared.network, prepared.network.output.name
+    """Accuracy or mAP of the quantized network, exact, on the first test images, in golden."""
+    network, output = prepared.exact, prepared.exact.output.name
     outputs = [
-        run_network(network, batch, acc_width=prepared.params.acc_width, keep={output})[output]
+        run_network(network, batch, acc_width=prepared.exact_width, keep={output})[output]
         for batch in _batches(prepared, n_images)
     ]
     return measure(prepared.dataset, real_outputs(network, np.concatenate(outputs)))
@@ -264,6 +284,8 @@ def _batches(prepared: Prepared, n_images: int) -> Iterator[NDArray[np.int64]]:
 def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, Any]:
     """Torch against golden on every integer of every layer, over the test set.
 
+    With integration in 16 bits also what that changes (:func:`compare_forms`).
+
     Raises :class:`Difference` at the first one; returns accuracy figures.
     """
     prepared = prepare(
@@ -274,11 +296,11 @@ def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, A
     )
     n = len(prepared.integers) if n_images is None else n_images
     _check_count(n, prepared)
-    network = prepared.network
+    network = prepared.exact
     layers = [layer.population for layer in network.layers]
     outputs, compared = [], 0
     for batch in _batches(prepared, n):
-        golden = run_network(network, batch, acc_width=prepared.params.acc_width)
+        golden = run_network(network, batch, acc_width=prepared.exact_width)
         compare_values(
             layers, torch_values(prepared.quantized, batch), golden, names=("torch", "golden")
         )
@@ -294,4 +316,9 @@ def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, A
         "metric": metric_of(prepared.dataset),
         "float": float_accuracy(prepared, n),
         "quantized": measure(prepared.dataset, real_outputs(network, np.concatenate(outputs))),
+        **(
+            {"integration": compare_forms(prepared, _batches(prepared, n))}
+            if prepared.params.is_stepped
+            else {}
+        ),
     }
