@@ -186,8 +186,8 @@ def summary(report: Mapping[str, Any]) -> str:
         for name, value in report["bit_exact"].items()
     )
     lines = {
-        "accuracy": f"float {share(accuracy['float'])}, quantized {share(accuracy['quantized'])} "
-        f"({accuracy['images']} test images), RTL {share(accuracy['rtl'])} "
+        report.get("metric", "accuracy"): f"float {share(accuracy['float'])}, quantized "
+        f"{share(accuracy['quantized'])} ({accuracy['images']} test images), RTL {share(accuracy['rtl'])} "
         f"({report['images']} images); {report['data']}",
         "cycles": f"latency {number(cycles['latency'])}, interval {number(cycles['interval'])} "
         f"(estimated {number(cycles['estimated_interval'])}) per image",

@@ -17,6 +17,7 @@ from golden.network import Network
 from golden.program import Program
 from golden.program_file import load_program, save_program
 from models.data import BoxDataset
+from models.random_weights import NAME as RANDOM
 
 from . import report as reports
 from .compare import Difference, compare_values, populations_of, sent_values
@@ -94,7 +95,10 @@ def simulate(
     n_test = max(n_images, accuracy_images or ACCURACY_IMAGES)
     prepared = prepare(settings, n_train=CALIBRATION_IMAGES, n_test=n_test)
     _check_count(n_images, prepared)
-    say(f"weights      {prepared.weights}")
+    say(f"weights      {prepared.weights}" + (
+        f"; no trained ones for {settings.dataset} are here, 'make train MODEL={settings.model} "
+        f"DATASET={settings.dataset}' makes some" if prepared.weights == RANDOM else ""
+    ))  # fmt: skip
     forms = Counter(layer.bias_form for layer in prepared.quantized.network.layers)
     say("profile      " + settings.profile + "; bias of "
         + ", ".join(f"{n} layers {form}" for form, n in forms.items()))  # fmt: skip
