@@ -187,7 +187,8 @@ def summary(report: Mapping[str, Any]) -> str:
     )
     lines = {
         report.get("metric", "accuracy"): f"float {share(accuracy['float'])}, quantized "
-        f"{share(accuracy['quantized'])} ({accuracy['images']} test images), RTL {share(accuracy['rtl'])} "
+        f"{share(accuracy['quantized'])} ({accuracy['images']} test images), "
+        f"RTL {share(accuracy['rtl'])} "
         f"({report['images']} images); {report['data']}",
         "cycles": f"latency {number(cycles['latency'])}, interval {number(cycles['interval'])} "
         f"(estimated {number(cycles['estimated_interval'])}) per image",
