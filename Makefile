@@ -43,7 +43,8 @@ sparsify: $(STAMP) ## search activation tables of MODEL within BUDGET points of 
 	    $(call flag,SCHEME,scheme)
 
 train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
-	@$(PY) -m models.train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data)
+	@$(PY) -m models.train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data) \
+	    $(call flag,EPOCHS,epochs) $(call flag,START,start) $(call flag,OUT,out)
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
 	@$(PY) -m benchmarks.synth $(call flag,PRESET,preset)
@@ -118,6 +119,9 @@ help: ## this list
 	    DATASET 'digits, cifar10, mnist, imagenet, imagenette, digit_boxes, voc, or a folder' \
 	    DATA 'folder of the data set; default: $$STEMCORE_DATA, ./data' \
 	    CHECKPOINT 'weights of a model of your own, safetensors' \
+	    EPOCHS 'train: one cycle of so many epochs; default: the recipe of the pair' \
+	    START 'train: weight file whose layers are taken over where they fit' \
+	    OUT 'train: weight file to write; default: models/checkpoints/<model>-<dataset>' \
 	    IMAGES 'how many test images to run' \
 	    SIM 'verilator | amaranth | program | golden' \
 	    INTEGRATION 'exact (default) | scaled | scaled_shift | late: 16 bits' \

@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from models.checkpoint import checkpoint_path, load_matching, round_for_file, save_checkpoint
-from models.data import DATASETS, load_dataset
+from models.data import load_dataset, resolve_dataset
 from models.errors import CheckpointError, DataError, ModelError
 from models.recipes import get_recipe
 from models.registry import get_model
@@ -117,7 +117,7 @@ def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m models.train", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="registered name, such as tiny_vgg")
-    parser.add_argument("--dataset", choices=DATASETS, help="default: the model's own")
+    parser.add_argument("--dataset", help="a name or a folder; default: the model's own")
     parser.add_argument("--epochs", type=int, help="one cycle of that many; default: the recipe's")
     parser.add_argument("--data", metavar="FOLDER", help="folder of the data set")
     parser.add_argument("--seed", type=int, default=0)
@@ -137,12 +137,13 @@ def main(arguments=None):
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
-        dataset = options.dataset or get_model(options.model).default_dataset
+        dataset, folder = resolve_dataset(
+            options.dataset or get_model(options.model).default_dataset, options.data)
         recipe = get_recipe(options.model, dataset)
         if options.epochs:
             recipe = dataclasses.replace(recipe, epochs=options.epochs, restart_at=None)
         state, data = train(options.model, dataset, recipe=recipe, seed=options.seed,
-                            folder=options.data, start=options.start)
+                            folder=folder, start=options.start)
         path = options.out or checkpoint_path(options.model, dataset)
         figure = publish(path, options.model, data, state, recipe, options.seed, options.start)
     except (CheckpointError, DataError, ModelError) as error:
