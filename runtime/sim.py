@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.assemble import layer_info
 from compiler.estimate import estimate
 from compiler.integration import describe
 from golden.forward import run_network
@@ -239,7 +240,7 @@ def _report(
             "rtl": None,
             "images": n_accuracy,
         },
-        **(reports.size_figures(program) if program else {}),
+        **_sizes(prepared.network, program),
     }
     if program is not None and rtl is not None:
         outputs = real_outputs(prepared.network, rtl.outputs)
@@ -265,6 +266,12 @@ def _integration(
 def real_outputs(network: Network, outputs: NDArray[np.int64]) -> NDArray[np.float64]:
     """Integers of the output layer as the real numbers that they stand for."""
     return outputs * network.scales[network.output.name]
+
+
+def _sizes(network: Network, program: Program | None) -> dict[str, Any]:
+    if program is not None:
+        return reports.size_figures(program)
+    return reports.network_figures(layer_info(network, layer) for layer in network.layers)
 
 
 def golden_accuracy(prepared: Prepared, n_images: int) -> float:

@@ -99,6 +99,9 @@ def test_network_without_weights_says_so(capsys):
     assert f"weights      {RANDOM}; no trained ones for digits" in capsys.readouterr().out
     report = json.loads((output_folder(Settings("tiny_vgg_12m")) / "report.json").read_text())
     assert report["weights"] == RANDOM
+    # Batch norm is folded: a bias for each channel takes the place of its two parameters.
+    assert report["parameters"] == 12_026_922 - (32 + 64 + 2 * (128 + 256 + 512))
+    assert 150e6 < report["macs_per_image"] < 199_638_016
     assert report["bit_exact"]["torch_golden"] is True
 
 
