@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.fields import Control, Memory
-from golden.network import Population
+from golden.network import INPUT, Population
 from golden.program import Program
 
 from ..native.build import build
@@ -63,6 +63,7 @@ def run(
         mesh.settle()
         timing = _timing(mesh, n_images, loaded_at)
         _check_recorders(mesh, n_images)
+        outputs = outputs.reshape(n_images, -1, *outputs.shape[1:]).sum(axis=1, dtype=np.uint8)
         counters = {(core.x, core.y): mesh.counters(core) for core in program.cores}
         evaluated = sum(mesh.evaluated(n) for n in range(program.columns * program.rows))
     finished = time.perf_counter()
@@ -97,9 +98,11 @@ def _record(mesh: VerilatedMesh, n_images: int):
     end_list = mesh.formats.token_list
     for core in program.cores:
         word = int(core.memories[Memory.CONTROL][Control.END_LIST].item())
-        ends = end_list.unpack(word)["count"]
+        ends = end_list.unpack(word)["count"] * mesh.n_steps(core.layer)
         mesh.record(mesh.number(core.x, core.y), values[core.layer], bits[core.layer], ends)
-    outputs = np.zeros_like(values[program.output])
+    # The host grants after each of its samples: to it, time steps are samples of one bit plane.
+    _, *shape = values[program.output].shape
+    outputs = np.zeros((n_images * mesh.n_steps(program.output), *shape), np.uint8)
     mesh.record(-1, outputs, bits[program.output], program.output_ends)
     return values, outputs
 
@@ -108,7 +111,7 @@ def _run_samples(
     mesh: VerilatedMesh, n_images: int, progress: Progress | None, cycle_limit: int
 ) -> None:
     while True:
-        status = mesh.run(samples=n_images, limit=SLICE)
+        status = mesh.run(samples=n_images * mesh.n_steps(mesh.program.output), limit=SLICE)
         if progress is not None:
             progress(mesh.samples_done, mesh.cycle)
         if status == 0:
@@ -148,9 +151,10 @@ def _timing(mesh: VerilatedMesh, n_images: int, loaded_at: int) -> Timing:
         ends = mesh.cycles(mesh.number(core.x, core.y), n_images)
         before = layer_ends.get(core.layer)
         layer_ends[core.layer] = ends if before is None else np.maximum(before, ends)
+    steps_in, steps_out = mesh.n_steps(INPUT), mesh.n_steps(mesh.program.output)
     return Timing(
-        start=mesh.cycles(-2, n_images),
-        end=mesh.cycles(-1, n_images),
+        start=mesh.cycles(-2, n_images * steps_in)[::steps_in],
+        end=mesh.cycles(-1, n_images * steps_out)[steps_out - 1 :: steps_out],
         layer_ends=layer_ends,
         total=mesh.cycle - loaded_at,
     )

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.fields import Control, Formats, Memory
+from golden.network import INPUT
 from golden.program import CoreImage, Program
 from hdl.export import RAM_NAME, memory_scopes
 
 from ..engines.result import EngineError
 from ..host import Host
+from ..protocol import tokens_per_sample
 
 SLICE = 20_000  # cycles between two looks at the progress
 
@@ -31,6 +33,9 @@ class VerilatedMesh:
             getattr(self._library, f"stem_{name}").restype = ctypes.c_int64
         self.program = program
         self.host = Host(program)
+        self._populations = {INPUT: program.input} | {
+            layer.population.name: layer.population for layer in program.layers
+        }
         self.formats = Formats(program.params)
         self._scopes = memory_scopes(program.params)
         self._mesh = ctypes.c_void_p(
@@ -49,6 +54,13 @@ class VerilatedMesh:
         if self._mesh:
             self._library.stem_destroy(self._mesh)
             self._mesh = ctypes.c_void_p()
+
+    def n_steps(self, name: str) -> int:
+        """Tokens of a sample of population ``name``, to each destination.
+
+        One; or one per time step, each of which the native host then takes for a sample.
+        """
+        return tokens_per_sample(self.program, self._populations[name])
 
     def number(self, x: int, y: int) -> int:
         """Number of node (x, y) in the native mesh."""
@@ -178,7 +190,7 @@ class VerilatedMesh:
     @property
     def samples_done(self) -> int:
         """Samples that have come out."""
-        return int(self._library.stem_done(self._mesh))
+        return int(self._library.stem_done(self._mesh)) // self.n_steps(self.program.output)
 
     def evaluated(self, node: int) -> int:
         """Cycles in which a node was stepped (not skipped)."""
@@ -198,10 +210,11 @@ class VerilatedMesh:
             ctypes.c_int64(len(credits)),
         )
         for image in images:
-            flits = np.ascontiguousarray(self.host.sample(image))
-            self._library.stem_sample(
-                self._mesh, flits.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(flits))
-            )
+            for part in self.host.parts(image):
+                flits = np.ascontiguousarray(part)
+                self._library.stem_sample(
+                    self._mesh, flits.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(flits))
+                )
 
     def links(self) -> NDArray[np.uint64]:
         """What stood on all links in every cycle since the first call, which starts the recording.
