@@ -17,12 +17,13 @@ from compiler.sparsify import NAMED
 from compiler.sparsify_search import BUDGET, SCHEMES
 from golden.params import PRESETS
 
+from .check import check_all
 from .compare import Difference
 from .engines.result import EngineError
 from .engines.run import ENGINES
 from .prepare import Settings
 from .report import summary, table
-from .sim import check_all, simulate
+from .sim import simulate
 from .toolchain import ToolError
 
 EXPECTED = (CompileError, EngineError, OSError, ToolError, ValueError)

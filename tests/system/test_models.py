@@ -15,8 +15,9 @@ from models.errors import DataError, ModelError
 from models.random_weights import NAME as RANDOM
 from models.registry import MODELS
 from runtime.__main__ import main
+from runtime.check import check_all
 from runtime.prepare import Settings, affordable, load_model, prepare
-from runtime.sim import check_all, output_folder, simulate
+from runtime.sim import output_folder, simulate
 
 USER_DETECTOR = """
 from torch import nn
