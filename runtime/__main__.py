@@ -23,7 +23,7 @@ from .engines.result import EngineError
 from .engines.run import ENGINES
 from .prepare import Settings
 from .report import summary, table
-from .sim import simulate
+from .sim import Waves, simulate
 from .toolchain import ToolError
 
 EXPECTED = (CompileError, EngineError, OSError, ToolError, ValueError)
@@ -53,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     sim = commands.add_parser("sim", parents=[shared], help="simulate, compare, report")
     sim.add_argument("--images", type=int, default=4)
     sim.add_argument("--sim", default="verilator", choices=ENGINES)
-    sim.add_argument("--waves", type=int, default=0, choices=(0, 1))
+    sim.add_argument("--waves", type=_waves, metavar="all|X,Y[;X,Y]",
+                     help="nodes whose waves are written; 1 is all")
     sim.add_argument("--accuracy-images", type=int)
     check = commands.add_parser(
         "check", parents=[shared], help="torch against golden on every test image"
@@ -74,6 +75,18 @@ def _mesh(text: str) -> tuple[int, int]:
     if not (columns.isdigit() and rows.isdigit()):
         raise argparse.ArgumentTypeError(f"must be columns x rows such as 6x6, got {text!r}")
     return int(columns), int(rows)
+
+
+def _waves(text: str) -> Waves:
+    """No waves (``0``), those of all nodes with a core (``1``, ``all``), or of some nodes."""
+    if text in ("0", "1", "all"):
+        return None if text == "0" else "all"
+    nodes = [node.split(",") for node in text.split(";")]
+    if not all(len(node) == 2 and all(n.strip().isdigit() for n in node) for node in nodes):
+        raise argparse.ArgumentTypeError(
+            f"must be all, or nodes X,Y[;X,Y..] such as '0,1;1,1', got {text!r}"
+        )
+    return tuple((int(x), int(y)) for x, y in nodes)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -129,7 +142,7 @@ def _sim(arguments: argparse.Namespace) -> int:
             n_images=arguments.images,
             engine=arguments.sim,
             accuracy_images=arguments.accuracy_images,
-            waves=bool(arguments.waves),
+            waves=arguments.waves,
             say=lambda line: print(line, flush=True),
             progress=progress,
         )

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,7 @@ SIM_BUILD = Path(__file__).parent.parent / "sim_build"
 ACCURACY_IMAGES, ACCURACY_MACS = 1000, 100e9
 
 Say = Callable[[str], None]
+Waves = None | Literal["all"] | tuple[tuple[int, int], ...]  # nodes (x, y) whose waves are written
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def simulate(
     n_images: int = 4,
     engine: str = "verilator",
     accuracy_images: int | None = None,
-    waves: bool = False,
+    waves: Waves = None,
     say: Say = lambda line: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimResult:
@@ -134,6 +135,7 @@ def simulate(
             result = run_engine(
                 engine, program, images, out_dir=SIM_BUILD / "engines", progress=progress,
                 waves_dir=folder if waves else None,
+                waves_nodes=None if waves == "all" else waves,
             )  # fmt: skip
             differences["golden_rtl"] = _difference(
                 program,

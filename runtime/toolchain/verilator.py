@@ -18,6 +18,7 @@ from typing import Literal
 from .process import TOOLCHAIN, ToolError, built_once, content_key, find_program, run
 
 PACKAGE = "verilator"
+COMPILER_HINT = "install a C++20 compiler, on Debian: apt-get install g++"
 LAUNCHER = """\
 #!/bin/sh
 # Calls Verilator with the include folder that works on this machine.
@@ -195,7 +196,7 @@ def verilate(
     command += [*flags, *files]
     optimizing = [f"OPT_FAST={optimize}", f"OPT_GLOBAL={optimize}", "OPT_SLOW=-O0"]
 
-    compiler = find_program("g++", hint="install a C++20 compiler, on Debian: apt-get install g++")
+    compiler = find_program("g++", hint=COMPILER_HINT)
     key = content_key(hashed, root.name, [str(word) for word in command], optimizing)
     with built_once(Path(out_dir).resolve(), name, key) as (folder, empty):
         if empty:

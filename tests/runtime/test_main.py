@@ -39,7 +39,7 @@ def test_defaults_of_sim(simulated):
     assert settings == Settings("tiny_vgg", dataset="digits", preset="sim32", profile="exact")
     assert options["n_images"] == 4
     assert options["engine"] == "verilator"
-    assert options["waves"] is False
+    assert options["waves"] is None
 
 
 def test_every_option_arrives(simulated):
@@ -57,7 +57,17 @@ def test_every_option_arrives(simulated):
         checkpoint=Path("w.safetensors"),
     )  # fmt: skip
     assert (options["n_images"], options["engine"]) == (2, "amaranth")
-    assert (options["waves"], options["accuracy_images"]) == (True, 9)
+    assert (options["waves"], options["accuracy_images"]) == ("all", 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [("0", None), ("1", "all"), ("all", "all"), ("0,1", ((0, 1),)), ("0,1; 3,9", ((0, 1), (3, 9)))],
+)
+def test_waves_name_nodes(simulated, text, nodes):
+    calls, _ = simulated
+    assert cli.main(["sim", "--waves", text]) == 0
+    assert calls[0][1]["waves"] == nodes
 
 
 def test_differences_return_one_and_are_shown(simulated, capsys):
@@ -104,6 +114,7 @@ def test_mistakes_of_ours_are_not_hidden(monkeypatch):
     [
         (["sim", "--mesh", "3"], r"argument --mesh: must be columns x rows such as 6x6, got '3'"),
         (["sim", "--mesh", "-1x2"], r"argument --mesh: "),
+        (["sim", "--waves", "0,1;2"], r"argument --waves: must be all, or nodes X,Y\[;X,Y\.\.\]"),
         (["sim", "--preset", "huge"], r"argument --preset: invalid choice: 'huge' \(choose from"),
         (["sim", "--sim", "questa"], r"argument --sim: invalid choice: 'questa'"),
         (["sim", "--images", "two"], r"argument --images: invalid int value: 'two'"),
