@@ -44,7 +44,8 @@ sparsify: $(STAMP) ## search activation tables of MODEL within BUDGET points of 
 
 train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
 	@$(PY) -m models.train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data) \
-	    $(call flag,EPOCHS,epochs) $(call flag,START,start) $(call flag,OUT,out)
+	    $(call flag,EPOCHS,epochs) $(call flag,START,start) $(call flag,OUT,out) \
+	    $(call flag,SPIKE_PENALTY,spike-penalty)
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
 	@$(PY) -m benchmarks.synth $(call flag,PRESET,preset)
@@ -126,9 +127,10 @@ help: ## this list
 	    SIM 'verilator | amaranth | program | golden' \
 	    INTEGRATION 'exact (default) | scaled | scaled_shift | late: 16 bits' \
 	    TABLES 'activation tables: none | rot1 | drlo3 | ones3 | rd20 | rot1+drlo3 | a JSON file' \
+	    SPIKE_PENALTY 'loss that training adds for spikes, such as 0.1 (none)' \
 	    BUDGET 'accuracy that sparsify may cost, percentage points (0.5)' \
 	    SCHEME 'tables to search: hybrid (RoT, DRLO) | rd (rate-distortion); default: both' \
-	    WAVES '1 writes FST waves' \
+	    WAVES 'FST waves: all, or nodes X,Y[;X,Y..]' \
 	    PRESET 'chip size: sim32 (default), sim32_wide, ecp5, ecp5_32, tiny' \
 	    CORES 'cores to use at most' \
 	    MESH 'columns x rows of nodes, such as 6x6' \

@@ -55,7 +55,8 @@ class Progress:
 
 
 def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, stop_after=None,
-          start=None):
+          start=None,
+          spike_penalty=0.0):
     """Train, or go on training, a registered model. Returns ``(state, Dataset)``.
 
     recipe : Recipe
@@ -67,6 +68,8 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
         End early, after this many epochs in all; the learning rate still follows the whole recipe.
     start : path or None
         Weight file to begin with, see :func:`models.checkpoint.load_matching`.
+    spike_penalty : float
+        See :func:`models.trainer.train_epoch`.
     """
     spec = get_model(model)
     state_folder = Path(state_folder or BUILD_FOLDER / f"{model}-{dataset}")
@@ -84,12 +87,14 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
         settings["start"] = Path(start).name
         fresh = load_matching(state.module, start)
         print(f"{model}: beginning with {Path(start).name}; new: {', '.join(fresh)}", flush=True)
+    if spike_penalty:
+        settings["spike_penalty"] = spike_penalty
     if resume_state(state_folder, state, settings):
         print(f"{model}: going on after epoch {state.epoch} of {recipe.epochs}", flush=True)
     while state.epoch < min(recipe.epochs, stop_after or recipe.epochs):
         started = time.monotonic()
         progress = Progress(state.epoch + 1, recipe.epochs, task.metric)
-        loss = train_epoch(state, data, recipe, seed, progress.step)
+        loss = train_epoch(state, data, recipe, seed, progress.step, spike_penalty)
         accuracy = task.measure(state.module, data, recipe.half_precision)
         state.log.append({"loss": loss, "test_accuracy": accuracy,
                           "seconds": time.monotonic() - started})
@@ -121,6 +126,8 @@ def parse_arguments(arguments=None):
     parser.add_argument("--epochs", type=int, help="one cycle of that many; default: the recipe's")
     parser.add_argument("--data", metavar="FOLDER", help="folder of the data set")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--spike-penalty", type=float, default=0.0, metavar="P",
+                        help="loss for each expected synaptic operation per multiply-accumulate")
     parser.add_argument("--threads", type=int, help="processor threads; default: torch's")
     parser.add_argument("--start", metavar="PATH", type=Path, help="weight file to begin with")
     parser.add_argument("--out", metavar="PATH", type=Path, help="weight file to write")
@@ -143,7 +150,8 @@ def main(arguments=None):
         if options.epochs:
             recipe = dataclasses.replace(recipe, epochs=options.epochs, restart_at=None)
         state, data = train(options.model, dataset, recipe=recipe, seed=options.seed,
-                            folder=folder, start=options.start)
+                            folder=folder, start=options.start,
+                            spike_penalty=options.spike_penalty)
         path = options.out or checkpoint_path(options.model, dataset)
         figure = publish(path, options.model, data, state, recipe, options.seed, options.start)
     except (CheckpointError, DataError, ModelError) as error:

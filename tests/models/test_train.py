@@ -175,3 +175,13 @@ def test_command_reports_errors_and_bad_options(capsys):
     with pytest.raises(SystemExit, match=r"^2$"):
         command.main(["--model", "digits_cnn", "--epochs", "0"])
     assert "--epochs: must be at least 1; 0 came" in capsys.readouterr().err
+
+
+def test_penalty_names_the_run_and_reaches_the_loss(tmp_path):
+    recipe = dataclasses.replace(get_recipe("digits_cnn", "digits"), epochs=1)
+    options = {"recipe": recipe, "state_folder": tmp_path}
+    state, _ = command.train("digits_cnn", "digits", spike_penalty=0.5, **options)
+    with pytest.raises(CheckpointError, match=r"changed: spike_penalty 0\.5 now None"):
+        command.train("digits_cnn", "digits", **options)
+    plain, _ = command.train("digits_cnn", "digits", recipe=recipe, state_folder=tmp_path / "plain")
+    assert state.log[0]["loss"] > plain.log[0]["loss"]
