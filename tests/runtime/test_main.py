@@ -157,3 +157,26 @@ def test_check_shows_a_difference(monkeypatch, capsys):
     monkeypatch.setattr(cli, "check_all", check_all)
     assert cli.main(["check", "--model", "digits_cnn"]) == 1
     assert capsys.readouterr().err == "DIFFERENT    conv: image 0, neuron ...\n"
+
+
+def test_sparsify_passes_its_options_and_points_to_its_files(monkeypatch, capsys, tmp_path):
+    calls = []
+    report = {
+        "best": "rd", "none": {"test": {"accuracy": 0.9, "sops": 2e6, "spikes": 1e3}},
+        "chosen": {"rd": {"test": {"accuracy": 0.89, "sops": 1e6, "spikes": 5e2}}},
+    }  # fmt: skip
+
+    def sparsify(settings, **options):
+        calls.append((settings, options))
+        return report, tmp_path
+
+    monkeypatch.setattr("runtime.sparsify.sparsify", sparsify)
+    assert cli.main(["sparsify", "--model", "digits_cnn", "--budget", "1", "--scheme", "rd"]) == 0
+    assert cli.main(["sparsify"]) == 0
+    (settings, options), (_, defaults) = calls
+    assert settings.model == "digits_cnn"
+    assert (options["budget"], options["schemes"]) == (1.0, ["rd"])
+    assert (defaults["budget"], defaults["schemes"]) == (0.5, ("hybrid", "rd"))
+    shown = capsys.readouterr().out
+    assert "| rd | 89.00 % | +1.00 | -50.0 % | -50.0 % |" in shown
+    assert f"tables       {tmp_path / 'tables.json'} (rd)" in shown
