@@ -117,6 +117,10 @@ class _Core:
         table = words(Memory.DESTINATION)
         self.destinations = np.stack([table[n] for n in ("x0", "y0", "x1", "y1", "axon")], axis=1)
         self.control = [int(word) for word in image.memories[Memory.CONTROL][:, 0]]
+        self.n_sweeps = 1  # per image
+        if params.is_stepped:
+            register = self.control[Control.INTEGRATION]
+            self.n_sweeps = formats.integration.unpack(register)["steps"]
         self.lanes = params.lanes
 
     def costs(self, axon: int, c: Array, y: Array, x: Array) -> tuple[Array, Array]:
@@ -241,12 +245,13 @@ class _Flows:
         cores = []
         for number, (image, core) in enumerate(zip(self.images, self.cores, strict=True)):
             bits = Formats(params).mode.unpack(core.control[Control.MODE])["bits"]
+            sweep = core.n_sweeps * sweep_cycles(params, core.control[Control.N_SWEEP])
             cores.append(
                 CoreEstimate(
                     image.x, image.y, image.layer, float(self.spikes_in[number]),
                     float(received[number]), float(self.sops[number]), float(self.fired[number]),
                     float(self.packets[number]), float(received[number]),
-                    float(sweep_cycles(params, core.control[Control.N_SWEEP])),
+                    float(sweep),
                     float(fire_cycles(bits, core.control[Control.N_FIRE], self.packets[number])),
                 )
             )  # fmt: skip
@@ -256,12 +261,19 @@ class _Flows:
             float(self.spikes_in[self.host]), dict(sorted(self.links.items())),
         )  # fmt: skip
 
+    def _between_steps(self, core: CoreEstimate, number: int) -> float:
+        """Cycles of an image in which a core's sources wait for it between time steps."""
+        n = self.cores[number].n_sweeps
+        return (n - 1) * (core.sweep / n + 2 * EXCHANGE_CYCLES)
+
     def _schedule(self, cores: list[CoreEstimate]) -> tuple[float, float]:
         """Interval and latency from the exchange of tokens.
 
         A core sweeps when all its sources have fired and it has fired the image before; it fires
         when it has swept and all its destinations have swept the image before; firing takes as
         long as its own packets, or as the slowest destination needs for all spikes of the layer.
+        Where tokens stand for time steps, all but the last of the slowest destination's sweeps, and
+        the exchanges before them, come in between.
         """
         layer = [image.layer for image in self.images] + [""]
         rank = {info.population.name: i for i, info in enumerate(self.program.layers)}
@@ -273,6 +285,9 @@ class _Flows:
         for source in order:
             own = self.packets[self.host] if source == self.host else cores[source].fire
             duration[source] = max([own, *(share[layer[source], t] for t, _ in self.ends[source])])
+            targets = [t for t, _ in self.ends[source] if t != self.host]
+            between = [self._between_steps(cores[t], t) for t in targets]
+            duration[source] += max(between, default=0.0)
 
         n_images = 2 * len(self.program.layers) + 8
         finished = []
@@ -282,7 +297,7 @@ class _Flows:
             for number in order:
                 if number != self.host:
                     begin = max(ready[number], fired[number])
-                    swept[number] = begin + cores[number].sweep
+                    swept[number] = begin + cores[number].sweep / self.cores[number].n_sweeps
                 targets = [t for t, _ in self.ends[number] if t != self.host]
                 credit = max((granted[t] for t in targets), default=0.0)
                 start = max(fired[number], credit, 0.0 if number == self.host else swept[number])
