@@ -111,7 +111,9 @@ def build_chip(program: Program, out_dir: Path) -> Path:
         out_dir=out_dir,
         cpp_sources=[HOST_SOURCE],
         flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
-        cflags=[f"-I{folder}", f"-I{ENGINE.parent}", "-std=c++20", "-march=native"],
+        depends=[folder / "fields.h", ENGINE.with_name("host.h")],
+        include=[folder, ENGINE.parent],
+        cflags=["-std=c++20", "-march=native"],
         optimize="-O3",
     )
 

@@ -49,10 +49,11 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
         out_dir=Path(out_dir),
         cpp_sources=[ENGINE],
         depends=[folder / "fields.h", *HEADERS],
+        include=[folder, ENGINE.parent],
         flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
         cflags=[
-            f"-I{folder}", f"-I{ENGINE.parent}", "-std=c++20", "-march=native",
-            f"-DSTEM_PROCESSOR={_processor()}", *(["-DSTEM_TRACE"] if waves else []),
+            "-std=c++20", "-march=native", f"-DSTEM_PROCESSOR={_processor()}",
+            *(["-DSTEM_TRACE"] if waves else []),
         ],
         ldflags=["-llz4", "-lz"] if waves else [],
         name="stem_node_waves" if waves else "stem_node",

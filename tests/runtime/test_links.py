@@ -10,9 +10,10 @@ from golden.fields import Formats, Kind, Memory
 from hdl.export import chip_verilog
 from runtime.native.build import build, node_sources
 from runtime.native.mesh import VerilatedMesh
+from runtime.protocol import output_population, tokens_per_sample
 from runtime.toolchain import SIM_BUILD
 from runtime.toolchain.icarus import compile_verilog, run_vvp
-from tests.support.chip_programs import mesh_case
+from tests.support.chip_programs import mesh_case, stepped_case
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images
 
@@ -101,11 +102,9 @@ def native_links(program, images):
             layer.population.name: np.zeros((len(images), *layer.population.shape), np.uint8)
             for layer in program.layers
         }
-        bits = next(
-            layer.population.bits for layer in program.layers
-            if layer.population.name == program.output
-        )  # fmt: skip
-        mesh.record(-1, values[program.output], bits, program.output_ends)
+        population = output_population(program)
+        ends = program.output_ends * tokens_per_sample(program, population)
+        mesh.record(-1, values[program.output], population.bits, ends)
         for core in program.cores:
             mesh.send(mesh.host.start(core))
         mesh.prepare_host(images)
@@ -152,13 +151,15 @@ def check_links(program, wanted, got):
 
 @pytest.mark.sim
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["conv_chain", "1x1", "2x2", "3x3"])
+@pytest.mark.parametrize("name", ["conv_chain", "1x1", "2x2", "3x3", "late", "scaled"])
 def test_every_link_is_equal_in_every_cycle(name, rng, tmp_path):
     if name == "conv_chain":
         program, network = conv_chain_program(7)
         images = random_images(rng, network, 2)
+    elif name in ("late", "scaled"):
+        _, program, images = stepped_case(name)
     else:
-        network, program, images = mesh_case(int(name[0]))
+        _, program, images = mesh_case(int(name[0]))
         images = images[:2]
     links = native_links(program, images)
     got = verilog_links(program, links, tmp_path)
