@@ -10,7 +10,6 @@ at, once, to report what the choice costs.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,11 @@ from compiler.sparsify_search import (
     greedy_path,
     scheme_tables,
 )
-from golden.forward import Forward, fan_out
-from golden.network import INPUT, Network
-from golden.stem import count_spikes
-from golden.tables import apply
+from golden.forward import Forward
 from models.data import DATASETS, DETECTION
 from models.data.preprocess import to_integer_input
 
+from .counted import Measured, measure_choice
 from .harder import find_strength, harder_images
 from .measure import predictions
 from .pareto import Point, markdown, plot
@@ -47,59 +44,9 @@ RANKING_IMAGES, VALIDATION_IMAGES = 500, 5000
 STRENGTH_IMAGES = 500
 N_POINTS = 9  # of each scheme's path, evenly spaced, until one loses REACH budgets
 REACH = 4
-CHUNK = 250
 SEEDS = {"ranking": 1, "validation": 2}
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A network on images: outputs (N, C, H, W), mean spikes of every neuron, mean operations."""
-
-    outputs: NDArray[np.int64]
-    activity: dict[str, NDArray[np.float64]]
-    layer_sops: dict[str, float]
-
-    @property
-    def sops(self) -> float:
-        """Synaptic operations per image."""
-        return sum(self.layer_sops.values())
-
-    @property
-    def spikes(self) -> float:
-        """Per image, of the layers; those that the host fires are not counted."""
-        return float(sum(a.sum() for name, a in self.activity.items() if name != INPUT))
-
-    def right(self, labels: NDArray) -> NDArray[np.bool_]:
-        """Which images' largest output is their label's."""
-        return predictions(self.outputs) == labels
-
-
-def run_counted(
-    network: Network, integers: NDArray, acc_width: int,
-    input_table: NDArray[np.int64] | None = None,
-) -> Measured:  # fmt: skip
-    """Runs the golden engine; ``input_table`` is what the host does to the images."""
-    forward = Forward(network, acc_width=acc_width)
-    total: dict[str, NDArray[np.int64]] = {}
-    outputs = []
-    for start in range(0, len(integers), CHUNK):
-        images = integers[start : start + CHUNK].astype(np.int64)
-        values = forward.run(images if input_table is None else apply(input_table, images))
-        outputs.append(values[network.output.name])
-        for name, array in values.items():
-            spikes = count_spikes(array, network.population(name).bits).sum(axis=0)
-            total[name] = total.get(name, 0) + spikes
-    activity = {name: spikes / len(integers) for name, spikes in total.items()}
-    sops = {
-        layer.name: sum(
-            float((activity[c.source].sum(axis=0) * fan_out(c, network.population(c.source))).sum())
-            for c in layer.connections
-        )
-        for layer in network.layers
-    }
-    return Measured(np.concatenate(outputs), activity, sops)
 
 
 class Search:
@@ -217,13 +164,6 @@ def predicted_loss(measured: Sequence[Point], point: Point, most: float) -> floa
         w * p.divergence for w, p in zip(weights, near, strict=True)
     )
     return max(0.0, slope) * point.divergence
-
-
-def measure_choice(prepared: Prepared, choice: Mapping[str, str], integers: NDArray) -> Measured:
-    """The network with these tables on images that no table has touched."""
-    tables = find_tables(prepared.quantized.network, choice)
-    network = apply_tables(prepared.network, tables)
-    return run_counted(network, integers, prepared.params.acc_width, tables.get(INPUT))
 
 
 def last_that_fits(fits: Callable[[int], bool], n: int) -> int:

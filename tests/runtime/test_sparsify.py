@@ -9,19 +9,12 @@ import pytest
 
 import runtime.sparsify as module
 from compiler.errors import SparsifyError
-from compiler.sparsify import find_tables, read_tables
+from compiler.sparsify import read_tables
 from golden.forward import n_sops, run_network
-from golden.stem import count_spikes
 from runtime.harder import MAX_STRENGTH, TARGET, find_strength, harder_images
 from runtime.pareto import Point, markdown, plot
 from runtime.prepare import Settings, prepare
-from runtime.sparsify import (
-    last_that_fits,
-    measure_choice,
-    predicted_loss,
-    run_counted,
-    sparsify,
-)
+from runtime.sparsify import last_that_fits, predicted_loss, sparsify
 
 IMAGES = np.linspace(0, 255, 2 * 3 * 8 * 8).astype(np.uint8).reshape(2, 3, 8, 8)
 
@@ -73,38 +66,6 @@ def test_loss_is_predicted_from_all_points_in_reach():
     assert predicted_loss(points, made_up(9.0, 1.0, 0.03), 0.02) == pytest.approx(0.03 * 0.12)
     assert predicted_loss(points[2:], made_up(0.1, 0.0, 0.03), 0.02) == 0.1
     assert predicted_loss([made_up(-0.01, 0.01, 0.1)], made_up(0.1, 0.0, 0.3), 0.02) == 0.0
-
-
-@pytest.fixture(scope="module")
-def prepared():
-    return prepare(Settings("digits_cnn"))
-
-
-def test_measured_operations_and_spikes_are_those_of_golden(prepared):
-    integers, labels = prepared.integers[:20], prepared.dataset.test_labels[:20]
-    choice = {"layers.0": "rot2", "input": "rot1"}
-    seen = measure_choice(prepared, choice, integers)
-    tables = find_tables(prepared.quantized.network, choice)
-    network = module.apply_tables(prepared.network, tables)
-    values = run_network(network, module.apply(tables["input"], integers))
-    assert seen.sops == pytest.approx(sum(s.mean() for s in n_sops(network, values).values()))
-    for name, array in values.items():
-        expected = count_spikes(array, network.population(name).bits).mean(axis=0)
-        np.testing.assert_array_equal(seen.activity[name], expected)
-    fired = sum(array.sum() for name, array in seen.activity.items() if name != "input")
-    assert seen.spikes == pytest.approx(fired)
-    np.testing.assert_array_equal(seen.outputs, values[network.output.name])
-    expected = seen.outputs.reshape(20, -1).argmax(axis=1) == labels
-    np.testing.assert_array_equal(seen.right(labels), expected)
-
-
-def test_chunks_do_not_change_what_is_measured(prepared, monkeypatch):
-    images = prepared.integers[:23]
-    whole = run_counted(prepared.network, images, 24)
-    monkeypatch.setattr(module, "CHUNK", 5)
-    parts = run_counted(prepared.network, images, 24)
-    np.testing.assert_array_equal(whole.outputs, parts.outputs)
-    assert whole.sops == pytest.approx(parts.sops)
 
 
 @pytest.mark.slow
