@@ -70,7 +70,7 @@ def assemble(
             Control.MODE: formats.mode.pack(
                 bits=layer.bits, is_signed=int(layer.is_signed),
                 use_lookup=int(layer.table is not None), bias_shift=layer.bias_shift,
-                is_raw=0,
+                is_raw=int(layer.digits is not None),
             ),
             Control.END_LIST: _token_list(formats, destinations.run(ends)),
             Control.CREDIT_LIST: _token_list(formats, destinations.run(credits)),
@@ -129,9 +129,13 @@ def _input_routes(
 
 def layer_info(network: Network, layer: Layer) -> LayerInfo:
     """What reports need to know of a layer, placed or not."""
-    learned = [c for c in layer.connections if not _is_constant(c)]
-    n_parameters = sum(c.weight.size for c in learned) + (layer.shape[0] if learned else 0)
-    n_macs = sum(count_macs(network, layer, connection) for connection in layer.connections)
+    digits = {source.name for source in network.layers if source.digits is not None}
+    own = [c for c in layer.connections if c.source not in digits]
+    # A layer that sums parts has the bias of all of them.
+    n_parameters = sum(c.weight.size for c in own if not _is_constant(c))
+    if layer.digits is None and (n_parameters or len(own) < len(layer.connections)):
+        n_parameters += layer.shape[0]
+    n_macs = sum(count_macs(network, layer, connection) for connection in own)
     return LayerInfo(layer.population, layer.shape, n_macs, n_parameters)
 
 

@@ -32,6 +32,7 @@ class Tile:
     columns: Span
     pre_rows: Span
     pre_columns: Span
+    n_digits: int = 1  # activation words of a potential's word
 
     @property
     def n_blocks(self) -> int:
@@ -45,8 +46,8 @@ class Tile:
 
     @property
     def n_fire_words(self) -> int:
-        """Activation words: position by position, block by block."""
-        return length(self.rows) * length(self.columns) * self.n_blocks
+        """Activation words: position by position, digit by digit, block by block."""
+        return length(self.rows) * length(self.columns) * self.n_digits * self.n_blocks
 
 
 def length(span: Span) -> int:
@@ -62,7 +63,18 @@ def block_count(channels: int, lanes: int) -> int:
 def make_tile(layer: Layer, index: int, blocks: Span, rows: Span, columns: Span) -> Tile:
     """The tile of these outputs, with the positions before pooling that they need."""
     return Tile(index, blocks, rows, columns, before_pool(layer, 0, rows),
-                before_pool(layer, 1, columns))  # fmt: skip
+                before_pool(layer, 1, columns), digit_count(layer))  # fmt: skip
+
+
+def digit_count(layer: Layer) -> int:
+    """Activation words that a word of potentials becomes."""
+    return 1 if layer.digits is None else layer.digits.count
+
+
+def fired_blocks(layer: Layer, blocks: Span, lanes: int) -> NDArray[np.int64]:
+    """Blocks (digits, blocks) of the population that a layer's blocks of potentials become."""
+    step = 0 if layer.digits is None else block_count(layer.digits.step, lanes)
+    return np.add.outer(np.arange(digit_count(layer)) * step, np.arange(*blocks))
 
 
 def before_pool(layer: Layer, axis: int, outputs: Span) -> Span:
@@ -101,10 +113,12 @@ def taps(
 
 def hit_channels(connection: Connection, blocks: Span, lanes: int) -> Span:
     """Source channels with a synapse onto the channel blocks ``blocks``."""
+    base = 0 if connection.channels is None else connection.channels[0]
     c_out, per_group = connection.weight.shape[0], connection.weight.shape[1]
     out_per_group = c_out // connection.groups
     start, stop = blocks[0] * lanes, min(blocks[1] * lanes, c_out)
-    return start // out_per_group * per_group, -(-stop // out_per_group) * per_group
+    first, end = start // out_per_group * per_group, -(-stop // out_per_group) * per_group
+    return base + first, base + end
 
 
 def members(mask: int) -> Iterator[int]:
@@ -192,8 +206,9 @@ def connect(network: Network, tiles: tuple[Tile, ...], lanes: int) -> Connectivi
 
     coordinates, words = [], []
     for index, tile in enumerate(tiles):
-        spans = tile.rows, tile.columns, tile.blocks
-        grid = np.stack(np.meshgrid(*(np.arange(*s) for s in spans), indexing="ij"), axis=-1)
+        fired = fired_blocks(network.layers[tile.layer], tile.blocks, lanes).reshape(-1)
+        spans = np.arange(*tile.rows), np.arange(*tile.columns), fired
+        grid = np.stack(np.meshgrid(*spans, indexing="ij"), axis=-1)
         grid = grid.reshape(-1, 3)
         reached = [
             tuple(r.blocks[b] & r.rows[y] & r.columns[x] for r in readers[tile.layer])

@@ -11,7 +11,7 @@ from golden.network import INPUT, Layer, Network
 from golden.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
 from golden.words import pack_words
 
-from .connectivity import Tile, length, taps, window
+from .connectivity import Tile, fired_blocks, length, taps, window
 from .errors import AssembleError
 from .slabs import listened_channels, weight_slabs
 from .tables import Table
@@ -131,11 +131,15 @@ def sweep_words(
     n_blocks = tile.n_blocks
     height, width = length(tile.pre_rows), length(tile.pre_columns)
     address = np.arange(height * width * n_blocks).reshape(height, width, n_blocks)
-    windows = []
+    # A digit has the constants of its own shift; those of all blocks follow each other.
+    fired = fired_blocks(layer, tile.blocks, params.lanes).reshape(-1)
+    local = {int(block): i for i, block in enumerate(fired)}
+    windows, sets = [], []
     for y, x, block in coordinates.tolist():
+        sets.append(local[block])
         rows = slice(*(r - tile.pre_rows[0] for r in window(layer, 0, y)))
         columns = slice(*(c - tile.pre_columns[0] for c in window(layer, 1, x)))
-        windows.append(address[rows, columns, block - tile.blocks[0]].reshape(-1))
+        windows.append(address[rows, columns, local[block] % n_blocks].reshape(-1))
     unread = np.setdiff1d(address, np.concatenate(windows))
     acc = np.concatenate([unread, *windows])
     starts = np.cumsum([len(unread), *(len(w) for w in windows)])
@@ -146,13 +150,17 @@ def sweep_words(
     # The last read of a word clears it.
     clear = np.zeros(len(acc), np.int64)
     clear[len(acc) - 1 - np.unique(acc[::-1], return_index=True)[1]] = 1
+    constants = np.concatenate(
+        [unread % n_blocks, *(np.full(len(w), d) for w, d in zip(windows, sets, strict=True))]
+    )
     table = Table(f"{where} sweep", Formats(params).sweep, params.n_sweep)
-    table.add(acc=acc, block=acc % n_blocks, first=first, last=last, clear=clear)
+    table.add(acc=acc, block=constants, first=first, last=last, clear=clear)
     return table.words()
 
 
 def requant_words(params: ChipParams, layer: Layer, tile: Tile) -> Chunks:
-    """Constants group by group; lanes beyond the layer's channels get ones that never fire."""
+    """Constants group by group, digit by digit; lanes beyond the layer's channels get ones that
+    never fire."""
     formats = Formats(params)
     idle = _idle_bias(layer) if layer.shape[0] % params.lanes else 0
     start, stop = tile.blocks[0] * params.lanes, tile.blocks[1] * params.lanes
@@ -165,7 +173,8 @@ def requant_words(params: ChipParams, layer: Layer, tile: Tile) -> Chunks:
     ):
         padded = np.full(stop - start, default, dtype=np.int64)
         padded[:n_channels] = values[start : start + n_channels]
-        columns[name] = padded
+        columns[name] = np.tile(padded, tile.n_digits)
+    columns["shift"] += ACTIVATION_WIDTH * np.repeat(np.arange(tile.n_digits), stop - start)
     columns["bias"] = columns["bias"] & ((1 << BIAS_WIDTH) - 1)
     lanes = formats.requant_lane.pack(**columns).reshape(-1, params.soma_lanes)
     return pack_words(formats.requant, {f"lane{i}": lanes[:, i] for i in range(lanes.shape[1])})

@@ -103,6 +103,13 @@ def check_coordinates(network: Network, params: ChipParams) -> None:
                     "choose a preset with wider coordinates or a smaller layer",
                 )
     for layer in network.layers:
+        if layer.digits is not None and layer.digits.step % params.lanes:
+            raise PartitionError(
+                layer.name,
+                f"digits must lie a multiple of {params.lanes} lanes apart, are "
+                f"{layer.digits.step} channels apart",
+                "split the network for this preset",
+            )
         for connection in layer.connections:
             source = network.population(connection.source)
             shift = source.bits - 1 + connection.shift
@@ -156,7 +163,7 @@ def check_partition(network: Network, params: ChipParams, result: Partition) -> 
             for name, need, has in (
                 ("accumulator words", tile.n_acc_words, params.n_acc_words),
                 ("activation words", tile.n_fire_words, params.n_fire_words),
-                ("requantization blocks", length(tile.blocks), params.n_blocks),
+                ("requantization blocks", length(tile.blocks) * tile.n_digits, params.n_blocks),
             ):
                 if need > has:
                     raise PartitionError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from math import inf, isqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.network import INPUT, Network
 from golden.params import ChipParams
@@ -20,6 +21,7 @@ from .activity import Activity, spike_maps
 from .connectivity import Connectivity, Tile, connect, members
 from .errors import PlacementError
 from .rectangles import Link, Node, cover, links_of
+from .work import block_spikes
 
 PACKET_COST = 4  # links that one more packet for the same spike is worth
 SHARING_COST = 16  # links that a link is worth which spikes of another layer's flow use too
@@ -107,15 +109,13 @@ def list_flows(
     spikes = spike_maps(network, activity)
     total: defaultdict[tuple[int, int], float] = defaultdict(float)
     host = len(tiles)
+    fired: dict[str, NDArray[np.float64]] = {}
     for index, tile in enumerate(tiles):
         layer = network.layers[tile.layer]
-        fired = spikes[layer.name]
-        start, stop = tile.blocks[0] * params.lanes, tile.blocks[1] * params.lanes
-        padded = np.zeros((stop - start, *fired.shape[1:]))
-        padded[: len(fired[start:stop])] = fired[start:stop]
-        blocks = padded.reshape(tile.n_blocks, params.lanes, *fired.shape[1:]).sum(axis=1)
+        if layer.name not in fired:
+            fired[layer.name] = block_spikes(spikes[layer.name], params.lanes)
         y, x, block = connectivity.coordinates[index].T
-        words = blocks[block - tile.blocks[0], y, x]
+        words = fired[layer.name][block, y, x]
         for targets, count in zip(connectivity.words[index], words, strict=True):
             for mask in targets:
                 total[index, mask] += float(count)

@@ -71,11 +71,12 @@ def weight_slabs(connection: Connection, blocks: Span, lanes: int) -> Slabs:
         padded[: high - low] = connection.weight[low:high]
         words = padded.reshape(n_blocks, lanes, per_group, n_y, n_x).transpose(2, 3, 4, 0, 1)
         return Slabs(
-            words, (start, stop), channels, np.zeros_like(channels),
+            words, (start, stop), channels - start, np.zeros_like(channels),
             np.full_like(channels, n_blocks), np.full_like(channels, high - low), lanes,
         )  # fmt: skip
 
-    group = channels // per_group
+    base = 0 if connection.channels is None else connection.channels[0]
+    group = (channels - base) // per_group
     first_neuron = np.maximum(group * out_per_group, low)
     last_neuron = np.minimum((group + 1) * out_per_group, high)
     first = first_neuron // lanes
@@ -84,7 +85,7 @@ def weight_slabs(connection: Connection, blocks: Span, lanes: int) -> Slabs:
     for i, channel in enumerate(channels):
         neurons = np.arange(first_neuron[i], last_neuron[i])
         block, lane = neurons // lanes - first[i], neurons % lanes
-        weights = connection.weight[neurons, channel % per_group]
+        weights = connection.weight[neurons, (channel - base) % per_group]
         words[i][:, :, block, lane] = weights.transpose(1, 2, 0)
     flat = words.reshape(len(channels), -1)
     _, keep, slab = np.unique(flat, axis=0, return_index=True, return_inverse=True)

@@ -10,10 +10,19 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.network import INPUT, Network
+from golden.network import INPUT, Layer, Network
 from golden.params import ChipParams
 
-from .connectivity import Span, Tile, block_count, hit_channels, length, make_tile
+from .connectivity import (
+    Span,
+    Tile,
+    block_count,
+    digit_count,
+    fired_blocks,
+    hit_channels,
+    length,
+    make_tile,
+)
 from .slabs import count_weight_words, listened_channels
 from .timing import fire_cycles, sweep_cycles
 from .work import Array, Axis, block_spikes, layer_work, rectangle_sums
@@ -35,7 +44,8 @@ class LayerCost:
     Attributes
     ----------
     work, fired : arrays (blocks, H, W)
-        Expected operations of each word before pooling, and spikes of each word after.
+        Expected operations of each word before pooling, and spikes of each word after (of all
+        digits).
     """
 
     def __init__(
@@ -48,7 +58,10 @@ class LayerCost:
         self.n_sweeps = source.bits if params.is_stepped else 1  # per image
         self.n_blocks = block_count(layer.shape[0], params.lanes)
         self.work = layer_work(network, layer, params.lanes, spikes)
-        self.fired = block_spikes(spikes[layer.name], params.lanes)
+        self.n_digits = digit_count(layer)
+        fired = block_spikes(spikes[layer.name], params.lanes)
+        own = fired_blocks(layer, (0, self.n_blocks), params.lanes)
+        self.fired = fired[own].sum(axis=0)
         self._prepare(MAX_CUTS)
         if not np.isfinite(self._cheapest(np.inf)[0]):
             self._prepare(max(layer.out_shape[1:]))
@@ -66,6 +79,7 @@ class LayerCost:
         outputs = np.multiply.outer(y.outputs, x.outputs)
         reads = np.multiply.outer(y.reads, x.reads)
         entries = reads + positions - np.multiply.outer(y.covered, x.covered)
+        entries, outputs = entries * self.n_digits, outputs * self.n_digits
         # Cycles per channel block, beside those that a sweep always takes.
         self._fixed = self.n_sweeps * sweep_cycles(p, 0)
         fire = np.maximum(fire_cycles(self.layer.bits, outputs, 0), fired)
@@ -77,7 +91,8 @@ class LayerCost:
         self._most_blocks[:, x.tables > p.n_table_x] = 0
         self._heard = np.zeros(positions.shape)
         for i, connection in enumerate(self.layer.connections):
-            source = self.spikes[connection.source].sum(axis=0)
+            span = connection.span(self.network.population(connection.source))
+            source = self.spikes[connection.source][slice(*span)].sum(axis=0)
             self._heard += rectangle_sums(source, y.heard[i], x.heard[i])
 
     def _counts(self, target: float) -> Array:
@@ -142,25 +157,12 @@ class LayerCost:
             for axis, span in zip(self.axes, (tile.rows, tile.columns), strict=True)
         )
         gaps = y.positions[row] * x.positions[column] - y.covered[row] * x.covered[column]
-        return int(y.reads[row] * x.reads[column] + gaps) * tile.n_blocks
+        return int(y.reads[row] * x.reads[column] + gaps) * tile.n_blocks * tile.n_digits
 
     # Channel spans ----------------------------------------------------------------------------
     def block_needs(self, blocks: Span) -> Needs:
         """Needs that depend on a tile's channel blocks alone."""
-        p, layer = self.params, self.layer
-        channels = 0
-        for connection in layer.connections:
-            n_channels = self.network.population(connection.source).shape[0]
-            hit = hit_channels(connection, blocks, p.lanes)
-            is_input = connection.source == INPUT
-            channels += length(listened_channels(n_channels, hit, p.lanes, is_input=is_input))
-        words = sum(count_weight_words(c, blocks, p.lanes) for c in layer.connections)
-        return {
-            "axon descriptors": (len(layer.connections), p.n_axons),
-            "weight words": (words, p.n_weight_words),
-            "channel table entries": (channels, p.n_table_c),
-            "requantization blocks": (length(blocks), p.n_blocks),
-        }
+        return block_needs(self.network, self.layer, self.params, blocks)
 
     def fewest_spans(self) -> int | None:
         """The fewest channel spans that fit; more spans need less each. None if single blocks
@@ -192,10 +194,28 @@ class LayerCost:
         positions = int(y.positions[rows].max() * x.positions[columns].max())
         return {
             "accumulator words": (positions, p.n_acc_words),
-            "sweep entries": (positions, p.n_sweep),
+            "activation words": (self.n_digits, p.n_fire_words),
+            "sweep entries": (positions * self.n_digits, p.n_sweep),
             "row table entries": (int(y.tables[rows].max()), p.n_table_y),
             "column table entries": (int(x.tables[columns].max()), p.n_table_x),
         }
+
+
+def block_needs(network: Network, layer: Layer, params: ChipParams, blocks: Span) -> Needs:
+    """What a tile of a layer with these channel blocks needs, whatever its positions."""
+    p, channels = params, 0
+    for connection in layer.connections:
+        n_channels = network.population(connection.source).shape[0]
+        hit = hit_channels(connection, blocks, p.lanes)
+        is_input = connection.source == INPUT
+        channels += length(listened_channels(n_channels, hit, p.lanes, is_input=is_input))
+    words = sum(count_weight_words(c, blocks, p.lanes) for c in layer.connections)
+    return {
+        "axon descriptors": (len(layer.connections), p.n_axons),
+        "weight words": (words, p.n_weight_words),
+        "channel table entries": (channels, p.n_table_c),
+        "requantization blocks": (length(blocks) * digit_count(layer), p.n_blocks),
+    }
 
 
 def _largest(values: Array, rows: tuple, columns: tuple) -> Array:

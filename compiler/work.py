@@ -92,7 +92,8 @@ def layer_work(network: Network, layer: Layer, lanes: int, spikes: Mapping[str, 
     for connection in layer.connections:
         source = spikes[connection.source]
         if connection.groups == 1:
-            work += _operations(connection, source.sum(axis=0), height, width)
+            heard = source[slice(*connection.span(network.population(connection.source)))]
+            work += _operations(connection, heard.sum(axis=0), height, width)
             continue
         for block in range(len(work)):
             start, stop = hit_channels(connection, (block, block + 1), lanes)

@@ -86,6 +86,7 @@ class Convolution:
         weight = connection.weight.astype(self.dtype) * scale[:, None, None, None]
         groups = connection.groups
         self.c_out, self.kernel = c_out, (ky, kx)
+        self.channels = slice(*connection.span(source))
         # Indices: group, (ky, kx, input channel), output channel of the group.
         matrix = weight.reshape(groups, c_out // groups, -1, ky, kx).transpose(0, 3, 4, 2, 1)
         self.matrix = np.ascontiguousarray(
@@ -95,7 +96,7 @@ class Convolution:
 
     def __call__(self, x: FloatArray) -> FloatArray:
         """Potentials (N, H', W', C') of activations (N, H, W, C). Valid until the next call."""
-        x = x.astype(self.dtype, copy=False)
+        x = x[..., self.channels].astype(self.dtype, copy=False)
         n, height, width, channels = x.shape
         (ky, kx), (sy, sx) = self.kernel, self.connection.stride
         padded = self._pad(x)

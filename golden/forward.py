@@ -218,16 +218,17 @@ def n_sops(network: Network, values: Mapping[str, Int64Array]) -> dict[str, Int6
     from it to neurons of the layer (before pooling). Zero padding has none; weights that happen to
     be zero count. ``values`` as from :func:`run_network`.
     """
-    counts: dict[str, Int64Array] = {}
+    counts: dict[tuple[str, tuple[int, int]], Int64Array] = {}
     result = {}
     for layer in network.layers:
         total: Int64Array | int = 0
         for connection in layer.connections:
             source = network.population(connection.source)
-            if connection.source not in counts:
-                spikes = count_spikes(values[connection.source], source.bits)
-                counts[connection.source] = spikes.sum(axis=1)
-            synapses = fan_out(connection, source)
-            total = total + np.tensordot(counts[connection.source], synapses, axes=2)
+            span = connection.span(source)
+            key = connection.source, span
+            if key not in counts:
+                heard = values[connection.source][:, slice(*span)]
+                counts[key] = count_spikes(heard, source.bits).sum(axis=1)
+            total = total + np.tensordot(counts[key], fan_out(connection, source), axes=2)
         result[layer.name] = np.asarray(total, np.int64)
     return result

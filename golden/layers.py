@@ -19,10 +19,10 @@ from .convolution import (
     potential_bounds,
     window_count,
 )
-from .fixed import limits, requantize
+from .fixed import MAX_SHIFT, digit, limits, requantize
 from .integration import HIGHEST, LOWEST
-from .network import Layer, MaxPool, Network
-from .params import PRODUCT_WIDTH
+from .network import Digits, Layer, MaxPool, Network
+from .params import ACTIVATION_WIDTH, PRODUCT_WIDTH
 from .stepped import StepSums
 from .tables import apply
 
@@ -39,13 +39,21 @@ def check_layer(layer: Layer, network: Network) -> None:
             f"{layer.name}: table must have {1 << layer.bits} entries for {layer.bits} bits, "
             f"got shape {layer.table.shape}"
         )
+    if layer.digits is not None:
+        _check_digits(layer)
     for connection in layer.connections:
         source = network.population(connection.source)
         c_out, c_in, _, _ = connection.weight.shape
-        if c_in * connection.groups != source.shape[0] or c_out % connection.groups:
+        first, stop = connection.span(source)
+        if not 0 <= first < stop <= source.shape[0]:
+            raise ValueError(
+                f"{layer.name}: channels {first}..{stop - 1} must lie in the {source.shape[0]} of "
+                f"{connection.source}"
+            )
+        if c_in * connection.groups != stop - first or c_out % connection.groups:
             raise ValueError(
                 f"{layer.name}: weight {connection.weight.shape} in {connection.groups} groups "
-                f"does not fit the {source.shape[0]} channels of {connection.source}"
+                f"does not fit the {stop - first} channels of {connection.source}"
             )
         shape = connection_shape(connection, source)
         if shape != layer.shape:
@@ -53,6 +61,29 @@ def check_layer(layer: Layer, network: Network) -> None:
                 f"{layer.name}: connection from {connection.source} must give shape {layer.shape}, "
                 f"gives {shape}"
             )
+
+
+def _check_digits(layer: Layer) -> None:
+    assert layer.digits is not None
+    if layer.digits.count < 1 or layer.digits.step < layer.shape[0]:
+        raise ValueError(
+            f"{layer.name}: digits must be 1 or more, {layer.shape[0]} channels or more apart, got "
+            f"{layer.digits.count}, {layer.digits.step} apart"
+        )
+    top = int(layer.shift.max()) + ACTIVATION_WIDTH * (layer.digits.count - 1)
+    if top > MAX_SHIFT:
+        raise ValueError(
+            f"{layer.name}: the highest digit's shift must be at most {MAX_SHIFT}, got {top}"
+        )
+    if (
+        layer.bits != ACTIVATION_WIDTH or layer.is_signed or layer.integration is not None
+        or layer.table is not None or layer.pool is not None
+    ):  # fmt: skip
+        raise ValueError(
+            f"{layer.name}: digits need {ACTIVATION_WIDTH} unsigned bits, exact integration, no "
+            f"table and no pooling; got bits {layer.bits}, is_signed {layer.is_signed}, "
+            f"integration {layer.integration}, table {layer.table is not None}, pool {layer.pool}"
+        )
 
 
 def max_pool(values: NDArray, pool: MaxPool) -> NDArray:
@@ -87,7 +118,8 @@ class PreparedLayer:
     """A layer made ready for :meth:`run`.
 
     Three ways, the first that is exact: ``shift`` (multipliers 1: the scale folded into weights and
-    bias, so that requantization is add, round, clamp), ``product`` (float64), ``integer`` (int64).
+    bias, so that requantization is add, round, clamp), ``product`` (float64), ``integer`` (int64);
+    and ``digits`` (int64) where bytes are fired.
     """
 
     def __init__(self, layer: Layer, network: Network, acc_width: int):
@@ -112,13 +144,13 @@ class PreparedLayer:
         wraps = product >= 1 << (PRODUCT_WIDTH - 1)
         widest = largest + int(np.abs(bias).max())
         ones = np.ones(layer.shape[0])
-        folds = bool((layer.multiplier == 1).all()) and self.steps is None
+        folds = bool((layer.multiplier == 1).all()) and self.steps is None and not layer.digits
         if folds and not wraps and widest < FLOAT64_BOUND:
             self.form = "shift"
             self.unit = np.ldexp(ones, -layer.shift)
             self.dtype = np.dtype(np.float32 if widest < FLOAT32_BOUND else np.float64)
         else:
-            self.form = "integer" if wraps else "product"
+            self.form = "digits" if layer.digits else "integer" if wraps else "product"
             self.unit = ones
             self.dtype = np.dtype(np.float64)
         # Powers of two cost no bit of the significand, so they are multiplied in beforehand.
@@ -177,6 +209,8 @@ class PreparedLayer:
 
     def _requantize(self, z: FloatArray) -> FloatArray:
         layer = self.layer
+        if layer.digits is not None:
+            return self._digits(z, layer.digits)
         low, high = limits(layer.bits, layer.is_signed)
         if self.form == "integer":
             integer = requantize(
@@ -192,6 +226,18 @@ class PreparedLayer:
         np.rint(z, out=z)  # ties to even
         # A copy: z is scratch, which the next batch overwrites.
         return np.clip(z, low, high).astype(np.float32, copy=False)
+
+    def _digits(self, z: FloatArray, digits: Digits) -> FloatArray:
+        layer = self.layer
+        out = np.zeros((*z.shape[:-1], digits.count * digits.step), np.float32)
+        integers = z.astype(np.int64)
+        for d in range(digits.count):
+            start = d * digits.step
+            out[..., start : start + layer.shape[0]] = digit(
+                integers, layer.bias, layer.multiplier, layer.shift + ACTIVATION_WIDTH * d,
+                layer.bias_shift,
+            )  # fmt: skip
+        return out
 
     def _check(self, z: FloatArray) -> None:
         half = 1 << (self.acc_width - 1)

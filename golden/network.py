@@ -54,6 +54,9 @@ class Connection:
         As in torch: 1 is dense in channels, C_in is depthwise.
     shift : int
         Left shift h of all weights.
+    channels : (int, int) or None
+        First channel of the source, and the one after the last, that these synapses begin at; all
+        where None. C_in is their number.
     """
 
     source: str
@@ -62,6 +65,30 @@ class Connection:
     padding: tuple[int, int] = (0, 0)
     groups: int = 1
     shift: int = 0
+    channels: tuple[int, int] | None = None
+
+    def span(self, source: Population) -> tuple[int, int]:
+        """``channels``, also where they are all."""
+        return (0, source.shape[0]) if self.channels is None else self.channels
+
+
+@dataclass(frozen=True)
+class Digits:
+    """What a layer fires in place of activations: bytes of P, so that a sum is sent without loss.
+
+    Digit d of channel c is ``(P >> (s + 8 d)) mod 2**8`` and has channel ``d * step + c`` of the
+    population; channels between the layer's last and the next multiple of ``step`` never fire.
+
+    Attributes
+    ----------
+    count : int
+        Digits of a channel, the lowest first.
+    step : int
+        At least the layer's channels; whole blocks of the lanes of the cores that it runs on.
+    """
+
+    count: int
+    step: int
 
 
 @dataclass(frozen=True)
@@ -98,6 +125,8 @@ class Layer:
     table : array (2**bits,) or None
         Indexed by the low ``bits`` of q; entries are values of the same form.
     pool : MaxPool or None
+    digits : Digits or None
+        Not None: bytes of P are fired instead of q; 8 unsigned bits, no table, no pooling.
     integration : Integration or None
         None: z is exact. Else the form of :mod:`golden.integration`, whose V[T-1] stands for z.
     """
@@ -113,11 +142,14 @@ class Layer:
     is_signed: bool = False
     table: NDArray[np.int64] | None = None
     pool: MaxPool | None = None
+    digits: Digits | None = None
     integration: Integration | None = None
 
     @property
     def out_shape(self) -> tuple[int, int, int]:
-        """Shape (C, H, W) after pooling."""
+        """Shape (C, H, W) of what is fired: after pooling, all digits."""
+        if self.digits is not None:
+            return self.digits.count * self.digits.step, *self.shape[1:]
         if self.pool is None:
             return self.shape
         channels, height, width = self.shape

@@ -231,6 +231,12 @@ PRESETS: dict[str, ChipParams] = {
     "sim32": ChipParams(),
     # Deeper memories, for fan-ins beyond 4096 (the 12.0M-parameter network).
     "sim32_wide": ChipParams(n_weight_words=8192, n_table_c=2048),
+    # Networks for 224 x 224 images, and dense layers of any fan-in: room for digits of split sums.
+    "large": ChipParams(
+        acc_width=32, n_acc_words=2048, n_weight_words=16384, n_axons=16, n_table_c=4096,
+        n_table_y=512, n_table_x=512, n_sweep=8192, n_blocks=64, n_fire_words=4096,
+        n_destinations=1024, c_width=14, shift_width=5, coord_width=6,
+    ),
     # One node of an LFE5U-85F: 4096 neurons, 64 KB of weights.
     "ecp5": ChipParams(
         lanes=16, soma_lanes=2, n_acc_words=256, n_fire_words=256, n_sweep=256, n_blocks=16,

@@ -17,6 +17,7 @@ from compiler.lower import lower
 from compiler.quantize import QuantizedModel, quantize
 from compiler.ranges import RangeReport, prove_ranges
 from compiler.sparsify import NONE, find_tables, read_tables, with_tables
+from compiler.split import split_layers
 from golden.forward import run_network
 from golden.network import INPUT, Network
 from golden.params import ChipParams, get_preset
@@ -88,9 +89,9 @@ class Prepared:
 
     ``weights`` says where they come from; ``n_macs`` counts one image's multiply-accumulates.
     ``integers`` are the test images on the input's integer scale (N, C, H, W), through the input's
-    activation table if there is one: the host fires what it gets. ``network`` is what the cores
-    run, ``exact`` the same with exact integration, which the torch model equals; ``exact_width``
-    bits hold its potentials.
+    activation table if there is one: the host fires what it gets. ``exact`` are the layers of the
+    torch model, with exact integration; ``network`` is what the cores run, in their form of
+    integration, wide fan-ins split; ``exact_width`` bits hold the potentials.
     """
 
     settings: Settings
@@ -220,6 +221,7 @@ def prepare(
             exact, settings.integration or params.integration, calibration[:n_steps],
             multipliers=params.multipliers,
         )  # fmt: skip
+    network = split_layers(network, params)
     n_activity = affordable(ACTIVITY_IMAGES, ACTIVITY_MACS, n_macs, 2)
     values = run_network(network, calibration[:n_activity], acc_width=params.acc_width)
     activity = {

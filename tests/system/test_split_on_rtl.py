@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks with fan-ins split over cores, on the compiled gateware: every spike, every counter."""
+
+import numpy as np
+import pytest
+
+from compiler.backend import compile_network
+from compiler.split import split_layers
+from golden.forward import run_network
+from runtime.compare import compare_values, populations_of, sent_values
+from runtime.engines.run import run_engine
+from runtime.sim import SIM_BUILD
+from tests.compiler.test_split import NARROW, SPLIT_SEEDS, splitting_network
+from tests.support.random_networks import random_images
+
+pytestmark = [pytest.mark.sim, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("seed", SPLIT_SEEDS)
+def test_split_network_runs_exactly_on_the_gateware(seed):
+    rng, network = splitting_network(seed)
+    split = split_layers(network, NARROW)
+    program = compile_network(split, NARROW)
+    images = random_images(rng, network, 2)
+    expected = run_network(network, images)
+    all_expected = run_network(split, images)
+    model = run_engine("program", program, images)
+    compare_values(populations_of(program), all_expected, model.values, names=("golden", "program"))
+    rtl = run_engine("verilator", program, images, out_dir=SIM_BUILD / "engines")
+    sent = sent_values(program, all_expected)
+    compare_values(populations_of(program), sent, rtl.values, names=("golden", "RTL"))
+    np.testing.assert_array_equal(rtl.outputs, expected[program.output])
+    for node, counters in model.counters.items():
+        assert {name: rtl.counters[node][name] for name in counters} == counters, node
+        assert not (program.overflow_proved and rtl.counters[node]["overflow"]), node
