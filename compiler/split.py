@@ -5,8 +5,8 @@ A part computes the sum over a span of source channels for all neurons of the la
 fires ``P_p = s_p z_p + o_p``, a number that is never negative, byte by byte
 (:class:`golden.network.Digits`). The layer itself then hears bytes alone: with byte d of part p
 shifted by 8 d and weighed ``s_p`` it adds up to ``sum_p s_p P_p = z + sum_p s_p o_p``. Signs
-alternate and offsets are chosen so that ``sum_p s_p o_p = 0``: potentials, constants and activations
-of the layer stay what they were.
+alternate and offsets are chosen so that ``sum_p s_p o_p = 0``: potentials, constants and
+activations of the layer stay what they were.
 """
 
 from collections.abc import Iterator
@@ -192,7 +192,7 @@ def _split(network: Network, layer: Layer, params: ChipParams) -> list[Layer]:
     ]
     offsets, tops = _offsets(network, layer, parts, signs)
     counts = [max(1, -(-int(top.max()).bit_length() // ACTIVATION_WIDTH)) for top in tops]
-    _check(layer, params, signs, tops, counts)
+    _check(layer, params, tops, counts)
 
     channels = layer.shape[0]
     step = block_count(channels, params.lanes) * params.lanes
@@ -238,13 +238,13 @@ def _offsets(
 
 
 def _check(
-    layer: Layer, params: ChipParams, signs: list[int], tops: list[IntArray], counts: list[int]
+    layer: Layer, params: ChipParams, tops: list[IntArray], counts: list[int]
 ) -> None:
-    """Raises unless the layer can hear all digits and hold every sum of them."""
-    reach = max(
-        int(sum(top for top, sign in zip(tops, signs, strict=True) if sign == wanted).max())
-        for wanted in (1, -1)
-    )
+    """Raises unless the layer can hear all digits and hold every sum of them.
+
+    Of parts of one sign all digits add up; those of both signs together reach no further.
+    """
+    reach = max(int(np.sum(tops[first::2], axis=0).max()) for first in (0, 1))
     highest = ACTIVATION_WIDTH * max(counts) - 1
     for what, need, has, remedy in (
         ("sums of its parts, in bits with sign", reach.bit_length() + 1, params.acc_width,
@@ -259,6 +259,7 @@ def _check(
         if need > has:
             raise PartitionError(
                 layer.name,
-                f"its fan-in needs {len(signs)} cores a neuron; {what}: {need}, may be {has}",
+                f"its fan-in has to be split in {len(tops)}; {what}: must be at most {has}, "
+                f"is {need}",
                 f"choose a preset with {remedy}, or a smaller layer",
             )
