@@ -235,7 +235,7 @@ PRESETS: dict[str, ChipParams] = {
     "large": ChipParams(
         acc_width=32, n_acc_words=2048, n_weight_words=16384, n_axons=16, n_table_c=4096,
         n_table_y=512, n_table_x=512, n_sweep=8192, n_blocks=64, n_fire_words=4096,
-        n_destinations=1024, c_width=14, shift_width=5, coord_width=6,
+        n_destinations=1024, c_width=14, shift_width=5,
     ),
     # One node of an LFE5U-85F: 4096 neurons, 64 KB of weights.
     "ecp5": ChipParams(

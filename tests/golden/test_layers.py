@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from golden.convolution import connection_shape
-from golden.layers import PreparedLayer, max_pool
-from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
+from golden.forward import run_network
+from golden.layers import PreparedLayer, check_layer, max_pool
+from golden.network import INPUT, Connection, Digits, Layer, MaxPool, Network, Population
 from tests.support.random_networks import random_weight
 
 SOURCE = Population(INPUT, (4, 7, 6), 8, False)
@@ -84,3 +87,52 @@ def test_prepared_layer_names_what_does_not_fit(connections, changes, message):
     layer, network = one_layer(connections, **changes)
     with pytest.raises(ValueError, match=message):
         PreparedLayer(layer, network, 24)
+
+
+def digit_layer(**changes):
+    """Two channels of 16-bit sums, fired as two bytes three channels apart."""
+    weight = np.array([[[[100]]], [[[-100]]]], np.int8)
+    bias, ones = np.array([0, 1 << 15]), np.ones(2, np.int64)
+    layer = Layer(
+        "part", (2, 1, 1), (Connection(INPUT, weight, shift=1, channels=(1, 2)),), bias, ones,
+        0 * ones, digits=Digits(2, 3),
+    )  # fmt: skip
+    return replace(layer, **changes)
+
+
+def test_digits_are_the_bytes_of_the_sum():
+    source = Population(INPUT, (2, 1, 1), 8, False)
+    network = Network("digits", source, (digit_layer(),), {})
+    assert network.output.out_shape == (6, 1, 1)
+    values = run_network(network, np.array([[[[9]], [[3]]], [[[9]], [[80]]]]))["part"]
+    # 600 = 2 * 256 + 88 and 32768 - 600; 16000 and 32768 - 16000. Channel 0 is not read.
+    np.testing.assert_array_equal(
+        values.reshape(2, 6), [[88, 168, 0, 2, 125, 0], [128, 128, 0, 62, 65, 0]]
+    )
+
+
+BAD_LAYERS = {
+    "step": (
+        {"digits": Digits(2, 1)},
+        r"^part: digits must be 1 or more, 2 channels or more apart, got 2, 1 apart",
+    ),
+    "shift": (
+        {"digits": Digits(7, 2)}, r"^part: the highest digit's shift must be at most 47, got 48"
+    ),
+    "bits": ({"bits": 7}, r"^part: digits need 8 unsigned bits, .* no pooling; got bits 7"),
+    "pool": (
+        {"pool": MaxPool((1, 1), (1, 1))}, r"^part: digits need .*, pool MaxPool"
+    ),
+    "channels": (
+        {"connections": (Connection(INPUT, np.ones((2, 1, 1, 1), np.int8), channels=(2, 3)),)},
+        r"^part: channels 2\.\.2 must lie in the 2 of input",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_LAYERS.values(), ids=BAD_LAYERS)
+def test_digits_and_spans_are_checked(changes, message):
+    layer = digit_layer(**changes)
+    network = Network("bad", Population(INPUT, (2, 1, 1), 8, False), (layer,), {})
+    with pytest.raises(ValueError, match=message):
+        check_layer(layer, network)
