@@ -72,10 +72,11 @@ class Kind(IntEnum):
     SPIKE = 0
     END = 1  # a source has sent the last spike of its sample
     CREDIT = 2  # a destination is ready for the next sample
-    ADDRESS = 3  # sets the configuration pointer
-    WRITE = 4  # writes a chunk at the pointer, which moves on
-    READ = 5  # asks for the chunk at the pointer, which moves on
-    DATA = 6  # the answer, to the host
+    PACE = 3  # a destination asks its sources to hold their spikes (payload t = 1) or to go on (0)
+    ADDRESS = 4  # sets the configuration pointer
+    WRITE = 5  # writes a chunk at the pointer, which moves on
+    READ = 6  # asks for the chunk at the pointer, which moves on
+    DATA = 7  # the answer, to the host
 
 
 class Memory(IntEnum):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Axon-out: fires the activations of a sample, bit plane by bit plane, and sends tokens."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -24,6 +24,9 @@ class AxonOut(wiring.Component):
     ``fire``: for every time step, activation word, destination entry of the word and set lane, in
     this order of loops and each ascending, a SPIKE; then an END for every entry of ``end_list``.
     ``grant``: a CREDIT for every entry of ``credit_list``. The payload of tokens is zero.
+    ``pace``: a PACE for every entry of ``credit_list``, between the spikes of two words if need be.
+
+    While ``held`` no further word begins: tokens and PACE go on.
 
     One flit a cycle while planes with spikes are found in time: a word is scanned a cycle, ahead of
     the spikes sent; a word without destination entries takes a cycle. Cycles, from the command (not
@@ -53,6 +56,12 @@ class AxonOut(wiring.Component):
         Fields ``token_list``.
     fire, grant : ``In(1)``
         Commands; only while not busy, and not both.
+    pace, pace_hold : ``In(1)``
+        A PACE is due, until ``paced``, and whether it says hold (t = 1) or go on (t = 0).
+    paced : ``Out(1)``
+        It is being sent.
+    held : ``In(1)``
+        Words have to wait; what has begun goes on.
     busy : ``Out(1)``
         From the cycle after a command until its last flit has been accepted.
     o : ``Out(flit_stream)``
@@ -79,6 +88,10 @@ class AxonOut(wiring.Component):
                 "credit_list": In(struct(formats.token_list)),
                 "fire": In(1),
                 "grant": In(1),
+                "pace": In(1),
+                "pace_hold": In(1),
+                "paced": Out(1),
+                "held": In(1),
                 "busy": Out(1),
                 "o": Out(flit_stream(params)),
                 "fired": Out(params.lane_width + 1),
@@ -125,21 +138,31 @@ class AxonOut(wiring.Component):
 
         with m.FSM(name="phase") as phase:
             with m.State("IDLE"):
-                m.d.comb += tokens.eq(Cat(Const(Kind.CREDIT.value, KIND_WIDTH), self.credit_list))
+                m.d.comb += tokens.kind.eq(Kind.CREDIT.value)
                 with m.If(self.fire):
                     m.d.comb += scan.start.eq(1)
                     m.next = "FIRE"
                 with m.Elif(self.grant):
                     m.d.comb += is_token.eq(1)
                     m.next = "DRAIN"
+                with m.Elif(self.pace):
+                    m.d.comb += [is_token.eq(1), self.paced.eq(1)]
+                    m.next = "DRAIN"
             with m.State("FIRE"):
-                m.d.comb += tokens.eq(Cat(Const(Kind.END.value, KIND_WIDTH), self.end_list))
-                with m.If(scan.idle & ~entry_v & walk_ready):
-                    m.d.comb += is_token.eq(1)
+                with m.If(self.pace & walk_ready):
+                    m.d.comb += [is_token.eq(1), self.paced.eq(1)]
+                with m.Elif(scan.idle & ~entry_v & walk_ready):
+                    m.d.comb += [
+                        is_token.eq(1),
+                        tokens.kind.eq(Kind.END.value),
+                        tokens.run.eq(self.end_list),
+                    ]
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 with m.If(~walk_v & jobs.idle & emit.idle):
                     m.next = "IDLE"
+        with m.If(self.paced):
+            m.d.comb += [tokens.kind.eq(Kind.PACE.value), tokens.t.eq(self.pace_hold)]
         m.d.comb += self.busy.eq(~phase.ongoing("IDLE"))
         return m
 
@@ -157,10 +180,14 @@ class AxonOut(wiring.Component):
         run = struct(Formats(params).token_list)
         walk_run = Signal(run, reset_less=True)
         walk_ready, read = Signal(), Signal()
-        is_token, tokens = Signal(), Signal(data.StructLayout({"kind": KIND_WIDTH, "run": run}))
+        is_token = Signal()
+        tokens = Signal(data.StructLayout({"kind": KIND_WIDTH, "t": 1, "run": run}))
+        m.d.comb += tokens.run.eq(self.credit_list)
         fire = struct(Formats(params).fire)(table.data)
 
-        with m.If(walk_ready | ~entry_v):
+        entry_ready = Signal()
+        m.d.comb += entry_ready.eq(walk_ready & ~is_token & ~self.held)
+        with m.If(entry_ready | ~entry_v):
             m.d.comb += scan.pop.eq(scan.valid)
             m.d.sync += entry_v.eq(scan.valid)
         with m.If(scan.pop):
@@ -174,11 +201,11 @@ class AxonOut(wiring.Component):
             read.eq(walk_v & jobs.room & (several | one)),
         ]
         with m.If(walk_ready):
-            m.d.sync += walk_v.eq(entry_v | is_token)
+            m.d.sync += walk_v.eq((entry_v & ~self.held) | is_token)
         with m.If(is_token):
             m.d.sync += [
                 walk_lanes.eq(1),
-                walk_source.eq(tokens.kind),
+                walk_source.eq(Cat(tokens.kind, tokens.t)),
                 walk_run.eq(tokens.run),
             ]
         with m.Elif(walk_ready & entry_v):

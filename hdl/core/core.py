@@ -18,6 +18,7 @@ from .dendrite import Dendrite
 from .ingress import Egress, Ingress
 from .soma import Soma
 from .spike_queue import SpikeQueue
+from .throttle import Throttle
 
 # One bit for each part of a core that may be clocked on its own.
 AWAKE = data.StructLayout(
@@ -66,6 +67,7 @@ class Core(wiring.Component):
         m.submodules.entry = entry = FlitQueue(shape=self.i.payload.shape(), depth=2)
         m.submodules.ingress = ingress = Ingress(params=self._params)
         m.submodules.spikes = spikes = SpikeQueue(params=self._params)
+        m.submodules.throttle = throttle = Throttle(params=self._params)
         m.submodules.axon_in = axon_in = AxonIn(self._params)
         m.submodules.dendrite = dendrite = Dendrite(self._params)
         m.submodules.soma = soma = Soma(self._params)
@@ -117,6 +119,15 @@ class Core(wiring.Component):
             axon_out.bits.eq(control.mode.bits),
             axon_out.end_list.eq(control.end_list),
             axon_out.credit_list.eq(control.credit_list),
+            # What waits for its walk, here and at the destinations.
+            throttle.hold.eq(ingress.hold),
+            throttle.go.eq(ingress.go),
+            throttle.is_high.eq(spikes.is_high),
+            throttle.is_low.eq(spikes.is_low),
+            throttle.told.eq(axon_out.paced),
+            axon_out.pace.eq(throttle.due),
+            axon_out.pace_hold.eq(throttle.due_hold),
+            axon_out.held.eq(throttle.held),
             # States and events.
             control.end.eq(ingress.end),
             control.credit.eq(ingress.credit),
@@ -147,12 +158,18 @@ class Core(wiring.Component):
             ),
             self.awake.soma.eq(is_configured | control.sweep | control.clear_all | soma.busy),
             self.awake.axon_out.eq(
-                is_configured | soma.busy | control.fire | control.grant | axon_out.busy
+                is_configured
+                | soma.busy
+                | control.fire
+                | control.grant
+                | throttle.due
+                | axon_out.busy
             ),
             self.quiet.eq(
                 control.waiting
                 & ~entry.o.valid
-                & spikes.idle
+                & spikes.quiet
+                & throttle.idle
                 & axon_in.idle
                 & dendrite.idle
                 & ~soma.busy

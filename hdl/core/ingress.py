@@ -26,6 +26,8 @@ class Ingress(wiring.Component):
         ADDRESS, WRITE and READ flits.
     end, credit : ``Out(1)``
         Pulses for one token each.
+    hold, go : ``Out(1)``
+        Pulses for one PACE each.
     """
 
     def __init__(self, *, params: ChipParams):
@@ -37,6 +39,8 @@ class Ingress(wiring.Component):
                 "config": Out(flit_stream(params)),
                 "end": Out(1),
                 "credit": Out(1),
+                "hold": Out(1),
+                "go": Out(1),
             }
         )
 
@@ -44,7 +48,8 @@ class Ingress(wiring.Component):
         m = Module()
         kind = self.i.payload.kind
         spike_width = Formats(self._params).spike.width
-        is_config = Signal()
+        spike = struct(Formats(self._params).spike)(self.i.payload.payload[:spike_width])
+        is_config, is_pace = Signal(), Signal()
         m.d.comb += [
             self.spike.payload.eq(self.i.payload.payload[:spike_width]),
             self.config.payload.eq(self.i.payload),
@@ -69,6 +74,9 @@ class Ingress(wiring.Component):
                 self.i.ready.eq(1),
                 self.end.eq(self.i.valid & (kind == Kind.END.value)),
                 self.credit.eq(self.i.valid & (kind == Kind.CREDIT.value)),
+                is_pace.eq(self.i.valid & (kind == Kind.PACE.value)),
+                self.hold.eq(is_pace & spike.t[0]),
+                self.go.eq(is_pace & ~spike.t[0]),
             ]
         return m
 

@@ -11,7 +11,7 @@ from golden.params import ChipParams
 from ..layouts import flit_stream, struct
 from .plane_scan import T_WIDTH
 
-# The three kinds that axon-out sends.
+# The four kinds that axon-out sends.
 KIND_WIDTH = 2
 # The lowest spike is found in two steps: the lowest group of lanes, then the lane.
 _GROUP = 4

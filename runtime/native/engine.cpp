@@ -146,6 +146,7 @@ class Mesh {
     std::vector<std::vector<uint64_t>> samples;  // spikes and ENDs of each sample
     size_t next_sample = 0, position = 0;
     int64_t credits = 0, credits_needed = 0;
+    int64_t holding = 0;  // cores that asked to hold spikes for now
     Recorder output;
     std::vector<uint32_t> replies;
     std::vector<int64_t> start_cycles;
@@ -255,7 +256,7 @@ class Mesh {
             offered_ = From::raw, flit = raw.front();
         } else if (!tokens.empty()) {
             offered_ = From::tokens, flit = tokens.front();
-        } else if (next_sample < samples.size() && in_sample) {
+        } else if (next_sample < samples.size() && in_sample && holding == 0) {
             offered_ = From::sample, flit = samples[next_sample][position];
         } else {
             return;
@@ -288,6 +289,11 @@ class Mesh {
                 if (output.end(cycle)) tokens.insert(tokens.end(), credit_flits.begin(), credit_flits.end());
                 break;
             case KIND_CREDIT: ++credits; break;
+            case KIND_PACE: {
+                const uint64_t payload = field(flit, FLIT_PAYLOAD_POSITION, FLIT_PAYLOAD_WIDTH);
+                holding += field(payload, SPIKE_T_POSITION, 1) ? 1 : -1;
+                break;
+            }
             case KIND_DATA:
                 replies.push_back(uint32_t(field(flit, FLIT_PAYLOAD_POSITION, 32)));
                 break;
