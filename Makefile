@@ -24,13 +24,13 @@ flag = $(if $($(1)),--$(2) '$($(1))')
 
 SOURCE = $(call flag,DATASET,dataset) $(call flag,DATA,data) $(call flag,CHECKPOINT,checkpoint) \
     $(call flag,PRESET,preset) $(call flag,CORES,cores) $(call flag,MESH,mesh) \
-    $(call flag,PROFILE,profile) $(call flag,BITS,bits) $(call flag,TABLES,tables)
+    $(call flag,PROFILE,profile) $(call flag,BIAS,bias) $(call flag,BITS,bits) \
+    $(call flag,TABLES,tables) $(call flag,INTEGRATION,integration)
 
 ##@ Run
 sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report
 	@$(PY) -m runtime sim --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images) \
-	    $(call flag,SIM,sim) $(call flag,INTEGRATION,integration) \
-	    $(call flag,WAVES,waves)
+	    $(call flag,SIM,sim) $(call flag,WAVES,waves)
 
 check: $(STAMP) ## torch against golden on every integer of every test image
 	@$(PY) -m runtime check --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images)
@@ -47,6 +47,9 @@ train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
 	@$(PY) -m benchmarks.synth $(call flag,PRESET,preset)
+
+tables: $(STAMP) ## the paper's tables for the networks trained here, in sim_build/tables
+	@$(PY) -m benchmarks.tables $(call flag,IMAGES,images) $(call flag,DATA,data)
 
 bench: $(STAMP) ## measure every figure that the README states
 	@$(PY) -m benchmarks
@@ -112,12 +115,12 @@ help: ## this list
 	@printf '\nVariables\n'
 	@printf '  %-12s %s\n' \
 	    MODEL 'network of the zoo ($(MODEL))' \
-	    DATASET 'data set: digits (default) or cifar10' \
+	    DATASET 'digits, cifar10, mnist, imagenet, imagenette, digit_boxes, voc, or a folder' \
 	    DATA 'folder of the data set; default: $$STEMCORE_DATA, ./data' \
 	    CHECKPOINT 'weights of a model of your own, safetensors' \
 	    IMAGES 'how many test images to run' \
 	    SIM 'verilator | amaranth | program | golden' \
-	    INTEGRATION 'exact' \
+	    INTEGRATION 'exact (default) | scaled | scaled_shift | late: 16 bits' \
 	    TABLES 'activation tables: none | rot1 | drlo3 | ones3 | rd20 | rot1+drlo3 | a JSON file' \
 	    BUDGET 'accuracy that sparsify may cost, percentage points (0.5)' \
 	    SCHEME 'tables to search: hybrid (RoT, DRLO) | rd (rate-distortion); default: both' \
@@ -125,11 +128,12 @@ help: ## this list
 	    PRESET 'chip size: sim32 (default), sim32_wide, ecp5, ecp5_32, tiny' \
 	    CORES 'cores to use at most' \
 	    MESH 'columns x rows of nodes, such as 6x6' \
-	    PROFILE 'exact (scales are powers of two; default) | general' \
+	    PROFILE 'exact (scales are powers of two; default) | general | paper' \
+	    BIAS 'int32 | fraction16 | output8 | output16 | output (8 bits where they fit)' \
 	    BITS 'bits of the activations, 2 to 8: the time steps T' \
 	    SEED 'seed of random tests ($(SEED))' \
 	    JOBS 'test processes side by side ($(JOBS))' \
 	    PYTHON 'interpreter the environment is made from (python3.11 or newer)'
 
-.PHONY: sim check verilog sparsify train synth bench test test-fast unit cocotb formal system lint env \
+.PHONY: sim check verilog sparsify tables train synth bench test test-fast unit cocotb formal system lint env \
     constraints clean distclean help

@@ -8,6 +8,7 @@ from golden.network import Connection, Layer, Network
 from golden.params import ChipParams
 from golden.program import HOST, CoreImage, InputRoute, LayerInfo, Program
 
+from . import integration
 from .connectivity import Connectivity, Tile, connect, members, taps
 from .core_image import build_memories
 from .destinations import Destinations
@@ -74,6 +75,8 @@ def assemble(
             Control.END_LIST: _token_list(formats, destinations.run(ends)),
             Control.CREDIT_LIST: _token_list(formats, destinations.run(credits)),
         }  # fmt: skip
+        if params.is_stepped:
+            registers[Control.INTEGRATION] = integration.register(layer, network, params)
         memories[Memory.CONTROL] = np.array(
             [[registers[Control(i)]] for i in range(len(registers))], dtype=np.uint32
         )

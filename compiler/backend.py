@@ -10,6 +10,7 @@ from golden.program import Program
 from .activity import Activity
 from .assemble import assemble, check_program
 from .destinations import DestinationsFullError
+from .integration import check_forms, sums_proved
 from .partition import check_partition, partition
 from .place import check_mesh, check_placement, mesh_for, place
 
@@ -47,6 +48,7 @@ def compile_network(
     CompileError
         Names the layer, what it needs and what there is.
     """
+    check_forms(network, params)
     if (columns is None) != (rows is None):
         raise ValueError("compile_network: columns and rows must be given together")
     if columns is not None and rows is not None:
@@ -83,11 +85,14 @@ def compile_network(
 
 
 def potentials_fit(network: Network, params: ChipParams) -> bool:
-    """True if no order of spikes can take any potential out of ``acc_width`` signed bits.
+    """True if no order of spikes can take any potential out of ``acc_width`` signed bits (where
+    integration is per time step: any weight sum of a step, since potentials saturate).
 
     Every spike adds ``+-(w << shift)``; the sums of all positive and of all negative ones bound
     every partial sum.
     """
+    if params.is_stepped:
+        return sums_proved(network)
     limit = 1 << (params.acc_width - 1)
     for layer in network.layers:
         highest = np.zeros(layer.shape[0], dtype=np.int64)

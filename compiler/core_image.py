@@ -97,7 +97,7 @@ def _listen(network: Network, params: ChipParams, tile: Tile, where: str) -> dic
             descriptor[f"{name}_weight_step"] = (-connection.stride[axis] * weight_steps[axis]) % (
                 1 << p.weight_address_width
             )
-        descriptor["shift0"] = source.bits - 1 + connection.shift
+        descriptor["shift0"] = connection.shift + (0 if p.is_stepped else source.bits - 1)
         descriptor["is_signed"] = int(source.is_signed)
         descriptor["tail"] = slabs.tail
         descriptors.append(descriptor)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from golden.network import INPUT
 
+from .bias import BIAS_FORMS, DEFAULT_FORM
 from .errors import QuantizeError
 from .graph import IDENTITY, Graph, Layer
-from .quantized import EXACT, PROFILES
+from .quantized import EXACT, PAPER, PROFILES
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,17 @@ class LayerForm:
     weight_bits: int
     per_channel: bool
     acc_width: int
+    bias: str
 
     @property
     def is_exact(self) -> bool:
         """Whether all scales are powers of two."""
         return self.profile == EXACT
+
+    @property
+    def is_widest(self) -> bool:
+        """Whether scales follow from the largest values alone (paper eq. 3), clipping none."""
+        return self.profile == PAPER
 
 
 def is_unsigned(layer: Layer, sources: Mapping[str, Source]) -> bool:
@@ -63,12 +70,17 @@ def choose_forms(
     profile: str,
     bits: int | Mapping[str, int],
     weight_bits: int | Mapping[str, int],
-    per_channel: bool,
+    per_channel: bool | None,
     acc_width: int,
+    bias: str | None,
 ) -> dict[str, LayerForm]:
     """The form of every layer; ``QuantizeError`` for choices that do not exist."""
     if profile not in PROFILES:
         raise QuantizeError("profile", f"must be one of {', '.join(PROFILES)}, got {profile!r}")
+    bias = DEFAULT_FORM[profile] if bias is None else bias
+    if bias not in BIAS_FORMS:
+        raise QuantizeError("bias", f"must be one of {', '.join(BIAS_FORMS)}, got {bias!r}")
+    by_channel = profile != PAPER if per_channel is None else per_channel
     names = [node.name for node in graph.nodes]
     for key, choice in (("bits", bits), ("weight_bits", weight_bits)):
         by_name = choice if isinstance(choice, Mapping) else {"all layers": choice}
@@ -85,7 +97,9 @@ def choose_forms(
         return choice.get(name, 8) if isinstance(choice, Mapping) else choice
 
     return {
-        name: LayerForm(profile, of(bits, name), of(weight_bits, name), per_channel, acc_width)
+        name: LayerForm(
+            profile, of(bits, name), of(weight_bits, name), by_channel, acc_width, bias
+        )
         for name in names
     }
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.fields import Formats
 from golden.forward import Forward
 from golden.integration import (
     HIGHEST,
@@ -21,11 +22,11 @@ from golden.integration import (
     grow,
 )
 from golden.network import Layer, Network
-from golden.params import BIAS_WIDTH, MULTIPLIER_WIDTH, PRODUCT_WIDTH, STEP_WIDTH
+from golden.params import BIAS_WIDTH, MULTIPLIER_WIDTH, PRODUCT_WIDTH, STEP_WIDTH, ChipParams
 from golden.stepped import StepSums, step_bounds
 
 from .delays import insert_delays
-from .errors import RangeError
+from .errors import CompileError, RangeError
 
 MODES = ("scaled", "scaled_shift", "late")
 MAX_BIAS_BYTES = 3
@@ -104,6 +105,30 @@ def sums_proved(network: Network) -> bool:
     """Whether no spikes at all can take a weight sum of a time step out of its 16 bits."""
     bounds = (step_bounds(layer, network) for layer in network.layers)
     return all(low.min() >= LOWEST and high.max() <= HIGHEST for low, high in bounds)
+
+
+def check_forms(network: Network, params: ChipParams) -> None:
+    """The network is integrated as the chip's cores do it; ``CompileError`` otherwise."""
+    wanted = {"exact": type(None), "scaled": Scaled, "late": Late}[params.integration]
+    for layer in network.layers:
+        if not isinstance(layer.integration, wanted):
+            have = type(layer.integration).__name__.lower() if layer.integration else "exact"
+            raise CompileError(
+                layer.name,
+                f"integration must be {params.integration} as in the cores, is {have}",
+                "call compiler.integration.integrate first, or choose another preset",
+            )
+
+
+def register(layer: Layer, network: Network, params: ChipParams) -> int:
+    """Contents of ``Control.INTEGRATION`` of the layer's cores."""
+    form = layer.integration
+    assert form is not None, "exact cores have no such register"
+    return Formats(params).integration.pack(
+        steps=network.population(layer.connections[0].source).bits,
+        multiplier=form.multiplier if isinstance(form, Scaled) else 0,
+        shift=form.shift,
+    )
 
 
 # Calibration ------------------------------------------------------------------------------------

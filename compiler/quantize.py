@@ -42,8 +42,9 @@ def quantize(
     profile: str = EXACT,
     bits: int | Mapping[str, int] = 8,
     weight_bits: int | Mapping[str, int] = 8,
-    per_channel: bool = True,
+    per_channel: bool | None = None,
     acc_width: int = ChipParams.acc_width,
+    bias: str | None = None,
     input_bits: int = 8,
     input_scale: float = 2.0**-7,
 ) -> "QuantizedModel":
@@ -57,14 +58,20 @@ def quantize(
         Network inputs as the hardware gets them; one unit is worth ``input_scale``.
     profile : str
         ``exact``: every scale a power of two. ``general``: free scales and 16-bit multipliers.
+        ``paper``: free scales that follow from the largest values, one for all weights of a layer,
+        and the bias at the output's scale.
     bits, weight_bits : int or mapping
         2 to 8, for all layers or by layer name (others: 8). ``bits`` is also the number of time
         steps of the layer's spike trains.
-    per_channel : bool
-        Whether every output channel has a weight scale of its own.
+    per_channel : bool, optional
+        Whether every output channel has a weight scale of its own; by default in all profiles but
+        ``paper``.
     acc_width : int
         Accumulator bits of the chip. Channels whose sums could exceed them get coarser weights, so
         that ``prove_ranges`` succeeds.
+    bias : str, optional
+        One of ``compiler.bias.BIAS_FORMS``; by default ``int32``, and ``output`` in the paper's
+        profile. ``QuantizedLayer.bias_form`` says what became of it.
     """
     check_compatible(graph)
     graph = form_layers(graph)
@@ -72,7 +79,7 @@ def quantize(
         raise QuantizeError(
             "input_scale", f"must be a power of two in the exact profile, got {input_scale}"
         )
-    forms = choose_forms(graph, profile, bits, weight_bits, per_channel, acc_width)
+    forms = choose_forms(graph, profile, bits, weight_bits, per_channel, acc_width, bias)
     source = Source(input_scale, (-top_of(input_bits, True), top_of(input_bits, True)), input_bits)
     images = _check_images(calibration, graph, source)
     largest = _largest(graph, images, input_scale)
@@ -145,7 +152,10 @@ def _best_scales(
     classes lost."""
     tops = {name: top_of(forms[name].bits, signs[name]) for name in signs}
     candidates = {
-        name: scale_candidates(largest[name], tops[name], forms[name].is_exact) for name in tops
+        name: scale_candidates(largest[name], tops[name], forms[name].is_exact)[
+            : 1 if forms[name].is_widest else None
+        ]
+        for name in tops
     }
     errors = {name: np.zeros(len(scales)) for name, scales in candidates.items()}
     for values in _batches(graph, images, input_scale):

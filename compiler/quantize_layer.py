@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from golden.params import BIAS_WIDTH, MULTIPLIER_WIDTH, WEIGHT_WIDTH
+from golden.params import MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
+from .bias import MAX_BIAS, round_bias
 from .errors import QuantizeError
 from .forms import LayerForm, Source, top_of
 from .graph import AVERAGE, IDENTITY, LEARNED, Branch, FloatArray, Layer, Node
@@ -24,7 +25,6 @@ from .scales import (
 )
 
 MAX_WEIGHT = (1 << (WEIGHT_WIDTH - 1)) - 1
-MAX_BIAS = (1 << (BIAS_WIDTH - 1)) - 1
 
 
 def quantize_layer(
@@ -49,12 +49,14 @@ def quantize_layer(
         )
     )
     multiplier, rescale_shift = _rescale(acc_scale / scale, form.is_exact)
-    bias, bias_shift = _round_bias(node.name, layer.bias / scale, rescale_shift, form.is_exact)
+    bias = round_bias(
+        node.name, layer.bias / scale, rescale_shift, form.bias, is_exact=form.is_exact
+    )
     if layer.clamp is not None and layer.clamp.high is not None:
         top = max(1, min(top, round(layer.clamp.high / scale)))
     return QuantizedLayer(
-        node.name, layer.shape, branches, bias, multiplier, rescale_shift, bias_shift, form.bits,
-        is_signed, top, layer.pool, acc_scale, scale,
+        node.name, layer.shape, branches, bias.integers, multiplier, rescale_shift, bias.shift,
+        form.bits, is_signed, top, layer.pool, acc_scale, scale, bias.said,
     )  # fmt: skip
 
 
@@ -164,7 +166,10 @@ def _branch_scales(branch: Branch, before: list[Operand], form: LayerForm) -> Fl
             return None
         return np.full(len(branch.weight), 1.0 / MAX_WEIGHT)
     top = top_of(form.weight_bits, True)
-    return weight_scales(branch.weight, top, per_channel=form.per_channel, is_exact=form.is_exact)
+    return weight_scales(
+        branch.weight, top, per_channel=form.per_channel, is_exact=form.is_exact,
+        is_widest=form.is_widest,
+    )  # fmt: skip
 
 
 def _rescale(ratio: FloatArray, is_exact: bool) -> tuple[IntArray, IntArray]:
@@ -177,26 +182,3 @@ def _rescale(ratio: FloatArray, is_exact: bool) -> tuple[IntArray, IntArray]:
     is_full = multiplier == 1 << MULTIPLIER_WIDTH
     multiplier[is_full] >>= 1
     return multiplier, (shift - is_full).astype(np.int64)
-
-
-def _round_bias(
-    name: str, bias: FloatArray, rescale_shift: IntArray, is_exact: bool
-) -> tuple[IntArray, int]:
-    """Bias integers (from output units) and their left shift in bytes, the smallest that fits."""
-    if (rescale_shift < 0).any() or (rescale_shift > MAX_RESCALE_SHIFT).any():
-        worst = int(rescale_shift[np.argmax(np.abs(rescale_shift - MAX_RESCALE_SHIFT // 2))])
-        raise QuantizeError(
-            name,
-            f"the shift after the accumulator must be 0 to {MAX_RESCALE_SHIFT}, is {worst}",
-            "weights, bias and output have ranges that are too far apart; check the calibration "
-            "images and the weights",
-        )
-    for bias_shift in range(1 if is_exact else 4):
-        integers = np.round(np.ldexp(bias, rescale_shift - 8 * bias_shift))
-        if np.abs(integers).max(initial=0) <= MAX_BIAS:
-            return integers.astype(np.int64), bias_shift
-    raise QuantizeError(
-        name,
-        f"the bias must fit in {BIAS_WIDTH} bits, needs {np.abs(integers).max():.3g}",
-        "its channel has a bias far above its weights; remove the channel or train it again",
-    )

@@ -13,8 +13,7 @@ from .archive import read_archive, write_archive
 from .errors import FormatError
 from .graph import FloatArray, MaxPool, Pair, Shape
 
-EXACT, GENERAL = "exact", "general"
-PROFILES = (EXACT, GENERAL)
+EXACT, GENERAL, PAPER = PROFILES = ("exact", "general", "paper")
 IntArray = NDArray[np.int64]
 
 
@@ -36,8 +35,8 @@ class QuantizedLayer:
 
     ``z = sum (weight << shift) x``, one unit worth ``acc_scale[c]``;
     ``q = clamp(round_half_even((multiplier z + (bias << 8 bias_shift)) / 2**rescale_shift))``, one
-    unit worth ``scale``; then ``table[q mod 2**bits]``, where there is one, and max pooling. ``top``
-    is the upper clamp.
+    unit worth ``scale``; then ``table[q mod 2**bits]``, where there is one, and max pooling.
+    ``top`` is the upper clamp, ``bias_form`` what the bias was rounded to, in words.
     """
 
     name: str
@@ -53,6 +52,7 @@ class QuantizedLayer:
     pool: MaxPool | None
     acc_scale: FloatArray
     scale: float
+    bias_form: str = ""
     table: IntArray | None = None
 
     @property
@@ -112,7 +112,7 @@ def load_quantized(path: Path | str) -> QuantizedNetwork:
 
 
 _ARRAYS = ("bias", "multiplier", "rescale_shift", "acc_scale")
-_PLAIN = ("name", "shape", "bias_shift", "bits", "is_signed", "top", "scale")
+_PLAIN = ("name", "shape", "bias_shift", "bits", "is_signed", "top", "scale", "bias_form")
 _BRANCH = ("source", "stride", "padding", "groups", "shift")
 
 

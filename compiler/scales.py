@@ -35,8 +35,12 @@ def scale_candidates(largest: float, top: int, is_exact: bool) -> FloatArray:
     return widest * np.linspace(1.0, 0.25, 16)
 
 
-def weight_scales(weight: FloatArray, top: int, *, per_channel: bool, is_exact: bool) -> FloatArray:
+def weight_scales(
+    weight: FloatArray, top: int, *, per_channel: bool, is_exact: bool, is_widest: bool = False
+) -> FloatArray:
     """Scale of every output channel (axis 0) with the least squared error for -top..top.
+
+    ``is_widest``: that of the largest weight instead, which clips none.
 
     Channels without weights get the largest of the others'; a tensor of zeros gets zeros.
     """
@@ -48,7 +52,9 @@ def weight_scales(weight: FloatArray, top: int, *, per_channel: bool, is_exact: 
     if not alive.any():
         return np.zeros(len(weight))
     rows, widest = rows[alive], largest[alive] / top
-    if is_exact:
+    if is_widest:
+        tries = [widest]
+    elif is_exact:
         tries = [power_above(widest) * factor for factor in (1.0, 0.5, 0.25)]
     else:
         tries = [widest * factor for factor in np.linspace(1.0, 0.6, 9)]

@@ -4,7 +4,8 @@
 The walks of every source position are worked out once from the axon descriptor and the coordinate
 tables. Spikes are then not played one by one (``golden.events`` does that): since the accumulators
 wrap and every spike of time step t weighs ``2**(shift0 - t)``, a source neuron of value x adds
-``w x 2**h`` with ``h = shift0 - (T-1)`` wherever one of its spikes adds w.
+``w x 2**h`` with ``h = shift0 - (T-1)`` wherever one of its spikes adds w. Where integration is per
+time step, ``h = shift0``, and x is the bit of one step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,7 +79,12 @@ class AxonPlan:
             raise ValueError(f"{self.where}: sources fire different trains {sorted(trains)}")
         bits, is_signed = trains.pop()
         self.bits = bits
-        self.shift = d.shift0 - (bits - 1)
+        if self.core.integration is not None and bits != self.core.n_steps:
+            raise ValueError(
+                f"{self.where}: INTEGRATION.steps must be the {bits} time steps that "
+                f"{deliveries[0].where} fires, got {self.core.n_steps}"
+            )
+        self.shift = d.shift0 - (bits - 1 if self.core.integration is None else 0)
         if self.shift < 0:
             raise ValueError(
                 f"{self.where}: shift0 must be at least {bits - 1} for trains of {bits} steps, "
@@ -209,6 +215,11 @@ class AxonPlan:
             column = int(self._column[c])
             x[:, positions, column : column + n_lanes] = fired[source][:, words, :n_lanes]
         return x
+
+    def plane(self, x: Int64Array, t: int) -> Int64Array:
+        """What values x (see ``collect``) are worth in time step ``t`` alone: 0, 1, or -1."""
+        spikes = (x >> (self.bits - 1 - t)) & 1
+        return -spikes if self.descriptor.is_signed and t == 0 else spikes
 
     def accumulate(self, x: Int64Array, z: Float64Array) -> None:
         """Add to potentials z (N, n_acc_words, lanes) what the values x (see ``collect``) add."""

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from .fields import Control, Formats, Memory
 from .fixed import Int64Array, digit, limits, requantize, wrap
+from .integration import Integration, read_form
 from .params import ACTIVATION_WIDTH, BIAS_WIDTH, WEIGHT_WIDTH, ChipParams
 from .program import CoreImage
 from .words import unpack_words
-
-N_REGISTERS = Control.CREDIT_LIST + 1  # words of CONTROL that an image holds
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,9 @@ class Core:
     ----------
     n_sources, n_destinations, bits, is_signed, is_raw, bias_shift
         Registers.
+    n_steps, integration : int, Integration or None
+        Time steps of the sources and constants, where integration is per time step; 1 and None
+        where it is exact.
     end_list, credit_list : range
         Addresses in the destination table.
     axons : list of Axon
@@ -89,8 +91,9 @@ class Core:
 
     def _read_control(self) -> None:
         control = self.image.memories[Memory.CONTROL]
-        if control.shape != (N_REGISTERS, 1):
-            raise self.fail(f"CONTROL must have shape ({N_REGISTERS}, 1), got {control.shape}")
+        n_registers = self._formats.n_registers
+        if control.shape != (n_registers, 1):
+            raise self.fail(f"CONTROL must have shape ({n_registers}, 1), got {control.shape}")
         register = [int(word) for word in control[:, 0]]
         self.n_sources = register[Control.N_SOURCES]
         self.n_destinations = register[Control.N_DESTINATIONS]
@@ -111,6 +114,22 @@ class Core:
         credit = self._formats.token_list.unpack(register[Control.CREDIT_LIST])
         self.end_list = range(end["start"], end["start"] + end["count"])
         self.credit_list = range(credit["start"], credit["start"] + credit["count"])
+        self.n_steps = 1
+        self.integration: Integration | None = None
+        if self.params.is_stepped:
+            self._read_integration(register[Control.INTEGRATION])
+
+    def _read_integration(self, register: int) -> None:
+        fields = self._formats.integration.unpack(register)
+        self.n_steps = fields["steps"]
+        if not 2 <= self.n_steps <= ACTIVATION_WIDTH:
+            raise self.fail(
+                f"INTEGRATION.steps must lie in 2..{ACTIVATION_WIDTH}, got {self.n_steps}"
+            )
+        try:
+            self.integration = read_form(self.params, fields)
+        except ValueError as error:
+            raise self.fail(f"INTEGRATION: {error}") from None
 
     def _read_tables(self) -> None:
         axons = self._words(Memory.AXON)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from .fields import Control, Formats, Kind, Memory
 from .fixed import digit_one, requantize_one, wrap_one
+from .integration import Integration, read_form, update_one
 from .params import ACTIVATION_WIDTH, BIAS_WIDTH, CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
 from .program import CoreImage
 from .trace import TraceEntry
@@ -65,6 +66,14 @@ class EventCore:
             self._table(Memory.TABLE_X),
         )
         self.accumulators = [[0] * params.lanes for _ in range(params.n_acc_words)]
+        # Where integration is per time step: V of every accumulator, and the present step.
+        self.potentials = [[0] * params.lanes for _ in range(params.n_acc_words)]
+        self.step = 0
+        self.n_steps = 1
+        self.form: Integration | None = None
+        if params.is_stepped:
+            constants = self.formats.integration.unpack(self.register(Control.INTEGRATION))
+            self.n_steps, self.form = constants["steps"], read_form(params, constants)
         self.counters = EventCounters()
         self.overflow = False
         self.ends = 0
@@ -108,7 +117,7 @@ class EventCore:
     def accept(self, spike: Packet) -> None:
         """Walk of one spike: every operation in the order in which the hardware issues it."""
         axon = self.fields(Memory.AXON, spike.axon)
-        if axon["shift0"] < spike.t:
+        if axon["shift0"] < spike.t and not self.params.is_stepped:
             raise ValueError(
                 f"core {self.node}, axon {spike.axon}: shift0 {axon['shift0']} is less than the "
                 f"time step {spike.t}"
@@ -142,8 +151,32 @@ class EventCore:
         self.counters.ops += 1
 
     # Sweep --------------------------------------------------------------------------------------
-    def sweep(self) -> list[list[int]]:
-        """Activation words of the sample; accumulators are cleared as the sweep table says."""
+    def sweep(self) -> list[list[int]] | None:
+        """Activation words of the sample; accumulators are cleared as the sweep table says.
+
+        Where integration is per time step, None before the last one: potentials alone change.
+        """
+        if self.form is not None:
+            self._update(self.form)
+            self.step += 1
+            if self.step < self.n_steps:
+                return None
+            self.accumulators = [list(word) for word in self.potentials]
+        return self._finish()
+
+    def _update(self, form: Integration) -> None:
+        """V of every word of the sweep, once; its sum is taken out."""
+        for e in range(self.register(Control.N_SWEEP)):
+            entry = self.fields(Memory.SWEEP, e)
+            if entry["clear"]:
+                acc = entry["acc"]
+                self.potentials[acc] = [
+                    update_one(v, i, self.step, self.n_steps, form)
+                    for v, i in zip(self.potentials[acc], self.accumulators[acc], strict=True)
+                ]
+                self.accumulators[acc] = [0] * self.params.lanes
+
+    def _finish(self) -> list[list[int]]:
         words: list[list[int]] = []
         window: list[int] = []
         for e in range(self.register(Control.N_SWEEP)):
@@ -187,12 +220,20 @@ class EventCore:
         entry = self.fields(Memory.FIRE, word)
         return entry["block"] * self.params.lanes + lane, entry["y"], entry["x"]
 
-    def fire(self, words: list[list[int]], trace: list[TraceEntry]) -> Iterator[Packet]:
-        """Packets of a sample: bit plane, word, destination entry, lane; then END."""
+    def fire(self, words: list[list[int]], trace: list[TraceEntry]) -> Iterator[Packet | None]:
+        """Packets of a sample: bit plane, word, destination entry, lane; then END.
+
+        Where tokens are exchanged per time step, END follows every plane, and None comes before it:
+        the rest may be sent when every destination has granted CREDIT.
+        """
         bits = self.mode["bits"]
         left = [[q % (1 << bits) for q in word] for word in words]
         for t in range(bits):
             v_th = 1 << (bits - 1 - t)
+            if self.params.is_stepped:
+                if t:
+                    yield from self.tokens(Control.END_LIST, Kind.END)
+                yield None
             for number, word in enumerate(left):
                 entry = self.fields(Memory.FIRE, number)
                 fires = [int(v >= v_th) for v in word]

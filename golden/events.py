@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .event_core import EventCore, EventCounters, Node, Packet
+from .event_core import EventCore, EventCounters, Node, Packet, Rectangle
 from .fields import Control, Kind
 from .fixed import Int64Array
 from .forward import check_images
@@ -21,6 +21,9 @@ from .program import HOST, Program
 from .routing import tree
 from .stem import weight_of_step
 from .trace import TraceEntry
+
+Stream = Iterator[Packet | None]
+DONE = "done"  # what a stream gives when it has ended
 
 
 @dataclass
@@ -53,10 +56,18 @@ class _Host:
         self.ends = 0
         self.input_spikes = 0
 
-    def send(self, image: Int64Array) -> Iterator[Packet]:
-        """Packets of an image: bit plane, route, row, column, channel; then END."""
+    def send(self, image: Int64Array) -> Iterator[Packet | None]:
+        """Packets of an image: bit plane, route, row, column, channel; then END.
+
+        As :meth:`golden.event_core.EventCore.fire` where tokens are exchanged per time step.
+        """
         source = self.program.input
+        ends = [Packet(Kind.END, nodes) for nodes in self.program.input_end]
         for t in range(source.bits):
+            if self.program.params.is_stepped:
+                if t:
+                    yield from ends
+                yield None
             for route in self.program.input_routes:
                 for y in range(route.rows[0], route.rows[1] + 1):
                     for x in range(route.columns[0], route.columns[1] + 1):
@@ -64,8 +75,7 @@ class _Host:
                             if (int(image[c, y, x]) >> (source.bits - 1 - t)) & 1:
                                 self.input_spikes += 1
                                 yield Packet(Kind.SPIKE, route.nodes, route.axon, t, (c, y, x))
-        for nodes in self.program.input_end:
-            yield Packet(Kind.END, nodes)
+        yield from ends
 
     def accept(self, spike: Packet) -> None:
         """A spike of the output population."""
@@ -81,7 +91,10 @@ class _Run:
         self.trace: list[TraceEntry] = []
         self.packets: list[Packet] = []
         # What every node still has to send.
-        self.streams: deque[tuple[Node, Iterator[Packet]]] = deque()
+        self.streams: deque[tuple[Node, Stream]] = deque()
+        # What waits for CREDIT, and the tokens that are there: one of each destination at START.
+        self.blocked: dict[Node, Stream] = {}
+        self.credits = {node: self.n_destinations(node) for node in (HOST, *self.cores)}
         self.values = {
             info.population.name: np.zeros(info.population.shape, np.int64)
             for info in program.layers
@@ -94,20 +107,49 @@ class _Run:
             if self.order is not None:
                 self.streams.rotate(int(self.order.integers(len(self.streams))))
             source, stream = self.streams.popleft()
-            packet = next(stream, None)
-            if packet is not None:
+            packet = next(stream, DONE)
+            if packet is None:
+                self.blocked[source] = stream
+                self.release(source)
+            elif isinstance(packet, Packet):
                 self.streams.append((source, stream))
                 self.deliver(packet, source)
+        for node in self.blocked:
+            raise ValueError(
+                f"node {node}: waits for {self.n_destinations(node)} CREDIT, "
+                f"got {self.credits[node]}"
+            )
         for core in self.cores.values():
             if core.ends < core.register(Control.N_SOURCES):
                 raise ValueError(
                     f"core {core.node}: waits for {core.register(Control.N_SOURCES)} END, "
                     f"got {core.ends}"
                 )
-        if self.host.ends != self.program.output_ends:
-            raise ValueError(
-                f"host: waits for {self.program.output_ends} END, got {self.host.ends}"
-            )
+        n_ends = self.program.output_ends
+        if self.program.params.is_stepped:
+            n_ends *= self.host.population.bits
+        if self.host.ends != n_ends:
+            raise ValueError(f"host: waits for {n_ends} END, got {self.host.ends}")
+
+    # Tokens per time step ---------------------------------------------------------------------
+    def n_destinations(self, node: Node) -> int:
+        """CREDITs that permit a node to fire."""
+        if node == HOST:
+            return self.program.input_credits
+        return self.cores[node].register(Control.N_DESTINATIONS)
+
+    def release(self, node: Node) -> None:
+        """Lets a node that waits go on if all its destinations have granted."""
+        if node in self.blocked and self.credits[node] >= self.n_destinations(node):
+            self.credits[node] -= self.n_destinations(node)
+            self.streams.append((node, self.blocked.pop(node)))
+
+    def grant(self, nodes: Rectangle) -> None:
+        """A CREDIT for every node of a rectangle."""
+        x0, y0, x1, y1 = nodes
+        for node in [(x, y) for y in range(y0, y1 + 1) for x in range(x0, x1 + 1)]:
+            self.credits[node] += 1
+            self.release(node)
 
     def deliver(self, packet: Packet, source: Node) -> None:
         if self.keep:
@@ -123,6 +165,8 @@ class _Run:
                     self.host.accept(packet)
                 else:
                     self.host.ends += 1
+                    if self.program.params.is_stepped:
+                        self.grant_output()
                 continue
             if node not in self.cores:
                 raise ValueError(f"node {node}: receives a packet and has no core")
@@ -136,8 +180,19 @@ class _Run:
                 if core.ends == core.register(Control.N_SOURCES):
                     self.complete(core)
 
+    def grant_output(self) -> None:
+        """The host's CREDIT for the next time step of the output."""
+        if self.host.ends % self.program.output_ends == 0:
+            for x, y in self.program.output_cores:
+                self.grant((x, y, x, y))
+
     def complete(self, core: EventCore) -> None:
         words = core.sweep()
+        if words is None:
+            core.ends = 0
+            for token in core.tokens(Control.CREDIT_LIST, Kind.CREDIT):
+                self.grant(token.nodes)
+            return
         target = self.values[core.layer]
         for number, word in enumerate(words):
             for lane, q in enumerate(word):

@@ -70,6 +70,7 @@ class Kind(IntEnum):
     """What a flit carries."""
 
     SPIKE = 0
+<<<<<<< HEAD
     END = 1  # a source has sent the last spike of its sample
     CREDIT = 2  # a destination is ready for the next sample
     PACE = 3  # a destination asks its sources to hold their spikes (payload t = 1) or to go on (0)
@@ -77,6 +78,14 @@ class Kind(IntEnum):
     WRITE = 5  # writes a chunk at the pointer, which moves on
     READ = 6  # asks for the chunk at the pointer, which moves on
     DATA = 7  # the answer, to the host
+=======
+    END = 1  # a source has sent the last spike of its sample (or time step)
+    CREDIT = 2  # a destination is ready for the next sample (or time step)
+    ADDRESS = 3  # sets the configuration pointer
+    WRITE = 4  # writes a chunk at the pointer, which moves on
+    READ = 5  # asks for the chunk at the pointer, which moves on
+    DATA = 6  # the answer, to the host
+>>>>>>> main
 
 
 class Memory(IntEnum):
@@ -105,7 +114,8 @@ class Control(IntEnum):
     MODE = 4  # fields ``mode``
     END_LIST = 5  # fields ``token_list``: destinations of END
     CREDIT_LIST = 6  # fields ``token_list``: destinations of CREDIT
-    COMMAND = 7  # fields ``command``; reads as zero
+    INTEGRATION = 7  # fields ``integration``; only where integration is per time step
+    COMMAND = 8  # fields ``command``; reads as zero
     SOPS_LOW = 16  # weights added for spikes, bits 0..31
     SOPS_HIGH = 17
     SPIKES_IN = 18  # spike packets accepted
@@ -175,7 +185,8 @@ class Formats:
 
         ``c_base``, ``y_base``, ``x_base`` are added, modulo the table's size, to the spike's
         coordinates and give the table entries. The steps are added, modulo the address width, at
-        every step of the walk in y or x. ``shift0`` is the left shift of time step 0, ``T-1+h``.
+        every step of the walk in y or x. ``shift0`` is the left shift of time step 0, ``T-1+h``;
+        where integration is per time step that of all steps, ``h``.
         ``is_signed``: time step 0 weighs negative. ``tail``: neurons in the last block of a walk,
         less one (for the SOP counter only).
         """
@@ -312,6 +323,21 @@ class Formats:
                 ("is_raw", 1),
             ),
         )
+
+    @property
+    def integration(self) -> BitFields:
+        """Constants of :mod:`golden.integration`; ``steps``: T of the sources.
+
+        ``multiplier`` and ``shift`` are k1 of the scaled form; ``shift`` is r of the late one.
+        """
+        return BitFields(
+            "integration", (("steps", 4), ("multiplier", MULTIPLIER_WIDTH), ("shift", 5))
+        )
+
+    @property
+    def n_registers(self) -> int:
+        """Words of CONTROL that an image holds: the registers before COMMAND that there are."""
+        return Control.INTEGRATION + self.params.is_stepped
 
     @property
     def token_list(self) -> BitFields:

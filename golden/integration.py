@@ -18,13 +18,14 @@ compiler proves that it does or bounds it by calibration; the models raise an er
 overflow flag tells. ``V`` saturates.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .fixed import round_half_even_shift_one
-from .params import MULTIPLIER_WIDTH, STEP_WIDTH
+from .params import MULTIPLIER_WIDTH, STEP_WIDTH, ChipParams
 
 LOWEST, HIGHEST = -(1 << (STEP_WIDTH - 1)), (1 << (STEP_WIDTH - 1)) - 1
 MAX_SCALE_SHIFT = 31  # of k1: a 16-bit multiplier and 16 bits below one
@@ -63,6 +64,13 @@ class Late:
 
 
 Integration = Scaled | Late
+
+
+def read_form(params: ChipParams, fields: Mapping[str, int]) -> Integration:
+    """Constants of a core from the fields of its register; ``ValueError`` for impossible ones."""
+    if params.integration == "late":
+        return Late(fields["shift"])
+    return Scaled(fields["multiplier"] if params.multipliers else 1, fields["shift"])
 
 
 def late_step(t: int, n_steps: int, r: int) -> tuple[bool, int]:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from .core import Core
 from .fixed import Int64Array
 from .forward import check_images
+from .integration import update
 from .paths import HOST_ID, Paths
 from .program import Program
 from .stem import count_spikes
@@ -98,15 +99,12 @@ class Mesh:
         fired: dict[int, Int64Array] = {HOST_ID: by_position}
         for number in self.paths.order:
             core = self.paths.cores[number]
-            potentials = np.zeros((n, core.params.n_acc_words, core.params.lanes))
-            for plan in self.paths.plans[number]:
-                x = plan.collect(fired)
-                plan.accumulate(x, potentials)
+            arriving = [plan.collect(fired) for plan in self.paths.plans[number]]
+            for plan, x in zip(self.paths.plans[number], arriving, strict=True):
                 costs = plan.costs(count_spikes(x, plan.bits))
                 for name, cost in zip(("spikes_in", "ops", "sops"), costs, strict=True):
                     counters[name][:, number] += cost
-            self._check_potentials(core, potentials)
-            activations = core.finish(potentials.astype(np.int64))
+            activations = core.finish(self._potentials(number, arriving, n))
             fired[number] = activations
             spikes = count_spikes(activations, core.bits).sum(axis=2)
             counters["fired"][:, number] = spikes.sum(axis=1)
@@ -115,11 +113,28 @@ class Mesh:
                 counters["hops"] += spikes[:, words].sum(axis=1)[:, None] * crossed
         return fired
 
+    def _potentials(self, number: int, arriving: list[Int64Array], n: int) -> Int64Array:
+        """What the soma finishes: z, or V[T-1], of ``n`` samples."""
+        core, plans = self.paths.cores[number], self.paths.plans[number]
+        form = core.integration
+        v = None
+        for t in range(core.n_steps):
+            sums = np.zeros((n, core.params.n_acc_words, core.params.lanes))
+            for plan, x in zip(plans, arriving, strict=True):
+                plan.accumulate(x if form is None else plan.plane(x, t), sums)
+            self._check_potentials(core, sums)
+            if form is None:
+                return sums.astype(np.int64)
+            v = update(v, sums, t, core.n_steps, form)
+        assert v is not None
+        return v.astype(np.int64)
+
     def _check_potentials(self, core: Core, z: NDArray[np.float64]) -> None:
         half = 1 << (core.params.acc_width - 1)
         if z.min() < -half or z.max() >= half:
+            what = "membrane potentials" if core.integration is None else "sums of a time step"
             raise core.fail(
-                f"membrane potentials must fit in {core.params.acc_width} signed bits, "
+                f"{what} must fit in {core.params.acc_width} signed bits, "
                 f"reached {int(z.min())}..{int(z.max())}; the layer needs smaller weights or a "
                 "wider accumulator"
             )

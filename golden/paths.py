@@ -236,6 +236,7 @@ class Paths:
             for target in targets:
                 if target != HOST_ID:
                     waiting[target] += 1
+        level = {HOST_ID: 0}
         self.order: list[int] = []
         ready = [HOST_ID, *(k for k, n in waiting.items() if n == 0)]
         while ready:
@@ -244,9 +245,20 @@ class Paths:
                 self.order.append(number)
             for target in self.ends[number]:
                 if target != HOST_ID:
+                    self._join(level, number, target)
                     waiting[target] -= 1
                     if not waiting[target]:
                         ready.append(target)
         if len(self.order) != len(self.cores):
             stuck = min(set(waiting) - set(self.order))
             raise ValueError(f"{self.name(stuck)}: waits for its own spikes; break the cycle")
+
+    def _join(self, level: dict[int, int], source: int, target: int) -> None:
+        """Sources of a core lie on one level, where tokens are exchanged per time step."""
+        found = level.setdefault(target, level.get(source, 0) + 1)
+        if self.program.params.is_stepped and found != level.get(source, 0) + 1:
+            raise ValueError(
+                f"{self.name(target)}: hears {self.name(source)} over {level.get(source, 0) + 1} "
+                f"layers and others over {found}; with tokens per time step it would wait for "
+                "ever: delay the shorter way by identity layers"
+            )

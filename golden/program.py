@@ -20,7 +20,8 @@ class CoreImage:
 
     ``memories[m]`` holds the words in use of memory ``m``, from address 0 up, as uint32 chunks of
     shape (words, chunks), chunk 0 holding bits 0..31: exactly what WRITE packets carry. The
-    registers of ``Memory.CONTROL`` are its words ``Control.N_SOURCES`` to ``Control.CREDIT_LIST``.
+    registers of ``Memory.CONTROL`` are its words ``Control.N_SOURCES`` to ``Control.CREDIT_LIST``,
+    and ``Control.INTEGRATION`` where integration is per time step.
     Words beyond are not written and may hold anything.
     """
 
@@ -71,8 +72,8 @@ class Program:
     input: Population
     input_routes: tuple[InputRoute, ...]
     input_end: tuple[tuple[int, int, int, int], ...]  # disjoint rectangles: the host's END
-    input_credits: int  # CREDIT tokens the host awaits before it sends a sample
+    input_credits: int  # CREDIT tokens the host awaits before it sends a sample (or time step)
     output: str  # layer whose spikes go to the host
-    output_ends: int  # END tokens that complete a sample at the host
+    output_ends: int  # END tokens that complete a sample (or time step) at the host
     output_cores: tuple[tuple[int, int], ...]  # nodes (x, y) that the host grants CREDIT to
     overflow_proved: bool = True  # False: potentials were bounded by calibration only

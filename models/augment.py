@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random crops and flips of image bytes."""
+"""Random crops, flips, zooms and colours of image bytes, and of the boxes on them."""
+
+import math
 
 import torch
 
-# The byte that becomes 0 at the network's input, as the convolutions' own padding does.
-PADDING_BYTE = 128
+from models.data.pictures import PADDING_BYTE
+
+# An object of which less than this share of its area is left is not looked for any more.
+LEAST_VISIBLE = 0.3
 
 
 def augment(images, shift, flip, generator):
@@ -26,3 +30,48 @@ def augment(images, shift, flip, generator):
     # Advanced indices around the channel slice put the channels last.
     picked = images[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
     return picked.permute(0, 3, 1, 2)
+
+
+def augment_boxes(images, boxes, classes, recipe, generator):
+    """Images moved, zoomed, mirrored and tinted at random, and their boxes with them.
+
+    images : uint8 tensor (N, C, H, W)
+    boxes : float32 tensor (N, M, 4)
+        x0, y0, x1, y1 in pixels.
+    classes : int64 tensor (N, M)
+        Negative where there is no object.
+    recipe : models.recipes.Recipe
+        ``shift``, ``zoom``, ``flip`` and ``colour`` say how much.
+
+    Returns new tensors of the same shapes; uncovered pixels become ``PADDING_BYTE``, and objects
+    that have mostly left the image get the class -1.
+    """
+    n, channels, height, width = images.shape
+
+    def uniform(*shape):
+        return torch.rand(n, *shape, generator=generator) * 2 - 1
+
+    zoom = torch.exp(uniform() * math.log1p(recipe.zoom))
+    shift = uniform(2) * recipe.shift
+    mirror = torch.where(torch.rand(n, generator=generator) < 0.5 * recipe.flip, -1.0, 1.0)
+    half = torch.tensor([width / 2, height / 2])
+    # From a place u of the result back to x in the image: x = (u - shift) * back, from the centre.
+    back = torch.stack([mirror / zoom, 1 / zoom], 1)
+    theta = torch.cat([torch.diag_embed(back), (-shift / half * back)[:, :, None]], 2)
+    grid = torch.nn.functional.affine_grid(theta, images.shape, align_corners=False)
+    moved = torch.nn.functional.grid_sample(images.float() - PADDING_BYTE, grid,
+                                            align_corners=False)
+    if recipe.colour:
+        gain = torch.exp(uniform(1, 1, 1) * recipe.colour)
+        moved = moved * gain + uniform(channels, 1, 1) * (recipe.colour * PADDING_BYTE / 2)
+    corners = (boxes.reshape(n, -1, 2) - half) / back[:, None] + shift[:, None] + half
+    corners = corners.reshape(n, -1, 2, 2)
+    edges = torch.cat([corners.amin(2), corners.amax(2)], -1)
+    clipped = edges.clamp(min=0).minimum(torch.cat([half, half]) * 2)
+    left = _areas(clipped) / _areas(edges).clamp(min=1e-9)
+    classes = torch.where(left >= LEAST_VISIBLE, classes, -1)
+    return (moved + PADDING_BYTE).round().clamp(0, 255).to(torch.uint8), clipped, classes
+
+
+def _areas(boxes):
+    return (boxes[..., 2:] - boxes[..., :2]).prod(-1)

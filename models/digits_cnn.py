@@ -27,6 +27,6 @@ class DigitsCnn(nn.Module):
         return self.layers(x)
 
 
-def build_digits_cnn():
-    """The registered form: 1 x 8 x 8 in, ten logits out."""
-    return DigitsCnn()
+def build_digits_cnn(n_classes=10):
+    """The registered form: 1 x 8 x 8 in, ten logits out for ten classes."""
+    return DigitsCnn(n_classes)

@@ -24,6 +24,12 @@ class Recipe:
         Images move by up to this many pixels in both directions, a random crop of the padded one.
     flip : bool
         Half of the images are mirrored left to right.
+    zoom : float
+        Detection: images grow or shrink by up to this share.
+    colour : float
+        Detection: how far contrast and the level of each channel move, as a share.
+    largest_gradient : float or None
+        Longer gradients, as one vector of all weights, are shortened to this length.
     half_precision : bool
         bfloat16 autocast and channels-last memory; faster where the processor has such units.
     """
@@ -39,6 +45,9 @@ class Recipe:
     restart_rate: float = 0.05
     shift: int = 0
     flip: bool = False
+    zoom: float = 0.0
+    colour: float = 0.0
+    largest_gradient: float | None = None
     half_precision: bool = True
 
 
@@ -53,12 +62,27 @@ RECIPES = {
                                           label_smoothing=0.05),
     ("cifar10net_w64", "cifar10"): Recipe(epochs=11, peak_rate=0.05, shift=2, flip=True,
                                           label_smoothing=0.05),
+    ("resnet18_cifar", "digits"): Recipe(epochs=25, batch=32, peak_rate=0.05, shift=3,
+                                         label_smoothing=0.05),
+    ("cifar10net_w64", "digits"): Recipe(epochs=15, batch=32, peak_rate=0.02, shift=3,
+                                         label_smoothing=0.05),
+    ("tiny_yolo", "digit_boxes"): Recipe(epochs=30, batch=32, peak_rate=0.01, shift=12, zoom=0.2,
+                                         colour=0.1, largest_gradient=10.0),
+    ("tiny_yolo", "voc"): Recipe(epochs=120, batch=32, peak_rate=0.01, shift=20, zoom=0.35,
+                                 flip=True, colour=0.2, largest_gradient=10.0),
 }
 
 # Starting points for pairs that nobody has tuned.
 FALLBACK = {
     "digits": Recipe(epochs=20, batch=32, peak_rate=0.05, shift=1),
     "cifar10": Recipe(epochs=28, shift=4, flip=True, label_smoothing=0.1),
+    "mnist": Recipe(epochs=10, peak_rate=0.05, shift=2),
+    "imagenette": Recipe(epochs=40, batch=64, peak_rate=0.05, shift=8, flip=True,
+                         label_smoothing=0.1),
+    "imagenet": Recipe(epochs=40, batch=256, shift=8, flip=True, weight_decay=1e-4,
+                       label_smoothing=0.1),
+    "digit_boxes": RECIPES["tiny_yolo", "digit_boxes"],
+    "voc": RECIPES["tiny_yolo", "voc"],
 }
 
 

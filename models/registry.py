@@ -5,10 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.cifar10net import build_cifar10net, build_cifar10net_64
+from models.data import CLASSIFICATION, DATASETS, DETECTION, check_dataset
 from models.digits_cnn import build_digits_cnn
 from models.errors import ModelError
-from models.resnet import build_resnet18_cifar
+from models.resnet import build_resnet18, build_resnet18_cifar, build_resnet34
 from models.tiny_vgg import build_tiny_vgg, build_tiny_vgg_12m
+from models.vgg16 import build_vgg16
+from models.yolo import build_tiny_yolo, build_yolo_resnet34
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,14 @@ class ModelSpec:
     ----------
     name : str
     build : callable
-        Takes nothing, returns a new float ``torch.nn.Module`` with random weights.
+        ``build(n_classes=..)`` returns a new float ``torch.nn.Module`` with random weights, its
+        outputs as many as the classes of the data set ask for: one each, or for a detector what
+        :func:`models.yolo.n_outputs` says. Without an argument: for ``n_classes``.
     input_shape : tuple (C, H, W)
     n_classes : int
+        Of the default data set.
     default_dataset : str
-        Key into :data:`models.data.DATASETS`.
+        Key into :data:`models.data.DATASETS`; one that needs no download.
     summary : str
         One line for lists.
     """
@@ -35,20 +41,45 @@ class ModelSpec:
     default_dataset: str
     summary: str
 
+    @property
+    def task(self):
+        """``CLASSIFICATION`` or ``DETECTION``."""
+        return DATASETS[self.default_dataset].task
+
+    def check_task(self, dataset):
+        """Raises :exc:`ModelError` unless the data set is for this model's task."""
+        check_dataset(dataset)
+        if DATASETS[dataset].task != self.task:
+            fitting = ", ".join(name for name, source in DATASETS.items()
+                                if source.task == self.task)
+            needs = "images with boxes" if self.task == DETECTION else "images with one label each"
+            raise ModelError(f"{self.name}: needs {needs} ({fitting}); {dataset!r} came; choose "
+                             "one of these data sets or another model")
+
+
+def _spec(name, build, input_shape, summary, task=CLASSIFICATION):
+    default = "digits" if task == CLASSIFICATION else "digit_boxes"
+    return ModelSpec(name, build, input_shape, 10, default, summary)
+
 
 MODELS = {spec.name: spec for spec in (
-    ModelSpec("digits_cnn", build_digits_cnn, (1, 8, 8), 10, "digits",
-              "three convolutions for tests, 12k parameters"),
-    ModelSpec("tiny_vgg", build_tiny_vgg, (3, 32, 32), 10, "digits",
-              "VGG with five convolutions, 0.8M parameters"),
-    ModelSpec("tiny_vgg_12m", build_tiny_vgg_12m, (3, 64, 64), 10, "digits",
-              "VGG with dense layers of the paper's size, 12.0M parameters"),
-    ModelSpec("cifar10net", build_cifar10net, (3, 32, 32), 10, "cifar10",
-              "the paper's CIFAR10Net, 36.7M parameters"),
-    ModelSpec("cifar10net_w64", build_cifar10net_64, (3, 32, 32), 10, "cifar10",
-              "CIFAR10Net a quarter as wide, 1.3M parameters"),
-    ModelSpec("resnet18_cifar", build_resnet18_cifar, (3, 32, 32), 10, "cifar10",
-              "ResNet-18 for 32 x 32 images, a quarter as wide, 0.7M parameters"),
+    _spec("digits_cnn", build_digits_cnn, (1, 8, 8),
+          "three convolutions for tests, 12k parameters"),
+    _spec("tiny_vgg", build_tiny_vgg, (3, 32, 32), "VGG with five convolutions, 0.8M parameters"),
+    _spec("tiny_vgg_12m", build_tiny_vgg_12m, (3, 64, 64),
+          "VGG with dense layers of the paper's size, 12.0M parameters"),
+    _spec("cifar10net", build_cifar10net, (3, 32, 32), "the paper's CIFAR10Net, 36.7M parameters"),
+    _spec("cifar10net_w64", build_cifar10net_64, (3, 32, 32),
+          "CIFAR10Net a quarter as wide, 1.3M parameters"),
+    _spec("resnet18_cifar", build_resnet18_cifar, (3, 32, 32),
+          "ResNet-18 for 32 x 32 images, a quarter as wide, 0.7M parameters"),
+    _spec("vgg16", build_vgg16, (3, 224, 224), "VGG-16, 134M parameters with ten classes"),
+    _spec("resnet18", build_resnet18, (3, 224, 224), "ResNet-18, 11.2M parameters"),
+    _spec("resnet34", build_resnet34, (3, 224, 224), "ResNet-34, 21.3M parameters"),
+    _spec("tiny_yolo", build_tiny_yolo, (3, 112, 112),
+          "detector of tiny_vgg's form, 7 x 7 cells, 1.3M parameters", DETECTION),
+    _spec("yolo_resnet34", build_yolo_resnet34, (3, 224, 224),
+          "detector on ResNet-34, 7 x 7 cells, 23.7M parameters", DETECTION),
 )}
 
 

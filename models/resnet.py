@@ -93,11 +93,11 @@ def build_resnet18_cifar(n_classes=10, width=16):
     return ResNet(small_stem(width), BLOCKS_18, width, final_size=4, n_classes=n_classes)
 
 
-def build_resnet18(n_classes=1000):
+def build_resnet18(n_classes=10):
     """ResNet-18 for 3 x 224 x 224 images: 11.7M parameters with 1,000 classes."""
     return ResNet(imagenet_stem(), BLOCKS_18, 64, final_size=7, n_classes=n_classes)
 
 
-def build_resnet34(n_classes=1000):
+def build_resnet34(n_classes=10):
     """ResNet-34 for 3 x 224 x 224 images: 21.8M parameters with 1,000 classes."""
     return ResNet(imagenet_stem(), BLOCKS_34, 64, final_size=7, n_classes=n_classes)

@@ -49,11 +49,11 @@ class TinyVgg(nn.Module):
         return self.layers(x)
 
 
-def build_tiny_vgg():
+def build_tiny_vgg(n_classes=10):
     """The default: 0.8M parameters, 76M multiply-accumulates for a 3 x 32 x 32 image."""
-    return TinyVgg()
+    return TinyVgg(n_classes=n_classes)
 
 
-def build_tiny_vgg_12m():
+def build_tiny_vgg_12m(n_classes=10):
     """The paper's size: 12.0M parameters for a 3 x 64 x 64 image, with two hidden dense layers."""
-    return TinyVgg(TINY_VGG_12M, dense=(2048, 1536), input_shape=(3, 64, 64))
+    return TinyVgg(TINY_VGG_12M, dense=(2048, 1536), input_shape=(3, 64, 64), n_classes=n_classes)

@@ -24,7 +24,8 @@ from models.errors import CheckpointError, DataError, ModelError
 from models.recipes import get_recipe
 from models.registry import get_model
 from models.resume import resume_state, save_state
-from models.trainer import measure_accuracy, new_state, train_epoch
+from models.tasks import task_of
+from models.trainer import new_state, train_epoch
 
 BUILD_FOLDER = Path(__file__).resolve().parents[1] / "sim_build" / "train"
 
@@ -32,8 +33,9 @@ BUILD_FOLDER = Path(__file__).resolve().parents[1] / "sim_build" / "train"
 class Progress:
     """A bar on a terminal, one plain line per epoch elsewhere."""
 
-    def __init__(self, epoch, n_epochs):
+    def __init__(self, epoch, n_epochs, metric):
         self.label = f"epoch {epoch}/{n_epochs}"
+        self.metric = metric
         self.bar = None
 
     def step(self, step, n_steps, loss):
@@ -47,7 +49,7 @@ class Progress:
     def finish(self, entry):
         if self.bar is not None:
             self.bar.close()
-        print(f"{self.label}: loss {entry['loss']:.4f}, test accuracy "
+        print(f"{self.label}: loss {entry['loss']:.4f}, test {self.metric} "
               f"{100 * entry['test_accuracy']:.2f} %, {entry['seconds']:.0f} s", flush=True)
 
 
@@ -64,22 +66,23 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
     """
     spec = get_model(model)
     state_folder = Path(state_folder or BUILD_FOLDER / f"{model}-{dataset}")
+    spec.check_task(dataset)
     data = load_dataset(dataset, spec.input_shape, folder)
+    task = task_of(data)
     if not len(data.train_images) or not len(data.test_images):
         raise DataError(f"{dataset}: training needs training and test images; "
                         f"{len(data.train_images)} and {len(data.test_images)} came; name a "
                         "folder that holds both")
     settings = {"model": model, "dataset": dataset, "seed": seed,
                 "n_train": len(data.train_images), "recipe": dataclasses.asdict(recipe)}
-    state = new_state(spec.build, seed)
+    state = new_state(lambda: spec.build(n_classes=data.n_classes), seed)
     if resume_state(state_folder, state, settings):
         print(f"{model}: going on after epoch {state.epoch} of {recipe.epochs}", flush=True)
     while state.epoch < min(recipe.epochs, stop_after or recipe.epochs):
         started = time.monotonic()
-        progress = Progress(state.epoch + 1, recipe.epochs)
+        progress = Progress(state.epoch + 1, recipe.epochs, task.metric)
         loss = train_epoch(state, data, recipe, seed, progress.step)
-        accuracy = measure_accuracy(state.module, data.test_images, data.test_labels,
-                                    half_precision=recipe.half_precision)
+        accuracy = task.measure(state.module, data, recipe.half_precision)
         state.log.append({"loss": loss, "test_accuracy": accuracy,
                           "seconds": time.monotonic() - started})
         save_state(state_folder, state, settings)
@@ -88,14 +91,15 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
 
 
 def publish(path, model, data, state, recipe, seed):
-    """Write the weight file and return the float accuracy of the rounded weights, in 0..1."""
-    module = get_model(model).build()
+    """Write the weight file and return accuracy or mAP of the rounded weights, in 0..1."""
+    module = get_model(model).build(n_classes=data.n_classes)
     module.load_state_dict(round_for_file(state.module.state_dict()), strict=False)
-    accuracy = measure_accuracy(module, data.test_images, data.test_labels)
+    accuracy = task_of(data).measure(module, data)
     save_checkpoint(path, state.module.state_dict(), {
         "model": model, "dataset": data.name, "provenance": data.provenance,
         "epochs": state.epoch, "seed": seed, "recipe": dataclasses.asdict(recipe),
         "parameters": sum(p.numel() for p in module.parameters()),
+        "class_names": data.class_names, "metric": task_of(data).metric,
         "test_accuracy": accuracy, "test_images": len(data.test_images)})
     return accuracy
 
@@ -130,7 +134,7 @@ def main(arguments=None):
         state, data = train(options.model, dataset, recipe=recipe, seed=options.seed,
                             folder=options.data)
         path = options.out or checkpoint_path(options.model, dataset)
-        accuracy = publish(path, options.model, data, state, recipe, options.seed)
+        figure = publish(path, options.model, data, state, recipe, options.seed)
     except (CheckpointError, DataError, ModelError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -138,7 +142,8 @@ def main(arguments=None):
         print("stopped; the same command goes on after the last finished epoch", file=sys.stderr)
         return 130
     print(f"wrote {path}: {options.model} on {data.provenance}")
-    print(f"float test accuracy {100 * accuracy:.2f} % on {len(data.test_images)} images")
+    print(f"float test {task_of(data).metric} {100 * figure:.2f} % "
+          f"on {len(data.test_images)} images")
     return 0
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from models.augment import augment
 from models.data.preprocess import to_float_input
+from models.tasks import task_of
 
 # Keeps the random streams of neighbouring epochs and seeds apart.
 _SEED_STRIDE = 1_000_003
@@ -66,25 +66,27 @@ def train_epoch(state, dataset, recipe, seed, on_step=None):
     if recipe.half_precision:
         module.to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(seed * _SEED_STRIDE + state.epoch)
-    images = torch.from_numpy(dataset.train_images)
-    labels = torch.from_numpy(dataset.train_labels)
-    order = torch.randperm(len(images), generator=generator)
-    n_steps = max(len(images) // recipe.batch, 1)
+    task = task_of(dataset)
+    n_images = len(dataset.train_images)
+    order = torch.randperm(n_images, generator=generator)
+    n_steps = max(n_images // recipe.batch, 1)
     optimizer = _build_optimizer(state, recipe)
     total = 0.0
     for step in range(n_steps):
         picked = order[step * recipe.batch:(step + 1) * recipe.batch]
-        batch = to_float_input(augment(images[picked], recipe.shift, recipe.flip, generator))
+        images, targets = task.draw(dataset, picked, recipe, generator)
+        batch = to_float_input(images)
         if recipe.half_precision:
             batch = batch.contiguous(memory_format=torch.channels_last)
         for group in optimizer.param_groups:
             group["lr"] = rate_at(recipe, (state.epoch + (step + 1) / n_steps) / recipe.epochs)
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.half_precision):
-            logits = module(batch)
-        loss = nn.functional.cross_entropy(logits.float(), labels[picked],
-                                           label_smoothing=recipe.label_smoothing)
+            outputs = module(batch)
+        loss = task.loss(outputs.float(), targets, recipe)
         loss.backward()
+        if recipe.largest_gradient is not None:
+            nn.utils.clip_grad_norm_(module.parameters(), recipe.largest_gradient)
         optimizer.step()
         total += loss.item()
         if on_step is not None:
@@ -104,23 +106,3 @@ def _build_optimizer(state, recipe):
     for name, parameter in parameters.items():
         optimizer.state[parameter]["momentum_buffer"] = state.momenta[name]
     return optimizer
-
-
-@torch.no_grad()
-def measure_accuracy(module, images, labels, batch=250, half_precision=False):
-    """Share of images whose largest logit is the label's, in 0..1.
-
-    images : uint8 array (N, C, H, W); labels : int64 array (N,). Ties go to the lower class.
-    """
-    module.eval()
-    if half_precision:
-        module.to(memory_format=torch.channels_last)
-    n_right = 0
-    for start in range(0, len(images), batch):
-        x = to_float_input(images[start:start + batch])
-        if half_precision:
-            x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=half_precision):
-            predicted = module(x).float().argmax(1)
-        n_right += int((predicted == torch.from_numpy(labels[start:start + batch])).sum())
-    return n_right / len(images)

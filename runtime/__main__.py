@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from compiler.bias import BIAS_FORMS
 from compiler.errors import CompileError
+from compiler.quantized import PROFILES
 from compiler.sparsify import NAMED
 from compiler.sparsify_search import BUDGET, SCHEMES
 from golden.params import PRESETS
@@ -17,9 +19,9 @@ from golden.params import PRESETS
 from .compare import Difference
 from .engines.result import EngineError
 from .engines.run import ENGINES
-from .prepare import DEFAULT_DATASET, Settings
+from .prepare import Settings
 from .report import summary, table
-from .sim import ACCURACY_IMAGES, check_all, simulate
+from .sim import check_all, simulate
 from .toolchain import ToolError
 
 EXPECTED = (CompileError, EngineError, OSError, ToolError, ValueError)
@@ -31,13 +33,16 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--model", default="tiny_vgg",
                         help="a registered name, file.py:function, or an archive .pt2")
-    shared.add_argument("--dataset", default=DEFAULT_DATASET)
+    shared.add_argument("--dataset", default="",
+                        help="a name or a folder; default: the model's own")
     shared.add_argument("--data", type=Path, help="folder of the data set")
     shared.add_argument("--checkpoint", type=Path, help="weights, safetensors")
     shared.add_argument("--preset", default="sim32", choices=sorted(PRESETS))
     shared.add_argument("--cores", type=int, help="cores to use at most")
     shared.add_argument("--mesh", type=_mesh, help="columns x rows, for example 6x6")
-    shared.add_argument("--profile", default="exact", choices=("exact", "general"))
+    shared.add_argument("--profile", default="exact", choices=PROFILES)
+    shared.add_argument("--bias", choices=BIAS_FORMS,
+                        help="form of the biases; default: int32, of the paper's profile output")
     shared.add_argument("--bits", type=int, default=8, help="bits of the activations, T")
     shared.add_argument("--tables", default="none",
                         help=f"activation tables: none, {NAMED}, or a JSON file")
@@ -46,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     sim.add_argument("--sim", default="verilator", choices=ENGINES)
     sim.add_argument("--integration", default="exact", choices=("exact",))
     sim.add_argument("--waves", type=int, default=0, choices=(0, 1))
-    sim.add_argument("--accuracy-images", type=int, default=ACCURACY_IMAGES)
+    sim.add_argument("--accuracy-images", type=int)
     check = commands.add_parser(
         "check", parents=[shared], help="torch against golden on every test image"
     )
@@ -77,6 +82,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         cores=arguments.cores,
         mesh=arguments.mesh,
         profile=arguments.profile,
+        bias=arguments.bias,
         bits=arguments.bits,
         tables=arguments.tables,
         checkpoint=arguments.checkpoint,

@@ -78,16 +78,25 @@ class Host:
         return [first] + [np.array([read], dtype=np.uint64)] * (n_chunks - 1)
 
     def sample(self, image: NDArray[np.integer]) -> Flits:
-        """Spikes of one image (C, H, W) of input integers, by time step, then the ENDs."""
+        """All :meth:`parts` of one image."""
+        return np.concatenate(self.parts(image))
+
+    def parts(self, image: NDArray[np.integer]) -> list[Flits]:
+        """Spikes of one image (C, H, W) of input integers, by time step, then the ENDs.
+
+        In the parts that CREDITs permit one by one: a whole sample; or, where integration is per
+        time step, every step with its own ENDs.
+        """
         program = self.program
         spikes = encode(np.asarray(image), program.input.bits, program.input.is_signed)
-        parts = []
-        for t in range(program.input.bits):
-            parts += self._time_step(t, spikes[t])
-        ends = [self.flit(Kind.END, rectangle) for rectangle in program.input_end]
-        return np.concatenate([*parts, np.array(ends, dtype=np.uint64)]).astype(np.uint64)
+        steps = [self._time_step(t, spikes[t]) for t in range(program.input.bits)]
+        ends = np.array(
+            [self.flit(Kind.END, rectangle) for rectangle in program.input_end], dtype=np.uint64
+        )
+        parts = [[step] for step in steps] if program.params.is_stepped else [steps]
+        return [np.concatenate([*part, ends]).astype(np.uint64) for part in parts]
 
-    def _time_step(self, t: int, spikes: NDArray[np.uint8]) -> list[Flits]:
+    def _time_step(self, t: int, spikes: NDArray[np.uint8]) -> Flits:
         """Flits of one time step. Routes take turns, so that all cores of a layer work at once."""
         flits, turns = [np.zeros(0, np.uint64)], [np.zeros(0)]
         for route in self.program.input_routes:
@@ -108,10 +117,10 @@ class Host:
             )
             turns.append((np.arange(len(c)) + 0.5) / max(1, len(c)))
         order = np.argsort(np.concatenate(turns), kind="stable")
-        return [np.concatenate(flits)[order]]
+        return np.concatenate(flits)[order]
 
     def credits(self) -> Flits:
-        """Grants the output cores one more sample."""
+        """Grants the output cores one more sample, or time step."""
         return np.array(
             [self.flit(Kind.CREDIT, (x, y, x, y)) for x, y in self.program.output_cores],
             dtype=np.uint64,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from compiler.backend import compile_network
 from compiler.capture import capture
 from compiler.compatibility import check_compatible
+from compiler.graph import Conv, Graph, Linear
 from compiler.lower import lower
 from compiler.quantize import QuantizedModel, quantize
 from compiler.ranges import RangeReport, prove_ranges
@@ -22,44 +23,75 @@ from golden.program import Program
 from golden.stem import count_spikes
 from golden.tables import apply
 from models.checkpoint import checkpoint_path, load_into
-from models.data import check_dataset, load_dataset
-from models.data.dataset import Dataset
-from models.data.preprocess import to_float_input, to_integer_input
-from models.registry import get_model
+from models.data import (
+    DATASETS,
+    DETECTION,
+    BoxDataset,
+    Dataset,
+    load_class_names,
+    load_dataset,
+    resolve_dataset,
+)
+from models.data.preprocess import to_integer_input
+from models.errors import ModelError
+from models.random_weights import NAME as RANDOM
+from models.random_weights import calibrate_random
+from models.registry import MODELS, get_model
 from models.user_model import is_user_model, load_user_model
+from models.yolo import n_outputs
 
-CALIBRATION_IMAGES = 512
-ACTIVITY_IMAGES = 32
+from .measure import float_outputs, measure
+
+# At most so many images, and fewer where they would cost more multiply-accumulates in all.
+CALIBRATION_IMAGES, CALIBRATION_MACS = 512, 250e9
+ACTIVITY_IMAGES, ACTIVITY_MACS = 32, 60e9
+RANDOM_IMAGES = 32
 DEFAULT_DATASET = "digits"
+TRAINED = "trained"
+OWN = "the model's own"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user asked for."""
+    """What the user asked for. An empty data set is the model's default.
+
+    The path of a data set becomes the name of its layout, and ``data``.
+    """
 
     model: str
-    dataset: str = DEFAULT_DATASET
+    dataset: str = ""
     data: Path | None = None
     preset: str = "sim32"
     cores: int | None = None
     mesh: tuple[int, int] | None = None
     profile: str = "exact"
+    bias: str | None = None
     bits: int = 8
     tables: str = NONE
     checkpoint: Path | None = None
+
+    def __post_init__(self) -> None:
+        spec = MODELS.get(self.model)
+        text = self.dataset or (spec.default_dataset if spec else DEFAULT_DATASET)
+        dataset, data = resolve_dataset(text, self.data)
+        object.__setattr__(self, "dataset", dataset)
+        object.__setattr__(self, "data", data)
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Everything up to the memory images, each stage checked.
 
+    ``weights`` says where they come from; ``n_macs`` counts one image's multiply-accumulates.
     ``integers`` are the test images on the input's integer scale (N, C, H, W), through the input's
     activation table if there is one: the host fires what it gets.
     """
 
     settings: Settings
-    dataset: Dataset
+    dataset: Dataset | BoxDataset
     module: torch.nn.Module
+    weights: str
+    n_macs: int
     quantized: QuantizedModel
     network: Network
     ranges: RangeReport
@@ -75,34 +107,88 @@ def model_name(settings: Settings) -> str:
     return Path(settings.model).stem.rpartition(":")[2]
 
 
-def load_model(settings: Settings) -> tuple[torch.nn.Module, tuple[int, int, int]]:
-    """The float model with its weights, and its input shape (C, H, W)."""
-    if not is_user_model(settings.model):
-        spec = get_model(settings.model)
-        module = spec.build()
-        path = settings.checkpoint or checkpoint_path(settings.model, settings.dataset)
+@dataclass(frozen=True)
+class LoadedModel:
+    """A float model in evaluation mode, its input (C, H, W), and where its weights come from."""
+
+    module: torch.nn.Module
+    input_shape: tuple[int, int, int]
+    weights: str
+
+
+def load_model(settings: Settings) -> LoadedModel:
+    """The float model with its weights.
+
+    A registered model without a weight file for the data set gets random weights at the scale of
+    the data, see :func:`models.random_weights.calibrate_random`, and says so.
+    """
+    if is_user_model(settings.model):
+        return _load_users_model(settings)
+    spec = get_model(settings.model)
+    spec.check_task(settings.dataset)
+    path = settings.checkpoint or checkpoint_path(settings.model, settings.dataset)
+    n_classes = len(load_class_names(settings.dataset, settings.data))
+    module = spec.build(n_classes=n_classes)
+    if settings.checkpoint or path.is_file():
         load_into(module, path, model=settings.model)
-        return module.eval(), spec.input_shape
+        return LoadedModel(module.eval(), spec.input_shape, TRAINED)
+    data = load_dataset(
+        settings.dataset, spec.input_shape, settings.data, n_train=RANDOM_IMAGES, n_test=0
+    )
+    calibrate_random(module, data.train_images)
+    return LoadedModel(module, spec.input_shape, RANDOM)
+
+
+def _load_users_model(settings: Settings) -> LoadedModel:
     loaded = load_user_model(settings.model)
+    if DATASETS[settings.dataset].task == DETECTION:
+        n_values = n_outputs(len(load_class_names(settings.dataset, settings.data)))
+        if len(loaded.output_shape) != 3 or loaded.output_shape[0] != n_values:
+            raise ModelError(
+                f"{settings.model}: on {settings.dataset} the output must have the shape "
+                f"({n_values}, rows, columns) of models/yolo.py; {loaded.output_shape} came; "
+                "choose another data set or change the model's last layer"
+            )
     if settings.checkpoint is not None:
         load_into(loaded.module, settings.checkpoint)
-    return loaded.module, loaded.input_shape
+    return LoadedModel(loaded.module, loaded.input_shape, TRAINED if settings.checkpoint else OWN)
 
 
-def prepare(settings: Settings) -> Prepared:
+def count_graph_macs(graph: Graph) -> int:
+    """Multiply-accumulates of one image in convolutions and dense layers, padding included."""
+    return sum(
+        node.op.weight.size * node.shape[1] * node.shape[2]
+        for node in graph.nodes
+        if isinstance(node.op, Conv | Linear)
+    )
+
+
+def affordable(most: int, budget: float, n_macs: int, least: int) -> int:
+    """How many images, at most ``most`` and at least ``least``, the budget of work allows."""
+    return max(least, min(most, int(budget / max(n_macs, 1))))
+
+
+def prepare(
+    settings: Settings, *, n_train: int | None = None, n_test: int | None = None
+) -> Prepared:
     """Runs every stage of the compiler up to the lowered network.
 
-    The compatibility check speaks before data are read or anything is calibrated.
+    The compatibility check speaks before anything is calibrated.
+
+    n_train, n_test : images of each split to load; None loads all.
     """
     params = get_preset(settings.preset)
-    check_dataset(settings.dataset)
     wanted_tables = read_tables(settings.tables)
-    module, input_shape = load_model(settings)
-    graph = capture(module, input_shape)
+    loaded = load_model(settings)
+    graph = capture(loaded.module, loaded.input_shape)
     check_compatible(graph, bits=settings.bits)
-    dataset = load_dataset(settings.dataset, input_shape, settings.data)
-    calibration = to_integer_input(dataset.train_images[:CALIBRATION_IMAGES])
-    quantized = quantize(graph, calibration, profile=settings.profile, bits=settings.bits)
+    dataset = load_dataset(settings.dataset, loaded.input_shape, settings.data, n_train, n_test)
+    n_macs = count_graph_macs(graph)
+    n_calibration = affordable(CALIBRATION_IMAGES, CALIBRATION_MACS, n_macs, 16)
+    calibration = to_integer_input(dataset.train_images[:n_calibration])
+    quantized = quantize(
+        graph, calibration, profile=settings.profile, bits=settings.bits, bias=settings.bias
+    )
     integers = to_integer_input(dataset.test_images).astype(np.int64)
     tables = find_tables(quantized.network, wanted_tables)
     if tables:
@@ -111,7 +197,8 @@ def prepare(settings: Settings) -> Prepared:
         calibration, integers = apply(tables[INPUT], calibration), apply(tables[INPUT], integers)
     network = lower(quantized)
     ranges = prove_ranges(network, params.acc_width)
-    values = run_network(network, calibration[:ACTIVITY_IMAGES], acc_width=params.acc_width)
+    n_activity = affordable(ACTIVITY_IMAGES, ACTIVITY_MACS, n_macs, 2)
+    values = run_network(network, calibration[:n_activity], acc_width=params.acc_width)
     activity = {
         name: count_spikes(array, network.population(name).bits).mean(axis=0)
         for name, array in values.items()
@@ -119,7 +206,9 @@ def prepare(settings: Settings) -> Prepared:
     return Prepared(
         settings=settings,
         dataset=dataset,
-        module=module,
+        module=loaded.module,
+        weights=loaded.weights,
+        n_macs=n_macs,
         quantized=quantized,
         network=network,
         ranges=ranges,
@@ -150,20 +239,7 @@ def torch_values(quantized: QuantizedModel, integers: NDArray[np.int64]) -> dict
     return {name: tensor.numpy().astype(np.int64) for name, tensor in values.items()}
 
 
-def float_accuracy(prepared: Prepared, n_images: int, batch: int = 250) -> float:
-    """Share of the first ``n_images`` test images that the float model gets right."""
+def float_accuracy(prepared: Prepared, n_images: int) -> float:
+    """Accuracy or mAP of the float model on the first ``n_images`` test images."""
     images = prepared.dataset.test_images[:n_images]
-    labels = prepared.dataset.test_labels[:n_images]
-    right = 0
-    with torch.no_grad():
-        for start in range(0, len(images), batch):
-            inputs = to_float_input(images[start : start + batch])
-            scores = prepared.module(inputs).flatten(1).argmax(dim=1).numpy()
-            right += int((scores == labels[start : start + batch]).sum())
-    return right / len(images)
-
-
-def predictions(outputs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Class with the largest output; the first of equals."""
-    return outputs.reshape(len(outputs), -1).argmax(axis=1)
-
+    return measure(prepared.dataset, float_outputs(prepared.module, images))

@@ -32,9 +32,12 @@ class Protocol:
     def __init__(self, program: Program, images: NDArray[np.integer]):
         host = Host(program)
         self.program = program
+        population = output_population(program)
         self.output = Recorder(
-            Formats(program.params), output_population(program), len(images), program.output_ends
-        )
+            Formats(program.params), population, len(images),
+            program.output_ends * tokens_per_sample(program, population),
+        )  # fmt: skip
+        self._ends_per_grant = program.output_ends
         self.replies: list[int] = []
         self._raw: deque[int] = deque()
         for core in program.cores:
@@ -43,7 +46,8 @@ class Protocol:
             self._raw.extend(host.start(core).tolist())
         self._tokens: deque[int] = deque(host.credits().tolist())
         self._credit_flits = host.credits().tolist()
-        self._samples = deque(deque(host.sample(image).tolist()) for image in images)
+        # What CREDITs permit together: samples, or time steps.
+        self._parts = deque(deque(part.tolist()) for image in images for part in host.parts(image))
         self._under_way = False
         self._credits = 0
         self._holding = 0  # cores that asked to hold spikes for now
@@ -68,11 +72,11 @@ class Protocol:
             elif self._tokens:
                 self._offered = self._tokens
             elif (
-                self._samples
+                self._parts
                 and not self._holding
                 and (self._under_way or self._credits >= self.program.input_credits)
             ):
-                self._offered = self._samples[0]
+                self._offered = self._parts[0]
         return self._offered[0] if self._offered is not None else None
 
     def taken(self) -> None:
@@ -80,12 +84,12 @@ class Protocol:
         assert self._offered is not None
         queue, self._offered = self._offered, None
         queue.popleft()
-        if self._samples and queue is self._samples[0]:
+        if self._parts and queue is self._parts[0]:
             if not self._under_way:
                 self._under_way = True
                 self._credits -= self.program.input_credits
             if not queue:
-                self._samples.popleft()
+                self._parts.popleft()
                 self._under_way = False
 
     def receive(self, flit: int) -> None:
@@ -99,8 +103,10 @@ class Protocol:
             self._holding += 1 if spike["t"] else -1
         elif kind == Kind.DATA:
             self.replies.append(self._formats.flit.unpack(flit)["payload"] & 0xFFFFFFFF)
-        elif self.output.see(flit):
-            self._tokens.extend(self._credit_flits)
+        else:
+            self.output.see(flit)
+            if kind == Kind.END and self.output.ends % self._ends_per_grant == 0:
+                self._tokens.extend(self._credit_flits)
 
 
 class Recorder:
@@ -111,6 +117,8 @@ class Recorder:
     values : int64 array (N, C, H, W)
     sample : int
         Samples completed by END.
+    ends : int
+        ENDs of the sample that is not complete.
     """
 
     def __init__(
@@ -124,7 +132,7 @@ class Recorder:
         self.formats = formats
         self._population = population
         self._ends_per_sample = ends_per_sample
-        self._ends = 0
+        self.ends = 0
         self.sample = 0
         shape = (n_samples, *population.shape)
         self.values = np.zeros(shape, np.int64) if values is None else values
@@ -143,12 +151,17 @@ class Recorder:
             if not (int(self.values[index]) & (abs(weight))):
                 self.values[index] += weight
         elif fields["kind"] == Kind.END:
-            self._ends += 1
-            if self._ends == self._ends_per_sample:
-                self._ends = 0
+            self.ends += 1
+            if self.ends == self._ends_per_sample:
+                self.ends = 0
                 self.sample += 1
                 return True
         return False
+
+
+def tokens_per_sample(program: Program, population: Population) -> int:
+    """ENDs of a sample to each destination: one, or one per time step of the population."""
+    return population.bits if program.params.is_stepped else 1
 
 
 def output_population(program: Program) -> Population:
@@ -173,7 +186,8 @@ def core_recorders(program: Program, n_samples: int) -> dict[tuple[int, int], Re
             formats,
             populations[core.layer],
             n_samples,
-            formats.token_list.unpack(word)["count"],
+            formats.token_list.unpack(word)["count"]
+            * tokens_per_sample(program, populations[core.layer]),
             values[core.layer],
         )
     return recorders

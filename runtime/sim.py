@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make sim`: one model through every stage, compared at each, reported."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,27 +12,34 @@ from numpy.typing import NDArray
 
 from compiler.estimate import estimate
 from golden.forward import run_network
+from golden.network import Network
 from golden.program import Program
 from golden.program_file import load_program, save_program
+from models.data import BoxDataset
 
 from . import report as reports
 from .compare import Difference, compare_values, populations_of, sent_values
 from .engines.result import EngineError, RunResult
 from .engines.run import ENGINES, run_engine
+from .measure import measure, metric_of
+from .pictures import write_pictures
 from .prepare import (
+    CALIBRATION_IMAGES,
     Prepared,
     Settings,
+    affordable,
     compile_program,
     float_accuracy,
     model_name,
-    predictions,
     prepare,
     torch_values,
 )
 
 SIM_BUILD = Path(__file__).parent.parent / "sim_build"
-ACCURACY_IMAGES = 1000
-BATCH = 100
+# Images that the accuracy rests on: so many, or fewer of a large network.
+ACCURACY_IMAGES, ACCURACY_MACS = 1000, 100e9
+# Values of all layers, of one batch, that are compared at a time.
+BATCH_IMAGES, BATCH_VALUES = 100, 1 << 25
 
 Say = Callable[[str], None]
 
@@ -60,7 +68,7 @@ def simulate(
     *,
     n_images: int = 4,
     engine: str = "verilator",
-    accuracy_images: int = ACCURACY_IMAGES,
+    accuracy_images: int | None = None,
     waves: bool = False,
     say: Say = lambda line: None,
     progress: Callable[[int, int], None] | None = None,
@@ -68,32 +76,43 @@ def simulate(
     """Compile a model, run ``n_images`` test images through ``engine``, compare, report.
 
     The comparison covers every spike of every layer: torch with golden, golden with the memory
-    images (engine `program`), golden with ``engine``. report.json is written in any case that comes
+    images (engine `program`), golden with ``engine``; engine `golden` needs no chip, and nothing is
+    compiled for one. Accuracy rests on ``accuracy_images``; by default on as many, up to
+    ``ACCURACY_IMAGES``, as cost ``ACCURACY_MACS``. report.json is written in any case that comes
     to an end; differences are in the result, not raised.
     """
     if engine not in ENGINES:
         raise ValueError(f"SIM: must be one of {', '.join(ENGINES)}, got {engine!r}")
-    if accuracy_images < 1:
+    if accuracy_images is not None and accuracy_images < 1:
         raise ValueError(
             f"accuracy-images: must be 1 or more, got {accuracy_images}; leave it out for "
-            f"{ACCURACY_IMAGES}"
+            f"up to {ACCURACY_IMAGES} as the network's size allows"
         )
     say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
-    prepared = prepare(settings)
+    n_test = max(n_images, accuracy_images or ACCURACY_IMAGES)
+    prepared = prepare(settings, n_train=CALIBRATION_IMAGES, n_test=n_test)
     _check_count(n_images, prepared)
-    say("compile      partition, place, assemble")
+    say(f"weights      {prepared.weights}")
+    forms = Counter(layer.bias_form for layer in prepared.quantized.network.layers)
+    say("profile      " + settings.profile + "; bias of "
+        + ", ".join(f"{n} layers {form}" for form, n in forms.items()))  # fmt: skip
     folder = output_folder(settings)
     prepared.quantized.save(folder / "quantized.npz")
-    program = _saved(compile_program(prepared), folder)
+    program = None
+    if engine != "golden":
+        say("compile      partition, place, assemble")
+        program = _saved(compile_program(prepared), folder)
     images = prepared.integers[:n_images]
 
-    say(f"run          {n_images} images: torch, golden, program")
+    say(f"run          {n_images} images: torch, golden" + (", program" if program else ""))
     golden = run_network(prepared.network, images, acc_width=prepared.params.acc_width)
     differences: dict[str, str | None] = {}
     in_torch = torch_values(prepared.quantized, images)
-    differences["torch_golden"] = _difference(program, in_torch, golden, ("torch", "golden"))
+    differences["torch_golden"] = _difference(
+        prepared.network, in_torch, golden, ("torch", "golden")
+    )
     result = None
-    if engine != "golden":
+    if program is not None:
         ran = run_engine("program", program, images)
         differences["golden_program"] = _difference(
             program, golden, ran.values, ("golden", "program")
@@ -112,6 +131,11 @@ def simulate(
             )
             _check_counters(program, ran, result)
     report = _report(prepared, program, result, differences, n_images, accuracy_images)
+    outputs = result.outputs if result else golden[prepared.network.output.name]
+    if isinstance(prepared.dataset, BoxDataset):
+        report["detections"] = write_pictures(
+            prepared.dataset, real_outputs(prepared.network, outputs), folder / "detections"
+        )
     reports.write_json(folder / "report.json", report)
     found = tuple(text for text in differences.values() if text)
     return SimResult(report=report, folder=folder, differences=found)
@@ -133,7 +157,7 @@ def _saved(program: Program, folder: Path) -> Program:
 
 
 def _difference(
-    program: Program,
+    program: Program | Network,
     expected: Mapping[str, NDArray],
     got: Mapping[str, NDArray],
     names: tuple[str, str],
@@ -171,35 +195,42 @@ def _check_counters(program: Program, model: RunResult, rtl: RunResult) -> None:
 
 def _report(
     prepared: Prepared,
-    program: Program,
+    program: Program | None,
     rtl: RunResult | None,
     differences: Mapping[str, str | None],
     n_images: int,
-    accuracy_images: int,
+    accuracy_images: int | None,
 ) -> dict[str, Any]:
-    n_accuracy = min(accuracy_images, len(prepared.integers))
-    labels = prepared.dataset.test_labels
+    n_accuracy = accuracy_images or affordable(
+        ACCURACY_IMAGES, ACCURACY_MACS, prepared.n_macs, n_images
+    )
+    n_accuracy = min(n_accuracy, len(prepared.integers))
     compared = ("torch_golden", "golden_program", "golden_rtl")
     report: dict[str, Any] = {
         "model": prepared.settings.model,
         "dataset": prepared.settings.dataset,
         "data": prepared.dataset.provenance,
+        "weights": prepared.weights,
         "images": n_images,
         "tables": prepared.settings.tables,
+        "profile": prepared.settings.profile,
+        "bias": {layer.name: layer.bias_form for layer in prepared.quantized.network.layers},
         "bit_exact": {
             name: differences[name] is None if name in differences else None for name in compared
         },
         "differences": [text for text in differences.values() if text],
+        "metric": metric_of(prepared.dataset),
         "accuracy": {
             "float": float_accuracy(prepared, n_accuracy),
             "quantized": golden_accuracy(prepared, n_accuracy),
             "rtl": None,
             "images": n_accuracy,
         },
-        **reports.size_figures(program),
+        **(reports.size_figures(program) if program else {}),
     }
-    if rtl is not None:
-        report["accuracy"]["rtl"] = float((predictions(rtl.outputs) == labels[:n_images]).mean())
+    if program is not None and rtl is not None:
+        outputs = real_outputs(prepared.network, rtl.outputs)
+        report["accuracy"]["rtl"] = measure(prepared.dataset, outputs)
         if rtl.counters is not None:
             report |= reports.rtl_figures(program, rtl, n_images)
             predicted = estimate(program, prepared.activity)
@@ -207,18 +238,27 @@ def _report(
     return report
 
 
+def real_outputs(network: Network, outputs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Integers of the output layer as the real numbers that they stand for."""
+    return outputs * network.scales[network.output.name]
+
+
 def golden_accuracy(prepared: Prepared, n_images: int) -> float:
-    """Share of the first test images that the quantized network gets right, in golden."""
-    output = prepared.network.output.name
-    right = 0
-    for start in range(0, n_images, BATCH):
-        batch = prepared.integers[start : min(start + BATCH, n_images)]
-        values = run_network(
-            prepared.network, batch, acc_width=prepared.params.acc_width, keep={output}
-        )
-        labels = prepared.dataset.test_labels[start : start + len(batch)]
-        right += int((predictions(values[output]) == labels).sum())
-    return right / n_images
+    """Accuracy or mAP of the quantized network on the first test images, in golden."""
+    network, output = prepared.network, prepared.network.output.name
+    outputs = [
+        run_network(network, batch, acc_width=prepared.params.acc_width, keep={output})[output]
+        for batch in _batches(prepared, n_images)
+    ]
+    return measure(prepared.dataset, real_outputs(network, np.concatenate(outputs)))
+
+
+def _batches(prepared: Prepared, n_images: int) -> Iterator[NDArray[np.int64]]:
+    """The first test images, as many at a time as memory holds all layers of."""
+    n_values = sum(int(np.prod(layer.out_shape)) for layer in prepared.network.layers)
+    size = max(1, min(BATCH_IMAGES, BATCH_VALUES // n_values))
+    for start in range(0, n_images, size):
+        yield prepared.integers[start : min(start + size, n_images)]
 
 
 def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, Any]:
@@ -226,26 +266,32 @@ def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, A
 
     Raises :class:`Difference` at the first one; returns accuracy figures.
     """
-    prepared = prepare(settings)
+    prepared = prepare(
+        settings,
+        n_train=CALIBRATION_IMAGES,
+        # A number that is refused below is told how many there are.
+        n_test=n_images if n_images and n_images > 0 else None,
+    )
     n = len(prepared.integers) if n_images is None else n_images
     _check_count(n, prepared)
-    layers = [layer.population for layer in prepared.network.layers]
-    right, compared = 0, 0
-    for start in range(0, n, BATCH):
-        batch = prepared.integers[start : min(start + BATCH, n)]
-        golden = run_network(prepared.network, batch, acc_width=prepared.params.acc_width)
+    network = prepared.network
+    layers = [layer.population for layer in network.layers]
+    outputs, compared = [], 0
+    for batch in _batches(prepared, n):
+        golden = run_network(network, batch, acc_width=prepared.params.acc_width)
         compare_values(
             layers, torch_values(prepared.quantized, batch), golden, names=("torch", "golden")
         )
         compared += sum(golden[layer.name].size for layer in layers)
-        labels = prepared.dataset.test_labels[start : start + len(batch)]
-        right += int((predictions(golden[prepared.network.output.name]) == labels).sum())
+        outputs.append(golden[network.output.name])
     return {
         "model": settings.model,
         "dataset": settings.dataset,
         "data": prepared.dataset.provenance,
+        "weights": prepared.weights,
         "images": n,
         "integers_equal": compared,
+        "metric": metric_of(prepared.dataset),
         "float": float_accuracy(prepared, n),
-        "quantized": right / n,
+        "quantized": measure(prepared.dataset, real_outputs(network, np.concatenate(outputs))),
     }

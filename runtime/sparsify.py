@@ -26,11 +26,13 @@ from golden.forward import Forward, fan_out
 from golden.network import INPUT, Network
 from golden.stem import count_spikes
 from golden.tables import apply
+from models.data import DATASETS, DETECTION
 from models.data.preprocess import to_integer_input
 
 from .harder import find_strength, harder_images
+from .measure import predictions
 from .pareto import Point, markdown, plot
-from .prepare import CALIBRATION_IMAGES, Prepared, Settings, predictions, prepare
+from .prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare
 from .report import write_json
 from .sim import output_folder
 
@@ -45,40 +47,51 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Measured:
-    """A network on images: which answers are right, and mean spikes of every neuron."""
+    """A network on images: outputs (N, C, H, W), mean spikes of every neuron, mean operations."""
 
-    right: NDArray[np.bool_]
+    outputs: NDArray[np.int64]
     activity: dict[str, NDArray[np.float64]]
-    sops: float
+    layer_sops: dict[str, float]
+
+    @property
+    def sops(self) -> float:
+        """Synaptic operations per image."""
+        return sum(self.layer_sops.values())
 
     @property
     def spikes(self) -> float:
         """Per image, of the layers; those that the host fires are not counted."""
         return float(sum(a.sum() for name, a in self.activity.items() if name != INPUT))
 
+    def right(self, labels: NDArray) -> NDArray[np.bool_]:
+        """Which images' largest output is their label's."""
+        return predictions(self.outputs) == labels
 
-def measure(
-    network: Network, integers: NDArray, labels: NDArray, acc_width: int,
+
+def run_counted(
+    network: Network, integers: NDArray, acc_width: int,
     input_table: NDArray[np.int64] | None = None,
 ) -> Measured:  # fmt: skip
     """Runs the golden engine; ``input_table`` is what the host does to the images."""
     forward = Forward(network, acc_width=acc_width)
     total: dict[str, NDArray[np.int64]] = {}
-    right = []
+    outputs = []
     for start in range(0, len(integers), CHUNK):
         images = integers[start : start + CHUNK].astype(np.int64)
         values = forward.run(images if input_table is None else apply(input_table, images))
-        right.append(predictions(values[network.output.name]) == labels[start : start + CHUNK])
+        outputs.append(values[network.output.name])
         for name, array in values.items():
             spikes = count_spikes(array, network.population(name).bits).sum(axis=0)
             total[name] = total.get(name, 0) + spikes
     activity = {name: spikes / len(integers) for name, spikes in total.items()}
-    sops = sum(
-        float((activity[c.source].sum(axis=0) * fan_out(c, network.population(c.source))).sum())
+    sops = {
+        layer.name: sum(
+            float((activity[c.source].sum(axis=0) * fan_out(c, network.population(c.source))).sum())
+            for c in layer.connections
+        )
         for layer in network.layers
-        for c in layer.connections
-    )
-    return Measured(np.concatenate(right), activity, sops)
+    }
+    return Measured(np.concatenate(outputs), activity, sops)
 
 
 class Search:
@@ -128,10 +141,11 @@ class Search:
         return float((predictions(values[output]) == labels).mean())
 
     def _measure(self, choice: Mapping[str, str]) -> Measured:
-        return measure_choice(self.prepared, choice, self.integers, self.labels)
+        return measure_choice(self.prepared, choice, self.integers)
 
     def _point(self, scheme: str, choice: dict[str, str], seen: Measured) -> Point:
-        change = seen.right.astype(float) - self.plain.right
+        right = seen.right(self.labels)
+        change = right.astype(float) - self.plain.right(self.labels)
         tables = find_tables(self.prepared.quantized.network, choice)
         settings = self.prepared.settings
         columns, rows = settings.mesh or (None, None)
@@ -140,7 +154,7 @@ class Search:
             cores=settings.cores, activity=seen.activity,
         )  # fmt: skip
         return Point(
-            scheme, choice, float(seen.right.mean()), float(-change.mean()),
+            scheme, choice, float(right.mean()), float(-change.mean()),
             float(change.std() / np.sqrt(len(change))), seen.sops, seen.spikes,
             estimate(program, seen.activity).interval,
         )  # fmt: skip
@@ -168,13 +182,11 @@ class Search:
         return [points[i] for i in sorted(points) if i or chosen == 0]
 
 
-def measure_choice(
-    prepared: Prepared, choice: Mapping[str, str], integers: NDArray, labels: NDArray
-) -> Measured:
+def measure_choice(prepared: Prepared, choice: Mapping[str, str], integers: NDArray) -> Measured:
     """The network with these tables on images that no table has touched."""
     tables = find_tables(prepared.quantized.network, choice)
     network = apply_tables(prepared.network, tables)
-    return measure(network, integers, labels, prepared.params.acc_width, tables.get(INPUT))
+    return run_counted(network, integers, prepared.params.acc_width, tables.get(INPUT))
 
 
 def last_that_fits(fits: Callable[[int], bool], n: int) -> int:
@@ -202,6 +214,10 @@ def sparsify(
     if unknown or not schemes:
         raise SparsifyError("SCHEME", f"must be of {', '.join(SCHEMES)}, got {unknown}")
     say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
+    if DATASETS[settings.dataset].task == DETECTION:
+        raise SparsifyError(
+            settings.dataset, "must have labels, has boxes", "choose a data set of labels"
+        )
     prepared = prepare(settings)
     search = Search(prepared, budget, say)
     points = [point for scheme in schemes for point in search.run(scheme)]
@@ -209,7 +225,7 @@ def sparsify(
     best = min(chosen, key=lambda point: point.sops)
     say("test         the choices on test images, once")
     integers, labels = prepared.integers, prepared.dataset.test_labels
-    before = measure_choice(prepared, {}, integers, labels)
+    before = measure_choice(prepared, {}, integers)
     report = {
         "model": settings.model,
         "dataset": settings.dataset,
@@ -221,11 +237,11 @@ def sparsify(
             "strength": search.strength,
             "test": len(integers),
         },
-        "none": {**dataclasses.asdict(search.base), "test": _on_test(before)},
+        "none": {**dataclasses.asdict(search.base), "test": _on_test(before, labels)},
         "chosen": {
             point.scheme: {
                 **dataclasses.asdict(point),
-                "test": _on_test(measure_choice(prepared, point.tables, integers, labels)),
+                "test": _on_test(measure_choice(prepared, point.tables, integers), labels),
             }
             for point in chosen
         },
@@ -237,8 +253,8 @@ def sparsify(
     return report, folder
 
 
-def _on_test(seen: Measured) -> dict[str, float]:
-    return {"accuracy": float(seen.right.mean()), "sops": seen.sops, "spikes": seen.spikes}
+def _on_test(seen: Measured, labels: NDArray) -> dict[str, float]:
+    return {"accuracy": float(seen.right(labels).mean()), "sops": seen.sops, "spikes": seen.spikes}
 
 
 def _write(

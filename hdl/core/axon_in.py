@@ -93,7 +93,7 @@ class AxonIn(wiring.Component):
         with m.If(axon_v):
             m.d.sync += [
                 table_axon.eq(axon),
-                table_shift.eq(axon.shift0 - axon_spike.t),
+                table_shift.eq(axon.shift0 - (0 if self._params.is_stepped else axon_spike.t)),
                 table_negate.eq(axon.is_signed & (axon_spike.t == 0)),
             ]
         for name, table in (("c", table_c), ("y", table_y), ("x", table_x)):

@@ -10,7 +10,7 @@ from golden.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus, activation_word, flit_stream, struct
 from .memory import ConfigMemory
-from .plane_scan import PlaneScan
+from .plane_scan import T_WIDTH, PlaneScan
 from .reserved_queue import ReservedQueue
 from .spike_emit import KIND_WIDTH, SpikeEmit, job_layout, source_layout
 
@@ -23,6 +23,7 @@ class AxonOut(wiring.Component):
 
     ``fire``: for every time step, activation word, destination entry of the word and set lane, in
     this order of loops and each ascending, a SPIKE; then an END for every entry of ``end_list``.
+    Where integration is per time step (``params.is_stepped``) it does so for time step ``t`` alone.
     ``grant``: a CREDIT for every entry of ``credit_list``. The payload of tokens is zero.
     ``pace``: a PACE for every entry of ``credit_list``, between the spikes of two words if need be.
 
@@ -34,6 +35,7 @@ class AxonOut(wiring.Component):
 
     ============= ================================================================
     no spikes     ``bits * n_fire + n + 10`` for ``n`` ENDs; 4 less if ``n`` is 0
+                  (with ``t``: ``n_fire`` instead of ``bits * n_fire``)
     grant         ``n + 6`` for ``n`` CREDITs; 4 less if ``n`` is 0
     first spike   on ``o`` 12 cycles after the command if in the first word scanned
     ============= ================================================================
@@ -62,6 +64,8 @@ class AxonOut(wiring.Component):
         It is being sent.
     held : ``In(1)``
         Words have to wait; what has begun goes on.
+    t : ``In``
+        Only if ``params.is_stepped``: with ``fire``, the time step.
     busy : ``Out(1)``
         From the cycle after a command until its last flit has been accepted.
     o : ``Out(flit_stream)``
@@ -96,6 +100,7 @@ class AxonOut(wiring.Component):
                 "o": Out(flit_stream(params)),
                 "fired": Out(params.lane_width + 1),
                 "sent": Out(1),
+                **({"t": In(T_WIDTH)} if params.is_stepped else {}),
             }
         )
 
@@ -132,6 +137,8 @@ class AxonOut(wiring.Component):
         m.d.sync += self.sent.eq(
             self.o.valid & self.o.ready & (self.o.payload.kind == Kind.SPIKE.value)
         )
+        if params.is_stepped:
+            m.d.comb += scan.t.eq(self.t)
         is_token, tokens, walk_v, walk_ready, entry_v = self._expand(
             m, table, destinations, scan, jobs
         )

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Control of a core: registers, tokens, and the counters."""
 
+from dataclasses import dataclass
+
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -11,9 +13,24 @@ from golden.params import CHUNK_WIDTH, ChipParams
 from golden.routing import LINKS
 
 from ..layouts import ConfigBus, struct
+from .plane_scan import T_WIDTH
 
 TOKEN_WIDTH = 16  # a core never waits for more tokens than a mesh has nodes (at most 2**10)
 SOP_WIDTH = 48
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """What the phases of a core wait for, and what they use up; all strobes and states."""
+
+    start: Signal
+    running: Signal
+    complete: Signal  # all ENDs
+    permitted: Signal  # all CREDITs
+    drained: Signal
+    settled: Signal
+    use_ends: Signal
+    use_credits: Signal
 
 
 class Control(wiring.Component):
@@ -23,6 +40,10 @@ class Control(wiring.Component):
     is empty and axon-out has fired the sample before. After the sweep the core grants CREDIT, and
     fires as soon as it holds ``n_destinations`` CREDITs. Counters are 32 bits wide and wrap, the
     SOP counter has 48 bits.
+
+    Where integration is per time step (``params.is_stepped``), all this holds for time steps: each
+    is swept, granted and fired by itself, and only the sweep of a sample's last step waits until
+    all steps of the sample before have been fired.
 
     Members
     -------
@@ -36,6 +57,9 @@ class Control(wiring.Component):
         Commands, one cycle each.
     n_sweep, n_fire, mode, end_list, credit_list : ``Out``
         Registers, as ``golden.fields.Control`` lists them.
+    integration, step, is_last_step, plane : ``Out``
+        Only if ``params.is_stepped``: a register; the time step that accumulates, whether it is the
+        sample's last; with ``fire``, the time step to fire.
     op_valid, op_lanes, spike_in, sent, fired, hops, stalled, overflow : ``In``
         Events to count.
     waiting : ``Out(1)``
@@ -43,7 +67,14 @@ class Control(wiring.Component):
     """
 
     def __init__(self, *, params: ChipParams):
+        self._params = params
         self._formats = formats = Formats(params)
+        of_steps = {
+            "integration": Out(struct(formats.integration)),
+            "step": Out(4),
+            "is_last_step": Out(1),
+            "plane": Out(T_WIDTH),
+        }
         super().__init__(
             {
                 "config": In(ConfigBus()),
@@ -72,6 +103,7 @@ class Control(wiring.Component):
                 "stalled": In(1),
                 "overflow": In(1),
                 "waiting": Out(1),
+                **(of_steps if params.is_stepped else {}),
             }
         )
 
@@ -91,6 +123,8 @@ class Control(wiring.Component):
             Register.END_LIST: self.end_list,
             Register.CREDIT_LIST: self.credit_list,
         }
+        if self._params.is_stepped:
+            registers[Register.INTEGRATION] = self.integration
         m.d.comb += selected.eq(self.config.memory == Memory.CONTROL.value)
         with m.If(self.config.write & selected):
             with m.Switch(self.config.address):
@@ -108,7 +142,6 @@ class Control(wiring.Component):
         use_ends = Signal()
         use_credits = Signal()
         running = Signal()
-        unfired = Signal()
         complete = Signal()
         permitted = Signal()
         all_ends = Signal()
@@ -119,7 +152,6 @@ class Control(wiring.Component):
         m.d.comb += [
             all_ends.eq((n_ends == n_sources) & running),
             all_credits.eq(n_credits == n_destinations),
-            at_rest.eq(self.axon_idle & self.dendrite_idle & ~self.fire_busy),
             settled.eq(
                 (complete == all_ends) & (permitted == all_credits) & (drained == at_rest)
             ),
@@ -140,39 +172,15 @@ class Control(wiring.Component):
             # Firing starts now, and shows as busy from the next cycle on.
             m.d.sync += [n_credits.eq(0), permitted.eq(0), drained.eq(0)]
 
-        with m.FSM(name="phase"):
-            with m.State("STOPPED"):
-                m.d.comb += self.waiting.eq(settled & ~start)
-                with m.If(start):
-                    m.d.comb += self.clear_all.eq(1)
-                    m.next = "CLEAR"
-            with m.State("CLEAR"):
-                with m.If(~self.soma_busy):
-                    m.d.sync += running.eq(1)
-                    m.next = "GRANT"
-            with m.State("GRANT"):
-                m.d.comb += self.grant.eq(1)
-                m.next = "GRANTING"
-            with m.State("GRANTING"):
-                with m.If(~self.fire_busy):
-                    m.next = "AWAIT_CREDIT"
-            with m.State("AWAIT_CREDIT"):
-                m.d.comb += self.waiting.eq(settled & unfired & ~permitted)
-                with m.If(~unfired):
-                    m.next = "ACCUMULATE"
-                with m.Elif(permitted):
-                    m.d.comb += [self.fire.eq(1), use_credits.eq(1)]
-                    m.d.sync += unfired.eq(0)
-                    m.next = "ACCUMULATE"
-            with m.State("ACCUMULATE"):
-                m.d.comb += self.waiting.eq(settled & ~complete)
-                with m.If(complete & drained):
-                    m.d.comb += [self.sweep.eq(1), use_ends.eq(1)]
-                    m.next = "SWEEP"
-            with m.State("SWEEP"):
-                with m.If(~self.soma_busy):
-                    m.d.sync += unfired.eq(1)
-                    m.next = "GRANT"
+        tokens = _Tokens(
+            start, running, complete, permitted, drained, settled, use_ends, use_credits
+        )
+        if self._params.is_stepped:
+            m.d.comb += at_rest.eq(self.axon_idle & self.dendrite_idle)
+            self._run_steps(m, tokens)
+        else:
+            m.d.comb += at_rest.eq(self.axon_idle & self.dendrite_idle & ~self.fire_busy)
+            self._run_samples(m, tokens)
 
         counters = self._count(m, running, clear_counters)
         with m.If(self.config.read & selected):
@@ -182,6 +190,100 @@ class Control(wiring.Component):
                     with m.Case(register.value):
                         m.d.sync += self.read_chunk.eq(value)
         return m
+
+    def _run_samples(self, m, tokens):
+        """Phases of a core whose tokens stand for samples."""
+        unfired = Signal()
+        with m.FSM(name="phase"):
+            with m.State("STOPPED"):
+                m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start)
+                with m.If(tokens.start):
+                    m.d.comb += self.clear_all.eq(1)
+                    m.next = "CLEAR"
+            with m.State("CLEAR"):
+                with m.If(~self.soma_busy):
+                    m.d.sync += tokens.running.eq(1)
+                    m.next = "GRANT"
+            with m.State("GRANT"):
+                m.d.comb += self.grant.eq(1)
+                m.next = "GRANTING"
+            with m.State("GRANTING"):
+                with m.If(~self.fire_busy):
+                    m.next = "AWAIT_CREDIT"
+            with m.State("AWAIT_CREDIT"):
+                m.d.comb += self.waiting.eq(tokens.settled & unfired & ~tokens.permitted)
+                with m.If(~unfired):
+                    m.next = "ACCUMULATE"
+                with m.Elif(tokens.permitted):
+                    m.d.comb += [self.fire.eq(1), tokens.use_credits.eq(1)]
+                    m.d.sync += unfired.eq(0)
+                    m.next = "ACCUMULATE"
+            with m.State("ACCUMULATE"):
+                m.d.comb += self.waiting.eq(tokens.settled & ~tokens.complete)
+                with m.If(tokens.complete & tokens.drained):
+                    m.d.comb += [self.sweep.eq(1), tokens.use_ends.eq(1)]
+                    m.next = "SWEEP"
+            with m.State("SWEEP"):
+                with m.If(~self.soma_busy):
+                    m.d.sync += unfired.eq(1)
+                    m.next = "GRANT"
+
+    def _run_steps(self, m, tokens):
+        """Phases of a core whose tokens stand for time steps.
+
+        Planes of the finished sample are fired whenever they may be, while the next sample's steps
+        are accumulated and swept; in between, axon-out sends the grants.
+        """
+        unfired = Signal()  # planes of the finished sample are left
+        may_fire = Signal()  # the phase leaves axon-out free
+        can_fire, can_sweep = Signal(), Signal()
+        idle = Signal()
+        m.d.comb += [
+            idle.eq(~self.fire_busy),
+            can_fire.eq(unfired & tokens.permitted & idle),
+            can_sweep.eq(
+                tokens.complete & tokens.drained & (~self.is_last_step | (~unfired & idle))
+            ),
+        ]
+        m.d.sync += self.is_last_step.eq(self.step == self.integration.steps - 1)
+        with m.If(may_fire & can_fire):
+            m.d.comb += [self.fire.eq(1), tokens.use_credits.eq(1)]
+            m.d.sync += self.plane.eq(self.plane + 1)
+            with m.If(self.plane == self.mode.bits - 1):
+                m.d.sync += [self.plane.eq(0), unfired.eq(0)]
+
+        with m.FSM(name="phase"):
+            with m.State("STOPPED"):
+                m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start)
+                with m.If(tokens.start):
+                    m.d.comb += self.clear_all.eq(1)
+                    m.next = "CLEAR"
+            with m.State("CLEAR"):
+                with m.If(~self.soma_busy):
+                    m.d.sync += tokens.running.eq(1)
+                    m.next = "GRANT"
+            with m.State("GRANT"):
+                with m.If(idle):
+                    m.d.comb += self.grant.eq(1)
+                    m.next = "GRANTING"
+            with m.State("GRANTING"):
+                with m.If(idle):
+                    m.next = "ACCUMULATE"
+            with m.State("ACCUMULATE"):
+                m.d.comb += [
+                    may_fire.eq(1),
+                    self.waiting.eq(tokens.settled & ~can_fire & ~can_sweep),
+                ]
+                with m.If(can_sweep & ~can_fire):
+                    m.d.comb += [self.sweep.eq(1), tokens.use_ends.eq(1)]
+                    m.next = "SWEEP"
+            with m.State("SWEEP"):
+                m.d.comb += may_fire.eq(1)
+                with m.If(~self.soma_busy):
+                    m.d.sync += self.step.eq(self.step + 1)
+                    with m.If(self.is_last_step):
+                        m.d.sync += [self.step.eq(0), unfired.eq(1)]
+                    m.next = "GRANT"
 
     def _count(self, m, running, clear):
         """Adds the counters to ``m``; returns the value of every read-only register."""
@@ -196,7 +298,9 @@ class Control(wiring.Component):
             Register.STALLED: self.stalled,
             Register.SWEEP_CYCLES: sweeping,
             Register.FIRE_CYCLES: self.fire_busy & running,
-            Register.SAMPLES: self.sweep,
+            Register.SAMPLES: self.sweep & self.is_last_step
+            if self._params.is_stepped
+            else self.sweep,
             Register.HOPS: self.hops,
         }
         counters = {register: Signal(32, name=register.name.lower()) for register in counted}

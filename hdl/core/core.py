@@ -95,6 +95,13 @@ class Core(wiring.Component):
             connect(m, configuration=configuration.bus, block=blocks[name].config)
             m.d.comb += getattr(configuration, f"read_{name}").eq(blocks[name].read_chunk)
 
+        if self._params.is_stepped:
+            m.d.comb += [
+                soma.integration.eq(control.integration),
+                soma.step.eq(control.step),
+                soma.is_last_step.eq(control.is_last_step),
+                axon_out.t.eq(control.plane),
+            ]
         m.d.comb += [
             # Axon-in to dendrite, and the dendrite's port for the soma.
             dendrite.op.eq(axon_in.op),

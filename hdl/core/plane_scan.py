@@ -40,6 +40,8 @@ class PlaneScan(wiring.Component):
         Stores an activation word; only while idle.
     start : ``In(1)``
         Begin a scan; only while idle. The first word is visited in the next cycle.
+    t : ``In``
+        Only if ``params.is_stepped``: with ``start``, the one time step to visit.
     n_words, bits : ``In``
         Words and time steps to visit; constant from the cycle before ``start`` to the end.
     valid, plane : ``Out``
@@ -67,6 +69,7 @@ class PlaneScan(wiring.Component):
                 "pop": In(1),
                 "idle": Out(1),
                 "fired": Out(params.lane_width + 1),
+                **({"t": In(T_WIDTH)} if params.is_stepped else {}),
             }
         )
 
@@ -97,11 +100,13 @@ class PlaneScan(wiring.Component):
         m.d.sync += last_word.eq(self.n_words - 1)
         with m.If(self.start):
             m.d.sync += [scanning.eq(self.n_words != 0), at.eq(0), bit.eq(self.bits - 1)]
+            if params.is_stepped:
+                m.d.sync += [at.t.eq(self.t), bit.eq(self.bits - 1 - self.t)]
         with m.Elif(visit):
             m.d.sync += at.word.eq(at.word + 1)
             with m.If(at.word == last_word):
                 m.d.sync += [at.word.eq(0), at.t.eq(at.t + 1), bit.eq(bit - 1)]
-                with m.If(bit == 0):
+                with m.If(1 if params.is_stepped else bit == 0):
                     m.d.sync += scanning.eq(0)
 
         # Read, take the word out of the memory, take the plane out of the word.

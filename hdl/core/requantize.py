@@ -10,6 +10,7 @@ from golden.params import ACTIVATION_WIDTH, CHUNK_WIDTH, PRODUCT_WIDTH, ChipPara
 
 from ..layouts import ConfigBus, struct
 from .memory import ConfigMemory
+from .rounding_shift import RoundingShift
 
 # What one 18 x 18 signed multiplier takes as an unsigned factor.
 _LOW_WIDTH = 17
@@ -32,62 +33,6 @@ def latency(params: ChipParams) -> int:
 
 def _wrap(value):
     return value[:PRODUCT_WIDTH].as_signed()
-
-
-class _Shift:
-    """Arithmetic right shift in steps, remembering what was shifted out and what did not fit.
-
-    ``guard`` is the highest bit shifted out, ``sticky`` says whether any lower one was set,
-    ``over`` whether bits above the kept ones mattered; ``is_negative`` is the sign even then.
-    """
-
-    def __init__(self, value, guard, sticky, over, is_negative):
-        self.value = value
-        self.guard = guard
-        self.sticky = sticky
-        self.over = over
-        self.is_negative = is_negative
-
-    def by(self, m, amount, *, scale, width, name):
-        """Combinational: shifted by ``amount * scale``, ``width`` bits kept."""
-        value = self.value
-        n_cases = min(1 << len(amount), len(value) // scale)
-        out = _Shift(
-            Signal(signed(width), name=f"{name}_value"),
-            Signal(name=f"{name}_guard"),
-            Signal(name=f"{name}_sticky"),
-            Signal(name=f"{name}_over"),
-            self.is_negative,
-        )
-        with m.Switch(amount):
-            for case in range(n_cases):
-                shift = case * scale
-                kept = value >> shift
-                outside = kept[width - 1 :]
-                # Larger shifts than the value has bits do not occur.
-                with m.Case(case) if case < n_cases - 1 else m.Default():
-                    m.d.comb += [
-                        out.value.eq(kept),
-                        out.over.eq(self.over | (outside.any() & ~outside.all())),
-                        out.guard.eq(value[shift - 1] if shift else self.guard),
-                        out.sticky.eq(
-                            self.sticky | self.guard | value[: shift - 1].any()
-                            if shift
-                            else self.sticky
-                        ),
-                    ]
-        return out
-
-    def registered(self, m, *, name):
-        """The same, one cycle later."""
-        out = _Shift(
-            *(
-                Signal.like(getattr(self, field), name=f"{name}_{field}", reset_less=True)
-                for field in ("value", "guard", "sticky", "over", "is_negative")
-            )
-        )
-        m.d.sync += [getattr(out, field).eq(getattr(self, field)) for field in vars(out)]
-        return out
 
 
 class Requantize(wiring.Component):
@@ -198,7 +143,7 @@ class Requantize(wiring.Component):
             total = self._register(m, _wrap(product + shifted), f"total_{lane}")
             shift = self._register(m, shift, f"total_shift_{lane}")
 
-        y = _Shift(total, Const(0), Const(0), Const(0), total[-1])
+        y = RoundingShift(total, Const(0), Const(0), Const(0), total[-1])
         for low, high, width in _SHIFT_STEPS:
             name = f"shift{low}_{lane}"
             step = y.by(m, shift[low:high], scale=1 << low, width=width, name=f"{name}_next")

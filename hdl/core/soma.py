@@ -9,6 +9,7 @@ from golden.fields import Formats, Memory
 from golden.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus, activation_word, struct
+from .integrate import Integrate, update_latency
 from .memory import ConfigMemory, pick
 from .requantize import Requantize
 
@@ -29,6 +30,11 @@ class Soma(wiring.Component):
     clear_all  ``n_acc_words``
     ========== ==================================================
 
+    Where integration is per time step (``params.is_stepped``), the accumulators hold the sums of a
+    step, and a sweep ends the step: every word passes :class:`Integrate` first, whose latency comes
+    on top; the word's last reading, which clears it, keeps its potentials. Activation words come
+    in the sweep of the last step alone.
+
     Parameters
     ----------
     params : ChipParams
@@ -47,6 +53,9 @@ class Soma(wiring.Component):
         Entries in a sweep.
     mode : ``In``
         Fields ``mode``; constant from two cycles before a sweep until its end.
+    integration, step, is_last_step : ``In``
+        Only if ``params.is_stepped``: fields ``integration``, the time step that the sweep ends,
+        and whether it is the sample's last; constant as ``mode`` is.
     sweep_address, sweep_read : ``Out``
         Fetches an accumulator word.
     sweep_data : ``In``
@@ -60,6 +69,11 @@ class Soma(wiring.Component):
     def __init__(self, params: ChipParams):
         formats = Formats(params)
         self._params = params
+        of_steps = {
+            "integration": In(struct(formats.integration)),
+            "step": In(4),
+            "is_last_step": In(1),
+        }
         super().__init__(
             {
                 "config": In(ConfigBus()),
@@ -77,6 +91,7 @@ class Soma(wiring.Component):
                 "word_valid": Out(1),
                 "word_address": Out(params.fire_address_width),
                 "word": Out(activation_word(params)),
+                **(of_steps if params.is_stepped else {}),
             }
         )
 
@@ -105,7 +120,7 @@ class Soma(wiring.Component):
         start = Signal()
         m.d.comb += start.eq(self.start & (self.n_sweep != 0))
         entry, is_last_entry, reading, running, group = self._sequence(m, sweep, start)
-        self._feed(m, requant, requantize, entry.block, reading, running, group)
+        self._feed(m, requant, requantize, entry, reading, running, group)
         clear_done = self._clear(m, entry, reading)
 
         # What the end of the pipeline has to know of a group.
@@ -114,12 +129,15 @@ class Soma(wiring.Component):
         m.d.comb += is_last_group.eq(running & (group == params.n_groups - 1))
         with m.If(reading):
             m.d.sync += current.eq(Cat(entry.first, entry.last, is_last_entry))
-        depth = requantize.latency + 2
+        depth = update_latency(params) + requantize.latency + 2
+        is_last = current.last & is_last_group
+        if params.is_stepped:
+            is_last &= self.is_last_step
         self._pool(
             m,
             requantize,
             first=self._delay(m, current.first, depth, "first"),
-            last=self._delay(m, current.last & is_last_group, depth, "last"),
+            last=self._delay(m, is_last, depth, "last"),
         )
         done = self._delay(m, current.is_last_entry & is_last_group, depth + 1, "done")
 
@@ -194,19 +212,54 @@ class Soma(wiring.Component):
             m.d.sync += self.clear.eq(reading & entry.clear)
         return clear_done
 
-    def _feed(self, m, requant, requantize, block, reading, running, group):
+    def _feed(self, m, requant, requantize, entry, reading, running, group):
         """Hands the word to the pipeline, group by group, with the constants of its channels."""
         params = self._params
-        base, selected, select = Signal.like(block), Signal(), Signal.like(group)
+        base, selected, select = Signal.like(entry.block), Signal(), Signal.like(group)
         with m.If(reading):
-            m.d.sync += base.eq(block)
-        m.d.comb += [requant.address.eq(Cat(group, base)), requant.enable.eq(running)]
-        m.d.sync += [selected.eq(running), select.eq(group), requantize.z_valid.eq(selected)]
+            m.d.sync += base.eq(entry.block)
+        constants, wanted = Cat(group, base), running
+        z, z_valid = requantize.z, requantize.z_valid
+        if params.is_stepped:
+            update = self._integrate(m, requantize, entry, reading, selected, select)
+            z, z_valid = update.i, update.i_valid
+            constants = self._delay_word(m, constants, update.latency, "constants")
+            wanted = self._delay(m, running & self.is_last_step, update.latency, "wanted")
+        m.d.comb += [requant.address.eq(constants), requant.enable.eq(wanted)]
+        m.d.sync += [selected.eq(running), select.eq(group), z_valid.eq(selected)]
         m.d.comb += requantize.constants.eq(requant.data)
         with m.If(selected):
-            for lane, z in enumerate(requantize.z):
-                m.d.sync += z.eq(pick(list(self.sweep_data)[lane :: params.soma_lanes], select))
+            for lane, value in enumerate(z):
+                lanes = list(self.sweep_data)[lane :: params.soma_lanes]
+                m.d.sync += value.eq(pick(lanes, select))
         m.d.comb += requantize.mode.eq(self.mode)
+
+    def _integrate(self, m, requantize, entry, reading, selected, select):
+        """The update between accumulators and requantization; its groups are to be given to it."""
+        m.submodules.integrate = update = Integrate(self._params)
+        word, is_kept = Signal.like(entry.acc), Signal()
+        with m.If(reading):
+            m.d.sync += [word.eq(entry.acc), is_kept.eq(entry.clear)]
+        # The word's groups are selected one cycle after they are counted.
+        late_word, late_kept = Signal.like(word), Signal()
+        m.d.sync += [late_word.eq(word), late_kept.eq(is_kept)]
+        with m.If(selected):
+            m.d.sync += [update.address.eq(Cat(select, late_word)), update.store.eq(late_kept)]
+        m.d.comb += [
+            update.integration.eq(self.integration),
+            update.step.eq(self.step),
+            requantize.z_valid.eq(update.o_valid & self.is_last_step),
+            requantize.z.eq(update.o),
+        ]
+        return update
+
+    @staticmethod
+    def _delay_word(m, value, cycles, name):
+        for stage in range(cycles):
+            late = Signal.like(value, name=f"{name}_{stage + 1}", reset_less=True)
+            m.d.sync += late.eq(value)
+            value = late
+        return value
 
     def _pool(self, m, requantize, *, first, last):
         """The pooling window: a shift register, a group long per step, that a word turns once."""

@@ -3,46 +3,110 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from models.data.boxes import BoxDataset
+from models.data.cifar10 import CLASS_NAMES as CIFAR10_NAMES
 from models.data.cifar10 import has_cifar10, load_cifar10
 from models.data.dataset import Dataset, fit_images
+from models.data.digit_boxes import load_digit_boxes
 from models.data.digits import load_digits
+from models.data.imagenet import ImageTree, find_imagenet, load_imagenet
+from models.data.mnist import find_mnist, load_mnist
 from models.data.preprocess import to_float_input, to_integer_input
+from models.data.voc import VocTree, find_voc, load_voc
 from models.errors import DataError
 
-__all__ = ["DATASETS", "Dataset", "check_dataset", "find_data", "load_dataset", "to_float_input",
+__all__ = ["CLASSIFICATION", "DATASETS", "DETECTION", "BoxDataset", "Dataset", "check_dataset",
+           "find_data", "load_class_names", "load_dataset", "resolve_dataset", "to_float_input",
            "to_integer_input"]
 
-DATASETS = ("digits", "cifar10")
+CLASSIFICATION, DETECTION = "classification", "detection"
+TEN = tuple("0123456789")
 _ROOT = Path(__file__).resolve().parents[2]
 
 
+@dataclass(frozen=True)
+class Source:
+    """How one data set is found and read.
+
+    Attributes
+    ----------
+    task : str
+        ``CLASSIFICATION`` or ``DETECTION``.
+    load : callable
+        ``(place, input_shape, n_train, n_test)``; the loaded set.
+    find : callable or None
+        From a folder to the place that holds the set, or None there; None for a set that needs no
+        folder.
+    wants : str
+        What a folder must hold, for errors.
+    class_names : tuple of str or callable
+        Known, or read from the place.
+    fits : bool
+        Whether ``load`` gives images of the model's size by itself.
+    """
+
+    task: str
+    load: Callable
+    find: Callable | None = None
+    wants: str = ""
+    class_names: tuple | Callable = TEN
+    fits: bool = False
+
+
+def _imagenet_source(name):
+    return Source(CLASSIFICATION, lambda place, *rest: load_imagenet(place, *rest, name=name),
+                  lambda folder: find_imagenet(folder, name),
+                  f"train/<class>/ and val/<class>/, a folder {name}.. of them, or {name}..tar",
+                  lambda place: ImageTree(place).class_names, fits=True)
+
+
+DATASETS = {
+    "digits": Source(CLASSIFICATION, lambda place, shape, *counts: load_digits(*counts)),
+    "cifar10": Source(CLASSIFICATION, lambda place, shape, *counts: load_cifar10(place, *counts),
+                      lambda folder: folder if has_cifar10(folder) else None,
+                      "data_batch_1.bin .., data_batch_1 .. or cifar10_jpeg.npz", CIFAR10_NAMES),
+    "mnist": Source(CLASSIFICATION, lambda place, shape, *counts: load_mnist(place, *counts),
+                    find_mnist, "mnist.npz"),
+    "imagenet": _imagenet_source("imagenet"),
+    "imagenette": _imagenet_source("imagenette"),
+    "digit_boxes": Source(DETECTION, lambda place, *rest: load_digit_boxes(*rest), fits=True),
+    "voc": Source(DETECTION, load_voc, find_voc,
+                  "Annotations, JPEGImages and ImageSets/Main, VOCdevkit/VOC2007, or voc..tar",
+                  lambda place: VocTree(place).class_names(), fits=True),
+}
+
+
 def find_data(dataset, folder=None):
-    """The folder that holds a data set, or None for one that needs no folder.
+    """The folder or file that holds a data set, or None for one that needs no folder.
 
     Looked at: ``folder``, else the environment variable ``STEMCORE_DATA``, else ``DATA``, else
     ``data`` and then ``../shared/data`` of the repository. A folder that is named, by argument or
     variable, must hold the data set. Raises :exc:`DataError` where nothing is found.
     """
     check_dataset(dataset)
-    if dataset == "digits":
+    source = DATASETS[dataset]
+    if source.find is None:
         return None
     named = folder or os.environ.get("STEMCORE_DATA") or os.environ.get("DATA")
     places = [Path(named)] if named else [_ROOT / "data", _ROOT.parent / "shared" / "data"]
     for place in places:
-        if has_cifar10(place):
-            return place
-    raise DataError(f"{dataset}: a folder with data_batch_1.bin .., data_batch_1 .. or "
-                    f"cifar10_jpeg.npz must be found; looked at {', '.join(map(str, places))}; "
-                    "name it with DATA=.. or STEMCORE_DATA, or use the dataset digits")
+        found = source.find(place)
+        if found is not None:
+            return found
+    raise DataError(f"{dataset}: a folder with {source.wants} must be found; looked at "
+                    f"{', '.join(map(str, places))}; name it with DATA=.. or STEMCORE_DATA, or use "
+                    f"the dataset {'digits' if source.task == CLASSIFICATION else 'digit_boxes'}")
 
 
 def load_dataset(dataset, input_shape=None, folder=None, n_train=None, n_test=None):
-    """One data set as a :class:`Dataset`, its images fitted to a model's (C, H, W).
+    """One data set as a :class:`Dataset` or :class:`BoxDataset`, fitted to a model's (C, H, W).
 
     input_shape : tuple or None
-        None leaves the images at their own size.
+        None leaves the images at their own size, where all have one.
     folder : path or None
         See :func:`find_data`.
     n_train, n_test : int or None
@@ -52,16 +116,41 @@ def load_dataset(dataset, input_shape=None, folder=None, n_train=None, n_test=No
     model with another number of channels.
     """
     place = find_data(dataset, folder)
-    if dataset == "digits":
-        loaded = load_digits(n_train, n_test)
-    else:
-        loaded = load_cifar10(place, n_train, n_test)
-    if input_shape is None:
+    source = DATASETS[dataset]
+    if source.fits and input_shape is None:
+        raise DataError(f"{dataset}: its pictures have many sizes and need an input_shape "
+                        "(C, H, W); None came; give that of the model")
+    loaded = source.load(place, input_shape, n_train, n_test)
+    if source.fits or input_shape is None:
         return loaded
     return dataclasses.replace(
         loaded,
         train_images=fit_images(loaded.train_images, input_shape, dataset),
         test_images=fit_images(loaded.test_images, input_shape, dataset))
+
+
+def load_class_names(dataset, folder=None):
+    """Names of a data set's classes, without loading its images."""
+    place = find_data(dataset, folder)
+    names = DATASETS[dataset].class_names
+    return names(place) if callable(names) else names
+
+
+def resolve_dataset(text, folder=None):
+    """``(name, folder)`` of what a user wrote: a known name, or the path of a set.
+
+    A path holds a set in the layout of ImageNet or VOC. Raises :exc:`DataError` for another.
+    """
+    if text in DATASETS or not ("/" in text or Path(text).exists()):
+        check_dataset(text)
+        return text, folder
+    place = Path(text)
+    for name in ("imagenet", "voc"):
+        if place.is_dir() and DATASETS[name].find(place) is not None:
+            return name, place
+    raise DataError(f"dataset: a path must be a folder with {DATASETS['imagenet'].wants}, or with "
+                    f"{DATASETS['voc'].wants}; {text} came; name such a folder or one of "
+                    f"{', '.join(DATASETS)}")
 
 
 def check_dataset(dataset):

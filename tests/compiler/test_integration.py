@@ -5,8 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from compiler.backend import compile_network
 from compiler.delays import insert_delays, levels
-from compiler.errors import RangeError
+from compiler.errors import CompileError, RangeError
 from compiler.integration import (
     MODES,
     LayerReach,
@@ -17,9 +18,11 @@ from compiler.integration import (
     measure,
     sums_proved,
 )
+from golden.core import Core
 from golden.forward import run_network
 from golden.integration import Late, Scaled
 from golden.network import INPUT, Connection, Layer, Network, Population
+from golden.params import get_preset
 from tests.support.random_networks import random_images, random_network
 
 
@@ -238,3 +241,36 @@ def test_delayed_values_are_exact_in_16_bits(mode, rng):
     for name in ("a.delay1", "a.delay2"):
         np.testing.assert_array_equal(values[name], values["a"])
     np.testing.assert_array_equal(values["input.delay3"], values[INPUT])
+
+
+# Programs ---------------------------------------------------------------------------------------
+def test_networks_and_cores_must_integrate_alike(rng):
+    network = one_layer(rng.integers(-9, 9, (2, 4)))
+    late = get_preset("tiny_late")
+    message = (
+        r"^only: integration must be late as in the cores, is exact; call "
+        r"compiler\.integration\.integrate first, or choose another preset$"
+    )
+    with pytest.raises(CompileError, match=message):
+        compile_network(network, late)
+    with pytest.raises(CompileError, match=r"^only: integration must be late .*, is scaled; call"):
+        compile_network(integrate(network, "scaled", FULL), late)
+    with pytest.raises(CompileError, match=r"^only: integration must be exact .*, is late; call"):
+        compile_network(integrate(network, "late", FULL), get_preset("tiny"))
+
+
+def test_cores_hold_the_constants_and_unshifted_weights():
+    network = one_layer([[127, 127, 127, 127]], h=4)
+    program = compile_network(integrate(network, "late", FULL), get_preset("tiny_late"))
+    core = Core(program.cores[0], program.params)
+    assert (core.n_steps, core.integration, core.axons[0].shift0) == (8, Late(6), 4)
+    assert program.overflow_proved
+    program = compile_network(integrate(network, "scaled", FULL), get_preset("tiny_scaled"))
+    core = Core(program.cores[0], program.params)
+    largest = 127 * 4 * 255 << 4
+    assert core.integration == Scaled(int(Fraction(32767, largest) * (1 << 21)), 21)
+
+
+def test_sums_bounded_by_calibration_are_said_to_be():
+    network = integrate(one_layer([[127, 127, -127, -127]], h=8), "late", FULL)
+    assert not compile_network(network, get_preset("tiny_late")).overflow_proved

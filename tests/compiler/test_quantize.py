@@ -12,6 +12,7 @@ from compiler.errors import CompatibilityError, FormatError, QuantizeError
 from compiler.lower import lower
 from compiler.passes import form_layers
 from compiler.quantize import QuantizedModel, quantize
+from compiler.quantized import PROFILES
 from compiler.ranges import prove_ranges
 from golden.forward import run_network
 from golden.network import INPUT
@@ -46,7 +47,7 @@ def errors_to_signal(model, graph, x):
     return np.sqrt(np.square(got - real).mean() / np.square(real).mean())
 
 
-@pytest.mark.parametrize("profile", ["exact", "general"])
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", NETS)
 def test_quantized_module_equals_golden_and_is_close_to_float(name, profile, rng):
     module, shape = build(name)
@@ -56,7 +57,7 @@ def test_quantized_module_equals_golden_and_is_close_to_float(name, profile, rng
     assert errors_to_signal(model, form_layers(graph), x[:8]) < 0.08
 
 
-@pytest.mark.parametrize("profile", ["exact", "general"])
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("bits", range(2, 9))
 @pytest.mark.parametrize("name", ["residual", "average"])
 def test_every_number_of_time_steps_equals_golden(name, bits, profile, rng):
@@ -293,7 +294,7 @@ def small():
 @pytest.mark.parametrize(
     ("changes", "pattern"),
     [
-        ({"profile": "fast"}, r"^profile: must be one of exact, general, got 'fast'$"),
+        ({"profile": "fast"}, r"^profile: must be one of exact, general, paper, got 'fast'$"),
         ({"bits": 9}, r"^all layers: bits must be 2 to 8, got 9$"),
         ({"bits": {"0": 1}}, r"^0: bits must be 2 to 8, got 1$"),
         ({"weight_bits": 1}, r"^all layers: weight_bits must be 2 to 8, got 1$"),
@@ -354,7 +355,7 @@ def test_random_networks_equal_golden(case, rng):
         module = RandomNet(rng, shape).eval()
     x = images(rng, shape)
     model = quantize(
-        capture(module, shape), x[:8], profile=("exact", "general")[case % 2],
+        capture(module, shape), x[:8], profile=PROFILES[case % 3],
         bits=int(rng.choice([2, 4, 5, 8, 8])), weight_bits=int(rng.choice([2, 4, 8, 8])),
         per_channel=bool(rng.random() < 0.7),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from models.checkpoint import (
 from models.data import find_data, load_dataset
 from models.errors import CheckpointError, DataError
 from models.registry import get_model
-from models.trainer import measure_accuracy
+from models.tasks import measure_accuracy
 
 METADATA = {"model": "digits_cnn", "dataset": "digits"}
 

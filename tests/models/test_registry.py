@@ -5,30 +5,64 @@ import pytest
 import torch
 from torch import nn
 
-from models.data import DATASETS
+from models.cifar10net import Vote
+from models.data import DATASETS, DETECTION
 from models.errors import ModelError
 from models.registry import MODELS, get_model
 
 PARAMETERS = {"digits_cnn": 12_266, "tiny_vgg": 808_170, "tiny_vgg_12m": 12_026_922,
-              "cifar10net": 36_721_484, "cifar10net_w64": 1_262_348, "resnet18_cifar": 701_466}
-LAYERS = (nn.Sequential, nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d,
-          nn.Flatten, nn.Linear)
+              "cifar10net": 36_721_484, "cifar10net_w64": 1_262_348, "resnet18_cifar": 701_466,
+              "vgg16": 134_301_514, "resnet18": 11_181_642, "resnet34": 21_289_802,
+              "tiny_yolo": 1_279_924, "yolo_resnet34": 23_655_252}
+LAYERS = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d,
+          nn.Flatten, nn.Linear, nn.Identity, Vote)
 
 
 def test_every_model_has_its_recorded_size():
-    assert {spec.name: sum(p.numel() for p in spec.build().parameters())
-            for spec in MODELS.values()} == PARAMETERS
+    # Shapes without contents: the larger networks would fill gigabytes.
+    with torch.device("meta"):
+        sizes = {spec.name: sum(p.numel() for p in spec.build().parameters())
+                 for spec in MODELS.values()}
+    assert sizes == PARAMETERS
 
 
-@pytest.mark.parametrize("name", ["digits_cnn", "tiny_vgg"])
+@pytest.mark.parametrize("name", ["digits_cnn", "tiny_vgg", "cifar10net_w64", "resnet18_cifar"])
 def test_model_keeps_its_contract(name):
     spec = get_model(name)
     module = spec.build().eval()
-    kinds = {type(part) for part in module.modules()} - {type(module)}
+    kinds = {type(part) for part in module.modules() if not list(part.children())}
     assert kinds <= set(LAYERS)
     assert spec.default_dataset in DATASETS
     with torch.no_grad():
         assert module(torch.zeros(2, *spec.input_shape)).shape == (2, spec.n_classes)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("n_classes", [3, 20])
+def test_outputs_follow_the_classes_of_the_data(name, n_classes):
+    spec = get_model(name)
+    with torch.device("meta"), torch.no_grad():
+        output = spec.build(n_classes=n_classes).eval()(torch.zeros(1, *spec.input_shape))
+    if spec.task == DETECTION:
+        assert output.shape == (1, 10 + n_classes, 7, 7)
+    else:
+        assert output.shape == (1, n_classes)
+
+
+def test_votes_are_averages_of_ten():
+    module = get_model("cifar10net_w64").build().eval()
+    vote = module.layers[-1]
+    assert not vote.weight.requires_grad
+    x = torch.arange(100.0)[None]
+    assert torch.allclose(vote(x), torch.arange(10.0)[None] * 10 + 4.5)
+
+
+@pytest.mark.parametrize(("model", "dataset", "needs"), [
+    ("tiny_yolo", "cifar10", r"images with boxes \(digit_boxes, voc\)"),
+    ("tiny_vgg", "voc", r"images with one label each \(digits, cifar10, .*\)")])
+def test_models_refuse_data_of_another_task(model, dataset, needs):
+    with pytest.raises(ModelError, match=rf"^{model}: needs {needs}; '{dataset}' came; choose"):
+        get_model(model).check_task(dataset)
 
 
 @pytest.mark.parametrize("name", ["tiny_vgg", "tiny_vgg_12m"])

@@ -46,14 +46,15 @@ def test_every_option_arrives(simulated):
     calls, _ = simulated
     words = (
         "sim --model m.py:f --dataset cifar10 --data d --checkpoint w.safetensors --preset ecp5 "
-        "--cores 7 --mesh 3x4 --profile general --bits 5 --tables rot1 --images 2 "
-        "--sim amaranth --waves 1 --accuracy-images 9"
+        "--cores 7 --mesh 3x4 --profile general --bias fraction16 --bits 5 --tables rot1 "
+        "--images 2 --sim amaranth --waves 1 --accuracy-images 9"
     )
     assert cli.main(words.split()) == 0
     settings, options = calls[0]
     assert settings == Settings(
         "m.py:f", dataset="cifar10", data=Path("d"), preset="ecp5", cores=7, mesh=(3, 4),
-        profile="general", bits=5, tables="rot1", checkpoint=Path("w.safetensors"),
+        profile="general", bias="fraction16", bits=5, tables="rot1",
+        checkpoint=Path("w.safetensors"),
     )  # fmt: skip
     assert (options["n_images"], options["engine"]) == (2, "amaranth")
     assert (options["waves"], options["accuracy_images"]) == (True, 9)

@@ -15,7 +15,7 @@ from golden.stem import count_spikes
 from runtime.harder import MAX_STRENGTH, TARGET, find_strength, harder_images
 from runtime.pareto import Point, markdown, plot
 from runtime.prepare import Settings, prepare
-from runtime.sparsify import last_that_fits, measure, measure_choice, sparsify
+from runtime.sparsify import last_that_fits, measure_choice, run_counted, sparsify
 
 IMAGES = np.linspace(0, 255, 2 * 3 * 8 * 8).astype(np.uint8).reshape(2, 3, 8, 8)
 
@@ -56,7 +56,7 @@ def prepared():
 def test_measured_operations_and_spikes_are_those_of_golden(prepared):
     integers, labels = prepared.integers[:20], prepared.dataset.test_labels[:20]
     choice = {"layers.0": "rot2", "input": "rot1"}
-    seen = measure_choice(prepared, choice, integers, labels)
+    seen = measure_choice(prepared, choice, integers)
     tables = find_tables(prepared.quantized.network, choice)
     network = module.apply_tables(prepared.network, tables)
     values = run_network(network, module.apply(tables["input"], integers))
@@ -66,16 +66,17 @@ def test_measured_operations_and_spikes_are_those_of_golden(prepared):
         np.testing.assert_array_equal(seen.activity[name], expected)
     fired = sum(array.sum() for name, array in seen.activity.items() if name != "input")
     assert seen.spikes == pytest.approx(fired)
-    scores = values[network.output.name].reshape(20, -1)
-    np.testing.assert_array_equal(seen.right, scores.argmax(axis=1) == labels)
+    np.testing.assert_array_equal(seen.outputs, values[network.output.name])
+    expected = seen.outputs.reshape(20, -1).argmax(axis=1) == labels
+    np.testing.assert_array_equal(seen.right(labels), expected)
 
 
 def test_chunks_do_not_change_what_is_measured(prepared, monkeypatch):
-    images, labels = prepared.integers[:23], prepared.dataset.test_labels[:23]
-    whole = measure(prepared.network, images, labels, 24)
+    images = prepared.integers[:23]
+    whole = run_counted(prepared.network, images, 24)
     monkeypatch.setattr(module, "CHUNK", 5)
-    parts = measure(prepared.network, images, labels, 24)
-    np.testing.assert_array_equal(whole.right, parts.right)
+    parts = run_counted(prepared.network, images, 24)
+    np.testing.assert_array_equal(whole.outputs, parts.outputs)
     assert whole.sops == pytest.approx(parts.sops)
 
 
@@ -110,6 +111,7 @@ def test_search_keeps_the_budget_and_its_file_is_read_by_tables(tmp_path, monkey
 @pytest.mark.parametrize(
     ("settings", "options", "message"),
     [
+        ({"dataset": "digit_boxes"}, {}, r"^digit_boxes: must have labels, has boxes; choose a "),
         ({"tables": "rot1"}, {}, r"^TABLES: must be none: the search finds them$"),
         ({}, {"budget": 0.0}, r"^BUDGET: must lie in 0\.\.100 percentage points, got 0\.0$"),
         ({}, {"budget": 101}, r"^BUDGET: must lie in"),

@@ -8,7 +8,12 @@ from amaranth.hdl import Fragment, Signal
 # Registers of a core made from a control register, one cycle behind it. Nobody uses them so soon,
 # so that a simulator that skips a quiet core may leave them behind: they are right again in the
 # first cycle of the next flit.
-FOLLOWERS = frozenset({"last_word", "index_mask", "largest", "smallest"})
+FOLLOWERS = frozenset(
+    {
+        "last_word", "index_mask", "largest", "smallest",
+        "is_last_step", "step_is_first", "step_doubles", "step_shift",
+    }
+)  # fmt: skip
 
 
 def elaborated(component) -> tuple[Fragment, list[Signal]]:

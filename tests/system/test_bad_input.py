@@ -178,7 +178,8 @@ def test_number_of_images_out_of_range(refused, models, command, n_images):
 
 def test_number_of_accuracy_images_out_of_range(refused):
     matches(
-        r"accuracy-images: must be 1 or more, got 0; leave it out for 1000",
+        r"accuracy-images: must be 1 or more, got 0; leave it out for up to 1000 as "
+        r"the network's size allows",
         refused("sim", "--model", "digits_cnn", "--accuracy-images", 0),
     )
 
@@ -217,8 +218,8 @@ def test_mesh_that_coordinates_cannot_name(refused, models, mesh):
 def test_unknown_dataset(refused, models, model):
     model = model if model == "digits_cnn" else f"{models}:{model}"
     matches(
-        r"dataset: must be one of digits, cifar10; 'mnist' came; choose one of them",
-        refused("sim", "--model", model, "--dataset", "mnist"),
+        r"dataset: must be one of digits, cifar10, .*; 'svhn' came; choose one of them",
+        refused("sim", "--model", model, "--dataset", "svhn"),
     )
 
 

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks that have trained weights, and what is measured of them; long steps are cached."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compiler.capture import capture
+from compiler.integration import integrate
+from compiler.lower import lower
+from compiler.quantize import quantize
+from golden.codes import DirectCode, position_coded
+from golden.network import Network
+from models import checkpoint
+from models.data.preprocess import to_integer_input
+from models.registry import MODELS
+from runtime.measure import measure, metric_of
+from runtime.prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare, torch_values
+from runtime.prepare import float_accuracy as accuracy_of_float
+from runtime.report import write_json
+from runtime.sim import SIM_BUILD, output_folder
+from runtime.sparsify import Measured, measure_choice, run_counted
+
+CACHE = SIM_BUILD / "tables" / "cache"
+IMAGES = 1000
+STEPS = 8  # time steps of direct coding, as many as STEM's
+CODE_IMAGES = 200
+BATCH = 50
+Figures = dict[str, Any]
+
+
+def digest(thing: object) -> str:
+    """A short hash of arrays, networks (frozen dataclasses) and plain values, by contents."""
+    sha = hashlib.sha256()
+
+    def add(value: object) -> None:
+        if isinstance(value, np.ndarray):
+            sha.update(f"{value.dtype.str}{value.shape}".encode())
+            sha.update(np.ascontiguousarray(value).tobytes())
+        elif is_dataclass(value):
+            sha.update(type(value).__name__.encode())
+            for field in fields(value):
+                add(getattr(value, field.name))
+        elif isinstance(value, tuple | list):
+            sha.update(f"[{len(value)}".encode())
+            for item in value:
+                add(item)
+        elif isinstance(value, dict):
+            add(sorted((str(key), item) for key, item in value.items()))
+        else:
+            sha.update(repr(value).encode())
+        sha.update(b";")
+
+    add(thing)
+    return sha.hexdigest()[:24]
+
+
+def cached(inputs: object, measure_it: Callable[[], Figures]) -> Figures:
+    """What ``measure_it`` returns, kept on disk under the digest of ``inputs``."""
+    path = CACHE / f"{digest(inputs)}.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    figures = measure_it()
+    write_json(path, figures)
+    return figures
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One trained network on one data set, on the first ``n_images`` test images."""
+
+    model: str
+    dataset: str
+    n_images: int
+    data: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """For the rows."""
+        return f"{self.model} on {self.dataset}"
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """Quantized with the exact profile."""
+        settings = Settings(self.model, dataset=self.dataset, data=self.data)
+        return prepare(settings, n_train=CALIBRATION_IMAGES, n_test=self.n_images)
+
+    @property
+    def images(self) -> np.ndarray:
+        """Test images as integers."""
+        return self.prepared.integers[: self.n_images]
+
+    @property
+    def calibration(self) -> np.ndarray:
+        """Training images that the quantization was calibrated on."""
+        return to_integer_input(self.prepared.dataset.train_images[:CALIBRATION_IMAGES])
+
+    def score(self, outputs: np.ndarray, network: Network) -> float:
+        """Accuracy or mAP, in percent."""
+        real = outputs * network.scales[network.output.name]
+        return 100 * measure(self.prepared.dataset, real)
+
+    def _counted(self, network: Network, seen: Measured) -> Figures:
+        return {
+            "score": self.score(seen.outputs, network), "sops": seen.sops, "spikes": seen.spikes
+        }  # fmt: skip
+
+    def _cached(self, step: str, network: Network, measure_it: Callable[[], Figures]) -> Figures:
+        return cached([step, network, self.images], measure_it)
+
+    def plain(self) -> Figures:
+        """Float, torch's quantized model and golden; sizes."""
+        prepared, network = self.prepared, self.prepared.network
+
+        def run() -> Figures:
+            output = network.output.name
+            in_torch = [
+                torch_values(prepared.quantized, self.images[start : start + BATCH])[output]
+                for start in range(0, len(self.images), BATCH)
+            ]
+            seen = run_counted(network, self.images, prepared.params.acc_width)
+            return {
+                "float": 100 * accuracy_of_float(prepared, len(self.images)),
+                "quantized": self.score(np.concatenate(in_torch), network),
+                "equal": bool(np.array_equal(np.concatenate(in_torch), seen.outputs)),
+                "macs": prepared.n_macs,
+                "parameters": sum(p.numel() for p in prepared.module.parameters()),
+                "metric": metric_of(prepared.dataset),
+                "images": len(self.images),
+                "provenance": prepared.dataset.provenance,
+                **self._counted(network, seen),
+            }
+
+        return self._cached("plain", network, run)
+
+    def with_table(self, name: str) -> Figures:
+        """One table for the outputs of every layer but the last."""
+        network = self.prepared.network
+        hidden = dict.fromkeys((layer.name for layer in network.layers[:-1]), name)
+
+        def run() -> Figures:
+            return self._counted(network, measure_choice(self.prepared, hidden, self.images))
+
+        return self._cached(f"table {name}", network, run)
+
+    def integrated(self, mode: str) -> Figures:
+        """Sums and potentials of 16 bits."""
+        network = integrate(self.prepared.network, mode, self.calibration)
+
+        def run() -> Figures:
+            outputs = run_counted(network, self.images, 32).outputs
+            return {"score": self.score(outputs, network)}
+
+        return self._cached(mode, network, run)
+
+    def profile(self, profile: str) -> Figures:
+        """Another profile of the quantization."""
+        prepared = self.prepared
+        graph = capture(prepared.module, prepared.dataset.image_shape)
+        model = quantize(graph, self.calibration, profile=profile)
+        network = lower(model)
+
+        def run() -> Figures:
+            seen = run_counted(network, self.images, prepared.params.acc_width)
+            forms = sorted({layer.bias_form for layer in model.network.layers})
+            return {**self._counted(network, seen), "bias": forms}
+
+        return self._cached(profile, network, run)
+
+    def codes(self) -> Figures:
+        """STEM, direct and position coding of the same weights; hidden layers' operations."""
+        network, images = self.prepared.network, self.images[:CODE_IMAGES]
+
+        def run() -> Figures:
+            code = DirectCode(network, STEPS)
+            batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+            parts = [(len(batch), code.run(batch)) for batch in batches]
+            outputs = np.concatenate([part.outputs for _, part in parts])
+            found: Figures = {
+                "direct": {
+                    "score": self.score(outputs, network),
+                    "sops": {
+                        name: sum(n * part.sops[name] for n, part in parts) / len(images)
+                        for name in _hidden(network)
+                    },
+                }
+            }
+            for name, coded in (("STEM", network), ("position", position_coded(network))):
+                seen = run_counted(coded, images, self.prepared.params.acc_width)
+                found[name] = {
+                    "score": self.score(seen.outputs, coded),
+                    "sops": {layer: seen.layer_sops[layer] for layer in _hidden(network)},
+                }
+            return found
+
+        return cached(["codes", network, images, STEPS], run)
+
+    def searched(self) -> Figures | None:
+        """What ``make sparsify`` found for this network, or None."""
+        settings = Settings(self.model, dataset=self.dataset, data=self.data)
+        path = output_folder(settings) / "sparsify" / "pareto.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+
+def _hidden(network: Network) -> list[str]:
+    """Layers without the first, which receives an image, and the last (as the paper counts)."""
+    return [layer.name for layer in network.layers[1:-1]]
+
+
+def find_subjects(n_images: int, data: Path | None = None) -> list[Subject]:
+    """Every registered model for which a weight file lies in the repository."""
+    found = []
+    for path in sorted(checkpoint.FOLDER.glob("*.safetensors")):
+        model, _, dataset = path.stem.rpartition("-")
+        if model in MODELS:
+            found.append(Subject(model, dataset, n_images, data))
+    return found

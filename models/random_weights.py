@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights for networks that nobody has trained: random, at the scale of the data.
+
+Such a network knows nothing, but its activations have the sizes and the sparsity of a trained one,
+so that it can be quantized, compiled and simulated.
+"""
+
+import torch
+from torch import nn
+
+from models.data.preprocess import to_float_input
+
+SEED = 0
+NAME = f"calibrated random (seed {SEED})"
+
+
+@torch.no_grad()
+def calibrate_random(module, images, seed=SEED, batch=8):
+    """Fill a module in place: He's normal weights, batch-norm statistics of these images.
+
+    Convolutions and dense layers get weights of variance 2 / fan-in (He et al., "Delving Deep into
+    Rectifiers", eq. 10) and zero biases, batch norms the factor 1 and the offset 0. Parameters
+    that are not trained keep their values. The module is left in evaluation mode.
+
+    images : uint8 array (N, C, H, W)
+    """
+    generator = torch.Generator().manual_seed(seed)
+    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear) and part.weight.requires_grad:
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu", generator=generator)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+    for part in norms:
+        part.reset_parameters()
+        # No momentum: the plain average over all batches.
+        part.momentum = None
+    if norms:
+        module.train()
+        for start in range(0, len(images), batch):
+            module(to_float_input(images[start:start + batch]))
+    module.eval()

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors with the output of YOLOv1 (Redmon et al., "You Only Look Once", section 2).
+
+The image is a grid of S x S cells. Each cell answers with ``N_BOXES`` boxes of five values
+(x, y, root of width, root of height, confidence) and one value per class:
+
+* x, y: centre of the box, in cells from the cell's corner;
+* the roots' squares: width and height as shares of the image;
+* confidence: how far the box is expected to overlap an object, 0..1;
+* classes: one for the class of the object whose centre is in the cell, zero for the others.
+
+All are plain signed numbers near -1..1, so that eight bits hold them. The head is a 1 x 1
+convolution where the publication has dense layers: every cell sees most of the image through the
+layers before it.
+"""
+
+from torch import nn
+
+from models.resnet import BLOCKS_34, convolution, imagenet_stem, residual_stages
+
+N_BOXES = 2
+BOX_VALUES = 5
+# Channels of the convolutions after the stem; "M" is a 2 x 2 max pooling.
+TINY_YOLO = ("M", 64, 64, "M", 128, 128, "M", 192, 192, 256)
+
+
+def n_outputs(n_classes):
+    """Values of one cell."""
+    return BOX_VALUES * N_BOXES + n_classes
+
+
+class TinyYolo(nn.Module):
+    """The form of :class:`models.tiny_vgg.TinyVgg` with a first convolution of stride two.
+
+    Input: float32 (N, 3, 112, 112) of :func:`models.data.to_float_input`.
+    Output: (N, 10 + n_classes, 7, 7), see the module's text.
+    """
+
+    def __init__(self, n_classes, config=TINY_YOLO, stem=32):
+        super().__init__()
+        layers, channels = [*convolution(3, stem, 3, stride=2), nn.ReLU()], stem
+        for item in config:
+            if item == "M":
+                layers.append(nn.MaxPool2d(2))
+            else:
+                layers += [*convolution(channels, item, 3), nn.ReLU()]
+                channels = item
+        self.layers = nn.Sequential(*layers, nn.Conv2d(channels, n_outputs(n_classes), 1))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class YoloResnet34(nn.Module):
+    """The layers of ResNet-34 before its average, one more convolution, and the head.
+
+    Input: float32 (N, 3, 224, 224) of :func:`models.data.to_float_input`; the publication's 448
+    pixels would give the same 7 x 7 cells with one more halving.
+    Output: (N, 10 + n_classes, 7, 7), see the module's text.
+    """
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.stem = nn.Sequential(*imagenet_stem())
+        self.stages = nn.Sequential(*residual_stages(BLOCKS_34, 64))
+        self.head = nn.Sequential(*convolution(512, 512, 3), nn.ReLU(),
+                                  nn.Conv2d(512, n_outputs(n_classes), 1))
+
+    def forward(self, x):
+        return self.head(self.stages(self.stem(x)))
+
+
+def build_tiny_yolo(n_classes=10):
+    """The registered form: 1.3M parameters, 137M multiply-accumulates."""
+    return TinyYolo(n_classes)
+
+
+def build_yolo_resnet34(n_classes=10):
+    """The registered form: 23.7M parameters with 20 classes."""
+    return YoloResnet34(n_classes)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make tables`: rows from figures, figures from cached runs, documents from rows."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import benchmarks.tables.subjects as subjects
+from benchmarks.tables import published
+from benchmarks.tables.__main__ import main, text_of
+from benchmarks.tables.build import TABLES, Row, Table
+from benchmarks.tables.subjects import cached, digest, find_subjects
+
+
+class MadeUp:
+    """A network whose figures are easy to follow."""
+
+    model, dataset, name = "tiny_vgg", "cifar10", "tiny_vgg on cifar10"
+
+    def plain(self):
+        return {
+            "float": 90.0, "quantized": 89.0, "score": 89.0, "equal": True, "macs": 2e6,
+            "parameters": 3_000_000, "metric": "accuracy", "images": 10, "sops": 4e6,
+            "spikes": 9.0, "provenance": "made up",
+        }  # fmt: skip
+
+    def with_table(self, name):
+        return {"score": 88.0 - int(name[-1]), "sops": 3e6, "spikes": 5.0}
+
+    def integrated(self, mode):
+        return {"score": {"scaled": 80.0, "late": 81.0}[mode]}
+
+    def profile(self, profile):
+        return {"score": 87.0, "bias": ["8 bits"]}
+
+    def codes(self):
+        return {code: {"score": 50.0, "sops": {"a": 1e6, "b": 2e6}}
+                for code in ("STEM", "direct", "position")}  # fmt: skip
+
+    def searched(self):
+        test = {"accuracy": 0.8, "sops": 50.0}
+        return {
+            "none": {"test": {"accuracy": 0.81, "sops": 100.0}}, "images": {"test": 20},
+            "chosen": {"hybrid": {"test": test}, "rd": {"test": test}},
+        }  # fmt: skip
+
+
+class Unsearched(MadeUp):
+    model, name = "digits_cnn", "digits_cnn on digits"
+    dataset = "digits"
+
+    def searched(self):
+        return None
+
+
+def figures(number, subject=None):
+    table = TABLES[number]([subject or MadeUp()])
+    return {row.what: (row.ours, row.paper) for row in table.rows}
+
+
+def test_conversion_compares_torch_and_spikes():
+    assert figures("II") == {
+        "quantized network (torch)": (89.0, 92.87), "in spikes, T = 8 (golden)": (89.0, 92.87),
+    }  # fmt: skip
+
+
+def test_integration_has_the_paper_beside_its_own_mode_alone():
+    rows = figures("III")
+    assert rows["quantized, scaled integration"] == (80.0, None)
+    assert rows["quantized, late integration"] == (81.0, None)
+    assert published.VGG16 not in published.SCALED
+
+    class Residual(MadeUp):
+        model = "resnet18_cifar"
+
+    rows = figures("III", Residual())
+    assert rows["float"] == (90.0, 93.26)
+    assert rows["quantized, scaled integration"] == (80.0, 93.01)
+    assert rows["quantized, late integration"] == (81.0, None)
+
+
+def test_tables_are_changes_against_no_tables():
+    assert figures("IV") == {"rot1": (-2.0, -0.44), "rot2": (-3.0, -0.59), "rot3": (-4.0, -2.51)}
+    assert figures("V")["rot1"] == (-25.0, -18.52)
+    assert figures("VI") == {"drlo4": (-5.0, -0.10), "drlo3": (-4.0, -0.02), "drlo2": (-3.0, -0.79)}
+    assert figures("VII")["drlo2"] == (-25.0, -16.24)
+
+
+def test_search_is_read_or_asked_for():
+    rows = figures("VIII")
+    assert rows["hybrid: points of accuracy"][0] == pytest.approx(-1.0)
+    assert rows["rd: % of SOPs"] == (pytest.approx(-50.0), None)
+    (row,) = TABLES["VIII"]([Unsearched()]).rows
+    assert row.why == "run `make sparsify MODEL=digits_cnn DATASET=digits`"
+
+
+def test_energy_is_the_papers_model():
+    assert figures("IX") == {
+        "ANN, 2.00M MACs": (pytest.approx(0.46), None),
+        "spikes, 4.00M SOPs": (pytest.approx(0.12), None),
+    }
+
+
+def test_hardware_compares_with_the_best_on_the_same_data():
+    rows = TABLES["I"]([MadeUp()]).rows
+    assert (rows[0].ours, rows[0].paper) == (89.0, 77.40)
+    assert len(rows) == 1 + len(published.HARDWARE)
+
+
+def test_codes_count_hidden_layers():
+    assert figures("12")["direct: SOPs of hidden layers, M"] == (3.0, None)
+
+
+def test_rows_state_the_difference_in_both_forms():
+    rows = (Row("net", "a", 1.5, 1.0, "why"), Row("net", "b", 2.0, None, "none"))
+    table = Table("X", "Title", "%", "Note.", rows)
+    assert [row["difference"] for row in table.to_dict()["rows"]] == [0.5, None]
+    lines = table.to_markdown().splitlines()
+    assert lines[0] == "## X. Title"
+    assert lines[-2] == "| net | a | 1.50 | 1.00 | +0.50 | why |"
+    assert lines[-1] == "| net | b | 2.00 | - | - | none |"
+
+
+def test_document_names_what_is_missing():
+    text = text_of([], [MadeUp()], ["other on voc: no folder"])
+    assert "* left out, other on voc: no folder" in text
+    assert "without trained weights, so without rows: digits_cnn," in text
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    a: np.ndarray
+    b: tuple
+
+
+def test_digest_follows_contents():
+    base = Pair(np.arange(6).reshape(2, 3), (1, "x", None))
+    same = Pair(np.arange(6).reshape(2, 3), (1, "x", None))
+    assert digest(base) == digest(same)
+    others = [
+        Pair(np.arange(6).reshape(3, 2), (1, "x", None)), Pair(base.a + 1, base.b),
+        Pair(base.a.astype(np.int32), base.b), Pair(base.a, (1, "y", None)),
+        Pair(base.a, (1, ("x", None))), [base, base], {"k": base},
+    ]  # fmt: skip
+    assert len({digest(other) for other in [base, *others]}) == 1 + len(others)
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+
+
+def test_cached_runs_once_per_input(tmp_path, monkeypatch):
+    monkeypatch.setattr(subjects, "CACHE", tmp_path)
+    calls = []
+
+    def run():
+        calls.append(1)
+        return {"n": len(calls)}
+
+    assert [cached("a", run), cached("a", run), cached("b", run)] == [{"n": 1}, {"n": 1}, {"n": 2}]
+
+
+def test_subjects_are_the_weight_files_of_registered_models(tmp_path, monkeypatch):
+    for name in ("digits_cnn-digits", "tiny_vgg-cifar10", "other-digits"):
+        (tmp_path / f"{name}.safetensors").write_bytes(b"")
+    monkeypatch.setattr(subjects.checkpoint, "FOLDER", tmp_path)
+    found = find_subjects(7)
+    assert [(s.model, s.dataset, s.n_images) for s in found] == [
+        ("digits_cnn", "digits", 7), ("tiny_vgg", "cifar10", 7),
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_tables_of_a_trained_network(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(subjects, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr("benchmarks.tables.__main__.CACHE", tmp_path / "cache")
+    assert main(["--model", "digits_cnn", "--images", "40"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {tmp_path / 'tables.md'}"
+    tables = json.loads((tmp_path / "tables.json").read_text())["tables"]
+    assert [table["number"] for table in tables][:4] == ["I", "II", "III", "IV"]
+    assert len(tables) == len(TABLES)
+    torch, golden = tables[1]["rows"]
+    assert torch["ours"] == golden["ours"] >= 95
+    assert golden["why"].startswith("every output equal on 40 images")
+    rot = [row["ours"] for row in tables[4]["rows"]]
+    assert 0 > rot[0] > rot[1] > rot[2]
+    stored = sorted(tmp_path.glob("cache/*.json"))
+    assert main(["--model", "digits_cnn", "--images", "40"]) == 0
+    assert sorted(tmp_path.glob("cache/*.json")) == stored
