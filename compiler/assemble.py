@@ -70,7 +70,7 @@ def assemble(
             Control.MODE: formats.mode.pack(
                 bits=layer.bits, is_signed=int(layer.is_signed),
                 use_lookup=int(layer.table is not None), bias_shift=layer.bias_shift,
-                is_raw=0,
+                is_raw=0, gap=0,
             ),
             Control.END_LIST: _token_list(formats, destinations.run(ends)),
             Control.CREDIT_LIST: _token_list(formats, destinations.run(credits)),

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Axon-out: fires the activations of a sample, bit plane by bit plane, and sends tokens."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from golden.fields import Formats, Kind, Memory
+from golden.fields import GAP_WIDTH, Formats, Kind, Memory
 from golden.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus, activation_word, flit_stream, struct
@@ -25,9 +25,6 @@ class AxonOut(wiring.Component):
     this order of loops and each ascending, a SPIKE; then an END for every entry of ``end_list``.
     Where integration is per time step (``params.is_stepped``) it does so for time step ``t`` alone.
     ``grant``: a CREDIT for every entry of ``credit_list``. The payload of tokens is zero.
-    ``pace``: a PACE for every entry of ``credit_list``, between the spikes of two words if need be.
-
-    While ``held`` no further word begins: tokens and PACE go on.
 
     One flit a cycle while planes with spikes are found in time: a word is scanned a cycle, ahead of
     the spikes sent; a word without destination entries takes a cycle. Cycles, from the command (not
@@ -58,12 +55,15 @@ class AxonOut(wiring.Component):
         Fields ``token_list``.
     fire, grant : ``In(1)``
         Commands; only while not busy, and not both.
-    pace, pace_hold : ``In(1)``
-        A PACE is due, until ``paced``, and whether it says hold (t = 1) or go on (t = 0).
-    paced : ``Out(1)``
-        It is being sent.
+    gap : ``In(GAP_WIDTH)``
+        Cycles from one flit to the next, at least; constant while busy. The figures above are
+        for 0.
     held : ``In(1)``
-        Words have to wait; what has begun goes on.
+        No flit leaves while it is set.
+    borrow, borrow_address : ``In``
+        Reads an entry of the memory DESTINATION, at any time; firing waits a cycle for it.
+    borrowed : ``Out``
+        The entry, in the cycle after.
     t : ``In``
         Only if ``params.is_stepped``: with ``fire``, the time step.
     busy : ``Out(1)``
@@ -92,10 +92,11 @@ class AxonOut(wiring.Component):
                 "credit_list": In(struct(formats.token_list)),
                 "fire": In(1),
                 "grant": In(1),
-                "pace": In(1),
-                "pace_hold": In(1),
-                "paced": Out(1),
+                "gap": In(GAP_WIDTH),
                 "held": In(1),
+                "borrow": In(1),
+                "borrow_address": In(params.destination_width),
+                "borrowed": Out(struct(formats.destination)),
                 "busy": Out(1),
                 "o": Out(flit_stream(params)),
                 "fired": Out(params.lane_width + 1),
@@ -132,6 +133,8 @@ class AxonOut(wiring.Component):
             self.fired.eq(scan.fired),
             emit.valid.eq(jobs.valid),
             emit.job.eq(jobs.o),
+            emit.gap.eq(self.gap),
+            emit.held.eq(self.held),
             jobs.pop.eq(emit.pop),
         ]
         m.d.sync += self.sent.eq(
@@ -145,31 +148,21 @@ class AxonOut(wiring.Component):
 
         with m.FSM(name="phase") as phase:
             with m.State("IDLE"):
-                m.d.comb += tokens.kind.eq(Kind.CREDIT.value)
+                m.d.comb += tokens.eq(Cat(Const(Kind.CREDIT.value, KIND_WIDTH), self.credit_list))
                 with m.If(self.fire):
                     m.d.comb += scan.start.eq(1)
                     m.next = "FIRE"
                 with m.Elif(self.grant):
                     m.d.comb += is_token.eq(1)
                     m.next = "DRAIN"
-                with m.Elif(self.pace):
-                    m.d.comb += [is_token.eq(1), self.paced.eq(1)]
-                    m.next = "DRAIN"
             with m.State("FIRE"):
-                with m.If(self.pace & walk_ready):
-                    m.d.comb += [is_token.eq(1), self.paced.eq(1)]
-                with m.Elif(scan.idle & ~entry_v & walk_ready):
-                    m.d.comb += [
-                        is_token.eq(1),
-                        tokens.kind.eq(Kind.END.value),
-                        tokens.run.eq(self.end_list),
-                    ]
+                m.d.comb += tokens.eq(Cat(Const(Kind.END.value, KIND_WIDTH), self.end_list))
+                with m.If(scan.idle & ~entry_v & walk_ready):
+                    m.d.comb += is_token.eq(1)
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 with m.If(~walk_v & jobs.idle & emit.idle):
                     m.next = "IDLE"
-        with m.If(self.paced):
-            m.d.comb += [tokens.kind.eq(Kind.PACE.value), tokens.t.eq(self.pace_hold)]
         m.d.comb += self.busy.eq(~phase.ongoing("IDLE"))
         return m
 
@@ -186,15 +179,11 @@ class AxonOut(wiring.Component):
         walk_source = Signal(source_layout(params), reset_less=True)
         run = struct(Formats(params).token_list)
         walk_run = Signal(run, reset_less=True)
-        walk_ready, read = Signal(), Signal()
-        is_token = Signal()
-        tokens = Signal(data.StructLayout({"kind": KIND_WIDTH, "t": 1, "run": run}))
-        m.d.comb += tokens.run.eq(self.credit_list)
+        walk_ready, may_read, read = Signal(), Signal(), Signal()
+        is_token, tokens = Signal(), Signal(data.StructLayout({"kind": KIND_WIDTH, "run": run}))
         fire = struct(Formats(params).fire)(table.data)
 
-        entry_ready = Signal()
-        m.d.comb += entry_ready.eq(walk_ready & ~is_token & ~self.held)
-        with m.If(entry_ready | ~entry_v):
+        with m.If(walk_ready | ~entry_v):
             m.d.comb += scan.pop.eq(scan.valid)
             m.d.sync += entry_v.eq(scan.valid)
         with m.If(scan.pop):
@@ -204,15 +193,16 @@ class AxonOut(wiring.Component):
         # Room for the last entry, or no entry at all, ends a run.
         several, one = walk_run.count[1:].any(), walk_run.count[0]
         m.d.comb += [
-            walk_ready.eq(~walk_v | (~several & (jobs.room | ~one))),
-            read.eq(walk_v & jobs.room & (several | one)),
+            may_read.eq(jobs.room & ~self.borrow),
+            walk_ready.eq(~walk_v | (~several & (may_read | ~one))),
+            read.eq(walk_v & may_read & (several | one)),
         ]
         with m.If(walk_ready):
-            m.d.sync += walk_v.eq((entry_v & ~self.held) | is_token)
+            m.d.sync += walk_v.eq(entry_v | is_token)
         with m.If(is_token):
             m.d.sync += [
                 walk_lanes.eq(1),
-                walk_source.eq(Cat(tokens.kind, tokens.t)),
+                walk_source.eq(tokens.kind),
                 walk_run.eq(tokens.run),
             ]
         with m.Elif(walk_ready & entry_v):
@@ -239,8 +229,9 @@ class AxonOut(wiring.Component):
         with m.If(read):
             m.d.sync += [job_lanes.eq(walk_lanes), job_source.eq(walk_source)]
         m.d.comb += [
-            destinations.address.eq(walk_run.start),
-            destinations.enable.eq(read),
+            destinations.address.eq(Mux(self.borrow, self.borrow_address, walk_run.start)),
+            destinations.enable.eq(read | self.borrow),
+            self.borrowed.eq(destinations.data),
             jobs.reserve.eq(read),
             jobs.push.eq(job_v),
             jobs.i.lanes.eq(job_lanes),

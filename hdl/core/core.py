@@ -88,6 +88,7 @@ class Core(wiring.Component):
         connect(m, ingress=ingress.spike, queue=spikes.i)
         connect(m, queue=spikes.o, axon_in=axon_in.i)
         connect(m, ingress=ingress.config, configuration=configuration.i)
+        connect(m, throttle=throttle.o, egress=egress.pace)
         connect(m, axon_out=axon_out.o, egress=egress.fire)
         connect(m, configuration=configuration.reply, egress=egress.reply)
         connect(m, egress.o, wiring.flipped(self.o))
@@ -124,6 +125,7 @@ class Core(wiring.Component):
             axon_out.grant.eq(control.grant),
             axon_out.n_fire.eq(control.n_fire),
             axon_out.bits.eq(control.mode.bits),
+            axon_out.gap.eq(control.mode.gap),
             axon_out.end_list.eq(control.end_list),
             axon_out.credit_list.eq(control.credit_list),
             # What waits for its walk, here and at the destinations.
@@ -131,9 +133,10 @@ class Core(wiring.Component):
             throttle.go.eq(ingress.go),
             throttle.is_high.eq(spikes.is_high),
             throttle.is_low.eq(spikes.is_low),
-            throttle.told.eq(axon_out.paced),
-            axon_out.pace.eq(throttle.due),
-            axon_out.pace_hold.eq(throttle.due_hold),
+            throttle.credit_list.eq(control.credit_list),
+            throttle.borrowed.eq(axon_out.borrowed),
+            axon_out.borrow.eq(throttle.borrow),
+            axon_out.borrow_address.eq(throttle.borrow_address),
             axon_out.held.eq(throttle.held),
             # States and events.
             control.end.eq(ingress.end),
@@ -169,7 +172,7 @@ class Core(wiring.Component):
                 | soma.busy
                 | control.fire
                 | control.grant
-                | throttle.due
+                | ~throttle.idle
                 | axon_out.busy
             ),
             self.quiet.eq(

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sorts the flits that a router delivers to its core, and merges those that the core sends."""
 
-from amaranth import Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -82,14 +85,15 @@ class Ingress(wiring.Component):
 
 
 class Egress(wiring.Component):
-    """Merges the flits of axon-out and of the configuration unit into the router's local input.
+    """Merges the flits that a core sends into the router's local input.
 
-    Axon-out goes first; a choice once made stands until its flit has gone. No latency; ``o``
-    depends on the two inputs' registers and this block's own.
+    PACE goes first, since it keeps others from sending in vain, then axon-out, then answers; a
+    choice once made stands until its flit has gone. No latency; ``o`` depends on the registers of
+    the inputs and on this block's own.
 
     Members
     -------
-    fire, reply : ``In(flit_stream)``
+    pace, fire, reply : ``In(flit_stream)``
     o : ``Out(flit_stream)``
     """
 
@@ -97,6 +101,7 @@ class Egress(wiring.Component):
         self._layout = struct(Formats(params).flit)
         super().__init__(
             {
+                "pace": In(flit_stream(params)),
                 "fire": In(flit_stream(params)),
                 "reply": In(flit_stream(params)),
                 "o": Out(flit_stream(params)),
@@ -105,19 +110,27 @@ class Egress(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        held, held_reply, take_reply = Signal(), Signal(), Signal()
+        inputs = (self.pace, self.fire, self.reply)
+        is_held = Signal()
+        held, chosen = Signal(len(inputs)), Signal(len(inputs))
+        offers = Cat(i.valid for i in inputs)
         m.d.comb += [
-            take_reply.eq(Mux(held, held_reply, ~self.fire.valid)),
-            self.o.valid.eq(Mux(take_reply, self.reply.valid, self.fire.valid)),
+            chosen.eq(Mux(is_held, held, offers & (~offers + 1))),
+            self.o.valid.eq(offers.any()),
             self.o.payload.eq(
-                self._layout(Mux(take_reply, self.reply.payload.as_value(),
-                                 self.fire.payload.as_value()))
+                self._layout(
+                    reduce(
+                        or_,
+                        (
+                            Mux(take, i.payload.as_value(), 0)
+                            for take, i in zip(chosen, inputs, strict=True)
+                        ),
+                    )
+                )
             ),
-            self.fire.ready.eq(self.o.ready & ~take_reply),
-            self.reply.ready.eq(self.o.ready & take_reply),
-        ]  # fmt: skip
-        m.d.sync += [
-            held.eq(self.o.valid & ~self.o.ready),
-            held_reply.eq(take_reply),
+            *(i.ready.eq(self.o.ready & take) for take, i in zip(chosen, inputs, strict=True)),
         ]
+        m.d.sync += is_held.eq(self.o.valid & ~self.o.ready)
+        with m.If(self.o.valid):
+            m.d.sync += held.eq(chosen)
         return m
