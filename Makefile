@@ -43,7 +43,9 @@ sparsify: $(STAMP) ## search activation tables of MODEL within BUDGET points of 
 	    $(call flag,SCHEME,scheme)
 
 train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
-	@$(PY) -m models.train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data)
+	@$(PY) -m models.train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data) \
+	    $(call flag,EPOCHS,epochs) $(call flag,START,start) $(call flag,OUT,out) \
+	    $(call flag,SPIKE_PENALTY,spike-penalty)
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
 	@$(PY) -m benchmarks.synth $(call flag,PRESET,preset)
@@ -118,13 +120,17 @@ help: ## this list
 	    DATASET 'digits, cifar10, mnist, imagenet, imagenette, digit_boxes, voc, or a folder' \
 	    DATA 'folder of the data set; default: $$STEMCORE_DATA, ./data' \
 	    CHECKPOINT 'weights of a model of your own, safetensors' \
+	    EPOCHS 'train: one cycle of so many epochs; default: the recipe of the pair' \
+	    START 'train: weight file whose layers are taken over where they fit' \
+	    OUT 'train: weight file to write; default: models/checkpoints/<model>-<dataset>' \
 	    IMAGES 'how many test images to run' \
 	    SIM 'verilator | amaranth | program | golden' \
 	    INTEGRATION 'exact (default) | scaled | scaled_shift | late: 16 bits' \
 	    TABLES 'activation tables: none | rot1 | drlo3 | ones3 | rd20 | rot1+drlo3 | a JSON file' \
+	    SPIKE_PENALTY 'loss that training adds for spikes, such as 0.1 (none)' \
 	    BUDGET 'accuracy that sparsify may cost, percentage points (0.5)' \
 	    SCHEME 'tables to search: hybrid (RoT, DRLO) | rd (rate-distortion); default: both' \
-	    WAVES '1 writes FST waves' \
+	    WAVES 'FST waves: all, or nodes X,Y[;X,Y..]' \
 	    PRESET 'chip size: sim32 (default), sim32_wide, ecp5, ecp5_32, tiny' \
 	    CORES 'cores to use at most' \
 	    MESH 'columns x rows of nodes, such as 6x6' \

@@ -16,17 +16,20 @@ from pathlib import Path
 from runtime.toolchain import SIM_BUILD
 
 from .measure import Figure
-from .simulators import simulators
+from .simulators import pipeline, simulators, whole_chip_of_16
 from .software import golden_against_torch, program_engine
 from .synth import stored_figures
 
 RESULT = SIM_BUILD / "bench.json"
 BENCHMARKS = {
     "simulators": simulators,
+    "pipeline": pipeline,
     "golden": golden_against_torch,
     "program": program_engine,
     "synth": stored_figures,
 }
+# Too long for every time: only when asked for.
+LONG = {"chip16": whole_chip_of_16}
 
 
 def machine() -> dict[str, object]:
@@ -49,7 +52,7 @@ def machine() -> dict[str, object]:
 def main(words: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.split("\n")[0])
-    parser.add_argument("--only", action="append", choices=sorted(BENCHMARKS))
+    parser.add_argument("--only", action="append", choices=sorted(BENCHMARKS | LONG))
     chosen = parser.parse_args(words).only or list(BENCHMARKS)
     before = machine()
     print(f"{before['processor']}, {before['processors']} processors, load {before['load']}")
@@ -62,7 +65,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"\n{name}: {command}")
         started = time.perf_counter()
         figures: list[Figure] = []
-        for figure in BENCHMARKS[name]():
+        for figure in (BENCHMARKS | LONG)[name]():
             print(f"  {figure.name:<52} {figure.value:>14,.{figure.digits}f} {figure.unit:<12} "
                   f"{figure.note}", flush=True)  # fmt: skip
             figures.append(figure)

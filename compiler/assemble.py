@@ -89,7 +89,7 @@ def assemble(
         columns=placement.columns,
         rows=placement.rows,
         cores=tuple(cores),
-        layers=tuple(_layer_info(network, layer) for layer in network.layers),
+        layers=tuple(layer_info(network, layer) for layer in network.layers),
         input=network.input,
         input_routes=_input_routes(connectivity, located),
         input_end=rectangles(connectivity.destinations[host]),
@@ -127,7 +127,8 @@ def _input_routes(
     return tuple(routes)
 
 
-def _layer_info(network: Network, layer: Layer) -> LayerInfo:
+def layer_info(network: Network, layer: Layer) -> LayerInfo:
+    """What reports need to know of a layer, placed or not."""
     learned = [c for c in layer.connections if not _is_constant(c)]
     n_parameters = sum(c.weight.size for c in learned) + (layer.shape[0] if learned else 0)
     n_macs = sum(count_macs(network, layer, connection) for connection in layer.connections)

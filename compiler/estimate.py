@@ -131,6 +131,6 @@ def _core(flows: Flows, loads: Loads, number: int) -> CoreEstimate:
     return CoreEstimate(
         image.x, image.y, image.layer, float(loads.spikes_in[number]), operations,
         float(loads.sops[number]), float(loads.fired[number]), packets, operations,
-        float(sweep_cycles(flows.program.params, n_sweep)),
+        float(flows.n_sweeps(number) * sweep_cycles(flows.program.params, n_sweep)),
         float(fire_cycles(flows.bits(number), n_fire, packets)),
     )  # fmt: skip

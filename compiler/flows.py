@@ -90,6 +90,14 @@ class Flows:
         """Time steps that a core fires."""
         return Formats(self.program.params).mode.unpack(self.register(core, Control.MODE))["bits"]
 
+    def n_sweeps(self, core: int) -> int:
+        """Sweeps of a core's soma in an image: one, or one for each time step."""
+        params = self.program.params
+        if not params.is_stepped:
+            return 1
+        register = self.register(core, Control.INTEGRATION)
+        return Formats(params).integration.unpack(register)["steps"]
+
     def loads(self, spikes: Spikes) -> Loads:
         """What these spikes cost, for every population."""
         loads = Loads(defaultdict(float), *np.zeros((4, self.host + 1)))

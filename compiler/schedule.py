@@ -3,7 +3,9 @@
 
 A core sweeps when all its sources have fired and it has fired the image before; it fires when it
 has swept and all its destinations have swept the image before. Firing takes as long as its own
-packets, or as the slowest destination needs for all spikes of the layer.
+packets, or as the slowest destination needs for all spikes of the layer. Where tokens stand for
+time steps, all but the last of the slowest destination's sweeps, and the exchanges before them,
+come in between.
 """
 
 from collections import defaultdict
@@ -50,8 +52,15 @@ def firing(flows: Flows, loads: Loads) -> NDArray[np.float64]:
         if source != flows.host:
             own = fire_cycles(flows.bits(source), flows.register(source, Control.N_FIRE), own)
         needs = [share[flows.layers[source], target] for target, _ in flows.ends[source]]
-        duration[source] = max([own, *needs])
+        between = [_between_steps(flows, t) for t, _ in flows.ends[source] if t != flows.host]
+        duration[source] = max([own, *needs]) + max(between, default=0.0)
     return duration
+
+
+def _between_steps(flows: Flows, core: int) -> float:
+    """Cycles of an image in which a core's sources wait for it between time steps."""
+    sweep = sweep_cycles(flows.program.params, flows.register(core, Control.N_SWEEP))
+    return (flows.n_sweeps(core) - 1) * (sweep + 2 * EXCHANGE_CYCLES)
 
 
 def schedule(flows: Flows, loads: Sequence[Loads]) -> Schedule:

@@ -44,6 +44,8 @@ class LayerCost:
         self.network, self.index, self.params = network, index, params
         self.layer = layer = network.layers[index]
         self.spikes = spikes
+        source = network.population(layer.connections[0].source)
+        self.n_sweeps = source.bits if params.is_stepped else 1  # per image
         self.n_blocks = block_count(layer.shape[0], params.lanes)
         self.work = layer_work(network, layer, params.lanes, spikes)
         self.fired = block_spikes(spikes[layer.name], params.lanes)
@@ -65,9 +67,9 @@ class LayerCost:
         reads = np.multiply.outer(y.reads, x.reads)
         entries = reads + positions - np.multiply.outer(y.covered, x.covered)
         # Cycles per channel block, beside those that a sweep always takes.
-        self._fixed = sweep_cycles(p, 0)
+        self._fixed = self.n_sweeps * sweep_cycles(p, 0)
         fire = np.maximum(fire_cycles(self.layer.bits, outputs, 0), fired)
-        self._rate = np.maximum(busiest, fire) + entries * (sweep_cycles(p, 1) - self._fixed)
+        self._rate = np.maximum(busiest, fire) + entries * self.n_sweeps * p.n_groups
         self._most_blocks = np.minimum.reduce(
             [p.n_acc_words // positions, p.n_sweep // entries, p.n_fire_words // outputs]
         )
@@ -130,7 +132,8 @@ class LayerCost:
         work = self.work[blocks, slice(*tile.pre_rows), slice(*tile.pre_columns)].sum()
         fired = self.fired[blocks, slice(*tile.rows), slice(*tile.columns)].sum()
         fire = fire_cycles(self.layer.bits, tile.n_fire_words, fired)
-        return max(float(work), fire) + sweep_cycles(self.params, self.n_entries(tile))
+        sweep = sweep_cycles(self.params, self.n_entries(tile))
+        return max(float(work), fire) + self.n_sweeps * sweep
 
     def n_entries(self, tile: Tile) -> int:
         """Sweep entries of a tile."""

@@ -30,7 +30,7 @@ class Node(wiring.Component):
         Nothing will happen before a flit arrives, as in ``Core``: a simulator may skip the node.
     awake : ``Out(AWAKE)``
         As in ``Core``. ``router`` is high in cycles in which a flit goes between router and core;
-        where no flit entered or left the router in this cycle or the three before it, none of its
+        where no flit entered or left the router in this cycle or the one before it, none of its
         registers changes. Costs nothing where it is left unconnected.
     sent : ``Out(1)``, sent_flit : ``Out(flit)``
         For observers: the core hands this flit to its router in this cycle. Costs nothing where

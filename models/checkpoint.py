@@ -119,6 +119,25 @@ def load_into(module, path, model=None):
     return metadata
 
 
+def load_matching(module, path):
+    """Copy the tensors of a weight file that have a namesake of the same shape in ``module``.
+
+    Returns the names of the parameters and statistics that were left as they are. Raises
+    :exc:`CheckpointError` also where nothing matches.
+    """
+    state, _ = read_checkpoint(path)
+    own = {name: tensor for name, tensor in module.state_dict().items()
+           if not name.endswith(_COUNTER)}
+    matching = {name: tensor for name, tensor in state.items()
+                if name in own and own[name].shape == tensor.shape}
+    if not matching:
+        raise CheckpointError(f"{Path(path).name}: must share layers with the model; no tensor of "
+                              "the same name and shape came; name the weights of a model with the "
+                              "same layers")
+    module.load_state_dict(matching, strict=False)
+    return sorted(own.keys() - matching.keys())
+
+
 def _how_to_train(path):
     """The way out: the command that makes the file, where its name says which one."""
     model, _, dataset = path.stem.rpartition("-")

@@ -66,9 +66,11 @@ RECIPES = {
                                          label_smoothing=0.05),
     ("cifar10net_w64", "digits"): Recipe(epochs=15, batch=32, peak_rate=0.02, shift=3,
                                          label_smoothing=0.05),
+    ("tiny_yolo_backbone", "imagenette"): Recipe(epochs=14, batch=64, peak_rate=0.05, shift=12,
+                                                 flip=True, label_smoothing=0.05),
     ("tiny_yolo", "digit_boxes"): Recipe(epochs=30, batch=32, peak_rate=0.01, shift=12, zoom=0.2,
                                          colour=0.1, largest_gradient=10.0),
-    ("tiny_yolo", "voc"): Recipe(epochs=120, batch=32, peak_rate=0.01, shift=20, zoom=0.35,
+    ("tiny_yolo", "voc"): Recipe(epochs=80, batch=32, peak_rate=0.01, shift=20, zoom=0.35,
                                  flip=True, colour=0.2, largest_gradient=10.0),
 }
 

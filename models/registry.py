@@ -11,7 +11,7 @@ from models.errors import ModelError
 from models.resnet import build_resnet18, build_resnet18_cifar, build_resnet34
 from models.tiny_vgg import build_tiny_vgg, build_tiny_vgg_12m
 from models.vgg16 import build_vgg16
-from models.yolo import build_tiny_yolo, build_yolo_resnet34
+from models.yolo import build_tiny_yolo, build_tiny_yolo_backbone, build_yolo_resnet34
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ MODELS = {spec.name: spec for spec in (
     _spec("resnet34", build_resnet34, (3, 224, 224), "ResNet-34, 21.3M parameters"),
     _spec("tiny_yolo", build_tiny_yolo, (3, 112, 112),
           "detector of tiny_vgg's form, 7 x 7 cells, 1.3M parameters", DETECTION),
+    _spec("tiny_yolo_backbone", build_tiny_yolo_backbone, (3, 112, 112),
+          "classifier of tiny_yolo's layers, for pretraining, 1.3M parameters"),
     _spec("yolo_resnet34", build_yolo_resnet34, (3, 224, 224),
           "detector on ResNet-34, 7 x 7 cells, 23.7M parameters", DETECTION),
 )}

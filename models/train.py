@@ -2,11 +2,12 @@
 """Command line: train one registered model on one data set.
 
 ``python -m models.train --model tiny_vgg --dataset cifar10 [--epochs N] [--data FOLDER] [--seed 0]
-[--threads N] [--out PATH]``
+[--threads N] [--start PATH] [--out PATH]``
 
 The state is saved after every epoch in ``sim_build/train/<model>-<dataset>``, and the same command
 goes on from there. The weights are written to ``models/checkpoints/<model>-<dataset>.safetensors``
-at the end, or to ``--out``.
+at the end, or to ``--out``. ``--start`` names a weight file, of this or another model, whose
+tensors are taken over where name and shape agree.
 """
 
 import argparse
@@ -18,8 +19,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from models.checkpoint import checkpoint_path, round_for_file, save_checkpoint
-from models.data import DATASETS, load_dataset
+from models.checkpoint import checkpoint_path, load_matching, round_for_file, save_checkpoint
+from models.data import load_dataset, resolve_dataset
 from models.errors import CheckpointError, DataError, ModelError
 from models.recipes import get_recipe
 from models.registry import get_model
@@ -53,7 +54,9 @@ class Progress:
               f"{100 * entry['test_accuracy']:.2f} %, {entry['seconds']:.0f} s", flush=True)
 
 
-def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, stop_after=None):
+def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, stop_after=None,
+          start=None,
+          spike_penalty=0.0):
     """Train, or go on training, a registered model. Returns ``(state, Dataset)``.
 
     recipe : Recipe
@@ -63,6 +66,10 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
         Where the run is saved; by default under ``sim_build/train``.
     stop_after : int or None
         End early, after this many epochs in all; the learning rate still follows the whole recipe.
+    start : path or None
+        Weight file to begin with, see :func:`models.checkpoint.load_matching`.
+    spike_penalty : float
+        See :func:`models.trainer.train_epoch`.
     """
     spec = get_model(model)
     state_folder = Path(state_folder or BUILD_FOLDER / f"{model}-{dataset}")
@@ -76,12 +83,18 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
     settings = {"model": model, "dataset": dataset, "seed": seed,
                 "n_train": len(data.train_images), "recipe": dataclasses.asdict(recipe)}
     state = new_state(lambda: spec.build(n_classes=data.n_classes), seed)
+    if start is not None:
+        settings["start"] = Path(start).name
+        fresh = load_matching(state.module, start)
+        print(f"{model}: beginning with {Path(start).name}; new: {', '.join(fresh)}", flush=True)
+    if spike_penalty:
+        settings["spike_penalty"] = spike_penalty
     if resume_state(state_folder, state, settings):
         print(f"{model}: going on after epoch {state.epoch} of {recipe.epochs}", flush=True)
     while state.epoch < min(recipe.epochs, stop_after or recipe.epochs):
         started = time.monotonic()
         progress = Progress(state.epoch + 1, recipe.epochs, task.metric)
-        loss = train_epoch(state, data, recipe, seed, progress.step)
+        loss = train_epoch(state, data, recipe, seed, progress.step, spike_penalty)
         accuracy = task.measure(state.module, data, recipe.half_precision)
         state.log.append({"loss": loss, "test_accuracy": accuracy,
                           "seconds": time.monotonic() - started})
@@ -90,13 +103,14 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
     return state, data
 
 
-def publish(path, model, data, state, recipe, seed):
+def publish(path, model, data, state, recipe, seed, start=None):
     """Write the weight file and return accuracy or mAP of the rounded weights, in 0..1."""
     module = get_model(model).build(n_classes=data.n_classes)
     module.load_state_dict(round_for_file(state.module.state_dict()), strict=False)
     accuracy = task_of(data).measure(module, data)
     save_checkpoint(path, state.module.state_dict(), {
         "model": model, "dataset": data.name, "provenance": data.provenance,
+        "start": Path(start).name if start else None,
         "epochs": state.epoch, "seed": seed, "recipe": dataclasses.asdict(recipe),
         "parameters": sum(p.numel() for p in module.parameters()),
         "class_names": data.class_names, "metric": task_of(data).metric,
@@ -108,11 +122,14 @@ def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m models.train", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="registered name, such as tiny_vgg")
-    parser.add_argument("--dataset", choices=DATASETS, help="default: the model's own")
+    parser.add_argument("--dataset", help="a name or a folder; default: the model's own")
     parser.add_argument("--epochs", type=int, help="one cycle of that many; default: the recipe's")
     parser.add_argument("--data", metavar="FOLDER", help="folder of the data set")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--spike-penalty", type=float, default=0.0, metavar="P",
+                        help="loss for each expected synaptic operation per multiply-accumulate")
     parser.add_argument("--threads", type=int, help="processor threads; default: torch's")
+    parser.add_argument("--start", metavar="PATH", type=Path, help="weight file to begin with")
     parser.add_argument("--out", metavar="PATH", type=Path, help="weight file to write")
     parsed = parser.parse_args(arguments)
     for name in ("epochs", "threads"):
@@ -127,14 +144,16 @@ def main(arguments=None):
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
-        dataset = options.dataset or get_model(options.model).default_dataset
+        dataset, folder = resolve_dataset(
+            options.dataset or get_model(options.model).default_dataset, options.data)
         recipe = get_recipe(options.model, dataset)
         if options.epochs:
             recipe = dataclasses.replace(recipe, epochs=options.epochs, restart_at=None)
         state, data = train(options.model, dataset, recipe=recipe, seed=options.seed,
-                            folder=options.data)
+                            folder=folder, start=options.start,
+                            spike_penalty=options.spike_penalty)
         path = options.out or checkpoint_path(options.model, dataset)
-        figure = publish(path, options.model, data, state, recipe, options.seed)
+        figure = publish(path, options.model, data, state, recipe, options.seed, options.start)
     except (CheckpointError, DataError, ModelError) as error:
         print(error, file=sys.stderr)
         return 1

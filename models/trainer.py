@@ -2,12 +2,14 @@
 """The training loop: one epoch at a time, each a pure function of the state before it."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
 from models.data.preprocess import to_float_input
+from models.spikes import SpikeMeter
 from models.tasks import task_of
 
 # Keeps the random streams of neighbouring epochs and seeds apart.
@@ -55,13 +57,21 @@ def rate_at(recipe, progress):
     return peak * (1 + math.cos(math.pi * fall)) / 2
 
 
-def train_epoch(state, dataset, recipe, seed, on_step=None):
+def train_epoch(state, dataset, recipe, seed, on_step=None, spike_penalty=0.0):
     """Train ``state`` in place for one epoch. Returns the mean loss.
 
     The order of the images and their augmentation follow from ``seed`` and ``state.epoch`` alone,
     so a resumed run repeats an uninterrupted one. ``on_step(step, n_steps, loss)`` reports
     progress. Images beyond the last whole batch are left for another epoch's order.
+
+    spike_penalty : what an expected synaptic operation per multiply-accumulate adds to the loss,
+        see :mod:`models.spikes`.
     """
+    with SpikeMeter(state.module) if spike_penalty else nullcontext() as meter:
+        return _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter)
+
+
+def _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter):
     module = state.module.train()
     if recipe.half_precision:
         module.to(memory_format=torch.channels_last)
@@ -84,6 +94,8 @@ def train_epoch(state, dataset, recipe, seed, on_step=None):
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.half_precision):
             outputs = module(batch)
         loss = task.loss(outputs.float(), targets, recipe)
+        if meter is not None:
+            loss = loss + spike_penalty * meter.take()
         loss.backward()
         if recipe.largest_gradient is not None:
             nn.utils.clip_grad_norm_(module.parameters(), recipe.largest_gradient)

@@ -29,6 +29,18 @@ def n_outputs(n_classes):
     return BOX_VALUES * N_BOXES + n_classes
 
 
+def tiny_layers(config=TINY_YOLO, stem=32):
+    """All layers of the small detector but its head: 3 x 112 x 112 to 256 x 7 x 7."""
+    layers, channels = [*convolution(3, stem, 3, stride=2), nn.ReLU()], stem
+    for item in config:
+        if item == "M":
+            layers.append(nn.MaxPool2d(2))
+        else:
+            layers += [*convolution(channels, item, 3), nn.ReLU()]
+            channels = item
+    return layers
+
+
 class TinyYolo(nn.Module):
     """The form of :class:`models.tiny_vgg.TinyVgg` with a first convolution of stride two.
 
@@ -36,19 +48,29 @@ class TinyYolo(nn.Module):
     Output: (N, 10 + n_classes, 7, 7), see the module's text.
     """
 
-    def __init__(self, n_classes, config=TINY_YOLO, stem=32):
+    def __init__(self, n_classes):
         super().__init__()
-        layers, channels = [*convolution(3, stem, 3, stride=2), nn.ReLU()], stem
-        for item in config:
-            if item == "M":
-                layers.append(nn.MaxPool2d(2))
-            else:
-                layers += [*convolution(channels, item, 3), nn.ReLU()]
-                channels = item
-        self.layers = nn.Sequential(*layers, nn.Conv2d(channels, n_outputs(n_classes), 1))
+        self.layers = nn.Sequential(*tiny_layers(),
+                                    nn.Conv2d(TINY_YOLO[-1], n_outputs(n_classes), 1))
 
     def forward(self, x):
         return self.layers(x)
+
+
+class TinyYoloBackbone(nn.Module):
+    """The layers of :class:`TinyYolo` as a classifier: a start for a detector with few images.
+
+    Input: float32 (N, 3, 112, 112). Output: logits (N, n_classes).
+    """
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.layers = nn.Sequential(*tiny_layers())
+        self.head = nn.Sequential(nn.AvgPool2d(7), nn.Flatten(),
+                                  nn.Linear(TINY_YOLO[-1], n_classes))
+
+    def forward(self, x):
+        return self.head(self.layers(x))
 
 
 class YoloResnet34(nn.Module):
@@ -73,6 +95,11 @@ class YoloResnet34(nn.Module):
 def build_tiny_yolo(n_classes=10):
     """The registered form: 1.3M parameters, 137M multiply-accumulates."""
     return TinyYolo(n_classes)
+
+
+def build_tiny_yolo_backbone(n_classes=10):
+    """The registered form: 1.3M parameters."""
+    return TinyYoloBackbone(n_classes)
 
 
 def build_yolo_resnet34(n_classes=10):

@@ -11,17 +11,19 @@ from tqdm import tqdm
 
 from compiler.bias import BIAS_FORMS
 from compiler.errors import CompileError
+from compiler.integration import MODES
 from compiler.quantized import PROFILES
 from compiler.sparsify import NAMED
 from compiler.sparsify_search import BUDGET, SCHEMES
 from golden.params import PRESETS
 
+from .check import check_all
 from .compare import Difference
 from .engines.result import EngineError
 from .engines.run import ENGINES
 from .prepare import Settings
 from .report import summary, table
-from .sim import check_all, simulate
+from .sim import Waves, simulate
 from .toolchain import ToolError
 
 EXPECTED = (CompileError, EngineError, OSError, ToolError, ValueError)
@@ -46,11 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--bits", type=int, default=8, help="bits of the activations, T")
     shared.add_argument("--tables", default="none",
                         help=f"activation tables: none, {NAMED}, or a JSON file")
+    shared.add_argument("--integration", choices=("exact", *MODES),
+                        help="form of integration; default: the preset's")
     sim = commands.add_parser("sim", parents=[shared], help="simulate, compare, report")
     sim.add_argument("--images", type=int, default=4)
     sim.add_argument("--sim", default="verilator", choices=ENGINES)
-    sim.add_argument("--integration", default="exact", choices=("exact",))
-    sim.add_argument("--waves", type=int, default=0, choices=(0, 1))
+    sim.add_argument("--waves", type=_waves, metavar="all|X,Y[;X,Y]",
+                     help="nodes whose waves are written; 1 is all")
     sim.add_argument("--accuracy-images", type=int)
     check = commands.add_parser(
         "check", parents=[shared], help="torch against golden on every test image"
@@ -73,6 +77,18 @@ def _mesh(text: str) -> tuple[int, int]:
     return int(columns), int(rows)
 
 
+def _waves(text: str) -> Waves:
+    """No waves (``0``), those of all nodes with a core (``1``, ``all``), or of some nodes."""
+    if text in ("0", "1", "all"):
+        return None if text == "0" else "all"
+    nodes = [node.split(",") for node in text.split(";")]
+    if not all(len(node) == 2 and all(n.strip().isdigit() for n in node) for node in nodes):
+        raise argparse.ArgumentTypeError(
+            f"must be all, or nodes X,Y[;X,Y..] such as '0,1;1,1', got {text!r}"
+        )
+    return tuple((int(x), int(y)) for x, y in nodes)
+
+
 def _settings(arguments: argparse.Namespace) -> Settings:
     return Settings(
         model=arguments.model,
@@ -85,6 +101,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         bias=arguments.bias,
         bits=arguments.bits,
         tables=arguments.tables,
+        integration=arguments.integration,
         checkpoint=arguments.checkpoint,
     )
 
@@ -125,7 +142,7 @@ def _sim(arguments: argparse.Namespace) -> int:
             n_images=arguments.images,
             engine=arguments.sim,
             accuracy_images=arguments.accuracy_images,
-            waves=bool(arguments.waves),
+            waves=arguments.waves,
             say=lambda line: print(line, flush=True),
             progress=progress,
         )

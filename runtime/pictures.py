@@ -16,6 +16,7 @@ from models.detection import SHOWN_THRESHOLD, Detections, detect
 # The shorter side of a picture is enlarged to about so many pixels.
 SIDE = 448
 TRUTH = (255, 255, 255)
+TEXT_HEIGHT = 16
 
 
 def write_pictures(dataset: BoxDataset, outputs: ArrayLike, folder: Path) -> list[dict[str, Any]]:
@@ -74,9 +75,9 @@ def draw(
         corners = _corners(detections.boxes[i], ratio)
         pen.rectangle(corners, outline=colour, width=3)
         text = f"{class_names[label]} {detections.scores[i]:.2f}"
-        place = (corners[0] + 3, max(corners[1] - 12, 0))
-        pen.rectangle(pen.textbbox(place, text), fill=(0, 0, 0))
-        pen.text(place, text, fill=colour)
+        place = (corners[0] + 3, max(corners[1] - TEXT_HEIGHT - 4, 0))
+        pen.rectangle(pen.textbbox(place, text, font_size=TEXT_HEIGHT), fill=(0, 0, 0))
+        pen.text(place, text, fill=colour, font_size=TEXT_HEIGHT)
     return picture
 
 

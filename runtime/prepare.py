@@ -12,6 +12,7 @@ from compiler.backend import compile_network
 from compiler.capture import capture
 from compiler.compatibility import check_compatible
 from compiler.graph import Conv, Graph, Linear
+from compiler.integration import integrate
 from compiler.lower import lower
 from compiler.quantize import QuantizedModel, quantize
 from compiler.ranges import RangeReport, prove_ranges
@@ -45,6 +46,7 @@ from .measure import float_outputs, measure
 # At most so many images, and fewer where they would cost more multiply-accumulates in all.
 CALIBRATION_IMAGES, CALIBRATION_MACS = 512, 250e9
 ACTIVITY_IMAGES, ACTIVITY_MACS = 32, 60e9
+INTEGRATION_IMAGES = 128
 RANDOM_IMAGES = 32
 DEFAULT_DATASET = "digits"
 TRAINED = "trained"
@@ -53,7 +55,8 @@ OWN = "the model's own"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user asked for. An empty data set is the model's default.
+    """What the user asked for. An empty data set is the model's default, an empty form of
+    integration (``exact``, or one of ``compiler.integration.MODES``) the preset's.
 
     The path of a data set becomes the name of its layout, and ``data``.
     """
@@ -68,6 +71,7 @@ class Settings:
     bias: str | None = None
     bits: int = 8
     tables: str = NONE
+    integration: str | None = None
     checkpoint: Path | None = None
 
     def __post_init__(self) -> None:
@@ -84,7 +88,9 @@ class Prepared:
 
     ``weights`` says where they come from; ``n_macs`` counts one image's multiply-accumulates.
     ``integers`` are the test images on the input's integer scale (N, C, H, W), through the input's
-    activation table if there is one: the host fires what it gets.
+    activation table if there is one: the host fires what it gets. ``network`` is what the cores
+    run, ``exact`` the same with exact integration, which the torch model equals; ``exact_width``
+    bits hold its potentials.
     """
 
     settings: Settings
@@ -94,6 +100,8 @@ class Prepared:
     n_macs: int
     quantized: QuantizedModel
     network: Network
+    exact: Network
+    exact_width: int
     ranges: RangeReport
     integers: NDArray[np.int64]
     params: ChipParams
@@ -168,6 +176,14 @@ def affordable(most: int, budget: float, n_macs: int, least: int) -> int:
     return max(least, min(most, int(budget / max(n_macs, 1))))
 
 
+def chip_params(settings: Settings) -> ChipParams:
+    """The preset, with the form of integration that was asked for."""
+    params = get_preset(settings.preset)
+    if settings.integration is None:
+        return params
+    return params.with_integration(settings.integration.removesuffix("_shift"))
+
+
 def prepare(
     settings: Settings, *, n_train: int | None = None, n_test: int | None = None
 ) -> Prepared:
@@ -177,7 +193,7 @@ def prepare(
 
     n_train, n_test : images of each split to load; None loads all.
     """
-    params = get_preset(settings.preset)
+    params = chip_params(settings)
     wanted_tables = read_tables(settings.tables)
     loaded = load_model(settings)
     graph = capture(loaded.module, loaded.input_shape)
@@ -195,8 +211,15 @@ def prepare(
         quantized = QuantizedModel(with_tables(quantized.network, tables))
     if INPUT in tables:
         calibration, integers = apply(tables[INPUT], calibration), apply(tables[INPUT], integers)
-    network = lower(quantized)
-    ranges = prove_ranges(network, params.acc_width)
+    exact = network = lower(quantized)
+    exact_width = params.with_integration("exact").acc_width
+    ranges = prove_ranges(exact, exact_width)
+    if params.is_stepped:
+        n_steps = affordable(INTEGRATION_IMAGES, CALIBRATION_MACS, settings.bits * n_macs, 4)
+        network = integrate(
+            exact, settings.integration or params.integration, calibration[:n_steps],
+            multipliers=params.multipliers,
+        )  # fmt: skip
     n_activity = affordable(ACTIVITY_IMAGES, ACTIVITY_MACS, n_macs, 2)
     values = run_network(network, calibration[:n_activity], acc_width=params.acc_width)
     activity = {
@@ -211,6 +234,8 @@ def prepare(
         n_macs=n_macs,
         quantized=quantized,
         network=network,
+        exact=exact,
+        exact_width=exact_width,
         ranges=ranges,
         integers=integers,
         params=params,

@@ -2,13 +2,13 @@
 """The report of a run: report.json, and the table on the screen."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from golden.program import Program
+from golden.program import LayerInfo, Program
 
 from .energy import energy_figures
 from .engines.result import RunResult
@@ -105,10 +105,18 @@ def size_figures(program: Program) -> dict[str, Any]:
         "cores": len(program.cores),
         "mesh": [program.columns, program.rows],
         "lanes": program.params.lanes,
-        "neurons": sum(int(np.prod(layer.shape)) for layer in program.layers),
-        "parameters": sum(layer.n_parameters for layer in program.layers),
-        "macs_per_image": sum(layer.n_macs for layer in program.layers),
+        **network_figures(program.layers),
         "overflow_proved": program.overflow_proved,
+    }
+
+
+def network_figures(layers: Iterable[LayerInfo]) -> dict[str, int]:
+    """Figures that need no chip."""
+    layers = tuple(layers)
+    return {
+        "neurons": sum(int(np.prod(layer.shape)) for layer in layers),
+        "parameters": sum(layer.n_parameters for layer in layers),
+        "macs_per_image": sum(layer.n_macs for layer in layers),
     }
 
 
@@ -186,8 +194,9 @@ def summary(report: Mapping[str, Any]) -> str:
         for name, value in report["bit_exact"].items()
     )
     lines = {
-        "accuracy": f"float {share(accuracy['float'])}, quantized {share(accuracy['quantized'])} "
-        f"({accuracy['images']} test images), RTL {share(accuracy['rtl'])} "
+        report.get("metric", "accuracy"): f"float {share(accuracy['float'])}, quantized "
+        f"{share(accuracy['quantized'])} ({accuracy['images']} test images), "
+        f"RTL {share(accuracy['rtl'])} "
         f"({report['images']} images); {report['data']}",
         "cycles": f"latency {number(cycles['latency'])}, interval {number(cycles['interval'])} "
         f"(estimated {number(cycles['estimated_interval'])}) per image",

@@ -2,25 +2,30 @@
 """`make sim`: one model through every stage, compared at each, reported."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.assemble import layer_info
 from compiler.estimate import estimate
+from compiler.integration import describe
 from golden.forward import run_network
 from golden.network import Network
 from golden.program import Program
 from golden.program_file import load_program, save_program
 from models.data import BoxDataset
+from models.random_weights import NAME as RANDOM
 
 from . import report as reports
+from .check import batches, check_count, golden_accuracy, real_outputs
 from .compare import Difference, compare_values, populations_of, sent_values
 from .engines.result import EngineError, RunResult
 from .engines.run import ENGINES, run_engine
+from .integration import compare_forms
 from .measure import measure, metric_of
 from .pictures import write_pictures
 from .prepare import (
@@ -38,10 +43,9 @@ from .prepare import (
 SIM_BUILD = Path(__file__).parent.parent / "sim_build"
 # Images that the accuracy rests on: so many, or fewer of a large network.
 ACCURACY_IMAGES, ACCURACY_MACS = 1000, 100e9
-# Values of all layers, of one batch, that are compared at a time.
-BATCH_IMAGES, BATCH_VALUES = 100, 1 << 25
 
 Say = Callable[[str], None]
+Waves = None | Literal["all"] | tuple[tuple[int, int], ...]  # nodes (x, y) whose waves are written
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def simulate(
     n_images: int = 4,
     engine: str = "verilator",
     accuracy_images: int | None = None,
-    waves: bool = False,
+    waves: Waves = None,
     say: Say = lambda line: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimResult:
@@ -91,11 +95,17 @@ def simulate(
     say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
     n_test = max(n_images, accuracy_images or ACCURACY_IMAGES)
     prepared = prepare(settings, n_train=CALIBRATION_IMAGES, n_test=n_test)
-    _check_count(n_images, prepared)
-    say(f"weights      {prepared.weights}")
+    check_count(n_images, prepared)
+    say(f"weights      {prepared.weights}" + (
+        f"; no trained ones for {settings.dataset} are here, 'make train MODEL={settings.model} "
+        f"DATASET={settings.dataset}' makes some" if prepared.weights == RANDOM else ""
+    ))  # fmt: skip
     forms = Counter(layer.bias_form for layer in prepared.quantized.network.layers)
     say("profile      " + settings.profile + "; bias of "
         + ", ".join(f"{n} layers {form}" for form, n in forms.items()))  # fmt: skip
+    if prepared.params.is_stepped:
+        for line in describe(prepared.network):
+            say(f"integration  {line}")
     folder = output_folder(settings)
     prepared.quantized.save(folder / "quantized.npz")
     program = None
@@ -108,8 +118,11 @@ def simulate(
     golden = run_network(prepared.network, images, acc_width=prepared.params.acc_width)
     differences: dict[str, str | None] = {}
     in_torch = torch_values(prepared.quantized, images)
+    exact = golden
+    if prepared.params.is_stepped:
+        exact = run_network(prepared.exact, images, acc_width=prepared.exact_width)
     differences["torch_golden"] = _difference(
-        prepared.network, in_torch, golden, ("torch", "golden")
+        prepared.exact, in_torch, exact, ("torch", "golden")
     )
     result = None
     if program is not None:
@@ -122,6 +135,7 @@ def simulate(
             result = run_engine(
                 engine, program, images, out_dir=SIM_BUILD / "engines", progress=progress,
                 waves_dir=folder if waves else None,
+                waves_nodes=None if waves == "all" else waves,
             )  # fmt: skip
             differences["golden_rtl"] = _difference(
                 program,
@@ -139,15 +153,6 @@ def simulate(
     reports.write_json(folder / "report.json", report)
     found = tuple(text for text in differences.values() if text)
     return SimResult(report=report, folder=folder, differences=found)
-
-
-def _check_count(n_images: int, prepared: Prepared) -> None:
-    n_available = len(prepared.integers)
-    if not 1 <= n_images <= n_available:
-        raise ValueError(
-            f"IMAGES: must lie in 1..{n_available}, the test images of "
-            f"{prepared.settings.dataset}; got {n_images}"
-        )
 
 
 def _saved(program: Program, folder: Path) -> Program:
@@ -219,6 +224,7 @@ def _report(
             name: differences[name] is None if name in differences else None for name in compared
         },
         "differences": [text for text in differences.values() if text],
+        "integration": _integration(prepared, n_images, accuracy_images),
         "metric": metric_of(prepared.dataset),
         "accuracy": {
             "float": float_accuracy(prepared, n_accuracy),
@@ -226,7 +232,7 @@ def _report(
             "rtl": None,
             "images": n_accuracy,
         },
-        **(reports.size_figures(program) if program else {}),
+        **_sizes(prepared.network, program),
     }
     if program is not None and rtl is not None:
         outputs = real_outputs(prepared.network, rtl.outputs)
@@ -238,60 +244,18 @@ def _report(
     return report
 
 
-def real_outputs(network: Network, outputs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Integers of the output layer as the real numbers that they stand for."""
-    return outputs * network.scales[network.output.name]
+def _integration(
+    prepared: Prepared, n_images: int, accuracy_images: int | None
+) -> dict[str, Any]:
+    """The form, and what it changes; on fewer images, since every time step is computed."""
+    if not prepared.params.is_stepped:
+        return {"form": "exact"}
+    n_macs = 2 * prepared.settings.bits * prepared.n_macs
+    n = accuracy_images or affordable(ACCURACY_IMAGES, ACCURACY_MACS, n_macs, n_images)
+    return compare_forms(prepared, batches(prepared, min(n, len(prepared.integers))))
 
 
-def golden_accuracy(prepared: Prepared, n_images: int) -> float:
-    """Accuracy or mAP of the quantized network on the first test images, in golden."""
-    network, output = prepared.network, prepared.network.output.name
-    outputs = [
-        run_network(network, batch, acc_width=prepared.params.acc_width, keep={output})[output]
-        for batch in _batches(prepared, n_images)
-    ]
-    return measure(prepared.dataset, real_outputs(network, np.concatenate(outputs)))
-
-
-def _batches(prepared: Prepared, n_images: int) -> Iterator[NDArray[np.int64]]:
-    """The first test images, as many at a time as memory holds all layers of."""
-    n_values = sum(int(np.prod(layer.out_shape)) for layer in prepared.network.layers)
-    size = max(1, min(BATCH_IMAGES, BATCH_VALUES // n_values))
-    for start in range(0, n_images, size):
-        yield prepared.integers[start : min(start + size, n_images)]
-
-
-def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, Any]:
-    """Torch against golden on every integer of every layer, over the test set.
-
-    Raises :class:`Difference` at the first one; returns accuracy figures.
-    """
-    prepared = prepare(
-        settings,
-        n_train=CALIBRATION_IMAGES,
-        # A number that is refused below is told how many there are.
-        n_test=n_images if n_images and n_images > 0 else None,
-    )
-    n = len(prepared.integers) if n_images is None else n_images
-    _check_count(n, prepared)
-    network = prepared.network
-    layers = [layer.population for layer in network.layers]
-    outputs, compared = [], 0
-    for batch in _batches(prepared, n):
-        golden = run_network(network, batch, acc_width=prepared.params.acc_width)
-        compare_values(
-            layers, torch_values(prepared.quantized, batch), golden, names=("torch", "golden")
-        )
-        compared += sum(golden[layer.name].size for layer in layers)
-        outputs.append(golden[network.output.name])
-    return {
-        "model": settings.model,
-        "dataset": settings.dataset,
-        "data": prepared.dataset.provenance,
-        "weights": prepared.weights,
-        "images": n,
-        "integers_equal": compared,
-        "metric": metric_of(prepared.dataset),
-        "float": float_accuracy(prepared, n),
-        "quantized": measure(prepared.dataset, real_outputs(network, np.concatenate(outputs))),
-    }
+def _sizes(network: Network, program: Program | None) -> dict[str, Any]:
+    if program is not None:
+        return reports.size_figures(program)
+    return reports.network_figures(layer_info(network, layer) for layer in network.layers)

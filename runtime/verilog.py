@@ -17,7 +17,7 @@ from golden.program import Program
 from hdl.export import chip_verilog, node_verilog
 
 from .host import Flits, Host
-from .prepare import Settings, compile_program, model_name, prepare
+from .prepare import CALIBRATION_IMAGES, Settings, compile_program, model_name, prepare
 from .protocol import output_population
 from .toolchain import SIM_BUILD, ToolError
 from .toolchain.bench import Simulator
@@ -37,7 +37,7 @@ def write_verilog(settings: Settings, n_images: int = 1) -> Path:
 
     The bench runs the first ``n_images`` test images and expects what golden computes.
     """
-    prepared = prepare(settings)
+    prepared = prepare(settings, n_train=CALIBRATION_IMAGES)
     if not 1 <= n_images <= len(prepared.integers):
         raise ValueError(
             f"IMAGES: must lie in 1..{len(prepared.integers)}, the test images of "

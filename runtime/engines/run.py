@@ -2,7 +2,7 @@
 """One call over all engines that execute a program."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from golden.mesh import run_program
 from golden.program import Program
 
 from . import amaranth, verilator
-from .result import RunResult
+from .result import Node, RunResult
 
 ENGINES = ("verilator", "amaranth", "program", "golden")
 Progress = Callable[[int, int], None]
@@ -26,18 +26,21 @@ def run_engine(
     out_dir: Path | None = None,
     progress: Progress | None = None,
     waves_dir: Path | None = None,
+    waves_nodes: Sequence[Node] | None = None,
 ) -> RunResult:
     """Run ``images`` (N, C, H, W) of input integers through ``program``.
 
     engine : "verilator" (cycle-accurate; ``out_dir`` keeps its builds), "amaranth" or "program"
-    waves_dir : folder for the waves of all nodes, verilator only
+    waves_dir : folder for waves, verilator only
+    waves_nodes : nodes (x, y) whose waves are written; None: all that have a core
     """
     if engine == "verilator":
         if out_dir is None:
             raise ValueError("run_engine: engine 'verilator' must have out_dir, got None")
         return verilator.run(
-            program, images, out_dir=out_dir, progress=progress, waves_dir=waves_dir
-        )
+            program, images, out_dir=out_dir, progress=progress, waves_dir=waves_dir,
+            waves_nodes=waves_nodes,
+        )  # fmt: skip
     if engine == "amaranth":
         return amaranth.run(program, images, progress=progress)
     if engine == "program":

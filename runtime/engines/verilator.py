@@ -6,7 +6,7 @@ weights are part of it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ from golden.fields import Control, Memory
 from golden.network import Population
 from golden.program import Program
 
+from ..native import watchdog
 from ..native.build import build
-from ..native.mesh import SLICE, VerilatedMesh
-from .result import EngineError, RunResult, Timing
+from ..native.mesh import AT_REST, PATIENCE, SLICE, STANDSTILL, VerilatedMesh
+from ..protocol import tokens_per_sample
+from .result import EngineError, Node, RunResult, Timing
 
 Progress = Callable[[int, int], None]  # images done, cycles so far
 
@@ -32,13 +34,23 @@ def run(
     over_mesh: bool = False,
     cycle_limit: int = 2_000_000_000,
     waves_dir: Path | None = None,
+    waves_nodes: Sequence[Node] | None = None,
 ) -> RunResult:
     """Run ``images`` (N, C, H, W) through the gateware of ``program``.
 
     ``over_mesh`` writes the memories by WRITE packets instead of straight into the model. The
-    waves of all nodes go to ``waves_dir/waves-X-Y.fst``. Raises :class:`EngineError` when nothing
-    moves any more, when a core fires what it must not, or beyond ``cycle_limit``.
+    waves of ``waves_nodes`` (default: of all nodes with a core) go to ``waves_dir/waves-X-Y.fst``.
+    Raises :class:`EngineError` when nothing moves any more, when a core fires what it must not, or
+    beyond ``cycle_limit``; ``ValueError`` for waves of a node that is not there.
     """
+    if waves_nodes is None:
+        waves_nodes = [(core.x, core.y) for core in program.cores]
+    for x, y in waves_nodes:
+        if not (0 <= x < program.columns and 1 <= y <= program.rows):
+            raise ValueError(
+                f"waves: a node must lie in columns 0 to {program.columns - 1} and rows 1 to "
+                f"{program.rows}, got ({x}, {y})"
+            )
     started = time.perf_counter()
     library = build(program.params, out_dir, waves=waves_dir is not None)
     built = time.perf_counter()
@@ -52,9 +64,8 @@ def run(
         mesh.settle()
         values, outputs = _record(mesh, n_images)
         if waves_dir is not None:
-            for core in program.cores:
-                path = Path(waves_dir) / f"waves-{core.x}-{core.y}.fst"
-                mesh.trace(mesh.number(core.x, core.y), path)
+            for x, y in waves_nodes:
+                mesh.trace(mesh.number(x, y), Path(waves_dir) / f"waves-{x}-{y}.fst")
         loaded_at = mesh.cycle
         for core in program.cores:
             mesh.send(mesh.host.start(core))
@@ -89,18 +100,21 @@ def _to_signed(values: NDArray[np.uint8], population: Population) -> NDArray[np.
 def _record(mesh: VerilatedMesh, n_images: int):
     """Recorders at every core and at the host's end."""
     program = mesh.program
+    populations = {layer.population.name: layer.population for layer in program.layers}
     values = {
-        layer.population.name: np.zeros((n_images, *layer.population.shape), np.uint8)
-        for layer in program.layers
+        name: np.zeros((n_images, *population.shape), np.uint8)
+        for name, population in populations.items()
     }
-    bits = {layer.population.name: layer.population.bits for layer in program.layers}
     end_list = mesh.formats.token_list
     for core in program.cores:
         word = int(core.memories[Memory.CONTROL][Control.END_LIST].item())
-        ends = end_list.unpack(word)["count"]
-        mesh.record(mesh.number(core.x, core.y), values[core.layer], bits[core.layer], ends)
+        population = populations[core.layer]
+        ends = end_list.unpack(word)["count"] * tokens_per_sample(program, population)
+        mesh.record(mesh.number(core.x, core.y), values[core.layer], population.bits, ends)
     outputs = np.zeros_like(values[program.output])
-    mesh.record(-1, outputs, bits[program.output], program.output_ends)
+    population = populations[program.output]
+    ends = program.output_ends * tokens_per_sample(program, population)
+    mesh.record(-1, outputs, population.bits, ends)
     return values, outputs
 
 
@@ -113,33 +127,16 @@ def _run_samples(
             progress(mesh.samples_done, mesh.cycle)
         if status == 0:
             return
-        if status == 2 or mesh.cycle > cycle_limit:
-            raise EngineError(_stuck(mesh, n_images, status == 2))
-
-
-def _stuck(mesh: VerilatedMesh, n_images: int, still: bool) -> str:
-    """Where the tokens stand, core by core."""
-    program = mesh.program
-    reason = "nothing moves any more" if still else f"{mesh.cycle} cycles have passed"
-    lines = [
-        f"{program.name}: {n_images} images must come out, {mesh.samples_done} did, and {reason}."
-    ]
-    if still:
-        for core in program.cores:
-            seen = mesh.counters(core)
-            sent = len(mesh.cycles(mesh.number(core.x, core.y), n_images))
-            lines.append(
-                f"  node ({core.x}, {core.y}) {core.layer}: swept {seen['samples']} samples, ended "
-                f"{sent}, {seen['spikes_in']} spikes in, {seen['spikes_out']} out"
+        if status in (AT_REST, STANDSTILL) or mesh.cycle > cycle_limit:
+            reasons = {
+                AT_REST: "nothing moves any more",
+                STANDSTILL: f"something waits, and nothing has moved for {PATIENCE} cycles",
+            }
+            reason = reasons.get(status, f"{mesh.cycle} cycles have passed")
+            raise EngineError(
+                f"{mesh.program.name}: {n_images} images must come out, {mesh.samples_done} did, "
+                f"and {reason}\n{watchdog.report(mesh)}"
             )
-    else:
-        busy = [
-            f"({core.x}, {core.y}) {core.layer}"
-            for core in program.cores
-            if mesh.active(mesh.number(core.x, core.y))
-        ]
-        lines.append(f"  at work: {', '.join(busy) or 'none'}")
-    return "\n".join(lines)
 
 
 def _timing(mesh: VerilatedMesh, n_images: int, loaded_at: int) -> Timing:

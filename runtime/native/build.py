@@ -8,52 +8,81 @@ kept: the conversion by the content of the sources, the library by that of the V
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from golden.fields import BitFields, Formats, Kind
 from golden.params import ChipParams
 from hdl.export import RAM_NAME, memory_scopes, node_verilog
 
-from ..toolchain.process import built_once, content_key
-from ..toolchain.verilator import verilate
+from ..toolchain.process import built_once, content_key, find_program, run
+from ..toolchain.verilator import COMPILER_HINT, verilate
+from . import clocks
+from .clocks import BLOCKS, simulation_verilog
 
 ENGINE = Path(__file__).parent / "engine.cpp"
+HEADERS = [ENGINE.parent / name for name in ("host.h", "mesh.h", "node.h")]
 ROOT = Path(__file__).parent.parent.parent
+# Registers from which the watchdog tells what a core waits for: scope and name.
+WATCHED = (
+    ("node.core.control", "n_ends"),
+    ("node.core.control", "n_credits"),
+    ("node.core.control", "samples"),
+    ("node.core.spikes.fifo", "inner_level"),
+)
 # Of the gateware as it was imported: a file may be edited before this process converts a node.
 _SOURCES_KEY = content_key(
     [
         *sorted([*(ROOT / "hdl").rglob("*.py"), *(ROOT / "golden").glob("*.py")]),
         Path(__file__),
+        Path(clocks.__file__),
     ]
 )
 
 
 def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
     """The shared library for a node of ``params``, compiled once; ``waves`` adds FST tracing."""
-    folder = node_sources(params, out_dir)
+    folder = node_sources(params, out_dir, simulation=not waves)
     return verilate(
         [folder / "public.vlt", folder / "node.v"],
         top="node",
         out_dir=Path(out_dir),
         cpp_sources=[ENGINE],
-        depends=[folder / "fields.h"],
+        depends=[folder / "fields.h", *HEADERS],
+        include=[folder, ENGINE.parent],
         flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
-        cflags=[f"-I{folder}", "-std=c++20", *(["-DSTEM_TRACE"] if waves else [])],
+        cflags=[
+            "-std=c++20", "-march=native", f"-DSTEM_PROCESSOR={_processor()}",
+            *(["-DSTEM_TRACE"] if waves else []),
+        ],
         ldflags=["-llz4", "-lz"] if waves else [],
         name="stem_node_waves" if waves else "stem_node",
         trace="fst" if waves else None,
         shared=True,
         optimize="-O3",
-    )
+    )  # fmt: skip
 
 
-def node_sources(params: ChipParams, out_dir: Path) -> Path:
-    """Folder with node.v, what of it is public, and the bit fields as a C++ header."""
+@cache
+def _processor() -> str:
+    """What the compiler makes of ``-march=native``: a library is of use on such machines only."""
+    compiler = find_program("g++", hint=COMPILER_HINT)
+    _, text = run([compiler, "-march=native", "-Q", "--help=target"], cwd=ROOT)
+    return f"0x{content_key([], text)}"
+
+
+def node_sources(params: ChipParams, out_dir: Path, *, simulation: bool = False) -> Path:
+    """Folder with node.v, what of it is public, and the bit fields as a C++ header.
+
+    ``simulation`` gives node.v the form of ``runtime.native.clocks``.
+    """
     key = content_key([], _SOURCES_KEY, sorted(params.to_dict().items()))
-    with built_once(Path(out_dir).resolve(), "node", key) as (folder, empty):
+    name = "simulation" if simulation else "node"
+    with built_once(Path(out_dir).resolve(), name, key) as (folder, empty):
         if empty:
             with _no_garbage_collection():
-                (folder / "node.v").write_text(node_verilog(params))
+                verilog = simulation_verilog(params) if simulation else node_verilog(params)
+                (folder / "node.v").write_text(verilog)
             (folder / "fields.h").write_text(_header(params))
             (folder / "public.vlt").write_text(_public(params))
     return folder
@@ -72,8 +101,10 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _public(params: ChipParams) -> str:
-    """Verilator rules that let the engine reach the configured memories, and nothing else."""
+    """Verilator rules that let the engine reach the configured memories, and see ``WATCHED``."""
     rules = ["`verilator_config"]
+    for scope, name in WATCHED:
+        rules.append(f'public_flat_rd -module "{"__".join(scope.split("."))}" -var "{name}"')
     for scopes in memory_scopes(params).values():
         for scope in scopes:
             module = "__".join(scope.split("."))
@@ -86,6 +117,10 @@ def _header(params: ChipParams) -> str:
     lines = ["// Written from golden.fields.", "#pragma once"]
     lines += _defines("FLIT", formats.flit) + _defines("SPIKE", formats.spike)
     lines += [f"#define KIND_{kind.name} {int(kind)}" for kind in Kind]
+    lines += [f"#define AWAKE_{block.upper()}_POSITION {i}" for i, block in enumerate(BLOCKS)]
+    lines.append(f"#define AWAKE_WIDTH {len(BLOCKS)}")
+    macro = " ".join(f"MACRO({block}, AWAKE_{block.upper()}_POSITION)" for block in BLOCKS)
+    lines.append(f"#define AWAKE_CLOCKS(MACRO) {macro}")
     return "\n".join(lines) + "\n"
 
 

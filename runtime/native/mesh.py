@@ -13,8 +13,13 @@ from hdl.export import RAM_NAME, memory_scopes
 
 from ..engines.result import EngineError
 from ..host import Host
+from . import watchdog
 
 SLICE = 20_000  # cycles between two looks at the progress
+# A standstill: so many cycles in which no flit moves, and no dendrite and no soma works, anywhere.
+# Axon-out may scan empty planes meanwhile, for as many cycles as it has words times time steps.
+PATIENCE = 50_000
+LIMIT, AT_REST, STANDSTILL = 1, 2, 3  # results of VerilatedMesh.run but for 0, done
 
 
 class VerilatedMesh:
@@ -71,23 +76,35 @@ class VerilatedMesh:
     def _memory(
         self, x: int, y: int, memory: Memory, words: NDArray[np.uint32], store: bool
     ) -> None:
+        what = f"{memory.name} must be a memory of {words.shape[0]} words or more"
         for scope in self._scopes[memory]:
-            status = self._library.stem_memory(
-                self._mesh,
-                ctypes.c_int(self.number(x, y)),
-                scope.encode(),
-                RAM_NAME.encode(),
-                words.ctypes.data_as(ctypes.c_void_p),
-                ctypes.c_int64(words.shape[0]),
-                ctypes.c_int64(words.shape[1] if words.ndim > 1 else 1),
-                ctypes.c_int(store),
+            self._variable(x, y, scope, RAM_NAME, words, store, what)
+
+    def _variable(
+        self,
+        x: int,
+        y: int,
+        scope: str,
+        name: str,
+        words: NDArray[np.uint32],
+        store: bool,
+        what: str,
+    ) -> None:
+        status = self._library.stem_memory(
+            self._mesh,
+            ctypes.c_int(self.number(x, y)),
+            scope.encode(),
+            name.encode(),
+            words.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_int64(words.shape[0]),
+            ctypes.c_int64(words.shape[1] if words.ndim > 1 else 1),
+            ctypes.c_int(store),
+        )
+        if status:
+            reason = "has no public" if status == -1 else "is too small:"
+            raise EngineError(
+                f"node ({x}, {y}): {what}; {scope} {reason} {name}; rebuild with make clean"
             )
-            if status:
-                reason = "has no public memory" if status == -1 else "is too small a memory:"
-                raise EngineError(
-                    f"node ({x}, {y}): {memory.name} must be a memory of {words.shape[0]} words or "
-                    f"more; {scope} {reason} {RAM_NAME}; rebuild with make clean"
-                )
 
     def send(self, flits: NDArray[np.uint64]) -> None:
         """Queues flits of the host; they go out as the mesh takes them."""
@@ -95,6 +112,22 @@ class VerilatedMesh:
         self._library.stem_send_raw(
             self._mesh, flits.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(flits))
         )
+
+    def watch(self, x: int, y: int, scope: str, name: str) -> int:
+        """A register of a node, one of ``runtime.native.build.WATCHED``."""
+        words = np.zeros((1, 1), np.uint32)
+        self._variable(x, y, scope, name, words, False, "the register")
+        return int(words[0, 0])
+
+    def ports(self, x: int, y: int) -> NDArray[np.uint64]:
+        """What stands on the links of a node: shape (4, 6), as in :meth:`links`."""
+        values = np.zeros((4, 6), np.uint64)
+        self._library.stem_ports(
+            self._mesh,
+            ctypes.c_int(self.number(x, y)),
+            values.ctypes.data_as(ctypes.c_void_p),
+        )
+        return values
 
     def run(self, *, samples: int = -1, replies: int = 0, limit: int = SLICE) -> int:
         """Runs at most ``limit`` cycles; see ``stem_run`` for the result."""
@@ -104,15 +137,22 @@ class VerilatedMesh:
                 ctypes.c_int64(samples),
                 ctypes.c_int64(replies),
                 ctypes.c_int64(limit),
+                ctypes.c_int64(PATIENCE),
             )
         )
 
     def settle(self, limit: int = 100_000_000) -> None:
         """Runs until nothing moves."""
-        if self.run(limit=limit) != 0:
+        status = self.run(limit=limit)
+        if status:
+            reason = (
+                f"it did not in {limit} cycles"
+                if status == LIMIT
+                else f"something waits, and nothing has moved for {PATIENCE} cycles"
+            )
             raise EngineError(
-                f"{self.program.name}: the mesh must come to rest; it did not in {limit} cycles. "
-                "A memory image or the gateware is wrong: run the engine 'program' to find out"
+                f"{self.program.name}: the mesh must come to rest; {reason}. A memory image or the "
+                f"gateware is wrong: run the engine 'program' to find out\n{watchdog.report(self)}"
             )
 
     def read(self, core: CoreImage, memory: Memory, address: int, n_chunks: int = 1) -> list[int]:
@@ -159,6 +199,10 @@ class VerilatedMesh:
         """Spikes seen at a node (-1: host) that no correct core fires."""
         return int(self._library.stem_errors(self._mesh, ctypes.c_int(node)))
 
+    def recorded(self, node: int) -> int:
+        """Samples that a node (-1: the host's end) has been seen to finish."""
+        return int(self._library.stem_recorded(self._mesh, ctypes.c_int(node)))
+
     def cycles(self, node: int, n: int) -> NDArray[np.int64]:
         """Cycles at which samples ended (see ``stem_cycles``)."""
         values = np.zeros(n, np.int64)
@@ -194,14 +238,19 @@ class VerilatedMesh:
         self._library.stem_host(
             self._mesh,
             ctypes.c_int64(self.program.input_credits),
+            ctypes.c_int64(max(1, self.program.output_ends)),
             credits.ctypes.data_as(ctypes.c_void_p),
             ctypes.c_int64(len(credits)),
         )
         for image in images:
-            flits = np.ascontiguousarray(self.host.sample(image))
-            self._library.stem_sample(
-                self._mesh, flits.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(flits))
-            )
+            for number, part in enumerate(self.host.parts(image)):
+                flits = np.ascontiguousarray(part)
+                self._library.stem_part(
+                    self._mesh,
+                    ctypes.c_int(number == 0),
+                    flits.ctypes.data_as(ctypes.c_void_p),
+                    ctypes.c_int64(len(flits)),
+                )
 
     def links(self) -> NDArray[np.uint64]:
         """What stood on all links in every cycle since the first call, which starts the recording.

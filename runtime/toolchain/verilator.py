@@ -18,6 +18,7 @@ from typing import Literal
 from .process import TOOLCHAIN, ToolError, built_once, content_key, find_program, run
 
 PACKAGE = "verilator"
+COMPILER_HINT = "install a C++20 compiler, on Debian: apt-get install g++"
 LAUNCHER = """\
 #!/bin/sh
 # Calls Verilator with the include folder that works on this machine.
@@ -132,6 +133,7 @@ def verilate(
     out_dir: Path,
     cpp_sources: Sequence[Path] = (),
     depends: Sequence[Path] = (),
+    include: Sequence[Path] = (),
     flags: Sequence[str] = (),
     cflags: Sequence[str] = (),
     ldflags: Sequence[str] = (),
@@ -145,8 +147,9 @@ def verilate(
 ) -> Path:
     """Compile Verilog to an executable or a shared library, and return its path.
 
-    The result depends on the bytes of all named files and on every option; while none of them
-    changes it is built once, in ``out_dir/NAME-HASH/``, also when several processes ask for it.
+    The result depends on the names and bytes of all files, wherever they lie, and on every option
+    but ``include``; while none of them changes it is built once, in ``out_dir/NAME-HASH/``, also
+    when several processes ask for it.
 
     Parameters
     ----------
@@ -155,6 +158,7 @@ def verilate(
     out_dir : folder that keeps the results.
     cpp_sources : C++ files linked in: ``main()``, or the functions that a library exports.
     depends : further files the result depends on: headers, Verilog includes.
+    include : folders of C++ headers, which ``depends`` must name.
     flags, cflags, ldflags : more options of Verilator, the C++ compiler and the linker.
     name : name of the result, default ``top``; libraries are called ``libNAME.so``.
     prefix : C++ class of the model, default ``"V" + top``.
@@ -192,16 +196,18 @@ def verilate(
         command += ["-CFLAGS", flag]
     for flag in [*library_ldflags, *ldflags]:
         command += ["-LDFLAGS", flag]
-    command += [*flags, *files]
+    command += flags
     optimizing = [f"OPT_FAST={optimize}", f"OPT_GLOBAL={optimize}", "OPT_SLOW=-O0"]
 
-    compiler = find_program("g++", hint="install a C++20 compiler, on Debian: apt-get install g++")
+    compiler = find_program("g++", hint=COMPILER_HINT)
     key = content_key(hashed, root.name, [str(word) for word in command], optimizing)
     with built_once(Path(out_dir).resolve(), name, key) as (folder, empty):
         if empty:
             log = folder / "build.log"
             _log.info("verilating %s (log: %s)", name, log)
-            run(command, cwd=folder, log=log)
+            for path in include:
+                command += ["-CFLAGS", f"-I{Path(path).resolve()}"]
+            run([*command, *files], cwd=folder, log=log)
             _log.info("compiling %s", name)
             run(["make", "-j", str(jobs), "-f", f"{prefix}.mk", f"CXX={compiler}",
                  f"LINK={compiler}", f"OBJCACHE={root / 'bin' / 'object_cache'}", *optimizing],

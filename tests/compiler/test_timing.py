@@ -3,8 +3,9 @@
 
 import pytest
 
-from compiler.timing import SOMA_LATENCY, sweep_cycles
-from golden.params import get_preset
+from compiler.timing import SOMA_LATENCY, UPDATE_LATENCY, sweep_cycles
+from golden.params import INTEGRATIONS, get_preset
+from hdl.core.integrate import update_latency
 from hdl.core.requantize import latency
 
 
@@ -12,5 +13,9 @@ from hdl.core.requantize import latency
 def test_sweep_takes_what_the_soma_takes(multipliers):
     params = get_preset("tiny").with_(multipliers=multipliers)
     assert SOMA_LATENCY[multipliers] == latency(params)
+    for integration in INTEGRATIONS:
+        stepped = params.with_integration(integration)
+        assert UPDATE_LATENCY[integration, multipliers] == update_latency(stepped)
+        assert sweep_cycles(stepped, 7) == sweep_cycles(params, 7) + update_latency(stepped)
     # The soma's own tests hold this formula against its cycles.
     assert sweep_cycles(params, 7) == 7 * params.n_groups + latency(params) + 5

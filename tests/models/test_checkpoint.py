@@ -6,9 +6,11 @@ import torch
 from safetensors.torch import save_file
 
 from models.checkpoint import (
+    FOLDER,
     checkpoint_path,
     load_checkpoint,
     load_into,
+    load_matching,
     read_checkpoint,
     round_for_file,
     save_checkpoint,
@@ -16,7 +18,7 @@ from models.checkpoint import (
 from models.data import find_data, load_dataset
 from models.errors import CheckpointError, DataError
 from models.registry import get_model
-from models.tasks import measure_accuracy
+from models.tasks import measure_accuracy, measure_map
 
 METADATA = {"model": "digits_cnn", "dataset": "digits"}
 
@@ -111,6 +113,26 @@ def test_weights_of_another_model_are_refused_and_nothing_is_loaded(tmp_path, mo
         load_into(other, path)
 
 
+def test_matching_tensors_are_taken_over_and_the_others_named(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    backbone, detector = get_model("tiny_yolo_backbone").build(), get_model("tiny_yolo").build()
+    save_checkpoint(path, backbone.state_dict(), METADATA)
+    before = detector.state_dict()["layers.27.weight"].clone()
+    assert load_matching(detector, path) == ["layers.27.bias", "layers.27.weight"]
+    for name, tensor in round_for_file(backbone.state_dict()).items():
+        if name.startswith("layers."):
+            assert torch.equal(detector.state_dict()[name], tensor.float()), name
+    assert torch.equal(detector.state_dict()["layers.27.weight"], before)
+
+
+def test_a_start_without_common_layers_is_refused(tmp_path, module):
+    path = tmp_path / "weights.safetensors"
+    save_checkpoint(path, module.state_dict(), METADATA)
+    with pytest.raises(CheckpointError, match=r"^weights\.safetensors: must share layers with the "
+                                              r"model; no tensor of the same name and shape came"):
+        load_matching(get_model("resnet18_cifar").build(), path)
+
+
 def test_renamed_file_is_refused(tmp_path, module, monkeypatch):
     monkeypatch.setattr("models.checkpoint.FOLDER", tmp_path)
     save_checkpoint(checkpoint_path("tiny_vgg", "digits"), module.state_dict(), METADATA)
@@ -119,7 +141,8 @@ def test_renamed_file_is_refused(tmp_path, module, monkeypatch):
         load_checkpoint("tiny_vgg", "digits")
 
 
-@pytest.mark.parametrize(("model", "least"), [("digits_cnn", 0.98), ("tiny_vgg", 0.98)])
+@pytest.mark.parametrize(("model", "least"), [
+    ("digits_cnn", 0.98), ("tiny_vgg", 0.98), ("resnet18_cifar", 0.98)])
 def test_digits_checkpoint_keeps_its_promise(model, least):
     spec = get_model(model)
     module = spec.build()
@@ -131,10 +154,31 @@ def test_digits_checkpoint_keeps_its_promise(model, least):
     assert abs(accuracy - promised["test_accuracy"]) <= 1 / len(data.test_images)
 
 
-def test_cifar10_checkpoint_keeps_its_promise():
-    spec = get_model("tiny_vgg")
+def test_detector_keeps_its_promise():
+    spec = get_model("tiny_yolo")
     module = spec.build()
-    promised = load_into(module, checkpoint_path("tiny_vgg", "cifar10"), "tiny_vgg")
+    promised = load_into(module, checkpoint_path("tiny_yolo", "digit_boxes"), "tiny_yolo")
+    assert promised["metric"] == "mAP@0.5"
+    data = load_dataset("digit_boxes", spec.input_shape, n_train=0, n_test=100)
+    found = measure_map(module, data.test_images, data.test_objects, data.n_classes)
+    assert found >= 0.98
+    assert abs(found - promised["test_accuracy"]) < 0.02
+
+
+def test_files_are_small_and_name_what_they_are():
+    paths = sorted(FOLDER.glob("*.safetensors"))
+    assert len(paths) >= 6
+    for path in paths:
+        assert path.stat().st_size <= 3_000_000, path
+        _, metadata = read_checkpoint(path)
+        assert path.stem == f"{metadata['model']}-{metadata['dataset']}"
+
+
+@pytest.mark.parametrize("model", ["tiny_vgg", "resnet18_cifar"])
+def test_cifar10_checkpoint_keeps_its_promise(model):
+    spec = get_model(model)
+    module = spec.build()
+    promised = load_into(module, checkpoint_path(model, "cifar10"), model)
     assert promised["parameters"] == sum(p.numel() for p in module.parameters())
     try:
         folder = find_data("cifar10")

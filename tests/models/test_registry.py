@@ -13,7 +13,7 @@ from models.registry import MODELS, get_model
 PARAMETERS = {"digits_cnn": 12_266, "tiny_vgg": 808_170, "tiny_vgg_12m": 12_026_922,
               "cifar10net": 36_721_484, "cifar10net_w64": 1_262_348, "resnet18_cifar": 701_466,
               "vgg16": 134_301_514, "resnet18": 11_181_642, "resnet34": 21_289_802,
-              "tiny_yolo": 1_279_924, "yolo_resnet34": 23_655_252}
+              "tiny_yolo": 1_279_924, "tiny_yolo_backbone": 1_277_354, "yolo_resnet34": 23_655_252}
 LAYERS = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d,
           nn.Flatten, nn.Linear, nn.Identity, Vote)
 

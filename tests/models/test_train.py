@@ -10,7 +10,7 @@ import torch
 from models import train as command
 from models.augment import PADDING_BYTE, augment
 from models.checkpoint import read_checkpoint
-from models.data import DATASETS
+from models.data import DATASETS, load_dataset
 from models.errors import CheckpointError, DataError
 from models.recipes import RECIPES, Recipe, get_recipe
 from models.registry import MODELS
@@ -135,9 +135,53 @@ def test_command_trains_and_writes_the_checkpoint(tmp_path, monkeypatch, capsys)
     assert metadata["parameters"] == 12_266
 
 
+def test_a_detector_trains_and_names_its_metric(tmp_path, monkeypatch, capsys):
+    """A few steps on small canvases: the loss falls, and the file says what was measured."""
+    few = load_dataset("digit_boxes", (3, 112, 112), n_train=32, n_test=4)
+    monkeypatch.setattr(command, "load_dataset", lambda *_: few)
+    monkeypatch.setattr(command, "BUILD_FOLDER", tmp_path / "build")
+    out = tmp_path / "weights.safetensors"
+    arguments = ["--model", "tiny_yolo", "--epochs", "4", "--threads", "1", "--out", str(out)]
+    assert command.main(arguments) == 0
+    losses = [float(line.split("loss ")[1].split(",")[0])
+              for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert losses[-1] < losses[0]
+    _, metadata = read_checkpoint(out)
+    assert metadata["metric"] == "mAP@0.5"
+    assert metadata["class_names"] == list("0123456789")
+    start = ["--start", str(out), "--model", "tiny_yolo_backbone", "--dataset", "voc"]
+    assert command.main(start) == 1
+    assert capsys.readouterr().err.startswith("tiny_yolo_backbone: needs images with one label")
+
+
+def test_a_start_is_taken_and_written_down(tmp_path):
+    first = tmp_path / "first.safetensors"
+    recipe = dataclasses.replace(TINY, epochs=1)
+    state, data = command.train("digits_cnn", "digits", recipe=recipe, state_folder=tmp_path / "a")
+    command.publish(first, "digits_cnn", data, state, recipe, 0)
+    # At a rate of zero the start is what comes out.
+    still = dataclasses.replace(recipe, peak_rate=0.0)
+    state, data = command.train("digits_cnn", "digits", recipe=still, state_folder=tmp_path / "b",
+                                start=first)
+    command.publish(tmp_path / "second.safetensors", "digits_cnn", data, state, still, 0, first)
+    before, after = read_checkpoint(first), read_checkpoint(tmp_path / "second.safetensors")
+    assert torch.equal(before[0]["layers.0.weight"], after[0]["layers.0.weight"])
+    assert (before[1]["start"], after[1]["start"]) == (None, "first.safetensors")
+
+
 def test_command_reports_errors_and_bad_options(capsys):
     assert command.main(["--model", "alexnet"]) == 1
     assert capsys.readouterr().err.startswith("model: must be one of")
     with pytest.raises(SystemExit, match=r"^2$"):
         command.main(["--model", "digits_cnn", "--epochs", "0"])
     assert "--epochs: must be at least 1; 0 came" in capsys.readouterr().err
+
+
+def test_penalty_names_the_run_and_reaches_the_loss(tmp_path):
+    recipe = dataclasses.replace(get_recipe("digits_cnn", "digits"), epochs=1)
+    options = {"recipe": recipe, "state_folder": tmp_path}
+    state, _ = command.train("digits_cnn", "digits", spike_penalty=0.5, **options)
+    with pytest.raises(CheckpointError, match=r"changed: spike_penalty 0\.5 now None"):
+        command.train("digits_cnn", "digits", **options)
+    plain, _ = command.train("digits_cnn", "digits", recipe=recipe, state_folder=tmp_path / "plain")
+    assert state.log[0]["loss"] > plain.log[0]["loss"]

@@ -39,7 +39,7 @@ def test_defaults_of_sim(simulated):
     assert settings == Settings("tiny_vgg", dataset="digits", preset="sim32", profile="exact")
     assert options["n_images"] == 4
     assert options["engine"] == "verilator"
-    assert options["waves"] is False
+    assert options["waves"] is None
 
 
 def test_every_option_arrives(simulated):
@@ -57,7 +57,17 @@ def test_every_option_arrives(simulated):
         checkpoint=Path("w.safetensors"),
     )  # fmt: skip
     assert (options["n_images"], options["engine"]) == (2, "amaranth")
-    assert (options["waves"], options["accuracy_images"]) == (True, 9)
+    assert (options["waves"], options["accuracy_images"]) == ("all", 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [("0", None), ("1", "all"), ("all", "all"), ("0,1", ((0, 1),)), ("0,1; 3,9", ((0, 1), (3, 9)))],
+)
+def test_waves_name_nodes(simulated, text, nodes):
+    calls, _ = simulated
+    assert cli.main(["sim", "--waves", text]) == 0
+    assert calls[0][1]["waves"] == nodes
 
 
 def test_differences_return_one_and_are_shown(simulated, capsys):
@@ -104,6 +114,7 @@ def test_mistakes_of_ours_are_not_hidden(monkeypatch):
     [
         (["sim", "--mesh", "3"], r"argument --mesh: must be columns x rows such as 6x6, got '3'"),
         (["sim", "--mesh", "-1x2"], r"argument --mesh: "),
+        (["sim", "--waves", "0,1;2"], r"argument --waves: must be all, or nodes X,Y\[;X,Y\.\.\]"),
         (["sim", "--preset", "huge"], r"argument --preset: invalid choice: 'huge' \(choose from"),
         (["sim", "--sim", "questa"], r"argument --sim: invalid choice: 'questa'"),
         (["sim", "--images", "two"], r"argument --images: invalid int value: 'two'"),
@@ -146,3 +157,26 @@ def test_check_shows_a_difference(monkeypatch, capsys):
     monkeypatch.setattr(cli, "check_all", check_all)
     assert cli.main(["check", "--model", "digits_cnn"]) == 1
     assert capsys.readouterr().err == "DIFFERENT    conv: image 0, neuron ...\n"
+
+
+def test_sparsify_passes_its_options_and_points_to_its_files(monkeypatch, capsys, tmp_path):
+    calls = []
+    report = {
+        "best": "rd", "none": {"test": {"accuracy": 0.9, "sops": 2e6, "spikes": 1e3}},
+        "chosen": {"rd": {"test": {"accuracy": 0.89, "sops": 1e6, "spikes": 5e2}}},
+    }  # fmt: skip
+
+    def sparsify(settings, **options):
+        calls.append((settings, options))
+        return report, tmp_path
+
+    monkeypatch.setattr("runtime.sparsify.sparsify", sparsify)
+    assert cli.main(["sparsify", "--model", "digits_cnn", "--budget", "1", "--scheme", "rd"]) == 0
+    assert cli.main(["sparsify"]) == 0
+    (settings, options), (_, defaults) = calls
+    assert settings.model == "digits_cnn"
+    assert (options["budget"], options["schemes"]) == (1.0, ["rd"])
+    assert (defaults["budget"], defaults["schemes"]) == (0.5, ("hybrid", "rd"))
+    shown = capsys.readouterr().out
+    assert "| rd | 89.00 % | +1.00 | -50.0 % | -50.0 % |" in shown
+    assert f"tables       {tmp_path / 'tables.json'} (rd)" in shown

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from golden.fields import Control, Formats, Memory
+from golden.fields import Control, Formats, Kind, Memory
 from golden.forward import run_network
 from golden.program import Program
 from hdl.export import node_verilog
@@ -12,6 +12,7 @@ from runtime.compare import Difference, compare_values, populations_of
 from runtime.engines import verilator
 from runtime.engines.result import EngineError
 from runtime.engines.run import run_engine
+from runtime.native import mesh as native_mesh
 from runtime.native.build import build, node_sources
 from runtime.native.mesh import VerilatedMesh
 from runtime.toolchain import SIM_BUILD
@@ -129,10 +130,13 @@ def test_mesh_that_cannot_move_says_how_far_each_core_came(rng):
     sources = int(program.cores[2].memories[Memory.CONTROL][Control.N_SOURCES].item())
     stuck = with_register(program, 2, Control.N_SOURCES, sources + 1)
     message = (
-        r"(?s)^conv_chain: 2 images must come out, 0 did, and nothing moves any more\.\n"
-        r"  node \(0, 1\) conv: swept 2 samples, ended 1, \d+ spikes in, \d+ out\n"
-        r"  node \(1, 1\) conv: swept 2 samples, ended 1, \d+ spikes in, \d+ out\n"
-        r"  node \(0, 2\) dense: swept 0 samples, ended 0, \d+ spikes in, 0 out$"
+        r"^conv_chain: 2 images must come out, 0 did, and nothing moves any more\n"
+        r"  node \(0, 1\) conv: swept 2 samples, ended 1; has 0 of 1 END, 0 of 1 CREDIT; 0 spikes "
+        r"wait; at rest\n"
+        r"  node \(1, 1\) conv: swept 2 samples, ended 1; has 0 of 1 END, 0 of 1 CREDIT; 0 spikes "
+        r"wait; at rest\n"
+        rf"  node \(0, 2\) dense: swept 0 samples, ended 0; has {sources} of {sources + 1} END, "
+        r"1 of 1 CREDIT; 0 spikes wait; at rest$"
     )
     with pytest.raises(EngineError, match=message):
         run_engine("verilator", stuck, images, out_dir=OUT)
@@ -142,8 +146,9 @@ def test_run_beyond_its_limit_says_who_is_at_work(rng):
     program, network = dense_program(3)
     images = random_images(rng, network, 600)
     message = (
-        r"^dense: 600 images must come out, \d+ did, and \d+ cycles have passed\.\n"
-        r"  at work: \(0, 1\) dense$"
+        r"^dense: 600 images must come out, \d+ did, and \d+ cycles have passed\n"
+        r"  node \(0, 1\) dense: swept \d+ samples, ended \d+; has \d of 1 END, \d of 1 CREDIT; "
+        r"\d+ spikes wait; at work$"
     )
     with pytest.raises(EngineError, match=message):
         verilator.run(program, images, out_dir=OUT, cycle_limit=100)
@@ -183,13 +188,13 @@ def test_memory_beyond_the_node_is_refused():
     _, depth = Formats(program.params).memory(Memory.FIRE)
     message = (
         rf"^node \(0, 1\): FIRE must be a memory of {depth + 1} words or more; "
-        r"node\.core\.axon_out\.table is too small a memory: ram; rebuild with make clean$"
+        r"node\.core\.axon_out\.table is too small: ram; rebuild with make clean$"
     )
     with opened(program) as mesh:
         with pytest.raises(EngineError, match=message):
             mesh.peek(0, 1, Memory.FIRE, depth + 1)
         mesh._scopes = {**mesh._scopes, Memory.FIRE: ("node.core.nowhere",)}
-        with pytest.raises(EngineError, match=r"^node \(0, 1\): FIRE .*has no public memory ram"):
+        with pytest.raises(EngineError, match=r"^node \(0, 1\): FIRE .*has no public ram;"):
             mesh.peek(0, 1, Memory.FIRE, 1)
 
 
@@ -197,12 +202,83 @@ def test_mesh_that_does_not_come_to_rest_is_refused():
     program, _ = dense_program()
     message = (
         r"^dense: the mesh must come to rest; it did not in 5 cycles\. A memory image or the "
-        r"gateware is wrong: run the engine 'program' to find out$"
+        r"gateware is wrong: run the engine 'program' to find out\n"
+        r"  node \(0, 1\) dense: swept 0 samples, .*; at work$"
     )
     with opened(program) as mesh:
         mesh.send(mesh.host.configuration(program.cores[0]))
         with pytest.raises(EngineError, match=message):
             mesh.settle(limit=5)
+
+
+def test_flit_that_leaves_the_mesh_is_named(monkeypatch):
+    monkeypatch.setattr(native_mesh, "PATIENCE", 500)
+    program, _ = conv_chain_program(3)
+    with opened(program) as mesh:
+        load(mesh, program, over_mesh=False)
+        payload = mesh.formats.spike.pack(axon=1, t=2, c=3, y=4, x=5)
+        mesh.send(np.array([mesh.host.flit(Kind.SPIKE, (0, 2, 3, 2), payload)], np.uint64))
+        message = (
+            r"(?s)^conv_chain: the mesh must come to rest; something waits, and nothing has moved "
+            r"for 500 cycles\. A memory image or the gateware is wrong: .*\n"
+            r"  node \(1, 1\) conv: swept 0 [^\n]*; at work\n"
+            r"    its east link holds SPIKE \(axon 1, t 2, c 3, y 4, x 5\) for nodes \(0, 2\) to "
+            r"\(3, 2\); the mesh ends there: the destination lies outside\n"
+            r"  node \(0, 2\) dense: [^\n]* at rest$"
+        )
+        with pytest.raises(EngineError, match=message):
+            mesh.settle()
+
+
+def test_images_that_wait_for_a_stray_flit_do_not_wait_for_ever(monkeypatch, rng):
+    monkeypatch.setattr(native_mesh, "PATIENCE", 500)
+    program, network = dense_program(3)
+    # Every spike and END goes to a node beyond the mesh.
+    words = program.cores[0].memories[Memory.DESTINATION].copy()
+    formats = Formats(program.params)
+    for index, (word,) in enumerate(words):
+        fields = formats.destination.unpack(int(word))
+        words[index] = formats.destination.pack(**{**fields, "y0": 3, "y1": 3})
+    stray = with_memory(program, 0, Memory.DESTINATION, words)
+    message = (
+        r"^dense: 2 images must come out, 0 did, and something waits, and nothing has moved for "
+        r"\d+ cycles\n"
+        r"  node \(0, 1\) dense: swept .* at work\n"
+        r"    its south link holds CREDIT for nodes? .*; the mesh ends there: the destination lies "
+        r"outside$"
+    )
+    with pytest.raises(EngineError, match=message):
+        run_engine("verilator", stray, random_images(rng, network, 2), out_dir=OUT)
+
+
+@pytest.mark.slow
+def test_waves_of_chosen_nodes_are_written(tmp_path, rng):
+    program, network = conv_chain_program(3)
+    images = random_images(rng, network, 1)
+    plain = run_engine("verilator", program, images, out_dir=OUT)
+    traced = run_engine(
+        "verilator", program, images, out_dir=OUT, waves_dir=tmp_path, waves_nodes=[(1, 1)]
+    )
+    (waves,) = tmp_path.iterdir()
+    assert waves.name == "waves-1-1.fst" and waves.stat().st_size > 1000
+    # The model with waves has one clock and is evaluated on both edges: the same, cycle by cycle.
+    np.testing.assert_array_equal(traced.outputs, plain.outputs)
+    assert traced.timing.total == plain.timing.total
+    assert traced.counters == plain.counters
+
+
+def test_waves_of_a_node_beyond_the_mesh_are_refused(tmp_path):
+    program, network = conv_chain_program(3)
+    message = r"^waves: a node must lie in columns 0 to 1 and rows 1 to 2, got \(2, 1\)$"
+    with pytest.raises(ValueError, match=message):
+        run_engine(
+            "verilator",
+            program,
+            np.zeros((1, *program.input.shape)),
+            out_dir=OUT,
+            waves_dir=tmp_path,
+            waves_nodes=[(2, 1)],
+        )
 
 
 def test_closed_mesh_may_be_closed_again():

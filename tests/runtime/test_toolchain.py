@@ -189,6 +189,10 @@ def test_verilate_makes_a_library_and_builds_only_what_changed(tmp_path):
     assert ctypes.CDLL(str(first)).count_to(300) == 300 - 256
     built = first.stat().st_mtime_ns
     assert build() == first
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    rtl, library = (Path(shutil.copy(file, elsewhere)) for file in (rtl, library))
+    assert build() == first
     assert first.stat().st_mtime_ns == built
     wide = build(flags=["-GWIDTH=12"])
     assert wide != first

@@ -12,7 +12,7 @@ from compiler.errors import CompileError
 from golden.network import Network
 from golden.params import get_preset
 from golden.program import Program
-from tests.support.random_networks import random_images, random_network
+from tests.support.random_networks import random_images, random_network, random_stepped_network
 
 PARAMS = get_preset("tiny")
 
@@ -44,6 +44,36 @@ def four_core_program(rng: np.random.Generator) -> tuple[Network, Program]:
             continue
         if len(program.cores) >= 3:
             return network, program
+
+
+def mesh_case(size: int) -> tuple[Network, Program, NDArray[np.int64]]:
+    """A random network on ``size`` x ``size`` nodes, more than half of them with a core."""
+    rng = seeded("mesh", size)
+    if size == 1:
+        network, program = one_core_program(rng)
+        return network, program, random_images(rng, network, 5)
+    while True:
+        network = random_network(rng, max_channels=8 * size, max_size=7)
+        try:
+            program = compile_network(network, PARAMS, columns=size, rows=size)
+        except CompileError:
+            continue
+        if 2 * len(program.cores) > size * size:
+            return network, program, random_images(rng, network, 5)
+
+
+def stepped_case(mode: str) -> tuple[Network, Program, NDArray[np.int64]]:
+    """A random network that integrates per time step, on two cores, or more, of 2 x 2."""
+    rng = seeded("stepped", mode)
+    params = PARAMS.with_integration(mode)
+    while True:
+        network = random_stepped_network(rng, mode, max_size=5, max_channels=6)
+        try:
+            program = compile_network(network, params, columns=2, rows=2)
+        except CompileError:
+            continue
+        if len(program.cores) >= 2:
+            return network, program, random_images(rng, network, 2)
 
 
 def four_core_case(n: int) -> tuple[Network, Program, NDArray[np.int64]]:

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from runtime.__main__ import main
+from runtime.check import check_all
 from runtime.prepare import Settings
-from runtime.sim import check_all, output_folder, simulate
+from runtime.sim import output_folder, simulate
 
 USER_MODEL = '''
 import torch

@@ -9,63 +9,13 @@ from hdl.core.axon_out import AxonOut
 from hdl.core.plane_scan import PlaneScan
 from hdl.core.spike_emit import SpikeEmit, job_layout
 from tests.support.config_bus import read_words, write_words
+from tests.support.fire_tables import Tables
 from tests.support.streams import STALLS, Sink, simulate
 
 TINY = get_preset("tiny")
 WIDE = TINY.with_(lanes=16, soma_lanes=2, c_width=8)
 WIDEST = TINY.with_(lanes=32, soma_lanes=4, c_width=8)
 SHAPES = pytest.mark.parametrize("params", [TINY, WIDE, WIDEST], ids=["4", "16", "32"])
-
-
-class Tables:
-    """Contents of the tables of axon-out: ``n`` words with up to ``most`` destinations each."""
-
-    def __init__(self, rng, params, n, *, most=3, fewest=0):
-        formats = Formats(params)
-        self.params = params
-        self.fire = []
-        for _ in range(n):
-            count = int(rng.integers(fewest, most + 1))
-            self.fire.append(
-                {
-                    "block": int(rng.integers(0, 1 << (params.c_width - params.lane_width))),
-                    "y": int(rng.integers(0, 1 << params.y_width)),
-                    "x": int(rng.integers(0, 1 << params.x_width)),
-                    "start": int(rng.integers(0, params.n_destinations - max(count, 1) + 1)),
-                    "count": count,
-                }
-            )
-        self.destinations = [
-            {name: int(rng.integers(0, 1 << width)) for name, width in formats.destination.widths}
-            for _ in range(params.n_destinations)
-        ]
-        self.end_list = {"start": 3, "count": int(rng.integers(1, 4))}
-        self.credit_list = {"start": 5, "count": int(rng.integers(1, 5))}
-
-    def flit(self, kind, entry, payload):
-        destination = self.destinations[entry]
-        rectangle = {name: destination[name] for name in ("x0", "y0", "x1", "y1")}
-        return Formats(self.params).flit.pack(kind=int(kind), **rectangle, payload=payload)
-
-    def tokens(self, kind, run):
-        return [self.flit(kind, run["start"] + i, 0) for i in range(run["count"])]
-
-    def spikes(self, activations, bits):
-        """Flits of the spikes of activations (words, lanes), in the order of sending."""
-        flits = []
-        for t in range(bits):
-            for word, fire in zip(activations, self.fire, strict=True):
-                for entry in range(fire["start"], fire["start"] + fire["count"]):
-                    for lane in np.flatnonzero(word >> (bits - 1 - t) & 1):
-                        spike = Formats(self.params).spike.pack(
-                            axon=self.destinations[entry]["axon"],
-                            t=t,
-                            c=fire["block"] * self.params.lanes + int(lane),
-                            y=fire["y"],
-                            x=fire["x"],
-                        )
-                        flits.append(self.flit(Kind.SPIKE, entry, spike))
-        return flits
 
 
 def run_commands(tables, commands, bits, *, stall="free", rng=None):

@@ -17,9 +17,11 @@ from tests.support.hand_programs import dense_program
 from tests.support.player import Player
 from tests.support.random_networks import random_images
 from tests.support.registers import FOLLOWERS, elaborated
+from tests.support.stepped_programs import stepped_core_program
 from tests.support.streams import STALLS, simulate
 
 FORMATS = Formats(get_preset("tiny"))
+STEPPED = ("late", "scaled", "scaled_shift")
 VARIANTS = ({}, {"multipliers": True}, {"lookup": True})
 COUNTED = {
     Control.SOPS_LOW: "sops",
@@ -57,6 +59,29 @@ def test_core_fires_and_counts_what_golden_computes(variant, stall, rng):
     assert flags == {"overflow": 0, "running": 1}
 
 
+@pytest.mark.parametrize("stall", STALLS)
+@pytest.mark.parametrize("mode", STEPPED)
+def test_core_integrates_per_time_step(mode, stall, rng):
+    network, program = stepped_core_program(rng, mode)
+    images = random_images(rng, network, 3)
+    core = Core(params=program.params)
+    player = Player(
+        program, images, core.i, core.o, reads=counter_reads(program), stall=stall, rng=rng
+    )
+    simulate(core, [player], limit=40_000)
+    expected = run_network(network, images)[program.output]
+    np.testing.assert_array_equal(player.protocol.output.values, expected)
+    replies = player.protocol.replies
+    for register, name in COUNTED.items():
+        wanted = int(run_program(program, images).counters[name].sum())
+        assert replies[register - Control.SOPS_LOW] == wanted, name
+    assert replies[Control.SAMPLES - Control.SOPS_LOW] == len(images)
+    # A CREDIT for the first time step, and one after each; an END after every plane.
+    kinds = [FORMATS.flit.unpack(flit)["kind"] for flit in player.flits]
+    assert kinds.count(Kind.CREDIT) == 1 + 3 * program.input.bits
+    assert kinds.count(Kind.END) == 3 * network.output.bits
+
+
 def test_core_sends_time_steps_in_order_and_everything_to_the_host(rng):
     program, network = dense_program(4)
     images = random_images(rng, network, 3)
@@ -79,8 +104,11 @@ def test_core_sends_time_steps_in_order_and_everything_to_the_host(rng):
     assert kinds[0] == Kind.CREDIT
 
 
-def test_quiet_core_changes_no_register_without_a_flit(rng):
+@pytest.mark.parametrize("mode", [None, "late", "scaled"])
+def test_quiet_core_changes_no_register_without_a_flit(mode, rng):
     program, network = dense_program(5, lookup=True)
+    if mode is not None:
+        network, program = stepped_core_program(rng, mode)
     images = random_images(rng, network, 3)
     core = Core(params=program.params)
     fragment, registers = elaborated(core)

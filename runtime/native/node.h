@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// One Verilated node, and its clocks.
+//
+// The model of a run has a clock for each block (runtime/native/clocks.py). Verilator keeps the
+// code of each apart, so that a block which cannot change costs nothing: the node itself says which
+// blocks are awake (hdl/node.py). Verilator's own `eval` would look for changed inputs and clocks
+// several times a cycle; here both are known, so its parts are called one by one. Their names are
+// those of the pinned version.
+//
+// The model that writes waves has one clock, as the gateware has, and is evaluated on both edges.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "Vnode.h"
+#include "Vnode___024root.h"
+#include "fields.h"
+#include "host.h"
+#include "verilated.h"
+#ifdef STEM_TRACE
+#include "verilated_fst_c.h"
+#else
+void Vnode___024root___eval_triggers_vec__act(Vnode___024root*);
+void Vnode___024root___eval_ico(Vnode___024root*);
+void Vnode___024root___eval_nba(Vnode___024root*);
+#endif
+
+namespace stem {
+
+constexpr int PORTS = 4;
+
+struct Node {
+    std::unique_ptr<VerilatedContext> context;
+    std::unique_ptr<Vnode> model;
+    std::string scope;
+    Recorder recorder;
+    int64_t evaluated = 0;
+    bool active = false;         // to be stepped in the next cycle, and in the mesh's list
+    bool inputs_changed = true;  // since the last step
+    bool moved = false;          // a flit went through a link in the last step, or work was done
+    // Port access by index.
+    std::array<CData*, PORTS> i_valid, i_ready, o_valid, o_ready;
+    std::array<QData*, PORTS> i_payload, o_payload;
+
+    Node(int number, int column, int row) {
+        context = std::make_unique<VerilatedContext>();
+        scope = "n" + std::to_string(number);
+#ifdef STEM_TRACE
+        context->traceEverOn(true);
+#endif
+        model = std::make_unique<Vnode>(context.get(), scope.c_str());
+        Vnode& m = *model;
+        m.x = column;
+        m.y = row;
+        m.clk = 0;
+        // Verilator writes the double underscores of i__0__valid as ___05F.
+#define PORT(p)                                                                          \
+    i_valid[p] = &m.i___05F##p##___05Fvalid, i_payload[p] = &m.i___05F##p##___05Fpayload, \
+    i_ready[p] = &m.i___05F##p##___05Fready, o_valid[p] = &m.o___05F##p##___05Fvalid,     \
+    o_payload[p] = &m.o___05F##p##___05Fpayload, o_ready[p] = &m.o___05F##p##___05Fready, \
+    *i_valid[p] = 0, *i_payload[p] = 0, *o_ready[p] = 0
+        PORT(0);
+        PORT(1);
+        PORT(2);
+        PORT(3);
+#undef PORT
+        m.eval();  // initial values; the same as after a reset
+    }
+    Node(const Node&) = delete;
+
+    // A flit goes through a link of the node at the next clock edge.
+    bool passes_flit() const {
+        unsigned any = 0;
+        for (int p = 0; p < PORTS; ++p)
+            any |= (*i_valid[p] & *i_ready[p]) | (*o_valid[p] & *o_ready[p]);
+        return any;
+    }
+    void copy_ports(std::vector<uint64_t>& values) const {
+        for (int p = 0; p < PORTS; ++p)
+            for (uint64_t value :
+                 {uint64_t(*i_valid[p]), uint64_t(*i_payload[p]), uint64_t(*i_ready[p]),
+                  uint64_t(*o_valid[p]), uint64_t(*o_payload[p]), uint64_t(*o_ready[p])})
+                values.push_back(value);
+    }
+    bool has_input() const {
+        return *i_valid[0] | *i_valid[1] | *i_valid[2] | *i_valid[3];
+    }
+
+#ifdef STEM_TRACE
+    std::unique_ptr<VerilatedFstC> trace;
+
+    void clock(int64_t cycle) {
+        const bool flit = passes_flit();
+        moved = flit || (model->awake & WORKING);
+        ++evaluated;
+        model->clk = 1;
+        model->eval();
+        if (trace) trace->dump(uint64_t(cycle) * 2);
+        model->clk = 0;
+        model->eval();
+        if (trace) trace->dump(uint64_t(cycle) * 2 + 1);
+    }
+    static void find_clocks(Node&) {}
+#else
+    void clock(int64_t) {
+        const bool flit = passes_flit();
+        const unsigned awake = model->awake | (flit ? ROUTER : 0);
+        moved = awake & (WORKING | ROUTER);
+        ++evaluated;
+        // A block settles within three cycles, the router within one (hdl/node.py).
+        unsigned blocks = before_[1] | before_[2];
+        blocks = (blocks & ~ROUTER) | before_[0] | awake;
+        before_[2] = before_[1];
+        before_[1] = before_[0];
+        before_[0] = awake;
+        Vnode___024root* const root = model->rootp;
+        if (inputs_changed) {
+            inputs_changed = false;
+            root->__VicoTriggered[0U] = 1;
+            Vnode___024root___eval_ico(root);
+        }
+        root->__VnbaTriggered[0U] = clocks_[blocks];
+        Vnode___024root___eval_nba(root);
+    }
+
+    // Finds out, once, which bit of Verilator's triggers belongs to which clock.
+    static void find_clocks(Node& node) {
+        Vnode& m = *node.model;
+        std::array<QData, AWAKE_WIDTH> bits{};
+        const auto triggered = [&](CData& clock) {
+            clock ^= 1;
+            Vnode___024root___eval_triggers_vec__act(m.rootp);
+            return m.rootp->__VactTriggered[0U];
+        };
+        const QData always = triggered(m.clk);
+#define CLOCK(block, position) bits[position] = triggered(m.clk_##block);
+        AWAKE_CLOCKS(CLOCK)
+#undef CLOCK
+        for (unsigned blocks = 0; blocks < clocks_.size(); ++blocks) {
+            clocks_[blocks] = always;
+            for (int bit = 0; bit < AWAKE_WIDTH; ++bit)
+                if (blocks >> bit & 1) clocks_[blocks] |= bits[bit];
+        }
+    }
+#endif
+
+  private:
+    static constexpr unsigned ROUTER = 1u << AWAKE_ROUTER_POSITION;
+    // Blocks that never wait for others: while one of these is awake, something goes on.
+    static constexpr unsigned WORKING = 1u << AWAKE_DENDRITE_POSITION | 1u << AWAKE_SOMA_POSITION;
+#ifndef STEM_TRACE
+    std::array<unsigned, 3> before_{~0u & ((1u << AWAKE_WIDTH) - 1), 0, 0};
+    inline static std::array<QData, 1u << AWAKE_WIDTH> clocks_{};
+#endif
+};
+
+}  // namespace stem

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Says what the nodes of a mesh wait for: tokens, spikes, flits that nobody takes."""
+
+from typing import TYPE_CHECKING
+
+from golden.fields import Control, Formats, Kind, Memory
+from golden.program import CoreImage
+
+if TYPE_CHECKING:
+    from .mesh import VerilatedMesh
+
+LINKS = ("north", "east", "south", "west")
+STEPS = ((0, -1), (1, 0), (0, 1), (-1, 0))
+
+
+def report(mesh: "VerilatedMesh") -> str:
+    """A line for every core, and one for every flit that stands on a link and is not taken."""
+    program = mesh.program
+    cores = {(core.x, core.y): core for core in program.cores}
+    lines = []
+    for y in range(1, program.rows + 1):
+        for x in range(program.columns):
+            core = cores.get((x, y))
+            flits = _standing(mesh, x, y)
+            if core is not None:
+                lines.append(f"  node ({x}, {y}) {core.layer}: {_tokens(mesh, core)}")
+            elif flits:
+                lines.append(f"  node ({x}, {y}), no core:")
+            lines += flits
+    return "\n".join(lines)
+
+
+def _tokens(mesh: "VerilatedMesh", core: CoreImage) -> str:
+    number = mesh.number(core.x, core.y)
+    registers = core.memories[Memory.CONTROL]
+    wanted = {
+        "END": int(registers[Control.N_SOURCES].item()),
+        "CREDIT": int(registers[Control.N_DESTINATIONS].item()),
+    }
+    got = {
+        "END": mesh.watch(core.x, core.y, "node.core.control", "n_ends"),
+        "CREDIT": mesh.watch(core.x, core.y, "node.core.control", "n_credits"),
+    }
+    swept = mesh.watch(core.x, core.y, "node.core.control", "samples")
+    spikes = mesh.watch(core.x, core.y, "node.core.spikes.fifo", "inner_level")
+    tokens = ", ".join(f"{got[token]} of {wanted[token]} {token}" for token in wanted)
+    return (
+        f"swept {swept} samples, ended {mesh.recorded(number)}; has {tokens}; "
+        f"{spikes} spikes wait; {'at work' if mesh.active(number) else 'at rest'}"
+    )
+
+
+def _standing(mesh: "VerilatedMesh", x: int, y: int) -> list[str]:
+    lines = []
+    program = mesh.program
+    for port, (_, _, _, valid, flit, ready) in enumerate(mesh.ports(x, y).tolist()):
+        if not valid or ready:
+            continue
+        to = (x + STEPS[port][0], y + STEPS[port][1])
+        if 0 <= to[0] < program.columns and 1 <= to[1] <= program.rows:
+            reason = f"node {to} does not take it"
+        else:
+            reason = "the mesh ends there: the destination lies outside"
+        lines.append(f"    its {LINKS[port]} link holds {describe(mesh.formats, flit)}; {reason}")
+    return lines
+
+
+def describe(formats: Formats, flit: int) -> str:
+    """A flit in words: what it is, and the nodes that it is for."""
+    fields = formats.flit.unpack(flit)
+    kind = fields["kind"]
+    name = Kind(kind).name if kind in list(Kind) else f"a flit of kind {kind}"
+    if kind == Kind.SPIKE:
+        spike = formats.spike.unpack(fields["payload"])
+        name += " (" + ", ".join(f"{field} {value}" for field, value in spike.items()) + ")"
+    first, last = (fields["x0"], fields["y0"]), (fields["x1"], fields["y1"])
+    nodes = f"node {first}" if first == last else f"nodes {first} to {last}"
+    return f"{name} for {nodes}"

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The soma where integration is per time step."""
+
+import numpy as np
+import pytest
+
+from golden.fields import Formats, Memory
+from golden.integration import Late, Scaled, update
+from golden.params import get_preset
+from hdl.core.integrate import update_latency
+from hdl.core.requantize import latency
+from hdl.core.soma import Soma
+from tests.support.config_bus import write_words
+from tests.support.soma_bench import (
+    Accumulators,
+    make_constants,
+    plain_entries,
+    pooled_entries,
+    reference,
+)
+from tests.support.streams import simulate
+
+LATE, SCALED = get_preset("tiny_late"), get_preset("tiny_scaled")
+WIDE = LATE.with_(lanes=16, soma_lanes=2, n_blocks=4)  # eight groups a word
+CASES = [
+    (LATE, Late(3), 8),
+    (LATE, Late(0), 2),
+    (WIDE, Late(2), 5),
+    (SCALED, Scaled(50000, 18), 8),
+    (SCALED.with_(multipliers=False), Scaled(1, 3), 4),
+]
+
+
+def run_samples(params, form, mode, entries, sums, constant_words):
+    """Sweeps of time steps, one after the other; ``sums`` (samples, steps, words, lanes).
+
+    Returns the activation words of every sweep, and the cycles of ``busy`` of each.
+    """
+    dut = Soma(params)
+    n_samples, n_steps = sums.shape[:2]
+    accumulators = Accumulators(dut, sums[0, 0].copy())
+    results, busy_cycles = [], []
+
+    async def drive(ctx):
+        sweep_words = [Formats(params).sweep.pack(**entry) for entry in entries]
+        await write_words(ctx, dut.config, params, Memory.SWEEP, sweep_words)
+        await write_words(ctx, dut.config, params, Memory.REQUANT, constant_words)
+        for name, value in mode.items():
+            ctx.set(dut.mode[name], value)
+        ctx.set(dut.n_sweep, len(entries))
+        ctx.set(dut.integration.steps, n_steps)
+        ctx.set(dut.integration.shift, form.shift)
+        ctx.set(dut.integration.multiplier, getattr(form, "multiplier", 0))
+        for n in range(n_samples):
+            for t in range(n_steps):
+                accumulators.words[:] = sums[n, t]
+                ctx.set(dut.step, t)
+                ctx.set(dut.is_last_step, t == n_steps - 1)
+                await ctx.tick().repeat(2)
+                results.append([])
+                busy_cycles.append(await sweep(ctx, results[-1]))
+                read = np.zeros(len(accumulators.words), bool)
+                read[[entry["acc"] for entry in entries if entry["clear"]]] = True
+                assert not accumulators.words[read].any()
+
+    async def sweep(ctx, taken):
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        n_cycles = 0
+        while ctx.get(dut.busy):
+            n_cycles += 1
+            _, _, valid, address, word = await ctx.tick().sample(
+                dut.word_valid, dut.word_address, dut.word
+            )
+            if valid:
+                assert address == len(taken)
+                taken.append([word[lane] for lane in range(params.lanes)])
+        assert not ctx.get(dut.word_valid)
+        return n_cycles
+
+    simulate(dut, [drive], limit=200_000, background=[accumulators])
+    return results, busy_cycles
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize(("params", "form", "n_steps"), CASES)
+def test_soma_updates_every_step_and_finishes_the_last(params, form, n_steps, pooled, rng):
+    mode = {"bits": 8, "is_signed": int(pooled), "use_lookup": 0, "bias_shift": 1, "is_raw": 0}
+    entries = pooled_entries(rng, params, 8) if pooled else plain_entries(rng, params, 20)
+    # The last reading of every word clears it, as the compiler writes it.
+    last_use = {entry["acc"]: entry for entry in entries}
+    for entry in entries:
+        entry["clear"] = int(last_use[entry["acc"]] is entry)
+    shape = (2, n_steps, params.n_acc_words, params.lanes)
+    sums = rng.integers(-(1 << 15), 1 << 15, shape) >> rng.integers(0, 12, shape)
+    constants, constant_words = make_constants(rng, params)
+    results, cycles = run_samples(params, form, mode, entries, sums, constant_words)
+    for n in range(2):
+        v = None
+        for t in range(n_steps):
+            v = update(v, sums[n, t], t, n_steps, form)
+        wanted, _ = reference(params, mode, entries, v.astype(np.int64), constants, [])
+        of_sample = results[n * n_steps : (n + 1) * n_steps]
+        assert not any(of_sample[:-1])
+        np.testing.assert_array_equal(of_sample[-1], wanted)
+    n_cycles = params.n_groups * len(entries) + latency(params) + update_latency(params) + 5
+    assert set(cycles) == {n_cycles}

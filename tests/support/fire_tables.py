@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contents of the tables of axon-out, and the flits that it must make of them."""
+
+import numpy as np
+
+from golden.fields import Formats, Kind
+
+
+class Tables:
+    """Contents of the tables of axon-out: ``n`` words with up to ``most`` destinations each."""
+
+    def __init__(self, rng, params, n, *, most=3, fewest=0):
+        formats = Formats(params)
+        self.params = params
+        self.fire = []
+        for _ in range(n):
+            count = int(rng.integers(fewest, most + 1))
+            self.fire.append(
+                {
+                    "block": int(rng.integers(0, 1 << (params.c_width - params.lane_width))),
+                    "y": int(rng.integers(0, 1 << params.y_width)),
+                    "x": int(rng.integers(0, 1 << params.x_width)),
+                    "start": int(rng.integers(0, params.n_destinations - max(count, 1) + 1)),
+                    "count": count,
+                }
+            )
+        self.destinations = [
+            {name: int(rng.integers(0, 1 << width)) for name, width in formats.destination.widths}
+            for _ in range(params.n_destinations)
+        ]
+        self.end_list = {"start": 3, "count": int(rng.integers(1, 4))}
+        self.credit_list = {"start": 5, "count": int(rng.integers(1, 5))}
+
+    def flit(self, kind, entry, payload):
+        destination = self.destinations[entry]
+        rectangle = {name: destination[name] for name in ("x0", "y0", "x1", "y1")}
+        return Formats(self.params).flit.pack(kind=int(kind), **rectangle, payload=payload)
+
+    def tokens(self, kind, run):
+        return [self.flit(kind, run["start"] + i, 0) for i in range(run["count"])]
+
+    def spikes(self, activations, bits, steps=None):
+        """Flits of the spikes of activations (words, lanes), in the order of sending.
+
+        ``steps``: of these time steps alone.
+        """
+        flits = []
+        for t in range(bits) if steps is None else steps:
+            for word, fire in zip(activations, self.fire, strict=True):
+                for entry in range(fire["start"], fire["start"] + fire["count"]):
+                    for lane in np.flatnonzero(word >> (bits - 1 - t) & 1):
+                        spike = Formats(self.params).spike.pack(
+                            axon=self.destinations[entry]["axon"],
+                            t=t,
+                            c=fire["block"] * self.params.lanes + int(lane),
+                            y=fire["y"],
+                            x=fire["x"],
+                        )
+                        flits.append(self.flit(Kind.SPIKE, entry, spike))
+        return flits

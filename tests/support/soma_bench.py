@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The blocks around ``hdl.core.soma``, random contents for it, and what it must make of them."""
+
+import numpy as np
+
+from golden.fields import Formats
+from golden.fixed import requantize
+from golden.params import ACTIVATION_WIDTH, BIAS_WIDTH
+
+POISON = -1234  # what the accumulators show while nothing is promised
+
+
+def make_constants(rng, params):
+    """Random REQUANT contents (blocks, lanes) and their words."""
+    shape = (params.n_blocks, params.lanes)
+    constants = {
+        "bias": rng.integers(-(1 << 20), 1 << 20, shape),
+        "multiplier": rng.integers(1, 1 << 16, shape),
+        "shift": rng.integers(24, 36, shape) - (0 if params.multipliers else 12),
+    }
+    lane_format = Formats(params).requant_lane
+    packed = lane_format.pack(
+        bias=constants["bias"].astype(object) % (1 << BIAS_WIDTH),
+        multiplier=constants["multiplier"].astype(object),
+        shift=constants["shift"].astype(object),
+    ).reshape(params.n_blocks * params.n_groups, params.soma_lanes)
+    words = [
+        sum(int(v) << (lane * lane_format.width) for lane, v in enumerate(row)) for row in packed
+    ]
+    return constants, words
+
+
+class Accumulators:
+    """Stands for the dendrite; shows a word only while the contract promises it."""
+
+    def __init__(self, dut, words):
+        self.dut = dut
+        self.words = words
+        self.n_reads = 0
+
+    async def drive(self, ctx):
+        dut, read, shown = self.dut, None, None
+        while True:
+            for lane in range(self.words.shape[1]):
+                value = POISON if shown is None else int(shown[lane])
+                ctx.set(dut.sweep_data[lane], value)
+            _, _, reads, address, clears, cleared = await ctx.tick().sample(
+                dut.sweep_read, dut.sweep_address, dut.clear, dut.clear_address
+            )
+            # ``read`` is on its way: fetched in the last cycle, shown from the next one on.
+            shown, read = shown if read is None else read, None
+            if reads:
+                read = self.words[address].copy()
+                self.n_reads += 1
+            if clears:
+                self.words[cleared] = 0
+
+
+def reference(params, mode, entries, words, constants, table):
+    """Activation words of a sweep, and the accumulators after it; README "Sweep", line by line."""
+    words, out, window = words.copy(), [], None
+    for entry in entries:
+        K = {name: values[entry["block"]] for name, values in constants.items()}
+        multiplier = K["multiplier"] if params.multipliers else 1
+        q = requantize(
+            words[entry["acc"]], K["bias"], multiplier, K["shift"],
+            mode["bias_shift"], mode["bits"], bool(mode["is_signed"]),
+        )  # fmt: skip
+        if mode["use_lookup"]:
+            q = np.array(table)[q % (1 << mode["bits"])]
+            if mode["is_signed"]:
+                q = (q + 128) % 256 - 128
+        window = q if entry["first"] else np.maximum(window, q)
+        if entry["last"]:
+            out.append(window % (1 << ACTIVATION_WIDTH))
+        if entry["clear"]:
+            words[entry["acc"]] = 0
+    return np.array(out), words
+
+
+def plain_entries(rng, params, n):
+    """Every word a window of its own, cleared."""
+    acc = rng.permutation(params.n_acc_words)[:n]
+    return [
+        {"acc": int(a), "block": int(b), "first": 1, "last": 1, "clear": 1}
+        for a, b in zip(acc, rng.integers(0, params.n_blocks, n), strict=True)
+    ]
+
+
+def pooled_entries(rng, params, n_windows):
+    """Windows of one to four words that overlap; a word is cleared where it is used last."""
+    entries, position = [], 0
+    for _ in range(n_windows):
+        size, block = int(rng.integers(1, 5)), int(rng.integers(0, params.n_blocks))
+        for i in range(size):
+            entries.append(
+                {
+                    "acc": position + i, "block": block,
+                    "first": int(i == 0), "last": int(i == size - 1), "clear": 0,
+                }
+            )  # fmt: skip
+        position += int(rng.integers(1, size + 1))
+    last_use = {entry["acc"]: entry for entry in entries}
+    for acc, entry in last_use.items():
+        entry["clear"] = int(acc % 7 != 0)  # some words stay
+    return entries
+
+
+def random_words(rng, params):
+    rail = 1 << (params.acc_width - 1)
+    return rng.integers(-rail, rail, (params.n_acc_words, params.lanes))
