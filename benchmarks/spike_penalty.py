@@ -15,11 +15,11 @@ from models.data import load_dataset
 from models.recipes import get_recipe
 from models.registry import get_model
 from models.trainer import new_state, train_epoch
+from runtime.counted import run_counted
 from runtime.measure import measure
 from runtime.prepare import Settings, prepare
 from runtime.report import write_json
 from runtime.sim import SIM_BUILD
-from runtime.sparsify import run_counted
 
 RESULT = SIM_BUILD / "spike_penalty.json"
 PENALTIES = (0.0, 0.05, 0.1, 0.2)

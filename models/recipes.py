@@ -60,7 +60,7 @@ RECIPES = {
                                     label_smoothing=0.1),
     ("resnet18_cifar", "cifar10"): Recipe(epochs=22, peak_rate=0.2, shift=4, flip=True,
                                           label_smoothing=0.05),
-    ("cifar10net_w64", "cifar10"): Recipe(epochs=11, peak_rate=0.05, shift=2, flip=True,
+    ("cifar10net_w64", "cifar10"): Recipe(epochs=6, peak_rate=0.05, shift=2, flip=True,
                                           label_smoothing=0.05),
     ("resnet18_cifar", "digits"): Recipe(epochs=25, batch=32, peak_rate=0.05, shift=3,
                                          label_smoothing=0.05),
@@ -70,8 +70,9 @@ RECIPES = {
                                                  flip=True, label_smoothing=0.05),
     ("tiny_yolo", "digit_boxes"): Recipe(epochs=30, batch=32, peak_rate=0.01, shift=12, zoom=0.2,
                                          colour=0.1, largest_gradient=10.0),
-    ("tiny_yolo", "voc"): Recipe(epochs=80, batch=32, peak_rate=0.01, shift=20, zoom=0.35,
-                                 flip=True, colour=0.2, largest_gradient=10.0),
+    ("tiny_yolo", "voc"): Recipe(epochs=200, batch=32, peak_rate=0.01, restart_at=80,
+                                 restart_rate=0.01, shift=20, zoom=0.35, flip=True, colour=0.2,
+                                 largest_gradient=10.0),
 }
 
 # Starting points for pairs that nobody has tuned.

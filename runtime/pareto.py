@@ -15,7 +15,8 @@ class Point:
     """One choice of tables, measured on the search's images; figures are per image.
 
     ``cycles`` is the estimated interval; ``lost`` the share of answers lost against the network
-    without tables, ``error`` its standard error; ``chosen`` the one that its scheme ends with.
+    without tables, ``error`` its standard error, ``divergence`` how far the outputs moved;
+    ``chosen`` is the one that its scheme ends with.
     """
 
     scheme: str
@@ -23,6 +24,7 @@ class Point:
     accuracy: float
     lost: float
     error: float
+    divergence: float
     sops: float
     spikes: float
     cycles: float
@@ -31,22 +33,25 @@ class Point:
 
 def markdown(points: Sequence[Point], base: Point) -> str:
     """Rows from dense to sparse, scheme by scheme."""
+    head = ("scheme", "accuracy", "points lost", "divergence", "SOPs", "spikes",
+            "cycles (estimated)", "tables")  # fmt: skip
     lines = [
-        "| scheme | accuracy | points lost | SOPs | spikes | cycles (estimated) | tables |",
-        "|---|---|---|---|---|---|---|",
+        f"| {' | '.join(head)} |",
+        "|---" * len(head) + "|",
         (
-            f"| none | {100 * base.accuracy:.2f} % | | {base.sops / 1e6:.2f}M | "
+            f"| none | {100 * base.accuracy:.2f} % | | | {base.sops / 1e6:.2f}M | "
             f"{base.spikes / 1e3:.1f}k | {base.cycles:,.0f} | |"
         ),
     ]
     for point in points:
         tables = ", ".join(f"{layer} {name}" for layer, name in point.tables.items())
         name = f"**{point.scheme}** (chosen)" if point.chosen else point.scheme
+        changes = " | ".join(
+            _change(getattr(point, key), getattr(base, key)) for key, _ in AXES
+        )
         lines.append(
             f"| {name} | {100 * point.accuracy:.2f} % | {100 * point.lost:+.2f} "
-            f"± {100 * point.error:.2f} | {_change(point.sops, base.sops)} | "
-            f"{_change(point.spikes, base.spikes)} | {_change(point.cycles, base.cycles)} | "
-            f"{tables} |"
+            f"± {100 * point.error:.2f} | {point.divergence:.4f} | {changes} | {tables} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -115,8 +120,8 @@ def _panel(
             f'<text x="{left - 4}" y="{y + 4:.1f}" text-anchor="end">{100 * accuracy:.1f}</text>'
         )
     parts.append(
-        f'<text x="{(left + right) / 2}" y="{bottom + 30}" text-anchor="middle">{label}, % of '
-        f"without tables</text>"
+        f'<text x="{(left + right) / 2}" y="{bottom + 30}" text-anchor="middle">{label}, % '
+        f"(black: no tables)</text>"
     )
     schemes = list(dict.fromkeys(p.scheme for p in points))
     for scheme in schemes:

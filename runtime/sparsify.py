@@ -4,13 +4,12 @@
 Three sets of images that have nothing in common: calibration (the first training images), ranking
 of the candidates (:mod:`compiler.sparsify_search`), and validation of points on the greedy path.
 Ranking and validation images are harder copies (:mod:`runtime.harder`). The sparsest point whose
-loss of accuracy, plus one standard error, lies within the budget is chosen; only then are test
-images looked at, once, to report what the choice costs.
+loss of accuracy is predicted to lie within the budget is chosen; only then are test images looked
+at, once, to report what the choice costs.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,19 @@ from compiler.backend import compile_network
 from compiler.errors import SparsifyError
 from compiler.estimate import estimate
 from compiler.sparsify import NONE, apply_tables, find_tables
-from compiler.sparsify_search import BUDGET, SCHEMES, Measurement, greedy_path, scheme_tables
-from golden.forward import Forward, fan_out
-from golden.network import INPUT, Network
-from golden.stem import count_spikes
-from golden.tables import apply
+from compiler.sparsify_search import (
+    BUDGET,
+    SCHEMES,
+    Measurement,
+    divergence,
+    greedy_path,
+    scheme_tables,
+)
+from golden.forward import Forward
 from models.data import DATASETS, DETECTION
 from models.data.preprocess import to_integer_input
 
+from .counted import Measured, measure_choice
 from .harder import find_strength, harder_images
 from .measure import predictions
 from .pareto import Point, markdown, plot
@@ -36,62 +40,13 @@ from .prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare
 from .report import write_json
 from .sim import output_folder
 
-RANKING_IMAGES, VALIDATION_IMAGES = 1000, 5000
+RANKING_IMAGES, VALIDATION_IMAGES = 500, 5000
 STRENGTH_IMAGES = 500
-N_POINTS = 8  # of each scheme's path, at least
-CHUNK = 250
+N_POINTS = 9  # of each scheme's path, evenly spaced, until one loses REACH budgets
+REACH = 4
 SEEDS = {"ranking": 1, "validation": 2}
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A network on images: outputs (N, C, H, W), mean spikes of every neuron, mean operations."""
-
-    outputs: NDArray[np.int64]
-    activity: dict[str, NDArray[np.float64]]
-    layer_sops: dict[str, float]
-
-    @property
-    def sops(self) -> float:
-        """Synaptic operations per image."""
-        return sum(self.layer_sops.values())
-
-    @property
-    def spikes(self) -> float:
-        """Per image, of the layers; those that the host fires are not counted."""
-        return float(sum(a.sum() for name, a in self.activity.items() if name != INPUT))
-
-    def right(self, labels: NDArray) -> NDArray[np.bool_]:
-        """Which images' largest output is their label's."""
-        return predictions(self.outputs) == labels
-
-
-def run_counted(
-    network: Network, integers: NDArray, acc_width: int,
-    input_table: NDArray[np.int64] | None = None,
-) -> Measured:  # fmt: skip
-    """Runs the golden engine; ``input_table`` is what the host does to the images."""
-    forward = Forward(network, acc_width=acc_width)
-    total: dict[str, NDArray[np.int64]] = {}
-    outputs = []
-    for start in range(0, len(integers), CHUNK):
-        images = integers[start : start + CHUNK].astype(np.int64)
-        values = forward.run(images if input_table is None else apply(input_table, images))
-        outputs.append(values[network.output.name])
-        for name, array in values.items():
-            spikes = count_spikes(array, network.population(name).bits).sum(axis=0)
-            total[name] = total.get(name, 0) + spikes
-    activity = {name: spikes / len(integers) for name, spikes in total.items()}
-    sops = {
-        layer.name: sum(
-            float((activity[c.source].sum(axis=0) * fan_out(c, network.population(c.source))).sum())
-            for c in layer.connections
-        )
-        for layer in network.layers
-    }
-    return Measured(np.concatenate(outputs), activity, sops)
 
 
 class Search:
@@ -143,6 +98,10 @@ class Search:
     def _measure(self, choice: Mapping[str, str]) -> Measured:
         return measure_choice(self.prepared, choice, self.integers)
 
+    def _divergence(self, seen: Measured) -> float:
+        scale = self.network.scales[self.network.output.name]
+        return float(divergence(self.plain.outputs, seen.outputs, scale).mean())
+
     def _point(self, scheme: str, choice: dict[str, str], seen: Measured) -> Point:
         right = seen.right(self.labels)
         change = right.astype(float) - self.plain.right(self.labels)
@@ -155,8 +114,8 @@ class Search:
         )  # fmt: skip
         return Point(
             scheme, choice, float(right.mean()), float(-change.mean()),
-            float(change.std() / np.sqrt(len(change))), seen.sops, seen.spikes,
-            estimate(program, seen.activity).interval,
+            float(change.std() / np.sqrt(len(change))), self._divergence(seen), seen.sops,
+            seen.spikes, estimate(program, seen.activity).interval,
         )  # fmt: skip
 
     def run(self, scheme: str) -> list[Point]:
@@ -167,26 +126,44 @@ class Search:
         path = greedy_path(measurement.run(integers.astype(np.int64)))
         points: dict[int, Point] = {0: self.base}
 
-        def fits(index: int) -> bool:
+        def point(index: int) -> Point:
             if index not in points:
                 points[index] = self._point(scheme, path[index], self._measure(path[index]))
                 p = points[index]
                 self.say(f"  {index:3d} of {len(path) - 1}  {100 * p.accuracy:.2f} %, SOPs "
                          f"{100 * (p.sops / self.base.sops - 1):+.1f} %")  # fmt: skip
-            return points[index].lost + points[index].error <= self.budget
+            return points[index]
 
-        chosen = last_that_fits(fits, len(path))
-        for index in np.linspace(0, min(len(path) - 1, chosen * 5 // 4), N_POINTS).astype(int):
-            fits(int(index))
+        def fits(index: int) -> bool:
+            p = point(index)
+            return predicted_loss(list(points.values()), p, REACH * self.budget) <= self.budget
+
+        for index in np.linspace(0, len(path) - 1, N_POINTS).astype(int):
+            if point(int(index)).lost > REACH * self.budget:
+                break
+        # Each point measured makes the prediction better, so that what fitted once may not now.
+        while not fits(chosen := last_that_fits(fits, len(path))):
+            pass
         points[chosen] = dataclasses.replace(points[chosen], scheme=scheme, chosen=True)
         return [points[i] for i in sorted(points) if i or chosen == 0]
 
 
-def measure_choice(prepared: Prepared, choice: Mapping[str, str], integers: NDArray) -> Measured:
-    """The network with these tables on images that no table has touched."""
-    tables = find_tables(prepared.quantized.network, choice)
-    network = apply_tables(prepared.network, tables)
-    return run_counted(network, integers, prepared.params.acc_width, tables.get(INPUT))
+def predicted_loss(measured: Sequence[Point], point: Point, most: float) -> float:
+    """Share of answers that ``point`` loses, from all points measured.
+
+    Proportional to the divergence: outputs that move by d change the answers of images whose margin
+    is below d, a share like d, and lose by each a probability like d, which makes d squared, as the
+    divergence is. The factor is fitted to points that lose at most ``most``, each with the weight
+    of its standard error; a point's own figure alone would favour the lucky ones.
+    """
+    near = [p for p in measured if p.error > 0 and p.lost <= most]
+    if not near:
+        return point.lost
+    weights = [p.divergence / p.error**2 for p in near]
+    slope = sum(w * p.lost for w, p in zip(weights, near, strict=True)) / sum(
+        w * p.divergence for w, p in zip(weights, near, strict=True)
+    )
+    return max(0.0, slope) * point.divergence
 
 
 def last_that_fits(fits: Callable[[int], bool], n: int) -> int:

@@ -18,7 +18,7 @@ from hdl.export import chip_verilog, node_verilog
 
 from .host import Flits, Host
 from .prepare import CALIBRATION_IMAGES, Settings, compile_program, model_name, prepare
-from .protocol import output_population
+from .protocol import output_population, tokens_per_sample
 from .toolchain import SIM_BUILD, ToolError
 from .toolchain.bench import Simulator
 from .toolchain.icarus import compile_verilog, run_vvp
@@ -164,7 +164,9 @@ def _bench_parameters(program: Program, counts: dict[str, int], n_images: int) -
         "N_IMAGES": n_images,
         "INPUT_ENDS": len(program.input_end),
         "INPUT_CREDITS": program.input_credits,
+        "INPUT_PARTS": tokens_per_sample(program, program.input),
         "OUTPUT_ENDS": program.output_ends,
+        "OUTPUT_PARTS": tokens_per_sample(program, population),
         "OUT_CHANNELS": channels,
         "OUT_ROWS": rows,
         "OUT_COLUMNS": columns,

@@ -20,12 +20,12 @@ from golden.network import Network
 from models import checkpoint
 from models.data.preprocess import to_integer_input
 from models.registry import MODELS
+from runtime.counted import Measured, measure_choice, run_counted
 from runtime.measure import measure, metric_of
 from runtime.prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare, torch_values
 from runtime.prepare import float_accuracy as accuracy_of_float
 from runtime.report import write_json
 from runtime.sim import SIM_BUILD, output_folder
-from runtime.sparsify import Measured, measure_choice, run_counted
 
 CACHE = SIM_BUILD / "tables" / "cache"
 IMAGES = 1000

@@ -34,7 +34,7 @@ module bench;
 
   integer cycle = 0;
   // What the host has sent, and may send.
-  integer config_sent = 0, image_flits_sent = 0, images_sent = 0, ends_sent = 0;
+  integer config_sent = 0, image_flits_sent = 0, parts_sent = 0, ends_sent = 0;
   integer credits_to_send = N_CREDIT_FLITS, credit_next = 0, credits_held = 0;
   reg under_way = 0;
   integer holding = 0;  // cores that asked to hold spikes for now
@@ -78,7 +78,8 @@ module bench;
     end
   endtask
 
-  // Configuration first, then CREDITs, then images as far as the input's cores have granted CREDIT.
+  // Configuration first, then CREDITs, then images as far as the input's cores have granted CREDIT:
+  // whole ones, or time step by time step.
   task choose;
     begin
       if (config_sent < N_CONFIG) begin
@@ -88,7 +89,8 @@ module bench;
         offer(credit_flits[credit_next]);
         credit_next = (credit_next + 1) % N_CREDIT_FLITS;
         credits_to_send = credits_to_send - 1;
-      end else if (holding == 0 && (under_way || (images_sent < N_IMAGES && credits_held >= INPUT_CREDITS))) begin
+      end else if (holding == 0
+                   && (under_way || (parts_sent < N_IMAGES * INPUT_PARTS && credits_held >= INPUT_CREDITS))) begin
         if (!under_way) credits_held = credits_held - INPUT_CREDITS;
         under_way = 1;
         offer(image_flits[image_flits_sent]);
@@ -97,7 +99,7 @@ module bench;
         image_flits_sent = image_flits_sent + 1;
         if (ends_sent == INPUT_ENDS) begin
           ends_sent = 0;
-          images_sent = images_sent + 1;
+          parts_sent = parts_sent + 1;
           under_way = 0;
         end
       end else
@@ -124,10 +126,10 @@ module bench;
         end
         END: begin
           ends = ends + 1;
-          if (ends == OUTPUT_ENDS) begin
+          if (ends % OUTPUT_ENDS == 0) credits_to_send = credits_to_send + N_CREDIT_FLITS;
+          if (ends == OUTPUT_ENDS * OUTPUT_PARTS) begin
             ends = 0;
             compare;
-            credits_to_send = credits_to_send + N_CREDIT_FLITS;
           end
         end
         CREDIT: credits_held = credits_held + 1;
@@ -170,7 +172,8 @@ module bench;
     integer n;
     begin
       $display("  host: %0d of %0d configuration flits sent, %0d of %0d images sent%0s",
-               config_sent, N_CONFIG, images_sent, N_IMAGES, under_way ? ", one under way" : "");
+               config_sent, N_CONFIG, parts_sent / INPUT_PARTS, N_IMAGES,
+               under_way || parts_sent % INPUT_PARTS != 0 ? ", one under way" : "");
       $display("  host: a flit %0s; %0d of %0d CREDITs for the next image; %0d of %0d ENDs of image %0d",
                i_valid ? "waits to be taken" : "is not offered", credits_held, INPUT_CREDITS, ends,
                OUTPUT_ENDS, image);

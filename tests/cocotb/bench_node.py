@@ -128,8 +128,9 @@ async def commands_clear_counters_and_holes_read_zero(dut):
     await host.run(LIMIT)
     (core,) = program.cores
     assert await host.read(core, Memory.CONTROL, Control.COMMAND) == [0]
-    holes = await host.read(core, Memory.CONTROL, Control.COMMAND + 1, 8)
-    assert holes == [0] * 8
+    n_holes = Control.SOPS_LOW - Control.COMMAND - 1
+    holes = await host.read(core, Memory.CONTROL, Control.COMMAND + 1, n_holes)
+    assert holes == [0] * n_holes
     assert (await host.counters(core))["samples"] == 1
     node = (core.x, core.y, core.x, core.y)
     clear = host.host.formats.command.pack(start=0, clear_counters=1)

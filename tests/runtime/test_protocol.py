@@ -6,9 +6,16 @@ from golden.fields import Formats, Kind
 from golden.network import Population
 from golden.program import HOST
 from runtime.host import Host
-from runtime.protocol import Protocol, Recorder, core_recorders, output_population
+from runtime.protocol import (
+    Protocol,
+    Recorder,
+    core_recorders,
+    output_population,
+    tokens_per_sample,
+)
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images
+from tests.support.stepped_programs import stepped_core_program
 
 
 @pytest.fixture
@@ -144,3 +151,38 @@ def test_cores_of_one_layer_write_into_one_array(case):
 def test_output_population_is_the_one_sent_to_the_host(case):
     program, _ = case
     assert output_population(program).name == "dense"
+
+
+# Tokens per time step ---------------------------------------------------------------------------
+@pytest.fixture
+def stepped(rng):
+    network, program = stepped_core_program(rng, "late")
+    return program, random_images(rng, network, 2)
+
+
+def test_every_time_step_waits_for_its_own_credits(stepped):
+    program, images = stepped
+    protocol, host = Protocol(program, images), Host(program)
+    drained(protocol)
+    for image in images:
+        parts = host.parts(image)
+        assert len(parts) == program.input.bits
+        for part in parts:
+            assert protocol.offer() is None
+            protocol.receive(flit(program, Kind.CREDIT))
+            assert drained(protocol) == part.tolist()
+            assert part[-1] == host.flit(Kind.END, program.input_end[0])
+    protocol.receive(flit(program, Kind.CREDIT))
+    assert protocol.offer() is None
+
+
+def test_every_time_step_of_the_output_is_granted_and_the_last_completes(stepped):
+    program, images = stepped
+    protocol = Protocol(program, images)
+    drained(protocol)
+    bits = output_population(program).bits
+    assert tokens_per_sample(program, output_population(program)) == bits
+    for n in range(1, 2 * bits + 1):
+        protocol.receive(flit(program, Kind.END))
+        assert protocol.samples_done == n // bits
+        assert drained(protocol) == Host(program).credits().tolist()

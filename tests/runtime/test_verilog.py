@@ -10,6 +10,7 @@ from golden.params import get_preset
 from runtime.prepare import Settings
 from runtime.toolchain import SIM_BUILD, ToolError
 from runtime.verilog import ports_note, run_bench_verilog, write_bench, write_verilog
+from tests.support.chip_programs import stepped_case
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images
 
@@ -56,6 +57,15 @@ def test_bench_passes_and_fails_with_a_flipped_weight(simulator, chain):
     with pytest.raises(ToolError, match=r"(?s)FAIL image \d: neuron \(channel \d, row 0, column 0\)"
                                         r": expected -?\d+, got -?\d+; \d of 3 differ"):
         run_bench_verilog(folder, simulator)
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_bench_plays_time_steps():
+    network, program, images = stepped_case("late")
+    expected = run_network(network, images)[program.output]
+    folder = write_bench(program, images, OUT / "late", expected=expected)
+    assert f"PASS: {len(images)} images" in run_bench_verilog(folder, "icarus")
 
 
 @pytest.mark.sim

@@ -2,7 +2,8 @@
 """Random networks on the compiled gateware: every spike, every counter equal to golden.
 
 RANDOM_NETWORKS sets how many (default 40); network i derives from (SEED, i) alone, so that a
-failing one is found again with FIRST_NETWORK=i RANDOM_NETWORKS=1.
+failing one is found again with FIRST_NETWORK=i RANDOM_NETWORKS=1. A quarter as many are integrated
+per time step, in every form.
 """
 
 import os
@@ -12,12 +13,17 @@ import pytest
 
 from compiler.backend import compile_network
 from compiler.errors import PartitionError
+from compiler.integration import MODES
 from golden.forward import run_network
 from golden.params import get_preset
 from runtime.compare import compare_values, populations_of, sent_values
 from runtime.engines.run import run_engine
 from runtime.sim import SIM_BUILD
-from tests.support.random_networks import random_images, random_network
+from tests.support.random_networks import (
+    random_images,
+    random_network,
+    random_stepped_network,
+)
 
 N_NETWORKS = int(os.environ.get("RANDOM_NETWORKS", "40"))
 FIRST = int(os.environ.get("FIRST_NETWORK", "0"))
@@ -26,14 +32,23 @@ GROUPS = 4
 MESHES = ({}, {"columns": 3, "rows": 3}, {"cores": 7}, {"columns": 6, "rows": 1})
 
 
-def run_one(number: int) -> int:
-    """Compile and run network ``number``; returns its cores. Raises at the first difference."""
-    rng = np.random.default_rng((SEED, number))
-    network = random_network(rng)
+def run_one(number: int, mode: str | None = None) -> int:
+    """Compile and run network ``number``; returns its cores. Raises at the first difference.
+
+    ``mode``: a form of integration of ``compiler.integration``.
+    """
+    params = get_preset("tiny")
+    if mode is None:
+        rng = np.random.default_rng((SEED, number))
+        network = random_network(rng)
+    else:
+        rng = np.random.default_rng((SEED, number, MODES.index(mode)))
+        params = params.with_integration(mode.removesuffix("_shift"))
+        network = random_stepped_network(rng, mode)
     try:
-        program = compile_network(network, get_preset("tiny"), **MESHES[number % len(MESHES)])
+        program = compile_network(network, params, **MESHES[number % len(MESHES)])
     except PartitionError:  # too large for this mesh: the compiler takes one that fits
-        program = compile_network(network, get_preset("tiny"))
+        program = compile_network(network, params)
     images = random_images(rng, network, 2)
     expected = run_network(network, images)
     model = run_engine("program", program, images)
@@ -59,3 +74,15 @@ def test_random_networks_run_exactly_on_the_gateware(group):
             error.add_note(f"network {number}: SEED={SEED} FIRST_NETWORK={number}")
             raise
     assert N_NETWORKS < GROUPS or max(n_cores) > 1
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_random_networks_run_exactly_per_time_step(mode):
+    for number in range(FIRST, FIRST + max(1, N_NETWORKS // 4)):
+        try:
+            run_one(number, mode)
+        except Exception as error:
+            error.add_note(f"network {number}, {mode}: SEED={SEED} FIRST_NETWORK={number}")
+            raise

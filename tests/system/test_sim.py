@@ -74,7 +74,7 @@ def test_torch_equals_golden_on_the_whole_digits_test_set(model):
     assert abs(figures["float"] - figures["quantized"]) <= 0.005
 
 
-@pytest.mark.parametrize("profile", ["exact", "general"])
+@pytest.mark.parametrize("profile", ["exact", "general", "paper"])
 @pytest.mark.parametrize("bits", [4, 8])
 def test_users_model_compiles_and_is_exact(tmp_path, profile, bits):
     path = tmp_path / "mine.py"
