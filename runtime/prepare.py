@@ -49,6 +49,7 @@ ACTIVITY_IMAGES, ACTIVITY_MACS = 32, 60e9
 INTEGRATION_IMAGES = 128
 RANDOM_IMAGES = 32
 DEFAULT_DATASET = "digits"
+DEFAULT_PRESET = "sim32"
 TRAINED = "trained"
 OWN = "the model's own"
 
@@ -64,7 +65,7 @@ class Settings:
     model: str
     dataset: str = ""
     data: Path | None = None
-    preset: str = "sim32"
+    preset: str | None = None
     cores: int | None = None
     mesh: tuple[int, int] | None = None
     profile: str = "exact"
@@ -177,8 +178,11 @@ def affordable(most: int, budget: float, n_macs: int, least: int) -> int:
 
 
 def chip_params(settings: Settings) -> ChipParams:
-    """The preset, with the form of integration that was asked for."""
-    params = get_preset(settings.preset)
+    """The preset, or the model's own, with the form of integration that was asked for."""
+    preset = settings.preset or DEFAULT_PRESET
+    if settings.preset is None and not is_user_model(settings.model):
+        preset = get_model(settings.model).preset
+    params = get_preset(preset)
     if settings.integration is None:
         return params
     return params.with_integration(settings.integration.removesuffix("_shift"))
