@@ -16,6 +16,7 @@ from compiler.integration import integrate
 from compiler.lower import lower
 from compiler.quantize import QuantizedModel, quantize
 from compiler.ranges import RangeReport, prove_ranges
+from compiler.relay import relay_skips
 from compiler.sparsify import NONE, find_tables, read_tables, with_tables
 from golden.forward import run_network
 from golden.network import INPUT, Network
@@ -224,6 +225,8 @@ def prepare(
             exact, settings.integration or params.integration, calibration[:n_steps],
             multipliers=params.multipliers,
         )  # fmt: skip
+    if not params.is_stepped:
+        network = relay_skips(network)
     n_activity = affordable(ACTIVITY_IMAGES, ACTIVITY_MACS, n_macs, 2)
     values = run_network(network, calibration[:n_activity], acc_width=params.acc_width)
     activity = {
