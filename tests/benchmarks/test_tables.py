@@ -96,6 +96,13 @@ def test_search_is_read_or_asked_for():
     (row,) = TABLES["VIII"]([Unsearched()]).rows
     assert row.why == "run `make sparsify MODEL=digits_cnn DATASET=digits`"
 
+    class Detector(Unsearched):
+        def plain(self):
+            return {**super().plain(), "metric": "mAP@0.5"}
+
+    (row,) = TABLES["VIII"]([Detector()]).rows
+    assert (row.ours, row.why) == (None, "it counts right answers")
+
 
 def test_energy_is_the_papers_model():
     assert figures("IX") == {
