@@ -40,6 +40,7 @@ from .prepare import (
     prepare,
     torch_values,
 )
+from .report_html import Run, write_page
 
 SIM_BUILD = Path(__file__).parent.parent / "sim_build"
 # Images that the accuracy rests on: so many, or fewer of a large network.
@@ -125,7 +126,7 @@ def simulate(
     differences["torch_golden"] = _difference(
         prepared.exact, in_torch, exact, ("torch", "golden")
     )
-    result, predicted = None, None
+    ran, result, predicted = None, None, None
     if program is not None:
         ran = run_engine("program", program, images)
         differences["golden_program"] = _difference(
@@ -159,6 +160,10 @@ def simulate(
             prepared.dataset, real_outputs(prepared.network, outputs), folder / "detections"
         )
     reports.write_json(folder / "report.json", report)
+    write_page(
+        folder,
+        Run(report, prepared.dataset, prepared.network, images, golden, program, result or ran),
+    )
     found = tuple(text for text in differences.values() if text)
     return SimResult(report=report, folder=folder, differences=found)
 
