@@ -32,10 +32,11 @@ class Speed:
     seconds: float
 
 
-def one_node_program() -> tuple[Program, NDArray[np.int64]]:
-    """A 3 x 3 convolution, 8 to 32 channels on 8 x 8, on one node of the preset ``sim32``."""
+def one_node_program(preset: str = "sim32") -> tuple[Program, NDArray[np.int64]]:
+    """A 3 x 3 convolution on one node: 8 channels to one for each lane, on 8 x 8; and images."""
     rng = np.random.default_rng(0)
-    channels = 32
+    params = get_preset(preset)
+    channels = params.lanes
     weight = rng.integers(-127, 128, (channels, 8, 3, 3)).astype(np.int8)
     zeros = np.zeros(channels, np.int64)
     layer = Layer(
@@ -45,15 +46,17 @@ def one_node_program() -> tuple[Program, NDArray[np.int64]]:
     source = Population(INPUT, (8, 8, 8), 8, False)
     network = Network("conv", source, (layer,), {INPUT: 1.0, "conv": 1.0})
     images = rng.integers(0, 256, (64, *source.shape))
-    return compile_network(network, get_preset("sim32"), columns=1, rows=1), images
+    return compile_network(network, params, columns=1, rows=1), images
 
 
-def busy_program(columns: int, rows: int) -> tuple[Program, NDArray[np.int64]]:
+def busy_program(
+    columns: int, rows: int, preset: str = "sim32"
+) -> tuple[Program, NDArray[np.int64]]:
     """The program of one node on every node of a mesh: all get the same spikes, so all are busy.
 
     The first one alone fires; the others finish their samples and keep them.
     """
-    program, images = one_node_program()
+    program, images = one_node_program(preset)
     (first,) = program.cores
     registers = first.memories[Memory.CONTROL].copy()
     empty = Formats(program.params).token_list.pack(start=0, count=0)

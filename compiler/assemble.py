@@ -70,7 +70,7 @@ def assemble(
             Control.MODE: formats.mode.pack(
                 bits=layer.bits, is_signed=int(layer.is_signed),
                 use_lookup=int(layer.table is not None), bias_shift=layer.bias_shift,
-                is_raw=int(layer.digits is not None),
+                is_raw=int(layer.digits is not None), gap=0,
             ),
             Control.END_LIST: _token_list(formats, destinations.run(ends)),
             Control.CREDIT_LIST: _token_list(formats, destinations.run(credits)),
@@ -129,14 +129,24 @@ def _input_routes(
 
 def layer_info(network: Network, layer: Layer) -> LayerInfo:
     """What reports need to know of a layer, placed or not."""
-    digits = {source.name for source in network.layers if source.digits is not None}
+    digits = _digit_sources(network)
     own = [c for c in layer.connections if c.source not in digits]
     # A layer that sums parts has the bias of all of them.
     n_parameters = sum(c.weight.size for c in own if not _is_constant(c))
-    if layer.digits is None and (n_parameters or len(own) < len(layer.connections)):
+    if layer.name not in digits and (n_parameters or len(own) < len(layer.connections)):
         n_parameters += layer.shape[0]
     n_macs = sum(count_macs(network, layer, connection) for connection in own)
     return LayerInfo(layer.population, layer.shape, n_macs, n_parameters)
+
+
+def _digit_sources(network: Network) -> set[str]:
+    """Populations that fire digits: parts of split layers, and what only passes these on."""
+    names: set[str] = set()
+    for layer in network.layers:
+        passes = all(c.channels is None and c.source in names for c in layer.connections)
+        if layer.digits is not None or passes:
+            names.add(layer.name)
+    return names
 
 
 def _is_constant(connection: Connection) -> bool:

@@ -11,6 +11,7 @@ from .activity import Activity
 from .assemble import assemble, check_program
 from .destinations import DestinationsFullError
 from .integration import check_forms, sums_proved
+from .pacing import set_gaps
 from .partition import check_partition, partition
 from .place import check_mesh, check_placement, mesh_for, place
 
@@ -80,6 +81,7 @@ def compile_network(
             is_fewest = partition(network, params, None, activity).n_cores > budget
             if attempt == N_ATTEMPTS - 1 or is_fewest:
                 raise
+    program = set_gaps(program, activity)
     check_program(program)
     return program
 

@@ -65,6 +65,8 @@ class BitFields:
         """Every field of an integer (or integer array)."""
         return {field: (word >> position) & ((1 << width) - 1) for field, position, width in self}
 
+GAP_WIDTH = 6  # bits of the distance of spikes sent, in cycles
+
 
 class Kind(IntEnum):
     """What a flit carries."""
@@ -72,10 +74,11 @@ class Kind(IntEnum):
     SPIKE = 0
     END = 1  # a source has sent the last spike of its sample (or time step)
     CREDIT = 2  # a destination is ready for the next sample (or time step)
-    ADDRESS = 3  # sets the configuration pointer
-    WRITE = 4  # writes a chunk at the pointer, which moves on
-    READ = 5  # asks for the chunk at the pointer, which moves on
-    DATA = 6  # the answer, to the host
+    PACE = 3  # a destination asks its sources to hold their spikes (payload t = 1) or to go on (0)
+    ADDRESS = 4  # sets the configuration pointer
+    WRITE = 5  # writes a chunk at the pointer, which moves on
+    READ = 6  # asks for the chunk at the pointer, which moves on
+    DATA = 7  # the answer, to the host
 
 
 class Memory(IntEnum):
@@ -301,7 +304,9 @@ class Formats:
         """``bits``: n of the output (2 to 8), which is also its T. ``bias_shift``: sb in bytes.
 
         ``is_raw``: the output is a byte of P, :func:`golden.fixed.digit`; needs 8 unsigned bits
-        and no lookup.
+        and no lookup. ``gap``: cycles from one spike sent to the next, at least; 0 and 1 are the
+        same. Timing only: a source that fires no faster than its destinations work leaves them to
+        its neighbours in turn.
         """
         return BitFields(
             "mode",
@@ -311,6 +316,7 @@ class Formats:
                 ("use_lookup", 1),
                 ("bias_shift", 2),
                 ("is_raw", 1),
+                ("gap", GAP_WIDTH),
             ),
         )
 

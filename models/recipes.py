@@ -60,7 +60,7 @@ RECIPES = {
                                     label_smoothing=0.1),
     ("resnet18_cifar", "cifar10"): Recipe(epochs=22, peak_rate=0.2, shift=4, flip=True,
                                           label_smoothing=0.05),
-    ("cifar10net_w64", "cifar10"): Recipe(epochs=7, peak_rate=0.05, shift=2, flip=True,
+    ("cifar10net_w64", "cifar10"): Recipe(epochs=5, peak_rate=0.05, shift=2, flip=True,
                                           label_smoothing=0.05),
     ("resnet18_cifar", "digits"): Recipe(epochs=25, batch=32, peak_rate=0.05, shift=3,
                                          label_smoothing=0.05),

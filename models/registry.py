@@ -32,6 +32,8 @@ class ModelSpec:
         Key into :data:`models.data.DATASETS`; one that needs no download.
     summary : str
         One line for lists.
+    preset : str
+        Chip that holds it, by its name in ``golden.params.PRESETS``.
     """
 
     name: str
@@ -40,6 +42,7 @@ class ModelSpec:
     n_classes: int
     default_dataset: str
     summary: str
+    preset: str = "sim32"
 
     @property
     def task(self):
@@ -57,9 +60,9 @@ class ModelSpec:
                              "one of these data sets or another model")
 
 
-def _spec(name, build, input_shape, summary, task=CLASSIFICATION):
+def _spec(name, build, input_shape, summary, task=CLASSIFICATION, preset="sim32"):
     default = "digits" if task == CLASSIFICATION else "digit_boxes"
-    return ModelSpec(name, build, input_shape, 10, default, summary)
+    return ModelSpec(name, build, input_shape, 10, default, summary, preset)
 
 
 MODELS = {spec.name: spec for spec in (
@@ -67,7 +70,7 @@ MODELS = {spec.name: spec for spec in (
           "three convolutions for tests, 12k parameters"),
     _spec("tiny_vgg", build_tiny_vgg, (3, 32, 32), "VGG with five convolutions, 0.8M parameters"),
     _spec("tiny_vgg_12m", build_tiny_vgg_12m, (3, 64, 64),
-          "VGG with dense layers of the paper's size, 12.0M parameters"),
+          "VGG with dense layers of the paper's size, 12.0M parameters", preset="sim32_wide"),
     _spec("cifar10net", build_cifar10net, (3, 32, 32), "the paper's CIFAR10Net, 36.7M parameters"),
     _spec("cifar10net_w64", build_cifar10net_64, (3, 32, 32),
           "CIFAR10Net a quarter as wide, 1.3M parameters"),

@@ -39,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="a name or a folder; default: the model's own")
     shared.add_argument("--data", type=Path, help="folder of the data set")
     shared.add_argument("--checkpoint", type=Path, help="weights, safetensors")
-    shared.add_argument("--preset", default="sim32", choices=sorted(PRESETS))
+    shared.add_argument("--preset", choices=sorted(PRESETS),
+                        help="size of the chip; default: the model's, mostly sim32")
     shared.add_argument("--cores", type=int, help="cores to use at most")
     shared.add_argument("--mesh", type=_mesh, help="columns x rows, for example 6x6")
     shared.add_argument("--profile", default="exact", choices=PROFILES)

@@ -120,8 +120,8 @@ def _panel(
             f'<text x="{left - 4}" y="{y + 4:.1f}" text-anchor="end">{100 * accuracy:.1f}</text>'
         )
     parts.append(
-        f'<text x="{(left + right) / 2}" y="{bottom + 30}" text-anchor="middle">{label}, % of '
-        f"without tables</text>"
+        f'<text x="{(left + right) / 2}" y="{bottom + 30}" text-anchor="middle">{label}, % '
+        f"(black: no tables)</text>"
     )
     schemes = list(dict.fromkeys(p.scheme for p in points))
     for scheme in schemes:

@@ -16,6 +16,7 @@ from compiler.integration import integrate
 from compiler.lower import lower
 from compiler.quantize import QuantizedModel, quantize
 from compiler.ranges import RangeReport, prove_ranges
+from compiler.relay import relay_skips
 from compiler.sparsify import NONE, find_tables, read_tables, with_tables
 from compiler.split import split_layers
 from golden.forward import run_network
@@ -50,6 +51,7 @@ ACTIVITY_IMAGES, ACTIVITY_MACS = 32, 60e9
 INTEGRATION_IMAGES = 128
 RANDOM_IMAGES = 32
 DEFAULT_DATASET = "digits"
+DEFAULT_PRESET = "sim32"
 TRAINED = "trained"
 OWN = "the model's own"
 
@@ -65,7 +67,7 @@ class Settings:
     model: str
     dataset: str = ""
     data: Path | None = None
-    preset: str = "sim32"
+    preset: str | None = None
     cores: int | None = None
     mesh: tuple[int, int] | None = None
     profile: str = "exact"
@@ -178,8 +180,11 @@ def affordable(most: int, budget: float, n_macs: int, least: int) -> int:
 
 
 def chip_params(settings: Settings) -> ChipParams:
-    """The preset, with the form of integration that was asked for."""
-    params = get_preset(settings.preset)
+    """The preset, or the model's own, with the form of integration that was asked for."""
+    preset = settings.preset or DEFAULT_PRESET
+    if settings.preset is None and not is_user_model(settings.model):
+        preset = get_model(settings.model).preset
+    params = get_preset(preset)
     if settings.integration is None:
         return params
     return params.with_integration(settings.integration.removesuffix("_shift"))
@@ -222,6 +227,8 @@ def prepare(
             multipliers=params.multipliers,
         )  # fmt: skip
     network = split_layers(network, params)
+    if not params.is_stepped:
+        network = relay_skips(network)
     n_activity = affordable(ACTIVITY_IMAGES, ACTIVITY_MACS, n_macs, 2)
     values = run_network(network, calibration[:n_activity], acc_width=params.acc_width)
     activity = {

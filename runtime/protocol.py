@@ -50,8 +50,10 @@ class Protocol:
         self._parts = deque(deque(part.tolist()) for image in images for part in host.parts(image))
         self._under_way = False
         self._credits = 0
+        self._holding = 0  # cores that asked to hold spikes for now
         self._offered: deque[int] | None = None
-        self._kind = next((p, w) for field, p, w in Formats(program.params).flit if field == "kind")
+        self._formats = Formats(program.params)
+        self._kind = next((p, w) for field, p, w in self._formats.flit if field == "kind")
 
     def send(self, flits: Sequence[int]) -> None:
         """Queues more flits, for example READs."""
@@ -69,7 +71,11 @@ class Protocol:
                 self._offered = self._raw
             elif self._tokens:
                 self._offered = self._tokens
-            elif self._parts and (self._under_way or self._credits >= self.program.input_credits):
+            elif (
+                self._parts
+                and not self._holding
+                and (self._under_way or self._credits >= self.program.input_credits)
+            ):
                 self._offered = self._parts[0]
         return self._offered[0] if self._offered is not None else None
 
@@ -92,8 +98,11 @@ class Protocol:
         kind = (flit >> position) & ((1 << width) - 1)
         if kind == Kind.CREDIT:
             self._credits += 1
+        elif kind == Kind.PACE:
+            spike = self._formats.spike.unpack(self._formats.flit.unpack(flit)["payload"])
+            self._holding += 1 if spike["t"] else -1
         elif kind == Kind.DATA:
-            self.replies.append(self.output.formats.flit.unpack(flit)["payload"] & 0xFFFFFFFF)
+            self.replies.append(self._formats.flit.unpack(flit)["payload"] & 0xFFFFFFFF)
         else:
             self.output.see(flit)
             if kind == Kind.END and self.output.ends % self._ends_per_grant == 0:

@@ -72,7 +72,9 @@ def rtl_figures(program: Program, rtl: RunResult, n_images: int) -> dict[str, An
     """Figures of a run on the gateware, for report.json."""
     rows = layer_rows(program, rtl, n_images)
     sops = sum(row["sops"] for row in rows)
-    cycles = timing_figures(rtl)
+    cycles: dict[str, float | None] = timing_figures(rtl)
+    busiest = max(c["busy"] for c in (rtl.counters or {}).values())
+    cycles["busiest_core"] = busiest / n_images
     accumulate = sum(c["busy"] + c["stalled"] for c in (rtl.counters or {}).values())
     assert rtl.timing is not None
     return {
@@ -199,7 +201,8 @@ def summary(report: Mapping[str, Any]) -> str:
         f"RTL {share(accuracy['rtl'])} "
         f"({report['images']} images); {report['data']}",
         "cycles": f"latency {number(cycles['latency'])}, interval {number(cycles['interval'])} "
-        f"(estimated {number(cycles['estimated_interval'])}) per image",
+        f"(estimated {number(cycles['estimated_interval'])}; busiest core "
+        f"{number(cycles['busiest_core'])}) per image",
         "energy": f"{report['energy_pj_per_image'] / 1e6:.2f} uJ per image in additions (the ANN: "
         f"{report['ann_energy_pj_per_image'] / 1e6:.2f}), "
         f"{report['energy_memory']['pj_per_image'] / 1e6:.2f} uJ with memories and links; 45 nm, "

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.assemble import layer_info
-from compiler.estimate import estimate
+from compiler.estimate import estimate, estimate_images
 from compiler.integration import describe
 from golden.forward import run_network
-from golden.network import Network
+from golden.network import INPUT, Network
 from golden.program import Program
 from golden.program_file import load_program, save_program
+from golden.stem import count_spikes
 from models.data import BoxDataset
 from models.random_weights import NAME as RANDOM
 
@@ -39,6 +40,7 @@ from .prepare import (
     prepare,
     torch_values,
 )
+from .report_html import Run, write_page
 
 SIM_BUILD = Path(__file__).parent.parent / "sim_build"
 # Images that the accuracy rests on: so many, or fewer of a large network.
@@ -124,12 +126,14 @@ def simulate(
     differences["torch_golden"] = _difference(
         prepared.exact, in_torch, exact, ("torch", "golden")
     )
-    result = None
+    ran, result, predicted = None, None, None
     if program is not None:
         ran = run_engine("program", program, images)
         differences["golden_program"] = _difference(
             program, golden, ran.values, ("golden", "program")
         )
+        predicted = _predict(program, images, ran.values)
+        say(f"estimate     {_say_estimate(predicted)}")
         if engine != "program":
             say(f"simulate     {len(program.cores)} cores, {engine}")
             result = run_engine(
@@ -145,12 +149,21 @@ def simulate(
             )
             _check_counters(program, ran, result)
     report = _report(prepared, program, result, differences, n_images, accuracy_images)
+    if predicted is not None:
+        report["estimate"] = predicted
+        if "cycles_per_image" in report:
+            report["cycles_per_image"]["estimated_interval"] = predicted["interval"]
+            report["cycles_per_image"]["estimated_latency"] = predicted["latency"]
     outputs = result.outputs if result else golden[prepared.network.output.name]
     if isinstance(prepared.dataset, BoxDataset):
         report["detections"] = write_pictures(
             prepared.dataset, real_outputs(prepared.network, outputs), folder / "detections"
         )
     reports.write_json(folder / "report.json", report)
+    write_page(
+        folder,
+        Run(report, prepared.dataset, prepared.network, images, golden, program, result or ran),
+    )
     found = tuple(text for text in differences.values() if text)
     return SimResult(report=report, folder=folder, differences=found)
 
@@ -239,9 +252,41 @@ def _report(
         report["accuracy"]["rtl"] = measure(prepared.dataset, outputs)
         if rtl.counters is not None:
             report |= reports.rtl_figures(program, rtl, n_images)
-            predicted = estimate(program, prepared.activity)
-            report["cycles_per_image"]["estimated_interval"] = predicted.interval
     return report
+
+
+def _predict(
+    program: Program, images: NDArray[np.int64], values: Mapping[str, NDArray]
+) -> dict[str, Any]:
+    """Cycles of a run over ``images``, whose spikes golden knows, before any RTL."""
+    fired = {INPUT: (images, program.input.bits)} | {
+        info.population.name: (values[info.population.name], info.population.bits)
+        for info in program.layers
+    }
+    spikes = [
+        {name: count_spikes(array[i], bits) for name, (array, bits) in fired.items()}
+        for i in range(len(images))
+    ]
+    times = estimate_images(program, spikes)
+    mean = {name: np.mean([image[name] for image in spikes], axis=0) for name in fired}
+    figures = estimate(program, mean)
+    core, (link, load) = figures.busiest_core, figures.busiest_link
+    return {
+        "interval": times.interval if len(images) > 1 else None,
+        "latency": times.latency,
+        "busiest_core": {"node": [core.x, core.y], "layer": core.layer, "cycles": core.busy},
+        "busiest_link": {"from": list(link[0]), "to": list(link[1]), "spikes": load},
+    }
+
+
+def _say_estimate(predicted: Mapping[str, Any]) -> str:
+    core, link = predicted["busiest_core"], predicted["busiest_link"]
+    interval = predicted["interval"]
+    every = "" if interval is None else f"one every {interval:,.0f}, "
+    return (
+        f"the first image after {predicted['latency']:,.0f} cycles, {every}busiest core "
+        f"({core['layer']}) {core['cycles']:,.0f}, busiest link {link['spikes']:,.0f} spikes"
+    )
 
 
 def _integration(

@@ -28,7 +28,7 @@ from runtime.report import write_json
 from runtime.sim import SIM_BUILD, output_folder
 
 CACHE = SIM_BUILD / "tables" / "cache"
-IMAGES = 1000
+IMAGES = 500
 STEPS = 8  # time steps of direct coding, as many as STEM's
 CODE_IMAGES = 200
 BATCH = 50

@@ -5,7 +5,7 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from golden.fields import Formats, Kind, Memory
+from golden.fields import GAP_WIDTH, Formats, Kind, Memory
 from golden.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus, activation_word, flit_stream, struct
@@ -55,6 +55,15 @@ class AxonOut(wiring.Component):
         Fields ``token_list``.
     fire, grant : ``In(1)``
         Commands; only while not busy, and not both.
+    gap : ``In(GAP_WIDTH)``
+        Cycles from one flit to the next, at least; constant while busy. The figures above are
+        for 0.
+    held : ``In(1)``
+        No flit leaves while it is set.
+    borrow, borrow_address : ``In``
+        Reads an entry of the memory DESTINATION, at any time; firing waits a cycle for it.
+    borrowed : ``Out``
+        The entry, in the cycle after.
     t : ``In``
         Only if ``params.is_stepped``: with ``fire``, the time step.
     busy : ``Out(1)``
@@ -83,6 +92,11 @@ class AxonOut(wiring.Component):
                 "credit_list": In(struct(formats.token_list)),
                 "fire": In(1),
                 "grant": In(1),
+                "gap": In(GAP_WIDTH),
+                "held": In(1),
+                "borrow": In(1),
+                "borrow_address": In(params.destination_width),
+                "borrowed": Out(struct(formats.destination)),
                 "busy": Out(1),
                 "o": Out(flit_stream(params)),
                 "fired": Out(params.lane_width + 1),
@@ -119,6 +133,8 @@ class AxonOut(wiring.Component):
             self.fired.eq(scan.fired),
             emit.valid.eq(jobs.valid),
             emit.job.eq(jobs.o),
+            emit.gap.eq(self.gap),
+            emit.held.eq(self.held),
             jobs.pop.eq(emit.pop),
         ]
         m.d.sync += self.sent.eq(
@@ -163,7 +179,7 @@ class AxonOut(wiring.Component):
         walk_source = Signal(source_layout(params), reset_less=True)
         run = struct(Formats(params).token_list)
         walk_run = Signal(run, reset_less=True)
-        walk_ready, read = Signal(), Signal()
+        walk_ready, may_read, read = Signal(), Signal(), Signal()
         is_token, tokens = Signal(), Signal(data.StructLayout({"kind": KIND_WIDTH, "run": run}))
         fire = struct(Formats(params).fire)(table.data)
 
@@ -177,8 +193,9 @@ class AxonOut(wiring.Component):
         # Room for the last entry, or no entry at all, ends a run.
         several, one = walk_run.count[1:].any(), walk_run.count[0]
         m.d.comb += [
-            walk_ready.eq(~walk_v | (~several & (jobs.room | ~one))),
-            read.eq(walk_v & jobs.room & (several | one)),
+            may_read.eq(jobs.room & ~self.borrow),
+            walk_ready.eq(~walk_v | (~several & (may_read | ~one))),
+            read.eq(walk_v & may_read & (several | one)),
         ]
         with m.If(walk_ready):
             m.d.sync += walk_v.eq(entry_v | is_token)
@@ -212,8 +229,9 @@ class AxonOut(wiring.Component):
         with m.If(read):
             m.d.sync += [job_lanes.eq(walk_lanes), job_source.eq(walk_source)]
         m.d.comb += [
-            destinations.address.eq(walk_run.start),
-            destinations.enable.eq(read),
+            destinations.address.eq(Mux(self.borrow, self.borrow_address, walk_run.start)),
+            destinations.enable.eq(read | self.borrow),
+            self.borrowed.eq(destinations.data),
             jobs.reserve.eq(read),
             jobs.push.eq(job_v),
             jobs.i.lanes.eq(job_lanes),

@@ -18,6 +18,7 @@ from .dendrite import Dendrite
 from .ingress import Egress, Ingress
 from .soma import Soma
 from .spike_queue import SpikeQueue
+from .throttle import Throttle
 
 # One bit for each part of a core that may be clocked on its own.
 AWAKE = data.StructLayout(
@@ -66,6 +67,7 @@ class Core(wiring.Component):
         m.submodules.entry = entry = FlitQueue(shape=self.i.payload.shape(), depth=2)
         m.submodules.ingress = ingress = Ingress(params=self._params)
         m.submodules.spikes = spikes = SpikeQueue(params=self._params)
+        m.submodules.throttle = throttle = Throttle(params=self._params)
         m.submodules.axon_in = axon_in = AxonIn(self._params)
         m.submodules.dendrite = dendrite = Dendrite(self._params)
         m.submodules.soma = soma = Soma(self._params)
@@ -86,6 +88,7 @@ class Core(wiring.Component):
         connect(m, ingress=ingress.spike, queue=spikes.i)
         connect(m, queue=spikes.o, axon_in=axon_in.i)
         connect(m, ingress=ingress.config, configuration=configuration.i)
+        connect(m, throttle=throttle.o, egress=egress.pace)
         connect(m, axon_out=axon_out.o, egress=egress.fire)
         connect(m, configuration=configuration.reply, egress=egress.reply)
         connect(m, egress.o, wiring.flipped(self.o))
@@ -122,8 +125,19 @@ class Core(wiring.Component):
             axon_out.grant.eq(control.grant),
             axon_out.n_fire.eq(control.n_fire),
             axon_out.bits.eq(control.mode.bits),
+            axon_out.gap.eq(control.mode.gap),
             axon_out.end_list.eq(control.end_list),
             axon_out.credit_list.eq(control.credit_list),
+            # What waits for its walk, here and at the destinations.
+            throttle.hold.eq(ingress.hold),
+            throttle.go.eq(ingress.go),
+            throttle.is_high.eq(spikes.is_high),
+            throttle.is_low.eq(spikes.is_low),
+            throttle.credit_list.eq(control.credit_list),
+            throttle.borrowed.eq(axon_out.borrowed),
+            axon_out.borrow.eq(throttle.borrow),
+            axon_out.borrow_address.eq(throttle.borrow_address),
+            axon_out.held.eq(throttle.held),
             # States and events.
             control.end.eq(ingress.end),
             control.credit.eq(ingress.credit),
@@ -154,12 +168,18 @@ class Core(wiring.Component):
             ),
             self.awake.soma.eq(is_configured | control.sweep | control.clear_all | soma.busy),
             self.awake.axon_out.eq(
-                is_configured | soma.busy | control.fire | control.grant | axon_out.busy
+                is_configured
+                | soma.busy
+                | control.fire
+                | control.grant
+                | ~throttle.idle
+                | axon_out.busy
             ),
             self.quiet.eq(
                 control.waiting
                 & ~entry.o.valid
-                & spikes.idle
+                & spikes.quiet
+                & throttle.idle
                 & axon_in.idle
                 & dendrite.idle
                 & ~soma.busy

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sorts the flits that a router delivers to its core, and merges those that the core sends."""
 
-from amaranth import Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,6 +29,8 @@ class Ingress(wiring.Component):
         ADDRESS, WRITE and READ flits.
     end, credit : ``Out(1)``
         Pulses for one token each.
+    hold, go : ``Out(1)``
+        Pulses for one PACE each.
     """
 
     def __init__(self, *, params: ChipParams):
@@ -37,6 +42,8 @@ class Ingress(wiring.Component):
                 "config": Out(flit_stream(params)),
                 "end": Out(1),
                 "credit": Out(1),
+                "hold": Out(1),
+                "go": Out(1),
             }
         )
 
@@ -44,7 +51,8 @@ class Ingress(wiring.Component):
         m = Module()
         kind = self.i.payload.kind
         spike_width = Formats(self._params).spike.width
-        is_config = Signal()
+        spike = struct(Formats(self._params).spike)(self.i.payload.payload[:spike_width])
+        is_config, is_pace = Signal(), Signal()
         m.d.comb += [
             self.spike.payload.eq(self.i.payload.payload[:spike_width]),
             self.config.payload.eq(self.i.payload),
@@ -69,19 +77,23 @@ class Ingress(wiring.Component):
                 self.i.ready.eq(1),
                 self.end.eq(self.i.valid & (kind == Kind.END.value)),
                 self.credit.eq(self.i.valid & (kind == Kind.CREDIT.value)),
+                is_pace.eq(self.i.valid & (kind == Kind.PACE.value)),
+                self.hold.eq(is_pace & spike.t[0]),
+                self.go.eq(is_pace & ~spike.t[0]),
             ]
         return m
 
 
 class Egress(wiring.Component):
-    """Merges the flits of axon-out and of the configuration unit into the router's local input.
+    """Merges the flits that a core sends into the router's local input.
 
-    Axon-out goes first; a choice once made stands until its flit has gone. No latency; ``o``
-    depends on the two inputs' registers and this block's own.
+    PACE goes first, since it keeps others from sending in vain, then axon-out, then answers; a
+    choice once made stands until its flit has gone. No latency; ``o`` depends on the registers of
+    the inputs and on this block's own.
 
     Members
     -------
-    fire, reply : ``In(flit_stream)``
+    pace, fire, reply : ``In(flit_stream)``
     o : ``Out(flit_stream)``
     """
 
@@ -89,6 +101,7 @@ class Egress(wiring.Component):
         self._layout = struct(Formats(params).flit)
         super().__init__(
             {
+                "pace": In(flit_stream(params)),
                 "fire": In(flit_stream(params)),
                 "reply": In(flit_stream(params)),
                 "o": Out(flit_stream(params)),
@@ -97,19 +110,27 @@ class Egress(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        held, held_reply, take_reply = Signal(), Signal(), Signal()
+        inputs = (self.pace, self.fire, self.reply)
+        is_held = Signal()
+        held, chosen = Signal(len(inputs)), Signal(len(inputs))
+        offers = Cat(i.valid for i in inputs)
         m.d.comb += [
-            take_reply.eq(Mux(held, held_reply, ~self.fire.valid)),
-            self.o.valid.eq(Mux(take_reply, self.reply.valid, self.fire.valid)),
+            chosen.eq(Mux(is_held, held, offers & (~offers + 1))),
+            self.o.valid.eq(offers.any()),
             self.o.payload.eq(
-                self._layout(Mux(take_reply, self.reply.payload.as_value(),
-                                 self.fire.payload.as_value()))
+                self._layout(
+                    reduce(
+                        or_,
+                        (
+                            Mux(take, i.payload.as_value(), 0)
+                            for take, i in zip(chosen, inputs, strict=True)
+                        ),
+                    )
+                )
             ),
-            self.fire.ready.eq(self.o.ready & ~take_reply),
-            self.reply.ready.eq(self.o.ready & take_reply),
-        ]  # fmt: skip
-        m.d.sync += [
-            held.eq(self.o.valid & ~self.o.ready),
-            held_reply.eq(take_reply),
+            *(i.ready.eq(self.o.ready & take) for take, i in zip(chosen, inputs, strict=True)),
         ]
+        m.d.sync += is_held.eq(self.o.valid & ~self.o.ready)
+        with m.If(self.o.valid):
+            m.d.sync += held.eq(chosen)
         return m

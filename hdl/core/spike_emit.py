@@ -5,7 +5,7 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import Formats, Kind
+from golden.fields import GAP_WIDTH, Formats, Kind
 from golden.params import ChipParams
 
 from ..layouts import flit_stream, struct
@@ -43,7 +43,9 @@ def job_layout(params: ChipParams) -> data.StructLayout:
 
 
 class SpikeEmit(wiring.Component):
-    """Makes one flit for every spike of a job, lowest lane first, one flit a cycle.
+    """Makes one flit for every spike of a job, lowest lane first, one flit a cycle at most.
+
+    ``gap`` cycles pass from one flit to the next, and after the last one before ``idle``.
 
     The first flit of a job stands on ``o`` three cycles after ``pop``; jobs follow without a gap.
 
@@ -57,6 +59,10 @@ class SpikeEmit(wiring.Component):
         The next job. At least one of its lanes is set.
     pop : ``Out(1)``
         It is taken.
+    gap : ``In(GAP_WIDTH)``
+        Cycles from a flit to the next, at least; 0 and 1 are the same. Constant while not idle.
+    held : ``In(1)``
+        No flit is put on ``o``.
     o : ``Out(flit_stream)``
         Registers drive it.
     idle : ``Out(1)``
@@ -70,6 +76,8 @@ class SpikeEmit(wiring.Component):
                 "valid": In(1),
                 "job": In(job_layout(params)),
                 "pop": Out(1),
+                "gap": In(GAP_WIDTH),
+                "held": In(1),
                 "o": Out(flit_stream(params)),
                 "idle": Out(1),
             }
@@ -96,15 +104,19 @@ class SpikeEmit(wiring.Component):
         )
         lanes = Signal(_GROUP, reset_less=True)
         group_ready, lane_ready, o_ready = Signal(), Signal(), Signal()
+        o_is_free, is_open = Signal(), Signal()
+        may_send, wait = Signal(init=1), Signal(GAP_WIDTH)
         group_rest, lane_rest = Signal.like(groups), Signal.like(lanes)
         m.d.comb += [
             group_rest.eq(groups & (groups - 1)),
             lane_rest.eq(lanes & (lanes - 1)),
-            o_ready.eq(~self.o.valid | self.o.ready),
+            o_is_free.eq(~self.o.valid | self.o.ready),
+            is_open.eq(may_send & ~self.held),
+            o_ready.eq(o_is_free & is_open),
             lane_ready.eq(~lane_v | (o_ready & ~lane_rest.any())),
             group_ready.eq(~group_v | (lane_ready & ~group_rest.any())),
             self.pop.eq(self.valid & group_ready),
-            self.idle.eq(~(group_v | lane_v | self.o.valid)),
+            self.idle.eq(~(group_v | lane_v | self.o.valid) & may_send),
         ]
 
         with m.If(group_ready):
@@ -130,8 +142,12 @@ class SpikeEmit(wiring.Component):
         with m.Elif(o_ready):
             m.d.sync += lanes.eq(lane_rest)
 
-        with m.If(o_ready):
-            m.d.sync += self.o.valid.eq(lane_v)
+        with m.If(o_is_free):
+            m.d.sync += self.o.valid.eq(lane_v & is_open)
+        with m.If(~may_send):
+            m.d.sync += [wait.eq(wait - 1), may_send.eq(wait == 2)]
+        with m.Elif(o_ready & lane_v):
+            m.d.sync += [wait.eq(self.gap), may_send.eq(~self.gap[1:].any())]
         with m.If(o_ready & lane_v):
             lane, _ = self._lowest(lanes, lanes)
             channel = Cat(Const(0, 2) | lane, lane_job.group, lane_job.source.block)

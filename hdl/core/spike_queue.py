@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spikes that wait for their walk."""
 
-from amaranth import Module
+from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -16,7 +16,8 @@ class SpikeQueue(wiring.Component):
     """A first-in first-out queue of ``params.n_spikes`` spikes in block memory.
 
     Sources fire in bursts, several times faster than walks are done. What does not fit here waits
-    in the mesh, in the way of everybody else's spikes. One spike a cycle in and out; a spike comes
+    in the mesh, in the way of everybody else's spikes: ``is_high`` and ``is_low`` are for asking
+    sources to hold them in time. One spike a cycle in and out; a spike comes
     out two cycles after it went in or later. Outputs depend on registers only.
 
     Members
@@ -24,12 +25,23 @@ class SpikeQueue(wiring.Component):
     i, o : ``spike_stream``
     idle : ``Out(1)``
         Nothing waits.
+    quiet : ``Out(1)``
+        Nothing waits, and all that is said of it here has come to rest.
+    is_high, is_low : ``Out(1)``
+        Half of the queue or more was in use two cycles ago; a quarter or less was.
     """
 
     def __init__(self, *, params: ChipParams):
         self._params = params
         super().__init__(
-            {"i": In(spike_stream(params)), "o": Out(spike_stream(params)), "idle": Out(1)}
+            {
+                "i": In(spike_stream(params)),
+                "o": Out(spike_stream(params)),
+                "idle": Out(1),
+                "quiet": Out(1),
+                "is_high": Out(1),
+                "is_low": Out(1, init=1),
+            }
         )
 
     def elaborate(self, platform):
@@ -46,4 +58,12 @@ class SpikeQueue(wiring.Component):
             fifo.r_en.eq(self.o.ready),
             self.idle.eq(fifo.level == 0),
         ]
+        # In two steps: the level comes out of an adder.
+        level = Signal.like(fifo.level)
+        m.d.sync += [
+            level.eq(fifo.level),
+            self.is_high.eq(level >= self._params.n_spikes // 2),
+            self.is_low.eq(level <= self._params.n_spikes // 4),
+        ]
+        m.d.comb += self.quiet.eq(self.idle & (level == 0) & ~self.is_high & self.is_low)
         return m

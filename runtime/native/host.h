@@ -77,6 +77,7 @@ class Host {
     std::vector<Part> parts;  // what CREDITs permit together: samples, or time steps
     size_t next_part = 0, position = 0;
     int64_t credits = 0, credits_needed = 0;
+    int64_t holding = 0;  // cores that asked to hold spikes for now
     Recorder output;
     std::vector<uint32_t> replies;
     std::vector<int64_t> start_cycles;
@@ -121,6 +122,11 @@ class Host {
                     tokens.insert(tokens.end(), credit_flits.begin(), credit_flits.end());
                 break;
             case KIND_CREDIT: ++credits; break;
+            case KIND_PACE: {
+                const uint64_t payload = field(flit, FLIT_PAYLOAD_POSITION, FLIT_PAYLOAD_WIDTH);
+                holding += field(payload, SPIKE_T_POSITION, 1) ? 1 : -1;
+                break;
+            }
             case KIND_DATA:
                 replies.push_back(uint32_t(field(flit, FLIT_PAYLOAD_POSITION, 32)));
                 break;
@@ -131,7 +137,9 @@ class Host {
   private:
     enum class From { raw, tokens, part };
     From offered_ = From::raw;
-    bool may_send() const { return position > 0 || credits >= credits_needed; }
+    bool may_send() const {
+        return holding == 0 && (position > 0 || credits >= credits_needed);
+    }
 };
 
 }  // namespace stem

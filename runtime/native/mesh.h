@@ -62,8 +62,10 @@ class Mesh {
         const bool given = *gate.o_valid[0];
         const uint64_t flit = *gate.o_payload[0];
         bool moved = false;
-        for (const int n : active_) {
-            Node& node = at(n);
+        const size_t n_active = active_.size();
+        for (size_t i = 0; i < n_active; ++i) {
+            Node& node = at(active_[i]);
+            if (n_active > CACHED && i + 1 < n_active) at(active_[i + 1]).prefetch();
             if (node.model->sent) node.recorder.observe(node.model->sent_flit, cycle);
             node.clock(cycle);
             moved |= node.moved;
@@ -84,6 +86,7 @@ class Mesh {
     int size() const { return int(nodes_.size()); }
 
   private:
+    static constexpr size_t CACHED = 32;  // as many nodes stay in the processor's own cache
     int columns_, rows_;
     std::vector<std::unique_ptr<Node>> nodes_;
     std::vector<int> active_;

@@ -87,6 +87,11 @@ struct Node {
                   uint64_t(*o_valid[p]), uint64_t(*o_payload[p]), uint64_t(*o_ready[p])})
                 values.push_back(value);
     }
+    // Registers lie before the memories in a model: fetches them while another node is stepped.
+    void prefetch() const {
+        const char* const root = reinterpret_cast<const char*>(model->rootp);
+        for (int offset = 0; offset < PREFETCHED; offset += 64) __builtin_prefetch(root + offset, 1);
+    }
     bool has_input() const {
         return *i_valid[0] | *i_valid[1] | *i_valid[2] | *i_valid[3];
     }
@@ -150,6 +155,7 @@ struct Node {
 #endif
 
   private:
+    static constexpr int PREFETCHED = 6144;  // bytes
     static constexpr unsigned ROUTER = 1u << AWAKE_ROUTER_POSITION;
     // Blocks that never wait for others: while one of these is awake, something goes on.
     static constexpr unsigned WORKING = 1u << AWAKE_DENDRITE_POSITION | 1u << AWAKE_SOMA_POSITION;

@@ -11,7 +11,7 @@ module bench;
 //@PARAMETERS@
 
   localparam NEURONS = OUT_CHANNELS * OUT_ROWS * OUT_COLUMNS;
-  localparam SPIKE = 0, END = 1, CREDIT = 2;  // kinds of flit
+  localparam SPIKE = 0, END = 1, CREDIT = 2, PACE = 3;  // kinds of flit
   localparam PATIENCE = 100000;  // cycles without any flit: longer than any walk or sweep
 
   reg clk = 0, rst = 1;
@@ -37,6 +37,7 @@ module bench;
   integer config_sent = 0, image_flits_sent = 0, parts_sent = 0, ends_sent = 0;
   integer credits_to_send = N_CREDIT_FLITS, credit_next = 0, credits_held = 0;
   reg under_way = 0;
+  integer holding = 0;  // cores that asked to hold spikes for now
   // What has come out.
   integer image = 0, ends = 0, first_end = 0, last_end = 0, failures = 0;
   integer still = 0;
@@ -88,7 +89,8 @@ module bench;
         offer(credit_flits[credit_next]);
         credit_next = (credit_next + 1) % N_CREDIT_FLITS;
         credits_to_send = credits_to_send - 1;
-      end else if (under_way || (parts_sent < N_IMAGES * INPUT_PARTS && credits_held >= INPUT_CREDITS)) begin
+      end else if (holding == 0
+                   && (under_way || (parts_sent < N_IMAGES * INPUT_PARTS && credits_held >= INPUT_CREDITS))) begin
         if (!under_way) credits_held = credits_held - INPUT_CREDITS;
         under_way = 1;
         offer(image_flits[image_flits_sent]);
@@ -131,8 +133,9 @@ module bench;
           end
         end
         CREDIT: credits_held = credits_held + 1;
+        PACE: holding = field(flit, PAYLOAD_AT + T_AT, 1) ? holding + 1 : holding - 1;
         default: begin
-          $display("FAIL: the host must get spikes, END and CREDIT only, got a flit of kind %0d",
+          $display("FAIL: the host must get spikes, END, CREDIT and PACE only, got a flit of kind %0d",
                    field(flit, KIND_AT, KIND_WIDTH));
           failures = failures + 1;
         end

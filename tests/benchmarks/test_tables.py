@@ -12,6 +12,7 @@ from benchmarks.tables import published
 from benchmarks.tables.__main__ import main, text_of
 from benchmarks.tables.build import TABLES, Row, Table
 from benchmarks.tables.subjects import cached, digest, find_subjects
+from compiler.errors import CompileError
 
 
 class MadeUp:
@@ -95,6 +96,13 @@ def test_search_is_read_or_asked_for():
     (row,) = TABLES["VIII"]([Unsearched()]).rows
     assert row.why == "run `make sparsify MODEL=digits_cnn DATASET=digits`"
 
+    class Detector(Unsearched):
+        def plain(self):
+            return {**super().plain(), "metric": "mAP@0.5"}
+
+    (row,) = TABLES["VIII"]([Detector()]).rows
+    assert (row.ours, row.why) == (None, "it counts right answers")
+
 
 def test_energy_is_the_papers_model():
     assert figures("IX") == {
@@ -111,6 +119,21 @@ def test_hardware_compares_with_the_best_on_the_same_data():
 
 def test_codes_count_hidden_layers():
     assert figures("12")["direct: SOPs of hidden layers, M"] == (3.0, None)
+
+
+def test_a_network_without_a_form_has_a_row_that_says_why():
+    class Other(MadeUp):
+        def integrated(self, mode):
+            raise CompileError("conv", "sums need 17 bits")
+
+        def codes(self):
+            raise ValueError("conv: direct coding has no negative spikes; use ReLU")
+
+    (row,) = TABLES["12"]([Other()]).rows
+    assert row.why == "has none: conv: direct coding has no negative spikes; use ReLU"
+    rows = {row.what: row for row in TABLES["III"]([Other()]).rows}
+    assert rows["quantized, scaled integration"].why == "has none: conv: sums need 17 bits"
+    assert rows["float"].ours == 90.0
 
 
 def test_rows_state_the_difference_in_both_forms():

@@ -62,7 +62,7 @@ def raw_core(shift):
     program, _ = conv_chain_program(2)
     program = with_register(
         program, 0, Control.MODE,
-        TINY.mode.pack(bits=8, is_signed=0, use_lookup=0, bias_shift=0, is_raw=1),
+        TINY.mode.pack(bits=8, is_signed=0, use_lookup=0, bias_shift=0, is_raw=1, gap=0),
     )  # fmt: skip
     core = core_of(program)
     core.shift = np.full_like(core.shift, shift)
@@ -101,12 +101,12 @@ CONV = conv_chain_program(0)[0]
         ),
         (
             with_register(DENSE, 0, Control.MODE, TINY.mode.pack(
-                bits=9, is_signed=1, use_lookup=0, bias_shift=0, is_raw=0)),
+                bits=9, is_signed=1, use_lookup=0, bias_shift=0, is_raw=0, gap=0)),
             r"^core \(0, 1\) of dense: MODE\.bits must lie in 2\.\.8, got 9$",
         ),
         (
             with_register(DENSE, 0, Control.MODE, TINY.mode.pack(
-                bits=5, is_signed=1, use_lookup=0, bias_shift=0, is_raw=1)),
+                bits=5, is_signed=1, use_lookup=0, bias_shift=0, is_raw=1, gap=0)),
             r"^core .*: MODE\.is_raw needs 8 unsigned bits and no lookup, got 5 bits, is_signed T",
         ),
         (

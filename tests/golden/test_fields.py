@@ -45,7 +45,7 @@ LAYOUTS = [
         ),
         (
             TINY.mode,
-            {"bits": 8, "is_signed": 1, "use_lookup": 0, "bias_shift": 2, "is_raw": 1},
+            {"bits": 8, "is_signed": 1, "use_lookup": 0, "bias_shift": 2, "is_raw": 1, "gap": 0},
             0b1_10_0_1_1000,
         ),
         (TINY.token_list, {"start": 3, "count": 2}, 0b000010_00011),

@@ -18,7 +18,7 @@ def raw_program(seed):
     """The chain, its convolution in raw mode: what it fires is the low byte of its sums."""
     program, network = conv_chain_program(seed)
     raw = Formats(program.params).mode.pack(
-        bits=8, is_signed=0, use_lookup=0, bias_shift=0, is_raw=1
+        bits=8, is_signed=0, use_lookup=0, bias_shift=0, is_raw=1, gap=0
     )
     for core in range(2):
         program = with_register(program, core, Control.MODE, raw)

@@ -48,7 +48,7 @@ def test_order_puts_sources_first_whatever_the_numbering():
         (moved(DENSE, 0, layer="fc"), r"^core \(0, 1\) of fc: layer must be one of \['dense'\]$"),
         (
             with_register(DENSE, 0, Control.MODE, TINY.mode.pack(
-                bits=5, is_signed=0, use_lookup=0, bias_shift=0, is_raw=0)),
+                bits=5, is_signed=0, use_lookup=0, bias_shift=0, is_raw=0, gap=0)),
             (r"^core \(0, 1\) of dense: MODE must say 5 bits, is_signed True; "
             r"got 5 bits, is_signed False$"),
         ),

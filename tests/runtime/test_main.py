@@ -36,7 +36,7 @@ def test_defaults_of_sim(simulated):
     calls, _ = simulated
     assert cli.main(["sim"]) == 0
     settings, options = calls[0]
-    assert settings == Settings("tiny_vgg", dataset="digits", preset="sim32", profile="exact")
+    assert settings == Settings("tiny_vgg", dataset="digits", profile="exact")
     assert options["n_images"] == 4
     assert options["engine"] == "verilator"
     assert options["waves"] is None

@@ -135,7 +135,7 @@ def test_cells_stay_short(run, value, text):
 def test_summary_states_every_verdict(run):
     text = reports.summary(whole_report(run))
     assert "float 98.75 %, quantized 98.00 % (360 test images), RTL - (2 images); made up" in text
-    assert "latency 1,000, interval 800 (estimated 812) per image" in text
+    assert "latency 1,000, interval 800 (estimated 812; busiest core 200) per image" in text
     assert "3 cores of 4 lanes on 2 x 2 nodes; 251 parameters" in text
     assert "2,500 cycles in 0.5 s (5k cycles/s), built in 1.2 s" in text
     assert "torch = golden: equal, golden = program: NOT, golden = rtl: not run" in text

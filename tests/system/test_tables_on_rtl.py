@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from runtime.prepare import Settings
+from runtime.counted import run_counted
+from runtime.prepare import Settings, prepare
 from runtime.sim import simulate
 
 TABLES = {"layers.0": "rot1+drlo3", "layers.3": [0] * 8 + list(range(8, 256)), "input": "rot2"}
@@ -25,3 +26,7 @@ def test_tables_of_a_file_run_exactly_on_the_gateware(tmp_path):
     assert result.report["tables"] == str(path)
     assert result.report["sops_per_image"] < 0.9 * plain["sops_per_image"]
     assert result.report["spikes_per_image"] < 0.9 * plain["spikes_per_image"]
+    prepared = prepare(Settings("digits_cnn", tables=str(path)))
+    seen = run_counted(prepared.network, prepared.integers[:2], prepared.params.acc_width)
+    assert result.report["sops_per_image"] == seen.sops
+    assert result.report["spikes_per_image"] == seen.spikes

@@ -59,10 +59,10 @@ class Network:
             layout, _ = FORMATS.memory(memory)
             yield memory, [layout.pack(**entry) for entry in entries]
 
-    def walks(self, spikes):
+    def walks(self, spikes, params=TINY):
         """The operations of each spike."""
         return [
-            walk(TINY, self.axons[spike["axon"]], tuple(self.tables), spike) for spike in spikes
+            walk(params, self.axons[spike["axon"]], tuple(self.tables), spike) for spike in spikes
         ]
 
 
@@ -76,9 +76,9 @@ class Run:
     trace: list = field(default_factory=list)  # (valid, op_valid, idle, stalled) of each cycle
 
 
-def run(network, spikes, stall="free", rng=None, before=None):
+def run(network, spikes, stall="free", rng=None, params=TINY):
     """Configures over the bus, sends ``spikes``, watches until all is quiet."""
-    dut, result = AxonIn(TINY), Run()
+    dut, result = AxonIn(params), Run()
     source = Source(dut.i, [FORMATS.spike.pack(**spike) for spike in spikes], stall, rng)
 
     async def drive(ctx):
@@ -128,6 +128,15 @@ def check(network, spikes, result):
 def test_axon_in_matches_golden(max_count, stall, rng):
     network, spikes = Network.random(rng, max_count), _spikes(rng, 250)
     check(network, spikes, run(network, spikes, stall, rng))
+
+
+@pytest.mark.sim
+def test_shifts_do_not_depend_on_the_time_step_where_integration_is_per_step(rng):
+    network, spikes = Network.random(rng, 2), _spikes(rng, 80)
+    result = run(network, spikes, params=PRESETS["tiny_late"])
+    want = [op for one in network.walks(spikes, PRESETS["tiny_late"]) for op in one]
+    assert result.operations == want
+    assert {op.shift for op in want} <= {axon["shift0"] for axon in network.axons}
 
 
 @pytest.mark.sim

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+from functools import partial
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from amaranth.back import rtlil
@@ -18,11 +21,12 @@ WIDEST = TINY.with_(lanes=32, soma_lanes=4, c_width=8)
 SHAPES = pytest.mark.parametrize("params", [TINY, WIDE, WIDEST], ids=["4", "16", "32"])
 
 
-def run_commands(tables, commands, bits, *, stall="free", rng=None):
+def run_commands(tables, commands, bits, *, stall="free", rng=None, gap=0, background=()):
     """Carries out ``commands`` back to back: "grant", or activations (words, lanes) to be fired.
 
     Compares every flit and both counters; returns for each command the cycles of ``busy``, and the
-    cycles in which flits were accepted, counted from the command's.
+    cycles in which flits were accepted, counted from the command's. ``background``: coroutine
+    functions of (ctx, dut).
     """
     params = tables.params
     formats, dut = Formats(params), AxonOut(params)
@@ -56,6 +60,7 @@ def run_commands(tables, commands, bits, *, stall="free", rng=None):
             assert got == [words[i] for i in picked]
         ctx.set(dut.n_fire, len(tables.fire))
         ctx.set(dut.bits, bits)
+        ctx.set(dut.gap, gap)
         ctx.set(dut.end_list.as_value(), formats.token_list.pack(**tables.end_list))
         ctx.set(dut.credit_list.as_value(), formats.token_list.pack(**tables.credit_list))
         for command in commands:
@@ -79,7 +84,11 @@ def run_commands(tables, commands, bits, *, stall="free", rng=None):
             assert not ctx.get(dut.o.valid)
             busy_cycles.append(n_cycles)
 
-    simulate(dut, [drive, sink], limit=200_000, background=[count])
+    async def beside(ctx, part):
+        await part(ctx, dut)
+
+    parts = [partial(beside, part=part) for part in background]
+    simulate(dut, [drive, sink], limit=200_000, background=[count, *parts])
     assert sink.items == [flit for part in expected for flit in part]
     fired = [command for command in commands if not isinstance(command, str)]
     planes = [word & ((1 << bits) - 1) for word in fired]
@@ -106,6 +115,62 @@ def test_axon_out_sends_every_spike_in_order(bits, stall, params, rng):
     tables = Tables(rng, params, 12)
     commands = ["grant", sparse(rng, params, 12), sparse(rng, params, 12, 0.02), "grant", "grant"]
     run_commands(tables, commands, bits, stall=stall, rng=rng)
+
+
+@pytest.mark.parametrize("gap", [0, 1, 2, 3, 17, 63])
+def test_axon_out_keeps_its_distance(gap, rng):
+    tables = Tables(rng, TINY, 6, fewest=1)
+    _, accepted = run_commands(tables, [sparse(rng, TINY, 6, 0.5), "grant"], 4, gap=gap)
+    for cycles in accepted:
+        assert len(cycles) > 1 or gap > 1
+        assert all(b - a == max(gap, 1) for a, b in pairwise(cycles))
+
+
+@pytest.mark.parametrize("stall", STALLS)
+def test_axon_out_sends_nothing_while_held(stall, rng):
+    tables = Tables(rng, TINY, 10)
+
+    async def hold(ctx, dut):
+        while True:
+            ctx.set(dut.held, 1)
+            for i in range(int(rng.integers(1, 40))):
+                *_, valid, ready = await ctx.tick().sample(dut.o.valid, dut.o.ready)
+                if valid and ready and i:
+                    # The flit that stood there goes; no other takes its place.
+                    assert not ctx.get(dut.o.valid)
+            ctx.set(dut.held, 0)
+            for _ in range(int(rng.integers(1, 20))):
+                await ctx.tick()
+
+    commands = ["grant", sparse(rng, TINY, 10), "grant"]
+    run_commands(tables, commands, 5, stall=stall, rng=rng, background=[hold])
+
+
+@pytest.mark.parametrize("stall", STALLS)
+def test_axon_out_lends_its_destinations(stall, rng):
+    tables = Tables(rng, TINY, 10)
+    layout = Formats(TINY).destination
+    n_read = 0
+
+    async def borrow(ctx, dut):
+        nonlocal n_read
+        while not ctx.get(dut.busy):
+            await ctx.tick()
+        while True:
+            address = int(rng.integers(0, TINY.n_destinations))
+            ctx.set(dut.borrow, 1)
+            ctx.set(dut.borrow_address, address)
+            await ctx.tick()
+            ctx.set(dut.borrow, 0)
+            got = ctx.get(dut.borrowed.as_value())
+            assert got == layout.pack(**tables.destinations[address])
+            n_read += 1
+            for _ in range(int(rng.integers(1, 4))):
+                await ctx.tick()
+
+    commands = [sparse(rng, TINY, 10), "grant", sparse(rng, TINY, 10)]
+    run_commands(tables, commands, 5, stall=stall, rng=rng, background=[borrow])
+    assert n_read > 50
 
 
 @pytest.mark.parametrize("bits", range(2, 9))

@@ -186,7 +186,8 @@ def test_requantize_looks_activations_up(bits, is_signed, rng):
 @pytest.mark.parametrize("bias_shift", range(4))
 def test_requantize_gives_bytes_in_raw_mode(bias_shift, multipliers, rng):
     params = TINY.with_(multipliers=multipliers, acc_width=int(rng.choice([16, 24, 32])))
-    mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": bias_shift, "is_raw": 1}
+    mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": bias_shift, "is_raw": 1,
+            "gap": 0}  # fmt: skip
     z, bias, multiplier, _ = interesting(rng, params, 300, mode)
     shift = rng.integers(0, MAX_SHIFT + 1, z.shape)
     shift[::2] = rng.integers(0, 6, z[::2].shape) * 8

@@ -53,6 +53,32 @@ def test_spike_queue_is_idle_only_while_empty():
     simulate(queue, [fill_and_drain], limit=50)
 
 
+@pytest.mark.parametrize("n_spikes", [2, 8, 13])
+def test_spike_queue_says_how_full_it_is(n_spikes, rng):
+    queue = SpikeQueue(params=TINY.with_(n_spikes=n_spikes))
+    seen = set()
+
+    async def watch(ctx):
+        level, levels = 0, [0, 0]
+        for _ in range(600):
+            filling = rng.random() < 0.5
+            for _ in range(int(rng.integers(1, 2 * n_spikes))):
+                ctx.set(queue.i.valid, int(filling))
+                ctx.set(queue.o.ready, int(not filling))
+                *_, i, o = await ctx.tick().sample(
+                    queue.i.valid & queue.i.ready, queue.o.valid & queue.o.ready
+                )
+                is_high, is_low = ctx.get(queue.is_high), ctx.get(queue.is_low)
+                assert is_high == (levels[0] >= n_spikes // 2)
+                assert is_low == (levels[0] <= n_spikes // 4)
+                seen.add((is_high, is_low))
+                level += i - o
+                levels = [levels[1], level]
+
+    simulate(queue, [watch], limit=20_000)
+    assert {(1, 0), (0, 1)} <= seen
+
+
 @pytest.mark.sim
 def test_spike_queue_outputs_depend_on_registers_alone():
     assert combinational_outputs(SpikeQueue(params=TINY), "spike_queue") == set()

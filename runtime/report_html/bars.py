@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layer by layer: figures, each with a bar that compares it down its column."""
+
+from dataclasses import dataclass
+
+from .run import Run
+from .text import compact, escape, percent, section, whole
+
+
+@dataclass(frozen=True)
+class LayerFigures:
+    """Figures of a layer and image; None where the engine does not know.
+
+    ``cycles`` of the busiest core: accumulate cycles, waiting for spikes included where the
+    engine has a clock. ``utilisation``: SOPs / (lanes * cycles of all its cores).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    cores: int | None
+    macs: float
+    spikes: float
+    sops: float | None = None
+    cycles: float | None = None
+    utilisation: float | None = None
+
+
+def layer_figures(run: Run) -> list[LayerFigures]:
+    """A row for every layer, in the network's order."""
+    if "layers" in run.report:
+        keys = ("name", "cores", "macs", "spikes", "sops", "cycles", "utilisation")
+        return [
+            LayerFigures(**{key: row[key] for key in keys}, shape=tuple(row["shape"]))
+            for row in run.report["layers"]
+        ]
+    rows = []
+    for layer in run.layers:
+        population = layer.population
+        spikes = float(run.spikes_per_image(population).sum())
+        cores: dict[str, float | int | None] = {"cores": None}
+        if run.program and run.counters is not None:
+            counters = [
+                run.counters[core.x, core.y]
+                for core in run.program.cores
+                if core.layer == population.name
+            ]
+            sops, busy = (sum(c[key] for c in counters) for key in ("sops", "busy"))
+            cores = {
+                "cores": len(counters),
+                "sops": sops / len(run.images),
+                "cycles": max(c["busy"] for c in counters) / len(run.images),
+                "utilisation": sops / (run.program.params.lanes * max(1, busy)),
+            }
+        rows.append(LayerFigures(population.name, layer.shape, macs=layer.n_macs,
+                                 spikes=spikes, **cores))  # fmt: skip
+    return rows
+
+
+COLUMNS = (("macs", "MACs"), ("sops", "SOPs"), ("spikes", "spikes"), ("cycles", "cycles"))
+
+
+def bars_section(run: Run) -> str:
+    """MACs, SOPs, spikes, cycles and utilisation of every layer, per image."""
+    rows = layer_figures(run)
+    highest = {
+        key: max((getattr(row, key) or 0) for row in rows) or 1 for key, _ in COLUMNS
+    }
+    head = "".join(f'<th scope="col" class="bar">{title}</th>' for _, title in COLUMNS)
+    body = []
+    for row in rows:
+        cells = "".join(
+            _bar(key, getattr(row, key), highest[key], compact) for key, _ in COLUMNS
+        )
+        shape = " × ".join(map(str, row.shape))
+        body.append(
+            f'<tr><th scope="row">{escape(row.name)}</th><td>{shape}</td>'
+            f"<td>{whole(row.cores)}</td>{cells}"
+            f"{_bar('utilisation', row.utilisation, 1, lambda value: percent(value, 1))}</tr>\n"
+        )
+    table = (
+        '<table class="bars"><thead><tr><th scope="col">layer</th><th scope="col">shape</th>'
+        f'<th scope="col">cores</th>{head}<th scope="col" class="bar">utilisation</th></tr>'
+        f"</thead>\n<tbody>\n{''.join(body)}</tbody></table>"
+    )
+    return section("layers", "Layers", [table], _explained(run))
+
+
+def _bar(key, value, highest, said) -> str:
+    if value is None:
+        return '<td class="bar none">–</td>'
+    width = 100 * min(1, value / highest)
+    return (
+        f'<td class="bar {key}"><span class="number">{said(value)}</span>'
+        f'<span class="track"><i style="width:{width:.1f}%"></i></span></td>'
+    )
+
+
+def _explained(run: Run) -> str:
+    if run.is_clocked:
+        cycles = "Cycles are those in which the busiest core accumulates or waits for spikes"
+    elif run.counters is not None:
+        cycles = (
+            f"Engine '{run.engine}' has no clock: cycles are additions of the busiest core, one "
+            "word of weights each, without waiting"
+        )
+    else:
+        return (
+            f"Per image. Engine '{run.engine}' has no cores: SOPs, cycles and utilisation need a "
+            "chip (SIM=program, verilator or amaranth)."
+        )
+    return f"Per image. {cycles}; utilisation is the share of lanes that add in them."

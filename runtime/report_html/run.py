@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves for its page, whichever engine it ended with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.assemble import layer_info
+from compiler.flows import Flows, Loads
+from golden.network import INPUT, Network, Population
+from golden.program import LayerInfo, Program
+from golden.stem import count_spikes
+from models.data import BoxDataset, Dataset
+
+from ..engines.result import Counters, Node, RunResult
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of ``images``, and what it found.
+
+    Attributes
+    ----------
+    report : contents of report.json
+    dataset : the test images that ``images`` are the first of
+    network : what golden ran
+    images : int64 (N, C, H, W), integers that the host fires
+    golden : integers that every layer fires in golden, by name (N, C, H, W)
+    program, result : None where no chip was compiled; ``result`` is that of the last engine
+    """
+
+    report: Mapping[str, Any]
+    dataset: Dataset | BoxDataset
+    network: Network
+    images: NDArray[np.int64]
+    golden: Mapping[str, NDArray[np.int64]]
+    program: Program | None = None
+    result: RunResult | None = None
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine whose spikes are shown."""
+        return self.result.engine if self.result else "golden"
+
+    @property
+    def is_clocked(self) -> bool:
+        """Whether the engine counts clock cycles."""
+        return self.result is not None and self.result.timing is not None
+
+    @cached_property
+    def layers(self) -> tuple[LayerInfo, ...]:
+        """The layers on the chip; those of the network where there is none."""
+        if self.program:
+            return self.program.layers
+        return tuple(layer_info(self.network, layer) for layer in self.network.layers)
+
+    @property
+    def populations(self) -> tuple[Population, ...]:
+        """The input, then every layer, as they fire."""
+        return self.network.input, *(layer.population for layer in self.layers)
+
+    def values(self, name: str) -> NDArray[np.int64]:
+        """Integers that the engine's population ``name`` fired (N, C, H, W)."""
+        if name == INPUT:
+            return self.images
+        return (self.result.values if self.result else self.golden)[name]
+
+    @property
+    def outputs(self) -> NDArray[np.int64]:
+        """What reached the host (N, C, H, W)."""
+        if self.result:
+            return self.result.outputs
+        return self.golden[self.network.output.name]
+
+    @property
+    def counters(self) -> Mapping[Node, Counters] | None:
+        """Counters of every core over all images, where the engine has cores."""
+        return self.result.counters if self.result else None
+
+    def spikes_per_image(self, population: Population) -> NDArray[np.float64]:
+        """Mean spikes of every neuron in an image (C, H, W)."""
+        values = self.values(population.name)
+        return count_spikes(values, population.bits).mean(axis=0)
+
+    @cached_property
+    def loads(self) -> Loads:
+        """What the mean image makes cores and links do; there has to be a program."""
+        assert self.program is not None
+        spikes = {p.name: self.spikes_per_image(p) for p in self.populations}
+        return Flows(self.program).loads(spikes)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a search of activation tables found for this network and data set, if there was one."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..pareto import Point, plot
+from .run import Run
+from .text import compact, escape, missing, percent, section
+
+TITLE = "Activation tables"
+NAMES = tuple(field.name for field in fields(Point))
+
+
+def search_section(run: Run, folder: Path) -> str:
+    """Accuracy over SOPs, spikes and cycles from ``folder/sparsify/pareto.json``."""
+    path = folder / "sparsify" / "pareto.json"
+    if not path.is_file():
+        why = "No search was run on this network: 'make sparsify' makes one."
+        return section("pareto", TITLE, [missing(why)])
+    try:
+        found = json.loads(path.read_text())
+        points = [_point(entry) for entry in found["points"]]
+        drawing = plot(points, _point(found["none"]), "accuracy on harder training images, %")
+        parts = [f'<figure class="pareto">{drawing}</figure>', _on_test(found)]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        why = (
+            f"{path.name}: must be what 'make sparsify' writes, got {type(error).__name__}: "
+            f"{error}; run it again"
+        )
+        return section("pareto", TITLE, [missing(why)])
+    lead = (
+        f"Choices of tables within {found['budget_points']} points of accuracy; a ring marks the "
+        "one that a scheme ends with."
+    )
+    return section("pareto", TITLE, parts, lead)
+
+
+def _point(entry: Mapping[str, Any]) -> Point:
+    return Point(**{name: entry[name] for name in NAMES})
+
+
+def _on_test(found: Mapping[str, Any]) -> str:
+    none = found["none"]["test"]
+    rows = [_row("none", none, none)]
+    rows += [_row(scheme, entry["test"], none) for scheme, entry in found["chosen"].items()]
+    return (
+        '<table class="choices"><thead><tr><th scope="col">on test images</th>'
+        '<th scope="col">accuracy</th><th scope="col">SOPs</th><th scope="col"></th>'
+        '<th scope="col">spikes</th><th scope="col"></th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _row(scheme: str, test: Mapping[str, float], none: Mapping[str, float]) -> str:
+    cells = "".join(
+        f"<td>{compact(test[key])}</td>"
+        f"<td>{'' if test is none else f'{100 * (test[key] / none[key] - 1):+.1f} %'}</td>"
+        for key in ("sops", "spikes")
+    )
+    return (
+        f'<tr><th scope="row">{escape(scheme)}</th><td>{percent(test["accuracy"])}</td>'
+        f"{cells}</tr>"
+    )

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head of the page: what ran, whether it is exact, and the figures that matter most."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from .run import Run
+from .text import compact, counted, escape, percent, section, whole
+
+STAGES = {
+    "torch_golden": "torch = golden",
+    "golden_program": "golden = program",
+    "golden_rtl": "golden = RTL",
+}
+
+
+def header(run: Run) -> str:
+    """Title, data and verdict."""
+    report = run.report
+    pills = "".join(_pill(title, report["bit_exact"][key]) for key, title in STAGES.items())
+    wrong = "".join(f"<li>{escape(text)}</li>" for text in report["differences"])
+    return (
+        f"<header>\n<p class='kind'>stemcore · run report</p>\n"
+        f"<h1>{escape(report['model'])} <span>on {escape(report['dataset'])}</span></h1>\n"
+        f"<p class='lead'>{counted(report['images'], 'image')} through engine "
+        f"'{escape(run.engine)}'; {escape(report['data'])}.</p>\n"
+        f"<p class='pills'>{pills}</p>\n"
+        + (f"<ul class='differences'>{wrong}</ul>\n" if wrong else "")
+        + "</header>\n"
+    )
+
+
+def _pill(title: str, verdict: bool | None) -> str:
+    kind, text = {True: ("yes", "every spike equal"), False: ("no", "DIFFERENT"),
+                  None: ("none", "not run")}[verdict]  # fmt: skip
+    return f'<span class="pill {kind}"><b>{title}</b> {text}</span>'
+
+
+def summary_section(run: Run) -> str:
+    """Tiles of figures, then the settings."""
+    tiles = "".join(
+        f'<div class="tile"><span>{escape(title)}</span><strong>{escape(value)}</strong>'
+        f"<small>{escape(note)}</small></div>\n"
+        for title, value, note in _tiles(run)
+    )
+    settings = "".join(
+        f"<dt>{escape(title)}</dt><dd>{escape(text)}</dd>" for title, text in _settings(run)
+    )
+    return section(
+        "summary", "Summary", [f'<div class="tiles">{tiles}</div>\n<dl>{settings}</dl>']
+    )
+
+
+def _tiles(run: Run) -> list[tuple[str, str, str]]:
+    report = run.report
+    accuracy = report["accuracy"]
+    note = f"float {percent(accuracy['float'])}, {counted(accuracy['images'], 'test image')}"
+    if accuracy["rtl"] is not None:
+        note += f"; RTL {percent(accuracy['rtl'])} of {report['images']}"
+    tiles = [(f"{report['metric']}, quantized", percent(accuracy["quantized"]), note)]
+    tiles += _cycle_tiles(report)
+    spikes = sum(float(run.spikes_per_image(p).sum()) for p in run.populations[1:])
+    possible = sum(run.spikes_per_image(p).size * p.bits for p in run.populations[1:])
+    sops = _sops(run)
+    if sops is not None:
+        share = sops / report["macs_per_image"] if report["macs_per_image"] else None
+        tiles.append(("SOPs per image", compact(sops),
+                      f"{compact(report['macs_per_image'])} MACs"
+                      + (f", {share:.2f} SOPs each" if share else "")))  # fmt: skip
+    else:
+        tiles.append(("MACs per image", compact(report["macs_per_image"]), "of the network"))
+    tiles.append(("spikes per image", compact(spikes),
+                  f"{percent(spikes / possible, 1)} of all that could be"))  # fmt: skip
+    if "energy_memory" in report:
+        additions = f"{report['energy_pj_per_image'] / 1e6:.3f} µJ"
+        tiles.append(
+            ("energy per image", f"{report['energy_memory']['pj_per_image'] / 1e6:.2f} µJ",
+             f"with memories and links; additions alone {additions}")
+        )  # fmt: skip
+    if run.program:
+        tiles.append(
+            ("chip", counted(report["cores"], "core"),
+             f"{report['lanes']} lanes each, {report['mesh'][0]} × {report['mesh'][1]} nodes")
+        )  # fmt: skip
+    tiles.append(("network", f"{compact(report['parameters'])} parameters",
+                  f"{whole(report['neurons'])} neurons"))  # fmt: skip
+    if "lane_utilisation" in report:
+        tiles.append(("lanes filled", percent(report["lane_utilisation"], 1),
+                      "while accumulating, all cores"))  # fmt: skip
+    return tiles
+
+
+def _sops(run: Run) -> float | None:
+    if run.counters is None:
+        return None
+    return sum(c["sops"] for c in run.counters.values()) / len(run.images)
+
+
+def _cycle_tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    estimate = report.get("estimate", {})
+    measured = report.get("cycles_per_image", {})
+    figures = measured or estimate
+    if not figures:
+        return []
+    tiles = []
+    for key, title in (("interval", "cycles between images"), ("latency", "cycles, first image")):
+        value = figures.get(key)
+        if value is None:
+            continue
+        guess = measured.get(f"estimated_{key}")
+        note = "measured" if guess is None else f"measured; estimated {whole(guess)}"
+        if not measured:
+            note = "estimated from the spikes, no clock"
+        tiles.append((title, whole(value), note))
+    return tiles
+
+
+def _settings(run: Run) -> list[tuple[str, str]]:
+    report = run.report
+    forms = Counter(report["bias"].values())
+    settings = [
+        ("weights", str(report["weights"])),
+        ("profile", str(report["profile"])),
+        ("biases", ", ".join(f"{counted(n, 'layer')}: {form}" for form, n in forms.items())),
+        ("activation tables", str(report["tables"])),
+        ("integration", str(report["integration"]["form"])),
+    ]
+    if "overflow_proved" in report:
+        settings.append(("potentials", "proved to fit" if report["overflow_proved"]
+                         else "bounded by calibration images, guarded by the overflow flag"))
+    if "overflow" in report:
+        settings.append(("overflow flag", "RAISED" if report["overflow"] else "never raised"))
+    if "simulation" in report:
+        figures = report["simulation"]
+        text = (
+            f"{figures['engine']}: {figures['cycles']:,} cycles in {figures['wall_s']:.1f} s, "
+            f"built in {figures['build_s']:.1f} s"
+        )
+        settings.append(("simulation", text))
+    return settings
