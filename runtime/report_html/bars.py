@@ -36,7 +36,7 @@ def layer_figures(run: Run) -> list[LayerFigures]:
     rows = []
     for layer in run.layers:
         population = layer.population
-        spikes = float(run.spikes_per_image(population).sum())
+        spikes = int(run.spikes(population).sum()) / len(run.images)
         cores: dict[str, float | int | None] = {"cores": None}
         if run.program and run.counters is not None:
             counters = [

@@ -14,7 +14,7 @@ SAMPLE = 400  # neurons that are drawn at most
 PLOT, ROW = 800, 22  # width of the raster; height of a time step
 LEFT, RIGHT, TOP, BOTTOM = 128, 172, 24, 26
 PITCH = 24  # from neuron to neuron at most
-TRACK = 80  # width of a full bar of spikes
+TRACK = 80  # width of the longest bar of spikes
 
 
 def sample(n: int) -> NDArray[np.int64]:
@@ -86,7 +86,7 @@ def draw(population: Population, trains: NDArray[np.uint8]) -> str:
             f'<text x="{LEFT - 76}" y="{top + 15}" text-anchor="end">t = {t}</text>'
             f'<text x="{LEFT - 12}" y="{top + 15}" text-anchor="end">{_signed(weight)}</text>'
             f'<rect class="total" x="{LEFT + width + 16}" y="{top + 5}" '
-            f'width="{TRACK * totals[t] / flat.shape[1]:.1f}" height="{ROW - 10}"/>'
+            f'width="{TRACK * totals[t] / max(1, totals.max()):.1f}" height="{ROW - 10}"/>'
             f'<text x="{LEFT + width + 16 + TRACK + 8}" y="{top + 15}">'
             f"{compact(int(totals[t]))}</text>"
         )

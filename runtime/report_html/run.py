@@ -81,14 +81,13 @@ class Run:
         """Counters of every core over all images, where the engine has cores."""
         return self.result.counters if self.result else None
 
-    def spikes_per_image(self, population: Population) -> NDArray[np.float64]:
-        """Mean spikes of every neuron in an image (C, H, W)."""
-        values = self.values(population.name)
-        return count_spikes(values, population.bits).mean(axis=0)
+    def spikes(self, population: Population) -> NDArray[np.int64]:
+        """Spikes of every neuron in every image (N, C, H, W)."""
+        return count_spikes(self.values(population.name), population.bits)
 
     @cached_property
     def loads(self) -> Loads:
         """What the mean image makes cores and links do; there has to be a program."""
         assert self.program is not None
-        spikes = {p.name: self.spikes_per_image(p) for p in self.populations}
+        spikes = {p.name: self.spikes(p).mean(axis=0) for p in self.populations}
         return Flows(self.program).loads(spikes)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The head of the page: what ran, whether it is exact, and the figures that matter most."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -60,8 +61,9 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
         note += f"; RTL {percent(accuracy['rtl'])} of {report['images']}"
     tiles = [(f"{report['metric']}, quantized", percent(accuracy["quantized"]), note)]
     tiles += _cycle_tiles(report)
-    spikes = sum(float(run.spikes_per_image(p).sum()) for p in run.populations[1:])
-    possible = sum(run.spikes_per_image(p).size * p.bits for p in run.populations[1:])
+    layers = run.populations[1:]
+    spikes = sum(int(run.spikes(p).sum()) for p in layers) / len(run.images)
+    possible = sum(math.prod(p.shape) * p.bits for p in layers)
     sops = _sops(run)
     if sops is not None:
         share = sops / report["macs_per_image"] if report["macs_per_image"] else None
