@@ -18,7 +18,7 @@ def predict(
 ) -> dict[str, Any]:
     """Cycles of a run over ``images`` (N, C, H, W), for report.json.
 
-    ``values`` are the integers that every layer fires, by name. With one image the interval is None.
+    ``values`` are the integers that every layer fires, by name. The interval of one image is None.
     """
     fired = {INPUT: (images, program.input.bits)} | {
         info.population.name: (values[info.population.name], info.population.bits)
