@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.assemble import layer_info
-from compiler.estimate import estimate, estimate_images
 from compiler.integration import describe
 from golden.forward import run_network
-from golden.network import INPUT, Network
+from golden.network import Network
 from golden.program import Program
 from golden.program_file import load_program, save_program
-from golden.stem import count_spikes
 from models.data import BoxDataset
 from models.random_weights import NAME as RANDOM
 
@@ -29,6 +27,7 @@ from .engines.run import ENGINES, run_engine
 from .integration import compare_forms
 from .measure import measure, metric_of
 from .pictures import write_pictures
+from .predict import describe_times, predict
 from .prepare import (
     CALIBRATION_IMAGES,
     Prepared,
@@ -132,8 +131,8 @@ def simulate(
         differences["golden_program"] = _difference(
             program, golden, ran.values, ("golden", "program")
         )
-        predicted = _predict(program, images, ran.values)
-        say(f"estimate     {_say_estimate(predicted)}")
+        predicted = predict(program, images, ran.values)
+        say(f"estimate     {describe_times(predicted)}")
         if engine != "program":
             say(f"simulate     {len(program.cores)} cores, {engine}")
             result = run_engine(
@@ -253,40 +252,6 @@ def _report(
         if rtl.counters is not None:
             report |= reports.rtl_figures(program, rtl, n_images)
     return report
-
-
-def _predict(
-    program: Program, images: NDArray[np.int64], values: Mapping[str, NDArray]
-) -> dict[str, Any]:
-    """Cycles of a run over ``images``, whose spikes golden knows, before any RTL."""
-    fired = {INPUT: (images, program.input.bits)} | {
-        info.population.name: (values[info.population.name], info.population.bits)
-        for info in program.layers
-    }
-    spikes = [
-        {name: count_spikes(array[i], bits) for name, (array, bits) in fired.items()}
-        for i in range(len(images))
-    ]
-    times = estimate_images(program, spikes)
-    mean = {name: np.mean([image[name] for image in spikes], axis=0) for name in fired}
-    figures = estimate(program, mean)
-    core, (link, load) = figures.busiest_core, figures.busiest_link
-    return {
-        "interval": times.interval if len(images) > 1 else None,
-        "latency": times.latency,
-        "busiest_core": {"node": [core.x, core.y], "layer": core.layer, "cycles": core.busy},
-        "busiest_link": {"from": list(link[0]), "to": list(link[1]), "spikes": load},
-    }
-
-
-def _say_estimate(predicted: Mapping[str, Any]) -> str:
-    core, link = predicted["busiest_core"], predicted["busiest_link"]
-    interval = predicted["interval"]
-    every = "" if interval is None else f"one every {interval:,.0f}, "
-    return (
-        f"the first image after {predicted['latency']:,.0f} cycles, {every}busiest core "
-        f"({core['layer']}) {core['cycles']:,.0f}, busiest link {link['spikes']:,.0f} spikes"
-    )
 
 
 def _integration(
