@@ -156,6 +156,7 @@ def _sim(arguments: argparse.Namespace) -> int:
     else:
         print(json.dumps({k: report[k] for k in ("bit_exact", "accuracy")}, indent=2))
     print(f"report       {result.folder / 'report.json'}")
+    print(f"page         {result.folder / 'report.html'}")
     for difference in result.differences:
         print(f"DIFFERENT    {difference}", file=sys.stderr)
     return 1 if result.differences else 0

@@ -79,6 +79,7 @@ def plot(points: Sequence[Point], base: Point, title: str) -> str:
     width = len(AXES) * WIDTH + 20
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT + 70}" '
+        f'viewBox="0 0 {width} {HEIGHT + 70}" '
         f'font-family="sans-serif" font-size="11">\n'
         f'<rect width="100%" height="100%" fill="white"/>\n'
         f'<text x="{MARGIN}" y="18" font-size="13">{escape(title)}</text>\n'

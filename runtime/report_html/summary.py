@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .run import Run
-from .text import compact, counted, escape, percent, section, whole
+from .text import compact, counted, energy, escape, percent, section, whole
 
 STAGES = {
     "torch_golden": "torch = golden",
@@ -75,18 +75,15 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
     tiles.append(("spikes per image", compact(spikes),
                   f"{percent(spikes / possible, 1)} of all that could be"))  # fmt: skip
     if "energy_memory" in report:
-        additions = f"{report['energy_pj_per_image'] / 1e6:.3f} µJ"
         tiles.append(
-            ("energy per image", f"{report['energy_memory']['pj_per_image'] / 1e6:.2f} µJ",
-             f"with memories and links; additions alone {additions}")
+            ("energy per image", energy(report["energy_memory"]["pj_per_image"]),
+             f"with memories and links; additions alone {energy(report['energy_pj_per_image'])}")
         )  # fmt: skip
     if run.program:
         tiles.append(
             ("chip", counted(report["cores"], "core"),
              f"{report['lanes']} lanes each, {report['mesh'][0]} × {report['mesh'][1]} nodes")
         )  # fmt: skip
-    tiles.append(("network", f"{compact(report['parameters'])} parameters",
-                  f"{whole(report['neurons'])} neurons"))  # fmt: skip
     if "lane_utilisation" in report:
         tiles.append(("lanes filled", percent(report["lane_utilisation"], 1),
                       "while accumulating, all cores"))  # fmt: skip
@@ -122,6 +119,7 @@ def _settings(run: Run) -> list[tuple[str, str]]:
     report = run.report
     forms = Counter(report["bias"].values())
     settings = [
+        ("network", f"{report['neurons']:,} neurons, {report['parameters']:,} parameters"),
         ("weights", str(report["weights"])),
         ("profile", str(report["profile"])),
         ("biases", ", ".join(f"{counted(n, 'layer')}: {form}" for form, n in forms.items())),
