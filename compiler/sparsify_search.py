@@ -62,7 +62,9 @@ def scheme_tables(network: Network, scheme: str) -> dict[str, dict[str, IntArray
     tops = {
         layer.name: int(layer.table.max()) for layer in network.layers if layer.table is not None
     }
-    for population in (network.input, *(layer.population for layer in network.layers[:-1])):
+    # Bytes of a sum have no table: none of them may change.
+    hidden = [layer.population for layer in network.layers[:-1] if layer.digits is None]
+    for population in (network.input, *hidden):
         low, high = population.limits
         high = tops.get(population.name, high)  # a clamp's table
         index = np.arange(low, high + 1)

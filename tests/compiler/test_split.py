@@ -7,6 +7,7 @@ import pytest
 from compiler.assemble import layer_info
 from compiler.backend import compile_network
 from compiler.errors import PartitionError
+from compiler.sparsify_search import SCHEMES, scheme_tables
 from compiler.split import part_name, split_layers
 from golden.forward import n_sops, run_network
 from golden.mesh import run_program
@@ -25,6 +26,7 @@ NARROW = get_preset("tiny").with_(
 )
 
 
+SCHEME = next(iter(SCHEMES))
 SPLIT_SEEDS = (4, 5, 10, 12, 20)
 
 
@@ -183,3 +185,12 @@ def test_split_for_other_lanes_is_refused(rng):
     message = r"^wide\.part1: digits must lie a multiple of 16 lanes apart, are 8 channels apart;"
     with pytest.raises(PartitionError, match=message):
         compile_network(split, NARROW.with_(lanes=16))
+
+
+def test_parts_get_no_activation_table():
+    _, network = splitting_network(SPLIT_SEEDS[0])
+    split = split_layers(network, NARROW)
+    tables = scheme_tables(split, SCHEME)
+    parts = {layer.name for layer in split.layers if layer.digits is not None}
+    assert parts and not parts & tables.keys()
+    assert tables.keys() == scheme_tables(network, SCHEME).keys()
