@@ -331,7 +331,7 @@ def test_sim_leaves_the_page_beside_the_report(tmp_path, monkeypatch, engine):
     result = sim.simulate(settings, n_images=2, engine=engine, accuracy_images=20)
     assert result.differences == ()
     text = (result.folder / "report.html").read_text()
-    assert f"2 images through engine &#x27;{engine}&#x27;" in text
+    assert f"2 images through engine '{engine}'" in text
     assert ("<polygon" in text) == (engine == "program")
     assert text.count("<img ") == 2
 
