@@ -8,10 +8,10 @@ from .run import Run
 from .text import compact, escape, missing, section, shortened
 
 WIDTH = 1100  # of the drawing at most
-PITCH = (30, 148)  # from node to node, at least and at most
+PITCH = (30, 130)  # from node to node, at least and at most
 CELL = 0.64  # of the pitch; links take the rest
 NAME_CELL, NUMBER_CELL = 44, 62  # smallest cells with a name, and with a figure below it
-LETTER = 6.6  # width of a letter of a name
+LETTER = 7.6  # width of a letter of a name, wide fonts included
 
 Node = tuple[int, int]
 
@@ -129,7 +129,7 @@ class _Drawing:
         inside = f"<title>{escape(f'{_node(node)} {core.layer}: {cycles:,.0f} cycles')}</title>"
         ink = ink_on(share)
         if self.cell >= NAME_CELL:
-            name = escape(shortened(core.layer, int(self.cell / LETTER)))
+            name = escape(shortened(core.layer, int((self.cell - 4) / LETTER)))
             up = 3 if self.cell >= NUMBER_CELL else -4
             inside += f'<text class="name" x="{x:g}" y="{y - up:g}" fill="{ink}">{name}</text>'
         if self.cell >= NUMBER_CELL:
