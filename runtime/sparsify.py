@@ -121,7 +121,9 @@ class Search:
     def run(self, scheme: str) -> list[Point]:
         """Points of a scheme's path, dense to sparse; one of them is chosen."""
         self.say(f"rank         candidates of scheme {scheme}, one at a time")
-        measurement = Measurement(self.network, scheme_tables(self.network, scheme))
+        # Tables are the torch model's layers'; what the cores need beside them passes values on.
+        tables = scheme_tables(self.prepared.exact, scheme)
+        measurement = Measurement(self.network, tables)
         integers, _ = self._harder("ranking", self.ranking, RANKING_IMAGES)
         path = greedy_path(measurement.run(integers.astype(np.int64)))
         points: dict[int, Point] = {0: self.base}
