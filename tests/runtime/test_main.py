@@ -81,7 +81,8 @@ def test_differences_return_one_and_are_shown(simulated, capsys):
 
 def test_report_is_pointed_to(simulated, capsys):
     assert cli.main(["sim", "--sim", "program"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "report       out/report.json"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["report       out/report.json", "page         out/report.html"]
 
 
 @pytest.mark.parametrize(
