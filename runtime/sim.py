@@ -161,7 +161,7 @@ def simulate(
     reports.write_json(folder / "report.json", report)
     write_page(
         folder,
-        Run(report, prepared.dataset, prepared.network, images, golden, program, result or ran),
+        Run(report, prepared.dataset, prepared.network, images, golden, program, ran, result),
     )
     found = tuple(text for text in differences.values() if text)
     return SimResult(report=report, folder=folder, differences=found)

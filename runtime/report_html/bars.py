@@ -96,12 +96,12 @@ def _bar(key, value, highest, said) -> str:
 
 
 def _explained(run: Run) -> str:
-    if run.is_clocked:
+    if "layers" in run.report:
         cycles = "Cycles are those in which the busiest core accumulates or waits for spikes"
     elif run.counters is not None:
         cycles = (
-            f"Engine '{run.engine}' has no clock: cycles are additions of the busiest core, one "
-            "word of weights each, without waiting"
+            "Cycles are additions of the busiest core, one word of weights each, as engine "
+            "'program' counts them, without waiting"
         )
     else:
         return (

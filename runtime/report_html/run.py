@@ -30,7 +30,8 @@ class Run:
     network : what golden ran
     images : int64 (N, C, H, W), integers that the host fires
     golden : integers that every layer fires in golden, by name (N, C, H, W)
-    program, result : None where no chip was compiled; ``result`` is that of the last engine
+    program, ran : None where no chip was compiled; ``ran`` is what engine `program` returned
+    rtl : what the gateware returned; None where it did not run
     """
 
     report: Mapping[str, Any]
@@ -39,17 +40,18 @@ class Run:
     images: NDArray[np.int64]
     golden: Mapping[str, NDArray[np.int64]]
     program: Program | None = None
-    result: RunResult | None = None
+    ran: RunResult | None = None
+    rtl: RunResult | None = None
+
+    @property
+    def result(self) -> RunResult | None:
+        """That of the engine whose spikes are shown; None for golden."""
+        return self.rtl or self.ran
 
     @property
     def engine(self) -> str:
         """Name of the engine whose spikes are shown."""
         return self.result.engine if self.result else "golden"
-
-    @property
-    def is_clocked(self) -> bool:
-        """Whether the engine counts clock cycles."""
-        return self.result is not None and self.result.timing is not None
 
     @cached_property
     def layers(self) -> tuple[LayerInfo, ...]:
@@ -78,8 +80,12 @@ class Run:
 
     @property
     def counters(self) -> Mapping[Node, Counters] | None:
-        """Counters of every core over all images, where the engine has cores."""
-        return self.result.counters if self.result else None
+        """Counters of every core over all images, where there are cores.
+
+        The gateware's, or those of engine `program`, which it has to equal.
+        """
+        found = [one.counters for one in (self.rtl, self.ran) if one and one.counters is not None]
+        return found[0] if found else None
 
     def spikes(self, population: Population) -> NDArray[np.int64]:
         """Spikes of every neuron in every image (N, C, H, W)."""

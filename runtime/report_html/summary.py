@@ -4,8 +4,8 @@
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
+from ..report import timing_figures
 from .run import Run
 from .text import compact, counted, energy, escape, percent, section, whole
 
@@ -60,7 +60,7 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
     if accuracy["rtl"] is not None:
         note += f"; RTL {percent(accuracy['rtl'])} of {report['images']}"
     tiles = [(f"{report['metric']}, quantized", percent(accuracy["quantized"]), note)]
-    tiles += _cycle_tiles(report)
+    tiles += _cycle_tiles(run)
     layers = run.populations[1:]
     spikes = sum(int(run.spikes(p).sum()) for p in layers) / len(run.images)
     possible = sum(math.prod(p.shape) * p.bits for p in layers)
@@ -96,21 +96,20 @@ def _sops(run: Run) -> float | None:
     return sum(c["sops"] for c in run.counters.values()) / len(run.images)
 
 
-def _cycle_tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    estimate = report.get("estimate", {})
-    measured = report.get("cycles_per_image", {})
-    figures = measured or estimate
-    if not figures:
-        return []
+def _cycle_tiles(run: Run) -> list[tuple[str, str, str]]:
+    estimate = run.report.get("estimate", {})
+    measured: Mapping[str, float | None] = {}
+    if run.rtl and run.rtl.timing is not None:
+        measured = timing_figures(run.rtl)
     tiles = []
     for key, title in (("interval", "cycles between images"), ("latency", "cycles, first image")):
-        value = figures.get(key)
-        if value is None:
+        value, guess = measured.get(key), estimate.get(key)
+        if value is None and guess is None:
             continue
-        guess = measured.get(f"estimated_{key}")
-        note = "measured" if guess is None else f"measured; estimated {whole(guess)}"
-        if not measured:
-            note = "estimated from the spikes, no clock"
+        if value is None:
+            value, note = guess, "estimated from the spikes, no clock"
+        else:
+            note = "measured" if guess is None else f"measured; estimated {whole(guess)}"
         tiles.append((title, whole(value), note))
     return tiles
 

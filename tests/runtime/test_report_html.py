@@ -77,7 +77,7 @@ def hand(rng):
 
 def without_chip(run):
     figures = reports.network_figures(run.program.layers)
-    return dataclasses.replace(run, report=base_report(figures), program=None, result=None)
+    return dataclasses.replace(run, report=base_report(figures), program=None, ran=None)
 
 
 def on_rtl(run):
@@ -88,11 +88,11 @@ def on_rtl(run):
         for node, c in run.result.counters.items()
     }
     timing = Timing(np.array([9, 400, 800]), np.array([900, 1300, 1750]), {}, 2000)
-    rtl = dataclasses.replace(run.result, engine="verilator", counters=counters, timing=timing)
+    rtl = dataclasses.replace(run.ran, engine="verilator", counters=counters, timing=timing)
     report = {**run.report, **reports.rtl_figures(run.program, rtl, N_IMAGES)}
-    report["cycles_per_image"] |= {"estimated_interval": 420.0, "estimated_latency": 880.0}
+    report["estimate"] = {"interval": 420.0, "latency": 880.0}
     report["bit_exact"] = {**report["bit_exact"], "golden_rtl": True}
-    return dataclasses.replace(run, report=report, result=rtl)
+    return dataclasses.replace(run, report=report, rtl=rtl)
 
 
 def searched(folder):
@@ -164,9 +164,31 @@ def test_layers_without_a_chip_have_macs_and_spikes_alone(hand):
 
 def test_busy_cycles_without_counters_follow_from_the_spikes(hand):
     uncounted = dataclasses.replace(
-        hand, result=dataclasses.replace(hand.result, counters=None)
+        hand, ran=dataclasses.replace(hand.ran, counters=None)
     )
     assert busy_cycles(uncounted) == pytest.approx(busy_cycles(hand))
+
+
+def test_gateware_without_counters_has_those_of_the_program(hand, tmp_path):
+    run = on_rtl(hand)
+    uncounted = dataclasses.replace(run.rtl, engine="amaranth", counters=None)
+    report = {**hand.report, "estimate": run.report["estimate"]}
+    run = dataclasses.replace(run, report=report, rtl=uncounted)
+    assert run.counters == hand.counters
+    assert layer_figures(run) == layer_figures(hand)
+    text = page(run, tmp_path)
+    assert "<strong>425</strong><small>measured; estimated 420</small>" in text
+    assert "<strong>891</strong><small>measured; estimated 880</small>" in text
+    assert "as engine &#x27;program&#x27; counts them" in text
+
+
+def test_cycles_without_a_clock_are_estimates(hand, tmp_path):
+    estimate = {"interval": None, "latency": 880.4}
+    text = page(
+        dataclasses.replace(hand, report={**hand.report, "estimate": estimate}), tmp_path
+    )
+    assert "<strong>880</strong><small>estimated from the spikes, no clock</small>" in text
+    assert "cycles between images" not in text
 
 
 def test_links_carry_what_the_counters_send(hand):
@@ -217,8 +239,8 @@ def test_sample_is_spread_over_all_neurons_and_bounded():
 def test_predictions_say_which_are_right(hand, tmp_path):
     outputs = np.zeros((N_IMAGES, 3, 1, 1), np.int64)
     outputs[0, 0] = outputs[1, 1] = outputs[2, 0] = 5
-    result = dataclasses.replace(hand.result, outputs=outputs)
-    text = page(dataclasses.replace(hand, result=result), tmp_path)
+    ran = dataclasses.replace(hand.ran, outputs=outputs)
+    text = page(dataclasses.replace(hand, ran=ran), tmp_path)
     assert "2 of 3 images right, 66.67 %." in text
     assert "<b>zero</b> <span>✓ right</span>" in text
     assert "<b>zero</b> <span>✗ is two</span>" in text
