@@ -99,7 +99,8 @@ def _sops(run: Run) -> float | None:
 def _cycle_tiles(run: Run) -> list[tuple[str, str, str]]:
     estimate = run.report.get("estimate", {})
     measured: Mapping[str, float | None] = {}
-    if run.rtl and run.rtl.timing is not None:
+    # An engine that counts cycles may not know when an image begins and ends.
+    if run.rtl and run.rtl.timing is not None and len(run.rtl.timing.end):
         measured = timing_figures(run.rtl)
     tiles = []
     for key, title in (("interval", "cycles between images"), ("latency", "cycles, first image")):
@@ -107,7 +108,7 @@ def _cycle_tiles(run: Run) -> list[tuple[str, str, str]]:
         if value is None and guess is None:
             continue
         if value is None:
-            value, note = guess, "estimated from the spikes, no clock"
+            value, note = guess, "estimated from the spikes"
         else:
             note = "measured" if guess is None else f"measured; estimated {whole(guess)}"
         tiles.append((title, whole(value), note))

@@ -182,12 +182,20 @@ def test_gateware_without_counters_has_those_of_the_program(hand, tmp_path):
     assert "as engine &#x27;program&#x27; counts them" in text
 
 
+def test_clock_that_does_not_tell_images_apart_leaves_estimates(hand, tmp_path):
+    run = on_rtl(hand)
+    none = np.zeros(0, np.int64)
+    rtl = dataclasses.replace(run.rtl, timing=Timing(none, none, {}, 2000))
+    text = page(dataclasses.replace(run, rtl=rtl), tmp_path)
+    assert "<strong>880</strong><small>estimated from the spikes</small>" in text
+
+
 def test_cycles_without_a_clock_are_estimates(hand, tmp_path):
     estimate = {"interval": None, "latency": 880.4}
     text = page(
         dataclasses.replace(hand, report={**hand.report, "estimate": estimate}), tmp_path
     )
-    assert "<strong>880</strong><small>estimated from the spikes, no clock</small>" in text
+    assert "<strong>880</strong><small>estimated from the spikes</small>" in text
     assert "cycles between images" not in text
 
 
