@@ -99,8 +99,8 @@ def _sops(run: Run) -> float | None:
 def _cycle_tiles(run: Run) -> list[tuple[str, str, str]]:
     estimate = run.report.get("estimate", {})
     measured: Mapping[str, float | None] = {}
-    # An engine that counts cycles may not know when an image begins and ends.
-    if run.rtl and run.rtl.timing is not None and len(run.rtl.timing.end):
+    # An engine that counts cycles may not know when an image begins.
+    if run.rtl and run.rtl.timing is not None and len(run.rtl.timing.start):
         measured = timing_figures(run.rtl)
     tiles = []
     for key, title in (("interval", "cycles between images"), ("latency", "cycles, first image")):

@@ -182,10 +182,10 @@ def test_gateware_without_counters_has_those_of_the_program(hand, tmp_path):
     assert "as engine &#x27;program&#x27; counts them" in text
 
 
-def test_clock_that_does_not_tell_images_apart_leaves_estimates(hand, tmp_path):
+def test_clock_that_misses_the_start_of_images_leaves_estimates(hand, tmp_path):
     run = on_rtl(hand)
-    none = np.zeros(0, np.int64)
-    rtl = dataclasses.replace(run.rtl, timing=Timing(none, none, {}, 2000))
+    timing = dataclasses.replace(run.rtl.timing, start=np.zeros(0, np.int64))
+    rtl = dataclasses.replace(run.rtl, timing=timing)
     text = page(dataclasses.replace(run, rtl=rtl), tmp_path)
     assert "<strong>880</strong><small>estimated from the spikes</small>" in text
 
