@@ -64,12 +64,15 @@ def configured(program):
 
 
 def random_flits(rng, program, n):
-    """Flits of all kinds to random rectangles of nodes, the host's row among them."""
+    """Flits of all kinds to random rectangles of nodes, the host's row among them.
+
+    Whoever is asked to hold is asked to go on later, or nothing would come to rest.
+    """
     formats = Formats(program.params)
     memories = [int(memory) for memory in Memory]
-    flits = []
+    flits, going_on = [], []
     for _ in range(n):
-        kind = Kind(rng.choice(len(Kind), p=[0.6, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05]))
+        kind = Kind(rng.choice(len(Kind), p=[0.55, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05]))
         x0, x1 = sorted(rng.integers(0, program.columns, 2).tolist())
         y0, y1 = sorted(rng.integers(0 if x0 == 0 else 1, program.rows + 1, 2).tolist())
         if kind in (Kind.READ, Kind.DATA) or rng.random() < 0.5:
@@ -84,6 +87,11 @@ def random_flits(rng, program, n):
                 axon=int(rng.integers(axons)), t=int(rng.integers(8)), c=int(rng.integers(8)),
                 y=int(rng.integers(8)), x=int(rng.integers(8)),
             )  # fmt: skip
+        elif kind is Kind.PACE:
+            hold, go = (formats.spike.pack(axon=0, t=t, c=0, y=0, x=0) for t in (1, 0))
+            at = {"x0": x0, "y0": y0, "x1": x1, "y1": y1}
+            going_on.append(formats.flit.pack(kind=int(kind), **at, payload=go))
+            payload = hold
         elif kind is Kind.ADDRESS:
             address = int(rng.integers(64))
             payload = formats.pointer.pack(
@@ -92,7 +100,7 @@ def random_flits(rng, program, n):
         flits.append(
             formats.flit.pack(kind=int(kind), x0=x0, y0=y0, x1=x1, y1=y1, payload=payload)
         )
-    return np.array(flits, np.uint64)
+    return np.array(flits + going_on, np.uint64)
 
 
 def native_links(program, images):

@@ -7,7 +7,7 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import Event, with_timeout
+from cocotb.triggers import Event, ReadWrite, with_timeout
 from numpy.typing import NDArray
 
 from golden.fields import Control, Kind, Memory
@@ -126,6 +126,8 @@ class ChipHost:
 
     async def _drive(self) -> None:
         while True:
+            # What comes out in the cycle in which a flit is taken bears upon the next one.
+            await ReadWrite()
             flit = self.protocol.offer()
             if flit is None:
                 self._news.clear()
