@@ -2,6 +2,7 @@
 """Programs that keep a mesh of any size busy, and how fast engines step them."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -121,6 +122,13 @@ def build_chip(program: Program, out_dir: Path) -> Path:
     )
 
 
+def write_host_file(path: Path, lists: Sequence[NDArray[np.uint64]], numbers: list[int]) -> None:
+    """What chip_host.cpp reads: lists of flits, each behind its length, then numbers."""
+    words = [word for flits in lists for word in (len(flits), *flits.tolist())]
+    # From whole numbers: arrays of different types would meet in one of 53 bits.
+    np.array([*words, *numbers], "<u8").tofile(path)
+
+
 def chip_speed(binary: Path, program: Program, image: NDArray[np.integer], n: int) -> Speed:
     """Of the whole chip, from START to the last END, ``n`` times the same image."""
     host = Host(program)
@@ -130,10 +138,8 @@ def chip_speed(binary: Path, program: Program, image: NDArray[np.integer], n: in
         host.credits(),
         host.sample(image),
     ]
-    numbers = [program.input_credits, program.output_ends, n]
-    words = [np.concatenate([[len(flits)], flits]) for flits in lists]
     file = binary.parent / "flits.bin"
-    np.concatenate([*words, numbers]).astype("<u8").tofile(file)
+    write_host_file(file, lists, [program.input_credits, program.output_ends, n])
     _, text = run([binary, file], cwd=binary.parent)
     cycles, seconds, ended = text.split()
     if int(ended) != n:

@@ -4,7 +4,14 @@
 import numpy as np
 import pytest
 
-from benchmarks.meshes import build_chip, busy_program, chip_speed, native_speed, one_node_program
+from benchmarks.meshes import (
+    build_chip,
+    busy_program,
+    chip_speed,
+    native_speed,
+    one_node_program,
+    write_host_file,
+)
 from golden.mesh import run_program
 from runtime.engines import verilator
 from runtime.native.build import build
@@ -38,6 +45,13 @@ def test_whole_chip_takes_the_cycles_of_the_native_engine(tmp_path):
     chip = chip_speed(build_chip(program, tmp_path), program, images[0], 2)
     assert chip.cycles == native.cycles
     assert chip.node_cycles == 4 * chip.cycles
+
+
+def test_host_file_keeps_every_bit_of_a_flit(tmp_path):
+    flits = np.array([(1 << 63) - 1, (1 << 58) + 1], np.uint64)
+    write_host_file(tmp_path / "flits.bin", [flits, flits[:1]], [7])
+    words = np.fromfile(tmp_path / "flits.bin", "<u8").tolist()
+    assert words == [2, *flits.tolist(), 1, int(flits[0]), 7]
 
 
 @pytest.mark.sim
