@@ -19,19 +19,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from golden.fixed import MAX_BIAS_SHIFT, MAX_SHIFT
 from golden.params import BIAS_WIDTH
 
 from .errors import QuantizeError
 from .graph import FloatArray
 from .quantized import EXACT, GENERAL, PAPER, IntArray
-from .scales import MAX_RESCALE_SHIFT
 
 INT32, FRACTION16, OUTPUT8, OUTPUT16, OUTPUT = BIAS_FORMS = (
     "int32", "fraction16", "output8", "output16", "output"
 )  # fmt: skip
 DEFAULT_FORM = {EXACT: INT32, GENERAL: INT32, PAPER: OUTPUT}
 MAX_BIAS = (1 << (BIAS_WIDTH - 1)) - 1
-_MAX_BIAS_SHIFT = 3  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +60,16 @@ def round_bias(
 
     ``QuantizeError`` where the bias needs more bits than the form has.
     """
-    if (rescale_shift < 0).any() or (rescale_shift > MAX_RESCALE_SHIFT).any():
-        worst = int(rescale_shift[np.argmax(np.abs(rescale_shift - MAX_RESCALE_SHIFT // 2))])
+    if (rescale_shift < 0).any() or (rescale_shift > MAX_SHIFT).any():
+        worst = int(rescale_shift[np.argmax(np.abs(rescale_shift - MAX_SHIFT // 2))])
         raise QuantizeError(
             name,
-            f"the shift after the accumulator must be 0 to {MAX_RESCALE_SHIFT}, is {worst}",
+            f"the shift after the accumulator must be 0 to {MAX_SHIFT}, is {worst}",
             "weights, bias and output have ranges that are too far apart; check the calibration "
             "images and the weights",
         )
     largest = float(np.abs(bias).max(initial=0))
-    max_shift = 0 if is_exact else _MAX_BIAS_SHIFT
+    max_shift = 0 if is_exact else MAX_BIAS_SHIFT
     if form == INT32:
         return _int32(name, bias, rescale_shift, max_shift)
     fraction, bits = 0, 8 if form == OUTPUT8 else 16

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.fields import Formats
+from golden.fixed import MAX_BIAS_SHIFT, MAX_SHIFT
 from golden.forward import Forward
 from golden.integration import (
     HIGHEST,
@@ -25,12 +26,10 @@ from golden.network import Layer, Network
 from golden.params import BIAS_WIDTH, MULTIPLIER_WIDTH, PRODUCT_WIDTH, STEP_WIDTH, ChipParams
 from golden.stepped import StepSums, step_bounds
 
-from .delays import insert_delays
 from .errors import CompileError, RangeError
+from .relay import relay_skips
 
 MODES = ("scaled", "scaled_shift", "late")
-MAX_BIAS_BYTES = 3
-MAX_SHIFT = PRODUCT_WIDTH - 1
 BATCH = 16  # images at a time: potentials of all layers and steps are looked at
 
 IntArray = NDArray[np.int64]
@@ -54,7 +53,7 @@ def integrate(
     """The network with every layer integrated per time step, in 16 bits.
 
     Afterwards every layer has constants (``Layer.integration``), k2 in its multiplier and shift, a
-    bias at that scale, and all its sources on one level (:mod:`compiler.delays`).
+    bias at that scale, and all its sources at one stage (:mod:`compiler.relay`).
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ def integrate(
         raise ValueError(f"integration: must be one of {', '.join(MODES)}, got {mode!r}")
     if not len(images):
         raise ValueError("integration: must have calibration images, got none")
-    balanced = insert_delays(network)
+    balanced = relay_skips(network)
     shift_only = mode == "scaled_shift" or not multipliers
     layers = []
     for layer, reach in zip(balanced.layers, measure(balanced, images), strict=True):
@@ -281,11 +280,11 @@ def _rescalings(
 def _bias(name: str, biases: Sequence[Fraction]) -> tuple[IntArray, int]:
     """Biases as integers of 32 bits, and the bytes that they are shifted left by."""
     limit = 1 << (BIAS_WIDTH - 1)
-    for n_bytes in range(MAX_BIAS_BYTES + 1):
+    for n_bytes in range(MAX_BIAS_SHIFT + 1):
         rounded = [round(b / (1 << (8 * n_bytes))) for b in biases]
         if all(-limit <= b < limit for b in rounded):
             return np.array(rounded, np.int64), n_bytes
     raise RangeError(
-        name, f"the bias must fit in {BIAS_WIDTH} bits and {MAX_BIAS_BYTES} bytes of shift, "
+        name, f"the bias must fit in {BIAS_WIDTH} bits and {MAX_BIAS_SHIFT} bytes of shift, "
         f"reached {max(abs(int(b)) for b in biases)}", "use INTEGRATION=exact",
     )  # fmt: skip

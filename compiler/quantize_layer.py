@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from golden.fixed import MAX_SHIFT
 from golden.params import MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
 from .bias import MAX_BIAS, round_bias
@@ -14,7 +15,6 @@ from .forms import LayerForm, Source, top_of
 from .graph import AVERAGE, IDENTITY, LEARNED, Branch, FloatArray, Layer, Node
 from .quantized import IntArray, QuantizedBranch, QuantizedLayer
 from .scales import (
-    MAX_RESCALE_SHIFT,
     MAX_TOTAL_SHIFT,
     Alignment,
     Operand,
@@ -103,7 +103,7 @@ def _align_within(
     operands = _operands(layer, sources, form)
     # The bias has 32 bits on the accumulator's grid, or up to 40 on that of the product.
     bias_step = np.abs(layer.bias) / (MAX_BIAS if form.is_exact else 2.0**22)
-    smallest = 2.0 ** -(MAX_RESCALE_SHIFT if form.is_exact else MAX_RESCALE_SHIFT - 16)
+    smallest = 2.0 ** -(MAX_SHIFT if form.is_exact else MAX_SHIFT - 16)
     least = np.maximum(scale * smallest, bias_step)
     most = scale if form.is_exact else math.inf
     alignment = align(operands, least, most, form.is_exact)

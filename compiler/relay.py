@@ -2,8 +2,9 @@
 """Buffers on skip connections, so that every image is in one place at a time and the pipeline full.
 
 A layer that hears a population several layers back would keep it from firing the next image until
-its own other sources have come: the stages between would take turns. A relay holds a copy for one
-stage each: a layer of identity synapses, which fires what it hears one image later.
+its own other sources have come: the stages between would take turns. Where tokens stand for time
+steps they would stand still for ever (hdl/README.md). A relay holds a copy for one stage each: a
+layer of identity synapses, which fires what it hears one image, or time step, later.
 """
 
 from dataclasses import replace
@@ -18,18 +19,23 @@ def relay_name(source: str, n: int) -> str:
     return f"{source}.relay{n}"
 
 
+def stages(network: Network) -> dict[str, int]:
+    """Longest path from the input to every population, in layers."""
+    stage = {INPUT: 0}
+    for layer in network.layers:
+        stage[layer.name] = 1 + max(stage[c.source] for c in layer.connections)
+    return stage
+
+
 def relay_skips(network: Network) -> Network:
     """The same function; every connection goes from one stage to the next.
 
-    The stage of a layer is one more than the last of its sources', that of the input zero. Values
-    of the network's own layers do not change; relays are layers called :func:`relay_name`, shared
-    by all that hear the same population.
+    Values of the network's own layers do not change; relays are layers called :func:`relay_name`,
+    shared by all that hear the same population.
     """
-    stage = {INPUT: 0}
-    needed = {INPUT: 0}  # relays behind each population
+    stage = stages(network)
+    needed = dict.fromkeys(stage, 0)  # relays behind each population
     for layer in network.layers:
-        stage[layer.name] = 1 + max(stage[c.source] for c in layer.connections)
-        needed[layer.name] = 0
         for connection in layer.connections:
             skipped = stage[layer.name] - stage[connection.source] - 1
             needed[connection.source] = max(needed[connection.source], skipped)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from golden.fixed import MAX_SHIFT
+
 from .graph import FloatArray
 
 MAX_TOTAL_SHIFT = 15  # left shift of a weight, T-1-t+h, in four bits
 SHIFTS = (0, 4, 8)  # left shifts of a connection; finer steps go into the weights
-MAX_RESCALE_SHIFT = 47
 MAX_IDENTITY, MAX_IDENTITY_EXACT = 127, 64  # weights of an identity
 
 
@@ -162,7 +163,7 @@ def average_weight(
     numerator = sums << max(ratio_shift, 0)
     ideal = _round_ratio(numerator, divisor << max(-ratio_shift, 0))
     best: tuple[int, int, int] | None = None
-    for s in range(MAX_RESCALE_SHIFT + 1):
+    for s in range(MAX_SHIFT + 1):
         w = round(2.0 ** (ratio_shift + s) / divisor)
         if w > top:
             break

@@ -14,6 +14,7 @@ from typing import Any
 
 from .params import (
     ACTIVATION_WIDTH,
+    BIAS_SHIFT_WIDTH,
     BIAS_WIDTH,
     CHUNK_WIDTH,
     MULTIPLIER_WIDTH,
@@ -314,7 +315,7 @@ class Formats:
                 ("bits", 4),
                 ("is_signed", 1),
                 ("use_lookup", 1),
-                ("bias_shift", 2),
+                ("bias_shift", BIAS_SHIFT_WIDTH),
                 ("is_raw", 1),
                 ("gap", GAP_WIDTH),
             ),

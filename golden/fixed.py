@@ -10,11 +10,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .params import ACTIVATION_WIDTH, PRODUCT_WIDTH
+from .params import ACTIVATION_WIDTH, BIAS_SHIFT_WIDTH, PRODUCT_WIDTH
 
 Int64Array = NDArray[np.int64]
 
 MAX_SHIFT = PRODUCT_WIDTH - 1  # a larger rounding shift would leave no bit of the product
+MAX_BIAS_SHIFT = (1 << BIAS_SHIFT_WIDTH) - 1  # bytes
 
 
 def limits(bits: int, is_signed: bool) -> tuple[int, int]:

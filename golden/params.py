@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 WEIGHT_WIDTH = 8  # bits of a synaptic weight, symmetric: -127..127
 ACTIVATION_WIDTH = 8  # bits reserved for an activation; a layer uses the lowest 2 to 8 of them
 BIAS_WIDTH = 32  # bits of a bias at accumulator scale
+BIAS_SHIFT_WIDTH = 2  # bits of a bias's left shift, in bytes
 MULTIPLIER_WIDTH = 16  # bits of the requantization multiplier
 PRODUCT_WIDTH = 48  # bits of multiplier * potential + bias, before the rounding shift
 CHUNK_WIDTH = 32  # bits of one configuration write

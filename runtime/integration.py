@@ -57,7 +57,7 @@ def _layers_alone(
     for prepared_layer in form.layers:
         name = prepared_layer.layer.name
         result = prepared_layer.run(values, keep_potentials=False).values
-        # A delay's value is its source's; the layers after it read it.
+        # A relay's value is its source's; the layers after it read it.
         values.setdefault(name, result)
         alone[name] = result.transpose(0, 3, 1, 2)
     return alone

@@ -217,18 +217,16 @@ def prepare(
         quantized = QuantizedModel(with_tables(quantized.network, tables))
     if INPUT in tables:
         calibration, integers = apply(tables[INPUT], calibration), apply(tables[INPUT], integers)
-    exact = network = lower(quantized)
+    exact = lower(quantized)
+    network = relay_skips(split_layers(exact, params))
     exact_width = params.with_integration("exact").acc_width
     ranges = prove_ranges(exact, exact_width)
     if params.is_stepped:
         n_steps = affordable(INTEGRATION_IMAGES, CALIBRATION_MACS, settings.bits * n_macs, 4)
         network = integrate(
-            exact, settings.integration or params.integration, calibration[:n_steps],
+            network, settings.integration or params.integration, calibration[:n_steps],
             multipliers=params.multipliers,
         )  # fmt: skip
-    network = split_layers(network, params)
-    if not params.is_stepped:
-        network = relay_skips(network)
     n_activity = affordable(ACTIVITY_IMAGES, ACTIVITY_MACS, n_macs, 2)
     values = run_network(network, calibration[:n_activity], acc_width=params.acc_width)
     activity = {

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from compiler.backend import compile_network
-from compiler.delays import insert_delays, levels
 from compiler.errors import CompileError, RangeError
 from compiler.integration import (
     MODES,
@@ -195,7 +194,7 @@ def test_integrate_refuses_what_it_does_not_know():
         integrate(network, "late", FULL[:0])
 
 
-# Delays -----------------------------------------------------------------------------------------
+# Relays -----------------------------------------------------------------------------------------
 def residual_network(rng):
     """input -> a -> b -> c -> d, and the input and a once more onto d, a onto c."""
     weights = {name: rng.integers(-30, 31, (4, 4)) for name in "abcd"}
@@ -212,35 +211,14 @@ def residual_network(rng):
     return Network("residual", source, tuple(layers), {INPUT: 0.5, "a": 0.25})
 
 
-def test_delays_join_neighbouring_levels_and_change_nothing(rng):
-    network = residual_network(rng)
-    delayed = insert_delays(network)
-    level = levels(delayed)
-    for layer in delayed.layers:
-        assert {level[c.source] for c in layer.connections} == {level[layer.name] - 1}
-    names = [layer.name for layer in delayed.layers]
-    assert names == ["a", "b", "a.delay1", "c", "input.delay1", "input.delay2", "input.delay3",
-                     "a.delay2", "d"]  # fmt: skip
-    assert delayed.scales["a.delay2"] == 0.25
-    images = random_images(rng, network, 30)
-    before, after = run_network(network, images), run_network(delayed, images)
-    for name, values in before.items():
-        np.testing.assert_array_equal(after[name], values, err_msg=name)
-
-
-def test_delays_leave_a_chain_alone(rng):
-    network = one_layer(rng.integers(-9, 9, (2, 4)))
-    assert insert_delays(network).layers == network.layers
-
-
 @pytest.mark.parametrize("mode", MODES)
-def test_delayed_values_are_exact_in_16_bits(mode, rng):
+def test_relayed_values_are_exact_in_16_bits(mode, rng):
     network = residual_network(rng)
     integrated = integrate(network, mode, random_images(rng, network, 8))
     values = run_network(integrated, random_images(rng, network, 30))
-    for name in ("a.delay1", "a.delay2"):
+    for name in ("a.relay1", "a.relay2"):
         np.testing.assert_array_equal(values[name], values["a"])
-    np.testing.assert_array_equal(values["input.delay3"], values[INPUT])
+    np.testing.assert_array_equal(values["input.relay3"], values[INPUT])
 
 
 # Programs ---------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from compiler.backend import compile_network
 from compiler.estimate import estimate
-from compiler.relay import relay_name, relay_skips
+from compiler.relay import relay_name, relay_skips, stages
 from golden.forward import run_network
 from golden.mesh import run_program
 from golden.network import INPUT, Connection, Layer, Network, Population
@@ -37,14 +37,7 @@ def residual(rng, n_blocks=2, *, is_signed=False):
                     shift=np.full(4, 6), bits=5, is_signed=is_signed and part == "b" and last,
                 )
             )  # fmt: skip
-    return Network("residual", source, tuple(layers), {})
-
-
-def stages(network):
-    stage = {INPUT: 0}
-    for layer in network.layers:
-        stage[layer.name] = 1 + max(stage[c.source] for c in layer.connections)
-    return stage
+    return Network("residual", source, tuple(layers), {INPUT: 0.5, "b0": 0.25})
 
 
 @pytest.mark.parametrize("is_signed", [False, True])
@@ -55,6 +48,8 @@ def test_relays_keep_every_value(n_blocks, is_signed, rng):
     images = random_images(rng, network, 3)
     want, got = run_network(network, images), run_network(relayed, images)
     assert want.keys() < got.keys()
+    assert relayed.scales[relay_name(INPUT, 1)] == 0.5
+    assert "b0.relay1" not in got or relayed.scales["b0.relay1"] == 0.25
     for name, values in want.items():
         np.testing.assert_array_equal(got[name], values)
     stage = stages(relayed)
