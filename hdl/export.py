@@ -7,6 +7,7 @@ RTLIL and Yosys' ``proc``, and the grid is written here.
 """
 
 import re
+from collections.abc import Callable
 
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
@@ -51,25 +52,38 @@ write_verilog -noattr
 """
 # A memory whose words all start as zero: Yosys writes a line for every word, which costs simulators
 # minutes; a loop says the same.
-_ZEROS = re.compile(r"  initial begin\n((?:    (\S+)\[\d+\] = \d+'h0+;\n)+)  end\n")
+_ZEROS = re.compile(r"  initial begin\n((?:    (\S+ ?)\[\d+\] = \d+'h0+;\n)+)  end\n")
+_MODULE = re.compile(r"(?m)^module \\(\S+)$")
 
 
 def _zero_loop(match: re.Match[str]) -> str:
     lines, name = match[1].count("\n"), match[2]
+    index = re.sub(r"\W", "_", name.strip()).lstrip("_") + "_word"
     return (
-        f"  integer {name}_word;\n"
-        f"  initial for ({name}_word = 0; {name}_word < {lines}; "
-        f"{name}_word = {name}_word + 1) {name}[{name}_word] = 0;\n"
+        f"  integer {index};\n"
+        f"  initial for ({index} = 0; {index} < {lines}; {index} = {index} + 1) "
+        f"{name}[{index}] = 0;\n"
     )
 
 
-def component_verilog(component: wiring.Component, *, name: str, passes: str = "") -> str:
+def component_verilog(
+    component: wiring.Component,
+    *,
+    name: str,
+    passes: str = "",
+    stays: Callable[[str], bool] = lambda module: False,
+) -> str:
     """Verilog of one component as a module called ``name``, with its submodules.
 
     Ports are named after the members, with double underscores: ``i__0__valid``. ``passes`` are
-    further commands of Yosys, to be run before the Verilog is written.
+    further commands of Yosys, to be run before the Verilog is written; where ``flatten`` is one of
+    them, the modules whose scope (``node.core.soma``) ``stays`` remain.
     """
-    text = rtlil.convert(component, name=name, emit_src=False)
+
+    def marked(match: re.Match[str]) -> str:
+        return f"attribute \\keep_hierarchy 1\n{match[0]}" if stays(match[1]) else match[0]
+
+    text = _MODULE.sub(marked, rtlil.convert(component, name=name, emit_src=False))
     yosys = find_yosys(lambda version: version >= (0, 40))
     verilog = yosys.run(["-q", "-"], _SCRIPT.format(text=text, passes=passes))
     verilog = _ZEROS.sub(_zero_loop, verilog)
@@ -78,9 +92,11 @@ def component_verilog(component: wiring.Component, *, name: str, passes: str = "
     return re.sub(escaped, lambda match: match[1].replace(".", "__") + " ", verilog)
 
 
-def node_verilog(params: ChipParams, *, passes: str = "") -> str:
-    """Verilog of the module ``node`` and everything below it."""
-    return component_verilog(Node(params=params), name="node", passes=passes)
+def node_verilog(
+    params: ChipParams, *, passes: str = "", stays: Callable[[str], bool] = lambda module: False
+) -> str:
+    """Verilog of the module ``node`` and everything below it; see :func:`component_verilog`."""
+    return component_verilog(Node(params=params), name="node", passes=passes, stays=stays)
 
 
 def chip_verilog(params: ChipParams, *, columns: int, rows: int) -> str:

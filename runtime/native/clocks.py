@@ -9,6 +9,7 @@ tested link by link (tests/runtime/test_links.py).
 """
 
 import re
+from collections.abc import Callable, Collection
 
 from golden.fields import Memory
 from golden.params import ChipParams
@@ -16,10 +17,14 @@ from hdl.export import RAM_NAME, memory_scopes, node_verilog
 from hdl.node import AWAKE
 
 BLOCKS = tuple(AWAKE.members)
-# Enables and shared logic in forms of which less is evaluated in a cycle.
+BLOCK_DEPTH = 2  # of node.core.soma
+# One module a block, so that lanes need not be packed into a port and unpacked again; enables,
+# widths and shared logic in forms of which less is evaluated in a cycle.
 PASSES = """
+flatten -noscopeinfo
 opt_clean; opt_expr; opt_merge -share_all; opt_muxtree; opt_reduce; opt_clean
 opt_dff; opt_clean; opt_dff; opt_merge; opt_expr; opt_clean
+wreduce; opt_clean; opt_expr; opt_clean
 """
 _MODULE = re.compile(r"(?ms)^module (\w+) ?\(.*?^endmodule\n")
 _EDGE = "@(posedge clk)"
@@ -30,13 +35,14 @@ _WRITE = re.compile(
 )
 
 
-def simulation_verilog(params: ChipParams) -> str:
+def simulation_verilog(params: ChipParams, *, reached: Collection[str] = ()) -> str:
     """Verilog of the node without ``rst`` and with an input ``clk_BLOCK`` for each block.
 
-    Each change of a clock, up or down, is a clock edge. Raises ``RuntimeError`` where the exported
-    Verilog has not the form that this file knows.
+    Each change of a clock, up or down, is a clock edge. Blocks, memories and the scopes ``reached``
+    stay modules. Raises ``RuntimeError`` where the exported Verilog has not the form that this file
+    knows.
     """
-    verilog = node_verilog(params, passes=PASSES)
+    verilog = node_verilog(params, passes=PASSES, stays=modules_that_stay(params, reached))
     configured = {
         "__".join(scope.split("."))
         for memory, scopes in memory_scopes(params).items()
@@ -61,6 +67,12 @@ def simulation_verilog(params: ChipParams) -> str:
     for block in BLOCKS:
         _expect(f"@(node.clk_{block})" in verilog, f"block {block} must have registers, found none")
     return verilog
+
+
+def modules_that_stay(params: ChipParams, reached: Collection[str]) -> Callable[[str], bool]:
+    """Whether a scope, like ``node.core.soma``, is to stay a module of its own."""
+    named = {scope for scopes in memory_scopes(params).values() for scope in scopes} | {*reached}
+    return lambda scope: scope in named or scope.count(".") <= BLOCK_DEPTH
 
 
 def _is_in(module: str, block: str) -> bool:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from golden.params import get_preset
-from hdl.export import node_verilog
+from hdl.export import memory_scopes, node_verilog
 from runtime.native import clocks
 
 TINY = get_preset("tiny")
@@ -14,7 +14,9 @@ TINY = get_preset("tiny")
 
 @pytest.fixture(scope="module")
 def texts():
-    return node_verilog(TINY, passes=clocks.PASSES), clocks.simulation_verilog(TINY)
+    stays = clocks.modules_that_stay(TINY, ())
+    plain = node_verilog(TINY, passes=clocks.PASSES, stays=stays)
+    return plain, clocks.simulation_verilog(TINY)
 
 
 def modules(text):
@@ -48,6 +50,21 @@ def test_ports_are_those_of_the_node_with_clocks_for_the_reset(texts):
     assert plain - clocked == {"rst"}
 
 
+@pytest.mark.slow
+def test_blocks_memories_and_what_is_reached_stay_modules():
+    reached = "node.core.spikes.fifo"
+    names = modules(clocks.simulation_verilog(TINY, reached=[reached])).keys()
+    scopes = {name.replace("__", ".") for name in names}
+    memories = {scope for scopes in memory_scopes(TINY).values() for scope in scopes}
+    assert memories | {reached} < scopes
+    assert {scope for scope in scopes if scope.count(".") > 2} == {
+        scope for scope in memories | {reached} if scope.count(".") > 2
+    }
+    for block in clocks.BLOCKS:
+        if block != "configuration":
+            assert any(clocks._is_in(name, block) for name in names)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -60,6 +77,6 @@ def test_ports_are_those_of_the_node_with_clocks_for_the_reset(texts):
     ],
 )  # fmt: skip
 def test_verilog_of_another_form_is_refused(monkeypatch, text, message):
-    monkeypatch.setattr(clocks, "node_verilog", lambda params, passes: text)
+    monkeypatch.setattr(clocks, "node_verilog", lambda params, **options: text)
     with pytest.raises(RuntimeError, match=rf"^exported Verilog: {message}.*clocks\.py$"):
         clocks.simulation_verilog(TINY)
