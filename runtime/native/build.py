@@ -53,9 +53,11 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
         flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
         cflags=[
             "-std=c++20", "-march=native", f"-DSTEM_PROCESSOR={_processor()}",
+            # Nobody puts other functions in the place of the library's own.
+            "-fno-semantic-interposition",
             *(["-DSTEM_TRACE"] if waves else []),
         ],
-        ldflags=["-llz4", "-lz"] if waves else [],
+        ldflags=["-Wl,-Bsymbolic-functions", *(["-llz4", "-lz"] if waves else [])],
         name="stem_node_waves" if waves else "stem_node",
         trace="fst" if waves else None,
         shared=True,
