@@ -51,6 +51,10 @@ class Recipe:
     half_precision: bool = True
 
 
+_LIF_DIGITS = Recipe(epochs=8, batch=32, peak_rate=0.05, shift=3, label_smoothing=0.05)
+# One for three networks that are compared: short, since eight time steps cost eight times as much.
+_NARROW_CIFAR10 = Recipe(epochs=2, batch=64, peak_rate=0.05, shift=2, flip=True,
+                         label_smoothing=0.05)
 RECIPES = {
     ("digits_cnn", "digits"): Recipe(epochs=60, batch=32, peak_rate=0.05, shift=1,
                                      label_smoothing=0.05, half_precision=False),
@@ -66,6 +70,11 @@ RECIPES = {
                                          label_smoothing=0.05),
     ("cifar10net_w64", "digits"): Recipe(epochs=15, batch=32, peak_rate=0.02, shift=3,
                                          label_smoothing=0.05),
+    ("cifar10net_w64_direct", "digits"): _LIF_DIGITS,
+    ("cifar10net_w64_position", "digits"): _LIF_DIGITS,
+    ("cifar10net_w16", "cifar10"): _NARROW_CIFAR10,
+    ("cifar10net_w16_direct", "cifar10"): _NARROW_CIFAR10,
+    ("cifar10net_w16_position", "cifar10"): _NARROW_CIFAR10,
     ("tiny_yolo_backbone", "imagenette"): Recipe(epochs=14, batch=64, peak_rate=0.05, shift=12,
                                                  flip=True, label_smoothing=0.05),
     ("tiny_yolo", "digit_boxes"): Recipe(epochs=30, batch=32, peak_rate=0.01, shift=12, zoom=0.2,

@@ -4,7 +4,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.cifar10net import build_cifar10net, build_cifar10net_64
+from models.cifar10net import (
+    build_cifar10net,
+    build_cifar10net_16,
+    build_cifar10net_16_direct,
+    build_cifar10net_16_position,
+    build_cifar10net_64,
+    build_cifar10net_64_direct,
+    build_cifar10net_64_position,
+)
 from models.data import CLASSIFICATION, DATASETS, DETECTION, check_dataset
 from models.digits_cnn import build_digits_cnn
 from models.errors import ModelError
@@ -34,6 +42,8 @@ class ModelSpec:
         One line for lists.
     preset : str
         Chip that holds it, by its name in ``golden.params.PRESETS``.
+    relu_form : str
+        For a network of LIF neurons, which no chip holds: the name of the same layers with ReLU.
     """
 
     name: str
@@ -43,6 +53,7 @@ class ModelSpec:
     default_dataset: str
     summary: str
     preset: str = "sim32"
+    relu_form: str = ""
 
     @property
     def task(self):
@@ -59,10 +70,20 @@ class ModelSpec:
             raise ModelError(f"{self.name}: needs {needs} ({fitting}); {dataset!r} came; choose "
                              "one of these data sets or another model")
 
+    def check_compiles(self):
+        """Raises :exc:`ModelError` for a network that the compiler has no layers for."""
+        if self.relu_form:
+            raise ModelError(
+                f"{self.name}: the compiler needs ReLU; LIF neurons came, which fire when their "
+                "potential crosses a threshold and keep the rest for later steps, where the "
+                "chip's neurons fire the bits of a finished integer; choose "
+                f"MODEL={self.relu_form}, the same layers with ReLU, or `make tables`, which "
+                "compares both")
 
-def _spec(name, build, input_shape, summary, task=CLASSIFICATION, preset="sim32"):
+
+def _spec(name, build, input_shape, summary, task=CLASSIFICATION, preset="sim32", relu_form=""):
     default = "digits" if task == CLASSIFICATION else "digit_boxes"
-    return ModelSpec(name, build, input_shape, 10, default, summary, preset)
+    return ModelSpec(name, build, input_shape, 10, default, summary, preset, relu_form)
 
 
 MODELS = {spec.name: spec for spec in (
@@ -75,6 +96,20 @@ MODELS = {spec.name: spec for spec in (
           preset="large"),
     _spec("cifar10net_w64", build_cifar10net_64, (3, 32, 32),
           "CIFAR10Net a quarter as wide, 1.3M parameters"),
+    _spec("cifar10net_w64_direct", build_cifar10net_64_direct, (3, 32, 32),
+          "cifar10net_w64 with LIF neurons and direct coding, for comparison",
+          relu_form="cifar10net_w64"),
+    _spec("cifar10net_w64_position", build_cifar10net_64_position, (3, 32, 32),
+          "cifar10net_w64 with LIF neurons and position coding, for comparison",
+          relu_form="cifar10net_w64"),
+    _spec("cifar10net_w16", build_cifar10net_16, (3, 32, 32),
+          "CIFAR10Net a sixteenth as wide, 0.16M parameters"),
+    _spec("cifar10net_w16_direct", build_cifar10net_16_direct, (3, 32, 32),
+          "cifar10net_w16 with LIF neurons and direct coding, for comparison",
+          relu_form="cifar10net_w16"),
+    _spec("cifar10net_w16_position", build_cifar10net_16_position, (3, 32, 32),
+          "cifar10net_w16 with LIF neurons and position coding, for comparison",
+          relu_form="cifar10net_w16"),
     _spec("resnet18_cifar", build_resnet18_cifar, (3, 32, 32),
           "ResNet-18 for 32 x 32 images, a quarter as wide, 0.7M parameters"),
     _spec("vgg16", build_vgg16, (3, 224, 224), "VGG-16, 134M parameters with ten classes",

@@ -136,6 +136,7 @@ def load_model(settings: Settings) -> LoadedModel:
     if is_user_model(settings.model):
         return _load_users_model(settings)
     spec = get_model(settings.model)
+    spec.check_compiles()
     spec.check_task(settings.dataset)
     path = settings.checkpoint or checkpoint_path(settings.model, settings.dataset)
     n_classes = len(load_class_names(settings.dataset, settings.data))

@@ -2,81 +2,21 @@
 """The tables: each a function from the trained networks to rows of ours, the paper's and why."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 
 from compiler.errors import CompileError
 from runtime.energy import MAC_PJ, SOP_PJ
 from runtime.measure import ACCURACY
 
-from . import published
-from .subjects import CODE_IMAGES, STEPS, Figures, Subject
+from . import figure12, published
+from .subjects import Subject
+from .table import NO_COUNTERPART, Row, Table, counterpart, relative
 
-NO_COUNTERPART = "the paper has no such network"
 BITS_IN_USE = (
     "Change of SOPs against no tables. Our scales give the least error instead of clipping "
     "nothing, so that activations use more of their bits: RoT removes a smaller share, DRLO a "
     "larger one."
 )
 ROT, DRLO = ("rot1", "rot2", "rot3"), ("drlo4", "drlo3", "drlo2")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison. Numbers have one unit a table; None where there is no figure."""
-
-    subject: str
-    what: str
-    ours: float | None
-    paper: float | None
-    why: str
-
-    @property
-    def difference(self) -> float | None:
-        """Ours minus the paper's."""
-        return None if self.ours is None or self.paper is None else self.ours - self.paper
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table; ``unit`` is that of both figures."""
-
-    number: str
-    title: str
-    unit: str
-    note: str
-    rows: tuple[Row, ...]
-
-    def to_dict(self) -> Figures:
-        """For JSON."""
-        rows = [{**asdict(row), "difference": row.difference} for row in self.rows]
-        return {**asdict(self), "rows": rows}
-
-    def to_markdown(self) -> str:
-        """Heading, note, rows."""
-        lines = [
-            f"## {self.number}. {self.title}", "", f"{self.note} Unit: {self.unit}.", "",
-            "| network | figure | ours | paper | difference | why |", "|---|---|---|---|---|---|",
-        ]  # fmt: skip
-        lines += [
-            f"| {row.subject} | {row.what} | {_cell(row.ours)} | {_cell(row.paper)} | "
-            f"{_cell(row.difference, signed=True)} | {row.why} |"
-            for row in self.rows
-        ]
-        return "\n".join(lines) + "\n"
-
-
-def _cell(value: float | None, *, signed: bool = False) -> str:
-    if value is None:
-        return "-"
-    return f"{value:+.2f}" if signed else f"{value:.2f}"
-
-
-def _counterpart(subject: Subject) -> tuple[str | None, str]:
-    return published.COUNTERPARTS.get((subject.model, subject.dataset), (None, NO_COUNTERPART))
-
-
-def _relative(now: float, before: float) -> float:
-    return 100 * (now / before - 1)
 
 
 def hardware(subjects: Sequence[Subject]) -> Table:
@@ -103,7 +43,7 @@ def conversion(subjects: Sequence[Subject]) -> Table:
     """Table II."""
     rows = []
     for subject in subjects:
-        name, why = _counterpart(subject)
+        name, why = counterpart(subject.model, subject.dataset)
         figures, theirs = subject.plain(), published.ACCURACY.get(name or "")
         state = "every output equal" if figures["equal"] else "OUTPUTS DIFFER"
         rows += [
@@ -120,7 +60,7 @@ def integration(subjects: Sequence[Subject]) -> Table:
     """Table III."""
     rows = []
     for subject in subjects:
-        name, why = _counterpart(subject)
+        name, why = counterpart(subject.model, subject.dataset)
         theirs = published.SCALED.get(name or "", (None, None, None))
         plain = subject.plain()
         rows += [
@@ -151,14 +91,14 @@ def _tables(
     """Change of accuracy (``part`` 0) or of operations (1) for one table in all layers."""
     rows = []
     for subject in subjects:
-        name, why = _counterpart(subject)
+        name, why = counterpart(subject.model, subject.dataset)
         plain = subject.plain()
         for i, table in enumerate(names):
             figures = subject.with_table(table)
             ours = (
                 figures["score"] - plain["score"]
                 if part == 0
-                else _relative(figures["sops"], plain["sops"])
+                else relative(figures["sops"], plain["sops"])
             )
             paper = theirs[name][part][i] if name in theirs else None
             rows.append(Row(subject.name, table, ours, paper, why))
@@ -193,7 +133,7 @@ def hybrid(subjects: Sequence[Subject]) -> Table:
     """Table VIII."""
     rows = []
     for subject in subjects:
-        name, why = _counterpart(subject)
+        name, why = counterpart(subject.model, subject.dataset)
         found = subject.searched()
         if subject.plain()["metric"] != ACCURACY:
             rows.append(Row(subject.name, "no search", None, None, "it counts right answers"))
@@ -213,7 +153,7 @@ def hybrid(subjects: Sequence[Subject]) -> Table:
                 Row(subject.name, f"{scheme}: points of accuracy",
                     100 * (test["accuracy"] - before["accuracy"]), accuracy, said),
                 Row(subject.name, f"{scheme}: % of SOPs",
-                    _relative(test["sops"], before["sops"]), sops, said),
+                    relative(test["sops"], before["sops"]), sops, said),
             ]  # fmt: skip
     return Table("VIII", "Tables searched per layer", "points or %",
                  "The search sees training images alone.", tuple(rows))  # fmt: skip
@@ -235,29 +175,8 @@ def energy(subjects: Sequence[Subject]) -> Table:
                  "weigh more, are in report.json of `make sim`.", tuple(rows))  # fmt: skip
 
 
-def codes(subjects: Sequence[Subject]) -> Table:
-    """Figure 12."""
-    rows = []
-    for subject in subjects:
-        try:
-            figures = subject.codes()
-        except ValueError as error:
-            rows.append(Row(subject.name, "direct coding", None, None, f"has none: {error}"))
-            continue
-        why = "the paper trains LIF networks for the other codes; here all share the same weights"
-        for code in ("STEM", "direct", "position"):
-            entry = figures[code]
-            rows += [
-                Row(subject.name, f"{code}: accuracy, %", entry["score"], None, why),
-                Row(subject.name, f"{code}: SOPs of hidden layers, M",
-                    sum(entry["sops"].values()) / 1e6, None, why),
-            ]  # fmt: skip
-    return Table("Fig. 12", "Spike codes", "% or millions",
-                 f"T = {STEPS} for all, {CODE_IMAGES} images; first and last layer left out.",
-                 tuple(rows))  # fmt: skip
-
-
 TABLES: dict[str, Callable[[Sequence[Subject]], Table]] = {
     "I": hardware, "II": conversion, "III": integration, "IV": rot_accuracy, "V": rot_operations,
-    "VI": drlo_accuracy, "VII": drlo_operations, "VIII": hybrid, "IX": energy, "12": codes,
+    "VI": drlo_accuracy, "VII": drlo_operations, "VIII": hybrid, "IX": energy,
+    "12": figure12.same_weights, "12a": figure12.layers, "12b": figure12.trained,
 }  # fmt: skip

@@ -60,6 +60,9 @@ COUNTERPARTS = {
     ("resnet18_cifar", "cifar10"): (RESNET18, f"ResNet-18 at reduced width, {_SMALL}; {_JPEG}"),
     ("cifar10net", "cifar10"): (CIFAR10NET, f"reduced width, {_SMALL}; {_JPEG}"),
     ("cifar10net_w64", "cifar10"): (CIFAR10NET, f"64 channels instead of 256, {_SMALL}; {_JPEG}"),
+    ("cifar10net_w16", "cifar10"): (
+        CIFAR10NET, f"16 channels instead of 256, trained for a comparison of codes alone; {_JPEG}"
+    ),
     ("tiny_yolo", "voc"): (
         TINY_YOLO,
         "fewer parameters, 2,000 training images, and a split of our own: not comparable",

@@ -18,6 +18,7 @@ from compiler.quantize import quantize
 from golden.codes import DirectCode, position_coded
 from golden.network import Network
 from models import checkpoint
+from models.checkpoint import checkpoint_path, read_checkpoint
 from models.data.preprocess import to_integer_input
 from models.registry import MODELS
 from runtime.counted import Measured, measure_choice, run_counted
@@ -26,6 +27,8 @@ from runtime.prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare, tor
 from runtime.prepare import float_accuracy as accuracy_of_float
 from runtime.report import write_json
 from runtime.sim import SIM_BUILD, output_folder
+
+from .trained_codes import measure_form, trained_forms
 
 CACHE = SIM_BUILD / "tables" / "cache"
 IMAGES = 500
@@ -201,6 +204,24 @@ class Subject:
 
         return cached(["codes", network, images, STEPS], run)
 
+    def trained_codes(self) -> Figures:
+        """LIF networks of the same layers, trained for a code each; empty where there are none."""
+        forms = trained_forms(self.model, self.dataset)
+        if not forms:
+            return {}
+        data = self.prepared.dataset
+        images, labels = data.test_images[:CODE_IMAGES], data.test_labels[:CODE_IMAGES]
+        _, own = read_checkpoint(checkpoint_path(self.model, self.dataset))
+        found: Figures = {"epochs": own["epochs"]}
+        for code, (spec, path) in forms.items():
+
+            def run(spec=spec, path=path) -> Figures:
+                return measure_form(spec, path, images, labels, data.class_names, BATCH)
+
+            weights = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[code] = cached(["trained code", spec.name, weights, images], run)
+        return found
+
     def searched(self) -> Figures | None:
         """What ``make sparsify`` found for this network, or None."""
         settings = Settings(self.model, dataset=self.dataset, data=self.data)
@@ -214,10 +235,10 @@ def _hidden(network: Network) -> list[str]:
 
 
 def find_subjects(n_images: int, data: Path | None = None) -> list[Subject]:
-    """Every registered model for which a weight file lies in the repository."""
+    """Every registered model with ReLU for which a weight file lies in the repository."""
     found = []
     for path in sorted(checkpoint.FOLDER.glob("*.safetensors")):
         model, _, dataset = path.stem.rpartition("-")
-        if model in MODELS:
+        if model in MODELS and not MODELS[model].relu_form:
             found.append(Subject(model, dataset, n_images, data))
     return found

@@ -40,6 +40,14 @@ class MadeUp:
         return {code: {"score": 50.0, "sops": {"a": 1e6, "b": 2e6}}
                 for code in ("STEM", "direct", "position")}  # fmt: skip
 
+    def trained_codes(self):
+        forms = {
+            code: {"score": score, "sops": {"a": sops, "b": 2e6}, "steps": 8, "epochs": 3,
+                   "all": {"score": 41.5, "images": 5000}}
+            for code, score, sops in (("direct", 40.0, 4e6), ("position", 30.0, 3e6))
+        }  # fmt: skip
+        return {"epochs": 5, **forms}
+
     def searched(self):
         test = {"accuracy": 0.8, "sops": 50.0}
         return {
@@ -51,6 +59,9 @@ class MadeUp:
 class Unsearched(MadeUp):
     model, name = "digits_cnn", "digits_cnn on digits"
     dataset = "digits"
+
+    def trained_codes(self):
+        return {}
 
     def searched(self):
         return None
@@ -121,6 +132,27 @@ def test_codes_count_hidden_layers():
     assert figures("12")["direct: SOPs of hidden layers, M"] == (3.0, None)
 
 
+def test_trained_codes_stand_beside_stem_layer_by_layer_and_in_all():
+    class Paper(MadeUp):
+        model = "cifar10net_w64"
+
+    assert figures("12a", Paper()) == {
+        "a: STEM": (1.0, None), "a: direct": (4.0, None), "a: position": (3.0, None),
+        "b: STEM": (2.0, None), "b: direct": (2.0, None), "b: position": (2.0, None),
+    }  # fmt: skip
+    rows = {row.what: row for row in TABLES["12b"]([Paper()]).rows}
+    assert {what: (row.ours, row.paper) for what, row in rows.items()} == {
+        "STEM: accuracy, %": (50.0, 91.93), "STEM: SOPs of hidden layers, M": (3.0, None),
+        "direct: accuracy, %": (40.0, None), "direct: SOPs of hidden layers, M": (6.0, None),
+        "position: accuracy, %": (30.0, None), "position: SOPs of hidden layers, M": (5.0, None),
+    }  # fmt: skip
+    assert rows["STEM: accuracy, %"].why.startswith("5 epochs; 64 channels instead of 256")
+    assert rows["direct: accuracy, %"].why.startswith("3 epochs; 41.50 % of 5000 test images; the")
+    assert rows["direct: SOPs of hidden layers, M"].why.endswith("STEM has -50.0 %")
+    for number in ("12a", "12b"):
+        assert TABLES[number]([Unsearched()]).rows == ()
+
+
 def test_a_network_without_a_form_has_a_row_that_says_why():
     class Other(MadeUp):
         def integrated(self, mode):
@@ -183,7 +215,8 @@ def test_cached_runs_once_per_input(tmp_path, monkeypatch):
 
 
 def test_subjects_are_the_weight_files_of_registered_models(tmp_path, monkeypatch):
-    for name in ("digits_cnn-digits", "tiny_vgg-cifar10", "other-digits"):
+    for name in ("digits_cnn-digits", "tiny_vgg-cifar10", "other-digits",
+                 "cifar10net_w64_direct-digits"):  # fmt: skip
         (tmp_path / f"{name}.safetensors").write_bytes(b"")
     monkeypatch.setattr(subjects.checkpoint, "FOLDER", tmp_path)
     found = find_subjects(7)

@@ -8,14 +8,18 @@ from torch import nn
 from models.cifar10net import Vote
 from models.data import DATASETS, DETECTION
 from models.errors import ModelError
+from models.lif import LIF
 from models.registry import MODELS, get_model
 
 PARAMETERS = {"digits_cnn": 12_266, "tiny_vgg": 808_170, "tiny_vgg_12m": 12_026_922,
               "cifar10net": 36_721_484, "cifar10net_w64": 1_262_348, "resnet18_cifar": 701_466,
+              "cifar10net_w64_direct": 1_262_348, "cifar10net_w64_position": 1_262_348,
+              "cifar10net_w16": 157_244, "cifar10net_w16_direct": 157_244,
+              "cifar10net_w16_position": 157_244,
               "vgg16": 134_301_514, "resnet18": 11_181_642, "resnet34": 21_289_802,
               "tiny_yolo": 1_279_924, "tiny_yolo_backbone": 1_277_354, "yolo_resnet34": 23_655_252}
 LAYERS = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d,
-          nn.Flatten, nn.Linear, nn.Identity, Vote)
+          nn.Flatten, nn.Linear, nn.Identity, Vote, LIF)
 
 
 def test_every_model_has_its_recorded_size():
@@ -26,12 +30,14 @@ def test_every_model_has_its_recorded_size():
     assert sizes == PARAMETERS
 
 
-@pytest.mark.parametrize("name", ["digits_cnn", "tiny_vgg", "cifar10net_w64", "resnet18_cifar"])
+@pytest.mark.parametrize("name", ["digits_cnn", "tiny_vgg", "cifar10net_w64", "resnet18_cifar",
+                                  "cifar10net_w16_direct", "cifar10net_w16_position"])
 def test_model_keeps_its_contract(name):
     spec = get_model(name)
     module = spec.build().eval()
     kinds = {type(part) for part in module.modules() if not list(part.children())}
     assert kinds <= set(LAYERS)
+    assert (LIF in kinds) == bool(spec.relu_form)
     assert spec.default_dataset in DATASETS
     with torch.no_grad():
         assert module(torch.zeros(2, *spec.input_shape)).shape == (2, spec.n_classes)
@@ -63,6 +69,18 @@ def test_votes_are_averages_of_ten():
 def test_models_refuse_data_of_another_task(model, dataset, needs):
     with pytest.raises(ModelError, match=rf"^{model}: needs {needs}; '{dataset}' came; choose"):
         get_model(model).check_task(dataset)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_networks_of_lif_neurons_alone_do_not_compile(name):
+    spec = get_model(name)
+    if not spec.relu_form:
+        assert spec.check_compiles() is None
+        return
+    get_model(spec.relu_form).check_compiles()
+    with pytest.raises(ModelError, match=rf"^{name}: the compiler needs ReLU; LIF neurons came, "
+                                         rf".*; choose MODEL={spec.relu_form}, the same layers"):
+        spec.check_compiles()
 
 
 @pytest.mark.parametrize("name", ["tiny_vgg", "tiny_vgg_12m"])

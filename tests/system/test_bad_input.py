@@ -91,6 +91,17 @@ def test_unknown_model(refused):
     )
 
 
+@pytest.mark.parametrize("command", ["sim", "check", "verilog", "sparsify"])
+@pytest.mark.parametrize("code", ["direct", "position"])
+def test_network_of_lif_neurons(refused, command, code):
+    matches(
+        rf"cifar10net_w64_{code}: the compiler needs ReLU; LIF neurons came, which fire when their "
+        r"potential crosses a threshold and keep the rest for later steps, .*; choose "
+        r"MODEL=cifar10net_w64, the same layers with ReLU, or `make tables`, which compares both",
+        refused(command, "--model", f"cifar10net_w64_{code}"),
+    )
+
+
 @pytest.mark.parametrize(
     ("function", "problem"),
     [

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figure 12: STEM beside direct and position coding, with the same weights and with trained ones.
+
+The paper cites a work on distillation for "position encoding" and says no more. Here the position
+of a value's only spike tells the value. Hidden neurons that share STEM's weights fire that way too
+(:mod:`golden.codes`); LIF networks trained for the code get such an image
+(:func:`models.lif.position_code`), and their hidden neurons fire as LIF neurons do.
+"""
+
+from collections.abc import Sequence
+
+from . import published
+from .subjects import CODE_IMAGES, STEPS, Figures, Subject
+from .table import Row, Table, counterpart, relative
+
+SAME = "the paper trains LIF networks for the other codes (12(b)); here all share the same weights"
+CHART = "the paper's figure is a chart, its text has no number"
+NOTE = (
+    f"T = {STEPS} for all, {CODE_IMAGES} images; first and last layer left out. STEM: the network "
+    "with ReLU, 8 bits. Direct, position: the same layers with LIF neurons, trained so."
+)
+
+
+def _total(figures: Figures) -> float:
+    return sum(figures["sops"].values()) / 1e6
+
+
+def same_weights(subjects: Sequence[Subject]) -> Table:
+    """The three codes of one network's integers."""
+    rows = []
+    for subject in subjects:
+        try:
+            figures = subject.codes()
+        except ValueError as error:
+            rows.append(Row(subject.name, "direct coding", None, None, f"has none: {error}"))
+            continue
+        for code in ("STEM", "direct", "position"):
+            entry = figures[code]
+            rows += [
+                Row(subject.name, f"{code}: accuracy, %", entry["score"], None, SAME),
+                Row(subject.name, f"{code}: SOPs of hidden layers, M", _total(entry), None, SAME),
+            ]
+    return Table("Fig. 12", "Spike codes", "% or millions",
+                 f"T = {STEPS} for all, {CODE_IMAGES} images; first and last layer left out.",
+                 tuple(rows))  # fmt: skip
+
+
+def _compared(subjects: Sequence[Subject]) -> list[tuple[Subject, Figures, Figures, int]]:
+    """Each network that has trained spiking forms: STEM's figures, theirs by code, its epochs."""
+    found = []
+    for subject in subjects:
+        forms = dict(subject.trained_codes())
+        if forms:
+            epochs = forms.pop("epochs")
+            found.append((subject, subject.codes()["STEM"], forms, epochs))
+    return found
+
+
+def layers(subjects: Sequence[Subject]) -> Table:
+    """Figure 12(a)."""
+    rows = [
+        Row(subject.name, f"{layer}: {code}", figures["sops"][layer] / 1e6, None, CHART)
+        for subject, stem, forms, _ in _compared(subjects)
+        for layer in stem["sops"]
+        for code, figures in {"STEM": stem, **forms}.items()
+    ]
+    return Table("Fig. 12(a)", "Trained spike codes: SOPs of each hidden layer", "millions",
+                 f"{NOTE} The paper: fewer with depth, and STEM fewer in early layers.",
+                 tuple(rows))  # fmt: skip
+
+
+def trained(subjects: Sequence[Subject]) -> Table:
+    """Figure 12(b)."""
+    rows = []
+    for subject, stem, forms, epochs in _compared(subjects):
+        name, why = counterpart(subject.model, subject.dataset)
+        theirs = published.SCALED.get(name or "", (None, None, None))[1]
+        rows += [
+            Row(subject.name, "STEM: accuracy, %", stem["score"], theirs,
+                f"{epochs} epochs; {why}"),
+            Row(subject.name, "STEM: SOPs of hidden layers, M", _total(stem), None, CHART),
+        ]  # fmt: skip
+        for code, figures in forms.items():
+            whole = figures["all"]
+            said = (f"{figures['epochs']} epochs; {whole['score']:.2f} % of {whole['images']} "
+                    f"test images; {CHART}")  # fmt: skip
+            rows += [
+                Row(subject.name, f"{code}: accuracy, %", figures["score"], None, said),
+                Row(subject.name, f"{code}: SOPs of hidden layers, M", _total(figures), None,
+                    f"{CHART}; STEM has {relative(_total(stem), _total(figures)):+.1f} %"),
+            ]  # fmt: skip
+    return Table("Fig. 12(b)", "Trained spike codes: accuracy and SOPs", "% or millions",
+                 f"{NOTE} The paper: STEM is more accurate, with fewer SOPs than codes by "
+                 "frequency.", tuple(rows))  # fmt: skip
