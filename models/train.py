@@ -74,6 +74,9 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
     spec = get_model(model)
     state_folder = Path(state_folder or BUILD_FOLDER / f"{model}-{dataset}")
     spec.check_task(dataset)
+    if spike_penalty and spec.relu_form:
+        raise ModelError(f"{model}: spike_penalty expects the bits of activations; LIF neurons "
+                         f"came, which have none; train {spec.relu_form} with it, or leave it out")
     data = load_dataset(dataset, spec.input_shape, folder)
     task = task_of(data)
     if not len(data.train_images) or not len(data.test_images):

@@ -11,7 +11,7 @@ from models import train as command
 from models.augment import PADDING_BYTE, augment
 from models.checkpoint import read_checkpoint
 from models.data import DATASETS, load_dataset
-from models.errors import CheckpointError, DataError
+from models.errors import CheckpointError, DataError, ModelError
 from models.recipes import RECIPES, Recipe, get_recipe
 from models.registry import MODELS
 from models.resume import STATE_FILE
@@ -65,6 +65,14 @@ def test_rate_rises_and_falls_again_after_a_restart():
     recipe = Recipe(epochs=10, peak_rate=0.4, warmup=0.25, restart_at=6, restart_rate=0.1)
     rates = [rate_at(recipe, epoch / 10) for epoch in (1.5, 5.999, 6, 7, 10)]
     assert rates == pytest.approx([0.4, 0, 0, 0.1, 0], abs=1e-6)
+
+
+def test_the_spike_penalty_is_not_for_lif_neurons(tmp_path):
+    with pytest.raises(ModelError, match=r"^cifar10net_w16_direct: spike_penalty expects the bits "
+                                         r"of activations; LIF neurons came, .*; train "
+                                         r"cifar10net_w16 with it, or leave it out$"):
+        command.train("cifar10net_w16_direct", "digits", recipe=TINY, state_folder=tmp_path,
+                      spike_penalty=0.1)
 
 
 def test_recipes_name_what_exists():
