@@ -45,14 +45,14 @@ def same_weights(subjects: Sequence[Subject]) -> Table:
                  tuple(rows))  # fmt: skip
 
 
-def _compared(subjects: Sequence[Subject]) -> list[tuple[Subject, Figures, Figures, int]]:
-    """Each network that has trained spiking forms: STEM's figures, theirs by code, its epochs."""
+def _compared(subjects: Sequence[Subject]) -> list[tuple[Subject, dict[str, Figures]]]:
+    """Each network that has trained spiking forms, and the figures of every code, STEM first."""
     found = []
     for subject in subjects:
-        forms = dict(subject.trained_codes())
+        forms = subject.trained_codes()
         if forms:
-            epochs = forms.pop("epochs")
-            found.append((subject, subject.codes()["STEM"], forms, epochs))
+            stem = {**forms["STEM"], **subject.codes()["STEM"]}
+            found.append((subject, {**forms, "STEM": stem}))
     return found
 
 
@@ -60,9 +60,9 @@ def layers(subjects: Sequence[Subject]) -> Table:
     """Figure 12(a)."""
     rows = [
         Row(subject.name, f"{layer}: {code}", figures["sops"][layer] / 1e6, None, CHART)
-        for subject, stem, forms, _ in _compared(subjects)
-        for layer in stem["sops"]
-        for code, figures in {"STEM": stem, **forms}.items()
+        for subject, codes in _compared(subjects)
+        for layer in codes["STEM"]["sops"]
+        for code, figures in codes.items()
     ]
     return Table("Fig. 12(a)", "Trained spike codes: SOPs of each hidden layer", "millions",
                  f"{NOTE} The paper: fewer with depth, and STEM fewer in early layers.",
@@ -72,22 +72,18 @@ def layers(subjects: Sequence[Subject]) -> Table:
 def trained(subjects: Sequence[Subject]) -> Table:
     """Figure 12(b)."""
     rows = []
-    for subject, stem, forms, epochs in _compared(subjects):
-        name, why = counterpart(subject.model, subject.dataset)
-        theirs = published.SCALED.get(name or "", (None, None, None))[1]
-        rows += [
-            Row(subject.name, "STEM: accuracy, %", stem["score"], theirs,
-                f"{epochs} epochs; {why}"),
-            Row(subject.name, "STEM: SOPs of hidden layers, M", _total(stem), None, CHART),
-        ]  # fmt: skip
-        for code, figures in forms.items():
-            whole = figures["all"]
-            said = (f"{figures['epochs']} epochs; {whole['score']:.2f} % of {whole['images']} "
-                    f"test images; {CHART}")  # fmt: skip
+    for subject, codes in _compared(subjects):
+        name, apart = counterpart(subject.model, subject.dataset)
+        quantized = published.SCALED.get(name or "", (None, None, None))[1]
+        for code, figures in codes.items():
+            is_stem, whole, sops = code == "STEM", figures["all"], _total(figures)
+            why = (f"{figures['epochs']} epochs; in float {whole['score']:.2f} % of "
+                   f"{whole['images']} test images; {apart if is_stem else CHART}")  # fmt: skip
+            less = "" if is_stem else f"; STEM's {relative(_total(codes['STEM']), sops):+.1f} %"
             rows += [
-                Row(subject.name, f"{code}: accuracy, %", figures["score"], None, said),
-                Row(subject.name, f"{code}: SOPs of hidden layers, M", _total(figures), None,
-                    f"{CHART}; STEM has {relative(_total(stem), _total(figures)):+.1f} %"),
+                Row(subject.name, f"{code}: accuracy, %", figures["score"],
+                    quantized if is_stem else None, why),
+                Row(subject.name, f"{code}: SOPs of hidden layers, M", sops, None, CHART + less),
             ]  # fmt: skip
     return Table("Fig. 12(b)", "Trained spike codes: accuracy and SOPs", "% or millions",
                  f"{NOTE} The paper: STEM is more accurate, with fewer SOPs than codes by "

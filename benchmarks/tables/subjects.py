@@ -28,7 +28,7 @@ from runtime.prepare import float_accuracy as accuracy_of_float
 from runtime.report import write_json
 from runtime.sim import SIM_BUILD, output_folder
 
-from .trained_codes import measure_form, trained_forms
+from .trained_codes import measure_form, trained_forms, training_of
 
 CACHE = SIM_BUILD / "tables" / "cache"
 IMAGES = 500
@@ -205,14 +205,17 @@ class Subject:
         return cached(["codes", network, images, STEPS], run)
 
     def trained_codes(self) -> Figures:
-        """LIF networks of the same layers, trained for a code each; empty where there are none."""
+        """LIF networks of the same layers, by the code they were trained for, and how.
+
+        ``STEM`` stands for the training of this network itself; empty where it is alone.
+        """
         forms = trained_forms(self.model, self.dataset)
         if not forms:
             return {}
         data = self.prepared.dataset
         images, labels = data.test_images[:CODE_IMAGES], data.test_labels[:CODE_IMAGES]
-        _, own = read_checkpoint(checkpoint_path(self.model, self.dataset))
-        found: Figures = {"epochs": own["epochs"]}
+        _, metadata = read_checkpoint(checkpoint_path(self.model, self.dataset))
+        found: Figures = {"STEM": training_of(metadata)}
         for code, (spec, path) in forms.items():
 
             def run(spec=spec, path=path) -> Figures:

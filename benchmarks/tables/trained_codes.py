@@ -12,7 +12,6 @@ from torch import nn
 from golden.forward import fan_out
 from golden.network import Connection, Population
 from models.checkpoint import checkpoint_path, load_into
-from models.lif import LIF
 from models.registry import MODELS, ModelSpec
 from models.tasks import measure_accuracy
 
@@ -89,6 +88,14 @@ def trained_forms(model: str, dataset: str) -> dict[str, tuple[ModelSpec, Path]]
     return {code: (spec, path) for code, (spec, path) in forms.items() if path.is_file()}
 
 
+def training_of(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Epochs, and the float network's accuracy in percent on all test images, of a weight file."""
+    return {
+        "epochs": metadata["epochs"],
+        "all": {"score": 100 * metadata["test_accuracy"], "images": metadata["test_images"]},
+    }
+
+
 def measure_form(
     spec: ModelSpec, path: Path, images: np.ndarray, labels: np.ndarray,
     class_names: Sequence[str], batch: int,
@@ -101,7 +108,5 @@ def measure_form(
     return {
         "score": 100 * accuracy,
         "sops": {name: count / len(images) for name, count in meter.sops.items()},
-        "steps": max(part.steps for part in module.modules() if isinstance(part, LIF)),
-        "epochs": metadata["epochs"],
-        "all": {"score": 100 * metadata["test_accuracy"], "images": metadata["test_images"]},
+        **training_of(metadata),
     }

@@ -112,7 +112,8 @@ def test_trained_forms_know_the_digits(code):
     images, labels = data.test_images[:40], data.test_labels[:40]
     figures = measure_form(spec, path, images, labels, data.class_names, 20)
     assert figures["score"] >= 90
-    assert figures["steps"] == 8
+    assert figures["all"]["images"] == 360
+    assert figures["epochs"] == 8
     assert list(figures["sops"]) == [layer.name for layer in subject.prepared.network.layers[1:-1]]
     # At most every neuron at every step: eight times the multiply-accumulates of the hidden layers.
     assert 0 < sum(figures["sops"].values()) < 8 * subject.prepared.n_macs
