@@ -191,19 +191,23 @@ class Control(wiring.Component):
                         m.d.sync += self.read_chunk.eq(value)
         return m
 
+    def _start(self, m, tokens):
+        """The phases before the first grant, for use inside a state machine."""
+        with m.State("STOPPED"):
+            m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start)
+            with m.If(tokens.start):
+                m.d.comb += self.clear_all.eq(1)
+                m.next = "CLEAR"
+        with m.State("CLEAR"):
+            with m.If(~self.soma_busy):
+                m.d.sync += tokens.running.eq(1)
+                m.next = "GRANT"
+
     def _run_samples(self, m, tokens):
         """Phases of a core whose tokens stand for samples."""
         unfired = Signal()
         with m.FSM(name="phase"):
-            with m.State("STOPPED"):
-                m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start)
-                with m.If(tokens.start):
-                    m.d.comb += self.clear_all.eq(1)
-                    m.next = "CLEAR"
-            with m.State("CLEAR"):
-                with m.If(~self.soma_busy):
-                    m.d.sync += tokens.running.eq(1)
-                    m.next = "GRANT"
+            self._start(m, tokens)
             with m.State("GRANT"):
                 m.d.comb += self.grant.eq(1)
                 m.next = "GRANTING"
@@ -253,15 +257,7 @@ class Control(wiring.Component):
                 m.d.sync += [self.plane.eq(0), unfired.eq(0)]
 
         with m.FSM(name="phase"):
-            with m.State("STOPPED"):
-                m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start)
-                with m.If(tokens.start):
-                    m.d.comb += self.clear_all.eq(1)
-                    m.next = "CLEAR"
-            with m.State("CLEAR"):
-                with m.If(~self.soma_busy):
-                    m.d.sync += tokens.running.eq(1)
-                    m.next = "GRANT"
+            self._start(m, tokens)
             with m.State("GRANT"):
                 with m.If(idle):
                     m.d.comb += self.grant.eq(1)

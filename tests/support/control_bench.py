@@ -74,6 +74,70 @@ class Blocks:
             self.cycle += 1
 
 
+class Stillness:
+    """Holds ``waiting`` to its promise: no register changes before a token or a command.
+
+    Attributes
+    ----------
+    n_waits, n_changes : int
+        Cycles in which nothing had to change, and cycles in which something did.
+    """
+
+    def __init__(self):
+        self.n_waits = self.n_changes = 0
+
+    def watch(self, dut, registers):
+        """The testbench that looks at ``registers``, those of ``dut``, in every cycle."""
+        inputs = (dut.end, dut.credit, dut.config.write, dut.config.read, dut.soma_busy,
+                  dut.fire_busy)  # fmt: skip
+
+        async def bench(ctx):
+            before, still = None, False
+            while True:
+                _, _, waiting, *values = await ctx.tick().sample(dut.waiting, *inputs, *registers)
+                moved, state = any(values[: len(inputs)]), values[len(inputs) :]
+                if still:
+                    assert state == before, "a register changed while waiting was high"
+                    self.n_waits += 1
+                elif before is not None:
+                    self.n_changes += state != before
+                before, still = state, waiting and not moved
+
+        return bench
+
+
+async def send_tokens(ctx, blocks, rng, sources, destinations, *, early, end_rate, credit_rate):
+    """Tokens at random times, as the protocol permits them, until all have been used.
+
+    A source that holds a grant sends one END; a destination one CREDIT for each END. Ends with
+    the core waiting for more.
+
+    sources, destinations : (int, int)
+        How many there are, and how often each sends: END, or CREDIT.
+    early : int
+        CREDITs sent before.
+    end_rate, credit_rate : float
+        Chance of a token in a cycle in which one is due.
+    """
+    dut, ends, credits = blocks.dut, 0, early
+    (n_sources, n_in), (n_destinations, n_out) = sources, destinations
+    n_grants = n_fires = 0
+    while n_grants < n_in + 1 or n_fires < n_out:
+        names = blocks.names()
+        n_grants, n_fires = names.count("grant"), names.count("fire")
+        end = ends < n_sources * min(n_grants, n_in) and rng.random() < end_rate
+        due = n_destinations * min(n_fires + 1, n_out)
+        credit = credits < due and rng.random() < credit_rate
+        ctx.set(dut.end, end)
+        ctx.set(dut.credit, credit)
+        ends, credits = ends + end, credits + credit
+        await ctx.tick()
+    ctx.set(dut.end, 0)
+    ctx.set(dut.credit, 0)
+    await ctx.tick().repeat(40)
+    assert ctx.get(dut.waiting)
+
+
 async def configure(ctx, dut, n_sources, n_destinations):
     await write(ctx, dut, Register.N_SOURCES, n_sources)
     await write(ctx, dut, Register.N_DESTINATIONS, n_destinations)

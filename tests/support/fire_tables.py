@@ -3,7 +3,8 @@
 
 import numpy as np
 
-from golden.fields import Formats, Kind
+from golden.fields import Formats, Kind, Memory
+from tests.support.config_bus import read_words, write_words
 
 
 class Tables:
@@ -30,6 +31,49 @@ class Tables:
         ]
         self.end_list = {"start": 3, "count": int(rng.integers(1, 4))}
         self.credit_list = {"start": 5, "count": int(rng.integers(1, 5))}
+
+    async def load(self, ctx, dut, bits):
+        """Writes the tables into an axon-out, reads some words back, and sets its registers."""
+        formats = Formats(self.params)
+        for memory, layout, contents in (
+            (Memory.FIRE, formats.fire, self.fire),
+            (Memory.DESTINATION, formats.destination, self.destinations),
+        ):
+            words = [layout.pack(**entry) for entry in contents]
+            await write_words(ctx, dut.config, self.params, memory, words)
+            picked = range(0, len(words), 5)
+            got = await read_words(ctx, dut.config, dut.read_chunk, self.params, memory, picked)
+            assert got == [words[i] for i in picked]
+        ctx.set(dut.n_fire, len(self.fire))
+        ctx.set(dut.bits, bits)
+        for name in ("end_list", "credit_list"):
+            packed = formats.token_list.pack(**getattr(self, name))
+            ctx.set(getattr(dut, name).as_value(), packed)
+
+    @staticmethod
+    async def store(ctx, dut, activations):
+        """Writes activation words (words, lanes)."""
+        ctx.set(dut.word_valid, 1)
+        for address, word in enumerate(activations):
+            ctx.set(dut.word_address, address)
+            for lane, value in enumerate(word):
+                ctx.set(dut.word[lane], int(value))
+            await ctx.tick()
+        ctx.set(dut.word_valid, 0)
+
+    @staticmethod
+    async def command(ctx, dut, strobe):
+        """Gives a command; returns the cycles of ``busy``."""
+        ctx.set(strobe, 1)
+        await ctx.tick()
+        ctx.set(strobe, 0)
+        if "t" in dut.signature.members:
+            ctx.set(dut.t, 7)  # only the cycle of the command counts
+        n_cycles = 0
+        while ctx.get(dut.busy):
+            n_cycles += 1
+            await ctx.tick()
+        return n_cycles
 
     def flit(self, kind, entry, payload):
         destination = self.destinations[entry]

@@ -56,6 +56,24 @@ class Accumulators:
                 self.words[cleared] = 0
 
 
+async def sweep(ctx, dut):
+    """One sweep: its activation words, a list of lanes for each, and the cycles of ``busy``."""
+    ctx.set(dut.start, 1)
+    await ctx.tick()
+    ctx.set(dut.start, 0)
+    n_cycles, taken = 0, []
+    while ctx.get(dut.busy):
+        n_cycles += 1
+        _, _, valid, address, word = await ctx.tick().sample(
+            dut.word_valid, dut.word_address, dut.word
+        )
+        if valid:
+            assert address == len(taken)
+            taken.append([word[lane] for lane in range(len(dut.word))])
+    assert not ctx.get(dut.word_valid)
+    return taken, n_cycles
+
+
 def reference(params, mode, entries, words, constants, table):
     """Activation words of a sweep, and the accumulators after it; README "Sweep", line by line."""
     words, out, window = words.copy(), [], None

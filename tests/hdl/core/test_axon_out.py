@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
-from golden.fields import Formats, Kind, Memory
+from golden.fields import Formats, Kind
 from golden.params import PRESETS, get_preset
 from hdl.core.axon_out import AxonOut
 from hdl.core.plane_scan import PlaneScan
 from hdl.core.spike_emit import SpikeEmit, job_layout
-from tests.support.config_bus import read_words, write_words
 from tests.support.fire_tables import Tables
 from tests.support.streams import STALLS, Sink, simulate
 
@@ -29,8 +28,7 @@ def run_commands(tables, commands, bits, *, stall="free", rng=None, gap=0, backg
     functions of (ctx, dut).
     """
     params = tables.params
-    formats, dut = Formats(params), AxonOut(params)
-    expected = []
+    dut, expected = AxonOut(params), []
     for command in commands:
         if isinstance(command, str):
             expected.append(tables.tokens(Kind.CREDIT, tables.credit_list))
@@ -49,38 +47,14 @@ def run_commands(tables, commands, bits, *, stall="free", rng=None, gap=0, backg
             counted["sent"] += sent
 
     async def drive(ctx):
-        for memory, layout, contents in (
-            (Memory.FIRE, formats.fire, tables.fire),
-            (Memory.DESTINATION, formats.destination, tables.destinations),
-        ):
-            words = [layout.pack(**entry) for entry in contents]
-            await write_words(ctx, dut.config, params, memory, words)
-            picked = range(0, len(words), 5)
-            got = await read_words(ctx, dut.config, dut.read_chunk, params, memory, picked)
-            assert got == [words[i] for i in picked]
-        ctx.set(dut.n_fire, len(tables.fire))
-        ctx.set(dut.bits, bits)
+        await tables.load(ctx, dut, bits)
         ctx.set(dut.gap, gap)
-        ctx.set(dut.end_list.as_value(), formats.token_list.pack(**tables.end_list))
-        ctx.set(dut.credit_list.as_value(), formats.token_list.pack(**tables.credit_list))
         for command in commands:
             if not isinstance(command, str):
-                ctx.set(dut.word_valid, 1)
-                for address, word in enumerate(command):
-                    ctx.set(dut.word_address, address)
-                    for lane, value in enumerate(word):
-                        ctx.set(dut.word[lane], int(value))
-                    await ctx.tick()
-                ctx.set(dut.word_valid, 0)
+                await tables.store(ctx, dut, command)
             strobe = dut.grant if isinstance(command, str) else dut.fire
-            ctx.set(strobe, 1)
             begun.append(counted["cycle"])
-            await ctx.tick()
-            ctx.set(strobe, 0)
-            n_cycles = 0
-            while ctx.get(dut.busy):
-                n_cycles += 1
-                await ctx.tick()
+            n_cycles = await tables.command(ctx, dut, strobe)
             assert not ctx.get(dut.o.valid)
             busy_cycles.append(n_cycles)
 

@@ -7,7 +7,16 @@ from golden.fields import Control as Register
 from golden.fields import Formats, Memory
 from golden.params import CHUNK_WIDTH, PRESETS, get_preset
 from hdl.core.control import SOP_WIDTH, Control
-from tests.support.control_bench import Blocks, configure, pulse, read, until, write
+from tests.support.control_bench import (
+    Blocks,
+    Stillness,
+    configure,
+    pulse,
+    read,
+    send_tokens,
+    until,
+    write,
+)
 from tests.support.registers import elaborated
 from tests.support.streams import simulate
 
@@ -218,23 +227,10 @@ def random_life(dut, rng, n_samples):
         early = int(rng.integers(n_destinations + 1))
         await pulse(ctx, dut.credit, early)
         await write(ctx, dut, Register.COMMAND, START)
-        ends, credits = 0, early
-        while True:
-            names = blocks.names()
-            n_grants, n_fires = names.count("grant"), names.count("fire")
-            # A source that holds a grant sends one END; a destination one CREDIT for each END.
-            end = ends < n_sources * min(n_grants, n_samples) and rng.random() < 0.3
-            credit = credits < n_destinations * min(n_fires + 1, n_samples) and rng.random() < 0.2
-            ctx.set(dut.end, end)
-            ctx.set(dut.credit, credit)
-            ends, credits = ends + end, credits + credit
-            await ctx.tick()
-            if n_fires == n_samples and n_grants == n_samples + 1:
-                break
-        ctx.set(dut.end, 0)
-        ctx.set(dut.credit, 0)
-        await ctx.tick().repeat(40)
-        assert ctx.get(dut.waiting)
+        await send_tokens(
+            ctx, blocks, rng, (n_sources, n_samples), (n_destinations, n_samples),
+            early=early, end_rate=0.3, credit_rate=0.2,
+        )  # fmt: skip
 
     return drive, blocks
 
@@ -250,31 +246,16 @@ def test_random_lives_keep_the_order_of_commands(rng):
 
 
 def test_waiting_means_that_no_register_changes(rng):
-    n_waits, n_changes = 0, 0
+    stillness = Stillness()
     for _ in range(6):
         dut = Control(params=TINY)
         fragment, registers = elaborated(dut)
         assert len(registers) > 20
-        inputs = (dut.end, dut.credit, dut.config.write, dut.config.read, dut.soma_busy,
-                  dut.fire_busy)  # fmt: skip
-
-        async def watch(ctx, dut=dut, registers=registers, inputs=inputs):
-            nonlocal n_waits, n_changes
-            before, still = None, False
-            while True:
-                _, _, waiting, *values = await ctx.tick().sample(dut.waiting, *inputs, *registers)
-                moved, state = any(values[: len(inputs)]), values[len(inputs) :]
-                if still:
-                    assert state == before, "a register changed while waiting was high"
-                    n_waits += 1
-                elif before is not None:
-                    n_changes += state != before
-                before, still = state, waiting and not moved
-
         drive, blocks = random_life(dut, rng, 8)
+        watch = stillness.watch(dut, registers)
         simulate(fragment, [drive], limit=6000, background=[blocks, watch])
-    assert n_waits > 100
-    assert n_changes > 100
+    assert stillness.n_waits > 100
+    assert stillness.n_changes > 100
 
 
 # ---- Counters

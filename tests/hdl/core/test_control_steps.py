@@ -9,7 +9,16 @@ from golden.fields import Control as Register
 from golden.fields import Formats
 from golden.params import get_preset
 from hdl.core.control import Control
-from tests.support.control_bench import Blocks, configure, pulse, read, until, write
+from tests.support.control_bench import (
+    Blocks,
+    Stillness,
+    configure,
+    pulse,
+    read,
+    send_tokens,
+    until,
+    write,
+)
 from tests.support.registers import FOLLOWERS, elaborated
 from tests.support.streams import simulate
 
@@ -134,23 +143,10 @@ def random_life(dut, rng, n_samples):
         await begin(
             ctx, dut, n_sources=n_sources, n_destinations=n_destinations, steps=steps, bits=bits
         )
-        ends, credits = 0, early
-        while True:
-            names = blocks.names()
-            n_grants, n_fires = names.count("grant"), names.count("fire")
-            end = ends < n_sources * min(n_grants, n_samples * steps) and rng.random() < 0.5
-            due = n_destinations * min(n_fires + 1, n_samples * bits)
-            credit = credits < due and rng.random() < 0.4
-            ctx.set(dut.end, end)
-            ctx.set(dut.credit, credit)
-            ends, credits = ends + end, credits + credit
-            await ctx.tick()
-            if n_fires == n_samples * bits and n_grants == n_samples * steps + 1:
-                break
-        ctx.set(dut.end, 0)
-        ctx.set(dut.credit, 0)
-        await ctx.tick().repeat(40)
-        assert ctx.get(dut.waiting)
+        await send_tokens(
+            ctx, blocks, rng, (n_sources, n_samples * steps), (n_destinations, n_samples * bits),
+            early=early, end_rate=0.5, credit_rate=0.4,
+        )  # fmt: skip
         assert await read(ctx, dut, Register.SAMPLES) == n_samples
 
     return drive, blocks, (steps, bits)
@@ -175,31 +171,16 @@ def test_random_lives_keep_the_order_of_commands(rng):
 
 
 def test_waiting_means_that_no_register_changes(rng):
-    n_waits, n_changes = 0, 0
+    stillness = Stillness()
     for _ in range(3):
         dut = Control(params=LATE)
         fragment, registers = elaborated(dut)
         registers = [r for r in registers if r.name not in FOLLOWERS]
-        inputs = (dut.end, dut.credit, dut.config.write, dut.config.read, dut.soma_busy,
-                  dut.fire_busy)  # fmt: skip
-
-        async def watch(ctx, dut=dut, registers=registers, inputs=inputs):
-            nonlocal n_waits, n_changes
-            before, still = None, False
-            while True:
-                _, _, waiting, *values = await ctx.tick().sample(dut.waiting, *inputs, *registers)
-                moved, state = any(values[: len(inputs)]), values[len(inputs) :]
-                if still:
-                    assert state == before, "a register changed while waiting was high"
-                    n_waits += 1
-                elif before is not None:
-                    n_changes += state != before
-                before, still = state, waiting and not moved
-
         drive, blocks, _ = random_life(dut, rng, 3)
+        watch = stillness.watch(dut, registers)
         simulate(fragment, [drive], limit=9000, background=[blocks, watch])
-    assert n_waits > 100
-    assert n_changes > 100
+    assert stillness.n_waits > 100
+    assert stillness.n_changes > 100
 
 
 @pytest.mark.parametrize("preset", ["tiny_late", "tiny_scaled", "darwin3"])

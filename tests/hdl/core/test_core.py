@@ -38,32 +38,8 @@ def counter_reads(program):
     return Host(program).read(program.cores[0], Memory.CONTROL, Control.SOPS_LOW, n)
 
 
-@pytest.mark.parametrize("stall", STALLS)
-@pytest.mark.parametrize("variant", VARIANTS, ids=["exact", "multipliers", "lookup"])
-def test_core_fires_and_counts_what_golden_computes(variant, stall, rng):
-    program, network = dense_program(3, **variant)
-    images = random_images(rng, network, 4)
-    core = Core(params=program.params)
-    player = Player(
-        program, images, core.i, core.o, reads=counter_reads(program), stall=stall, rng=rng
-    )
-    simulate(core, [player], limit=20_000)
-    expected = run_network(network, images)[program.output]
-    np.testing.assert_array_equal(player.protocol.output.values, expected)
-    replies = player.protocol.replies
-    for register, name in COUNTED.items():
-        wanted = int(run_program(program, images).counters[name].sum())
-        assert replies[register - Control.SOPS_LOW] == wanted, name
-    assert replies[Control.SAMPLES - Control.SOPS_LOW] == len(images)
-    flags = FORMATS.flags.unpack(replies[Control.FLAGS - Control.SOPS_LOW])
-    assert flags == {"overflow": 0, "running": 1}
-
-
-@pytest.mark.parametrize("stall", STALLS)
-@pytest.mark.parametrize("mode", STEPPED)
-def test_core_integrates_per_time_step(mode, stall, rng):
-    network, program = stepped_core_program(rng, mode)
-    images = random_images(rng, network, 3)
+def run_and_compare(program, network, images, *, stall, rng):
+    """Runs a core; holds outputs and counters against golden; returns the player."""
     core = Core(params=program.params)
     player = Player(
         program, images, core.i, core.o, reads=counter_reads(program), stall=stall, rng=rng
@@ -76,6 +52,25 @@ def test_core_integrates_per_time_step(mode, stall, rng):
         wanted = int(run_program(program, images).counters[name].sum())
         assert replies[register - Control.SOPS_LOW] == wanted, name
     assert replies[Control.SAMPLES - Control.SOPS_LOW] == len(images)
+    return player
+
+
+@pytest.mark.parametrize("stall", STALLS)
+@pytest.mark.parametrize("variant", VARIANTS, ids=["exact", "multipliers", "lookup"])
+def test_core_fires_and_counts_what_golden_computes(variant, stall, rng):
+    program, network = dense_program(3, **variant)
+    images = random_images(rng, network, 4)
+    player = run_and_compare(program, network, images, stall=stall, rng=rng)
+    flags = FORMATS.flags.unpack(player.protocol.replies[Control.FLAGS - Control.SOPS_LOW])
+    assert flags == {"overflow": 0, "running": 1}
+
+
+@pytest.mark.parametrize("stall", STALLS)
+@pytest.mark.parametrize("mode", STEPPED)
+def test_core_integrates_per_time_step(mode, stall, rng):
+    network, program = stepped_core_program(rng, mode)
+    images = random_images(rng, network, 3)
+    player = run_and_compare(program, network, images, stall=stall, rng=rng)
     # A CREDIT for the first time step, and one after each; an END after every plane.
     kinds = [FORMATS.flit.unpack(flit)["kind"] for flit in player.flits]
     assert kinds.count(Kind.CREDIT) == 1 + 3 * program.input.bits

@@ -15,6 +15,7 @@ from tests.support.soma_bench import (
     pooled_entries,
     random_words,
     reference,
+    sweep,
 )
 from tests.support.streams import simulate
 
@@ -47,19 +48,7 @@ def run_sweeps(params, mode, entries, words, constant_words, table, n_sweeps=1):
         ctx.set(dut.n_sweep, len(entries))
         await ctx.tick().repeat(2)
         for _ in range(n_sweeps):
-            ctx.set(dut.start, 1)
-            await ctx.tick()
-            ctx.set(dut.start, 0)
-            n_cycles, taken = 0, []
-            while ctx.get(dut.busy):
-                n_cycles += 1
-                _, _, valid, address, word = await ctx.tick().sample(
-                    dut.word_valid, dut.word_address, dut.word
-                )
-                if valid:
-                    assert address == len(taken)
-                    taken.append([word[lane] for lane in range(params.lanes)])
-            assert not ctx.get(dut.word_valid)
+            taken, n_cycles = await sweep(ctx, dut)
             results.append(np.array(taken))
             busy_cycles.append(n_cycles)
 

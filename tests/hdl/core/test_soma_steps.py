@@ -17,6 +17,7 @@ from tests.support.soma_bench import (
     plain_entries,
     pooled_entries,
     reference,
+    sweep,
 )
 from tests.support.streams import simulate
 
@@ -57,27 +58,12 @@ def run_samples(params, form, mode, entries, sums, constant_words):
                 ctx.set(dut.step, t)
                 ctx.set(dut.is_last_step, t == n_steps - 1)
                 await ctx.tick().repeat(2)
-                results.append([])
-                busy_cycles.append(await sweep(ctx, results[-1]))
+                words, n_cycles = await sweep(ctx, dut)
+                results.append(words)
+                busy_cycles.append(n_cycles)
                 read = np.zeros(len(accumulators.words), bool)
                 read[[entry["acc"] for entry in entries if entry["clear"]]] = True
                 assert not accumulators.words[read].any()
-
-    async def sweep(ctx, taken):
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
-        n_cycles = 0
-        while ctx.get(dut.busy):
-            n_cycles += 1
-            _, _, valid, address, word = await ctx.tick().sample(
-                dut.word_valid, dut.word_address, dut.word
-            )
-            if valid:
-                assert address == len(taken)
-                taken.append([word[lane] for lane in range(params.lanes)])
-        assert not ctx.get(dut.word_valid)
-        return n_cycles
 
     simulate(dut, [drive], limit=200_000, background=[accumulators])
     return results, busy_cycles
