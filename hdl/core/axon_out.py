@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Axon-out: fires the activations of a sample, bit plane by bit plane, and sends tokens."""
+"""Axon-out: fires the activations of a sample, bit plane by bit plane, and ends it."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from golden.fields import GAP_WIDTH, Formats, Kind, Memory
@@ -12,19 +12,19 @@ from ..layouts import ConfigBus, activation_word, flit_stream, struct
 from .memory import ConfigMemory
 from .plane_scan import T_WIDTH, PlaneScan
 from .reserved_queue import ReservedQueue
-from .spike_emit import KIND_WIDTH, SpikeEmit, job_layout, source_layout
+from .spike_emit import SpikeEmit, job_layout, source_layout
 
 # The way from a destination's read to its slot given back takes three cycles.
 _QUEUE_DEPTH = 4
 
 
 class AxonOut(wiring.Component):
-    """Sends the spikes of the activations it holds, and tokens to the core's sources.
+    """Sends the spikes of the activations it holds, and END after them.
 
     ``fire``: for every time step, activation word, destination entry of the word and set lane, in
     this order of loops and each ascending, a SPIKE; then an END for every entry of ``end_list``.
     Where integration is per time step (``params.is_stepped``) it does so for time step ``t`` alone.
-    ``grant``: a CREDIT for every entry of ``credit_list``. The payload of tokens is zero.
+    The payload of END is zero.
 
     One flit a cycle while planes with spikes are found in time: a word is scanned a cycle, ahead of
     the spikes sent; a word without destination entries takes a cycle. Cycles, from the command (not
@@ -33,7 +33,6 @@ class AxonOut(wiring.Component):
     ============= ================================================================
     no spikes     ``bits * n_fire + n + 10`` for ``n`` ENDs; 4 less if ``n`` is 0
                   (with ``t``: ``n_fire`` instead of ``bits * n_fire``)
-    grant         ``n + 6`` for ``n`` CREDITs; 4 less if ``n`` is 0
     first spike   on ``o`` 12 cycles after the command if in the first word scanned
     ============= ================================================================
 
@@ -51,10 +50,10 @@ class AxonOut(wiring.Component):
         Stores an activation word; only while not busy.
     n_fire, bits : ``In``
         Activation words in use, and their time steps; constant from the cycle before ``fire`` on.
-    end_list, credit_list : ``In``
-        Fields ``token_list``.
-    fire, grant : ``In(1)``
-        Commands; only while not busy, and not both.
+    end_list : ``In``
+        Field ``token_list``.
+    fire : ``In(1)``
+        Command; only while not busy.
     gap : ``In(GAP_WIDTH)``
         Cycles from one flit to the next, at least; constant while busy. The figures above are
         for 0.
@@ -67,7 +66,7 @@ class AxonOut(wiring.Component):
     t : ``In``
         Only if ``params.is_stepped``: with ``fire``, the time step.
     busy : ``Out(1)``
-        From the cycle after a command until its last flit has been accepted.
+        From the cycle after ``fire`` until the last flit has been accepted.
     o : ``Out(flit_stream)``
         Registers drive it.
     fired : ``Out``
@@ -89,9 +88,7 @@ class AxonOut(wiring.Component):
                 "n_fire": In(params.fire_address_width + 1),
                 "bits": In(4),
                 "end_list": In(struct(formats.token_list)),
-                "credit_list": In(struct(formats.token_list)),
                 "fire": In(1),
-                "grant": In(1),
                 "gap": In(GAP_WIDTH),
                 "held": In(1),
                 "borrow": In(1),
@@ -142,23 +139,16 @@ class AxonOut(wiring.Component):
         )
         if params.is_stepped:
             m.d.comb += scan.t.eq(self.t)
-        is_token, tokens, walk_v, walk_ready, entry_v = self._expand(
-            m, table, destinations, scan, jobs
-        )
+        is_end, walk_v, walk_ready, entry_v = self._expand(m, table, destinations, scan, jobs)
 
         with m.FSM(name="phase") as phase:
             with m.State("IDLE"):
-                m.d.comb += tokens.eq(Cat(Const(Kind.CREDIT.value, KIND_WIDTH), self.credit_list))
                 with m.If(self.fire):
                     m.d.comb += scan.start.eq(1)
                     m.next = "FIRE"
-                with m.Elif(self.grant):
-                    m.d.comb += is_token.eq(1)
-                    m.next = "DRAIN"
             with m.State("FIRE"):
-                m.d.comb += tokens.eq(Cat(Const(Kind.END.value, KIND_WIDTH), self.end_list))
                 with m.If(scan.idle & ~entry_v & walk_ready):
-                    m.d.comb += is_token.eq(1)
+                    m.d.comb += is_end.eq(1)
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 with m.If(~walk_v & jobs.idle & emit.idle):
@@ -167,20 +157,19 @@ class AxonOut(wiring.Component):
         return m
 
     def _expand(self, m, table, destinations, scan, jobs):
-        """Planes to jobs, one for each destination entry; or a list of tokens to jobs.
+        """Planes to jobs, one for each destination entry; and so the ENDs after them.
 
         Stage "entry" reads the fire table, "walk" goes through the destination entries, "job"
-        reads an entry. Returns what the state machine needs to start a list: a strobe, the
-        list with its kind, and the state of the stages.
+        reads an entry. Returns what the state machine needs to send the ENDs: a strobe, and the
+        state of the stages.
         """
         params = self._params
         entry_v, entry_plane = Signal(), Signal.like(scan.plane, reset_less=True)
         walk_v, walk_lanes = Signal(), Signal(params.lanes, reset_less=True)
         walk_source = Signal(source_layout(params), reset_less=True)
-        run = struct(Formats(params).token_list)
-        walk_run = Signal(run, reset_less=True)
+        walk_run = Signal.like(self.end_list, reset_less=True)
         walk_ready, may_read, read = Signal(), Signal(), Signal()
-        is_token, tokens = Signal(), Signal(data.StructLayout({"kind": KIND_WIDTH, "run": run}))
+        is_end = Signal()
         fire = struct(Formats(params).fire)(table.data)
 
         with m.If(walk_ready | ~entry_v):
@@ -198,17 +187,18 @@ class AxonOut(wiring.Component):
             read.eq(walk_v & may_read & (several | one)),
         ]
         with m.If(walk_ready):
-            m.d.sync += walk_v.eq(entry_v | is_token)
-        with m.If(is_token):
+            m.d.sync += walk_v.eq(entry_v | is_end)
+        with m.If(is_end):
             m.d.sync += [
                 walk_lanes.eq(1),
-                walk_source.eq(tokens.kind),
-                walk_run.eq(tokens.run),
+                walk_source.eq(0),
+                walk_source.is_end.eq(1),
+                walk_run.eq(self.end_list),
             ]
         with m.Elif(walk_ready & entry_v):
             m.d.sync += [
                 walk_lanes.eq(entry_plane.lanes),
-                walk_source.kind.eq(Kind.SPIKE.value),
+                walk_source.is_end.eq(0),
                 walk_source.t.eq(entry_plane.t),
                 walk_source.block.eq(fire.block),
                 walk_source.y.eq(fire.y),
@@ -238,4 +228,4 @@ class AxonOut(wiring.Component):
             jobs.i.source.eq(job_source),
             jobs.i.destination.eq(destinations.data),
         ]
-        return is_token, tokens, walk_v, walk_ready, entry_v
+        return is_end, walk_v, walk_ready, entry_v

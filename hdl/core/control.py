@@ -39,7 +39,7 @@ class Control(wiring.Component):
     A sample is complete when ``n_sources`` ENDs are there; it is swept once the accumulate pipeline
     is empty and axon-out has fired the sample before. After the sweep the core grants CREDIT, and
     fires as soon as it holds ``n_destinations`` CREDITs. Counters are 32 bits wide and wrap, the
-    SOP counter has 48 bits.
+    SOP counter has 48 bits. A CREDIT is granted only when the one before has been sent.
 
     Where integration is per time step (``params.is_stepped``), all this holds for time steps: each
     is swept, granted and fired by itself, and only the sweep of a sample's last step waits until
@@ -51,10 +51,10 @@ class Control(wiring.Component):
     read_chunk : ``Out(32)``
     end, credit : ``In(1)``
         A token has arrived.
-    axon_idle, dendrite_idle, soma_busy, fire_busy : ``In(1)``
+    axon_idle, dendrite_idle, soma_busy, granting, fire_busy : ``In(1)``
         States of the other blocks.
     sweep, clear_all, fire, grant : ``Out(1)``
-        Commands, one cycle each.
+        Commands, one cycle each, to a block that is not busy.
     n_sweep, n_fire, mode, end_list, credit_list : ``Out``
         Registers, as ``golden.fields.Control`` lists them.
     integration, step, is_last_step, plane : ``Out``
@@ -84,6 +84,7 @@ class Control(wiring.Component):
                 "axon_idle": In(1),
                 "dendrite_idle": In(1),
                 "soma_busy": In(1),
+                "granting": In(1),
                 "fire_busy": In(1),
                 "sweep": Out(1),
                 "clear_all": Out(1),
@@ -152,6 +153,7 @@ class Control(wiring.Component):
         m.d.comb += [
             all_ends.eq((n_ends == n_sources) & running),
             all_credits.eq(n_credits == n_destinations),
+            at_rest.eq(self.axon_idle & self.dendrite_idle),
             settled.eq(
                 (complete == all_ends) & (permitted == all_credits) & (drained == at_rest)
             ),
@@ -169,18 +171,12 @@ class Control(wiring.Component):
         with m.If(use_ends):
             m.d.sync += [n_ends.eq(0), complete.eq(0)]
         with m.If(use_credits):
-            # Firing starts now, and shows as busy from the next cycle on.
-            m.d.sync += [n_credits.eq(0), permitted.eq(0), drained.eq(0)]
+            m.d.sync += [n_credits.eq(0), permitted.eq(0)]
 
         tokens = _Tokens(
             start, running, complete, permitted, drained, settled, use_ends, use_credits
         )
-        if self._params.is_stepped:
-            m.d.comb += at_rest.eq(self.axon_idle & self.dendrite_idle)
-            self._run_steps(m, tokens)
-        else:
-            m.d.comb += at_rest.eq(self.axon_idle & self.dendrite_idle & ~self.fire_busy)
-            self._run_samples(m, tokens)
+        self._run(m, tokens)
 
         counters = self._count(m, running, clear_counters)
         with m.If(self.config.read & selected):
@@ -191,94 +187,60 @@ class Control(wiring.Component):
                         m.d.sync += self.read_chunk.eq(value)
         return m
 
-    def _start(self, m, tokens):
-        """The phases before the first grant, for use inside a state machine."""
-        with m.State("STOPPED"):
-            m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start)
-            with m.If(tokens.start):
-                m.d.comb += self.clear_all.eq(1)
-                m.next = "CLEAR"
-        with m.State("CLEAR"):
-            with m.If(~self.soma_busy):
-                m.d.sync += tokens.running.eq(1)
-                m.next = "GRANT"
+    def _run(self, m, tokens):
+        """Phases of a core: what comes in, to the grant of the next; what goes out beside it.
 
-    def _run_samples(self, m, tokens):
-        """Phases of a core whose tokens stand for samples."""
-        unfired = Signal()
-        with m.FSM(name="phase"):
-            self._start(m, tokens)
-            with m.State("GRANT"):
-                m.d.comb += self.grant.eq(1)
-                m.next = "GRANTING"
-            with m.State("GRANTING"):
-                with m.If(~self.fire_busy):
-                    m.next = "AWAIT_CREDIT"
-            with m.State("AWAIT_CREDIT"):
-                m.d.comb += self.waiting.eq(tokens.settled & unfired & ~tokens.permitted)
-                with m.If(~unfired):
-                    m.next = "ACCUMULATE"
-                with m.Elif(tokens.permitted):
-                    m.d.comb += [self.fire.eq(1), tokens.use_credits.eq(1)]
-                    m.d.sync += unfired.eq(0)
-                    m.next = "ACCUMULATE"
-            with m.State("ACCUMULATE"):
-                m.d.comb += self.waiting.eq(tokens.settled & ~tokens.complete)
-                with m.If(tokens.complete & tokens.drained):
-                    m.d.comb += [self.sweep.eq(1), tokens.use_ends.eq(1)]
-                    m.next = "SWEEP"
-            with m.State("SWEEP"):
-                with m.If(~self.soma_busy):
-                    m.d.sync += unfired.eq(1)
-                    m.next = "GRANT"
-
-    def _run_steps(self, m, tokens):
-        """Phases of a core whose tokens stand for time steps.
-
-        Planes of the finished sample are fired whenever they may be, while the next sample's steps
-        are accumulated and swept; in between, axon-out sends the grants.
+        A finished sample is fired, or one of its planes, whenever that may be. Where tokens stand
+        for time steps, those of the next sample but the last are swept meanwhile.
         """
-        unfired = Signal()  # planes of the finished sample are left
-        may_fire = Signal()  # the phase leaves axon-out free
-        can_fire, can_sweep = Signal(), Signal()
-        idle = Signal()
+        unfired = Signal()  # the finished sample, or planes of it, are left
+        can_fire, can_sweep, has_fired = Signal(), Signal(), Signal()
         m.d.comb += [
-            idle.eq(~self.fire_busy),
-            can_fire.eq(unfired & tokens.permitted & idle),
-            can_sweep.eq(
-                tokens.complete & tokens.drained & (~self.is_last_step | (~unfired & idle))
-            ),
+            can_fire.eq(unfired & tokens.permitted & ~self.fire_busy),
+            self.fire.eq(can_fire),
+            tokens.use_credits.eq(can_fire),
+            has_fired.eq(~unfired & ~self.fire_busy),
         ]
-        m.d.sync += self.is_last_step.eq(self.step == self.integration.steps - 1)
-        with m.If(may_fire & can_fire):
-            m.d.comb += [self.fire.eq(1), tokens.use_credits.eq(1)]
-            m.d.sync += self.plane.eq(self.plane + 1)
-            with m.If(self.plane == self.mode.bits - 1):
-                m.d.sync += [self.plane.eq(0), unfired.eq(0)]
+        if self._params.is_stepped:
+            is_last = self.is_last_step
+            m.d.comb += can_sweep.eq(tokens.complete & tokens.drained & (has_fired | ~is_last))
+            m.d.sync += is_last.eq(self.step == self.integration.steps - 1)
+            with m.If(can_fire):
+                m.d.sync += self.plane.eq(self.plane + 1)
+                with m.If(self.plane == self.mode.bits - 1):
+                    m.d.sync += [self.plane.eq(0), unfired.eq(0)]
+        else:
+            m.d.comb += can_sweep.eq(tokens.complete & tokens.drained & has_fired)
+            with m.If(can_fire):
+                m.d.sync += unfired.eq(0)
 
         with m.FSM(name="phase"):
-            self._start(m, tokens)
+            with m.State("STOPPED"):
+                m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start)
+                with m.If(tokens.start):
+                    m.d.comb += self.clear_all.eq(1)
+                    m.next = "CLEAR"
+            with m.State("CLEAR"):
+                with m.If(~self.soma_busy):
+                    m.d.sync += tokens.running.eq(1)
+                    m.next = "GRANT"
             with m.State("GRANT"):
-                with m.If(idle):
+                with m.If(~self.granting):
                     m.d.comb += self.grant.eq(1)
-                    m.next = "GRANTING"
-            with m.State("GRANTING"):
-                with m.If(idle):
                     m.next = "ACCUMULATE"
             with m.State("ACCUMULATE"):
-                m.d.comb += [
-                    may_fire.eq(1),
-                    self.waiting.eq(tokens.settled & ~can_fire & ~can_sweep),
-                ]
-                with m.If(can_sweep & ~can_fire):
+                m.d.comb += self.waiting.eq(tokens.settled & ~can_fire & ~can_sweep)
+                with m.If(can_sweep):
                     m.d.comb += [self.sweep.eq(1), tokens.use_ends.eq(1)]
                     m.next = "SWEEP"
             with m.State("SWEEP"):
-                m.d.comb += may_fire.eq(1)
                 with m.If(~self.soma_busy):
-                    m.d.sync += self.step.eq(self.step + 1)
-                    with m.If(self.is_last_step):
-                        m.d.sync += [self.step.eq(0), unfired.eq(1)]
+                    if self._params.is_stepped:
+                        m.d.sync += self.step.eq(self.step + 1)
+                        with m.If(self.is_last_step):
+                            m.d.sync += [self.step.eq(0), unfired.eq(1)]
+                    else:
+                        m.d.sync += unfired.eq(1)
                     m.next = "GRANT"
 
     def _count(self, m, running, clear):

@@ -15,10 +15,10 @@ from .axon_out import AxonOut
 from .configuration import BLOCKS, Configuration
 from .control import Control
 from .dendrite import Dendrite
+from .flow_control import FlowControl
 from .ingress import Egress, Ingress
 from .soma import Soma
 from .spike_queue import SpikeQueue
-from .throttle import Throttle
 
 # One bit for each part of a core that may be clocked on its own.
 AWAKE = data.StructLayout(
@@ -67,7 +67,7 @@ class Core(wiring.Component):
         m.submodules.entry = entry = FlitQueue(shape=self.i.payload.shape(), depth=2)
         m.submodules.ingress = ingress = Ingress(params=self._params)
         m.submodules.spikes = spikes = SpikeQueue(params=self._params)
-        m.submodules.throttle = throttle = Throttle(params=self._params)
+        m.submodules.flow = flow = FlowControl(params=self._params)
         m.submodules.axon_in = axon_in = AxonIn(self._params)
         m.submodules.dendrite = dendrite = Dendrite(self._params)
         m.submodules.soma = soma = Soma(self._params)
@@ -88,7 +88,7 @@ class Core(wiring.Component):
         connect(m, ingress=ingress.spike, queue=spikes.i)
         connect(m, queue=spikes.o, axon_in=axon_in.i)
         connect(m, ingress=ingress.config, configuration=configuration.i)
-        connect(m, throttle=throttle.o, egress=egress.pace)
+        connect(m, flow=flow.o, egress=egress.flow)
         connect(m, axon_out=axon_out.o, egress=egress.fire)
         connect(m, configuration=configuration.reply, egress=egress.reply)
         connect(m, egress.o, wiring.flipped(self.o))
@@ -122,28 +122,28 @@ class Core(wiring.Component):
             soma.n_sweep.eq(control.n_sweep),
             soma.mode.eq(control.mode),
             axon_out.fire.eq(control.fire),
-            axon_out.grant.eq(control.grant),
             axon_out.n_fire.eq(control.n_fire),
             axon_out.bits.eq(control.mode.bits),
             axon_out.gap.eq(control.mode.gap),
             axon_out.end_list.eq(control.end_list),
-            axon_out.credit_list.eq(control.credit_list),
-            # What waits for its walk, here and at the destinations.
-            throttle.hold.eq(ingress.hold),
-            throttle.go.eq(ingress.go),
-            throttle.is_high.eq(spikes.is_high),
-            throttle.is_low.eq(spikes.is_low),
-            throttle.credit_list.eq(control.credit_list),
-            throttle.borrowed.eq(axon_out.borrowed),
-            axon_out.borrow.eq(throttle.borrow),
-            axon_out.borrow_address.eq(throttle.borrow_address),
-            axon_out.held.eq(throttle.held),
+            # What may be sent, here and by the sources.
+            flow.grant.eq(control.grant),
+            flow.hold.eq(ingress.hold),
+            flow.go.eq(ingress.go),
+            flow.is_high.eq(spikes.is_high),
+            flow.is_low.eq(spikes.is_low),
+            flow.credit_list.eq(control.credit_list),
+            flow.borrowed.eq(axon_out.borrowed),
+            axon_out.borrow.eq(flow.borrow),
+            axon_out.borrow_address.eq(flow.borrow_address),
+            axon_out.held.eq(flow.held),
             # States and events.
             control.end.eq(ingress.end),
             control.credit.eq(ingress.credit),
             control.axon_idle.eq(axon_in.idle & spikes.idle),
             control.dendrite_idle.eq(dendrite.idle),
             control.soma_busy.eq(soma.busy),
+            control.granting.eq(flow.granting),
             control.fire_busy.eq(axon_out.busy),
             control.op_valid.eq(axon_in.op_valid),
             control.op_lanes.eq(axon_in.op.n_lanes),
@@ -171,15 +171,14 @@ class Core(wiring.Component):
                 is_configured
                 | soma.busy
                 | control.fire
-                | control.grant
-                | ~throttle.idle
+                | ~flow.idle
                 | axon_out.busy
             ),
             self.quiet.eq(
                 control.waiting
                 & ~entry.o.valid
                 & spikes.quiet
-                & throttle.idle
+                & flow.idle
                 & axon_in.idle
                 & dendrite.idle
                 & ~soma.busy

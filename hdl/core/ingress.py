@@ -87,13 +87,13 @@ class Ingress(wiring.Component):
 class Egress(wiring.Component):
     """Merges the flits that a core sends into the router's local input.
 
-    PACE goes first, since it keeps others from sending in vain, then axon-out, then answers; a
-    choice once made stands until its flit has gone. No latency; ``o`` depends on the registers of
-    the inputs and on this block's own.
+    CREDIT and PACE go first, since others wait for them or send in vain without, then axon-out,
+    then answers; a choice once made stands until its flit has gone. No latency; ``o`` depends on
+    the registers of the inputs and on this block's own.
 
     Members
     -------
-    pace, fire, reply : ``In(flit_stream)``
+    flow, fire, reply : ``In(flit_stream)``
     o : ``Out(flit_stream)``
     """
 
@@ -101,7 +101,7 @@ class Egress(wiring.Component):
         self._layout = struct(Formats(params).flit)
         super().__init__(
             {
-                "pace": In(flit_stream(params)),
+                "flow": In(flit_stream(params)),
                 "fire": In(flit_stream(params)),
                 "reply": In(flit_stream(params)),
                 "o": Out(flit_stream(params)),
@@ -110,7 +110,7 @@ class Egress(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        inputs = (self.pace, self.fire, self.reply)
+        inputs = (self.flow, self.fire, self.reply)
         is_held = Signal()
         held, chosen = Signal(len(inputs)), Signal(len(inputs))
         offers = Cat(i.valid for i in inputs)

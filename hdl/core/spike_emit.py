@@ -11,8 +11,6 @@ from golden.params import ChipParams
 from ..layouts import flit_stream, struct
 from .plane_scan import T_WIDTH
 
-# The three kinds that axon-out sends.
-KIND_WIDTH = 2
 # The lowest spike is found in two steps: the lowest group of lanes, then the lane.
 _GROUP = 4
 
@@ -22,7 +20,7 @@ def source_layout(params: ChipParams) -> data.StructLayout:
     fire = struct(Formats(params).fire)
     return data.StructLayout(
         {
-            "kind": KIND_WIDTH,
+            "is_end": 1,
             "t": T_WIDTH,
             "block": fire["block"].shape,
             "y": fire["y"].shape,
@@ -32,7 +30,7 @@ def source_layout(params: ChipParams) -> data.StructLayout:
 
 
 def job_layout(params: ChipParams) -> data.StructLayout:
-    """The spikes of one plane for one destination entry; a token is a single spike."""
+    """The spikes of one plane for one destination entry; END is a single spike."""
     return data.StructLayout(
         {
             "lanes": params.lanes,
@@ -169,14 +167,14 @@ class SpikeEmit(wiring.Component):
         formats = Formats(self._params)
         flit = Signal(struct(formats.flit))
         spike = Signal(struct(formats.spike))
-        is_spike = job.source.kind == Kind.SPIKE.value
+        is_end = job.source.is_end
         m.d.comb += [
-            spike.axon.eq(Mux(is_spike, job.destination.axon, 0)),
+            spike.axon.eq(Mux(is_end, 0, job.destination.axon)),
             spike.t.eq(job.source.t),
             spike.c.eq(channel),
             spike.y.eq(job.source.y),
             spike.x.eq(job.source.x),
-            flit.kind.eq(job.source.kind),
+            flit.kind.eq(Mux(is_end, Kind.END.value, Kind.SPIKE.value)),
             flit.payload.eq(spike),
         ]
         m.d.comb += [flit[name].eq(job.destination[name]) for name, _ in formats.rectangle.widths]

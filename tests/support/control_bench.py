@@ -4,7 +4,10 @@
 from golden.fields import Control as Register
 from golden.fields import Memory
 
-COMMANDS = ("clear_all", "grant", "fire", "sweep")
+# Commands, and what tells that the block which carries them out is at work.
+COMMANDS = {
+    "clear_all": "soma_busy", "sweep": "soma_busy", "grant": "granting", "fire": "fire_busy",
+}  # fmt: skip
 
 
 async def write(ctx, dut, register, value, memory=Memory.CONTROL):
@@ -37,13 +40,15 @@ async def pulse(ctx, signal, n=1):
 class Blocks:
     """The other blocks: each command keeps one busy for some cycles. Writes down all commands.
 
+    ``busy``: from a command's name to cycles.
+
     Attributes
     ----------
     commands : list of (cycle, name)
     cycle : int
     """
 
-    def __init__(self, dut, busy=lambda: 3):
+    def __init__(self, dut, busy=lambda _: 3):
         self.dut, self.busy = dut, busy
         self.commands = []
         self.cycle = 0
@@ -53,24 +58,20 @@ class Blocks:
 
     async def drive(self, ctx):
         dut = self.dut
-        soma, fire = 0, 0
+        left = dict.fromkeys(COMMANDS.values(), 0)
         ctx.set(dut.axon_idle, 1)
         ctx.set(dut.dendrite_idle, 1)
         while True:
             _, _, *given = await ctx.tick().sample(*(getattr(dut, name) for name in COMMANDS))
             now = [name for name, high in zip(COMMANDS, given, strict=True) if high]
-            assert len(now) <= 1, f"cycle {self.cycle}: one command at a time, got {now}"
             for name in now:
-                is_soma = name in ("clear_all", "sweep")
-                assert not (soma if is_soma else fire), f"cycle {self.cycle}: {name} while busy"
+                block = COMMANDS[name]
+                assert not left[block], f"cycle {self.cycle}: {name} while {block}"
                 self.commands.append((self.cycle, name))
-                if is_soma:
-                    soma = self.busy() + 1
-                else:
-                    fire = self.busy() + 1
-            soma, fire = max(0, soma - 1), max(0, fire - 1)
-            ctx.set(dut.soma_busy, soma > 0)
-            ctx.set(dut.fire_busy, fire > 0)
+                left[block] = self.busy(name) + 1
+            for block in left:
+                left[block] = max(0, left[block] - 1)
+                ctx.set(getattr(dut, block), left[block] > 0)
             self.cycle += 1
 
 
@@ -89,7 +90,7 @@ class Stillness:
     def watch(self, dut, registers):
         """The testbench that looks at ``registers``, those of ``dut``, in every cycle."""
         inputs = (dut.end, dut.credit, dut.config.write, dut.config.read, dut.soma_busy,
-                  dut.fire_busy)  # fmt: skip
+                  dut.granting, dut.fire_busy)  # fmt: skip
 
         async def bench(ctx):
             before, still = None, False

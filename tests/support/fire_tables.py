@@ -30,7 +30,6 @@ class Tables:
             for _ in range(params.n_destinations)
         ]
         self.end_list = {"start": 3, "count": int(rng.integers(1, 4))}
-        self.credit_list = {"start": 5, "count": int(rng.integers(1, 5))}
 
     async def load(self, ctx, dut, bits):
         """Writes the tables into an axon-out, reads some words back, and sets its registers."""
@@ -46,9 +45,7 @@ class Tables:
             assert got == [words[i] for i in picked]
         ctx.set(dut.n_fire, len(self.fire))
         ctx.set(dut.bits, bits)
-        for name in ("end_list", "credit_list"):
-            packed = formats.token_list.pack(**getattr(self, name))
-            ctx.set(getattr(dut, name).as_value(), packed)
+        ctx.set(dut.end_list.as_value(), formats.token_list.pack(**self.end_list))
 
     @staticmethod
     async def store(ctx, dut, activations):
@@ -62,11 +59,11 @@ class Tables:
         ctx.set(dut.word_valid, 0)
 
     @staticmethod
-    async def command(ctx, dut, strobe):
-        """Gives a command; returns the cycles of ``busy``."""
-        ctx.set(strobe, 1)
+    async def send(ctx, dut):
+        """Gives the command ``fire``; returns the cycles of ``busy``."""
+        ctx.set(dut.fire, 1)
         await ctx.tick()
-        ctx.set(strobe, 0)
+        ctx.set(dut.fire, 0)
         if "t" in dut.signature.members:
             ctx.set(dut.t, 7)  # only the cycle of the command counts
         n_cycles = 0
@@ -80,8 +77,9 @@ class Tables:
         rectangle = {name: destination[name] for name in ("x0", "y0", "x1", "y1")}
         return Formats(self.params).flit.pack(kind=int(kind), **rectangle, payload=payload)
 
-    def tokens(self, kind, run):
-        return [self.flit(kind, run["start"] + i, 0) for i in range(run["count"])]
+    def ends(self):
+        first = self.end_list["start"]
+        return [self.flit(Kind.END, first + i, 0) for i in range(self.end_list["count"])]
 
     def spikes(self, activations, bits, steps=None):
         """Flits of the spikes of activations (words, lanes), in the order of sending.

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.hdl import ClockDomain, Module, Signal, Value
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "sim_build" / "formal"
@@ -112,3 +112,11 @@ def inner_signal(m: Module, name: str) -> Signal:
     if len(found) != 1:
         raise LookupError(f"{name}: must name one driven signal, got {len(found)}")
     return found[0]
+
+
+def inner_state(m: Module, fsm: str, state: str) -> Value:
+    """Whether the state machine called ``fsm`` of module ``m`` is in ``state``."""
+    machine = m._generated[fsm]
+    if state not in machine.encoding:
+        raise LookupError(f"{state}: must be one of {', '.join(machine.encoding)}")
+    return machine._data["signal"] == machine.encoding[state]

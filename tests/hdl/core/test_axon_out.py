@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
-from golden.fields import Formats, Kind
+from golden.fields import Formats
 from golden.params import PRESETS, get_preset
 from hdl.core.axon_out import AxonOut
 from hdl.core.plane_scan import PlaneScan
@@ -20,21 +20,16 @@ WIDEST = TINY.with_(lanes=32, soma_lanes=4, c_width=8)
 SHAPES = pytest.mark.parametrize("params", [TINY, WIDE, WIDEST], ids=["4", "16", "32"])
 
 
-def run_commands(tables, commands, bits, *, stall="free", rng=None, gap=0, background=()):
-    """Carries out ``commands`` back to back: "grant", or activations (words, lanes) to be fired.
+def fire_all(tables, samples, bits, *, stall="free", rng=None, gap=0, background=()):
+    """Fires ``samples``, arrays of activations (words, lanes), back to back.
 
-    Compares every flit and both counters; returns for each command the cycles of ``busy``, and the
+    Compares every flit and both counters; returns for each sample the cycles of ``busy``, and the
     cycles in which flits were accepted, counted from the command's. ``background``: coroutine
     functions of (ctx, dut).
     """
     params = tables.params
-    dut, expected = AxonOut(params), []
-    for command in commands:
-        if isinstance(command, str):
-            expected.append(tables.tokens(Kind.CREDIT, tables.credit_list))
-        else:
-            spikes = tables.spikes(command, bits)
-            expected.append(spikes + tables.tokens(Kind.END, tables.end_list))
+    dut = AxonOut(params)
+    expected = [tables.spikes(sample, bits) + tables.ends() for sample in samples]
     sink = Sink(dut.o, sum(map(len, expected)), stall, rng)
     counted = {"cycle": 0, "fired": 0, "sent": 0}
     begun, busy_cycles = [], []
@@ -49,12 +44,10 @@ def run_commands(tables, commands, bits, *, stall="free", rng=None, gap=0, backg
     async def drive(ctx):
         await tables.load(ctx, dut, bits)
         ctx.set(dut.gap, gap)
-        for command in commands:
-            if not isinstance(command, str):
-                await tables.store(ctx, dut, command)
-            strobe = dut.grant if isinstance(command, str) else dut.fire
+        for sample in samples:
+            await tables.store(ctx, dut, sample)
             begun.append(counted["cycle"])
-            n_cycles = await tables.command(ctx, dut, strobe)
+            n_cycles = await tables.send(ctx, dut)
             assert not ctx.get(dut.o.valid)
             busy_cycles.append(n_cycles)
 
@@ -64,10 +57,9 @@ def run_commands(tables, commands, bits, *, stall="free", rng=None, gap=0, backg
     parts = [partial(beside, part=part) for part in background]
     simulate(dut, [drive, sink], limit=200_000, background=[count, *parts])
     assert sink.items == [flit for part in expected for flit in part]
-    fired = [command for command in commands if not isinstance(command, str)]
-    planes = [word & ((1 << bits) - 1) for word in fired]
+    planes = [word & ((1 << bits) - 1) for word in samples]
     assert counted["fired"] == sum(int(np.bitwise_count(p).sum()) for p in planes)
-    assert counted["sent"] == sum(len(tables.spikes(word, bits)) for word in fired)
+    assert counted["sent"] == sum(len(tables.spikes(word, bits)) for word in samples)
     accepted, position = [], 0
     for part, start in zip(expected, begun, strict=True):
         cycles = sink.cycles[position : position + len(part)]
@@ -87,14 +79,14 @@ def sparse(rng, params, n, density=0.2):
 @pytest.mark.parametrize("bits", [2, 5, 8])
 def test_axon_out_sends_every_spike_in_order(bits, stall, params, rng):
     tables = Tables(rng, params, 12)
-    commands = ["grant", sparse(rng, params, 12), sparse(rng, params, 12, 0.02), "grant", "grant"]
-    run_commands(tables, commands, bits, stall=stall, rng=rng)
+    samples = [sparse(rng, params, 12), sparse(rng, params, 12, 0.02)]
+    fire_all(tables, samples, bits, stall=stall, rng=rng)
 
 
 @pytest.mark.parametrize("gap", [0, 1, 2, 3, 17, 63])
 def test_axon_out_keeps_its_distance(gap, rng):
     tables = Tables(rng, TINY, 6, fewest=1)
-    _, accepted = run_commands(tables, [sparse(rng, TINY, 6, 0.5), "grant"], 4, gap=gap)
+    _, accepted = fire_all(tables, [sparse(rng, TINY, 6, 0.5)] * 2, 4, gap=gap)
     for cycles in accepted:
         assert len(cycles) > 1 or gap > 1
         assert all(b - a == max(gap, 1) for a, b in pairwise(cycles))
@@ -116,8 +108,8 @@ def test_axon_out_sends_nothing_while_held(stall, rng):
             for _ in range(int(rng.integers(1, 20))):
                 await ctx.tick()
 
-    commands = ["grant", sparse(rng, TINY, 10), "grant"]
-    run_commands(tables, commands, 5, stall=stall, rng=rng, background=[hold])
+    samples = [sparse(rng, TINY, 10) for _ in range(2)]
+    fire_all(tables, samples, 5, stall=stall, rng=rng, background=[hold])
 
 
 @pytest.mark.parametrize("stall", STALLS)
@@ -142,27 +134,27 @@ def test_axon_out_lends_its_destinations(stall, rng):
             for _ in range(int(rng.integers(1, 4))):
                 await ctx.tick()
 
-    commands = [sparse(rng, TINY, 10), "grant", sparse(rng, TINY, 10)]
-    run_commands(tables, commands, 5, stall=stall, rng=rng, background=[borrow])
+    samples = [sparse(rng, TINY, 10) for _ in range(2)]
+    fire_all(tables, samples, 5, stall=stall, rng=rng, background=[borrow])
     assert n_read > 50
 
 
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_axon_out_fires_every_number_of_time_steps(bits, rng):
     tables = Tables(rng, TINY, 7)
-    run_commands(tables, [sparse(rng, TINY, 7, 0.6)], bits)
+    fire_all(tables, [sparse(rng, TINY, 7, 0.6)], bits)
 
 
 @pytest.mark.parametrize("n_tokens", [0, 1, 5])
 @pytest.mark.parametrize("n_words", [1, 5, 64])
 def test_axon_out_scans_silence_in_the_promised_cycles(n_words, n_tokens, rng):
     tables = Tables(rng, TINY, n_words)
-    tables.end_list["count"] = tables.credit_list["count"] = n_tokens
+    tables.end_list["count"] = n_tokens
     silence = np.zeros((n_words, TINY.lanes), int)
-    busy, _ = run_commands(tables, [silence, "grant", silence], 4)
+    busy, _ = fire_all(tables, [silence, silence], 4)
     less = 0 if n_tokens else 4
     scan = 4 * n_words + n_tokens + 10 - less
-    assert busy == [scan, n_tokens + 6 - less, scan]
+    assert busy == [scan, scan]
 
 
 @SHAPES
@@ -174,7 +166,7 @@ def test_axon_out_sends_a_flit_every_cycle(n_destinations, params, rng):
     single[np.arange(8), rng.integers(0, params.lanes, 8)] = 255
     dense = rng.integers(0, 256, (8, params.lanes)) | 255 * (rng.random((8, 1)) < 0.5)
     dense[:, 0] = 255
-    busy, accepted = run_commands(tables, [single, dense], 4)
+    busy, accepted = fire_all(tables, [single, dense], 4)
     for cycles, n_cycles in zip(accepted, busy, strict=True):
         assert cycles[0] == 12
         spikes = cycles[: len(cycles) - tables.end_list["count"]]
@@ -185,13 +177,13 @@ def test_axon_out_sends_a_flit_every_cycle(n_destinations, params, rng):
 def test_axon_out_passes_words_without_destinations_in_a_cycle_each(rng):
     tables = Tables(rng, TINY, 60, most=0)
     full = np.full((60, TINY.lanes), 255)
-    busy, _ = run_commands(tables, [full], 8)
+    busy, _ = fire_all(tables, [full], 8)
     assert busy[0] <= 8 * 60 + 10 + tables.end_list["count"] + 4
 
 
 def test_axon_out_without_words_sends_end(rng):
     tables = Tables(rng, TINY, 0)
-    run_commands(tables, [np.zeros((0, TINY.lanes), int)] * 2, 8)
+    fire_all(tables, [np.zeros((0, TINY.lanes), int)] * 2, 8)
 
 
 @pytest.mark.parametrize("stall", STALLS)
@@ -199,9 +191,9 @@ def test_axon_out_visits_the_whole_tables(stall, rng):
     params = TINY.with_(n_fire_words=16, n_destinations=16)
     tables = Tables(rng, params, 16, most=16)
     tables.fire[3] |= {"start": 0, "count": 16}
-    tables.end_list = tables.credit_list = {"start": 0, "count": 16}
-    commands = ["grant", sparse(rng, params, 16, 0.3), "grant"]
-    run_commands(tables, commands, 3, stall=stall, rng=rng)
+    tables.end_list = {"start": 0, "count": 16}
+    samples = [sparse(rng, params, 16, 0.3) for _ in range(2)]
+    fire_all(tables, samples, 3, stall=stall, rng=rng)
 
 
 def test_spike_emit_drives_its_stream_from_registers(rng):

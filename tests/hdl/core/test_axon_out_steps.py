@@ -4,7 +4,6 @@
 import numpy as np
 import pytest
 
-from golden.fields import Kind
 from golden.params import get_preset
 from hdl.core.axon_out import AxonOut
 from tests.support.fire_tables import Tables
@@ -14,13 +13,12 @@ LATE = get_preset("tiny_late")
 
 
 def fire_steps(tables, activations, bits, steps, *, stall="free", rng=None):
-    """Fires ``steps`` one by one, a grant in between; returns the cycles of ``busy`` of each."""
+    """Fires ``steps`` one by one; returns the cycles of ``busy`` of each."""
     dut = AxonOut(LATE)
     expected, busy_cycles = [], []
     for t in steps:
         expected += tables.spikes(activations, bits, [t])
-        expected += tables.tokens(Kind.END, tables.end_list)
-        expected += tables.tokens(Kind.CREDIT, tables.credit_list)
+        expected += tables.ends()
     sink = Sink(dut.o, len(expected), stall, rng)
 
     async def drive(ctx):
@@ -28,8 +26,7 @@ def fire_steps(tables, activations, bits, steps, *, stall="free", rng=None):
         await tables.store(ctx, dut, activations)
         for t in steps:
             ctx.set(dut.t, t)
-            busy_cycles.append(await tables.command(ctx, dut, dut.fire))
-            await tables.command(ctx, dut, dut.grant)
+            busy_cycles.append(await tables.send(ctx, dut))
 
     simulate(dut, [drive, sink], limit=100_000)
     assert sink.items == expected

@@ -102,10 +102,31 @@ def test_a_sample_is_fired_while_the_next_comes_in_but_its_last_step_waits():
     simulate(dut, [drive], limit=900, background=[blocks])
 
 
+def test_steps_are_granted_while_a_plane_is_fired():
+    dut = Control(params=LATE)
+    blocks = Blocks(dut, busy=lambda name: 150 if name == "fire" else 3)
+
+    async def drive(ctx):
+        await begin(ctx, dut, steps=3, bits=2)
+        for _ in range(3):
+            await ctx.tick().repeat(20)
+            await pulse(ctx, dut.end)
+        await pulse(ctx, dut.credit)
+        await until(ctx, lambda: blocks.names()[-1] == "fire")
+        before = len(blocks.names())
+        for _ in range(2):
+            await pulse(ctx, dut.end)
+            await ctx.tick().repeat(20)
+        assert blocks.names()[before:] == ["sweep", "grant"] * 2
+        assert ctx.get(dut.fire_busy)
+
+    simulate(dut, [drive], limit=400, background=[blocks])
+
+
 @pytest.mark.parametrize("busy", [1, 30])
 def test_the_last_sweep_waits_for_the_last_plane(busy):
     dut = Control(params=LATE)
-    blocks = Blocks(dut, busy=lambda: busy)
+    blocks = Blocks(dut, busy=lambda _: busy)
     states = []
 
     async def watch(ctx):
@@ -135,7 +156,7 @@ def random_life(dut, rng, n_samples):
     """A bench: tokens of time steps at random times, as the protocol permits them."""
     n_sources, n_destinations = (int(n) for n in rng.integers(1, 5, 2))
     steps, bits = (int(n) for n in rng.integers(2, 9, 2))
-    blocks = Blocks(dut, busy=lambda: int(rng.integers(1, 12)))
+    blocks = Blocks(dut, busy=lambda _: int(rng.integers(1, 12)))
 
     async def drive(ctx):
         early = int(rng.integers(n_destinations + 1))

@@ -99,6 +99,31 @@ def test_core_sends_time_steps_in_order_and_everything_to_the_host(rng):
     assert kinds[0] == Kind.CREDIT
 
 
+@pytest.mark.parametrize("mode", ["late", "scaled"])
+def test_credit_passes_spikes_that_wait_and_end_does_not(mode, rng):
+    network, program = stepped_core_program(rng, mode)
+    core = Core(params=program.params)
+    images = random_images(rng, network, 4)
+    player = Player(program, images, core.i, core.o, stall="third", rng=rng)
+    simulate(core, [player], limit=60_000)
+    planes, n_between, n_credits = [[]], 0, 0
+    for word in player.flits:
+        flit = FORMATS.flit.unpack(word)
+        if flit["kind"] == Kind.SPIKE:
+            n_between += n_credits if planes[-1] else 0
+            planes[-1].append(FORMATS.spike.unpack(flit["payload"])["t"])
+        if flit["kind"] == Kind.END:
+            planes.append([])
+        n_credits = n_credits + 1 if flit["kind"] == Kind.CREDIT else 0
+    # Whatever passes them, the spikes of a time step come between two ENDs, and all of them.
+    assert planes.pop() == []
+    for n, plane in enumerate(planes):
+        assert set(plane) <= {n % network.output.bits}
+    expected = run_network(network, images)[program.output]
+    np.testing.assert_array_equal(player.protocol.output.values, expected)
+    assert n_between, "CREDITs must come between spikes of a time step"
+
+
 @pytest.mark.parametrize("mode", [None, "late", "scaled"])
 def test_quiet_core_changes_no_register_without_a_flit(mode, rng):
     program, network = dense_program(5, lookup=True)
