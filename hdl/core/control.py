@@ -110,7 +110,8 @@ class Control(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        n_sources, n_destinations = Signal(TOKEN_WIDTH), Signal(TOKEN_WIDTH)
+        n_sources = Signal(TOKEN_WIDTH)
+        n_destinations = Signal(TOKEN_WIDTH)
         command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
         selected = Signal()
         start = Signal()
@@ -194,7 +195,9 @@ class Control(wiring.Component):
         for time steps, those of the next sample but the last are swept meanwhile.
         """
         unfired = Signal()  # the finished sample, or planes of it, are left
-        can_fire, can_sweep, has_fired = Signal(), Signal(), Signal()
+        can_fire = Signal()
+        can_sweep = Signal()
+        has_fired = Signal()
         m.d.comb += [
             can_fire.eq(unfired & tokens.permitted & ~self.fire_busy),
             self.fire.eq(can_fire),

@@ -168,11 +168,7 @@ class Core(wiring.Component):
             ),
             self.awake.soma.eq(is_configured | control.sweep | control.clear_all | soma.busy),
             self.awake.axon_out.eq(
-                is_configured
-                | soma.busy
-                | control.fire
-                | ~flow.idle
-                | axon_out.busy
+                is_configured | soma.busy | control.fire | ~flow.idle | axon_out.busy
             ),
             self.quiet.eq(
                 control.waiting

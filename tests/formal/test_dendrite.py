@@ -12,16 +12,11 @@ import hdl.core.accumulate
 from golden.params import WEIGHT_WIDTH
 from hdl.core.accumulate import AccumulateLanes, AccumulateLoop
 from hdl.core.dendrite import ShiftLanes
-from tests.support.formal import inner_signal, prove, refute
+from tests.support.formal import implies, inner_signal, prove, refute
 
 pytestmark = pytest.mark.sim
 
 N_WORDS, N_LANES, WIDTH = 4, 2, 3
-
-
-def implies(premise, conclusion):
-    """Of two conditions of one bit."""
-    return ~premise | conclusion
 
 
 class OpenLanes(AccumulateLanes):

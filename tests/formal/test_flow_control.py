@@ -10,17 +10,12 @@ from golden.fields import Formats, Kind
 from golden.params import get_preset
 from hdl.core.flow_control import FlowControl
 from hdl.layouts import struct
-from tests.support.formal import inner_signal, inner_state, prove, refute
+from tests.support.formal import implies, inner_signal, inner_state, prove, refute
 
 pytestmark = pytest.mark.sim
 
 SMALL = get_preset("tiny").with_(coord_width=2, n_destinations=4)
 SPIKE = Formats(SMALL).spike
-
-
-def implies(premise, conclusion):
-    """Of two conditions of one bit."""
-    return ~premise | conclusion
 
 
 class EachSourceIsTold(FlowControl):

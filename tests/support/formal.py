@@ -103,6 +103,11 @@ def refute(component, name, *, depth, mode="bmc", solver="z3", timeout=300) -> N
         raise ProofError(f"{name}: must be refuted in {mode} of depth {depth}, was proved\n{tail}")
 
 
+def implies(premise, conclusion):
+    """Of two conditions of one bit."""
+    return ~premise | conclusion
+
+
 def inner_signal(m: Module, name: str) -> Signal:
     """The signal called ``name`` that module ``m`` drives, for invariants of an induction.
 

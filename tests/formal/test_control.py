@@ -1,0 +1,184 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""Proofs of how a core counts tokens; each has twins with a fault that must be refuted."""
+
+import pytest
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Array, Assert, Assume, Mux, Signal
+
+from golden.fields import Control as Register
+from golden.fields import Formats, Memory
+from golden.params import get_preset
+from hdl.core.control import Control
+from tests.support.formal import implies, inner_signal, inner_state, prove, refute
+
+pytestmark = pytest.mark.sim
+
+N = 2  # sources, and destinations
+
+
+class NoTokenIsLost(Control):
+    """A core between two sources and two destinations that keep the protocol, at any pace.
+
+    A source sends one END for each grant, a destination one CREDIT to begin with and one for each
+    firing; both may do so before the list of tokens that permits it has left the core. No token
+    comes that is not awaited or in the cycle in which the others are used up; nothing is fired,
+    swept or granted without all of them; and a core that waits, waits for a source that holds its
+    grant, or for a destination that may send a CREDIT. ``invariants`` tells the induction what the
+    states between are.
+    """
+
+    def __init__(self, preset, fault=None, *, invariants=True):
+        self._fault, self._invariants = fault, invariants
+        super().__init__(params=get_preset(preset))
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        fault = self._fault
+        names = ("running", "unfired", "has_fired", "use_ends", "use_credits")
+        running, unfired, has_fired, use_ends, use_credits = (
+            inner_signal(m, name) for name in names
+        )
+        n_ends, n_credits = inner_signal(m, "n_ends"), inner_signal(m, "n_credits")
+        done, writes = self._configure(m)
+        if fault == "forgets to grant":
+            m.d.comb += self.grant.eq(0)
+        elif fault == "does not wait for its firing":
+            m.d.comb += has_fired.eq(1)
+
+        # Blocks are busy from the cycle after a command on, for any time.
+        for busy, command in (
+            (self.soma_busy, self.sweep | self.clear_all),
+            (self.fire_busy, self.fire),
+            (self.granting, self.grant),
+        ):
+            is_busy = Signal()
+            m.d.sync += is_busy.eq(command | (is_busy & AnySeq(1)))
+            m.d.comb += [Assume(busy == is_busy), Assert(~(command & busy))]
+
+        may_end, may_credit = Signal(N), Signal(N, init=(1 << N) - 1)
+        by_source, by_destination = AnySeq(N), AnySeq(N)
+        for chosen, may, token in (
+            (by_source, may_end, self.end),
+            (by_destination, may_credit, self.credit),
+        ):
+            m.d.comb += [
+                Assume((chosen & (chosen - 1)) == 0),
+                Assume((chosen & ~may) == 0),
+                Assume(token == chosen.any()),
+            ]
+        m.d.sync += [
+            may_end.eq(Mux(self.grant, (1 << N) - 1, may_end & ~by_source)),
+            may_credit.eq(Mux(self.fire, (1 << N) - 1, may_credit & ~by_destination)),
+        ]
+        if fault == "a source ends twice":
+            m.d.sync += may_end.eq(may_end | self.grant.replicate(N))
+        elif fault == "a destination grants twice":
+            m.d.sync += may_credit.eq((1 << N) - 1)
+
+        at_rest = self.axon_idle & self.dendrite_idle
+        at_rest &= ~(self.soma_busy | self.granting | self.fire_busy)
+        ends_a_sample = self.sweep & (self.is_last_step if self._params.is_stepped else 1)
+        m.d.comb += [
+            Assert(implies(self.end, (n_ends < N) & ~use_ends)),
+            Assert(implies(self.credit, (n_credits < N) & ~use_credits)),
+            Assert(implies(self.fire, (may_credit == 0) & unfired)),
+            Assert(implies(self.sweep | self.grant, may_end == 0)),
+            Assert(implies(ends_a_sample, ~unfired & ~self.fire_busy)),
+            Assert(
+                implies(
+                    self.waiting & running & at_rest,
+                    may_end.any() | (unfired & may_credit.any()),
+                )
+            ),
+        ]
+        if self._invariants:
+            self._tell(m, done, writes, may_end, may_credit)
+        return m
+
+    def _configure(self, m):
+        """Registers are written one after the other, then START, at any time.
+
+        Returns how many writes are done, and those of registers: (register, value, its name).
+        """
+        writes = [
+            (Register.N_SOURCES, N, "n_sources"),
+            (Register.N_DESTINATIONS, N, "n_destinations"),
+        ]
+        if self._params.is_stepped:
+            steps, bits = AnyConst(2), AnyConst(2)
+            m.d.comb += Assume((steps != 0) & (bits != 0))
+            writes += [(Register.INTEGRATION, steps, "integration"), (Register.MODE, bits, "mode")]
+        done = Signal(range(len(writes) + 2))
+        start = Formats(self._params).command.pack(start=1, clear_counters=0)
+        commands = [*writes, (Register.COMMAND, start, "")]
+        address, data = (Array(command[i] for command in commands)[done] for i in (0, 1))
+        m.d.comb += [
+            Assume(self.config.memory == Memory.CONTROL.value),
+            Assume(self.config.address == address),
+            Assume(self.config.data == data),
+            Assume(implies(done == len(commands), ~self.config.write)),
+            Assume(~self.config.read),
+        ]
+        with m.If(self.config.write):
+            m.d.sync += done.eq(done + 1)
+        return done, writes
+
+    def _tell(self, m, done, writes, may_end, may_credit):
+        stopped, cleared, accumulates, sweeps = (
+            inner_state(m, "phase", name) for name in ("STOPPED", "CLEAR", "ACCUMULATE", "SWEEP")
+        )
+        running, unfired, complete, permitted = (
+            inner_signal(m, name) for name in ("running", "unfired", "complete", "permitted")
+        )
+        n_ends, n_credits = inner_signal(m, "n_ends"), inner_signal(m, "n_credits")
+        for i, (_, value, name) in enumerate(writes):
+            m.d.comb += Assert(inner_signal(m, name) == Mux(done > i, value, 0))
+        m.d.comb += [
+            Assert(done <= len(writes) + 1),
+            Assert(stopped == (done <= len(writes))),
+            Assert(running == ~(stopped | cleared)),
+            Assert(n_ends == Mux(accumulates, N - sum(may_end), 0)),
+            Assert(implies(~accumulates, may_end == 0)),
+            Assert(n_credits == N - sum(may_credit)),
+            Assert(implies(complete, running & (n_ends == N))),
+            Assert(implies(permitted & ~stopped, n_credits == N)),
+            Assert(implies(self.soma_busy, cleared | sweeps)),
+            Assert(implies(unfired | self.fire_busy, running)),
+        ]
+        if self._params.is_stepped:
+            steps, bits = writes[2][1], writes[3][1]
+            is_last = self.step == steps - 1
+            m.d.comb += [
+                Assert(implies(~stopped, self.step < steps)),
+                Assert(implies(~stopped, self.plane < bits)),
+                Assert(implies(stopped, (self.step == 0) & (self.plane == 0))),
+                Assert(implies(~unfired, self.plane == 0)),
+                Assert(implies(accumulates | sweeps, self.is_last_step == is_last)),
+                Assert(implies(sweeps & is_last, ~unfired & ~self.fire_busy)),
+            ]
+        else:
+            m.d.comb += [
+                Assert(implies(sweeps, ~unfired & ~self.fire_busy)),
+                Assert(~(unfired & self.fire_busy)),
+            ]
+
+
+@pytest.mark.parametrize("preset", ["tiny", "tiny_late"])
+def test_no_token_is_lost_and_none_awaited_in_vain(preset):
+    prove(NoTokenIsLost(preset), f"control_{preset}", mode="prove", depth=3)
+
+
+FAULTS = [
+    "forgets to grant", "does not wait for its firing", "a source ends twice",
+    "a destination grants twice",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("preset", "fault"),
+    [*(("tiny", fault) for fault in FAULTS), ("tiny_late", "forgets to grant")],
+)
+def test_faults_of_tokens_are_found(preset, fault):
+    component = NoTokenIsLost(preset, fault, invariants=False)
+    refute(component, f"control_{preset}_{fault.replace(' ', '_')}", depth=24)
