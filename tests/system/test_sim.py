@@ -69,6 +69,17 @@ def test_tiny_vgg_keeps_its_lanes_busy_as_estimated():
     assert cycles["estimated_interval"] == pytest.approx(cycles["interval"], rel=0.02)
 
 
+@pytest.mark.sim
+@pytest.mark.slow
+def test_layers_work_at_the_same_time_where_tokens_stand_for_time_steps():
+    settings = Settings("tiny_vgg", integration="late")
+    result = simulate(settings, n_images=2, accuracy_images=20)
+    assert result.report["bit_exact"]["golden_rtl"] is True
+    cycles = result.report["cycles_per_image"]
+    assert cycles["interval"] <= 1.1 * cycles["busiest_core"]
+    assert cycles["estimated_interval"] == pytest.approx(cycles["interval"], rel=0.02)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["digits_cnn", "tiny_vgg"])
 def test_torch_equals_golden_on_the_whole_digits_test_set(model):
