@@ -14,7 +14,7 @@ UPDATE_LATENCY = {
 }  # fmt: skip
 SWEEP_OVERHEAD = 5  # cycles of a sweep beside its groups and the pipeline
 EXCHANGE_CYCLES = 20  # from a last spike's firing to the sweep that it permits, without hops
-HOP_CYCLES = 1  # cycles that a flit takes from router to router
+HOP_CYCLES = 2  # cycles that a flit takes from router to router
 
 
 def sweep_cycles(params: ChipParams, n_entries: float) -> float:

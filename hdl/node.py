@@ -29,9 +29,10 @@ class Node(wiring.Component):
     quiet : ``Out(1)``
         Nothing will happen before a flit arrives, as in ``Core``: a simulator may skip the node.
     awake : ``Out(AWAKE)``
-        As in ``Core``. ``router`` is high in cycles in which a flit goes between router and core;
-        where no flit entered or left the router in this cycle or the one before it, none of its
-        registers changes. Costs nothing where it is left unconnected.
+        As in ``Core``. ``router`` is high in cycles in which a flit moves inside the router or
+        between router and core; where that was not so in this cycle and the one before it, and no
+        flit came or went over a link, none of its registers changes. Costs nothing where it is
+        left unconnected.
     sent : ``Out(1)``, sent_flit : ``Out(flit)``
         For observers: the core hands this flit to its router in this cycle. Costs nothing where
         it is left unconnected.
@@ -74,7 +75,9 @@ class Node(wiring.Component):
             core.hops.eq(sum(hops)),
             self.quiet.eq(router.idle & core.quiet & ~hops.any()),
             self.awake.router.eq(
-                (router.o[LOCAL].valid & core.i.ready) | (core.o.valid & router.i[LOCAL].ready)
+                router.moves
+                | (router.o[LOCAL].valid & core.i.ready)
+                | (core.o.valid & router.i[LOCAL].ready)
             ),
             *(self.awake[block].eq(core.awake[block]) for block in CORE_AWAKE.members),
             self.sent.eq(core.o.valid & core.o.ready),

@@ -9,7 +9,7 @@ from golden.params import ChipParams
 from golden.routing import LINKS
 
 from ..layouts import flit_stream
-from ..noc.queue import FlitQueue
+from ..noc.queue import FlitQueue, FlitRegister
 from .axon_in import AxonIn
 from .axon_out import AxonOut
 from .configuration import BLOCKS, Configuration
@@ -75,6 +75,8 @@ class Core(wiring.Component):
         m.submodules.control = control = Control(params=self._params)
         m.submodules.configuration = configuration = Configuration(params=self._params)
         m.submodules.egress = egress = Egress(params=self._params)
+        # The router works out the way of a flit as it enters; merging takes as long.
+        m.submodules.exit = exit_ = FlitRegister(shape=self.o.payload.shape())
         blocks = {
             "control": control,
             "axon_in": axon_in,
@@ -91,7 +93,8 @@ class Core(wiring.Component):
         connect(m, flow=flow.o, egress=egress.flow)
         connect(m, axon_out=axon_out.o, egress=egress.fire)
         connect(m, configuration=configuration.reply, egress=egress.reply)
-        connect(m, egress.o, wiring.flipped(self.o))
+        connect(m, egress=egress.o, exit=exit_.i)
+        connect(m, exit_.o, wiring.flipped(self.o))
         for name in BLOCKS:
             connect(m, configuration=configuration.bus, block=blocks[name].config)
             m.d.comb += getattr(configuration, f"read_{name}").eq(blocks[name].read_chunk)
@@ -173,6 +176,7 @@ class Core(wiring.Component):
             self.quiet.eq(
                 control.waiting
                 & ~entry.o.valid
+                & ~exit_.o.valid
                 & spikes.quiet
                 & flow.idle
                 & axon_in.idle

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queue at every input of a router."""
+"""What flits wait in: the queue at every input of a router, the register at its outputs."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -84,4 +84,34 @@ class FlitQueue(wiring.Component):
             m.d.comb += address.eq(place)
             with m.If(moves):
                 m.d.sync += place.eq(Mux(place == depth - 1, 0, place + 1))
+        return m
+
+
+class FlitRegister(wiring.Component):
+    """A place for one item: it cuts the way of the payload, and lets ``ready`` through.
+
+    One item a cycle; latency one cycle. ``o.valid`` and ``o.payload`` are registers, ``i.ready``
+    depends on ``o.ready`` in the same cycle. ``o.payload`` is undefined while there is no item.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        Shape of the payload.
+
+    Members
+    -------
+    i : ``In(stream)`` of ``shape``
+    o : ``Out(stream)`` of ``shape``
+    """
+
+    def __init__(self, *, shape):
+        super().__init__(
+            {"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
+        with m.If(self.i.ready):
+            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
         return m

@@ -10,10 +10,10 @@ from amaranth.lib.wiring import In, Out
 
 from golden.fields import Formats
 from golden.params import ChipParams
-from golden.routing import Port
+from golden.routing import LINKS, Port
 from hdl.layouts import flit_stream, struct
 from hdl.noc.arbiter import Arbiter
-from hdl.noc.queue import FlitQueue
+from hdl.noc.queue import FlitQueue, FlitRegister
 
 # Outputs that flits of each input can ask for: columns are not left again, nothing turns back, and
 # from the North only the host's flits, in row 1, turn into the row.
@@ -98,11 +98,14 @@ class RouteMask(wiring.Component):
 class Router(wiring.Component):
     """Passes flits on between four links and a core, along the trees of ``golden.routing``.
 
-    One cycle from ``i`` to ``o`` and one flit a cycle on each port. The flit at the head of an
-    input queue goes to each of its outputs as that becomes free, and leaves the queue with the
-    last. Every output serves the input that it served longest ago, and keeps to it until the flit
-    is taken. Flits from one input to one output stay in order. ``i.ready``, ``o.valid`` and
-    ``o.payload`` depend on registers only.
+    Two cycles from ``i`` to a link of ``o``, one to the core, and one flit a cycle on each port.
+    The flit at the head of an input queue goes to each of its outputs as that becomes free, and
+    leaves the queue with the last. Every output serves the input that it served longest ago, and
+    keeps to it until the flit is taken. Flits from one input to one output stay in order.
+    ``i.ready``, ``o.valid`` and ``o.payload`` depend on registers only.
+
+    Outputs to links have a register: arbitration takes most of a cycle, and so does what the next
+    router works out from a flit that arrives. The core has registers of its own at its entry.
 
     A flit that asks for no output (an inverted rectangle) vanishes.
 
@@ -118,7 +121,10 @@ class Router(wiring.Component):
     o : ``Out(flit_stream(params)).array(5)``
         Ports as ``golden.routing.Port`` numbers them: North, East, South, West, Local.
     idle : ``Out(1)``
-        No flit is queued.
+        No flit is here.
+    moves : ``Out(1)``
+        A flit goes from its queue to the register of an output, or vanishes, without one that
+        enters or leaves the router in this cycle. Depends on registers only.
     """
 
     def __init__(self, params: ChipParams):
@@ -130,17 +136,19 @@ class Router(wiring.Component):
                 "i": In(flit_stream(params)).array(len(Port)),
                 "o": Out(flit_stream(params)).array(len(Port)),
                 "idle": Out(1),
+                "moves": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         params = self._params
+        layout = struct(Formats(params).flit)
         heads, pending, served = {}, {}, {}
         for port in Port:
             name = port.name.lower()
             route = RouteMask(params=params, arrived_from=port)
-            queue = FlitQueue(shape=struct(Formats(params).flit), depth=params.queue_depth)
+            queue = FlitQueue(shape=layout, depth=params.queue_depth)
             m.submodules[f"route_{name}"] = route
             m.submodules[f"queue_{name}"] = queue
             heads[port] = queue.o
@@ -167,11 +175,19 @@ class Router(wiring.Component):
                 with m.If(queue.o.ready | ~queue.holds[k]):
                     m.d.sync += mask.eq(follows)
 
+        moves = [heads[port].valid & ~pending[port].any() for port in Port]
+        is_here = [heads[port].valid for port in Port]
         for port in Port:
+            name = port.name.lower()
             sources = [source for source in Port if port in TURNS[source]]
-            arbiter = Arbiter(n=len(sources))
-            m.submodules[f"arbiter_{port.name.lower()}"] = arbiter
-            out = self.o[port]
+            m.submodules[f"arbiter_{name}"] = arbiter = Arbiter(n=len(sources))
+            out = wiring.flipped(self.o[port])
+            if port in LINKS:
+                m.submodules[f"link_{name}"] = register = FlitRegister(shape=layout)
+                wiring.connect(m, register.o, out)
+                out = register.i
+                moves.append(arbiter.request.any() & ~register.o.valid)
+                is_here.append(register.o.valid)
             choices = (
                 Mux(granted, heads[source].payload.as_value(), 0)
                 for granted, source in zip(arbiter.grant, sources, strict=True)
@@ -186,5 +202,8 @@ class Router(wiring.Component):
                 served[source][port].eq(granted & out.ready)
                 for granted, source in zip(arbiter.grant, sources, strict=True)
             ]
-        m.d.comb += self.idle.eq(~Cat(head.valid for head in heads.values()).any())
+        m.d.comb += [
+            self.idle.eq(~Cat(is_here).any()),
+            self.moves.eq(Cat(moves).any()),
+        ]
         return m

@@ -5,7 +5,7 @@
 import pytest
 from amaranth.back import rtlil
 
-from hdl.noc.queue import FlitQueue
+from hdl.noc.queue import FlitQueue, FlitRegister
 from tests.support.streams import STALLS, Sink, Source, simulate, transfer
 from tests.support.structure import combinational_outputs
 
@@ -67,3 +67,24 @@ def test_queue_converts(depth):
 def test_queue_has_no_path_from_input_to_output(depth):
     queue = FlitQueue(shape=WIDTH, depth=depth)
     assert combinational_outputs(queue, f"queue_{depth}") == set()
+
+
+@pytest.mark.parametrize("stall", STALLS)
+def test_register_keeps_every_item_in_order(stall, rng):
+    items = rng.integers(1 << WIDTH, size=300).tolist()
+    register = FlitRegister(shape=WIDTH)
+    assert transfer(register, items, len(items), stall=stall, rng=rng) == items
+
+
+def test_register_passes_an_item_a_cycle_after_one_cycle():
+    items = list(range(50))
+    register = FlitRegister(shape=WIDTH)
+    source, sink = Source(register.i, items), Sink(register.o, len(items))
+    simulate(register, [source, sink], limit=100)
+    assert source.cycles == list(range(50))
+    assert sink.cycles == [cycle + 1 for cycle in source.cycles]
+
+
+@pytest.mark.sim
+def test_register_lets_only_ready_through():
+    assert combinational_outputs(FlitRegister(shape=WIDTH), "flit_register") == {"i__ready"}

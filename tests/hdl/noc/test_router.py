@@ -36,6 +36,11 @@ def node(x, y):
     return (x, y, x, y)
 
 
+def latency(out):
+    """Cycles from an input to ``out``: links have a register."""
+    return 1 if out == Port.LOCAL else 2
+
+
 def strapped(router, here=HERE):
     async def strap(ctx):
         ctx.set(router.x, here[0])
@@ -94,7 +99,7 @@ def test_router_gives_every_flit_to_its_outputs_in_order(here, depth, stall, rng
 
 
 @pytest.mark.parametrize("source", list(Port))
-def test_router_passes_a_flit_a_cycle_after_one_cycle(source):
+def test_router_passes_a_flit_a_cycle_two_cycles_later_or_one_to_the_core(source):
     for out in Port:
         if out not in next_ports(*HERE, source, node(*AT[out])) or out == source:
             continue
@@ -103,7 +108,7 @@ def test_router_passes_a_flit_a_cycle_after_one_cycle(source):
         sender, sink = Source(router.i[source], items), Sink(router.o[out], len(items))
         simulate(router, [strapped(router), sender, sink], limit=100)
         assert sender.cycles == list(range(30))
-        assert sink.cycles == [cycle + 1 for cycle in sender.cycles]
+        assert sink.cycles == [cycle + latency(out) for cycle in sender.cycles]
         assert sink.items == items
 
 
@@ -116,14 +121,14 @@ def test_router_runs_five_streams_side_by_side_at_full_rate():
         Port.WEST: Port.EAST,
         Port.LOCAL: Port.LOCAL,
     }
-    sinks = [Sink(router.o[out], 40) for out in pairs.values()]
+    sinks = {out: Sink(router.o[out], 40) for out in pairs.values()}
     sources = [
         Source(router.i[port], [flit(node(*AT[out]), payload=k) for k in range(40)])
         for port, out in pairs.items()
     ]
-    simulate(router, [strapped(router), *sources, *sinks], limit=60)
-    for sink in sinks:
-        assert sink.cycles == list(range(1, 41))
+    simulate(router, [strapped(router), *sources, *sinks.values()], limit=60)
+    for out, sink in sinks.items():
+        assert sink.cycles == list(range(latency(out), latency(out) + 40))
 
 
 def test_router_serves_inputs_in_turn():
@@ -143,7 +148,7 @@ def test_router_serves_inputs_in_turn():
 def test_router_copies_go_as_outputs_become_free():
     router = Router(PARAMS)
     everywhere = flit((0, 1, 7, 7), payload=5)
-    free = {Port.NORTH: 3, Port.EAST: 0, Port.SOUTH: 6, Port.WEST: 1, Port.LOCAL: 4}
+    free = {Port.NORTH: 3, Port.EAST: 1, Port.SOUTH: 6, Port.WEST: 2, Port.LOCAL: 4}
 
     async def observe(ctx):
         ctx.set(router.x, HERE[0])
@@ -154,12 +159,48 @@ def test_router_copies_go_as_outputs_become_free():
         ctx.set(router.i[Port.LOCAL].valid, 0)
         for cycle in range(8):
             for out in Port:
-                assert ctx.get(router.o[out].valid) == (cycle <= free[out]), (cycle, out.name)
+                offered = latency(out) - 1 <= cycle <= free[out]
+                assert ctx.get(router.o[out].valid) == offered, (cycle, out.name)
                 ctx.set(router.o[out].ready, cycle == free[out])
             assert ctx.get(router.idle) == (cycle > 6)
             await ctx.tick()
 
     simulate(router, [observe], limit=20)
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_router_tells_when_it_may_change(depth, rng):
+    """Registers stay where no flit came, went or moved in this cycle and the one before."""
+    router = Router(PARAMS.with_(queue_depth=depth))
+    streams = [*router.i, *router.o]
+
+    async def observe(ctx):
+        await strapped(router)(ctx)
+        offered, was_awake, slept = None, True, 0
+        for cycle in range(6000):
+            chance = (0.02, 0.5)[cycle // 100 % 2]
+            for port in Port:
+                i, o = router.i[port], router.o[port]
+                if not ctx.get(i.valid) or ctx.get(i.ready):
+                    ctx.set(i.valid, int(rng.random() < chance))
+                    x0, y0, x1, y1 = rng.integers(8, size=4).tolist()
+                    ctx.set(Value.cast(i.payload), flit((x0, y0, x1, y1), cycle))
+                ctx.set(o.ready, int(rng.random() < (0.02, 0.2, 1)[cycle // 100 % 3]))
+            # What is offered is the router's state, seen from outside.
+            seen = [ctx.get(i.ready) for i in router.i], [
+                (ctx.get(o.valid), ctx.get(o.valid) and ctx.get(Value.cast(o.payload)))
+                for o in router.o
+            ], ctx.get(router.idle)
+            assert offered is None or offered == seen, cycle
+            awake = any(ctx.get(s.valid) and ctx.get(s.ready) for s in streams)
+            awake = awake or bool(ctx.get(router.moves))
+            asleep = not (awake or was_awake)
+            slept += asleep
+            offered, was_awake = seen if asleep else None, awake
+            await ctx.tick()
+        assert slept > 200
+
+    simulate(router, [observe], limit=7000)
 
 
 def test_router_drops_what_has_no_destination():
