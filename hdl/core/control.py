@@ -63,7 +63,7 @@ class Control(wiring.Component):
     op_valid, op_lanes, spike_in, sent, fired, hops, stalled, overflow : ``In``
         Events to count.
     waiting : ``Out(1)``
-        Nothing to do before the next token or command.
+        Nothing to do before the next token or command; one that is just written is still to come.
     """
 
     def __init__(self, *, params: ChipParams):
@@ -219,7 +219,7 @@ class Control(wiring.Component):
 
         with m.FSM(name="phase"):
             with m.State("STOPPED"):
-                m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start)
+                m.d.comb += self.waiting.eq(tokens.settled)
                 with m.If(tokens.start):
                     m.d.comb += self.clear_all.eq(1)
                     m.next = "CLEAR"

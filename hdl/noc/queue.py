@@ -61,14 +61,17 @@ class FlitQueue(wiring.Component):
             m.d.sync += holds.eq(holds[1:])
 
         if depth == 2:
-            head = Signal(self._shape, reset_less=True)
-            second = Signal(self._shape, reset_less=True)
-            m.d.comb += self.o.payload.eq(head)
-            # Places that hold nothing follow the input; whether it was valid, ``holds`` tells.
-            with m.If(~holds[1]):
-                m.d.sync += second.eq(self.i.payload)
-            with m.If(pop | ~holds[0]):
-                m.d.sync += head.eq(Mux(holds[1], second, self.i.payload))
+            # Items stay where they were put: when one is taken, which is known late in a cycle,
+            # nothing as wide as an item has to follow.
+            places = [Signal(self._shape, reset_less=True, name=f"place_{k}") for k in range(2)]
+            newest = Signal()
+            oldest = Signal()
+            m.d.comb += self.o.payload.eq(Mux(oldest, places[1], places[0]))
+            m.d.sync += [newest.eq(newest ^ push), oldest.eq(oldest ^ pop)]
+            # A place that holds nothing follows the input; whether it was valid, ``holds`` tells.
+            for k, place in enumerate(places):
+                with m.If((newest == k) & ~holds[1]):
+                    m.d.sync += place.eq(self.i.payload)
             return m
 
         m.submodules.storage = storage = Memory(shape=self._shape, depth=depth, init=[])
@@ -105,9 +108,7 @@ class FlitRegister(wiring.Component):
     """
 
     def __init__(self, *, shape):
-        super().__init__(
-            {"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))}
-        )
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform):
         m = Module()

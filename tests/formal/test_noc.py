@@ -29,7 +29,10 @@ def open_queue(queue, m):
     """What a queue with module ``m`` holds, head first, and whether its addresses are sound."""
     depth = len(queue.holds)
     if depth == 2:
-        return [queue.o.payload, inner_signal(m, "second")], 1
+        places = [inner_signal(m, f"place_{k}") for k in range(2)]
+        newest, oldest = inner_signal(m, "newest"), inner_signal(m, "oldest")
+        contents = [Mux(oldest ^ k, places[1], places[0]) for k in range(2)]
+        return contents, (newest ^ oldest) == (queue.holds == 1)
     storage = m.submodules.storage
     (write,), (read,) = storage.write_ports, storage.read_ports
     contents = []

@@ -187,10 +187,9 @@ def test_router_tells_when_it_may_change(depth, rng):
                     ctx.set(Value.cast(i.payload), flit((x0, y0, x1, y1), cycle))
                 ctx.set(o.ready, int(rng.random() < (0.02, 0.2, 1)[cycle // 100 % 3]))
             # What is offered is the router's state, seen from outside.
-            seen = [ctx.get(i.ready) for i in router.i], [
-                (ctx.get(o.valid), ctx.get(o.valid) and ctx.get(Value.cast(o.payload)))
-                for o in router.o
-            ], ctx.get(router.idle)
+            seen = [ctx.get(router.idle), *(ctx.get(i.ready) for i in router.i)]
+            for o in router.o:
+                seen.append(ctx.get(o.valid) and ctx.get(Value.cast(o.payload)))
             assert offered is None or offered == seen, cycle
             awake = any(ctx.get(s.valid) and ctx.get(s.ready) for s in streams)
             awake = awake or bool(ctx.get(router.moves))
