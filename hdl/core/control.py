@@ -114,7 +114,8 @@ class Control(wiring.Component):
         n_destinations = Signal(TOKEN_WIDTH)
         command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
         selected = Signal()
-        start = Signal()
+        start = Signal()  # a cycle late: decoding a write and clearing a core take one each
+        running = Signal()
         clear_counters = Signal()
         registers = {
             Register.N_SOURCES: n_sources,
@@ -128,22 +129,20 @@ class Control(wiring.Component):
         if self._params.is_stepped:
             registers[Register.INTEGRATION] = self.integration
         m.d.comb += selected.eq(self.config.memory == Memory.CONTROL.value)
+        m.d.sync += start.eq(0)
         with m.If(self.config.write & selected):
             with m.Switch(self.config.address):
                 for register, target in registers.items():
                     with m.Case(register.value):
                         m.d.sync += target.eq(self.config.data)
                 with m.Case(Register.COMMAND.value):
-                    m.d.comb += [
-                        start.eq(command.start),
-                        clear_counters.eq(command.clear_counters),
-                    ]
+                    m.d.sync += start.eq(command.start & ~running)
+                    m.d.comb += clear_counters.eq(command.clear_counters)
 
         n_ends = Signal(TOKEN_WIDTH)
         n_credits = Signal(TOKEN_WIDTH)
         use_ends = Signal()
         use_credits = Signal()
-        running = Signal()
         complete = Signal()
         permitted = Signal()
         all_ends = Signal()
@@ -219,7 +218,7 @@ class Control(wiring.Component):
 
         with m.FSM(name="phase"):
             with m.State("STOPPED"):
-                m.d.comb += self.waiting.eq(tokens.settled)
+                m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start)
                 with m.If(tokens.start):
                     m.d.comb += self.clear_all.eq(1)
                     m.next = "CLEAR"

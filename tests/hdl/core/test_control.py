@@ -121,8 +121,8 @@ def test_start_clears_then_grants():
         started = blocks.cycle
         await write(ctx, dut, Register.COMMAND, START)
         await until(ctx, lambda: len(blocks.commands) == 2)
-        # The core is busy for nine cycles, from the one after the command on.
-        assert blocks.commands == [(started, "clear_all"), (started + 11, "grant")]
+        # The command is heard a cycle after its write; then the core is busy for nine cycles.
+        assert blocks.commands == [(started + 1, "clear_all"), (started + 12, "grant")]
         await ctx.tick().repeat(30)
         assert len(blocks.commands) == 2
         flags = FORMATS.flags.unpack(await read(ctx, dut, Register.FLAGS))
