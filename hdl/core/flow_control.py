@@ -89,6 +89,7 @@ class FlowControl(wiring.Component):
         says_hold = Signal()
         must_pace = Signal()
         left = Signal.like(self.credit_list.count)
+        is_left = Signal()  # any; the destination table waits for it within a cycle
         spike = Signal(struct(formats.spike))
         m.d.comb += [
             must_pace.eq(Mux(has_asked, self.is_low, self.is_high)),
@@ -104,13 +105,14 @@ class FlowControl(wiring.Component):
                         self.borrow_address.eq(self.credit_list.start),
                         left.eq(self.credit_list.count),
                         is_credit.eq(self.granting),
+                        is_left.eq(self.credit_list.count.any()),
                     ]
                     m.next = "NEXT"
                 with m.If(~self.granting & must_pace):
                     m.d.sync += [says_hold.eq(~has_asked), has_asked.eq(1)]
             with m.State("NEXT"):
-                m.d.comb += self.borrow.eq(left.any())
-                with m.If(left.any()):
+                m.d.comb += self.borrow.eq(is_left)
+                with m.If(is_left):
                     m.next = "READ"
                 with m.Else():
                     with m.If(is_credit):
@@ -122,6 +124,7 @@ class FlowControl(wiring.Component):
                 m.d.sync += [
                     self.borrow_address.eq(self.borrow_address + 1),
                     left.eq(left - 1),
+                    is_left.eq(left != 1),
                     self.o.valid.eq(1),
                     self.o.payload.kind.eq(Mux(is_credit, Kind.CREDIT.value, Kind.PACE.value)),
                     self.o.payload.payload.eq(spike),
