@@ -89,7 +89,6 @@ class FlowControl(wiring.Component):
         says_hold = Signal()
         must_pace = Signal()
         left = Signal.like(self.credit_list.count)
-        is_left = Signal()  # any; the destination table waits for it within a cycle
         spike = Signal(struct(formats.spike))
         m.d.comb += [
             must_pace.eq(Mux(has_asked, self.is_low, self.is_high)),
@@ -105,14 +104,15 @@ class FlowControl(wiring.Component):
                         self.borrow_address.eq(self.credit_list.start),
                         left.eq(self.credit_list.count),
                         is_credit.eq(self.granting),
-                        is_left.eq(self.credit_list.count.any()),
+                        self.borrow.eq(self.credit_list.count.any()),
                     ]
                     m.next = "NEXT"
                 with m.If(~self.granting & must_pace):
                     m.d.sync += [says_hold.eq(~has_asked), has_asked.eq(1)]
             with m.State("NEXT"):
-                m.d.comb += self.borrow.eq(is_left)
-                with m.If(is_left):
+                # A register: the walks of axon-out wait for it within a cycle.
+                m.d.sync += self.borrow.eq(0)
+                with m.If(self.borrow):
                     m.next = "READ"
                 with m.Else():
                     with m.If(is_credit):
@@ -124,7 +124,6 @@ class FlowControl(wiring.Component):
                 m.d.sync += [
                     self.borrow_address.eq(self.borrow_address + 1),
                     left.eq(left - 1),
-                    is_left.eq(left != 1),
                     self.o.valid.eq(1),
                     self.o.payload.kind.eq(Mux(is_credit, Kind.CREDIT.value, Kind.PACE.value)),
                     self.o.payload.payload.eq(spike),
@@ -136,6 +135,6 @@ class FlowControl(wiring.Component):
                 m.next = "SEND"
             with m.State("SEND"):
                 with m.If(self.o.ready):
-                    m.d.sync += self.o.valid.eq(0)
+                    m.d.sync += [self.o.valid.eq(0), self.borrow.eq(left.any())]
                     m.next = "NEXT"
         return m
