@@ -131,12 +131,15 @@ class NoTokenIsLost(Control):
         running, unfired, complete, permitted = (
             inner_signal(m, name) for name in ("running", "unfired", "complete", "permitted")
         )
+        start = inner_signal(m, "start")
         n_ends, n_credits = inner_signal(m, "n_ends"), inner_signal(m, "n_credits")
         for i, (_, value, name) in enumerate(writes):
             m.d.comb += Assert(inner_signal(m, name) == Mux(done > i, value, 0))
         m.d.comb += [
             Assert(done <= len(writes) + 1),
-            Assert(stopped == (done <= len(writes))),
+            # START is heard the cycle after its write.
+            Assert(stopped == ((done <= len(writes)) | start)),
+            Assert(implies(start, done == len(writes) + 1)),
             Assert(running == ~(stopped | cleared)),
             Assert(n_ends == Mux(accumulates, N - sum(may_end), 0)),
             Assert(implies(~accumulates, may_end == 0)),
