@@ -104,22 +104,34 @@ def cells_of(stat: dict[str, Any]) -> dict[str, int]:
 SYNTH = "synth_ecp5 -no-rw-check -nowidelut"
 
 
+CORE = "node__core"  # module of node.v
+
+
+def synth(top: str) -> str:
+    """Commands that map one module; simplified before, since the pinned Yosys fails an assertion
+    in putting ABC's result back into some netlists that it is left to simplify itself."""
+    return f"hierarchy -top {top}\nproc\nflatten\nopt -full\nclean\n{SYNTH} -top {top}"
+
+
 def run_synthesis(folder: Path) -> None:
     """Synthesise node and harness in ``folder``; ``ToolError`` with the log's last lines.
 
-    The node is mapped once, core and router by themselves (together, ABC does not come to an end
-    on 32 lanes), and that netlist is put into the mapped harness: what is counted is what is
+    Core and router are mapped each by itself: together, ABC does not come to an end on 32 lanes.
+    They make up the node, whose netlist is put into the mapped harness: what is counted is what is
     placed.
     """
+    run_yosys(f"read_verilog node.v\n{synth(CORE)}\nwrite_rtlil core.il",
+              cwd=folder, name="core")  # fmt: skip
     run_yosys(
-        "read_verilog node.v located.v\nsetattr -mod -set keep_hierarchy 1 node__core\n"
-        f"{SYNTH} -top located\ntee -q -o node_stat.json stat -json\nwrite_rtlil located.il",
+        f"read_verilog node.v located.v\nblackbox {CORE}\n{synth('located')}\n"
+        f"delete {CORE}\nread_rtlil core.il\nhierarchy -check -top located\n"
+        "tee -q -o node_stat.json stat -json\nwrite_rtlil located.il",
         cwd=folder, name="node",
     )  # fmt: skip
     run_yosys(
-        f"read_verilog -lib located.v\nread_verilog harness.v\n{SYNTH} -top harness\n"
+        f"read_verilog -lib located.v\nread_verilog harness.v\n{synth('harness')}\n"
         "delete located\nread_rtlil -overwrite located.il\nhierarchy -check -top harness\n"
-        "setattr -mod -unset keep_hierarchy node__core\nflatten\nopt_clean -purge\n"
+        "flatten\nopt_clean -purge\n"
         "write_json harness.json",
         cwd=folder, name="harness",
     )  # fmt: skip
