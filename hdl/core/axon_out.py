@@ -179,8 +179,9 @@ class AxonOut(wiring.Component):
             m.d.sync += entry_plane.eq(scan.plane)
         m.d.comb += [table.address.eq(scan.plane.word), table.enable.eq(scan.pop)]
 
-        # Room for the last entry, or no entry at all, ends a run.
-        several, one = walk_run.count[1:].any(), walk_run.count[0]
+        # Room for the last entry, or no entry at all, ends a run. Whether more than one is left is
+        # a register: the fire table's enable waits for it.
+        several, one, left = Signal(), walk_run.count[0], walk_run.count
         m.d.comb += [
             may_read.eq(jobs.room & ~self.borrow),
             walk_ready.eq(~walk_v | (~several & (may_read | ~one))),
@@ -194,6 +195,7 @@ class AxonOut(wiring.Component):
                 walk_source.eq(0),
                 walk_source.is_end.eq(1),
                 walk_run.eq(self.end_list),
+                several.eq(self.end_list.count[1:].any()),
             ]
         with m.Elif(walk_ready & entry_v):
             m.d.sync += [
@@ -205,11 +207,13 @@ class AxonOut(wiring.Component):
                 walk_source.x.eq(fire.x),
                 walk_run.start.eq(fire.start),
                 walk_run.count.eq(fire.count),
+                several.eq(fire.count[1:].any()),
             ]
         with m.Elif(read):
             m.d.sync += [
                 walk_run.start.eq(walk_run.start + 1),
-                walk_run.count.eq(walk_run.count - 1),
+                walk_run.count.eq(left - 1),
+                several.eq(left[2:].any() | (left[1] & left[0])),
             ]
 
         job_v = Signal()
