@@ -76,7 +76,7 @@ class Core(wiring.Component):
         m.submodules.configuration = configuration = Configuration(params=self._params)
         m.submodules.egress = egress = Egress(params=self._params)
         # Axon-out learns from a register whether it may go on: merging comes between two queues.
-        m.submodules.fired = fired = FlitQueue(shape=self.o.payload.shape(), depth=2)
+        m.submodules.leaving = leaving = FlitQueue(shape=self.o.payload.shape(), depth=2)
         # The router works out the way of a flit as it enters; merging takes as long.
         m.submodules.exit = exit_ = FlitRegister(shape=self.o.payload.shape())
         blocks = {
@@ -93,8 +93,8 @@ class Core(wiring.Component):
         connect(m, queue=spikes.o, axon_in=axon_in.i)
         connect(m, ingress=ingress.config, configuration=configuration.i)
         connect(m, flow=flow.o, egress=egress.flow)
-        connect(m, axon_out=axon_out.o, fired=fired.i)
-        connect(m, fired=fired.o, egress=egress.fire)
+        connect(m, axon_out=axon_out.o, leaving=leaving.i)
+        connect(m, leaving=leaving.o, egress=egress.fire)
         connect(m, configuration=configuration.reply, egress=egress.reply)
         connect(m, egress=egress.o, exit=exit_.i)
         connect(m, exit_.o, wiring.flipped(self.o))
@@ -179,7 +179,7 @@ class Core(wiring.Component):
             self.quiet.eq(
                 control.waiting
                 & ~entry.o.valid
-                & ~fired.o.valid
+                & ~leaving.o.valid
                 & ~exit_.o.valid
                 & spikes.quiet
                 & flow.idle
