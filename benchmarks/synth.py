@@ -102,8 +102,6 @@ def cells_of(stat: dict[str, Any]) -> dict[str, int]:
 # accumulators; the others are configured at rest or are queues), so none needs logic that
 # keeps the old word. -nowidelut: ABC maps the router's crossbar badly onto wide LUTs.
 SYNTH = "synth_ecp5 -no-rw-check -nowidelut"
-
-
 CORE = "node__core"  # module of node.v
 
 

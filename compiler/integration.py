@@ -27,7 +27,6 @@ from golden.params import BIAS_WIDTH, MULTIPLIER_WIDTH, PRODUCT_WIDTH, STEP_WIDT
 from golden.stepped import StepSums, step_bounds
 
 from .errors import CompileError, RangeError
-from .relay import relay_skips
 
 MODES = ("scaled", "scaled_shift", "late")
 BATCH = 16  # images at a time: potentials of all layers and steps are looked at
@@ -53,10 +52,13 @@ def integrate(
     """The network with every layer integrated per time step, in 16 bits.
 
     Afterwards every layer has constants (``Layer.integration``), k2 in its multiplier and shift, a
-    bias at that scale, and all its sources at one stage (:mod:`compiler.relay`).
+    bias at that scale.
 
     Parameters
     ----------
+    network : Network
+        On a chip its connections have to go from one stage to the next
+        (:func:`compiler.relay.relay_skips`).
     mode : str
         ``scaled``: k1 = (2**15 - 1) / max|V| as a 16-bit multiplier and a shift; ``scaled_shift``:
         the power of two below it; ``late``: r from the largest potential.
@@ -74,14 +76,13 @@ def integrate(
         raise ValueError(f"integration: must be one of {', '.join(MODES)}, got {mode!r}")
     if not len(images):
         raise ValueError("integration: must have calibration images, got none")
-    balanced = relay_skips(network)
     shift_only = mode == "scaled_shift" or not multipliers
     layers = []
-    for layer, reach in zip(balanced.layers, measure(balanced, images), strict=True):
-        _check_sums(layer, balanced, reach)
+    for layer, reach in zip(network.layers, measure(network, images), strict=True):
+        _check_sums(layer, network, reach)
         form = choose_late(reach) if mode == "late" else choose_scaled(reach, shift_only)
         layers.append(_with_form(layer, form, multipliers))
-    return replace(balanced, layers=tuple(layers))
+    return replace(network, layers=tuple(layers))
 
 
 def describe(network: Network) -> list[str]:

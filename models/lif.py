@@ -9,10 +9,11 @@ step: (T * N, ..), so that convolutions, batch norm and pooling see a larger bat
 import torch
 from torch import nn
 
+from models.data.preprocess import INPUT_OFFSET, INPUT_SCALE
+
 LEAK = 0.5  # what a time step leaves of a potential
 THRESHOLD = 1.0
-# Grey levels of the bytes behind an image of models.data.preprocess.to_float_input.
-HALF_RANGE, LEVELS = 128, 256
+LEVELS = 2 * INPUT_OFFSET  # of grey, in the bytes behind an image
 
 
 class Fire(torch.autograd.Function):
@@ -84,6 +85,6 @@ def position_code(images, steps):
     images : float (N, C, H, W) of :func:`models.data.preprocess.to_float_input`.
     Returns 0 or 1, (T * N, C, H, W).
     """
-    level = (images.float() * HALF_RANGE).round() + HALF_RANGE
+    level = (images.float() / INPUT_SCALE).round() + INPUT_OFFSET
     when = steps - 1 - (level * steps / LEVELS).floor()
     return torch.cat([(when == t).to(images.dtype) for t in range(steps)])

@@ -19,6 +19,7 @@ from golden.codes import DirectCode, position_coded
 from golden.network import Network
 from models import checkpoint
 from models.checkpoint import checkpoint_path, read_checkpoint
+from models.cifar10net import STEPS
 from models.data.preprocess import to_integer_input
 from models.registry import MODELS
 from runtime.counted import Measured, measure_choice, run_counted
@@ -32,7 +33,6 @@ from .trained_codes import measure_form, trained_forms, training_of
 
 CACHE = SIM_BUILD / "tables" / "cache"
 IMAGES = 500
-STEPS = 8  # time steps of direct coding, as many as STEM's
 CODE_IMAGES = 200
 BATCH = 50
 Figures = dict[str, Any]

@@ -8,6 +8,7 @@ import pytest
 
 from compiler.backend import compile_network
 from compiler.integration import MODES, integrate
+from compiler.relay import relay_skips
 from golden.events import run_events
 from golden.fields import Control, Formats, Memory
 from golden.forward import run_network
@@ -116,7 +117,7 @@ def shortcut(rng):
         )  # fmt: skip
         network = replace(network, layers=(*network.layers, layer))
     images = random_images(rng, network, 2)
-    balanced = integrate(network, "late", images)
+    balanced = integrate(relay_skips(network), "late", images)
     form = balanced.layers[-1].integration
     bare = tuple(replace(layer, integration=form) for layer in network.layers)
     return balanced, replace(network, layers=bare), images

@@ -5,6 +5,7 @@ import numpy as np
 
 from compiler.errors import RangeError
 from compiler.integration import integrate, sums_proved
+from compiler.relay import relay_skips
 from golden.forward import run_network
 from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
 
@@ -82,7 +83,7 @@ def random_stepped_network(rng, mode, *, multipliers=True, n_tries=50, **options
     for _ in range(n_tries):
         bits = int(rng.integers(2, 9))
         general = None if multipliers else False
-        exact = random_network(rng, bits=bits, general=general, **options)
+        exact = relay_skips(random_network(rng, bits=bits, general=general, **options))
         try:
             network = integrate(exact, mode, random_images(rng, exact, 2), multipliers=multipliers)
         except RangeError:
