@@ -7,6 +7,8 @@ of every partial sum, from the weights and the limits of the source, stays below
 2**53 (float64). It holds for any order of summation and with fused multiply-add.
 """
 
+import threading
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -47,8 +49,8 @@ def potential_bounds(connection: Connection, source: Population) -> tuple[Int64A
     return smallest << connection.shift, largest << connection.shift
 
 
-class Scratch:
-    """Arrays kept between batches: fresh large ones cost a page fault for every 4 KB."""
+class Scratch(threading.local):
+    """Arrays kept between batches, by thread: fresh ones cost a page fault for every 4 KB."""
 
     def __init__(self) -> None:
         self._arrays: dict[str, FloatArray] = {}
@@ -95,7 +97,7 @@ class Convolution:
         self._scratch = Scratch()
 
     def __call__(self, x: FloatArray) -> FloatArray:
-        """Potentials (N, H', W', C') of activations (N, H, W, C). Valid until the next call."""
+        """Potentials (N, H', W', C') of activations (N, H, W, C); valid until the thread's next."""
         x = x[..., self.channels].astype(self.dtype, copy=False)
         n, height, width, channels = x.shape
         (ky, kx), (sy, sx) = self.kernel, self.connection.stride

@@ -12,12 +12,13 @@ from .fixed import Int64Array
 from .layers import PreparedLayer
 from .network import INPUT, Connection, Network, Population
 from .stem import count_spikes
+from .threads import for_each, n_processors
 
 __all__ = ["Forward", "check_images", "count_spikes", "fan_out", "n_sops", "run_network"]
 
 Values = dict[str, Int64Array]  # by population name, (N, C, H, W)
 
-BATCH_FLOATS = 1 << 21  # windows of a layer that are laid out at a time: 8 MB stay in a cache
+BATCH_FLOATS = 5 << 18  # windows of a layer that a thread lays out at a time: 5 MB stay cached
 
 
 def check_images(images: ArrayLike, population: Population) -> NDArray[np.integer]:
@@ -52,7 +53,7 @@ class Forward:
         A potential beyond that many signed bits raises ``ValueError``; partial sums may be, since
         the accumulator wraps.
     batch : int, optional
-        Images at a time; by default what keeps every layer's windows in a cache.
+        Images at a time in a thread; by default what keeps every layer's windows in a cache.
     """
 
     def __init__(self, network: Network, *, acc_width: int = 24, batch: int | None = None):
@@ -104,10 +105,17 @@ class Forward:
             for layer in self.network.layers
             if keep_potentials
         }
-        for start in range(0, len(array), self.batch):
-            part = slice(start, min(start + self.batch, len(array)))
-            self._run_batch(array[part], part, kept, potentials)
+        for_each(
+            lambda part: self._run_batch(array[part], part, kept, potentials),
+            self._parts(len(array)),
+        )
         return (kept, potentials) if keep_potentials else kept
+
+    def _parts(self, n: int) -> list[slice]:
+        """At most ``batch`` images each and of one size, so that processors end together."""
+        at_least = -(-n // self.batch)
+        n_parts = min(n, -(-at_least // n_processors()) * n_processors())
+        return [slice(n * k // n_parts, n * (k + 1) // n_parts) for k in range(n_parts)]
 
     def _empty(self, name: str, n: int) -> Int64Array:
         return np.empty((n, *self.network.population(name).shape), np.int64)
