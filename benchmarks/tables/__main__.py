@@ -21,7 +21,7 @@ def usable(subjects: list[Subject]) -> tuple[list[Subject], list[str]]:
     there, missing = [], []
     for subject in subjects:
         try:
-            print(f"{subject.name}: {subject.prepared.network.name}", flush=True)
+            print(f"{subject.name}: {subject.network.name}", flush=True)
         except DataError as error:
             missing.append(f"{subject.name}: {error}")
         else:

@@ -15,6 +15,7 @@ from compiler.capture import capture
 from compiler.integration import integrate
 from compiler.lower import lower
 from compiler.quantize import quantize
+from compiler.sparsify import apply_tables, find_tables
 from golden.codes import DirectCode, position_coded
 from golden.network import Network
 from models import checkpoint
@@ -22,7 +23,7 @@ from models.checkpoint import checkpoint_path, read_checkpoint
 from models.cifar10net import STEPS
 from models.data.preprocess import to_integer_input
 from models.registry import MODELS
-from runtime.counted import Measured, measure_choice, run_counted
+from runtime.counted import Measured, run_counted
 from runtime.measure import measure, metric_of
 from runtime.prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare, torch_values
 from runtime.prepare import float_accuracy as accuracy_of_float
@@ -64,11 +65,15 @@ def digest(thing: object) -> str:
     return sha.hexdigest()[:24]
 
 
-def cached(inputs: object, measure_it: Callable[[], Figures]) -> Figures:
-    """What ``measure_it`` returns, kept on disk under the digest of ``inputs``."""
-    path = CACHE / f"{digest(inputs)}.json"
+def cached(what: str, inputs: object, measure_it: Callable[[], Figures]) -> Figures:
+    """What ``measure_it`` returns, kept on disk under the digest of ``what`` and ``inputs``.
+
+    ``what`` is printed before it is measured.
+    """
+    path = CACHE / f"{digest([what, inputs])}.json"
     if path.exists():
         return json.loads(path.read_text())
+    print(f"  {what}", flush=True)
     figures = measure_it()
     write_json(path, figures)
     return figures
@@ -95,6 +100,11 @@ class Subject:
         return prepare(settings, n_train=CALIBRATION_IMAGES, n_test=self.n_images)
 
     @property
+    def network(self) -> Network:
+        """Its layers alone, without those that a chip adds to carry values on."""
+        return self.prepared.exact
+
+    @property
     def images(self) -> np.ndarray:
         """Test images as integers."""
         return self.prepared.integers[: self.n_images]
@@ -115,11 +125,11 @@ class Subject:
         }  # fmt: skip
 
     def _cached(self, step: str, network: Network, measure_it: Callable[[], Figures]) -> Figures:
-        return cached([step, network, self.images], measure_it)
+        return cached(f"{self.name}: {step}", [network, self.images], measure_it)
 
     def plain(self) -> Figures:
         """Float, torch's quantized model and golden; sizes."""
-        prepared, network = self.prepared, self.prepared.network
+        prepared, network = self.prepared, self.network
 
         def run() -> Figures:
             output = network.output.name
@@ -127,7 +137,7 @@ class Subject:
                 torch_values(prepared.quantized, self.images[start : start + BATCH])[output]
                 for start in range(0, len(self.images), BATCH)
             ]
-            seen = run_counted(network, self.images, prepared.params.acc_width)
+            seen = run_counted(network, self.images, prepared.exact_width)
             return {
                 "float": 100 * accuracy_of_float(prepared, len(self.images)),
                 "quantized": self.score(np.concatenate(in_torch), network),
@@ -140,27 +150,28 @@ class Subject:
                 **self._counted(network, seen),
             }
 
-        return self._cached("plain", network, run)
+        return self._cached("no tables", network, run)
 
     def with_table(self, name: str) -> Figures:
         """One table for the outputs of every layer but the last."""
-        network = self.prepared.network
-        hidden = dict.fromkeys((layer.name for layer in network.layers[:-1]), name)
+        tables = find_tables(self.prepared.quantized.network, name)
+        network = apply_tables(self.network, tables)
 
         def run() -> Figures:
-            return self._counted(network, measure_choice(self.prepared, hidden, self.images))
+            seen = run_counted(network, self.images, self.prepared.exact_width)
+            return self._counted(network, seen)
 
         return self._cached(f"table {name}", network, run)
 
     def integrated(self, mode: str) -> Figures:
         """Sums and potentials of 16 bits."""
-        network = integrate(self.prepared.network, mode, self.calibration)
+        network = integrate(self.network, mode, self.calibration)
 
         def run() -> Figures:
             outputs = run_counted(network, self.images, 32).outputs
             return {"score": self.score(outputs, network)}
 
-        return self._cached(mode, network, run)
+        return self._cached(f"integration {mode}", network, run)
 
     def profile(self, profile: str) -> Figures:
         """Another profile of the quantization."""
@@ -170,15 +181,15 @@ class Subject:
         network = lower(model)
 
         def run() -> Figures:
-            seen = run_counted(network, self.images, prepared.params.acc_width)
+            seen = run_counted(network, self.images, prepared.exact_width)
             forms = sorted({layer.bias_form for layer in model.network.layers})
             return {**self._counted(network, seen), "bias": forms}
 
-        return self._cached(profile, network, run)
+        return self._cached(f"profile {profile}", network, run)
 
     def codes(self) -> Figures:
         """STEM, direct and position coding of the same weights; hidden layers' operations."""
-        network, images = self.prepared.network, self.images[:CODE_IMAGES]
+        network, images = self.network, self.images[:CODE_IMAGES]
 
         def run() -> Figures:
             code = DirectCode(network, STEPS)
@@ -195,14 +206,14 @@ class Subject:
                 }
             }
             for name, coded in (("STEM", network), ("position", position_coded(network))):
-                seen = run_counted(coded, images, self.prepared.params.acc_width)
+                seen = run_counted(coded, images, self.prepared.exact_width)
                 found[name] = {
                     "score": self.score(seen.outputs, coded),
                     "sops": {layer: seen.layer_sops[layer] for layer in _hidden(network)},
                 }
             return found
 
-        return cached(["codes", network, images, STEPS], run)
+        return cached(f"{self.name}: codes", [network, images, STEPS], run)
 
     def trained_codes(self) -> Figures:
         """LIF networks of the same layers, by the code they were trained for, and how.
@@ -222,7 +233,8 @@ class Subject:
                 return measure_form(spec, path, images, labels, data.class_names, BATCH)
 
             weights = hashlib.sha256(path.read_bytes()).hexdigest()
-            found[code] = cached(["trained code", spec.name, weights, images], run)
+            what = f"{self.name}: trained for {code} coding"
+            found[code] = cached(what, [spec.name, weights, images], run)
         return found
 
     def searched(self) -> Figures | None:

@@ -11,8 +11,9 @@ import benchmarks.tables.subjects as subjects
 from benchmarks.tables import published
 from benchmarks.tables.__main__ import main, text_of
 from benchmarks.tables.build import TABLES, Row, Table
-from benchmarks.tables.subjects import cached, digest, find_subjects
+from benchmarks.tables.subjects import Subject, cached, digest, find_subjects
 from compiler.errors import CompileError
+from golden.forward import n_sops, run_network
 
 
 class MadeUp:
@@ -209,7 +210,7 @@ def test_digest_follows_contents():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
 
 
-def test_cached_runs_once_per_input(tmp_path, monkeypatch):
+def test_cached_runs_once_per_input(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(subjects, "CACHE", tmp_path)
     calls = []
 
@@ -217,7 +218,9 @@ def test_cached_runs_once_per_input(tmp_path, monkeypatch):
         calls.append(1)
         return {"n": len(calls)}
 
-    assert [cached("a", run), cached("a", run), cached("b", run)] == [{"n": 1}, {"n": 1}, {"n": 2}]
+    asked = [("a", 1), ("a", 1), ("b", 1), ("a", 2)]
+    assert [cached(*what, run)["n"] for what in asked] == [1, 1, 2, 3]
+    assert capsys.readouterr().out.splitlines() == ["  a", "  b", "  a"]
 
 
 def test_subjects_are_the_weight_files_of_registered_models(tmp_path, monkeypatch):
@@ -229,6 +232,25 @@ def test_subjects_are_the_weight_files_of_registered_models(tmp_path, monkeypatc
     assert [(s.model, s.dataset, s.n_images) for s in found] == [
         ("digits_cnn", "digits", 7), ("tiny_vgg", "cifar10", 7),
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_figures_are_of_the_networks_layers_alone(tmp_path, monkeypatch):
+    # On a chip its residual connections pass through relays, which are no layers of the network.
+    monkeypatch.setattr(subjects, "CACHE", tmp_path)
+    subject = Subject("resnet18_cifar", "digits", 3)
+    names = [layer.name for layer in subject.prepared.quantized.network.layers]
+    assert [layer.name for layer in subject.network.layers] == names
+    assert names != [layer.name for layer in subject.prepared.network.layers]
+    plain, rot, late = subject.plain(), subject.with_table("rot2"), subject.integrated("late")
+    values = run_network(subject.network, subject.images)
+    sops = n_sops(subject.network, values)
+    assert plain["sops"] == pytest.approx(sum(n.mean() for n in sops.values()))
+    assert plain["equal"] is True
+    assert 0 < rot["sops"] < plain["sops"]
+    assert 0 <= late["score"] <= 100
+    for code in subject.codes().values():
+        assert list(code["sops"]) == names[1:-1]
 
 
 @pytest.mark.slow
