@@ -112,10 +112,10 @@ class Prepared:
 
 
 def model_name(settings: Settings) -> str:
-    """A name for files: the registered one, or that of the user's function or archive."""
+    """A name for files: the registered one, or ``file.function`` or ``archive`` of a user's."""
     if not is_user_model(settings.model):
         return settings.model
-    return Path(settings.model).stem.rpartition(":")[2]
+    return Path(settings.model).name.removesuffix(".pt2").replace(".py:", ".")
 
 
 @dataclass(frozen=True)
