@@ -7,31 +7,14 @@ import warnings
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 from golden.network import INPUT
 
 from .capture_ops import IN_PLACE, translate
 from .errors import CaptureError
 from .fx import OpContext, is_shared_view, layer_name, value_shape
-from .graph import (
-    Add,
-    AveragePool,
-    BatchNorm,
-    Clamp,
-    Conv,
-    Flatten,
-    FloatArray,
-    Graph,
-    Layer,
-    Linear,
-    MaxPool,
-    Node,
-    Op,
-    Shape,
-    Unsupported,
-    check_graph,
-)
+from .graph import Graph, Node, Shape, Unsupported, check_graph
+from .run_graph import run_graph
 
 QUANTIZED = re.compile(r"quantized_decomposed|quantize_affine|quantize_per_|^quantized\.")
 
@@ -240,56 +223,11 @@ def _read_call(fx_node: Any, values: dict[str, str], context: OpContext) -> Node
         context.used.discard(name)
         values[fx_node.name] = values[sources[0].name]
         return None
-    operands = [arg for arg in fx_node.args if getattr(arg, "name", None) in values]
+    operands = [arg for arg in _flat(fx_node.args) if getattr(arg, "name", None) in values]
     values[fx_node.name] = name
     return Node(name, op, tuple(values[arg.name] for arg in operands), shape)
 
 
-def run_graph(
-    graph: Graph, x: torch.Tensor, dtype: torch.dtype = torch.float32
-) -> dict[str, torch.Tensor]:
-    """Real values (N, C, H, W) of the input and of every node, at any stage of the passes.
-
-    Flat tensors have the shape (N, C, 1, 1).
-    """
-    values = {INPUT: x.to(dtype)}
-    with torch.no_grad():
-        for node in graph.nodes:
-            values[node.name] = _run_op(node.op, [values[name] for name in node.inputs], dtype)
-    return values
-
-
-def _run_op(op: Op, inputs: list[torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
-    def tensor(array: FloatArray) -> torch.Tensor:
-        return torch.tensor(array, dtype=dtype)
-
-    x = inputs[0]
-    match op:
-        case Conv():
-            weight, bias = tensor(op.weight), tensor(op.bias)
-            return F.conv2d(x, weight, bias, op.stride, op.padding, 1, op.groups)
-        case Linear():
-            return F.linear(x.flatten(1), tensor(op.weight), tensor(op.bias))[:, :, None, None]
-        case BatchNorm():
-            return x * tensor(op.scale)[:, None, None] + tensor(op.offset)[:, None, None]
-        case Clamp():
-            return x.clamp(op.low, op.high)
-        case MaxPool():
-            return F.max_pool2d(x, op.kernel, op.stride, op.padding)
-        case AveragePool():
-            divisor = op.divisor
-            return F.avg_pool2d(x, op.kernel, op.stride, op.padding, divisor_override=divisor)
-        case Add():
-            return x + inputs[-1]
-        case Flatten():
-            return x.flatten(1)[:, :, None, None]
-        case Layer():
-            total = tensor(op.bias)[:, None, None]
-            for branch, source in zip(op.branches, inputs, strict=True):
-                weight = tensor(branch.weight)
-                total = total + F.conv2d(
-                    source, weight, None, branch.stride, branch.padding, 1, branch.groups
-                )
-            total = total if op.clamp is None else _run_op(op.clamp, [total], dtype)
-            return total if op.pool is None else _run_op(op.pool, [total], dtype)
-    raise CaptureError("run_graph", f"every operator must be supported: {op.problem}", op.remedy)
+def _flat(arguments: Any) -> list[Any]:
+    """Arguments in order, those in a list (of the tensors to join) among them."""
+    return [a for b in arguments for a in (b if isinstance(b, (list, tuple)) else [b])]

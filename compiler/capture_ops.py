@@ -13,6 +13,7 @@ from .graph import (
     AveragePool,
     BatchNorm,
     Clamp,
+    Concat,
     Conv,
     Flatten,
     FloatArray,
@@ -20,6 +21,7 @@ from .graph import (
     MaxPool,
     Op,
     Shape,
+    ZeroPad,
     pool_shape,
 )
 
@@ -167,6 +169,32 @@ def _add(call: Call) -> Op:
     return Add()
 
 
+def _concat(call: Call) -> Op | None:
+    tensors = call.fx_node.args[0]
+    if len(set(tensors)) != len(call.sources):
+        return refuse(
+            call, "must join computed tensors, one is constant", "put it into the next layer's bias"
+        )
+    rank = len(call.fx_node.meta["val"].shape)
+    if call.get(1, "dim", 0) not in (1, 1 - rank):
+        return refuse(call, "must join channels", "use dim=1")
+    return Concat() if len(tensors) > 1 else None
+
+
+def _pad(call: Call) -> Op | None:
+    mode = "constant" if "constant" in call.target else call.get(2, "mode", "constant")
+    value = call.get(2 if "constant" in call.target else 3, "value")
+    sizes = [*call.get(1, "pad"), 0, 0, 0, 0, 0, 0][:6]
+    (left, right, above, below), beyond = sizes[:4], sizes[4:]
+    if mode != "constant" or value not in (None, 0) or min(sizes) < 0 or any(beyond):
+        return refuse(
+            call,
+            f"must add zeros around images, got mode {mode}, value {value or 0}, sizes {sizes}",
+            "pad with zeros, in height and width",
+        )
+    return ZeroPad((above, left), (below, right)) if any(sizes) else None
+
+
 def _reshape(call: Call) -> Op | None:
     source = call.sources[0]
     batch = [node.meta["val"].shape[0] for node in (call.fx_node, call.fx_node.args[0])]
@@ -211,6 +239,10 @@ HANDLERS: dict[str, Callable[[Call], Op | None]] = {
     "adaptive_max_pool2d.default": lambda call: _global(call, call.get(1, "size"), MaxPool),
     "mean.dim": _mean,
     "add.Tensor": _add,
+    "cat.default": _concat,
+    "concat.default": _concat,
+    "pad.default": _pad,
+    "constant_pad_nd.default": _pad,
     "view.default": _reshape,
     "reshape.default": _reshape,
     "flatten.using_ints": _reshape,
@@ -230,7 +262,6 @@ _WRITERS = ("relu_", "relu6_", "hardtanh_", "clamp_", "clamp_min_", "add_", "dro
 IN_PLACE = {f"aten.{name}.{kind}" for name in _WRITERS for kind in ("default", "Tensor")}
 
 REMEDIES = {
-    "cat": "add the branches instead, or keep the network a chain with residual additions",
     "sigmoid": "use ReLU",
     "silu": "use ReLU",
     "gelu": "use ReLU",
@@ -240,7 +271,7 @@ REMEDIES = {
     "prelu": "use ReLU",
     "softmax": "leave it out of the network: the largest logit is the same",
     "log_softmax": "leave it out of the network: the largest logit is the same",
-    "pad": "give the zeros to the padding of the next convolution",
+    "pad": "pad with zeros",
     "mul": "fold constant factors into the weights",
     "div": "fold constant factors into the weights",
     "sub": "fold constants into the bias",

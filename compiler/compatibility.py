@@ -8,7 +8,22 @@ import numpy as np
 from golden.params import ChipParams
 
 from .errors import CompatibilityError, Problem
-from .graph import Add, BatchNorm, Conv, Flatten, Graph, Layer, Linear, Node, Shape, Unsupported
+from .graph import (
+    Add,
+    BatchNorm,
+    Concat,
+    Conv,
+    Flatten,
+    Graph,
+    Layer,
+    Linear,
+    Node,
+    Shape,
+    Unsupported,
+    ZeroPad,
+)
+
+_NO_LAYERS = (Flatten, Concat, ZeroPad, Unsupported)  # no population has their shape
 
 
 def check_compatible(
@@ -37,7 +52,7 @@ def find_problems(
         problems.extend(_size_problems("input", graph.input_shape, params))
     for node in graph.nodes:
         problems.extend(_node_problems(node, graph))
-        if params is not None and not isinstance(node.op, (Flatten, Unsupported)):
+        if params is not None and not isinstance(node.op, _NO_LAYERS):
             problems.extend(_size_problems(node.name, node.shape, params))
     return tuple(problems)
 

@@ -83,6 +83,19 @@ class Flatten:
 
 
 @dataclass(frozen=True)
+class Concat:
+    """Channels of tensors of one height and width, one after another."""
+
+
+@dataclass(frozen=True)
+class ZeroPad:
+    """Rows and columns of zeros: (y, x) before the first, and after the last."""
+
+    before: Pair
+    after: Pair
+
+
+@dataclass(frozen=True)
 class Unsupported:
     """An operator that has no spiking form; the compatibility check reports it."""
 
@@ -120,7 +133,10 @@ class Layer:
     pool: MaxPool | None = None
 
 
-Op = Conv | Linear | BatchNorm | Clamp | MaxPool | AveragePool | Add | Flatten | Unsupported | Layer
+Op = (
+    Conv | Linear | BatchNorm | Clamp | MaxPool | AveragePool | Add | Flatten | Concat | ZeroPad
+    | Unsupported | Layer
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

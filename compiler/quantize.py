@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from golden.network import INPUT
 from golden.params import ChipParams
 
-from .capture import run_graph
 from .compatibility import check_compatible
 from .errors import QuantizeError
 from .forms import LayerForm, Source, choose_forms, find_signs, fixed_scale, top_of
@@ -29,6 +28,7 @@ from .quantized import (
     load_quantized,
     save_quantized,
 )
+from .run_graph import run_graph
 from .scales import scale_candidates
 
 BATCH = 64

@@ -16,7 +16,7 @@ from golden.forward import run_network
 from golden.network import Network
 from golden.program import Program
 from golden.program_file import load_program, save_program
-from models.data import BoxDataset
+from models.data import BoxDataset, Dataset
 from models.random_weights import NAME as RANDOM
 
 from . import report as reports
@@ -101,6 +101,10 @@ def simulate(
         f"; no trained ones for {settings.dataset} are here, 'make train MODEL={settings.model} "
         f"DATASET={settings.dataset}' makes some" if prepared.weights == RANDOM else ""
     ))  # fmt: skip
+    n_outputs = int(np.prod(prepared.exact.output.out_shape))
+    if isinstance(prepared.dataset, Dataset) and n_outputs != prepared.dataset.n_classes:
+        say(f"outputs      {n_outputs} for {prepared.dataset.n_classes} classes of "
+            f"{settings.dataset}: accuracies say nothing about this network")  # fmt: skip
     forms = Counter(layer.bias_form for layer in prepared.quantized.network.layers)
     say("profile      " + settings.profile + "; bias of "
         + ", ".join(f"{n} layers {form}" for form, n in forms.items()))  # fmt: skip

@@ -18,7 +18,7 @@ MAY_IMPORT = {
 }
 # Rooms of which hdl sees only what states sizes and positions.
 HDL_SEES = {"golden.params", "golden.fields", "golden.program", "golden.routing"}
-TORCH_IN_COMPILER = ("capture", "quantize")
+TORCH_IN_COMPILER = ("capture", "quantize", "run_graph")
 SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 
 

@@ -6,12 +6,16 @@ Every pass keeps what the graph computes, leaves it runnable and returns a new o
 
 from compiler.graph import Graph, check_graph
 
+from .concat import split_concat
 from .merge import fuse_clamp, fuse_max_pool, merge_addition
 from .normalize import absorb_flatten, fold_batch_norm, hoist_clamp, make_layers
+from .padding import absorb_padding
 
 PIPELINE = (
-    hoist_clamp,
+    absorb_padding,
     fold_batch_norm,
+    split_concat,
+    hoist_clamp,
     absorb_flatten,
     make_layers,
     merge_addition,

@@ -41,7 +41,10 @@ def _classes(run: Run, dataset: Dataset) -> str:
     figures = []
     for i, (got, wanted) in enumerate(zip(said[:SHOWN], truth[:SHOWN], strict=True)):
         right = got == wanted
-        name, wanted_name = dataset.class_names[got], dataset.class_names[wanted]
+        # A network of another purpose may have more outputs than there are classes.
+        is_class = got < len(dataset.class_names)
+        name = dataset.class_names[got] if is_class else f"output {got}"
+        wanted_name = dataset.class_names[wanted]
         verdict = "right" if right else f"is {wanted_name}"
         figures.append(
             f'<figure class="{"right" if right else "wrong"}">'

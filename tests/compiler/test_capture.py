@@ -9,10 +9,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from compiler.capture import capture, run_graph
+from compiler.capture import capture
 from compiler.errors import CaptureError
 from compiler.graph import Add, AveragePool, BatchNorm, Clamp, Conv, Flatten, Linear, MaxPool
 from compiler.graph import Unsupported as Refused
+from compiler.run_graph import run_graph
 from tests.support.torch_nets import NETS, build
 
 
@@ -167,7 +168,18 @@ REFUSED = {
     "constant": (lambda x: x + 1, r"must add two tensors$"),
     "scaled": (lambda x: torch.add(x, x * 1, alpha=2), r"must add two tensors|has no spiking"),
     "reshape": (lambda x: x.reshape(-1, 25, 2, 1), r"must keep the shape or flatten to \(N, 50\)"),
-    "cat": (lambda x: torch.cat([x, x], 1), r"^aten\.cat\.default has no spiking form$"),
+    "rows": (lambda x: torch.cat([x, x], 2), r"^aten\.cat\.default must join channels$"),
+    "joined constant": (
+        lambda x: torch.cat([x, torch.zeros(2, 2, 5, 5)], 1),
+        r"^aten\.cat\.default must join computed tensors, one is constant$",
+    ),
+    "reflection": (
+        lambda x: F.pad(x, (1, 1, 0, 0), mode="reflect"),
+        r"must add zeros around images, got mode reflect, value 0, sizes \[1, 1, 0, 0, 0, 0\]$",
+    ),
+    "ones": (lambda x: F.pad(x, (1, 1), value=1.0), r"got mode constant, value 1\.0, sizes \[1, 1"),
+    "crop": (lambda x: F.pad(x, (-1, 0)), r"got mode constant, value 0, sizes \[-1, 0"),
+    "channels": (lambda x: F.pad(x, (0, 0, 0, 0, 1, 0)), r"sizes \[0, 0, 0, 0, 1, 0\]$"),
     "pixels": (nn.Linear(5, 3), r"must read a flat tensor, got \(2, 5, 5\)$"),
     "weights": (
         lambda x: F.conv2d(x, x[:1]),

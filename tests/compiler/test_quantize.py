@@ -7,13 +7,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from compiler.capture import capture, run_graph
+from compiler.capture import capture
 from compiler.errors import CompatibilityError, FormatError, QuantizeError
 from compiler.lower import lower
 from compiler.passes import form_layers
 from compiler.quantize import QuantizedModel, quantize
 from compiler.quantized import PROFILES
 from compiler.ranges import prove_ranges
+from compiler.run_graph import run_graph
 from golden.forward import run_network
 from golden.network import INPUT
 from tests.support.random_torch_nets import RandomNet

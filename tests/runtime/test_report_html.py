@@ -254,6 +254,15 @@ def test_predictions_say_which_are_right(hand, tmp_path):
     assert "<b>zero</b> <span>✗ is two</span>" in text
 
 
+def test_outputs_beyond_the_classes_are_numbers(hand, tmp_path):
+    outputs = np.zeros((N_IMAGES, 2, 3, 3), np.int64)
+    outputs[:, 1, 2, 1] = 5
+    ran = dataclasses.replace(hand.ran, outputs=outputs)
+    text = page(dataclasses.replace(hand, ran=ran), tmp_path)
+    assert text.count("<b>output 16</b>") == N_IMAGES
+    assert f"0 of {N_IMAGES} images right" in text
+
+
 def test_pictures_hold_the_pixels_of_the_images(hand, tmp_path):
     found = re.findall(r"base64,([^\"]+)", page(hand, tmp_path))
     assert len(found) == N_IMAGES

@@ -6,7 +6,8 @@ from torch import nn
 
 
 class RandomNet(nn.Module):
-    """Up to ``depth`` random operators on earlier values, additions among them; maybe a classifier.
+    """Up to ``depth`` random operators on earlier values, among them additions and concatenations;
+    maybe a classifier.
 
     rng : numpy.random.Generator
         Decides the structure; weights come from torch's own generator.
@@ -15,15 +16,21 @@ class RandomNet(nn.Module):
     def __init__(self, rng, shape, depth=8):
         super().__init__()
         self.parts = nn.ModuleList()
-        self.steps = []  # (part or None, operand, second operand of an addition)
+        self.steps = []  # (part or name of an operator, operand, second operand)
         values = [torch.zeros(1, *shape)]
         for _ in range(int(rng.integers(1, depth + 1))):
             # Mostly the last value, so that the network is deep.
             i = len(values) - 1 if rng.random() < 0.7 else int(rng.integers(len(values)))
-            if rng.random() < 0.2:
+            kind = rng.random()
+            if kind < 0.2:
                 equal = [j for j, v in enumerate(values) if v.shape == values[i].shape]
-                self.steps.append((None, i, int(rng.choice(equal))))
+                self.steps.append(("add", i, int(rng.choice(equal))))
                 values.append(values[i])
+                continue
+            if kind < 0.3:
+                equal = [j for j, v in enumerate(values) if v.shape[2:] == values[i].shape[2:]]
+                self.steps.append(("concat", i, int(rng.choice(equal))))
+                values.append(torch.cat([values[i], values[self.steps[-1][2]]], 1))
                 continue
             part = self._part(rng, values[i].shape[1], min(values[i].shape[2:])).eval()
             self._spread(rng, part)
@@ -49,6 +56,7 @@ class RandomNet(nn.Module):
             lambda: nn.MaxPool2d(kernel, stride, padding),
             lambda: nn.AvgPool2d(kernel, stride, padding),
             lambda: nn.AdaptiveAvgPool2d(1),
+            lambda: nn.ZeroPad2d(tuple(int(n) for n in rng.integers(0, 3, 4))),
         ])()  # fmt: skip
 
     @staticmethod
@@ -64,5 +72,10 @@ class RandomNet(nn.Module):
     def forward(self, x):
         values = [x]
         for part, i, j in self.steps:
-            values.append(values[i] + values[j] if part is None else self.parts[part](values[i]))
+            if part == "add":
+                values.append(values[i] + values[j])
+            elif part == "concat":
+                values.append(torch.cat([values[i], values[j]], 1))
+            else:
+                values.append(self.parts[part](values[i]))
         return values[-1] if self.classifier is None else self.classifier(values[-1].flatten(1))

@@ -61,6 +61,67 @@ class Sums(nn.Module):
         return F.relu(y + y) + x
 
 
+class Fire(nn.Module):
+    """Two convolutions beside each other, of one squeezed tensor (SqueezeNet's block)."""
+
+    def __init__(self, c_in, squeezed, expanded):
+        super().__init__()
+        self.squeeze = nn.Conv2d(c_in, squeezed, 1)
+        self.one = nn.Conv2d(squeezed, expanded, 1)
+        self.three = nn.Conv2d(squeezed, 2 * expanded, 3, padding=1)
+
+    def forward(self, x):
+        x = F.relu(self.squeeze(x))
+        return torch.cat([F.relu(self.one(x)), F.relu(self.three(x))], 1)
+
+
+class Dense(nn.Module):
+    """Every layer reads all tensors before it, through a batch norm of its own (DenseNet)."""
+
+    def __init__(self):
+        super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n) for n in (3, 5, 7))
+        self.convs = nn.ModuleList(nn.Conv2d(n, 2, 3, padding=1, bias=False) for n in (3, 5))
+        self.last = nn.Conv2d(7, 4, 1)
+
+    def forward(self, x):
+        for norm, conv in zip(self.norms[:2], self.convs, strict=True):
+            x = torch.cat([x, conv(F.relu(norm(x)))], 1)
+        return F.avg_pool2d(self.last(F.relu(self.norms[-1](x))), 2)
+
+
+class Joined(nn.Module):
+    """Concatenations that are added to, given out, joined again, pooled, grouped."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Conv2d(2, 2, 3, padding=1)
+        self.b = nn.Conv2d(2, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.groups = nn.Conv2d(6, 6, 3, padding=1, groups=3)
+        self.over = nn.Conv2d(8, 4, 1, groups=2)
+
+    def forward(self, x):
+        y = torch.concat((self.a(x), F.relu(self.b(x))), dim=1)
+        z = self.groups(F.relu(self.norm(y))) + y
+        q = self.over(torch.cat([x, z], -3))
+        return F.max_pool2d(torch.cat([torch.cat([q, x], 1), F.relu(q)], 1), 2)
+
+
+class FlatJoined(nn.Module):
+    """A dense layer over flattened images and pooled ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 3, 3), nn.Conv2d(3, 4, 1)
+        self.hidden, self.last = nn.Linear(31, 8), nn.Linear(39, 3)
+
+    def forward(self, x):
+        x = F.relu(self.a(x))
+        y = torch.cat([x.flatten(1), F.adaptive_avg_pool2d(self.b(x), 1).flatten(1)], -1)
+        return self.last(torch.cat([F.relu(self.hidden(y)), y], 1))
+
+
 def chain(*layers):
     """Layers in order."""
     return nn.Sequential(*layers)
@@ -114,4 +175,15 @@ NETS = {
         Residual(12, 12), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 6)), (3, 8, 8)),
     "shared": (Shared, (2, 8, 8)),
     "sums": (Sums, (3, 5, 5)),
+    "fire": (lambda: chain(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), Fire(6, 3, 4), nn.MaxPool2d(2), Fire(12, 4, 2),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)), (3, 8, 8)),
+    "dense block": (Dense, (3, 6, 6)),
+    "joined": (Joined, (2, 4, 4)),
+    "flat joined": (FlatJoined, (2, 5, 5)),
+    "pads": (lambda: chain(
+        nn.ZeroPad2d((0, 1, 2, 0)), nn.Conv2d(2, 4, 3, stride=2, padding=1), nn.ReLU(),
+        nn.ZeroPad2d(1), nn.MaxPool2d(3, 2), nn.ZeroPad2d((2, 0, 0, 3)), nn.ZeroPad2d((1, 1, 0, 0)),
+        nn.Conv2d(4, 4, 2, groups=4), nn.ReLU(), nn.ZeroPad2d((0, 0, 1, 0)), nn.AvgPool2d(2)),
+        (2, 7, 6)),
 }  # fmt: skip

@@ -111,3 +111,29 @@ def test_users_model_runs_exactly_on_the_gateware(tmp_path, engine):
     settings = Settings(f"{path}:net", profile="general", preset="tiny")
     result = simulate(settings, n_images=2, engine=engine, accuracy_images=20)
     assert result.report["bit_exact"]["golden_rtl"] is True
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("integration", ["exact", "late"])
+@pytest.mark.parametrize("name", ["fire", "dense block"])
+def test_joined_channels_run_exactly_on_the_gateware(tmp_path, name, integration):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from tests.support.torch_nets import build\n\n\n"
+        "def net():\n"
+        f"    module, module.input_shape = build({name!r})\n"
+        "    return module\n"
+    )
+    settings = Settings(f"{path}:net", integration=integration)
+    said = []
+    result = simulate(settings, n_images=2, accuracy_images=20, say=said.append)
+    assert result.differences == ()
+    assert result.report["bit_exact"] == {
+        "torch_golden": True, "golden_program": True, "golden_rtl": True,
+    }  # fmt: skip
+    n_outputs = {"fire": 4, "dense block": 36}[name]
+    assert (
+        f"outputs      {n_outputs} for 10 classes of digits: accuracies say nothing about this "
+        "network"
+    ) in said

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from compiler.capture import capture, run_graph
+from compiler.capture import capture
 from compiler.graph import AVERAGE, IDENTITY, LEARNED, Clamp, Layer, MaxPool, check_graph
 from compiler.passes import PIPELINE, form_layers
+from compiler.run_graph import run_graph
 from tests.support.torch_nets import NETS, build, chain
 
 
@@ -116,6 +117,42 @@ def test_connections_from_one_source_with_one_geometry_are_added_up():
     (branch,) = node.op.branches
     total = (module.a.weight.double() + module.b.weight.double()).detach().numpy()
     np.testing.assert_array_equal(branch.weight, total)
+
+
+def test_a_convolution_over_joined_tensors_is_one_layer_with_a_connection_to_each():
+    module, shape = build("fire")
+    nodes = layers_of(module, shape)
+    assert list(nodes) == ["0", "2.squeeze", "2.one", "2.three", "4.squeeze", "4.one", "4.three",
+                           "5.part1", "5.part2", "7"]  # fmt: skip
+    squeeze = nodes["4.squeeze"].op
+    assert [(b.source, b.kind) for b in squeeze.branches] == [
+        ("2.one", LEARNED), ("2.three", LEARNED),
+    ]  # fmt: skip
+    weight = np.concatenate([branch.weight for branch in squeeze.branches], 1)
+    np.testing.assert_array_equal(weight, module[4].squeeze.weight.detach().double().numpy())
+    # The pooling in between joined the layers that it reads.
+    assert nodes["2.one"].op.pool == nodes["2.three"].op.pool == MaxPool((2, 2), (2, 2))
+    assert len(nodes["7"].op.branches) == 2
+
+
+def test_channels_are_copied_only_where_they_are_needed_together():
+    module, shape = build("joined")
+    nodes = layers_of(module, shape)
+    sources = [branch.source for branch in nodes["add"].op.branches]
+    assert sources == ["groups.part1", "groups.part2", "a", "b"]
+    (copy,) = nodes["over"].op.branches
+    assert copy.groups == 2
+    for branch, columns in zip(nodes[copy.source].op.branches, (slice(0, 2), slice(2, 8)),
+                               strict=True):  # fmt: skip
+        np.testing.assert_array_equal(branch.weight[:, :, 0, 0], np.eye(8)[:, columns])
+
+
+def test_padding_of_one_side_is_a_larger_kernel():
+    nodes = layers_of(chain(nn.ZeroPad2d((0, 1, 2, 0)), nn.Conv2d(2, 4, 3, 2, 1)), (2, 7, 6))
+    (branch,) = nodes["1"].op.branches
+    assert (branch.weight.shape, branch.padding) == ((4, 2, 5, 4), (3, 2))
+    assert not branch.weight[:, :, 3:].any()
+    assert not branch.weight[:, :, :, 0].any()
 
 
 def test_batch_norms_in_a_row_fold_into_one_convolution(rng):
