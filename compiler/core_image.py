@@ -12,7 +12,7 @@ from golden.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
 from golden.words import pack_words
 
 from .connectivity import Tile, fired_blocks, length, taps, window
-from .errors import AssembleError
+from .errors import AssembleError, preset_with
 from .slabs import listened_channels, weight_slabs
 from .tables import Table
 
@@ -106,7 +106,7 @@ def _listen(network: Network, params: ChipParams, tile: Tile, where: str) -> dic
     if n_weights > p.n_weight_words:
         raise AssembleError(
             f"{where} weights", f"must hold {n_weights} words, has {p.n_weight_words}",
-            "choose a preset with more weight words, or more cores",
+            f"{preset_with(p, 'more weight words', 'n_weight_words')}, or more cores",
         )  # fmt: skip
     for descriptor in descriptors:
         axons.append(**descriptor)

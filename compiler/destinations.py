@@ -10,7 +10,7 @@ from golden.fields import Formats
 from golden.params import ChipParams
 from golden.words import pack_words
 
-from .errors import AssembleError
+from .errors import AssembleError, preset_with
 
 Entry = tuple[int, int, int, int, int]  # rectangle x0, y0, x1, y1, then axon
 Run = tuple[Entry, ...]
@@ -44,7 +44,8 @@ class Destinations:
             raise DestinationsFullError(
                 self.where,
                 f"must hold {len(self.entries)} entries, has {self.params.n_destinations}",
-                "choose a preset with more destinations, or fewer cores",
+                preset_with(self.params, "more destinations", "n_destinations")
+                + ", or fewer cores",
             )
 
     def _find(self, run: Run) -> int:

@@ -6,7 +6,9 @@ must hold and what came; ``remedy`` what the user can do about it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from golden.params import PRESETS, ChipParams
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,26 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+_NO_ROOM = ("integration", "n_spikes", "queue_depth", "soma_lanes")  # speed, not what fits
+
+
+def preset_with(params: ChipParams, what: str, size: str = "") -> str:
+    """The remedy for a chip that is too small: ``what`` to look for, and presets that have it.
+
+    These have no less of anything, and more of ``size`` (of something, where that is empty).
+    """
+    sizes = [f.name for f in fields(ChipParams) if f.name not in _NO_ROOM]
+    names = []
+    for name, preset in PRESETS.items():
+        if preset.integration != "exact":
+            continue  # would change more than sizes
+        other = preset.with_integration(params.integration)
+        gains = {s: getattr(other, s) - getattr(params, s) for s in sizes}
+        if min(gains.values()) >= 0 < (gains[size] if size else max(gains.values())):
+            names.append(name)
+    return f"choose a preset with {what}" + (f", such as {' or '.join(names[:2])}" if names else "")
 
 
 class CompileError(Exception):

@@ -11,7 +11,7 @@ from golden.params import ChipParams
 
 from .activity import Activity, spike_maps
 from .connectivity import Tile, block_count, length, make_tile
-from .errors import PartitionError
+from .errors import PartitionError, preset_with
 from .tiling import LayerCost
 
 N_BISECTIONS = 14  # halvings of the time of the busiest core
@@ -100,7 +100,7 @@ def check_coordinates(network: Network, params: ChipParams) -> None:
                 raise PartitionError(
                     name,
                     f"must have at most {1 << bits} {what}, has {need}",
-                    "choose a preset with wider coordinates or a smaller layer",
+                    f"{preset_with(params, 'wider coordinates')}, or a smaller layer",
                 )
     for layer in network.layers:
         if layer.digits is not None and layer.digits.step % params.lanes:
@@ -144,7 +144,7 @@ def _raise_too_large(cost: LayerCost) -> None:
                 raise PartitionError(
                     cost.layer.name,
                     f"{what} needs {need} {name}, a core has {has}",
-                    "choose a preset with larger memories or a smaller layer",
+                    f"{preset_with(cost.params, 'larger memories')}, or a smaller layer",
                 )
     raise AssertionError("a layer without tiles exceeds some resource")
 

@@ -20,7 +20,7 @@ from golden.network import INPUT, Connection, Digits, Layer, Network
 from golden.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
 
 from .connectivity import Span, block_count, hit_channels, length
-from .errors import PartitionError
+from .errors import PartitionError, preset_with
 from .slabs import count_weight_words, listened_channels
 from .tiling import block_needs
 
@@ -121,7 +121,7 @@ class _Cut:
                     self.layer.name,
                     f"its fan-in cannot be split further than to {what}; "
                     f"these need {need} {name}, a core has {has}",
-                    "choose a preset with larger memories or a smaller layer",
+                    f"{preset_with(p, 'larger memories')}, or a smaller layer",
                 )
 
     def connections(self, group: list[_Piece]) -> tuple[Connection, ...]:
@@ -248,18 +248,18 @@ def _check(
     highest = ACTIVATION_WIDTH * max(counts) - 1
     for what, need, has, remedy in (
         ("sums of its parts, in bits with sign", reach.bit_length() + 1, params.acc_width,
-         "a wider accumulator"),
+         preset_with(params, "a wider accumulator", "acc_width")),
         ("offsets, in bits with sign", max(int(top.max()) for top in tops).bit_length() + 1,
-         BIAS_WIDTH, "more weight words"),
+         BIAS_WIDTH, preset_with(params, "more weight words", "n_weight_words")),
         ("shift of the highest bit", highest, (1 << params.shift_width) - 1,
-         "a larger shift_width"),
+         preset_with(params, "a larger shift_width", "shift_width")),
         ("axon descriptors for the digits of its parts", sum(counts), params.n_axons,
-         "more axons or more weight words"),
+         preset_with(params, "more axons or more weight words", "n_axons")),
     ):  # fmt: skip
         if need > has:
             raise PartitionError(
                 layer.name,
                 f"its fan-in has to be split in {len(tops)}; {what}: must be at most {has}, "
                 f"is {need}",
-                f"choose a preset with {remedy}, or a smaller layer",
+                f"{remedy}, or a smaller layer",
             )
