@@ -159,7 +159,7 @@ def check_links(program, wanted, got):
 
 @pytest.mark.sim
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["conv_chain", "1x1", "2x2", "3x3", "late", "scaled"])
+@pytest.mark.parametrize("name", ["conv_chain", "1x1", "2x2", "3x2", "3x3", "late", "scaled"])
 def test_every_link_is_equal_in_every_cycle(name, rng, tmp_path):
     if name == "conv_chain":
         program, network = conv_chain_program(7)
@@ -167,7 +167,7 @@ def test_every_link_is_equal_in_every_cycle(name, rng, tmp_path):
     elif name in ("late", "scaled"):
         _, program, images = stepped_case(name)
     else:
-        _, program, images = mesh_case(int(name[0]))
+        _, program, images = mesh_case(*map(int, name.split("x")))
         images = images[:2]
     links = native_links(program, images)
     got = verilog_links(program, links, tmp_path)
@@ -179,9 +179,9 @@ def test_every_link_is_equal_in_every_cycle(name, rng, tmp_path):
 
 @pytest.mark.sim
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_every_link_is_equal_under_random_traffic(size, rng, tmp_path):
-    _, program, _ = mesh_case(size)
+@pytest.mark.parametrize(("columns", "rows"), [(1, 1), (2, 2), (3, 2), (2, 3), (3, 3)])
+def test_every_link_is_equal_under_random_traffic(columns, rows, rng, tmp_path):
+    _, program, _ = mesh_case(columns, rows)
     with configured(program) as mesh:
         for core in program.cores:
             mesh.send(mesh.host.start(core))

@@ -46,19 +46,19 @@ def four_core_program(rng: np.random.Generator) -> tuple[Network, Program]:
             return network, program
 
 
-def mesh_case(size: int) -> tuple[Network, Program, NDArray[np.int64]]:
-    """A random network on ``size`` x ``size`` nodes, more than half of them with a core."""
-    rng = seeded("mesh", size)
-    if size == 1:
+def mesh_case(columns: int, rows: int) -> tuple[Network, Program, NDArray[np.int64]]:
+    """A random network on ``columns`` x ``rows`` nodes, more than half of them with a core."""
+    rng = seeded("mesh", columns, rows)
+    if columns == rows == 1:
         network, program = one_core_program(rng)
         return network, program, random_images(rng, network, 5)
     while True:
-        network = random_network(rng, max_channels=8 * size, max_size=7)
+        network = random_network(rng, max_channels=8 * max(columns, rows), max_size=7)
         try:
-            program = compile_network(network, PARAMS, columns=size, rows=size)
+            program = compile_network(network, PARAMS, columns=columns, rows=rows)
         except CompileError:
             continue
-        if 2 * len(program.cores) > size * size:
+        if 2 * len(program.cores) > columns * rows:
             return network, program, random_images(rng, network, 5)
 
 
