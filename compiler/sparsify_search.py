@@ -21,6 +21,7 @@ from golden.layers import PreparedLayer
 from golden.network import INPUT, Network
 from golden.stem import count_spikes
 from golden.tables import apply
+from golden.threads import for_each
 
 from .errors import SparsifyError
 from .quantized import IntArray
@@ -114,14 +115,28 @@ class Measurement:
         images : integers (N, C, H, W) as for :func:`golden.forward.run_network`.
         """
         array = check_images(images, self.network.input)
-        losses = {(layer, name): 0.0 for layer, of in self.tables.items() for name in of}
-        histograms = {name: np.zeros(1 << self.populations[name].bits) for name in self.tables}
-        for start in range(0, len(array), self.batch):
+        starts = range(0, len(array), self.batch)
+        parts: dict[int, tuple[dict[str, NDArray[np.float64]], dict[tuple[str, str], float]]] = {}
+
+        def measure(start: int) -> None:
             values = self._forward(array[start : start + self.batch])
-            for name, histogram in histograms.items():
-                histogram += self._histogram(name, values[name])
-            for layer, name in losses:
-                losses[layer, name] += self._loss(values, layer, self.tables[layer][name])
+            parts[start] = (
+                {name: self._histogram(name, values[name]) for name in self.tables},
+                {
+                    (layer, name): self._loss(values, layer, table)
+                    for layer, of in self.tables.items()
+                    for name, table in of.items()
+                },
+            )
+
+        for_each(measure, starts)
+        histograms = {name: np.zeros(1 << self.populations[name].bits) for name in self.tables}
+        losses = {(layer, name): 0.0 for layer, of in self.tables.items() for name in of}
+        for start in starts:  # in order: floats add up to the same in every run
+            for name, histogram in parts[start][0].items():
+                histograms[name] += histogram
+            for key, loss in parts[start][1].items():
+                losses[key] += loss
         found = []
         for layer, of in self.tables.items():
             bits = self.populations[layer].bits
