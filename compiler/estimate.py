@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycles, operations and link loads of a program, before any of it is simulated.
 
-Counts are exact where the activity is. Times rest on the formulas of :mod:`compiler.timing` and on
-the exchange of tokens (:mod:`compiler.schedule`); they leave congestion in the mesh out.
+Counts are exact where the activity is. Times rest on the cycles of :mod:`compiler.timing`: of
+average activity they follow from sums and the exchange of tokens (:mod:`compiler.schedule`), of
+images from every burst of their spikes (:mod:`compiler.pipeline`). Both leave congestion in the
+mesh out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from golden.fields import Control
 from golden.network import INPUT
@@ -14,6 +19,7 @@ from golden.program import Program
 
 from .activity import Activity, population_maps
 from .flows import Flows, Link, Loads, Spikes
+from .pipeline import Pipeline
 from .schedule import Schedule, schedule
 from .timing import fire_cycles, sweep_cycles
 
@@ -93,7 +99,7 @@ def estimate(program: Program, activity: Activity | None = None) -> Estimate:
     flows = Flows(program)
     loads = flows.loads(spikes_of(program, activity))
     n_images = 2 * len(program.layers) + 8
-    times = schedule(flows, [loads] * n_images)
+    times = schedule(flows, loads, n_images)
     half = n_images // 2
     return Estimate(
         tuple(_core(flows, loads, number) for number in range(flows.host)),
@@ -105,14 +111,22 @@ def estimate(program: Program, activity: Activity | None = None) -> Estimate:
     )
 
 
-def estimate_images(program: Program, spikes: Sequence[Activity]) -> Schedule:
-    """When images with these spikes, one after the other, begin and come out.
+def estimate_images(
+    program: Program, images: NDArray[np.integer], values: Mapping[str, NDArray[np.integer]]
+) -> Schedule:
+    """When these images (N, C, H, W), one after the other, begin and come out.
 
-    The cores of a pipeline work on different images: with images of uneven activity the interval is
-    longer than that of any average.
+    ``values`` (N, C, H, W) are what every layer fires, by name. Cores of a pipeline work on
+    different images and wait for each other's spikes: the interval is longer than that of any
+    average, and here as long as :mod:`compiler.pipeline` finds it.
     """
-    flows = Flows(program)
-    return schedule(flows, [flows.loads(spikes_of(program, image)) for image in spikes])
+    populations = {INPUT: images} | {
+        info.population.name: values[info.population.name] for info in program.layers
+    }
+    return Pipeline(
+        Flows(program),
+        [{name: array[i] for name, array in populations.items()} for i in range(len(images))],
+    ).run()
 
 
 def spikes_of(program: Program, activity: Activity | None) -> Spikes:

@@ -5,7 +5,7 @@ Counts are exact where the spikes are: they follow from the memory images.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,6 +67,8 @@ class Flows:
         The host, then the cores, sources before what they feed.
     ends : per core and the host, list of (core or host, hops)
         That its END goes to.
+    index : by node (x, y)
+        The core there, or the host.
     """
 
     def __init__(self, program: Program) -> None:
@@ -75,8 +77,8 @@ class Flows:
         self.cores = [_Core(image, program.params) for image in program.cores]
         self.host = len(self.cores)
         self.layers = [*(image.layer for image in self.images), ""]
-        self._index = {(image.x, image.y): i for i, image in enumerate(program.cores)}
-        self._index[HOST] = self.host
+        self.index = {(image.x, image.y): i for i, image in enumerate(program.cores)}
+        self.index[HOST] = self.host
         rank = {info.population.name: i for i, info in enumerate(program.layers)}
         cores = sorted(range(self.host), key=lambda n: rank[self.layers[n]])
         self.order = [self.host, *cores]
@@ -125,13 +127,8 @@ class Flows:
         y, x = fire["y"][:, None], fire["x"][:, None]
         fired = padded[c, y, x]
         loads.fired[number] = fired.sum()
-        runs, which = np.unique(
-            np.stack([fire["start"], fire["count"]], axis=1), axis=0, return_inverse=True
-        )
-        for run, (start, count) in enumerate(runs):
-            chosen = which.reshape(-1) == run
-            for entry in core.destinations[start : start + count]:
-                self._deliver(loads, number, entry, fired[chosen], c[chosen], y[chosen], x[chosen])
+        for chosen, entry in self.destinations(number):
+            self._deliver(loads, number, entry, fired[chosen], c[chosen], y[chosen], x[chosen])
 
     def _deliver(
         self, loads: Loads, source: int, entry: "Array | tuple[int, ...]",
@@ -140,18 +137,30 @@ class Flows:
         x0, y0, x1, y1, axon = (int(value) for value in entry)
         total = float(spikes.sum())
         loads.packets[source] += total
-        path = tree(self._node(source), (x0, y0, x1, y1))
+        path = tree(self.node(source), (x0, y0, x1, y1))
         for link in path.links:
             loads.links[link] += total
         for node in path.hops:
-            target = self._index[node]
+            target = self.index[node]
             loads.spikes_in[target] += total
             if target != self.host:
                 operations, sops = self.cores[target].costs(axon, c, y, x)
                 loads.operations[source, target] += float((spikes * operations).sum())
                 loads.sops[target] += float((spikes * sops).sum())
 
-    def _node(self, number: int) -> Node:
+    def destinations(self, number: int) -> Iterator[tuple[NDArray[np.bool_], Array]]:
+        """Destination entries of a core, each with the activation words that are sent to it."""
+        core = self.cores[number]
+        runs, which = np.unique(
+            np.stack([core.fire["start"], core.fire["count"]], axis=1), axis=0, return_inverse=True
+        )
+        for run, (start, count) in enumerate(runs):
+            chosen = which.reshape(-1) == run
+            for entry in core.destinations[start : start + count]:
+                yield chosen, entry
+
+    def node(self, number: int) -> Node:
+        """Where a core, or the host, is."""
         if number == self.host:
             return HOST
         return self.images[number].x, self.images[number].y
@@ -168,8 +177,8 @@ class Flows:
     def _reached(self, number: int, rectangles: list[tuple[int, ...]]) -> list[tuple[int, int]]:
         found = []
         for x0, y0, x1, y1 in rectangles:
-            hops = tree(self._node(number), (x0, y0, x1, y1)).hops
-            found += [(self._index[node], n) for node, n in hops.items()]
+            hops = tree(self.node(number), (x0, y0, x1, y1)).hops
+            found += [(self.index[node], n) for node, n in hops.items()]
         return found
 
 

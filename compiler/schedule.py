@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When images come out of a program, as its cores' exchange of tokens has it.
+"""When images come out of a program that all have the same load, as sums of it have it.
 
 A core sweeps when all its sources have fired and it has fired the image before; it fires when it
 has swept and all its destinations have swept the image before. Firing takes as long as its own
 packets, or as the slowest destination needs for all spikes of the layer. Where tokens stand for
 time steps, all but the last of the slowest destination's sweeps, and the exchanges before them,
-come in between.
+come in between. What is lost where cores wait for each other's spikes is left out: for images
+whose spikes are known, :mod:`compiler.pipeline` has it.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,15 +63,15 @@ def _between_steps(flows: Flows, core: int) -> float:
     return (flows.n_sweeps(core) - 1) * (sweep + 2 * EXCHANGE_CYCLES)
 
 
-def schedule(flows: Flows, loads: Sequence[Loads]) -> Schedule:
-    """Times of images that follow each other, given what each of them costs."""
+def schedule(flows: Flows, loads: Loads, n_images: int) -> Schedule:
+    """Times of images that follow each other, given what one costs."""
     host, params = flows.host, flows.program.params
     sweep = [sweep_cycles(params, flows.register(n, Control.N_SWEEP)) for n in range(host)]
     targets = [[t for t, _ in flows.ends[n] if t != host] for n in range(host + 1)]
     start, end = [], []
     swept, fired = np.zeros(host + 1), np.zeros(host + 1)
-    for load in loads:
-        duration = firing(flows, load)
+    duration = firing(flows, loads)
+    for _ in range(n_images):
         ready, granted = np.zeros(host + 1), swept.copy()
         for number in flows.order:
             if number != host:

@@ -16,6 +16,17 @@ SWEEP_OVERHEAD = 5  # cycles of a sweep beside its groups and the pipeline
 EXCHANGE_CYCLES = 20  # from a last spike's firing to the sweep that it permits, without hops
 HOP_CYCLES = 2  # cycles that a flit takes from router to router
 
+# What happens between these phases, in cycles; hdl/README.md has the table of the blocks.
+FLIT_CYCLES = 2  # of a spike or END, beside its hops, from axon-out to a core's ingress
+SPIKE_CYCLES = 8  # ingress to first operation: queue of spikes 2, axon-in 6
+DRAIN_CYCLES = 6  # last operation to the sweep it permits: the dendrite's pipeline
+TOKEN_CYCLES = 2  # END or CREDIT at the ingress to the sweep or firing that it permits
+GRANT_CYCLES = 9  # sweep to firing in a source, beside hops: grant 2, CREDIT 5, control 2
+FINISH_CYCLES = 2  # a sweep, or a firing, to the core's own next phase
+FIRE_CYCLES = 12  # command to fire to the first flit
+PACE_CYCLES = 7  # level of the queue to the source that obeys, beside hops: level 2, PACE 4, held 1
+WALK_SPIKES = 17  # spikes in a core beyond its queue: axon-in's 15, and two in the walker
+
 
 def sweep_cycles(params: ChipParams, n_entries: float) -> float:
     """Cycles of one sweep of the soma over ``n_entries`` entries."""

@@ -14,11 +14,12 @@ from golden.stem import count_spikes
 
 
 def predict(
-    program: Program, images: NDArray[np.int64], values: Mapping[str, NDArray]
+    program: Program, images: NDArray[np.int64], values: Mapping[str, NDArray], *, n_timed: int
 ) -> dict[str, Any]:
     """Cycles of a run over ``images`` (N, C, H, W), for report.json.
 
-    ``values`` are the integers that every layer fires, by name. The interval of one image is None.
+    ``values`` are the integers that every layer fires, by name. Interval and latency are those of
+    the first ``n_timed`` images; the interval of one is None.
     """
     fired = {INPUT: (images, program.input.bits)} | {
         info.population.name: (values[info.population.name], info.population.bits)
@@ -28,13 +29,15 @@ def predict(
         {name: count_spikes(array[i], bits) for name, (array, bits) in fired.items()}
         for i in range(len(images))
     ]
-    times = estimate_images(program, spikes)
+    n_timed = min(n_timed, len(images))
+    times = estimate_images(program, images[:n_timed], values)
     mean = {name: np.mean([image[name] for image in spikes], axis=0) for name in fired}
     figures = estimate(program, mean)
     core, (link, load) = figures.busiest_core, figures.busiest_link
     return {
-        "interval": times.interval if len(images) > 1 else None,
+        "interval": times.interval if n_timed > 1 else None,
         "latency": times.latency,
+        "images": n_timed,
         "busiest_core": {"node": [core.x, core.y], "layer": core.layer, "cycles": core.busy},
         "busiest_link": {"from": list(link[0]), "to": list(link[1]), "spikes": load},
     }

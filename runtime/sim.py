@@ -44,6 +44,8 @@ from .report_html import Run, write_page
 SIM_BUILD = Path(__file__).parent.parent / "sim_build"
 # Images that the accuracy rests on: so many, or fewer of a large network.
 ACCURACY_IMAGES, ACCURACY_MACS = 1000, 100e9
+# Images whose times are estimated where no gateware runs: else it would take longer than the run.
+ESTIMATED_IMAGES = 16
 
 Say = Callable[[str], None]
 Waves = None | Literal["all"] | tuple[tuple[int, int], ...]  # nodes (x, y) whose waves are written
@@ -135,7 +137,8 @@ def simulate(
         differences["golden_program"] = _difference(
             program, golden, ran.values, ("golden", "program")
         )
-        predicted = predict(program, images, ran.values)
+        n_timed = n_images if engine != "program" else min(n_images, ESTIMATED_IMAGES)
+        predicted = predict(program, images, ran.values, n_timed=n_timed)
         say(f"estimate     {describe_times(predicted)}")
         if engine != "program":
             say(f"simulate     {len(program.cores)} cores, {engine}")
