@@ -8,7 +8,6 @@ event to event, by the rules of hdl/README.md ("Life of a sample in a core"); wa
 between their ends, and flits do not meet in the mesh.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
@@ -27,69 +26,21 @@ from .timing import (
     GRANT_CYCLES,
     HOP_CYCLES,
     PACE_CYCLES,
-    SPIKE_CYCLES,
     TOKEN_CYCLES,
     WALK_SPIKES,
     sweep_cycles,
 )
 from .trains import Burst, Train, Trains
+from .waiting import Waiting
 
 Values = Mapping[str, NDArray[np.int64]]
-
-
-class _Waiting:
-    """Spikes between a core's ingress and the end of their walks, of one token period.
-
-    ``count`` spikes had come with each burst, and ``walked`` is when their walks are over: spikes
-    are walked in the order of their coming.
-    """
-
-    __slots__ = ("count", "held_at", "high", "low", "walked")
-
-    def __init__(self, start: float, high: float, low: float) -> None:
-        self.count, self.walked = [0.0], [start]
-        self.high, self.low = high, low
-        self.held_at: float | None = None  # when the level came to ask sources to hold
-
-    def take(self, first: float, last: float, spikes: float, operations: float) -> None:
-        """Spikes reach the ingress, in cycles ``first`` to ``last``."""
-        self.count.append(self.count[-1] + spikes)
-        self.walked.append(max(self.walked[-1], first + SPIKE_CYCLES) + operations)
-        if self.held_at is not None or self.count[-1] <= self.high:
-            return
-        after = self.level(last)
-        if after > self.high:
-            before = self.level(first) - spikes
-            share = (self.high - before) / (after - before) if after > before else 0.0
-            self.held_at = first + (last - first) * max(0.0, share)
-
-    def level(self, now: float) -> float:
-        """Spikes that have come in all and are not walked by ``now``."""
-        later = bisect_right(self.walked, now)
-        if later == len(self.walked):
-            return 0.0
-        if later == 0:
-            return self.count[-1]
-        start, stop = self.walked[later - 1], self.walked[later]
-        share = (now - start) / (stop - start)
-        done = self.count[later - 1] + share * (self.count[later] - self.count[later - 1])
-        return self.count[-1] - done
-
-    def falls_at(self) -> float:
-        """When sources may go on."""
-        done = self.count[-1] - self.low
-        later = bisect_right(self.count, done)
-        if later == 0:
-            return self.walked[0]
-        share = (done - self.count[later - 1]) / (self.count[later] - self.count[later - 1])
-        return self.walked[later - 1] + share * (self.walked[later] - self.walked[later - 1])
 
 
 class _Node:
     """A core, or the host: what it waits for and what it is sending."""
 
     def __init__(
-        self, number: int, gap: int, sweep: float, n_sweeps: int, n_fires: int, spikes: _Waiting
+        self, number: int, gap: int, sweep: float, n_sweeps: int, n_fires: int, spikes: Waiting
     ) -> None:
         self.number, self.gap, self.sweep = number, gap, sweep
         self.n_sweeps, self.n_fires = n_sweeps, n_fires  # of an image
@@ -139,6 +90,7 @@ class Pipeline:
                 self._begin(self._nodes[number], now)
             else:
                 self._send(self._nodes[number], started, now)
+        assert len(self._stops) == len(self._images), "a program ends every image"
         return Schedule(np.array(self._starts), np.array(self._stops))
 
     def _node(self, flows: Flows, number: int) -> _Node:
@@ -154,9 +106,9 @@ class Pipeline:
         gap = self._trains.gap(number)
         return _Node(number, gap, sweep, n_sweeps, n_fires, self._waiting(0.0))
 
-    def _waiting(self, start: float) -> _Waiting:
+    def _waiting(self, start: float) -> Waiting:
         n_spikes = self._params.n_spikes
-        return _Waiting(start, n_spikes // 2 + WALK_SPIKES, n_spikes // 4 + WALK_SPIKES)
+        return Waiting(start, n_spikes // 2 + WALK_SPIKES, n_spikes // 4 + WALK_SPIKES)
 
     def _fire(self, node: _Node) -> None:
         """Begins a train if there is one, and CREDITs for it."""

@@ -3,8 +3,9 @@
 
 import pytest
 
-from compiler.timing import SOMA_LATENCY, UPDATE_LATENCY, sweep_cycles
+from compiler.timing import SOMA_LATENCY, UPDATE_LATENCY, WALK_SPIKES, sweep_cycles
 from golden.params import INTEGRATIONS, get_preset
+from hdl.core.axon_in import N_ROOM
 from hdl.core.integrate import update_latency
 from hdl.core.requantize import latency
 
@@ -19,3 +20,7 @@ def test_sweep_takes_what_the_soma_takes(multipliers):
         assert sweep_cycles(stepped, 7) == sweep_cycles(params, 7) + update_latency(stepped)
     # The soma's own tests hold this formula against its cycles.
     assert sweep_cycles(params, 7) == 7 * params.n_groups + latency(params) + 5
+
+
+def test_spikes_beyond_the_queue_are_those_of_axon_in():
+    assert WALK_SPIKES == N_ROOM + 2  # the walker has two that left their room to others
