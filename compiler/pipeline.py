@@ -158,7 +158,7 @@ class Pipeline:
                     stop = held
         cycles, parts = node.burst
         share = 1.0 if stop == now else (stop - start) / cycles
-        for place, spikes, operations in parts:
+        for place, spikes, operations in parts if share > 0 else ():
             target, hops = node.targets[place]
             way = hops + FLIT_CYCLES
             target.spikes.take(start + way, stop + way, spikes * share, operations * share)
@@ -190,7 +190,7 @@ class Pipeline:
         if node.n_ends < len(node.sources):
             return
         is_last = (node.n_swept + 1) % node.n_sweeps == 0
-        start = max(node.ended_at + TOKEN_CYCLES, node.spikes.walked[-1] + DRAIN_CYCLES)
+        start = max(node.ended_at + TOKEN_CYCLES, node.spikes.over_at + DRAIN_CYCLES)
         if node is self._host:
             if is_last:
                 self._stops.append(node.ended_at)

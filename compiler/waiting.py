@@ -17,22 +17,29 @@ class Waiting:
     Attributes
     ----------
     walked : list of float
-        When all spikes up to each burst are walked, ``start`` before the first.
+        When the work of all bursts so far is done, ``start`` before the first.
+    over_at : float
+        When the last walk is over: also that of a spike which came late and alone.
     held_at : float or None
         When the level came to ``high``, until whoever was held sets it to None.
     """
 
-    __slots__ = ("count", "held_at", "high", "low", "walked")
+    __slots__ = ("count", "held_at", "high", "low", "over_at", "walked")
 
     def __init__(self, start: float, high: float, low: float) -> None:
         self.count, self.walked = [0.0], [start]  # ``count``: spikes that had come
         self.high, self.low = high, low
         self.held_at: float | None = None
+        self.over_at = start
 
     def take(self, first: float, last: float, spikes: float, operations: float) -> None:
-        """Spikes that reach the ingress in cycles ``first`` to ``last``, a burst."""
+        """More than no spikes that reach the ingress in cycles ``first`` to ``last``, a burst."""
         self.count.append(self.count[-1] + spikes)
         self.walked.append(max(self.walked[-1], first + SPIKE_CYCLES) + operations)
+        # Other sources' spikes fill what a burst leaves free, but none is walked before it comes.
+        latest = max(first, last - (last - first) / spikes)
+        walk = operations / spikes
+        self.over_at = max(self.over_at, self.walked[-1], latest + SPIKE_CYCLES + walk)
         if self.held_at is not None or self.count[-1] <= self.high:
             return
         after = self.level(last)

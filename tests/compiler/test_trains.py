@@ -60,22 +60,24 @@ def test_bursts_hold_what_the_loads_count(rng):
         np.testing.assert_allclose(heard, loads.spikes_in)
 
 
-def test_a_time_step_is_a_train_where_tokens_stand_for_time_steps(rng):
-    network, program = stepped_core_program(rng, "late")
+@pytest.mark.parametrize("mode", ["late", "scaled"])
+def test_a_time_step_is_a_train_where_tokens_stand_for_time_steps(mode, rng):
+    network, program = stepped_core_program(rng, mode)
     images = random_images(rng, network, 1)
     flows, values = Flows(program), populations(program, images)
     trains = Trains(flows)
-    steps = trains.of(flows.host, values)
-    assert len(steps) == network.input.bits
-    planes = encode(images[0], network.input.bits, network.input.is_signed)
-    for train, plane in zip(steps, planes, strict=True):
-        assert sum(count for burst in train for _, count, _ in burst.parts) == plane.sum()
-    (core,) = range(flows.host)
-    layer = network.layers[0]
-    planes = encode(values[layer.name], layer.bits, layer.is_signed)
-    for train, plane in zip(trains.of(core, values), planes, strict=True):
-        sent = sum(count for burst in train for _, count, _ in burst.parts)
-        assert sent == pytest.approx(plane.sum())
+    (layer,) = network.layers
+    for number, name, population in (
+        (flows.host, INPUT, network.input), (0, layer.name, network.population(layer.name))
+    ):  # fmt: skip
+        steps = trains.of(number, values)
+        planes = encode(values[name], population.bits, population.is_signed)
+        assert len(steps) == population.bits
+        for train, plane in zip(steps, planes, strict=True):
+            loads = flows.loads(spikes_of(program, {INPUT: 0.0, layer.name: 0.0, name: plane}))
+            ((target, (count, operations)),) = sent_to(flows, number, [train]).items()
+            assert count == pytest.approx(loads.spikes_in[target])
+            assert operations == pytest.approx(loads.operations[number, target])
 
 
 def test_a_train_takes_a_gap_for_each_flit_and_a_cycle_for_each_word():

@@ -71,7 +71,7 @@ def test_no_source_is_held_where_walks_are_as_fast_as_spikes():
     assert spikes.held_at is None
 
 
-@pytest.mark.parametrize("more", [0.0, 6.0])
+@pytest.mark.parametrize("more", [2.0, 6.0])
 def test_sources_go_on_when_few_are_left(more):
     spikes = waiting(start=100.0)
     spikes.take(0.0, 10.0, 30.0, 60.0)
@@ -85,3 +85,17 @@ def test_few_spikes_hold_nobody():
     spikes = waiting(start=100.0)
     spikes.take(0.0, 10.0, 10.0, 60.0)
     assert spikes.falls_at() == 100
+
+
+def test_the_last_walk_follows_the_last_spike_that_comes():
+    spikes = waiting()
+    spikes.take(100.0, 140.0, 4.0, 20.0)  # one in ten cycles, each five operations
+    assert spikes.walked[-1] == 100 + SPIKE_CYCLES + 20
+    assert spikes.over_at == 130 + SPIKE_CYCLES + 5
+
+
+def test_nothing_is_over_before_all_work_is_done():
+    spikes = waiting()
+    spikes.take(0.0, 10.0, 10.0, 500.0)
+    spikes.take(10.0, 20.0, 1.0, 5.0)
+    assert spikes.over_at == spikes.walked[-1] == SPIKE_CYCLES + 505

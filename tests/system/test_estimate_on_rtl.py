@@ -5,12 +5,20 @@ Networks whose cores wait for each other's spikes in different ways. tiny_vgg wi
 test_sim.py.
 """
 
+import numpy as np
 import pytest
 
+from compiler.backend import compile_network
+from compiler.errors import CompileError
+from compiler.estimate import estimate_images
+from golden.params import get_preset
 from models.data import find_data
 from models.errors import DataError
+from runtime.engines.run import run_engine
 from runtime.prepare import Settings
 from runtime.sim import simulate
+from runtime.toolchain import SIM_BUILD
+from tests.support.random_networks import random_images, random_network, random_stepped_network
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
@@ -42,3 +50,27 @@ def test_natural_images():
     except DataError as error:
         pytest.skip(str(error))
     check(Settings("tiny_vgg", dataset="cifar10"), n_images=4, rel=0.01)
+
+
+@pytest.mark.parametrize("integration", ["exact", "late", "scaled"])
+def test_random_networks_of_a_few_hundred_cycles(integration, rng):
+    """Where an image takes so few, most of them are exchanges of tokens and ways through blocks.
+
+    Single ones may be further off: the mesh is shared by all, and queues hold eight spikes.
+    """
+    params = get_preset("tiny").with_integration(integration)
+    errors = []
+    while len(errors) < 12:
+        if integration == "exact":
+            network = random_network(rng)
+        else:
+            network = random_stepped_network(rng, integration)
+        try:
+            program = compile_network(network, params, columns=4, rows=4)
+        except CompileError:
+            continue
+        images = random_images(rng, network, 4)
+        result = run_engine("verilator", program, images, out_dir=SIM_BUILD / "engines")
+        interval = np.diff(result.timing.end).mean()
+        errors.append(estimate_images(program, images, result.values).interval / interval - 1)
+    assert np.abs(errors).mean() < 0.05, errors
