@@ -50,7 +50,7 @@ class _Node:
         self.is_firing = False
         self.trains: list[Train] = []  # of the image that is fired
         self.train: Iterator[Burst] = iter(())  # what follows ``burst``
-        self.burst = Burst(0.0, ())  # what is being sent, or left of it
+        self.burst = Burst(0.0, [])  # what is being sent, or left of it
         self.n_ends = self.n_credits = self.n_swept = self.n_fired = 0
         self.ended_at = self.permitted_at = self.finished_at = self.free_at = 0.0
 
@@ -165,7 +165,7 @@ class Pipeline:
         following: Burst | None
         if share < 1.0:
             rest = 1.0 - share
-            following = Burst(cycles * rest, tuple((k, n * rest, o * rest) for k, n, o in parts))
+            following = Burst(cycles * rest, [(k, n * rest, o * rest) for k, n, o in parts])
         else:
             following = next(node.train, None)
         if following is None:
@@ -190,7 +190,8 @@ class Pipeline:
         if node.n_ends < len(node.sources):
             return
         is_last = (node.n_swept + 1) % node.n_sweeps == 0
-        start = max(node.ended_at + TOKEN_CYCLES, node.spikes.over_at + DRAIN_CYCLES)
+        walked = max(node.spikes.walked[-1], node.spikes.over_at)
+        start = max(node.ended_at + TOKEN_CYCLES, walked + DRAIN_CYCLES)
         if node is self._host:
             if is_last:
                 self._stops.append(node.ended_at)

@@ -22,8 +22,8 @@ Sent = NDArray[np.float64]
 
 # A burst is so many spikes at the source's pace, and not less than so many cycles: short beside
 # what a queue of spikes holds. Where cores wait for each other most (resnet18_cifar) bursts of half
-# the length change the interval by 0.6 % and take twice the time to follow; of twice, by 2.6 %.
-BURST_SPIKES, BURST_CYCLES = 8, 32
+# the length change the interval by 0.1 % and take twice the time to follow; of twice, by 1.4 %.
+BURST_SPIKES, BURST_CYCLES = 6, 24
 
 
 class Burst(NamedTuple):
@@ -35,7 +35,7 @@ class Burst(NamedTuple):
     """
 
     cycles: float
-    parts: tuple[tuple[int, float, float], ...]
+    parts: list[tuple[int, float, float]]
 
 
 Train = list[Burst]  # what one set of CREDITs permits: an image or a time step; ends with the ENDs
@@ -72,7 +72,7 @@ class Trains:
             steps = [np.concatenate(steps)]
         gap = self.gap(number)
         # The last END is sent when the burst of ENDs is over.
-        ends = Burst((n_ends - 1) * gap, ())
+        ends = Burst((n_ends - 1) * gap, [])
         return [[*_bursts(step, gap), ends] for step in steps]
 
     def _core_costs(self, number: int) -> Sent:
@@ -155,6 +155,6 @@ def _bursts(sent: Sent, gap: int) -> Train:
     lengths = np.maximum(made[:, 0], made[:, 1] * gap).tolist()
     spikes, operations = made[:, 2 : 2 + n_targets].tolist(), made[:, 2 + n_targets :].tolist()
     return [
-        Burst(length, tuple((k, n, cost[k]) for k, n in enumerate(heard) if n > 0))
+        Burst(length, [(k, n, cost[k]) for k, n in enumerate(heard) if n > 0])
         for length, heard, cost in zip(lengths, spikes, operations, strict=True)
     ]

@@ -19,7 +19,7 @@ class Waiting:
     walked : list of float
         When the work of all bursts so far is done, ``start`` before the first.
     over_at : float
-        When the last walk is over: also that of a spike which came late and alone.
+        When the walk of the last spike is over that met none before it.
     held_at : float or None
         When the level came to ``high``, until whoever was held sets it to None.
     """
@@ -34,14 +34,17 @@ class Waiting:
 
     def take(self, first: float, last: float, spikes: float, operations: float) -> None:
         """More than no spikes that reach the ingress in cycles ``first`` to ``last``, a burst."""
-        self.count.append(self.count[-1] + spikes)
-        self.walked.append(max(self.walked[-1], first + SPIKE_CYCLES) + operations)
+        count, walked = self.count, self.walked
+        count.append(count[-1] + spikes)
+        walked.append(max(walked[-1], first + SPIKE_CYCLES) + operations)
         # Other sources' spikes fill what a burst leaves free, but none is walked before it comes.
-        latest = max(first, last - (last - first) / spikes)
-        walk = operations / spikes
-        self.over_at = max(self.over_at, self.walked[-1], latest + SPIKE_CYCLES + walk)
-        if self.held_at is not None or self.count[-1] <= self.high:
+        over = max(first, last - (last - first) / spikes) + SPIKE_CYCLES + operations / spikes
+        if over > self.over_at:
+            self.over_at = over
+        if self.held_at is not None or walked[-1] <= last:
             return
+        if count[-1] - count[max(0, bisect_right(walked, last) - 1)] <= self.high:
+            return  # not even with all of the burst that is being walked
         after = self.level(last)
         if after > self.high:
             before = self.level(first) - spikes

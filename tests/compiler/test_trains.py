@@ -88,7 +88,7 @@ def test_a_train_takes_a_gap_for_each_flit_and_a_cycle_for_each_word():
     silent = {**values, "layer0": np.zeros((4, 8, 8), np.int64)}
     (train,) = trains.of(first, silent)
     assert sum(burst.cycles for burst in train) == pytest.approx(8 * words)
-    assert all(burst.parts == () for burst in train)
+    assert all(burst.parts == [] for burst in train)
     loud = {**values, "layer0": np.full((4, 8, 8), 255)}
     (train,) = trains.of(first, loud)
     n_spikes = sum(count for burst in train for _, count, _ in burst.parts)
