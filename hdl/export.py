@@ -72,18 +72,21 @@ def component_verilog(
     name: str,
     passes: str = "",
     stays: Callable[[str], bool] = lambda module: False,
+    platform: str | None = None,
 ) -> str:
     """Verilog of one component as a module called ``name``, with its submodules.
 
     Ports are named after the members, with double underscores: ``i__0__valid``. ``passes`` are
     further commands of Yosys, to be run before the Verilog is written; where ``flatten`` is one of
-    them, the modules whose scope (``node.core.soma``) ``stays`` remain.
+    them, the modules whose scope (``node.core.soma``) ``stays`` remain. ``platform``: what the
+    component is elaborated for, see ``hdl.forms``.
     """
 
     def marked(match: re.Match[str]) -> str:
         return f"attribute \\keep_hierarchy 1\n{match[0]}" if stays(match[1]) else match[0]
 
-    text = _MODULE.sub(marked, rtlil.convert(component, name=name, emit_src=False))
+    text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
+    text = _MODULE.sub(marked, text)
     yosys = find_yosys(lambda version: version >= (0, 40))
     verilog = yosys.run(["-q", "-"], _SCRIPT.format(text=text, passes=passes))
     verilog = _ZEROS.sub(_zero_loop, verilog)
@@ -93,10 +96,15 @@ def component_verilog(
 
 
 def node_verilog(
-    params: ChipParams, *, passes: str = "", stays: Callable[[str], bool] = lambda module: False
+    params: ChipParams,
+    *,
+    passes: str = "",
+    stays: Callable[[str], bool] = lambda module: False,
+    platform: str | None = None,
 ) -> str:
     """Verilog of the module ``node`` and everything below it; see :func:`component_verilog`."""
-    return component_verilog(Node(params=params), name="node", passes=passes, stays=stays)
+    node = Node(params=params)
+    return component_verilog(node, name="node", passes=passes, stays=stays, platform=platform)
 
 
 def chip_verilog(params: ChipParams, *, columns: int, rows: int) -> str:

@@ -2,7 +2,7 @@
 """The router of a node: five queues, five arbiters, and the rule of ``golden.routing`` in gates."""
 
 from functools import reduce
-from operator import or_
+from operator import gt, or_
 
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from golden.fields import Formats
 from golden.params import ChipParams
 from golden.routing import LINKS, Port
+from hdl.forms import PROCESSOR
 from hdl.layouts import flit_stream, struct
 from hdl.noc.arbiter import Arbiter
 from hdl.noc.queue import FlitQueue, FlitRegister
@@ -72,6 +73,7 @@ class RouteMask(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         flit = self.flit
+        above = gt if platform == PROCESSOR else exceeds
         is_in_row, is_in_columns, may_leave_column = Signal(), Signal(), Signal()
         if self._arrived_from == Port.SOUTH:
             m.d.comb += is_in_row.eq(0)
@@ -80,15 +82,15 @@ class RouteMask(wiring.Component):
         else:
             m.d.comb += is_in_row.eq(1)
         m.d.comb += [
-            is_in_columns.eq(~exceeds(flit.x0, self.x) & ~exceeds(self.x, flit.x1)),
+            is_in_columns.eq(~above(flit.x0, self.x) & ~above(self.x, flit.x1)),
             may_leave_column.eq(~is_in_row | is_in_columns),
         ]
         asks = {
-            Port.NORTH: may_leave_column & (exceeds(self.y, flit.y0)),
-            Port.EAST: is_in_row & (exceeds(flit.x1, self.x)),
-            Port.SOUTH: may_leave_column & (exceeds(flit.y1, self.y)),
-            Port.WEST: is_in_row & (exceeds(self.x, flit.x0)),
-            Port.LOCAL: may_leave_column & ~exceeds(flit.y0, self.y) & ~exceeds(self.y, flit.y1),
+            Port.NORTH: may_leave_column & above(self.y, flit.y0),
+            Port.EAST: is_in_row & above(flit.x1, self.x),
+            Port.SOUTH: may_leave_column & above(flit.y1, self.y),
+            Port.WEST: is_in_row & above(self.x, flit.x0),
+            Port.LOCAL: may_leave_column & ~above(flit.y0, self.y) & ~above(self.y, flit.y1),
         }
         turns = TURNS[self._arrived_from]
         m.d.comb += self.mask.eq(Cat(asks[port] if port in turns else 0 for port in Port))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from golden.fields import Memory
 from golden.params import ChipParams
 from hdl.export import RAM_NAME, memory_scopes, node_verilog
+from hdl.forms import PROCESSOR
 from hdl.node import AWAKE
 
 BLOCKS = tuple(AWAKE.members)
@@ -42,7 +43,8 @@ def simulation_verilog(params: ChipParams, *, reached: Collection[str] = ()) -> 
     stay modules. Raises ``RuntimeError`` where the exported Verilog has not the form that this file
     knows.
     """
-    verilog = node_verilog(params, passes=PASSES, stays=modules_that_stay(params, reached))
+    stays = modules_that_stay(params, reached)
+    verilog = node_verilog(params, passes=PASSES, stays=stays, platform=PROCESSOR)
     configured = {
         "__".join(scope.split("."))
         for memory, scopes in memory_scopes(params).items()

@@ -7,6 +7,7 @@ import pytest
 
 from golden.params import get_preset
 from hdl.export import memory_scopes, node_verilog
+from hdl.forms import PROCESSOR
 from runtime.native import clocks
 
 TINY = get_preset("tiny")
@@ -15,7 +16,7 @@ TINY = get_preset("tiny")
 @pytest.fixture(scope="module")
 def texts():
     stays = clocks.modules_that_stay(TINY, ())
-    plain = node_verilog(TINY, passes=clocks.PASSES, stays=stays)
+    plain = node_verilog(TINY, passes=clocks.PASSES, stays=stays, platform=PROCESSOR)
     return plain, clocks.simulation_verilog(TINY)
 
 

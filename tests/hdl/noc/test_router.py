@@ -7,7 +7,7 @@ import itertools
 import pytest
 from amaranth import Module
 from amaranth.back import rtlil
-from amaranth.hdl import Value
+from amaranth.hdl import Fragment, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
@@ -15,6 +15,7 @@ from amaranth.sim import Simulator
 from golden.fields import Formats
 from golden.params import get_preset
 from golden.routing import LINKS, Port, next_ports
+from hdl.forms import PROCESSOR
 from hdl.noc.arbiter import Arbiter
 from hdl.noc.router import RouteMask, Router
 from tests.support.streams import STALLS, Sink, Source, simulate
@@ -49,8 +50,9 @@ def strapped(router, here=HERE):
     return strap
 
 
+@pytest.mark.parametrize("platform", [None, PROCESSOR])
 @pytest.mark.parametrize("port", list(Port))
-def test_route_mask_matches_golden_everywhere(port):
+def test_route_mask_matches_golden_everywhere(port, platform):
     params = PARAMS.with_(coord_width=2)
     dut = RouteMask(params=params, arrived_from=port)
     layout = Formats(params).flit
@@ -67,7 +69,7 @@ def test_route_mask_matches_golden_everywhere(port):
                 wanted = next_ports(x, y, port, (x0, y0, x1, y1))
                 assert got == wanted, f"node ({x}, {y}), rectangle {(x0, y0, x1, y1)}"
 
-    simulator = Simulator(dut)
+    simulator = Simulator(Fragment.get(dut, platform))
     simulator.add_testbench(compare)
     simulator.run()
 
