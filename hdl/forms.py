@@ -6,3 +6,4 @@ says: its outputs are the same in every cycle.
 """
 
 PROCESSOR = "processor"  # a simulator compiled to instructions; any other platform is gates
+MACHINE_WORD = 32  # bits of the words in which such a simulator keeps wide values

@@ -6,6 +6,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
+from ..forms import MACHINE_WORD, PROCESSOR
+
 GROUP = 8  # lanes that share one copy of the controls: bounds the fan-out of each copy
 
 
@@ -71,6 +73,8 @@ class AccumulateLanes(wiring.Component):
             # Zero is made of a sum and an addend that are zero.
             late.eq(self.late | self.clear),
         ]
+        # A processor keeps a word in as many instructions as its highest bit.
+        wraps_width = self._width if platform == PROCESSOR else 1
         any_wraps = C(0)
         for i in range(self._n_lanes):
             word, addend, latest = (
@@ -81,7 +85,7 @@ class AccumulateLanes(wiring.Component):
                 Signal(signed(self._width), name=f"{name}_{i}") for name in ("base", "total")
             )
             differs = Signal(self._width, name=f"differs_{i}")
-            wraps = Signal(name=f"wraps_{i}", reset_less=True)
+            wraps = Signal(wraps_width, name=f"wraps_{i}", reset_less=True)
             m.d.comb += [
                 base.eq(Mux(late, latest, word)),
                 total.eq(base + addend),
@@ -101,9 +105,9 @@ class AccumulateLanes(wiring.Component):
             with m.Elif(add_v):
                 m.d.sync += latest.eq(total)
             with m.If(add_v):
-                m.d.sync += wraps.eq(differs[-1])
+                m.d.sync += wraps.eq(differs[-wraps_width:])
             any_wraps |= wraps
-        m.d.comb += self.overflow.eq(store_v & any_wraps)
+        m.d.comb += self.overflow.eq(store_v & any_wraps[-1])
         return m
 
 
@@ -163,8 +167,10 @@ class AccumulateLoop(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        word_width = self._n_lanes * self._width
-        m.submodules.ram = ram = RAM(shape=word_width, depth=self._n_words, init=[])
+        # A processor takes a lane out of a word at once if the lane has machine words to itself.
+        machine_words = -(-self._width // MACHINE_WORD)
+        stride = machine_words * MACHINE_WORD if platform == PROCESSOR else self._width
+        m.submodules.ram = ram = RAM(shape=self._n_lanes * stride, depth=self._n_words, init=[])
         write, read = ram.write_port(), ram.read_port()
 
         # Stage k holds the addition that entered k cycles ago; stage 4 writes, 5 tells overflow.
@@ -203,16 +209,20 @@ class AccumulateLoop(wiring.Component):
             lanes = AccumulateLanes(width=self._width, n_lanes=n_lanes)
             m.submodules[f"lanes_{first}"] = lanes
             part = slice(first * self._width, (first + n_lanes) * self._width)
+            starts = range(first * stride, (first + n_lanes) * stride, stride)
             m.d.comb += [
                 lanes.read.eq(read.en),
-                lanes.stored.eq(read.data[part]),
+                lanes.stored.eq(Cat(read.data[start:][: self._width] for start in starts)),
                 self.sweep_data.as_value()[part].eq(lanes.fetched),
                 lanes.add.eq(valid[3]),
                 lanes.addend.eq(self.addend.as_value()[part]),
                 lanes.early.eq(forward["early"]),
                 lanes.late.eq(forward["late"]),
                 lanes.clear.eq(self.clear),
-                write.data[part].eq(lanes.total),
+                *(
+                    write.data[start:][: self._width].eq(total)
+                    for start, total in zip(starts, lanes.total, strict=True)
+                ),
             ]
             overflows.append(lanes.overflow)
         m.d.sync += self.overflow.eq(Cat(overflows).any())

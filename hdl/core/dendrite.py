@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.fields import Memory
 from golden.params import CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
 
+from ..forms import PROCESSOR
 from ..layouts import ConfigBus, operation
 from .accumulate import GROUP, AccumulateLoop
 from .memory import ConfigMemory
@@ -55,25 +56,27 @@ class ShiftLanes(wiring.Component):
         read_negate = Signal(reset_less=True)
         fine_negate = Signal(reset_less=True)
         fine_shift = Signal(self._shift_width, reset_less=True)
-        coarse_shift = Signal(self._shift_width - FINE_WIDTH, reset_less=True)
+        # A processor shifts in one step as fast as in each of two.
+        fine_width = 0 if platform == PROCESSOR else FINE_WIDTH
+        coarse_shift = Signal(self._shift_width - fine_width, reset_less=True)
         m.d.sync += [read_v.eq(self.valid), fine_v.eq(read_v)]
         with m.If(self.valid):
             m.d.sync += [read_shift.eq(self.shift), read_negate.eq(self.negate)]
         with m.If(read_v):
             m.d.sync += [fine_shift.eq(read_shift), fine_negate.eq(read_negate)]
         with m.If(fine_v):
-            m.d.sync += coarse_shift.eq(fine_shift[FINE_WIDTH:])
+            m.d.sync += coarse_shift.eq(fine_shift[fine_width:])
         for i in range(self._n_lanes):
             fine = Signal(
-                signed(WEIGHT_WIDTH + (1 << FINE_WIDTH) - 1), name=f"fine_{i}", reset_less=True
+                signed(WEIGHT_WIDTH + (1 << fine_width) - 1), name=f"fine_{i}", reset_less=True
             )
             addend = Signal(signed(WEIGHT_WIDTH), name=f"addend_{i}")
             m.d.comb += [
                 addend.eq(Mux(fine_negate, -self.weight[i], self.weight[i])),
-                self.shifted[i].eq(fine << Cat(C(0, FINE_WIDTH), coarse_shift)),
+                self.shifted[i].eq(fine << Cat(C(0, fine_width), coarse_shift)),
             ]
             with m.If(fine_v):
-                m.d.sync += fine.eq(addend << fine_shift[:FINE_WIDTH])
+                m.d.sync += fine.eq(addend << fine_shift[:fine_width])
         return m
 
 

@@ -4,11 +4,12 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil, verilog
-from amaranth.hdl import ResetInserter, Signal
+from amaranth.hdl import Fragment, ResetInserter, Signal
 
 from golden.fields import Formats, Memory
 from golden.params import PRESETS
 from hdl.core.dendrite import Dendrite
+from hdl.forms import PROCESSOR
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import simulate
 
@@ -40,8 +41,8 @@ class Reference:
 class Bench:
     """A dendrite under test: configured, driven cycle by cycle, compared as a whole."""
 
-    def __init__(self, params, rng):
-        self.params, self.rng = params, rng
+    def __init__(self, params, rng, platform=None):
+        self.params, self.rng, self.platform = params, rng, platform
         shape = (params.n_weight_words, params.lanes)
         self.weights = rng.integers(-127, 128, size=shape)
         # Corners of the weights in the first words.
@@ -102,7 +103,8 @@ class Bench:
         async def drive(ctx):
             await bench(ctx)
 
-        simulate(ResetInserter(self.reset)(self.dut), [drive], limit=limit)
+        dut = Fragment.get(ResetInserter(self.reset)(self.dut), self.platform)
+        simulate(dut, [drive], limit=limit)
 
 
 def _play(bench, operations, n_weight=32):
@@ -134,11 +136,12 @@ def _play(bench, operations, n_weight=32):
 
 
 @pytest.mark.sim
+@pytest.mark.parametrize("platform", [None, PROCESSOR])
 @pytest.mark.parametrize("params", [TINY, NARROW, WIDE], ids=["24", "16", "32"])
 @pytest.mark.parametrize("gaps", ["none", "half", "most"])
 @pytest.mark.parametrize("n_acc", [1, 3, 64])
-def test_dendrite_matches_reference(n_acc, gaps, params, rng):
-    bench = Bench(params, rng)
+def test_dendrite_matches_reference(n_acc, gaps, params, platform, rng):
+    bench = Bench(params, rng, platform)
     share = {"none": 0, "half": 0.5, "most": 0.8}[gaps]
     operations = [
         None if rng.random() < share else bench.random_operation(n_acc) for _ in range(250)
