@@ -65,8 +65,11 @@ class Mesh {
         const size_t n_active = active_.size();
         for (size_t i = 0; i < n_active; ++i) {
             Node& node = at(active_[i]);
-            if (n_active > CACHED && i + 1 < n_active) at(active_[i + 1]).prefetch();
-            if (node.model->sent) node.recorder.observe(node.model->sent_flit, cycle);
+            if (n_active > CACHED && i + 2 < n_active) {
+                at(active_[i + 1]).fetch_registers();
+                at(active_[i + 2]).fetch_head();
+            }
+            if (node.root->sent) node.recorder.observe(node.root->sent_flit, cycle);
             node.clock(cycle);
             moved |= node.moved;
         }
@@ -87,6 +90,7 @@ class Mesh {
 
   private:
     static constexpr size_t CACHED = 32;  // as many nodes stay in the processor's own cache
+    static constexpr size_t AHEAD = 4;    // nodes whose ports are on their way while one is carried
     int columns_, rows_;
     std::vector<std::unique_ptr<Node>> nodes_;
     std::vector<int> active_;
@@ -111,11 +115,14 @@ class Mesh {
     // is to be stepped next: a node that says that it is at work, or to which a flit comes.
     void exchange() {
         const size_t n_stepped = active_.size();
-        for (size_t i = 0; i < n_stepped; ++i) carry_all(active_[i]);
+        for (size_t i = 0; i < n_stepped; ++i) {
+            if (n_stepped > CACHED && i + AHEAD < n_stepped) at(active_[i + AHEAD]).fetch_ports();
+            carry_all(active_[i]);
+        }
         size_t kept = 0;
         for (const int n : active_) {
             Node& node = at(n);
-            node.active = !node.model->quiet || node.has_input();
+            node.active = !node.root->quiet || node.has_input();
             if (node.active) active_[kept++] = n;
         }
         active_.resize(kept);

@@ -34,18 +34,23 @@ namespace stem {
 
 constexpr int PORTS = 4;
 
-struct Node {
-    std::unique_ptr<VerilatedContext> context;
-    std::unique_ptr<Vnode> model;
-    std::string scope;
-    Recorder recorder;
+// What a step needs comes first, HEAD bytes: a large mesh fetches it ahead.
+struct alignas(64) Node {
+    Vnode___024root* root;       // the model's variables, ports among them
     int64_t evaluated = 0;
     bool active = false;         // to be stepped in the next cycle, and in the mesh's list
     bool inputs_changed = true;  // since the last step
     bool moved = false;          // a flit went through a link in the last step, or work was done
+#ifndef STEM_TRACE
+    std::array<unsigned, 3> before{~0u & ((1u << AWAKE_WIDTH) - 1), 0, 0};  // blocks awake then
+#endif
     // Port access by index.
     std::array<CData*, PORTS> i_valid, i_ready, o_valid, o_ready;
     std::array<QData*, PORTS> i_payload, o_payload;
+    std::unique_ptr<VerilatedContext> context;
+    std::unique_ptr<Vnode> model;
+    std::string scope;
+    Recorder recorder;
 
     Node(int number, int column, int row) {
         context = std::make_unique<VerilatedContext>();
@@ -54,6 +59,7 @@ struct Node {
         context->traceEverOn(true);
 #endif
         model = std::make_unique<Vnode>(context.get(), scope.c_str());
+        root = model->rootp;
         Vnode& m = *model;
         m.x = column;
         m.y = row;
@@ -87,10 +93,13 @@ struct Node {
                   uint64_t(*o_valid[p]), uint64_t(*o_payload[p]), uint64_t(*o_ready[p])})
                 values.push_back(value);
     }
-    // Registers lie before the memories in a model: fetches them while another node is stepped.
-    void prefetch() const {
-        const char* const root = reinterpret_cast<const char*>(model->rootp);
-        for (int offset = 0; offset < PREFETCHED; offset += 64) __builtin_prefetch(root + offset, 1);
+    // Begin to fetch what a step needs, while other nodes are stepped: first the head, then the
+    // registers, which lie before the memories in a model.
+    void fetch_head() const { fetch(this, HEAD); }
+    void fetch_registers() const { fetch(root, REGISTERS); }
+    void fetch_ports() const {
+        fetch(i_valid[0], 64);
+        fetch(i_payload[0], 64);
     }
     bool has_input() const {
         return *i_valid[0] | *i_valid[1] | *i_valid[2] | *i_valid[3];
@@ -101,7 +110,7 @@ struct Node {
 
     void clock(int64_t cycle) {
         const bool flit = passes_flit();
-        moved = flit || (model->awake & WORKING);
+        moved = flit || (root->awake & WORKING);
         ++evaluated;
         model->clk = 1;
         model->eval();
@@ -114,16 +123,15 @@ struct Node {
 #else
     void clock(int64_t) {
         const bool flit = passes_flit();
-        const unsigned awake = model->awake | (flit ? ROUTER : 0);
+        const unsigned awake = root->awake | (flit ? ROUTER : 0);
         moved = awake & (WORKING | ROUTER);
         ++evaluated;
         // A block settles within three cycles, the router within one (hdl/node.py).
-        unsigned blocks = before_[1] | before_[2];
-        blocks = (blocks & ~ROUTER) | before_[0] | awake;
-        before_[2] = before_[1];
-        before_[1] = before_[0];
-        before_[0] = awake;
-        Vnode___024root* const root = model->rootp;
+        unsigned blocks = before[1] | before[2];
+        blocks = (blocks & ~ROUTER) | before[0] | awake;
+        before[2] = before[1];
+        before[1] = before[0];
+        before[0] = awake;
         if (inputs_changed) {
             inputs_changed = false;
             root->__VicoTriggered[0U] = 1;
@@ -155,12 +163,15 @@ struct Node {
 #endif
 
   private:
-    static constexpr int PREFETCHED = 6144;  // bytes
+    static constexpr int HEAD = 256, REGISTERS = 3072;  // bytes
+    static void fetch(const void* from, int bytes) {
+        const char* const start = static_cast<const char*>(from);
+        for (int offset = 0; offset < bytes; offset += 64) __builtin_prefetch(start + offset, 1);
+    }
     static constexpr unsigned ROUTER = 1u << AWAKE_ROUTER_POSITION;
     // Blocks that never wait for others: while one of these is awake, something goes on.
     static constexpr unsigned WORKING = 1u << AWAKE_DENDRITE_POSITION | 1u << AWAKE_SOMA_POSITION;
 #ifndef STEM_TRACE
-    std::array<unsigned, 3> before_{~0u & ((1u << AWAKE_WIDTH) - 1), 0, 0};
     inline static std::array<QData, 1u << AWAKE_WIDTH> clocks_{};
 #endif
 };
