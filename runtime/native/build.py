@@ -55,6 +55,8 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
             "-std=c++20", "-march=native", f"-DSTEM_PROCESSOR={_processor()}",
             # Nobody puts other functions in the place of the library's own.
             "-fno-semantic-interposition",
+            # Each library has clocks of its own where a process loads several.
+            "-fno-gnu-unique",
             *(["-DSTEM_TRACE"] if waves else []),
         ],
         ldflags=["-Wl,-Bsymbolic-functions", *(["-llz4", "-lz"] if waves else [])],

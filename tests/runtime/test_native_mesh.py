@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The compiled mesh: what is loaded is what stands there; what cannot go on says where."""
 
+import ctypes
+import shutil
+
 import numpy as np
 import pytest
 
@@ -279,6 +282,14 @@ def test_waves_of_a_node_beyond_the_mesh_are_refused(tmp_path):
             waves_dir=tmp_path,
             waves_nodes=[(2, 1)],
         )
+
+
+def test_libraries_of_one_process_keep_their_clocks_apart(tmp_path):
+    library = build(dense_program()[0].params, OUT)
+    paths = [library, shutil.copy(library, tmp_path / library.name)]
+    clocks = "_ZN4stem4Node7clocks_E"
+    tables = [ctypes.c_uint64.in_dll(ctypes.CDLL(str(path)), clocks) for path in paths]
+    assert ctypes.addressof(tables[0]) != ctypes.addressof(tables[1])
 
 
 def test_closed_mesh_may_be_closed_again():
