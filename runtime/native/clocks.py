@@ -4,8 +4,9 @@
 A compiled model looks at every register whose clock ticks. Here each block has a clock of its own,
 which the engine withholds while the node says that the block is at rest (``awake`` in hdl/node.py),
 and every change of a clock counts as an edge, so that a cycle is one evaluation. There is no reset:
-initial values say the same. The logic is that of the gateware; that the two agree in every cycle is
-tested link by link (tests/runtime/test_links.py).
+initial values say the same. The logic is that of the gateware, in the forms of hdl/forms.py for a
+processor; that it agrees with the form of gates in every cycle is tested link by link
+(tests/runtime/test_links.py).
 """
 
 import re
