@@ -172,6 +172,8 @@ class AccumulateLoop(wiring.Component):
         stride = machine_words * MACHINE_WORD if platform == PROCESSOR else self._width
         m.submodules.ram = ram = RAM(shape=self._n_lanes * stride, depth=self._n_words, init=[])
         write, read = ram.write_port(), ram.read_port()
+        # Ports that a comprehension names would lose their names in the Verilog.
+        written, stored = write.data, read.data
 
         # Stage k holds the addition that entered k cycles ago; stage 4 writes, 5 tells overflow.
         valid, address = [self.valid], [self.address]
@@ -212,7 +214,7 @@ class AccumulateLoop(wiring.Component):
             starts = range(first * stride, (first + n_lanes) * stride, stride)
             m.d.comb += [
                 lanes.read.eq(read.en),
-                lanes.stored.eq(Cat(read.data[start:][: self._width] for start in starts)),
+                lanes.stored.eq(Cat(stored[start:][: self._width] for start in starts)),
                 self.sweep_data.as_value()[part].eq(lanes.fetched),
                 lanes.add.eq(valid[3]),
                 lanes.addend.eq(self.addend.as_value()[part]),
@@ -220,7 +222,7 @@ class AccumulateLoop(wiring.Component):
                 lanes.late.eq(forward["late"]),
                 lanes.clear.eq(self.clear),
                 *(
-                    write.data[start:][: self._width].eq(total)
+                    written[start:][: self._width].eq(total)
                     for start, total in zip(starts, lanes.total, strict=True)
                 ),
             ]
