@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from compiler.estimate import estimate
+from compiler.estimation.estimate import estimate
 from runtime.engines.run import run_engine
 from runtime.native.build import build
 from runtime.prepare import Settings, compile_program, prepare

@@ -8,12 +8,12 @@ from golden.params import ChipParams
 from golden.program import Program
 
 from .activity import Activity
-from .assemble import assemble, check_program
-from .destinations import DestinationsFullError
-from .integration import check_forms, sums_proved
-from .pacing import set_gaps
-from .partition import check_partition, partition
-from .place import check_mesh, check_placement, mesh_for, place
+from .assembly.assemble import assemble, check_program
+from .assembly.destinations import DestinationsFullError
+from .estimation.pacing import set_gaps
+from .lowering.integration import check_forms, sums_proved
+from .mapping.partition import check_partition, partition
+from .mapping.place import check_mesh, check_placement, mesh_for, place
 
 N_ATTEMPTS = 8  # with fewer cores each, where destination tables are too small
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from compiler.bias import BIAS_FORMS
 from compiler.errors import CompileError
-from compiler.integration import MODES
-from compiler.quantized import PROFILES
-from compiler.sparsify import NAMED
-from compiler.sparsify_search import BUDGET, SCHEMES
+from compiler.lowering.integration import MODES
+from compiler.quantization.bias import BIAS_FORMS
+from compiler.quantization.quantized import PROFILES
+from compiler.sparsity.sparsify import NAMED
+from compiler.sparsity.sparsify_search import BUDGET, SCHEMES
 from golden.params import PRESETS
 
 from .check import check_all

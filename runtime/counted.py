@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.sparsify import apply_tables, find_tables
+from compiler.sparsity.sparsify import apply_tables, find_tables
 from golden.forward import Forward, fan_out
 from golden.network import INPUT, Network
 from golden.stem import count_spikes

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.integration import describe
+from compiler.lowering.integration import describe
 from golden.forward import Forward
 
 from .measure import measure

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.estimate import estimate, estimate_images
+from compiler.estimation.estimate import estimate, estimate_images
 from golden.network import INPUT
 from golden.program import Program
 from golden.stem import count_spikes

@@ -9,16 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from compiler.backend import compile_network
-from compiler.capture import capture
-from compiler.compatibility import check_compatible
-from compiler.graph import Conv, Graph, Linear
-from compiler.integration import integrate
-from compiler.lower import lower
-from compiler.quantize import QuantizedModel, quantize
-from compiler.ranges import RangeReport, prove_ranges
-from compiler.relay import relay_skips
-from compiler.sparsify import NONE, find_tables, read_tables, with_tables
-from compiler.split import split_layers
+from compiler.frontend.capture import capture
+from compiler.frontend.compatibility import check_compatible
+from compiler.frontend.graph import Conv, Graph, Linear
+from compiler.lowering.integration import integrate
+from compiler.lowering.lower import lower
+from compiler.lowering.ranges import RangeReport, prove_ranges
+from compiler.lowering.relay import relay_skips
+from compiler.mapping.split import split_layers
+from compiler.quantization.quantize import QuantizedModel, quantize
+from compiler.sparsity.sparsify import NONE, find_tables, read_tables, with_tables
 from golden.forward import run_network
 from golden.network import INPUT, Network
 from golden.params import ChipParams, get_preset
@@ -59,7 +59,7 @@ OWN = "the model's own"
 @dataclass(frozen=True)
 class Settings:
     """What the user asked for. An empty data set is the model's default, an empty form of
-    integration (``exact``, or one of ``compiler.integration.MODES``) the preset's.
+    integration (``exact``, or one of ``compiler.lowering.integration.MODES``) the preset's.
 
     The path of a data set becomes the name of its layout, and ``data``.
     """

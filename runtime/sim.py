@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.assemble import layer_info
-from compiler.integration import describe
+from compiler.assembly.assemble import layer_info
+from compiler.lowering.integration import describe
 from golden.forward import run_network
 from golden.network import Network
 from golden.program import Program

@@ -2,10 +2,10 @@
 """`make sparsify`: a table for every layer, within a budget of accuracy, on training images alone.
 
 Three sets of images that have nothing in common: calibration (the first training images), ranking
-of the candidates (:mod:`compiler.sparsify_search`), and validation of points on the greedy path.
-Ranking and validation images are harder copies (:mod:`runtime.harder`). The sparsest point whose
-loss of accuracy is predicted to lie within the budget is chosen; only then are test images looked
-at, once, to report what the choice costs.
+of the candidates (:mod:`compiler.sparsity.sparsify_search`), and validation of points on the
+greedy path. Ranking and validation images are harder copies (:mod:`runtime.harder`). The sparsest
+point whose loss of accuracy is predicted to lie within the budget is chosen; only then are test
+images looked at, once, to report what the choice costs.
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from compiler.backend import compile_network
 from compiler.errors import SparsifyError
-from compiler.estimate import estimate
-from compiler.sparsify import NONE, apply_tables, find_tables
-from compiler.sparsify_search import (
+from compiler.estimation.estimate import estimate
+from compiler.sparsity.sparsify import NONE, apply_tables, find_tables
+from compiler.sparsity.sparsify_search import (
     BUDGET,
     SCHEMES,
     Measurement,

@@ -18,6 +18,11 @@ MAY_IMPORT = {
 }
 # Rooms of which hdl sees only what states sizes and positions.
 HDL_SEES = {"golden.params", "golden.fields", "golden.program", "golden.routing"}
+# Rooms of the compiler in the order in which a network goes through them.
+COMPILER_ROOMS = (
+    "frontend", "quantization", "sparsity", "lowering", "mapping", "assembly", "estimation",
+)  # fmt: skip
+COMPILER_BESIDE = {"errors", "activity", "timing"}  # what all of them may read
 TORCH_IN_COMPILER = ("capture", "quantize", "run_graph")
 SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 
@@ -44,6 +49,18 @@ def test_source_imports_only_rooms_below_it(path):
             assert other in MAY_IMPORT[room], f"{path}: {room} must not import {module}"
             if room == "hdl":
                 assert module in HDL_SEES, f"{path}: hdl must not import {module}"
+
+
+@pytest.mark.parametrize("room", COMPILER_ROOMS)
+def test_compilers_rooms_import_only_rooms_before_them(room):
+    may_import = {*COMPILER_ROOMS[: COMPILER_ROOMS.index(room) + 1], *COMPILER_BESIDE}
+    paths = list((ROOT / "compiler" / room).rglob("*.py"))
+    assert paths
+    for path in paths:
+        for module in imported_modules(path):
+            parts = module.split(".")
+            if parts[0] == "compiler":
+                assert parts[1] in may_import, f"{path}: {room} must not import {module}"
 
 
 @pytest.mark.parametrize(

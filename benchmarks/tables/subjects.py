@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from compiler.capture import capture
-from compiler.integration import integrate
-from compiler.lower import lower
-from compiler.quantize import quantize
-from compiler.sparsify import apply_tables, find_tables
+from compiler.frontend.capture import capture
+from compiler.lowering.integration import integrate
+from compiler.lowering.lower import lower
+from compiler.quantization.quantize import quantize
+from compiler.sparsity.sparsify import apply_tables, find_tables
 from golden.codes import DirectCode, position_coded
 from golden.network import Network
 from models import checkpoint

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.assemble import layer_info
-from compiler.flows import Flows, Loads
+from compiler.assembly.assemble import layer_info
+from compiler.estimation.flows import Flows, Loads
 from golden.network import INPUT, Network, Population
 from golden.program import LayerInfo, Program
 from golden.stem import count_spikes

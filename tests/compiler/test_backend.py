@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from compiler.backend import compile_network, potentials_fit
-from compiler.connectivity import block_count
 from compiler.errors import CompileError, PartitionError, PlacementError
+from compiler.mapping.connectivity import block_count
 from golden.forward import n_sops, run_network
 from golden.mesh import run_program
 from golden.network import INPUT

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.integration import MODES
+from compiler.lowering.integration import MODES
 from golden.forward import run_network
 from golden.integration import (
     HIGHEST,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from compiler.backend import compile_network
-from compiler.integration import MODES, integrate
-from compiler.relay import relay_skips
+from compiler.lowering.integration import MODES, integrate
+from compiler.lowering.relay import relay_skips
 from golden.events import run_events
 from golden.fields import Control, Formats, Memory
 from golden.forward import run_network

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import runtime.counted as module
-from compiler.sparsify import apply_tables, find_tables
+from compiler.sparsity.sparsify import apply_tables, find_tables
 from golden.forward import n_sops, run_network
 from golden.stem import count_spikes
 from golden.tables import apply

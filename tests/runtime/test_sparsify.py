@@ -9,7 +9,7 @@ import pytest
 
 import runtime.sparsify as module
 from compiler.errors import SparsifyError
-from compiler.sparsify import read_tables
+from compiler.sparsity.sparsify import read_tables
 from golden.forward import n_sops, run_network
 from runtime.harder import MAX_STRENGTH, TARGET, find_strength, harder_images
 from runtime.pareto import Point, markdown, plot

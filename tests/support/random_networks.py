@@ -4,8 +4,8 @@
 import numpy as np
 
 from compiler.errors import RangeError
-from compiler.integration import integrate, sums_proved
-from compiler.relay import relay_skips
+from compiler.lowering.integration import integrate, sums_proved
+from compiler.lowering.relay import relay_skips
 from golden.forward import run_network
 from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
 
@@ -75,7 +75,7 @@ def random_network(
 
 
 def random_stepped_network(rng, mode, *, multipliers=True, n_tries=50, **options):
-    """A random network in 16-bit form, ``mode`` as in ``compiler.integration``.
+    """A random network in 16-bit form, ``mode`` as in ``compiler.lowering.integration``.
 
     Small calibration sets: later images may saturate. Networks whose weight sums may leave 16 bits
     are thrown away, since what wraps raises an error.

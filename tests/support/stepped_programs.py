@@ -14,7 +14,8 @@ from tests.support.random_networks import random_stepped_network
 def stepped_core_program(rng: np.random.Generator, mode: str) -> tuple[Network, Program]:
     """A layer of random size on one core, T of 2 to 8.
 
-    ``mode`` as in ``compiler.integration``; ``scaled_shift`` means cores without multipliers.
+    ``mode`` as in ``compiler.lowering.integration``; ``scaled_shift`` means cores without
+    multipliers.
     """
     multipliers = mode != "scaled_shift"
     params = get_preset("tiny").with_(multipliers=multipliers)

@@ -10,7 +10,7 @@ import pytest
 
 from compiler.backend import compile_network
 from compiler.errors import CompileError
-from compiler.estimate import estimate_images
+from compiler.estimation.estimate import estimate_images
 from golden.params import get_preset
 from models.data import find_data
 from models.errors import DataError

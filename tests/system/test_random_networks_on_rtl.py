@@ -13,7 +13,7 @@ import pytest
 
 from compiler.backend import compile_network
 from compiler.errors import PartitionError
-from compiler.integration import MODES
+from compiler.lowering.integration import MODES
 from golden.forward import run_network
 from golden.params import get_preset
 from runtime.compare import compare_values, populations_of, sent_values
@@ -35,7 +35,7 @@ MESHES = ({}, {"columns": 3, "rows": 3}, {"cores": 7}, {"columns": 6, "rows": 1}
 def run_one(number: int, mode: str | None = None) -> int:
     """Compile and run network ``number``; returns its cores. Raises at the first difference.
 
-    ``mode``: a form of integration of ``compiler.integration``.
+    ``mode``: a form of integration of ``compiler.lowering.integration``.
     """
     params = get_preset("tiny")
     if mode is None:

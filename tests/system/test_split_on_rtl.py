@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from compiler.backend import compile_network
-from compiler.split import split_layers
+from compiler.mapping.split import split_layers
 from golden.forward import run_network
 from runtime.compare import compare_values, populations_of, sent_values
 from runtime.engines.run import run_engine
 from runtime.sim import SIM_BUILD
-from tests.compiler.test_split import NARROW, SPLIT_SEEDS, splitting_network
 from tests.support.random_networks import random_images
+from tests.support.split_networks import NARROW, SPLIT_SEEDS, splitting_network
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
 

@@ -3,11 +3,11 @@
 
 import pytest
 
-from compiler.split import part_name
+from compiler.mapping.split import part_name
 from golden.params import PRESETS
 from runtime.prepare import Settings
 from runtime.sim import simulate
-from tests.compiler.test_split import NARROW
+from tests.support.split_networks import NARROW
 
 WIDE_MODEL = '''
 import torch

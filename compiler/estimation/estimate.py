@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycles, operations and link loads of a program, before any of it is simulated.
+
+Counts are exact where the activity is. Times rest on the cycles of :mod:`compiler.timing`: of
+average activity they follow from sums and the exchange of tokens
+(:mod:`compiler.estimation.schedule`), of images from every burst of their spikes
+(:mod:`compiler.estimation.pipeline`). Both leave congestion in the mesh out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.fields import Control
+from golden.network import INPUT
+from golden.program import Program
+
+from ..activity import Activity, population_maps
+from ..timing import fire_cycles, sweep_cycles
+from .flows import Flows, Link, Loads, Spikes
+from .pipeline import Pipeline
+from .schedule import Schedule, schedule
+
+
+@dataclass(frozen=True)
+class CoreEstimate:
+    """One core, per image.
+
+    ``operations`` are dendrite cycles, ``sops`` weights added, ``packets`` spikes sent (one for
+    each destination entry); ``accumulate``, ``sweep`` and ``fire`` are cycles of the three phases.
+    """
+
+    x: int
+    y: int
+    layer: str
+    spikes_in: float
+    operations: float
+    sops: float
+    fired: float
+    packets: float
+    accumulate: float
+    sweep: float
+    fire: float
+
+    @property
+    def busy(self) -> float:
+        """Cycles that the core needs for an image: accumulating and firing overlap."""
+        return max(self.accumulate, self.fire) + self.sweep
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A program, per image.
+
+    Attributes
+    ----------
+    cores : tuple of CoreEstimate
+        In the program's order.
+    interval, latency : float
+        Cycles between images when they follow each other, and from the first spike of an image to
+        the END of its output in an idle chip.
+    input_packets, output_packets : float
+        Spikes between host and mesh.
+    links : mapping
+        Spikes that cross each link ((x, y), (x, y)), HOST among the nodes.
+    """
+
+    cores: tuple[CoreEstimate, ...]
+    interval: float
+    latency: float
+    input_packets: float
+    output_packets: float
+    links: Mapping[Link, float]
+
+    @property
+    def busiest_core(self) -> CoreEstimate:
+        """The core that needs the most cycles for an image."""
+        return max(self.cores, key=lambda core: core.busy)
+
+    @property
+    def busiest_link(self) -> tuple[Link, float]:
+        """The link that most spikes cross, and how many."""
+        return max(self.links.items(), key=lambda item: (item[1], item[0]))
+
+    @property
+    def sops(self) -> float:
+        """Weights added for spikes."""
+        return sum(core.sops for core in self.cores)
+
+
+def estimate(program: Program, activity: Activity | None = None) -> Estimate:
+    """What ``program`` takes per image, given the spikes of every population.
+
+    ``activity`` is that of :mod:`compiler.activity`: measured averages, or the spikes of one image.
+    Interval and latency are those of images that all have these spikes.
+    """
+    flows = Flows(program)
+    loads = flows.loads(spikes_of(program, activity))
+    n_images = 2 * len(program.layers) + 8
+    times = schedule(flows, loads, n_images)
+    half = n_images // 2
+    return Estimate(
+        tuple(_core(flows, loads, number) for number in range(flows.host)),
+        float(times.end[-1] - times.end[half - 1]) / (n_images - half),
+        times.latency,
+        float(loads.packets[flows.host]),
+        float(loads.spikes_in[flows.host]),
+        dict(sorted(loads.links.items())),
+    )
+
+
+def estimate_images(
+    program: Program, images: NDArray[np.integer], values: Mapping[str, NDArray[np.integer]]
+) -> Schedule:
+    """When these images (N, C, H, W), one after the other, begin and come out.
+
+    ``values`` (N, C, H, W) are what every layer fires, by name. Cores of a pipeline work on
+    different images and wait for each other's spikes: the interval is longer than that of any
+    average, and here as long as :mod:`compiler.estimation.pipeline` finds it.
+    """
+    populations = {INPUT: images} | {
+        info.population.name: values[info.population.name] for info in program.layers
+    }
+    return Pipeline(
+        Flows(program),
+        [{name: array[i] for name, array in populations.items()} for i in range(len(images))],
+    ).run()
+
+
+def spikes_of(program: Program, activity: Activity | None) -> Spikes:
+    """Arrays of expected spikes for the input and every layer of a program."""
+    populations = [program.input, *(info.population for info in program.layers)]
+    names = [INPUT, *(info.population.name for info in program.layers)]
+    shapes = {name: p.shape for name, p in zip(names, populations, strict=True)}
+    return population_maps(shapes, activity)
+
+
+def _core(flows: Flows, loads: Loads, number: int) -> CoreEstimate:
+    image, operations = flows.images[number], float(loads.received()[number])
+    packets = float(loads.packets[number])
+    n_sweep = flows.register(number, Control.N_SWEEP)
+    n_fire = flows.register(number, Control.N_FIRE)
+    return CoreEstimate(
+        image.x, image.y, image.layer, float(loads.spikes_in[number]), operations,
+        float(loads.sops[number]), float(loads.fired[number]), packets, operations,
+        float(flows.n_sweeps(number) * sweep_cycles(flows.program.params, n_sweep)),
+        float(fire_cycles(flows.bits(number), n_fire, packets)),
+    )  # fmt: skip

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graph to graph: from captured operators to layers of neurons.
+
+Every pass keeps what the graph computes, leaves it runnable and returns a new one.
+"""
+
+from ..graph import Graph, check_graph
+from .concat import split_concat
+from .merge import fuse_clamp, fuse_max_pool, merge_addition
+from .normalize import absorb_flatten, fold_batch_norm, hoist_clamp, make_layers
+from .padding import absorb_padding
+
+PIPELINE = (
+    absorb_padding,
+    fold_batch_norm,
+    split_concat,
+    hoist_clamp,
+    absorb_flatten,
+    make_layers,
+    merge_addition,
+    fuse_clamp,
+    fuse_max_pool,
+)
+
+
+def form_layers(graph: Graph) -> Graph:
+    """All passes in order; afterwards every node is a ``Layer``."""
+    for step in PIPELINE:
+        graph = check_graph(step(graph))
+    return graph

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Passes on captured operators: order, batch norm, flat tensors, and one layer per operator."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from golden.network import INPUT
+
+from ..graph import (
+    AVERAGE,
+    IDENTITY,
+    Add,
+    AveragePool,
+    BatchNorm,
+    Branch,
+    Clamp,
+    Conv,
+    Flatten,
+    FloatArray,
+    Graph,
+    Layer,
+    Linear,
+    MaxPool,
+    Node,
+    Shape,
+    conv_shape,
+)
+
+
+def hoist_clamp(graph: Graph) -> Graph:
+    """Clamps come before the max pooling and flattening that they followed.
+
+    Both orders compute the same: a clamp is monotone and works element by element.
+    """
+    while True:
+        for node in graph.nodes:
+            if isinstance(node.op, Clamp) and node.inputs[0] != INPUT:
+                first = graph.node(node.inputs[0])
+                movable = isinstance(first.op, (MaxPool, Flatten))
+                if movable and graph.n_users(first.name) == 1:
+                    graph = _swap(graph, first, node)
+                    break
+        else:
+            return graph
+
+
+def _swap(graph: Graph, first: Node, second: Node) -> Graph:
+    """``second`` before ``first``; users of ``second`` read ``first``."""
+    nodes = []
+    for node in graph.nodes:
+        if node.name == second.name:
+            source = graph.shape_of(first.inputs[0])
+            nodes.append(Node(second.name, second.op, first.inputs, source))
+            nodes.append(Node(first.name, first.op, (second.name,), first.shape))
+        elif node.name != first.name:
+            inputs = tuple(first.name if i == second.name else i for i in node.inputs)
+            nodes.append(replace(node, inputs=inputs))
+    output = first.name if graph.output == second.name else graph.output
+    return graph.with_nodes(nodes, output)
+
+
+def fold_batch_norm(graph: Graph) -> Graph:
+    """No batch norm follows a convolution or dense layer of its own; in float64.
+
+    Others become depthwise 1 x 1 convolutions.
+    """
+    replaced: dict[str, Node] = {}
+    renamed: dict[str, str] = {}
+    for node in graph.nodes:
+        if not isinstance(node.op, BatchNorm):
+            continue
+        scale, offset = node.op.scale, node.op.offset
+        # Batch norms in a row: the first may have been folded already.
+        source_name = renamed.get(node.inputs[0], node.inputs[0])
+        source = None if source_name == INPUT else graph.node(source_name)
+        if source is not None:
+            source = replaced.get(source.name, source)
+        if (
+            source is not None
+            and isinstance(source.op, (Conv, Linear))
+            and graph.n_users(node.inputs[0]) == 1
+        ):
+            weight = source.op.weight * scale.reshape(-1, *[1] * (source.op.weight.ndim - 1))
+            folded = replace(source.op, weight=weight, bias=source.op.bias * scale + offset)
+            replaced[source.name] = replace(source, op=folded)
+            renamed[node.name] = source.name
+        else:
+            conv = Conv(scale.reshape(-1, 1, 1, 1), offset, groups=len(scale))
+            replaced[node.name] = replace(node, op=conv)
+    return graph.with_replaced(replaced, renamed)
+
+
+def absorb_flatten(graph: Graph) -> Graph:
+    """Dense layers are convolutions, with the kernel (H, W) of what was flattened; no flattening.
+
+    A flattened output keeps its shape (C, H, W): the order of its elements is the same.
+    """
+    replaced: dict[str, Node] = {}
+    renamed: dict[str, str] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Flatten):
+            renamed[node.name] = node.inputs[0]
+        elif isinstance(node.op, Linear):
+            source = renamed.get(node.inputs[0], node.inputs[0])
+            weight = node.op.weight.reshape(-1, *graph.shape_of(source))
+            replaced[node.name] = replace(node, op=Conv(weight, node.op.bias))
+    return graph.with_replaced(replaced, renamed)
+
+
+def make_layers(graph: Graph) -> Graph:
+    """Convolutions, average poolings and additions are layers; clamps and max poolings remain."""
+    nodes = []
+    for node in graph.nodes:
+        op, inputs = node.op, node.inputs
+        if isinstance(op, Conv):
+            branch = Branch(inputs[0], op.weight, op.stride, op.padding, op.groups)
+            node = layer_node(node, (branch,), op.bias, graph)
+        elif isinstance(op, AveragePool):
+            weight = np.full((node.shape[0], 1, *op.kernel), 1.0 / op.divisor)
+            branch = Branch(inputs[0], weight, op.stride, op.padding, node.shape[0], AVERAGE)
+            node = layer_node(node, (branch,), np.zeros(node.shape[0]), graph)
+        elif isinstance(op, Add):
+            branches = tuple(identity(name, node.shape) for name in inputs)
+            node = layer_node(node, branches, np.zeros(node.shape[0]), graph)
+        nodes.append(node)
+    return graph.with_nodes(nodes)
+
+
+def identity(source: str, shape: Shape) -> Branch:
+    """The connection that passes a population on."""
+    return Branch(source, np.ones((shape[0], 1, 1, 1)), groups=shape[0], kind=IDENTITY)
+
+
+def layer_node(node: Node, branches: tuple[Branch, ...], bias: FloatArray, graph: Graph) -> Node:
+    """A ``Layer`` in place of ``node``."""
+    shape = conv_shape(graph.shape_of(branches[0].source), branches[0])
+    layer = Layer(branches, bias, shape)
+    return Node(node.name, layer, tuple(branch.source for branch in branches), shape)

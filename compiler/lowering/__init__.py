@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Golden's integer network: relays on skips, 16-bit integration, proofs of range."""

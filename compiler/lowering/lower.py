@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the quantized network to the lowered one: integers only, in golden's form."""
+
+from typing import Protocol
+
+import numpy as np
+
+from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
+from golden.tables import compose
+
+from ..quantization.quantized import QuantizedLayer, QuantizedNetwork
+
+
+class HasNetwork(Protocol):
+    """A ``QuantizedModel``, named by what is needed of it, so that torch stays out."""
+
+    @property
+    def network(self) -> QuantizedNetwork: ...
+
+
+def lower(quantized: QuantizedNetwork | HasNetwork) -> Network:
+    """The integer network that golden model and cores run.
+
+    An upper clamp below the largest value of the bits becomes an activation table, before the
+    layer's own.
+    """
+    source = quantized if isinstance(quantized, QuantizedNetwork) else quantized.network
+    layers = tuple(_lower_layer(layer) for layer in source.layers)
+    population = Population(INPUT, source.input_shape, source.input_bits, True)
+    return Network(source.name, population, layers, source.scales())
+
+
+def _lower_layer(layer: QuantizedLayer) -> Layer:
+    connections = tuple(
+        Connection(b.source, b.weight, b.stride, b.padding, b.groups, b.shift)
+        for b in layer.branches
+    )
+    pool = layer.pool
+    return Layer(
+        name=layer.name,
+        shape=layer.shape,
+        connections=connections,
+        bias=layer.bias,
+        multiplier=layer.multiplier,
+        shift=layer.rescale_shift,
+        bias_shift=layer.bias_shift,
+        bits=layer.bits,
+        is_signed=layer.is_signed,
+        table=_table(layer),
+        pool=None if pool is None else MaxPool(pool.kernel, pool.stride, pool.padding),
+    )
+
+
+def _table(layer: QuantizedLayer) -> np.ndarray | None:
+    clamp = _clamp_table(layer)
+    if clamp is None or layer.table is None:
+        return layer.table if clamp is None else clamp
+    return compose(clamp, layer.table)
+
+
+def _clamp_table(layer: QuantizedLayer) -> np.ndarray | None:
+    n_values = 1 << layer.bits
+    if layer.is_signed or layer.top == n_values - 1:
+        return None
+    return np.minimum(np.arange(n_values, dtype=np.int64), layer.top)

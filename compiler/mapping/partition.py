@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cuts every layer into tiles, one tile a core, so that the busiest core has the least to do."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.network import INPUT, Network
+from golden.params import ChipParams
+
+from ..activity import Activity, spike_maps
+from ..errors import PartitionError, preset_with
+from .connectivity import Tile, block_count, length, make_tile
+from .tiling import LayerCost
+
+N_BISECTIONS = 14  # halvings of the time of the busiest core
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Tiles layer by layer, and the predicted cycles per image of every tile."""
+
+    tiles: tuple[Tile, ...]
+    cycles: tuple[float, ...]
+
+    @property
+    def n_cores(self) -> int:
+        """Cores that the network takes."""
+        return len(self.tiles)
+
+
+def partition(
+    network: Network,
+    params: ChipParams,
+    n_cores: int | None = None,
+    activity: Activity | None = None,
+) -> Partition:
+    """Tiles for at most ``n_cores`` cores; as few cores as will do where that is None.
+
+    Afterwards every neuron is computed by one tile (:func:`check_partition`), and every tile fits
+    the memories that do not depend on placement. The busiest core takes the least time that the
+    budget allows, as far as the considered cuts go; each layer takes the fewest cores for that.
+    """
+    check_coordinates(network, params)
+    spikes = spike_maps(network, activity)
+    costs = [LayerCost(network, i, params, spikes) for i in range(len(network.layers))]
+    largest = params.max_columns * params.max_rows
+    counts = [cost.n_tiles(np.inf) for cost in costs]
+    for cost, count in zip(costs, counts, strict=True):
+        if not np.isfinite(count):
+            _raise_too_large(cost)
+    if sum(counts) > (largest if n_cores is None else n_cores):
+        has = f"the largest mesh has {largest}" if n_cores is None else f"has {n_cores}"
+        raise PartitionError(
+            network.name,
+            f"needs at least {int(sum(counts))} cores, {has}",
+            "give more cores, a larger mesh or a preset with larger memories",
+        )
+    target = np.inf if n_cores is None else _least_target(network, costs, n_cores, spikes)
+    tiles = [cost.tiles(target) for cost in costs]
+    return Partition(
+        tuple(tile for group in tiles for tile in group),
+        tuple(cost.cycles(t) for cost, group in zip(costs, tiles, strict=True) for t in group),
+    )
+
+
+def _least_target(
+    network: Network, costs: list[LayerCost], n_cores: int, spikes: dict[str, NDArray]
+) -> float:
+    """The smallest time of a busiest core for which the cores suffice, to a 16000th of the
+    largest."""
+    high = max(cost.cycles(tile) for cost in costs for tile in cost.tiles(np.inf))
+    # No core can be faster than the host sends the image.
+    connections = [c for layer in network.layers for c in layer.connections]
+    low = float(spikes[INPUT].sum()) * sum(c.source == INPUT for c in connections)
+    low = min(low, high)
+    if sum(cost.n_tiles(low) for cost in costs) <= n_cores:
+        return low
+    for _ in range(N_BISECTIONS):
+        middle = (low + high) / 2
+        if sum(cost.n_tiles(middle) for cost in costs) <= n_cores:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def check_coordinates(network: Network, params: ChipParams) -> None:
+    """Raises unless packets can name every neuron, and cores can do what every layer asks."""
+    for name in (INPUT, *(layer.name for layer in network.layers)):
+        channels, height, width = network.population(name).shape
+        lanes = params.lanes
+        for what, need, bits in (
+            ("channels (in whole blocks)", block_count(channels, lanes) * lanes, params.c_width),
+            ("rows", height, params.y_width),
+            ("columns", width, params.x_width),
+        ):
+            if need > 1 << bits:
+                raise PartitionError(
+                    name,
+                    f"must have at most {1 << bits} {what}, has {need}",
+                    f"{preset_with(params, 'wider coordinates')}, or a smaller layer",
+                )
+    for layer in network.layers:
+        if layer.digits is not None and layer.digits.step % params.lanes:
+            raise PartitionError(
+                layer.name,
+                f"digits must lie a multiple of {params.lanes} lanes apart, are "
+                f"{layer.digits.step} channels apart",
+                "split the network for this preset",
+            )
+        for connection in layer.connections:
+            source = network.population(connection.source)
+            shift = source.bits - 1 + connection.shift
+            if not 0 <= shift < 1 << params.shift_width or connection.shift < 0:
+                raise PartitionError(
+                    layer.name,
+                    f"shift of the connection from {connection.source} must be 0 to "
+                    f"{(1 << params.shift_width) - source.bits} for {source.bits} time steps, "
+                    f"got {connection.shift}",
+                    "use fewer bits or a preset with a larger shift_width",
+                )
+        if not params.multipliers and (np.asarray(layer.multiplier) != 1).any():
+            raise PartitionError(
+                layer.name,
+                "multipliers must be 1 on cores without multipliers, "
+                f"got {int(np.max(layer.multiplier))}",
+                "lower with the exact profile or choose a preset with multipliers",
+            )
+
+
+def _raise_too_large(cost: LayerCost) -> None:
+    """Names the resource that even the smallest tile exceeds."""
+    lanes = cost.params.lanes
+    blocks = [(block, block + 1) for block in range(cost.n_blocks)]
+    findings = [
+        *((f"one block of {lanes} channels", cost.block_needs(span)) for span in blocks),
+        ("one position", cost.position_needs()),
+    ]
+    for what, needs in findings:
+        for name, (need, has) in needs.items():
+            if need > has:
+                raise PartitionError(
+                    cost.layer.name,
+                    f"{what} needs {need} {name}, a core has {has}",
+                    f"{preset_with(cost.params, 'larger memories')}, or a smaller layer",
+                )
+    raise AssertionError("a layer without tiles exceeds some resource")
+
+
+def check_partition(network: Network, params: ChipParams, result: Partition) -> None:
+    """Raises unless every neuron is computed once and every tile fits its core's words."""
+    for index, layer in enumerate(network.layers):
+        _, height, width = layer.out_shape
+        count = np.zeros((block_count(layer.shape[0], params.lanes), height, width), dtype=int)
+        for tile in result.tiles:
+            if tile.layer != index:
+                continue
+            count[slice(*tile.blocks), slice(*tile.rows), slice(*tile.columns)] += 1
+            if tile != make_tile(layer, index, tile.blocks, tile.rows, tile.columns):
+                raise PartitionError(layer.name, f"{tile} does not have the positions it needs")
+            for name, need, has in (
+                ("accumulator words", tile.n_acc_words, params.n_acc_words),
+                ("activation words", tile.n_fire_words, params.n_fire_words),
+                ("requantization blocks", length(tile.blocks) * tile.n_digits, params.n_blocks),
+            ):
+                if need > has:
+                    raise PartitionError(
+                        layer.name, f"a tile needs {need} {name}, a core has {has}"
+                    )
+        if (count != 1).any():
+            block, y, x = (int(i) for i in np.argwhere(count != 1)[0])
+            raise PartitionError(
+                layer.name,
+                f"block {block} at ({y}, {x}) must be computed once, is computed "
+                f"{count[block, y, x]} times",
+            )

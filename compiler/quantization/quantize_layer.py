@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Integers of one layer, once the scale of its output is chosen."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from golden.fixed import MAX_SHIFT
+from golden.params import MULTIPLIER_WIDTH, WEIGHT_WIDTH
+
+from ..errors import QuantizeError
+from ..frontend.graph import AVERAGE, IDENTITY, LEARNED, Branch, FloatArray, Layer, Node
+from .bias import MAX_BIAS, round_bias
+from .forms import LayerForm, Source, top_of
+from .quantized import IntArray, QuantizedBranch, QuantizedLayer
+from .scales import (
+    MAX_TOTAL_SHIFT,
+    Alignment,
+    Operand,
+    align,
+    average_weight,
+    power_above,
+    weight_scales,
+)
+
+MAX_WEIGHT = (1 << (WEIGHT_WIDTH - 1)) - 1
+
+
+def quantize_layer(
+    node: Node, sources: Mapping[str, Source], scale: float, is_signed: bool, form: LayerForm
+) -> QuantizedLayer:
+    """The layer in integers.
+
+    ``scale`` is the wish for the output's; it is raised where weights of the allowed range and the
+    largest connection shift cannot express it.
+    """
+    assert isinstance(node.op, Layer)
+    layer, top = node.op, top_of(form.bits, is_signed)
+    if layer.branches[0].kind == AVERAGE:
+        scale, alignment = _average(layer, sources, scale, form)
+    else:
+        scale, alignment = _align_within(node.name, layer, sources, scale, form)
+    acc_scale = alignment.acc_scale
+    branches = tuple(
+        QuantizedBranch(b.source, w.astype(np.int8), b.stride, b.padding, b.groups, h)
+        for b, w, h in zip(
+            layer.branches, _weights(layer, sources, alignment, form), alignment.shifts, strict=True
+        )
+    )
+    multiplier, rescale_shift = _rescale(acc_scale / scale, form.is_exact)
+    bias = round_bias(
+        node.name, layer.bias / scale, rescale_shift, form.bias, is_exact=form.is_exact
+    )
+    if layer.clamp is not None and layer.clamp.high is not None:
+        top = max(1, min(top, round(layer.clamp.high / scale)))
+    return QuantizedLayer(
+        node.name, layer.shape, branches, bias.integers, multiplier, rescale_shift, bias.shift,
+        form.bits, is_signed, top, layer.pool, acc_scale, scale, bias.said,
+    )  # fmt: skip
+
+
+def _weights(
+    layer: Layer, sources: Mapping[str, Source], alignment: Alignment, form: LayerForm
+) -> list[FloatArray]:
+    """Integer weights of every branch."""
+    integers = []
+    for branch, h in zip(layer.branches, alignment.shifts, strict=True):
+        scale = alignment.acc_scale * 2.0**h / sources[branch.source].scale
+        top = top_of(form.weight_bits, True) if branch.kind == LEARNED else MAX_WEIGHT
+        rounded = np.round(branch.weight / scale.reshape(-1, 1, 1, 1))
+        integers.append(np.clip(rounded, -top, top))
+    return integers
+
+
+def _average(
+    layer: Layer, sources: Mapping[str, Source], scale: float, form: LayerForm
+) -> tuple[float, Alignment]:
+    """Output scale, and accumulator scale for the best constant weights of an average pooling."""
+    (branch,) = layer.branches
+    source, share = sources[branch.source], float(branch.weight.flat[0])
+    channels = layer.shape[0]
+    # Steps smaller than those of the sum say nothing.
+    scale = max(scale, source.scale * (float(power_above(share)) if form.is_exact else share))
+    if not form.is_exact:
+        return scale, Alignment(np.full(channels, source.scale * share), (0,))
+    ratio_shift = round(math.log2(source.scale / scale))
+    n_taps = branch.weight.shape[2] * branch.weight.shape[3]
+    room = ((1 << (form.acc_width - 1)) - 1) // ((1 << source.bits) * n_taps)
+    weight_limit = max(1, min(MAX_WEIGHT, room))
+    _, s = average_weight(ratio_shift, round(1 / share), n_taps, source.limits, weight_limit)
+    return scale, Alignment(np.full(channels, scale / 2.0**s), (0,))
+
+
+def _align_within(
+    name: str, layer: Layer, sources: Mapping[str, Source], scale: float, form: LayerForm
+) -> tuple[float, Alignment]:
+    """Output scale and alignment of everything but averages.
+
+    Channels whose potentials could exceed the accumulator get coarser weights, if the operands
+    permit it; otherwise the range check will find them.
+    """
+    operands = _operands(layer, sources, form)
+    # The bias has 32 bits on the accumulator's grid, or up to 40 on that of the product.
+    bias_step = np.abs(layer.bias) / (MAX_BIAS if form.is_exact else 2.0**22)
+    smallest = 2.0 ** -(MAX_SHIFT if form.is_exact else MAX_SHIFT - 16)
+    least = np.maximum(scale * smallest, bias_step)
+    most = scale if form.is_exact else math.inf
+    alignment = align(operands, least, most, form.is_exact)
+    if alignment is None:
+        most = math.inf
+        alignment = align(operands, least, most, form.is_exact)
+    if alignment is None:
+        scales = ", ".join(f"{b.source} {sources[b.source].scale:g}" for b in layer.branches)
+        raise QuantizeError(
+            name,
+            "its connections must meet in one accumulator, the scales of its sources "
+            f"({scales}) are too far apart",
+            "give the sources more similar ranges, or use the general profile",
+        )
+    while (excess := _excess(layer, sources, alignment, form)).max() > 1:
+        step = power_above(excess) if form.is_exact else excess * (1 + 2.0**-10)
+        coarser = np.maximum(least, np.where(excess > 1, alignment.acc_scale * step, 0.0))
+        least = np.maximum(least, coarser)
+        retry = align(operands, least, most, form.is_exact)
+        if retry is None or (retry.acc_scale <= alignment.acc_scale).all():
+            break
+        alignment = retry
+    if form.is_exact:
+        scale = max(scale, float(alignment.acc_scale.max()))
+    return scale, alignment
+
+
+def _excess(
+    layer: Layer, sources: Mapping[str, Source], alignment: Alignment, form: LayerForm
+) -> FloatArray:
+    """Largest sum on the way to each channel's potential, in units of the register's range."""
+    low, high = np.zeros(layer.shape[0]), np.zeros(layer.shape[0])
+    weights = _weights(layer, sources, alignment, form)
+    for branch, weight, h in zip(layer.branches, weights, alignment.shifts, strict=True):
+        source = sources[branch.source]
+        flat = weight.reshape(len(weight), -1) * 2.0**h
+        positive, negative = np.maximum(flat, 0).sum(axis=1), np.maximum(-flat, 0).sum(axis=1)
+        # The first spike of a signed value may come alone.
+        bit_low = float(1 << (source.bits - 1)) if source.limits[0] < 0 else 0.0
+        low += bit_low * positive + source.limits[1] * negative
+        high += source.limits[1] * positive + bit_low * negative
+    return np.maximum(low, high) / ((1 << (form.acc_width - 1)) - 1)
+
+
+def _operands(layer: Layer, sources: Mapping[str, Source], form: LayerForm) -> list[Operand]:
+    operands: list[Operand] = []
+    for branch in layer.branches:
+        source = sources[branch.source]
+        max_shift = MAX_TOTAL_SHIFT - (source.bits - 1)
+        scales = _branch_scales(branch, operands, form)
+        fan_in = int(np.prod(branch.weight.shape[1:]))
+        operands.append(Operand(source.scale, max_shift, scales, fan_in))
+    return operands
+
+
+def _branch_scales(branch: Branch, before: list[Operand], form: LayerForm) -> FloatArray | None:
+    """Finest useful weight scales; None for an identity, whose weight is chosen with the scale."""
+    if branch.kind == IDENTITY:
+        if form.is_exact or all(operand.weight_scale is not None for operand in before):
+            return None
+        return np.full(len(branch.weight), 1.0 / MAX_WEIGHT)
+    top = top_of(form.weight_bits, True)
+    return weight_scales(
+        branch.weight, top, per_channel=form.per_channel, is_exact=form.is_exact,
+        is_widest=form.is_widest,
+    )  # fmt: skip
+
+
+def _rescale(ratio: FloatArray, is_exact: bool) -> tuple[IntArray, IntArray]:
+    """Multiplier m and right shift s with ``m / 2**s`` next to ``ratio``."""
+    exponent = np.frexp(ratio)[1]  # 2**(e-1) <= ratio < 2**e
+    if is_exact:
+        return np.ones(len(ratio), np.int64), (1 - exponent).astype(np.int64)
+    shift = MULTIPLIER_WIDTH - exponent
+    multiplier = np.round(np.ldexp(ratio, shift)).astype(np.int64)
+    is_full = multiplier == 1 << MULTIPLIER_WIDTH
+    multiplier[is_full] >>= 1
+    return multiplier, (shift - is_full).astype(np.int64)

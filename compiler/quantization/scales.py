@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choice of scales: the real value of one integer unit of weights, sums and activations."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.fixed import MAX_SHIFT
+
+from ..frontend.graph import FloatArray
+
+MAX_TOTAL_SHIFT = 15  # left shift of a weight, T-1-t+h, in four bits
+SHIFTS = (0, 4, 8)  # left shifts of a connection; finer steps go into the weights
+MAX_IDENTITY, MAX_IDENTITY_EXACT = 127, 64  # weights of an identity
+
+
+def power_above(value: FloatArray | float) -> FloatArray:
+    """Smallest power of two that is not below ``value`` (positive)."""
+    mantissa, exponent = np.frexp(value)
+    return np.ldexp(1.0, exponent - (mantissa == 0.5))
+
+
+def power_below(value: FloatArray | float) -> FloatArray:
+    """Largest power of two that is not above ``value`` (positive)."""
+    return np.ldexp(1.0, np.frexp(value)[1] - 1)
+
+
+def scale_candidates(largest: float, top: int, is_exact: bool) -> FloatArray:
+    """Scales to try for values up to ``largest``, represented by 0..``top``; the widest first."""
+    widest = (largest if largest > 0 else 1.0) / top
+    if is_exact:
+        return power_above(widest) * 0.5 ** np.arange(5)
+    return widest * np.linspace(1.0, 0.25, 16)
+
+
+def weight_scales(
+    weight: FloatArray, top: int, *, per_channel: bool, is_exact: bool, is_widest: bool = False
+) -> FloatArray:
+    """Scale of every output channel (axis 0) with the least squared error for -top..top.
+
+    ``is_widest``: that of the largest weight instead, which clips none.
+
+    Channels without weights get the largest of the others'; a tensor of zeros gets zeros.
+    """
+    rows = weight.reshape(len(weight), -1)
+    if not per_channel:
+        rows = rows.reshape(1, -1)
+    largest = np.abs(rows).max(axis=1)
+    alive = largest > 0
+    if not alive.any():
+        return np.zeros(len(weight))
+    rows, widest = rows[alive], largest[alive] / top
+    if is_widest:
+        tries = [widest]
+    elif is_exact:
+        tries = [power_above(widest) * factor for factor in (1.0, 0.5, 0.25)]
+    else:
+        tries = [widest * factor for factor in np.linspace(1.0, 0.6, 9)]
+    errors = []
+    for scales in tries:
+        integers = np.clip(np.round(rows / scales[:, None]), -top, top)
+        errors.append(np.square(rows - integers * scales[:, None]).sum(axis=1))
+    best = np.asarray(tries)[np.argmin(errors, axis=0), np.arange(len(rows))]
+    chosen = np.full(len(largest), best.max())
+    chosen[alive] = best
+    return np.broadcast_to(chosen, (len(weight),)).copy()
+
+
+@dataclass(frozen=True, eq=False)
+class Operand:
+    """One connection, as the choice of the accumulator's scale sees it.
+
+    ``weight_scale`` is the finest useful scale of the weights per channel, or None for an identity,
+    whose weight is any integer 1..127 (exact profile: a power of two).
+    """
+
+    source_scale: float
+    max_shift: int
+    weight_scale: FloatArray | None
+    fan_in: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """Scale of the accumulator per channel, and the left shift of every connection."""
+
+    acc_scale: FloatArray
+    shifts: tuple[int, ...]
+
+
+def align(
+    operands: Sequence[Operand], least: FloatArray, most: float, is_exact: bool
+) -> Alignment | None:
+    """Let all connections of a layer add into one accumulator, with the least rounding noise.
+
+    The accumulator's scale of channel c lies in ``least[c]..most``. Returns None where no shifts
+    bring the operands together.
+    """
+    best: tuple[float, int, Alignment] | None = None
+    choices = [[h for h in SHIFTS if h <= operand.max_shift] for operand in operands]
+    for shifts in itertools.product(*choices):
+        acc_scale = _acc_scale(operands, shifts, least, most, is_exact)
+        if acc_scale is None:
+            continue
+        noise = sum(
+            operand.fan_in * float(np.square(acc_scale * 2.0**h).sum())
+            for operand, h in zip(operands, shifts, strict=True)
+            if operand.weight_scale is not None
+        )
+        if best is None or (noise, sum(shifts)) < best[:2]:
+            best = noise, sum(shifts), Alignment(acc_scale, shifts)
+    return None if best is None else best[2]
+
+
+def _acc_scale(
+    operands: Sequence[Operand],
+    shifts: Sequence[int],
+    least: FloatArray,
+    most: float,
+    is_exact: bool,
+) -> FloatArray | None:
+    """Accumulator scale for given shifts: the finest that clips no weights; None if there is none.
+
+    Without learned weights the coarsest, which keeps the sums small.
+    """
+    low, high = least.copy(), np.full(len(least), most)
+    identities = []
+    for operand, h in zip(operands, shifts, strict=True):
+        unit = operand.source_scale / 2.0**h
+        if operand.weight_scale is None:
+            widest = MAX_IDENTITY_EXACT if is_exact else MAX_IDENTITY
+            low, high = np.maximum(low, unit / widest), np.minimum(high, unit)
+            identities.append(unit)
+        else:
+            low = np.maximum(low, operand.weight_scale * unit)
+    if is_exact:
+        # Both bounds move inward to powers of two.
+        low = np.where(low > 0, power_above(np.where(low > 0, low, 1.0)), 0.0)
+        high = power_below(high) if math.isfinite(most) or identities else high
+    if (low > high).any():
+        return None
+    learned = any(operand.weight_scale is not None for operand in operands)
+    acc_scale = low if learned else np.where(np.isfinite(high), high, low)
+    if identities and not is_exact:
+        # The first identity is represented without error; others are rounded like weights.
+        acc_scale = identities[0] / np.floor(identities[0] / acc_scale * (1 + 1e-12))
+    return acc_scale
+
+
+def average_weight(
+    ratio_shift: int, divisor: int, n_taps: int, limits: tuple[int, int], top: int
+) -> tuple[int, int]:
+    """Weight w and shift s so that ``round(w * sum / 2**s)`` is the rounded average.
+
+    The average of ``n_taps`` values within ``limits`` is ``sum * 2**ratio_shift / divisor``, halves
+    to even. Exact where the divisor is a power of two; elsewhere every sum is enumerated and
+    the pair with the fewest differences wins.
+    """
+    sums = np.arange(n_taps * limits[0], n_taps * limits[1] + 1, dtype=np.int64)
+    numerator = sums << max(ratio_shift, 0)
+    ideal = _round_ratio(numerator, divisor << max(-ratio_shift, 0))
+    best: tuple[int, int, int] | None = None
+    for s in range(MAX_SHIFT + 1):
+        w = round(2.0 ** (ratio_shift + s) / divisor)
+        if w > top:
+            break
+        if w < 1:
+            continue
+        n_wrong = int((_round_ratio(sums * w, 1 << s) != ideal).sum())
+        if best is None or n_wrong < best[0]:
+            best = n_wrong, w, s
+        if n_wrong == 0:
+            break
+    assert best is not None, "the ratio must not exceed 1"
+    return best[1:]
+
+
+def _round_ratio(numerator: np.ndarray, denominator: int) -> np.ndarray:
+    """Integers nearest to a ratio, halves to even."""
+    quotient, rest = np.divmod(numerator, denominator)
+    up = (2 * rest > denominator) | ((2 * rest == denominator) & (quotient & 1 == 1))
+    return quotient + up

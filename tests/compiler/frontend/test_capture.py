@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Captured graphs compute what the module computes; what cannot be captured is named."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from compiler.errors import CaptureError
+from compiler.frontend.capture import capture
+from compiler.frontend.graph import (
+    Add,
+    AveragePool,
+    BatchNorm,
+    Clamp,
+    Conv,
+    Flatten,
+    Linear,
+    MaxPool,
+)
+from compiler.frontend.graph import Unsupported as Refused
+from compiler.frontend.run_graph import run_graph
+from tests.support.torch_nets import NETS, build
+
+
+def images(rng, shape, n=2):
+    return torch.from_numpy(rng.normal(size=(n, *shape)))
+
+
+def assert_same_function(module, shape, graph, rng):
+    x = images(rng, shape)
+    with torch.no_grad():
+        expected = module.double()(x)
+    got = run_graph(graph, x, torch.float64)[graph.output]
+    np.testing.assert_allclose(got.flatten(1), expected.flatten(1), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_captured_graph_computes_what_the_module_computes(name, rng):
+    module, shape = build(name)
+    graph = capture(module, shape)
+    assert_same_function(module, shape, graph, rng)
+
+
+def test_operators_carry_the_path_of_their_module():
+    module, shape = build("vgg")
+    graph = capture(module, shape)
+    kinds = [(node.name, type(node.op)) for node in graph.nodes]
+    assert kinds == [
+        ("0", Conv), ("1", BatchNorm), ("2", Clamp), ("3", MaxPool), ("4", Conv), ("5", MaxPool),
+        ("6", Clamp), ("8", Flatten), ("9", Linear), ("10", BatchNorm), ("11", Clamp),
+        ("13", Linear),
+    ]  # fmt: skip
+
+
+def test_functional_calls_are_named_after_operator_and_enclosing_module():
+    module, shape = build("residual")
+    names = [node.name for node in capture(module, shape).nodes]
+    assert "2.conv1" in names
+    assert "2.relu" in names
+    assert "2.add" in names
+    assert len(set(names)) == len(names)
+
+
+def test_a_module_called_twice_has_two_names():
+    layer = nn.Conv2d(2, 2, 1)
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = layer
+
+        def forward(self, x):
+            return self.conv(F.relu(self.conv(x)))
+
+    graph = capture(Twice().eval(), (2, 3, 3))
+    assert [node.name for node in graph.nodes] == ["conv", "relu", "conv_2"]
+
+
+def test_a_value_called_input_does_not_hide_the_input():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.input = nn.Conv2d(1, 1, 1)
+
+        def forward(self, x):
+            return self.input(x)
+
+    graph = capture(Named().eval(), (1, 2, 2))
+    assert graph.output == "input_2"
+
+
+def test_dropped_and_unused_operators_leave_no_node():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 1)
+            self.unused = nn.Conv2d(1, 2, 1)
+
+        def forward(self, x):
+            self.unused(x)
+            return F.dropout(self.conv(x), training=False).contiguous().view(x.shape[0], 2, 4, 4)
+
+    graph = capture(Net().eval(), (1, 4, 4))
+    assert [node.name for node in graph.nodes] == ["conv"]
+
+
+@pytest.mark.parametrize("batch", ["dynamic", "two", "one"])
+def test_exported_programs_are_taken_with_any_batch(batch, rng):
+    module, shape = build("vgg")
+    example = torch.zeros(1 if batch == "one" else 2, *shape)
+    dynamic = ({0: torch.export.Dim("batch")},) if batch == "dynamic" else None
+    program = torch.export.export(module, (example,), dynamic_shapes=dynamic)
+    assert_same_function(module, shape, capture(program), rng)
+
+
+@pytest.mark.parametrize("name", ["vgg", "residual", "average"])
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_decomposed_programs_are_taken(name, rng):
+    module, shape = build(name)
+    program = torch.export.export(module, (torch.zeros(2, *shape),)).run_decompositions()
+    assert_same_function(module, shape, capture(program, shape), rng)
+
+
+def test_capture_does_not_alias_the_modules_weights():
+    module = nn.Conv2d(1, 1, 1).eval()
+    graph = capture(module, (1, 2, 2))
+    before = graph.nodes[0].op.weight.copy()
+    with torch.no_grad():
+        module.weight.zero_()
+    np.testing.assert_array_equal(graph.nodes[0].op.weight, before)
+    with pytest.raises(ValueError, match="read-only"):
+        graph.nodes[0].op.weight[:] = 1
+
+
+def test_global_pooling_has_three_spellings():
+    class Net(nn.Module):
+        def __init__(self, spelling):
+            super().__init__()
+            self.spelling = spelling
+
+        def forward(self, x):
+            if self.spelling == "mean":
+                return x.mean((-1, -2))
+            if self.spelling == "keepdim":
+                return x.mean([2, 3], keepdim=True)
+            return F.adaptive_avg_pool2d(x, 1)
+
+    for spelling in ("mean", "keepdim", "adaptive"):
+        (node,) = capture(Net(spelling).eval(), (3, 6, 4)).nodes
+        assert node.op == AveragePool((6, 4), (6, 4), (0, 0), 24)
+
+
+def test_adding_a_value_to_itself_is_an_addition():
+    class Double(nn.Module):
+        def forward(self, x):
+            return x + x
+
+    (node,) = capture(Double().eval(), (1, 2, 2)).nodes
+    assert (node.op, node.inputs) == (Add(), ("input", "input"))
+
+
+REFUSED = {
+    "sigmoid": (torch.sigmoid, r"^aten\.sigmoid\.default has no spiking form$"),
+    "hardtanh": (F.hardtanh, r"^aten\.hardtanh\.default must clamp to 0 and above, clamps to -1"),
+    "ceil mode": (lambda x: F.max_pool2d(x, 2, ceil_mode=True), r"ceil_mode=True and windows"),
+    "dilated pool": (lambda x: F.max_pool2d(x, 2, dilation=2), r"must have dilation 1$"),
+    "count_include_pad": (
+        lambda x: F.avg_pool2d(x, 3, padding=1, count_include_pad=False),
+        r"count_include_pad=False with padding",
+    ),
+    "adaptive": (lambda x: F.adaptive_avg_pool2d(x, 2), r"divides the input, got 2 x 2 of 5 x 5$"),
+    "mean": (lambda x: x.mean(1, keepdim=True), r"must be the mean over height and width$"),
+    "constant": (lambda x: x + 1, r"must add two tensors$"),
+    "scaled": (lambda x: torch.add(x, x * 1, alpha=2), r"must add two tensors|has no spiking"),
+    "reshape": (lambda x: x.reshape(-1, 25, 2, 1), r"must keep the shape or flatten to \(N, 50\)"),
+    "rows": (lambda x: torch.cat([x, x], 2), r"^aten\.cat\.default must join channels$"),
+    "joined constant": (
+        lambda x: torch.cat([x, torch.zeros(2, 2, 5, 5)], 1),
+        r"^aten\.cat\.default must join computed tensors, one is constant$",
+    ),
+    "reflection": (
+        lambda x: F.pad(x, (1, 1, 0, 0), mode="reflect"),
+        r"must add zeros around images, got mode reflect, value 0, sizes \[1, 1, 0, 0, 0, 0\]$",
+    ),
+    "ones": (lambda x: F.pad(x, (1, 1), value=1.0), r"got mode constant, value 1\.0, sizes \[1, 1"),
+    "crop": (lambda x: F.pad(x, (-1, 0)), r"got mode constant, value 0, sizes \[-1, 0"),
+    "channels": (lambda x: F.pad(x, (0, 0, 0, 0, 1, 0)), r"sizes \[0, 0, 0, 0, 1, 0\]$"),
+    "pixels": (nn.Linear(5, 3), r"must read a flat tensor, got \(2, 5, 5\)$"),
+    "weights": (
+        lambda x: F.conv2d(x, x[:1]),
+        r"must have constant 4-dimensional weights|no spiking",
+    ),
+    "transposed": (lambda x: F.conv_transpose2d(x, torch.ones(2, 1, 2, 2)), r"no spiking form$"),
+    "rank": (lambda x: x.flatten(2), r"must turn tensors \(N, C, H, W\) or \(N, C\) into one"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_unsupported_operators_become_nodes_that_say_why(case):
+    function, pattern = REFUSED[case]
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.function = function
+
+        def forward(self, x):
+            return self.function(x)
+
+    graph = capture(Net().eval(), (2, 5, 5))
+    refused = [node.op for node in graph.nodes if isinstance(node.op, Refused)]
+    assert refused
+    assert any(re.search(pattern, op.problem) for op in refused), refused
+    assert all(op.remedy for op in refused)
+
+
+def test_writing_through_a_shared_view_is_refused():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 1)
+
+        def forward(self, x):
+            y = self.conv(x)
+            torch.relu_(y.view(x.shape[0], -1))
+            return y.mean((2, 3))
+
+    pattern = (
+        r"^relu: aten\.relu_\.default writes through a view of a tensor that is used elsewhere; "
+    )
+    with pytest.raises(CaptureError, match=pattern):
+        capture(Net().eval(), (1, 2, 2))
+
+
+def test_training_mode_is_refused():
+    with pytest.raises(CaptureError, match=r"^the module: must be in evaluation mode, is in tr"):
+        capture(nn.Conv2d(1, 1, 1), (1, 2, 2))
+
+
+def test_a_missing_shape_is_named():
+    with pytest.raises(CaptureError, match=r"^capture: a module needs input_shape=\(C, H, W\)"):
+        capture(nn.Conv2d(1, 1, 1).eval())
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (1, 2, 0), (1, 2.0, 2)])
+def test_a_wrong_shape_is_named(shape):
+    with pytest.raises(CaptureError, match=r"^capture: input_shape must be three positive sizes"):
+        capture(nn.Conv2d(1, 1, 1).eval(), shape)
+
+
+def test_a_failing_export_names_the_cause():
+    pattern = (
+        r"^capture: torch\.export must accept the module with an input of shape \(N, 3, 2, 2\)"
+    )
+    with pytest.raises(CaptureError, match=pattern):
+        capture(nn.Conv2d(1, 1, 1).eval(), (3, 2, 2))
+
+
+def test_other_objects_are_refused():
+    with pytest.raises(
+        CaptureError, match=r"^capture: model must be a torch\.nn\.Module or .* dict$"
+    ):
+        capture({}, (1, 2, 2))
+
+
+def test_a_program_for_another_shape_is_refused():
+    program = torch.export.export(nn.Conv2d(1, 1, 1).eval(), (torch.zeros(1, 1, 2, 2),))
+    with pytest.raises(CaptureError, match=r"^capture: the program was exported for \(1, 2, 2\)"):
+        capture(program, (1, 3, 3))
+
+
+def test_two_outputs_are_refused():
+    class Two(nn.Module):
+        def forward(self, x):
+            return F.relu(x), F.max_pool2d(x, 2)
+
+    with pytest.raises(
+        CaptureError, match=r"^capture: the network must have one input and one out"
+    ):
+        capture(Two().eval(), (1, 4, 4))
+
+
+def test_quantized_graphs_are_refused_with_the_way_out():
+    class Net(nn.Module):
+        def forward(self, x):
+            return torch.fake_quantize_per_tensor_affine(x, 0.1, 0, 0, 255)
+
+    pattern = r"^\w+: the graph must hold float operators, aten\.fake_quantize.*; capture the float"
+    with pytest.raises(CaptureError, match=pattern):
+        capture(Net().eval(), (1, 2, 2))

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compiler.assembly.assemble import layer_info
+from compiler.backend import compile_network
+from compiler.errors import PartitionError
+from compiler.mapping.split import part_name, split_layers
+from compiler.sparsity.sparsify_search import SCHEMES, scheme_tables
+from golden.forward import n_sops, run_network
+from golden.mesh import run_program
+from golden.network import INPUT, Connection, Layer, Network, Population
+from tests.support.random_networks import (
+    random_images,
+    random_network,
+    random_stepped_network,
+    random_weight,
+)
+from tests.support.split_networks import NARROW, SPLIT_SEEDS, splitting_network
+
+SCHEME = next(iter(SCHEMES))
+
+
+def one_layer(rng, *, channels=12, kernel=(3, 3), groups=1, **changes):
+    """A convolution of 8 channels at 5 x 5."""
+    weight = random_weight(rng, 8, channels // groups, *kernel)
+    connection = Connection(INPUT, weight, padding=(1, 1), groups=groups)
+    zeros = np.zeros(8, np.int64)
+    shape = (8, 8 - kernel[0], 8 - kernel[1])
+    layer = Layer("wide", shape, (connection,), zeros, zeros + 1, zeros + 9, **changes)
+    source = Population(INPUT, (channels, 5, 5), 8, True)
+    return Network("one", source, (layer,), {INPUT: 1.0, "wide": 1.0})
+
+
+def assert_same_function(network, split, images, acc_width):
+    wanted = run_network(network, images, acc_width=acc_width, keep_potentials=True)
+    got = run_network(split, images, acc_width=acc_width, keep_potentials=True)
+    for what in (0, 1):  # values, potentials
+        for name, values in wanted[what].items():
+            np.testing.assert_array_equal(got[what][name], values, err_msg=name)
+
+
+@pytest.mark.parametrize("general", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+def test_split_keeps_all_values_and_potentials(seed, general):
+    rng = np.random.default_rng((7, seed))
+    network = random_network(rng, general=general)
+    split = split_layers(network, NARROW)
+    images = random_images(rng, network, 3)
+    assert_same_function(network, split, images, NARROW.acc_width)
+
+
+@pytest.mark.parametrize("seed", SPLIT_SEEDS)
+def test_program_of_split_network_is_exact(seed):
+    rng, network = splitting_network(seed)
+    split = split_layers(network, NARROW)
+    assert len(split.layers) > len(network.layers)
+    images = random_images(rng, network, 2)
+    assert_same_function(network, split, images, NARROW.acc_width)
+    expected = run_network(split, images)
+    result = run_program(compile_network(split, NARROW), images)
+    for layer in split.layers:
+        np.testing.assert_array_equal(result.values[layer.name], expected[layer.name], layer.name)
+
+
+def test_layers_that_fit_stay_as_they_are(rng):
+    network = one_layer(rng, channels=8)
+    assert split_layers(network, NARROW) == network
+
+
+def test_parts_lie_side_by_side_as_few_as_fit(rng):
+    split = split_layers(one_layer(rng, channels=28), NARROW)
+    *parts, total = split.layers
+    # Two blocks of four channels with nine weights each fit 100 words, three do not.
+    assert [part.connections[0].channels for part in parts] == [(0, 8), (8, 16), (16, 24), (24, 28)]
+    assert [part.name for part in parts] == [part_name("wide", n) for n in (1, 2, 3, 4)]
+    assert {c.source for c in total.connections} == {part.name for part in parts}
+    assert split.output is total
+
+
+def test_parts_are_as_even_as_blocks_of_lanes_allow(rng):
+    split = split_layers(one_layer(rng, channels=16), NARROW.with_(n_weight_words=36 * 3))
+    spans = [layer.connections[0].channels for layer in split.layers[:-1]]
+    assert spans == [(0, 8), (8, 16)]
+
+
+def test_networks_integrated_per_time_step_stay_as_they_are(rng):
+    network = random_stepped_network(rng, "late", max_channels=20)
+    params = NARROW.with_(n_weight_words=1).with_integration("late")
+    assert split_layers(network, params) is network
+
+
+def test_parameters_macs_and_bias_are_those_of_the_whole_layer(rng):
+    network = one_layer(rng, channels=28)
+    split = split_layers(network, NARROW)
+    (whole,) = (layer_info(network, layer) for layer in network.layers)
+    parts = [layer_info(split, layer) for layer in split.layers]
+    assert sum(info.n_parameters for info in parts) == whole.n_parameters
+    assert sum(info.n_macs for info in parts) == whole.n_macs
+    np.testing.assert_array_equal(split.output.bias, network.output.bias)
+
+
+def test_synaptic_operations_of_parts_are_those_of_the_whole_layer(rng):
+    network = one_layer(rng, channels=28)
+    split = split_layers(network, NARROW)
+    images = random_images(rng, network, 2)
+    whole = n_sops(network, run_network(network, images))["wide"]
+    values = run_network(split, images)
+    sops = n_sops(split, values)
+    np.testing.assert_array_equal(sum(sops[part.name] for part in split.layers[:-1]), whole)
+    # Every bit of a part's digits reaches one neuron.
+    bits = sum(np.bitwise_count(values[part.name]) for part in split.layers[:-1])
+    np.testing.assert_array_equal(sops["wide"], bits.sum(axis=(1, 2, 3)))
+
+
+def test_sums_at_their_bounds_are_exact():
+    """All weights and inputs at the rail: what the proof of the digits allows is reached."""
+    rails = np.where(np.arange(28) % 3, 127, -127).astype(np.int8)
+    weight = np.broadcast_to(rails[None, :, None, None], (8, 28, 3, 3)).copy()
+    weight[4:] *= -1
+    network = one_layer(np.random.default_rng(0), channels=28)
+    connection = replace(network.layers[0].connections[0], weight=weight)
+    network = replace(network, layers=(replace(network.layers[0], connections=(connection,)),))
+    split = split_layers(network, NARROW)
+    signs = np.where(rails > 0, 127, -127)[:, None, None]
+    images = np.stack([np.broadcast_to(s * signs, (28, 5, 5)) for s in (1, -1)])
+    assert_same_function(network, split, images, NARROW.acc_width)
+    values = run_network(split, images)
+    result = run_program(compile_network(split, NARROW), images)
+    for layer in split.layers:
+        np.testing.assert_array_equal(result.values[layer.name], values[layer.name], layer.name)
+
+
+REFUSED = {
+    "channel": ({"n_weight_words": 8}, 1, (
+        r"^wide: its fan-in cannot be split further than to channels 0\.\.0 of input; "
+        r"these need 9 weight words, a core has 8; choose a preset with larger"
+    )),
+    "group": ({"n_weight_words": 16}, 2, (
+        r"^wide: its fan-in cannot be split further than to channels 0\.\.27 of input in 2 groups; "
+        r"these need 126 weight words"
+    )),
+    "table": ({"n_table_c": 20}, 1, (
+        r"^wide: its fan-in cannot be split further .* need 28 channel table entries, a core has"
+    )),
+    "accumulator": ({"acc_width": 16}, 1, (
+        r"^wide: its fan-in has to be split in 4; sums of its parts, in bits with sign: must be "
+        r"at most 16, is 2.; choose a preset with a wider accumulator"
+    )),
+    "shift": ({"shift_width": 4}, 1, (
+        r"^wide: .* split in 4; shift of the highest bit: must be at most 15, is 23; choose a "
+        r"preset with a larger shift_width"
+    )),
+    "axons": ({"n_axons": 8}, 1, (
+        r"^wide: .*; axon descriptors for the digits of its parts: must be at most 8, is 12; "
+        r"choose a preset with more axons"
+    )),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "groups", "message"), REFUSED.values(), ids=REFUSED)
+def test_layers_that_cannot_be_split_are_refused(rng, changes, groups, message):
+    network = one_layer(rng, channels=28, groups=groups)
+    with pytest.raises(PartitionError, match=message):
+        split_layers(network, NARROW.with_(**changes))
+
+
+def test_split_for_other_lanes_is_refused(rng):
+    split = split_layers(one_layer(rng, channels=28), NARROW)
+    message = r"^wide\.part1: digits must lie a multiple of 16 lanes apart, are 8 channels apart;"
+    with pytest.raises(PartitionError, match=message):
+        compile_network(split, NARROW.with_(lanes=16))
+
+
+def test_parts_get_no_activation_table():
+    _, network = splitting_network(SPLIT_SEEDS[0])
+    split = split_layers(network, NARROW)
+    tables = scheme_tables(split, SCHEME)
+    parts = {layer.name for layer in split.layers if layer.digits is not None}
+    assert parts and not parts & tables.keys()
+    assert tables.keys() == scheme_tables(network, SCHEME).keys()
