@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runtime.toolchain import SIM_BUILD
 
+from .compiling import compilation
 from .measure import Figure
 from .simulators import pipeline, simulators, whole_chip_of_16
 from .software import golden_against_torch, program_engine
@@ -24,6 +25,7 @@ RESULT = SIM_BUILD / "bench.json"
 BENCHMARKS = {
     "simulators": simulators,
     "pipeline": pipeline,
+    "compile": compilation,
     "golden": golden_against_torch,
     "program": program_engine,
     "synth": stored_figures,

@@ -3,9 +3,10 @@
 
 Three sets of images that have nothing in common: calibration (the first training images), ranking
 of the candidates (:mod:`compiler.sparsity.sparsify_search`), and validation of points on the
-greedy path. Ranking and validation images are harder copies (:mod:`runtime.harder`). The sparsest
-point whose loss of accuracy is predicted to lie within the budget is chosen; only then are test
-images looked at, once, to report what the choice costs.
+greedy path. Ranking and validation images are harder copies (:mod:`runtime.harder`). Chosen is the
+sparsest point whose predicted loss of accuracy lies within the budget with one standard error to
+spare: another set of as many images scatters by that much. Only then are test images looked at,
+once, to report what the choice costs.
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ from golden.forward import Forward
 from models.data import DATASETS, DETECTION
 from models.data.preprocess import to_integer_input
 
+from .choose import SchemePath, choose
 from .counted import Measured, measure_choice
 from .harder import find_strength, harder_images
 from .measure import predictions
@@ -42,18 +44,16 @@ from .sim import output_folder
 
 RANKING_IMAGES, VALIDATION_IMAGES = 500, 5000
 STRENGTH_IMAGES = 500
-N_POINTS = 9  # of each scheme's path, evenly spaced, until one loses REACH budgets
-REACH = 4
 SEEDS = {"ranking": 1, "validation": 2}
 
 Say = Callable[[str], None]
 
 
 class Search:
-    """The images, the network without tables on them, and points of a scheme's path."""
+    """The images, the network without tables on them, and how choices of tables fare on them."""
 
-    def __init__(self, prepared: Prepared, budget: float, say: Say):
-        self.prepared, self.budget, self.say = prepared, budget / 100, say
+    def __init__(self, prepared: Prepared, say: Say):
+        self.prepared, self.say = prepared, say
         self.network, self.acc_width = prepared.network, prepared.params.acc_width
         dataset = prepared.dataset
         n_free = len(dataset.train_images) - CALIBRATION_IMAGES
@@ -69,7 +69,7 @@ class Search:
         self.validation = slice(end - n_validation, end)
         self.strength = find_strength(self._accuracy)
         self.integers, self.labels = self._harder("validation", self.validation, VALIDATION_IMAGES)
-        self.plain = self._measure({})
+        self.plain = measure_choice(prepared, {}, self.integers)
         self.base = self._point(NONE, {}, self.plain)
         say(
             f"images       {RANKING_IMAGES} copies of {n_ranking} to rank, {VALIDATION_IMAGES} of "
@@ -95,8 +95,19 @@ class Search:
         )
         return float((predictions(values[output]) == labels).mean())
 
-    def _measure(self, choice: Mapping[str, str]) -> Measured:
-        return measure_choice(self.prepared, choice, self.integers)
+    def rank(self, scheme: str) -> list[dict[str, str]]:
+        """A scheme's greedy path."""
+        # Tables are the torch model's layers'; what the cores need beside them passes values on.
+        tables = scheme_tables(self.prepared.exact, scheme)
+        integers, _ = self._harder("ranking", self.ranking, RANKING_IMAGES)
+        return greedy_path(Measurement(self.network, tables).run(integers.astype(np.int64)))
+
+    def measure(self, scheme: str, choice: dict[str, str]) -> Point:
+        """A choice of tables on the validation images."""
+        point = self._point(scheme, choice, measure_choice(self.prepared, choice, self.integers))
+        self.say(f"  {scheme:<8} {100 * point.accuracy:.2f} %, SOPs "
+                 f"{100 * (point.sops / self.base.sops - 1):+.1f} %")  # fmt: skip
+        return point
 
     def _divergence(self, seen: Measured) -> float:
         scale = self.network.scales[self.network.output.name]
@@ -118,63 +129,10 @@ class Search:
             seen.spikes, estimate(program, seen.activity).interval,
         )  # fmt: skip
 
-    def run(self, scheme: str) -> list[Point]:
-        """Points of a scheme's path, dense to sparse; one of them is chosen."""
+    def path(self, scheme: str) -> SchemePath:
+        """A scheme's greedy path, no point of it measured yet."""
         self.say(f"rank         candidates of scheme {scheme}, one at a time")
-        # Tables are the torch model's layers'; what the cores need beside them passes values on.
-        tables = scheme_tables(self.prepared.exact, scheme)
-        measurement = Measurement(self.network, tables)
-        integers, _ = self._harder("ranking", self.ranking, RANKING_IMAGES)
-        path = greedy_path(measurement.run(integers.astype(np.int64)))
-        points: dict[int, Point] = {0: self.base}
-
-        def point(index: int) -> Point:
-            if index not in points:
-                points[index] = self._point(scheme, path[index], self._measure(path[index]))
-                p = points[index]
-                self.say(f"  {index:3d} of {len(path) - 1}  {100 * p.accuracy:.2f} %, SOPs "
-                         f"{100 * (p.sops / self.base.sops - 1):+.1f} %")  # fmt: skip
-            return points[index]
-
-        def fits(index: int) -> bool:
-            p = point(index)
-            return predicted_loss(list(points.values()), p, REACH * self.budget) <= self.budget
-
-        for index in np.linspace(0, len(path) - 1, N_POINTS).astype(int):
-            if point(int(index)).lost > REACH * self.budget:
-                break
-        # Each point measured makes the prediction better, so that what fitted once may not now.
-        while not fits(chosen := last_that_fits(fits, len(path))):
-            pass
-        points[chosen] = dataclasses.replace(points[chosen], scheme=scheme, chosen=True)
-        return [points[i] for i in sorted(points) if i or chosen == 0]
-
-
-def predicted_loss(measured: Sequence[Point], point: Point, most: float) -> float:
-    """Share of answers that ``point`` loses, from all points measured.
-
-    Proportional to the divergence: outputs that move by d change the answers of images whose margin
-    is below d, a share like d, and lose by each a probability like d, which makes d squared, as the
-    divergence is. The factor is fitted to points that lose at most ``most``, each with the weight
-    of its standard error; a point's own figure alone would favour the lucky ones.
-    """
-    near = [p for p in measured if p.error > 0 and p.lost <= most]
-    if not near:
-        return point.lost
-    weights = [p.divergence / p.error**2 for p in near]
-    slope = sum(w * p.lost for w, p in zip(weights, near, strict=True)) / sum(
-        w * p.divergence for w, p in zip(weights, near, strict=True)
-    )
-    return max(0.0, slope) * point.divergence
-
-
-def last_that_fits(fits: Callable[[int], bool], n: int) -> int:
-    """Largest index of 0..n-1 for which ``fits`` holds, by bisection; 0 always does."""
-    low, high = 0, n
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+        return SchemePath(scheme, self.rank(scheme), self.base, self.measure)
 
 
 def sparsify(
@@ -198,8 +156,8 @@ def sparsify(
             settings.dataset, "must have labels, has boxes", "choose a data set of labels"
         )
     prepared = prepare(settings)
-    search = Search(prepared, budget, say)
-    points = [point for scheme in schemes for point in search.run(scheme)]
+    search = Search(prepared, say)
+    points = choose([search.path(scheme) for scheme in schemes], budget / 100)
     chosen = [point for point in points if point.chosen]
     best = min(chosen, key=lambda point: point.sops)
     say("test         the choices on test images, once")
