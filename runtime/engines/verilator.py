@@ -18,7 +18,14 @@ from golden.program import Program
 
 from ..native import watchdog
 from ..native.build import build
-from ..native.mesh import AT_REST, PATIENCE, SLICE, STANDSTILL, VerilatedMesh
+from ..native.mesh import (
+    AT_REST,
+    PATIENCE,
+    SLICE,
+    STANDSTILL,
+    VerilatedMesh,
+    default_threads,
+)
 from ..protocol import tokens_per_sample
 from .result import EngineError, Node, RunResult, Timing
 
@@ -35,11 +42,13 @@ def run(
     cycle_limit: int = 2_000_000_000,
     waves_dir: Path | None = None,
     waves_nodes: Sequence[Node] | None = None,
+    threads: int | None = None,
 ) -> RunResult:
     """Run ``images`` (N, C, H, W) through the gateware of ``program``.
 
     ``over_mesh`` writes the memories by WRITE packets instead of straight into the model. The
     waves of ``waves_nodes`` (default: of all nodes with a core) go to ``waves_dir/waves-X-Y.fst``.
+    ``threads`` step the nodes, see :func:`runtime.native.mesh.default_threads`; one writes waves.
     Raises :class:`EngineError` when nothing moves any more, when a core fires what it must not, or
     beyond ``cycle_limit``; ``ValueError`` for waves of a node that is not there.
     """
@@ -55,7 +64,8 @@ def run(
     library = build(program.params, out_dir, waves=waves_dir is not None)
     built = time.perf_counter()
     n_images = len(images)
-    with VerilatedMesh(library, program) as mesh:
+    n_threads = 1 if waves_dir is not None else threads or default_threads()
+    with VerilatedMesh(library, program, threads=n_threads) as mesh:
         for core in program.cores:
             if over_mesh:
                 mesh.send(mesh.host.configuration(core))
@@ -75,6 +85,7 @@ def run(
         timing = _timing(mesh, n_images, loaded_at)
         _check_recorders(mesh, n_images)
         counters = {(core.x, core.y): mesh.counters(core) for core in program.cores}
+        shared = mesh.shared_cycles
         evaluated = sum(mesh.evaluated(n) for n in range(program.columns * program.rows))
     finished = time.perf_counter()
     signed = {layer.population.name: layer.population for layer in program.layers}
@@ -86,8 +97,11 @@ def run(
         timing=timing,
         build_s=built - started,
         wall_s=finished - built,
-        notes={"node_cycles": evaluated, "load_cycles": loaded_at},
-    )
+        notes={
+            "node_cycles": evaluated, "load_cycles": loaded_at, "threads": n_threads,
+            "shared_cycles": shared,
+        },
+    )  # fmt: skip
 
 
 def _to_signed(values: NDArray[np.uint8], population: Population) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from . import clocks
 from .clocks import BLOCKS, simulation_verilog
 
 ENGINE = Path(__file__).parent / "engine.cpp"
-HEADERS = [ENGINE.parent / name for name in ("host.h", "mesh.h", "node.h")]
+HEADERS = [ENGINE.parent / name for name in ("host.h", "mesh.h", "node.h", "team.h")]
 ROOT = Path(__file__).parent.parent.parent
 # Registers from which the watchdog tells what a core waits for: scope and name.
 WATCHED = (
@@ -52,14 +52,14 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
         include=[folder, ENGINE.parent],
         flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
         cflags=[
-            "-std=c++20", "-march=native", f"-DSTEM_PROCESSOR={_processor()}",
+            "-std=c++20", "-march=native", "-pthread", f"-DSTEM_PROCESSOR={_processor()}",
             # Nobody puts other functions in the place of the library's own.
             "-fno-semantic-interposition",
             # Each library has clocks of its own where a process loads several.
             "-fno-gnu-unique",
             *(["-DSTEM_TRACE"] if waves else []),
         ],
-        ldflags=["-Wl,-Bsymbolic-functions", *(["-llz4", "-lz"] if waves else [])],
+        ldflags=["-Wl,-Bsymbolic-functions", "-pthread", *(["-llz4", "-lz"] if waves else [])],
         name="stem_node_waves" if waves else "stem_node",
         trace="fst" if waves else None,
         shared=True,

@@ -33,7 +33,9 @@ Recorder& recorder_of(void* mesh, int node) {
 
 extern "C" {
 
-void* stem_create(int columns, int rows) { return new Mesh(columns, rows); }
+void* stem_create(int columns, int rows, int workers, int least) {
+    return new Mesh(columns, rows, workers, least);
+}
 void stem_destroy(void* mesh) { delete &mesh_of(mesh); }
 
 // Copies words of 32-bit chunks into (or out of) a memory of a node; returns 0, or -1 if the memory
@@ -108,10 +110,11 @@ int stem_run(void* mesh, int64_t n_samples, int64_t n_replies, int64_t limit, in
 }
 
 int64_t stem_cycle(void* mesh) { return mesh_of(mesh).cycle; }
+int64_t stem_shared(void* mesh) { return mesh_of(mesh).n_shared; }
 int64_t stem_done(void* mesh) { return mesh_of(mesh).host.output.sample; }
 int64_t stem_evaluated(void* mesh, int node) { return mesh_of(mesh).at(node).evaluated; }
 int64_t stem_host_flits(void* mesh) { return mesh_of(mesh).host.n_flits; }
-int stem_active(void* mesh, int node) { return mesh_of(mesh).at(node).active; }
+int stem_active(void* mesh, int node) { return mesh_of(mesh).at(node).at_work(); }
 int64_t stem_errors(void* mesh, int node) {
     return recorder_of(mesh, node).errors;
 }

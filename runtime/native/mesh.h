@@ -2,9 +2,14 @@
 // A mesh of nodes, stepped clock by clock.
 //
 // Every output of a node depends on its registers alone. So all nodes can be clocked one after the
-// other with the inputs of the last cycle, and their outputs be carried to the neighbours
-// afterwards: each link sees in every cycle what it would see in one large design. A node whose
-// registers cannot change (its output `quiet`, and no flit coming in) is not even looked at.
+// other, or by several threads, with the inputs of the last cycle, and their outputs be carried to
+// the neighbours afterwards: each link sees in every cycle what it would see in one large design. A
+// node whose registers cannot change (its output `quiet`, and no flit coming in) is not even looked
+// at.
+//
+// A node belongs to one worker for ever, so that its registers stay in one processor's cache, and
+// neighbours belong to different ones, so that a busy corner of the mesh keeps all of them busy.
+// While few nodes are at work, one thread does what all workers have to do.
 
 #pragma once
 
@@ -15,6 +20,7 @@
 
 #include "host.h"
 #include "node.h"
+#include "team.h"
 
 namespace stem {
 
@@ -23,18 +29,26 @@ class Mesh {
     Host host;
     int64_t cycle = 0;
     int64_t last_moved = 0;  // the last cycle in which something moved or worked anywhere
+    int64_t n_shared = 0;    // cycles for which every worker had a thread
 
     // For tests: what stands on all links in every cycle, see stem_links.
     bool keep_links = false;
     std::vector<uint64_t> links;
 
-    Mesh(int columns, int rows) : columns_(columns), rows_(rows) {
-        for (int n = 0; n < columns * rows; ++n)
-            nodes_.push_back(std::make_unique<Node>(n, n % columns, n / columns + 1));
+    // A worker gets a thread of its own while there are `least` nodes at work for each.
+    Mesh(int columns, int rows, int workers, int least)
+        : columns_(columns), rows_(rows), least_(least),
+          workers_(std::clamp(workers, 1, MAX_WORKERS)) {
+        for (Worker& worker : workers_) worker.woken.resize(workers_.size());
+        for (int n = 0; n < columns * rows; ++n) {
+            const int x = n % columns, y = n / columns;
+            nodes_.push_back(std::make_unique<Node>(n, x, y + 1));
+            at(n).worker = (x + y) % int(workers_.size());
+        }
         Node::find_clocks(at(0));
         *at(0).o_ready[0] = 1;  // the host is always ready
         for (int n = 0; n < size(); ++n) {
-            carry_all(n);
+            carry_all(n, 0);
             wake(n);
         }
     }
@@ -53,36 +67,35 @@ class Mesh {
         }
     }
 
-    // Advances one clock cycle. Returns whether any node or link is still at work.
+    // Advances one clock cycle, unless no node or link is at work any more. Returns whether it did.
     bool step() {
         Node& gate = at(0);
         offer(gate);
+        const size_t links_before = links.size();
         if (keep_links) copy_links();
         const bool taken = *gate.i_valid[0] && *gate.i_ready[0];
         const bool given = *gate.o_valid[0];
         const uint64_t flit = *gate.o_payload[0];
-        bool moved = false;
-        const size_t n_active = active_.size();
-        for (size_t i = 0; i < n_active; ++i) {
-            Node& node = at(active_[i]);
-            if (n_active > CACHED && i + 2 < n_active) {
-                at(active_[i + 1]).fetch_registers();
-                at(active_[i + 2]).fetch_head();
-            }
-            if (node.root->sent) node.recorder.observe(node.root->sent_flit, cycle);
-            node.clock(cycle);
-            moved |= node.moved;
+        do_all(&Mesh::advance);
+        size_t n_stepped = 0;
+        for (const Worker& worker : workers_) {
+            n_stepped += worker.active.size();
+            if (worker.moved) last_moved = cycle + 1;
+        }
+        if (n_stepped == 0) {
+            links.resize(links_before);
+            return false;
         }
         ++cycle;
-        if (moved) last_moved = cycle;
         if (taken) {
             host.accepted(cycle);
             *gate.i_valid[0] = 0;
-            gate.inputs_changed = true;
+            gate.inputs_changed[0] = true;
         }
         if (given) host.receive(flit, cycle);
-        exchange();
-        return !active_.empty() || host.busy();
+        do_all(&Mesh::exchange);
+        share_work(n_stepped);
+        return true;
     }
 
     Node& at(int n) { return *nodes_[n]; }
@@ -91,15 +104,47 @@ class Mesh {
   private:
     static constexpr size_t CACHED = 32;  // as many nodes stay in the processor's own cache
     static constexpr size_t AHEAD = 4;    // nodes whose ports are on their way while one is carried
-    int columns_, rows_;
+    static constexpr int WINDOW = 256;    // cycles after which it is asked who gets a thread
+    struct alignas(64) Worker {
+        std::vector<int> active;              // its nodes that are stepped in this cycle
+        std::vector<std::vector<int>> woken;  // nodes at rest that got a flit from it, by worker
+        bool moved = false;
+    };
+    using Phase = void (Mesh::*)(int);
+    int columns_, rows_, least_;
     std::vector<std::unique_ptr<Node>> nodes_;
-    std::vector<int> active_;
+    std::vector<Worker> workers_;
+    Phase phase_ = nullptr;
+    bool together_ = false;
+    int window_ = 0;
+    size_t stepped_ = 0;
+    std::unique_ptr<Team> team_;  // ends before what it works on
+
+    void do_all(Phase phase) {
+        if (together_) {
+            phase_ = phase;
+            team_->run();
+        } else {
+            for (size_t w = 0; w < workers_.size(); ++w) (this->*phase)(int(w));
+        }
+    }
+    // Whether the next cycles are for several threads.
+    void share_work(size_t n_stepped) {
+        n_shared += together_;
+        stepped_ += n_stepped;
+        if (++window_ < WINDOW) return;
+        const size_t n_workers = workers_.size();
+        together_ = n_workers > 1 && stepped_ >= WINDOW * least_ * n_workers;
+        window_ = 0, stepped_ = 0;
+        if (together_ && !team_)
+            team_ = std::make_unique<Team>(int(n_workers), [this](int w) { (this->*phase_)(w); });
+    }
 
     void wake(int n) {
-        if (!at(n).active) {
-            at(n).active = true;
-            active_.push_back(n);
-        }
+        Node& node = at(n);
+        if (node.active) return;
+        node.active = true;
+        workers_[node.worker].active.push_back(n);
     }
 
     void offer(Node& gate) {
@@ -107,45 +152,65 @@ class Mesh {
         if (*gate.i_valid[0] || !host.offer(flit)) return;
         *gate.i_valid[0] = 1;
         *gate.i_payload[0] = flit;
-        gate.inputs_changed = true;
+        gate.inputs_changed[0] = true;
         wake(0);
     }
 
-    // Carries the outputs of the nodes that were stepped to their neighbours, and finds out who
-    // is to be stepped next: a node that says that it is at work, or to which a flit comes.
-    void exchange() {
-        const size_t n_stepped = active_.size();
-        for (size_t i = 0; i < n_stepped; ++i) {
-            if (n_stepped > CACHED && i + AHEAD < n_stepped) at(active_[i + AHEAD]).fetch_ports();
-            carry_all(active_[i]);
+    // Finds out which nodes of a worker are to be stepped, those that say that they are at work or
+    // to which a flit comes, and steps them.
+    void advance(int w) {
+        Worker& worker = workers_[w];
+        for (Worker& other : workers_) {
+            for (const int n : other.woken[w]) wake(n);
+            other.woken[w].clear();
         }
-        size_t kept = 0;
-        for (const int n : active_) {
+        std::vector<int>& active = worker.active;
+        const auto rests = [this](int n) {
             Node& node = at(n);
-            node.active = !node.root->quiet || node.has_input();
-            if (node.active) active_[kept++] = n;
+            node.active = node.at_work();
+            return !node.active;
+        };
+        active.erase(std::remove_if(active.begin(), active.end(), rests), active.end());
+        worker.moved = false;
+        const size_t n_active = active.size();
+        for (size_t i = 0; i < n_active; ++i) {
+            Node& node = at(active[i]);
+            if (n_active > CACHED && i + 2 < n_active) {
+                at(active[i + 1]).fetch_registers();
+                at(active[i + 2]).fetch_head();
+            }
+            if (node.root->sent) node.recorder.observe(node.root->sent_flit, cycle);
+            node.clock(cycle);
+            worker.moved |= node.moved;
         }
-        active_.resize(kept);
     }
-    void carry_all(int n) {
+    // Carries the outputs of a worker's nodes that were stepped to their neighbours. An input of a
+    // node is written by one neighbour alone, so workers do not meet.
+    void exchange(int w) {
+        const std::vector<int>& active = workers_[w].active;
+        const size_t n_active = active.size();
+        for (size_t i = 0; i < n_active; ++i) {
+            if (n_active > CACHED && i + AHEAD < n_active) at(active[i + AHEAD]).fetch_ports();
+            carry_all(active[i], w);
+        }
+    }
+    void carry_all(int n, int w) {
         const int x = n % columns_, y = n / columns_;
-        if (y > 0) carry(at(n), 0, n - columns_, 2);
-        if (x + 1 < columns_) carry(at(n), 1, n + 1, 3);
-        if (y + 1 < rows_) carry(at(n), 2, n + columns_, 0);
-        if (x > 0) carry(at(n), 3, n - 1, 1);
+        if (y > 0) carry(at(n), 0, n - columns_, 2, w);
+        if (x + 1 < columns_) carry(at(n), 1, n + 1, 3, w);
+        if (y + 1 < rows_) carry(at(n), 2, n + columns_, 0, w);
+        if (x > 0) carry(at(n), 3, n - 1, 1, w);
     }
-    void carry(const Node& from, int port, int to_number, int to_port) {
-        Node& to = at(to_number);
+    void carry(Node& from, int port, int to_number, int to_port, int w) {
         const CData valid = *from.o_valid[port], ready = *from.i_ready[port];
         const QData payload = *from.o_payload[port];
-        if (((*to.i_valid[to_port] ^ valid) | (*to.o_ready[to_port] ^ ready)) == 0 &&
-            *to.i_payload[to_port] == payload)
-            return;
+        if (!from.carried[port].changes(valid, ready, payload)) return;
+        Node& to = at(to_number);
         *to.i_valid[to_port] = valid;
         *to.i_payload[to_port] = payload;
         *to.o_ready[to_port] = ready;
-        to.inputs_changed = true;
-        if (valid) wake(to_number);
+        to.inputs_changed[w] = true;
+        if (valid && !to.active) workers_[w].woken[to.worker].push_back(to_number);
     }
 
     void copy_links() {

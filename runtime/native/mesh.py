@@ -2,6 +2,7 @@
 """A mesh of compiled nodes: the Python face of runtime/native/engine.cpp."""
 
 import ctypes
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from golden.fields import Control, Formats, Memory
 from golden.program import CoreImage, Program
+from golden.threads import n_processors
 from hdl.export import RAM_NAME, memory_scopes
 
 from ..engines.result import EngineError
@@ -19,27 +21,48 @@ SLICE = 20_000  # cycles between two looks at the progress
 # A standstill: so many cycles in which no flit moves, and no dendrite and no soma works, anywhere.
 # Axon-out may scan empty planes meanwhile, for as many cycles as it has words times time steps.
 PATIENCE = 50_000
+# Threads that step a mesh together meet twice a cycle, which takes as long as half a node's step.
+LEAST_NODES = 3
+MAX_THREADS = 8  # of runtime/native/node.h
+USUAL_THREADS = 4
 LIMIT, AT_REST, STANDSTILL = 1, 2, 3  # results of VerilatedMesh.run but for 0, done
+
+
+def default_threads() -> int:
+    """As many as OMP_NUM_THREADS says, else one a processor, at most ``USUAL_THREADS``."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if wanted.isdigit() and int(wanted):
+        return min(int(wanted), MAX_THREADS)
+    return min(n_processors(), USUAL_THREADS)
 
 
 class VerilatedMesh:
     """A mesh of compiled nodes with a program's size; the low-level face of the engine.
 
     ``close`` (or leaving a ``with`` block) frees the nodes.
+
+    threads : step the nodes, at most ``MAX_THREADS``; the result is the same with any number
+    least : nodes at work for each thread; where there are fewer, one thread steps all
     """
 
-    def __init__(self, library: Path, program: Program):
+    def __init__(
+        self, library: Path, program: Program, *, threads: int = 1, least: int = LEAST_NODES
+    ):
         self._library = ctypes.CDLL(str(library))
         self._library.stem_create.restype = ctypes.c_void_p
-        counts = ("cycle", "done", "evaluated", "host_flits", "errors", "recorded", "cycles")
-        for name in (*counts, "links"):
+        for name in (
+            "cycle", "done", "evaluated", "host_flits", "errors", "recorded", "cycles", "shared",
+            "links",
+        ):  # fmt: skip
             getattr(self._library, f"stem_{name}").restype = ctypes.c_int64
         self.program = program
         self.host = Host(program)
         self.formats = Formats(program.params)
         self._scopes = memory_scopes(program.params)
         self._mesh = ctypes.c_void_p(
-            self._library.stem_create(ctypes.c_int(program.columns), ctypes.c_int(program.rows))
+            self._library.stem_create(
+                *map(ctypes.c_int, (program.columns, program.rows, threads, least))
+            )
         )
         self._buffers: list[np.ndarray] = []  # kept alive while the mesh writes to them
 
@@ -218,6 +241,11 @@ class VerilatedMesh:
     def cycle(self) -> int:
         """Clock cycles since reset."""
         return int(self._library.stem_cycle(self._mesh))
+
+    @property
+    def shared_cycles(self) -> int:
+        """Clock cycles in which several threads stepped the nodes."""
+        return int(self._library.stem_shared(self._mesh))
 
     @property
     def samples_done(self) -> int:

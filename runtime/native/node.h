@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,20 +34,49 @@ void Vnode___024root___eval_nba(Vnode___024root*);
 namespace stem {
 
 constexpr int PORTS = 4;
+constexpr int MAX_WORKERS = 8;
+
+// What stands on a link, as far as one end of it says so.
+struct Carried {
+    QData payload = 0;
+    CData valid = 0, ready = 0;
+
+    // Takes over new values. Returns whether they are new.
+    bool changes(CData new_valid, CData new_ready, QData new_payload) {
+        if (((valid ^ new_valid) | (ready ^ new_ready)) == 0 && payload == new_payload) return false;
+        valid = new_valid, ready = new_ready, payload = new_payload;
+        return true;
+    }
+};
+
+// A flag for each worker.
+struct Flags : std::array<bool, MAX_WORKERS> {
+    static_assert(sizeof(bool) * MAX_WORKERS == sizeof(uint64_t));
+
+    // Whether any is set; none is afterwards.
+    bool take() {
+        uint64_t any;
+        std::memcpy(&any, data(), sizeof any);
+        if (any) fill(false);
+        return any;
+    }
+};
 
 // What a step needs comes first, HEAD bytes: a large mesh fetches it ahead.
 struct alignas(64) Node {
     Vnode___024root* root;       // the model's variables, ports among them
     int64_t evaluated = 0;
-    bool active = false;         // to be stepped in the next cycle, and in the mesh's list
-    bool inputs_changed = true;  // since the last step
+    bool active = false;         // in its worker's list
     bool moved = false;          // a flit went through a link in the last step, or work was done
+    uint8_t worker = 0;          // whose node it is
+    Flags inputs_changed{true};  // since the last step, by the worker that changed them
 #ifndef STEM_TRACE
     std::array<unsigned, 3> before{~0u & ((1u << AWAKE_WIDTH) - 1), 0, 0};  // blocks awake then
 #endif
     // Port access by index.
     std::array<CData*, PORTS> i_valid, i_ready, o_valid, o_ready;
     std::array<QData*, PORTS> i_payload, o_payload;
+    std::array<Carried, PORTS> carried;  // to the neighbours
     std::unique_ptr<VerilatedContext> context;
     std::unique_ptr<Vnode> model;
     std::string scope;
@@ -101,8 +131,10 @@ struct alignas(64) Node {
         fetch(i_valid[0], 64);
         fetch(i_payload[0], 64);
     }
-    bool has_input() const {
-        return *i_valid[0] | *i_valid[1] | *i_valid[2] | *i_valid[3];
+    // Whether its registers may change at the next clock edge.
+    bool at_work() const {
+        return evaluated == 0 || !root->quiet || *i_valid[0] || *i_valid[1] || *i_valid[2] ||
+               *i_valid[3];
     }
 
 #ifdef STEM_TRACE
@@ -132,8 +164,7 @@ struct alignas(64) Node {
         before[2] = before[1];
         before[1] = before[0];
         before[0] = awake;
-        if (inputs_changed) {
-            inputs_changed = false;
+        if (inputs_changed.take()) {
             root->__VicoTriggered[0U] = 1;
             Vnode___024root___eval_ico(root);
         }
@@ -163,7 +194,7 @@ struct alignas(64) Node {
 #endif
 
   private:
-    static constexpr int HEAD = 256, REGISTERS = 3072;  // bytes
+    static constexpr int HEAD = 320, REGISTERS = 3072;  // bytes
     static void fetch(const void* from, int bytes) {
         const char* const start = static_cast<const char*>(from);
         for (int offset = 0; offset < bytes; offset += 64) __builtin_prefetch(start + offset, 1);

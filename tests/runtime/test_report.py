@@ -100,7 +100,7 @@ def test_size_figures_need_no_run(run):
 def whole_report(run):
     program, _ = run
     figures = reports.rtl_figures(*run, 2)
-    figures["cycles_per_image"]["estimated_interval"] = 812.4
+    figures["cycles_per_image"] |= {"estimated_interval": 812.4, "estimated_latency": 1010}
     return {
         "model": "m", "dataset": "d", "data": "made up", "images": 2,
         "bit_exact": {"torch_golden": True, "golden_program": False, "golden_rtl": None},
@@ -135,10 +135,22 @@ def test_cells_stay_short(run, value, text):
 def test_summary_states_every_verdict(run):
     text = reports.summary(whole_report(run))
     assert "float 98.75 %, quantized 98.00 % (360 test images), RTL - (2 images); made up" in text
-    assert "latency 1,000, interval 800 (estimated 812; busiest core 200) per image" in text
+    assert ("latency 1,000 (estimated 1,010), interval 800 (estimated 812; busiest core 200) per "
+            "image") in text
     assert "3 cores of 4 lanes on 2 x 2 nodes; 251 parameters" in text
     assert "2,500 cycles in 0.5 s (5k cycles/s), built in 1.2 s" in text
     assert "torch = golden: equal, golden = program: NOT, golden = rtl: not run" in text
+
+
+@pytest.mark.parametrize(
+    ("picojoules", "text"),
+    [(31.35, "31.35 pJ per image"), (999_000, "999.00 nJ per"), (651e6, "651.00 uJ per"),
+     (389_758e6, "389.76 mJ per"), (1.45e12, "1.45 J per")],
+)  # fmt: skip
+def test_energies_have_a_fitting_prefix(run, picojoules, text):
+    report = whole_report(run)
+    report["energy_pj_per_image"] = picojoules
+    assert f"energy       {text}" in reports.summary(report)
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path, run):

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mesh stepped by several threads does in every cycle what one thread does."""
+
+import numpy as np
+import pytest
+
+from benchmarks.meshes import busy_program
+from runtime.engines import verilator
+from runtime.native import mesh as native_mesh
+from runtime.native.build import build
+from runtime.native.mesh import MAX_THREADS, USUAL_THREADS, VerilatedMesh, default_threads
+from tests.support.chip_programs import mesh_case, stepped_case
+from tests.support.links import OUT, configured, native_links, random_flits
+
+TOGETHER = {"least": 0}  # also where hardly a node is at work
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("name", ["2x2", "3x3", "late"])
+@pytest.mark.parametrize("threads", [2, 3, MAX_THREADS])
+def test_every_link_is_the_same_with_several_threads(name, threads):
+    if name == "late":
+        _, program, images = stepped_case(name)
+    else:
+        _, program, images = mesh_case(*map(int, name.split("x")))
+        images = images[:2]
+    alone = native_links(program, images)
+    np.testing.assert_array_equal(native_links(program, images, threads=threads, **TOGETHER), alone)
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("threads", [2, 3])
+def test_random_traffic_is_the_same_with_several_threads(threads, rng):
+    _, program, _ = mesh_case(3, 3)
+    flits = random_flits(rng, program, 600)
+    links = []
+    for options in ({}, {"threads": threads, **TOGETHER}):
+        with configured(program, **options) as mesh:
+            for core in program.cores:
+                mesh.send(mesh.host.start(core))
+            mesh.send(flits)
+            mesh.run(limit=6000)
+            links.append(mesh.links())
+            assert (mesh.shared_cycles > 1000) == bool(options)
+    np.testing.assert_array_equal(*links)
+
+
+@pytest.mark.sim
+def test_threads_are_for_meshes_that_are_busy():
+    """All of twelve nodes at work are enough for two threads, not for five; one has none."""
+    shared = {}
+    for columns, rows, threads in ((4, 3, 1), (4, 3, 2), (4, 3, 5), (1, 1, 2)):
+        program, images = busy_program(columns, rows, "tiny")
+        with VerilatedMesh(build(program.params, OUT), program, threads=threads) as mesh:
+            for core in program.cores:
+                mesh.load(core)
+            mesh.settle()
+            outputs = np.zeros((2, *program.layers[0].population.shape), np.uint8)
+            mesh.record(-1, outputs, 8, program.output_ends)
+            for core in program.cores:
+                mesh.send(mesh.host.start(core))
+            mesh.prepare_host(images[:2].astype(np.int64))
+            assert mesh.run(samples=2, limit=100_000) == 0
+            shared[columns * rows, threads] = mesh.shared_cycles / mesh.cycle
+    assert shared.pop((12, 2)) > 0.8
+    assert set(shared.values()) == {0.0}
+
+
+@pytest.mark.sim
+def test_a_run_on_several_threads_gives_the_same_results():
+    _, program, images = mesh_case(3, 3)
+    runs = [verilator.run(program, images[:2], out_dir=OUT, threads=n) for n in (1, 3)]
+    assert [run.notes["threads"] for run in runs] == [1, 3]
+    for name, values in runs[0].values.items():
+        np.testing.assert_array_equal(runs[1].values[name], values, name)
+    assert runs[0].counters == runs[1].counters
+    assert runs[0].timing.total == runs[1].timing.total
+    assert runs[0].notes["node_cycles"] == runs[1].notes["node_cycles"]
+
+
+@pytest.mark.parametrize(
+    ("text", "processors", "threads"),
+    [("", 2, 2), ("", 1, 1), ("", 64, USUAL_THREADS), ("1", 2, 1), ("3", 2, 3), ("4,2", 1, 4),
+     ("100", 2, MAX_THREADS), ("0", 2, 2), ("many", 2, 2)],
+)  # fmt: skip
+def test_threads_follow_the_environment_and_the_processors(text, processors, threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    monkeypatch.setattr(native_mesh, "n_processors", lambda: processors)
+    assert default_threads() == threads
