@@ -30,7 +30,7 @@ SOURCE = $(call flag,DATASET,dataset) $(call flag,DATA,data) $(call flag,CHECKPO
 ##@ Run
 sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report
 	@$(PY) -m runtime sim --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images) \
-	    $(call flag,SIM,sim) $(call flag,WAVES,waves)
+	    $(call flag,SIM,sim) $(call flag,THREADS,threads) $(call flag,WAVES,waves)
 
 check: $(STAMP) ## torch against golden on every integer of every test image
 	@$(PY) -m runtime check --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images)
@@ -137,6 +137,7 @@ help: ## this list
 	    PROFILE 'exact (scales are powers of two; default) | general | paper' \
 	    BIAS 'int32 | fraction16 | output8 | output16 | output (8 bits where they fit)' \
 	    BITS 'bits of the activations, 2 to 8: the time steps T' \
+	    THREADS 'threads that simulate; default: $$OMP_NUM_THREADS, else one a processor, at most 4' \
 	    SEED 'seed of random tests ($(SEED))' \
 	    JOBS 'test processes side by side ($(JOBS))' \
 	    PYTHON 'interpreter the environment is made from (python3.11 or newer)'

@@ -21,6 +21,7 @@ from .check import check_all
 from .compare import Difference
 from .engines.result import EngineError
 from .engines.run import ENGINES
+from .native.mesh import MAX_THREADS
 from .prepare import Settings
 from .report import summary, table
 from .sim import Waves, simulate
@@ -54,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     sim = commands.add_parser("sim", parents=[shared], help="simulate, compare, report")
     sim.add_argument("--images", type=int, default=4)
     sim.add_argument("--sim", default="verilator", choices=ENGINES)
+    sim.add_argument("--threads", type=_threads,
+                     help="that simulate; default: OMP_NUM_THREADS, else one a processor")
     sim.add_argument("--waves", type=_waves, metavar="all|X,Y[;X,Y]",
                      help="nodes whose waves are written; 1 is all")
     sim.add_argument("--accuracy-images", type=int)
@@ -76,6 +79,12 @@ def _mesh(text: str) -> tuple[int, int]:
     if not (columns.isdigit() and rows.isdigit()):
         raise argparse.ArgumentTypeError(f"must be columns x rows such as 6x6, got {text!r}")
     return int(columns), int(rows)
+
+
+def _threads(text: str) -> int:
+    if not (text.isdigit() and 1 <= int(text) <= MAX_THREADS):
+        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_THREADS}, got {text!r}")
+    return int(text)
 
 
 def _waves(text: str) -> Waves:
@@ -144,6 +153,7 @@ def _sim(arguments: argparse.Namespace) -> int:
             engine=arguments.sim,
             accuracy_images=arguments.accuracy_images,
             waves=arguments.waves,
+            threads=arguments.threads,
             say=lambda line: print(line, flush=True),
             progress=progress,
         )

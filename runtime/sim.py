@@ -77,6 +77,7 @@ def simulate(
     engine: str = "verilator",
     accuracy_images: int | None = None,
     waves: Waves = None,
+    threads: int | None = None,
     say: Say = lambda line: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimResult:
@@ -145,7 +146,7 @@ def simulate(
             result = run_engine(
                 engine, program, images, out_dir=SIM_BUILD / "engines", progress=progress,
                 waves_dir=folder if waves else None,
-                waves_nodes=None if waves == "all" else waves,
+                waves_nodes=None if waves == "all" else waves, threads=threads,
             )  # fmt: skip
             differences["golden_rtl"] = _difference(
                 program,

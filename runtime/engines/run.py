@@ -27,19 +27,21 @@ def run_engine(
     progress: Progress | None = None,
     waves_dir: Path | None = None,
     waves_nodes: Sequence[Node] | None = None,
+    threads: int | None = None,
 ) -> RunResult:
     """Run ``images`` (N, C, H, W) of input integers through ``program``.
 
     engine : "verilator" (cycle-accurate; ``out_dir`` keeps its builds), "amaranth" or "program"
     waves_dir : folder for waves, verilator only
     waves_nodes : nodes (x, y) whose waves are written; None: all that have a core
+    threads : that step the mesh, verilator only; None: see runtime.native.mesh.default_threads
     """
     if engine == "verilator":
         if out_dir is None:
             raise ValueError("run_engine: engine 'verilator' must have out_dir, got None")
         return verilator.run(
             program, images, out_dir=out_dir, progress=progress, waves_dir=waves_dir,
-            waves_nodes=waves_nodes,
+            waves_nodes=waves_nodes, threads=threads,
         )  # fmt: skip
     if engine == "amaranth":
         return amaranth.run(program, images, progress=progress)

@@ -40,6 +40,7 @@ def test_defaults_of_sim(simulated):
     assert options["n_images"] == 4
     assert options["engine"] == "verilator"
     assert options["waves"] is None
+    assert options["threads"] is None
 
 
 def test_every_option_arrives(simulated):
@@ -47,7 +48,7 @@ def test_every_option_arrives(simulated):
     words = (
         "sim --model m.py:f --dataset cifar10 --data d --checkpoint w.safetensors --preset ecp5 "
         "--cores 7 --mesh 3x4 --profile general --bias fraction16 --bits 5 --tables rot1 "
-        "--images 2 --sim amaranth --waves 1 --accuracy-images 9"
+        "--images 2 --sim amaranth --waves 1 --threads 3 --accuracy-images 9"
     )
     assert cli.main(words.split()) == 0
     settings, options = calls[0]
@@ -58,6 +59,7 @@ def test_every_option_arrives(simulated):
     )  # fmt: skip
     assert (options["n_images"], options["engine"]) == (2, "amaranth")
     assert (options["waves"], options["accuracy_images"]) == ("all", 9)
+    assert options["threads"] == 3
 
 
 @pytest.mark.parametrize(
@@ -116,6 +118,7 @@ def test_mistakes_of_ours_are_not_hidden(monkeypatch):
         (["sim", "--mesh", "3"], r"argument --mesh: must be columns x rows such as 6x6, got '3'"),
         (["sim", "--mesh", "-1x2"], r"argument --mesh: "),
         (["sim", "--waves", "0,1;2"], r"argument --waves: must be all, or nodes X,Y\[;X,Y\.\.\]"),
+        (["sim", "--threads", "0"], r"argument --threads: must be 1 to 8, got '0'"),
         (["sim", "--preset", "huge"], r"argument --preset: invalid choice: 'huge' \(choose from"),
         (["sim", "--sim", "questa"], r"argument --sim: invalid choice: 'questa'"),
         (["sim", "--images", "two"], r"argument --images: invalid int value: 'two'"),
