@@ -21,7 +21,7 @@ from . import clocks
 from .clocks import BLOCKS, simulation_verilog
 
 ENGINE = Path(__file__).parent / "engine.cpp"
-HEADERS = [ENGINE.parent / name for name in ("host.h", "mesh.h", "node.h", "team.h")]
+HEADERS = [ENGINE.parent / name for name in ("host.h", "mesh.h", "node.h", "sharing.h", "team.h")]
 ROOT = Path(__file__).parent.parent.parent
 # Registers from which the watchdog tells what a core waits for: scope and name.
 WATCHED = (

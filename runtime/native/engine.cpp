@@ -98,6 +98,7 @@ int stem_run(void* mesh, int64_t n_samples, int64_t n_replies, int64_t limit, in
     Mesh& m = mesh_of(mesh);
     const stem::Host& host = m.host;
     m.last_moved = m.cycle;
+    m.begin();
     for (int64_t i = 0; i < limit; ++i) {
         const bool busy = m.step();
         const bool reached =

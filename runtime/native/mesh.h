@@ -9,17 +9,19 @@
 //
 // A node belongs to one worker for ever, so that its registers stay in one processor's cache, and
 // neighbours belong to different ones, so that a busy corner of the mesh keeps all of them busy.
-// While few nodes are at work, one thread does what all workers have to do.
+// Where threads do not pay (sharing.h), one does what all workers have to do.
 
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "host.h"
 #include "node.h"
+#include "sharing.h"
 #include "team.h"
 
 namespace stem {
@@ -35,10 +37,11 @@ class Mesh {
     bool keep_links = false;
     std::vector<uint64_t> links;
 
-    // A worker gets a thread of its own while there are `least` nodes at work for each.
+    // `least`: see Sharing.
     Mesh(int columns, int rows, int workers, int least)
-        : columns_(columns), rows_(rows), least_(least),
-          workers_(std::clamp(workers, 1, MAX_WORKERS)) {
+        : columns_(columns), rows_(rows),
+          workers_(std::clamp(workers, 1, MAX_WORKERS)),
+          sharing_(int(workers_.size()), least) {
         for (Worker& worker : workers_) worker.woken.resize(workers_.size());
         for (int n = 0; n < columns * rows; ++n) {
             const int x = n % columns, y = n / columns;
@@ -67,6 +70,9 @@ class Mesh {
         }
     }
 
+    // To be called before the first of many steps.
+    void begin() { sharing_.begin(now()); }
+
     // Advances one clock cycle, unless no node or link is at work any more. Returns whether it did.
     bool step() {
         Node& gate = at(0);
@@ -94,7 +100,8 @@ class Mesh {
         }
         if (given) host.receive(flit, cycle);
         do_all(&Mesh::exchange);
-        share_work(n_stepped);
+        n_shared += sharing_.together();
+        if (sharing_.count(n_stepped)) sharing_.judge(now());
         return true;
     }
 
@@ -104,40 +111,33 @@ class Mesh {
   private:
     static constexpr size_t CACHED = 32;  // as many nodes stay in the processor's own cache
     static constexpr size_t AHEAD = 4;    // nodes whose ports are on their way while one is carried
-    static constexpr int WINDOW = 256;    // cycles after which it is asked who gets a thread
     struct alignas(64) Worker {
         std::vector<int> active;              // its nodes that are stepped in this cycle
         std::vector<std::vector<int>> woken;  // nodes at rest that got a flit from it, by worker
         bool moved = false;
     };
     using Phase = void (Mesh::*)(int);
-    int columns_, rows_, least_;
+    int columns_, rows_;
     std::vector<std::unique_ptr<Node>> nodes_;
     std::vector<Worker> workers_;
     Phase phase_ = nullptr;
-    bool together_ = false;
-    int window_ = 0;
-    size_t stepped_ = 0;
+    Sharing sharing_;
     std::unique_ptr<Team> team_;  // ends before what it works on
 
     void do_all(Phase phase) {
-        if (together_) {
+        if (sharing_.together()) {
+            if (!team_)
+                team_ = std::make_unique<Team>(int(workers_.size()),
+                                               [this](int w) { (this->*phase_)(w); });
             phase_ = phase;
             team_->run();
         } else {
             for (size_t w = 0; w < workers_.size(); ++w) (this->*phase)(int(w));
         }
     }
-    // Whether the next cycles are for several threads.
-    void share_work(size_t n_stepped) {
-        n_shared += together_;
-        stepped_ += n_stepped;
-        if (++window_ < WINDOW) return;
-        const size_t n_workers = workers_.size();
-        together_ = n_workers > 1 && stepped_ >= WINDOW * least_ * n_workers;
-        window_ = 0, stepped_ = 0;
-        if (together_ && !team_)
-            team_ = std::make_unique<Team>(int(n_workers), [this](int w) { (this->*phase_)(w); });
+    static int64_t now() {
+        const auto time = std::chrono::steady_clock::now().time_since_epoch();
+        return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
     }
 
     void wake(int n) {

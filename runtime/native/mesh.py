@@ -42,7 +42,8 @@ class VerilatedMesh:
     ``close`` (or leaving a ``with`` block) frees the nodes.
 
     threads : step the nodes, at most ``MAX_THREADS``; the result is the same with any number
-    least : nodes at work for each thread; where there are fewer, one thread steps all
+    least : nodes at work for each thread; where there are fewer, or where threads wait for a
+        processor, one thread steps all; 0: threads always
     """
 
     def __init__(

@@ -46,24 +46,24 @@ def test_random_traffic_is_the_same_with_several_threads(threads, rng):
 
 
 @pytest.mark.sim
-def test_threads_are_for_meshes_that_are_busy():
-    """All of twelve nodes at work are enough for two threads, not for five; one has none."""
-    shared = {}
-    for columns, rows, threads in ((4, 3, 1), (4, 3, 2), (4, 3, 5), (1, 1, 2)):
-        program, images = busy_program(columns, rows, "tiny")
-        with VerilatedMesh(build(program.params, OUT), program, threads=threads) as mesh:
-            for core in program.cores:
-                mesh.load(core)
-            mesh.settle()
-            outputs = np.zeros((2, *program.layers[0].population.shape), np.uint8)
-            mesh.record(-1, outputs, 8, program.output_ends)
-            for core in program.cores:
-                mesh.send(mesh.host.start(core))
-            mesh.prepare_host(images[:2].astype(np.int64))
-            assert mesh.run(samples=2, limit=100_000) == 0
-            shared[columns * rows, threads] = mesh.shared_cycles / mesh.cycle
-    assert shared.pop((12, 2)) > 0.8
-    assert set(shared.values()) == {0.0}
+@pytest.mark.parametrize(
+    ("size", "options", "share"),
+    [((4, 3), {"threads": 1, "least": 0}, 0.0), ((4, 3), {"threads": 5}, 0.0),
+     ((1, 1), {"threads": 2}, 0.0), ((4, 3), {"threads": 2, "least": 0}, 1.0)],
+)  # fmt: skip
+def test_threads_are_for_enough_nodes_at_work(size, options, share):
+    program, images = busy_program(*size, "tiny")
+    with VerilatedMesh(build(program.params, OUT), program, **options) as mesh:
+        for core in program.cores:
+            mesh.load(core)
+        mesh.settle()
+        outputs = np.zeros((2, *program.layers[0].population.shape), np.uint8)
+        mesh.record(-1, outputs, 8, program.output_ends)
+        for core in program.cores:
+            mesh.send(mesh.host.start(core))
+        mesh.prepare_host(images[:2].astype(np.int64))
+        assert mesh.run(samples=2, limit=100_000) == 0
+        assert mesh.shared_cycles == share * mesh.cycle
 
 
 @pytest.mark.sim
