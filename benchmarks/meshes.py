@@ -28,13 +28,14 @@ HOST_SOURCE = Path(__file__).with_name("chip_host.cpp")
 class Speed:
     """Clock cycles, cycles of single nodes that were stepped, and seconds for them.
 
-    ``seconds`` are those of all processors together, ``wall_s`` those that passed.
+    ``seconds`` are those of all processors together, ``wall_s`` those that passed, None where they
+    are not measured.
     """
 
     cycles: int
     node_cycles: int
     seconds: float
-    wall_s: float = 0.0
+    wall_s: float | None = None
 
 
 def one_node_program(preset: str = "sim32") -> tuple[Program, NDArray[np.int64]]:

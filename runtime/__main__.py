@@ -21,7 +21,7 @@ from .check import check_all
 from .compare import Difference
 from .engines.result import EngineError
 from .engines.run import ENGINES
-from .native.mesh import MAX_THREADS
+from .native.build import MAX_THREADS
 from .prepare import Settings
 from .report import summary, table
 from .sim import Waves, simulate

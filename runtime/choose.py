@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which point of a path from dense to sparse a budget of accuracy allows.
 
-Points cost minutes, so few of a path are measured: some all along it, and those that a bisection
-asks for.
+A point costs seconds to minutes, so few of a path are measured: some all along it, and those that
+a bisection asks for.
 """
 
 import dataclasses

@@ -116,3 +116,11 @@ def energy_figures(
             "model": MEMORY_MODEL,
         },
     }
+
+
+def energy_text(picojoules: float) -> str:
+    """In the unit that leaves one to three digits before the point."""
+    for factor, unit in ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
+        if picojoules >= factor:
+            return f"{picojoules / factor:.2f} {unit}"
+    return f"{picojoules:.2f} pJ"

@@ -10,7 +10,7 @@ import numpy as np
 
 from golden.program import LayerInfo, Program
 
-from .energy import energy_figures
+from .energy import energy_figures, energy_text
 from .engines.result import RunResult
 
 
@@ -180,14 +180,6 @@ def table(report: Mapping[str, Any]) -> str:
     return "\n".join(text)
 
 
-def _joules(picojoules: float) -> str:
-    """With the largest prefix that leaves a digit before the point."""
-    for factor, unit in ((1e12, "J"), (1e9, "mJ"), (1e6, "uJ"), (1e3, "nJ")):
-        if picojoules >= factor:
-            return f"{picojoules / factor:.2f} {unit}"
-    return f"{picojoules:.2f} pJ"
-
-
 def summary(report: Mapping[str, Any]) -> str:
     """The lines below the table."""
     accuracy, cycles = report["accuracy"], report["cycles_per_image"]
@@ -212,9 +204,9 @@ def summary(report: Mapping[str, Any]) -> str:
         f"{number(cycles['estimated_latency'])}), interval {number(cycles['interval'])} "
         f"(estimated {number(cycles['estimated_interval'])}; busiest core "
         f"{number(cycles['busiest_core'])}) per image",
-        "energy": f"{_joules(report['energy_pj_per_image'])} per image in additions (the ANN: "
-        f"{_joules(report['ann_energy_pj_per_image'])}), "
-        f"{_joules(report['energy_memory']['pj_per_image'])} with memories and links; 45 nm, "
+        "energy": f"{energy_text(report['energy_pj_per_image'])} per image in additions (the ANN: "
+        f"{energy_text(report['ann_energy_pj_per_image'])}), "
+        f"{energy_text(report['energy_memory']['pj_per_image'])} with memories and links; 45 nm, "
         "models in report.json",
         "chip": f"{report['cores']} cores of {report['lanes']} lanes on {report['mesh'][0]} x "
         f"{report['mesh'][1]} nodes; {report['parameters']:,} parameters",

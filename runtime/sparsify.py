@@ -95,12 +95,14 @@ class Search:
         )
         return float((predictions(values[output]) == labels).mean())
 
-    def rank(self, scheme: str) -> list[dict[str, str]]:
-        """A scheme's greedy path."""
+    def path(self, scheme: str) -> SchemePath:
+        """A scheme's greedy path, no point of it measured yet."""
+        self.say(f"rank         candidates of scheme {scheme}, one at a time")
         # Tables are the torch model's layers'; what the cores need beside them passes values on.
         tables = scheme_tables(self.prepared.exact, scheme)
         integers, _ = self._harder("ranking", self.ranking, RANKING_IMAGES)
-        return greedy_path(Measurement(self.network, tables).run(integers.astype(np.int64)))
+        candidates = Measurement(self.network, tables).run(integers.astype(np.int64))
+        return SchemePath(scheme, greedy_path(candidates), self.base, self.measure)
 
     def measure(self, scheme: str, choice: dict[str, str]) -> Point:
         """A choice of tables on the validation images."""
@@ -128,11 +130,6 @@ class Search:
             float(change.std() / np.sqrt(len(change))), self._divergence(seen), seen.sops,
             seen.spikes, estimate(program, seen.activity).interval,
         )  # fmt: skip
-
-    def path(self, scheme: str) -> SchemePath:
-        """A scheme's greedy path, no point of it measured yet."""
-        self.say(f"rank         candidates of scheme {scheme}, one at a time")
-        return SchemePath(scheme, self.rank(scheme), self.base, self.measure)
 
 
 def sparsify(

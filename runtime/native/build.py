@@ -23,6 +23,7 @@ from .clocks import BLOCKS, simulation_verilog
 ENGINE = Path(__file__).parent / "engine.cpp"
 HEADERS = [ENGINE.parent / name for name in ("host.h", "mesh.h", "node.h", "sharing.h", "team.h")]
 ROOT = Path(__file__).parent.parent.parent
+MAX_THREADS = 8  # that step a mesh; a node has a byte for each of them
 # Registers from which the watchdog tells what a core waits for: scope and name.
 WATCHED = (
     ("node.core.control", "n_ends"),
@@ -53,6 +54,7 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
         flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
         cflags=[
             "-std=c++20", "-march=native", "-pthread", f"-DSTEM_PROCESSOR={_processor()}",
+            f"-DSTEM_MAX_THREADS={MAX_THREADS}",
             # Nobody puts other functions in the place of the library's own.
             "-fno-semantic-interposition",
             # Each library has clocks of its own where a process loads several.

@@ -40,8 +40,7 @@ class Mesh {
     // `least`: see Sharing.
     Mesh(int columns, int rows, int workers, int least)
         : columns_(columns), rows_(rows),
-          workers_(std::clamp(workers, 1, MAX_WORKERS)),
-          sharing_(int(workers_.size()), least) {
+          workers_(workers), sharing_(workers, least) {
         for (Worker& worker : workers_) worker.woken.resize(workers_.size());
         for (int n = 0; n < columns * rows; ++n) {
             const int x = n % columns, y = n / columns;

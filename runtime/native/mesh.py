@@ -16,6 +16,7 @@ from hdl.export import RAM_NAME, memory_scopes
 from ..engines.result import EngineError
 from ..host import Host
 from . import watchdog
+from .build import MAX_THREADS
 
 SLICE = 20_000  # cycles between two looks at the progress
 # A standstill: so many cycles in which no flit moves, and no dendrite and no soma works, anywhere.
@@ -23,7 +24,6 @@ SLICE = 20_000  # cycles between two looks at the progress
 PATIENCE = 50_000
 # Threads that step a mesh together meet twice a cycle, which takes as long as half a node's step.
 LEAST_NODES = 3
-MAX_THREADS = 8  # of runtime/native/node.h
 USUAL_THREADS = 4
 LIMIT, AT_REST, STANDSTILL = 1, 2, 3  # results of VerilatedMesh.run but for 0, done
 
@@ -41,7 +41,7 @@ class VerilatedMesh:
 
     ``close`` (or leaving a ``with`` block) frees the nodes.
 
-    threads : step the nodes, at most ``MAX_THREADS``; the result is the same with any number
+    threads : step the nodes, 1 to ``MAX_THREADS``; the result is the same with any number
     least : nodes at work for each thread; where there are fewer, or where threads wait for a
         processor, one thread steps all; 0: threads always
     """
@@ -49,6 +49,8 @@ class VerilatedMesh:
     def __init__(
         self, library: Path, program: Program, *, threads: int = 1, least: int = LEAST_NODES
     ):
+        if not 1 <= threads <= MAX_THREADS:
+            raise ValueError(f"threads: must lie in 1..{MAX_THREADS}, got {threads}")
         self._library = ctypes.CDLL(str(library))
         self._library.stem_create.restype = ctypes.c_void_p
         for name in (

@@ -34,7 +34,7 @@ void Vnode___024root___eval_nba(Vnode___024root*);
 namespace stem {
 
 constexpr int PORTS = 4;
-constexpr int MAX_WORKERS = 8;
+constexpr int MAX_WORKERS = STEM_MAX_THREADS;  // runtime/native/build.py
 
 // What stands on a link, as far as one end of it says so.
 struct Carried {
@@ -131,7 +131,7 @@ struct alignas(64) Node {
         fetch(i_valid[0], 64);
         fetch(i_payload[0], 64);
     }
-    // Whether its registers may change at the next clock edge.
+    // Whether its registers may change at the next clock edge: the first one always.
     bool at_work() const {
         return evaluated == 0 || !root->quiet || *i_valid[0] || *i_valid[1] || *i_valid[2] ||
                *i_valid[3];

@@ -18,8 +18,8 @@ class Sharing {
   public:
     // `least` nodes at work for each of `workers`; 0: together always, whatever it costs.
     Sharing(int workers, int least)
-        : needed_(double(least) * workers), always_(workers > 1 && least == 0),
-          never_(workers == 1), together_(always_) {}
+        : needed_(double(least) * workers), decides_(workers > 1 && least > 0),
+          together_(workers > 1 && least == 0) {}
 
     bool together() const { return together_; }
 
@@ -29,7 +29,7 @@ class Sharing {
     // Counts a cycle in which `n` nodes were stepped. Returns whether `judge` is due.
     bool count(size_t n) {
         stepped_ += n;
-        return ++cycles_ == CHECK;
+        return decides_ && ++cycles_ == CHECK;
     }
     void judge(int64_t now) {
         const double took = double(now - began_), nodes = std::max(stepped_, 1.0);
@@ -42,7 +42,6 @@ class Sharing {
         }
         nodes_ += stepped_;
         begin(now);
-        if (always_ || never_) return;
         if (together_ && credit_ < -MOST_LOSS) stop(now);
         if (++checks_ < CHECKS) return;
         const bool is_busy = nodes_ >= needed_ * CHECK * CHECKS;
@@ -62,7 +61,7 @@ class Sharing {
     static constexpr int64_t FIRST_WAIT = 50'000'000, MOST_WAIT = 5'000'000'000;    // ns
     static constexpr int64_t LONG = 1'000'000'000;  // ns together that were worth the try
     const double needed_;
-    const bool always_, never_;
+    const bool decides_;  // else it is settled
     bool together_;
     double alone_ = std::numeric_limits<double>::infinity();  // ns for a node's step, one thread
     double credit_ = 0;  // ns gained since threads work together

@@ -5,9 +5,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
+from ..energy import energy_text
 from ..report import timing_figures
 from .run import Run
-from .text import compact, counted, energy, escape, percent, section, whole
+from .text import compact, counted, escape, percent, section, whole
 
 STAGES = {
     "torch_golden": "torch = golden",
@@ -75,10 +76,9 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
     tiles.append(("spikes per image", compact(spikes),
                   f"{percent(spikes / possible, 1)} of all that could be"))  # fmt: skip
     if "energy_memory" in report:
-        tiles.append(
-            ("energy per image", energy(report["energy_memory"]["pj_per_image"]),
-             f"with memories and links; additions alone {energy(report['energy_pj_per_image'])}")
-        )  # fmt: skip
+        additions = energy_text(report["energy_pj_per_image"])
+        tiles.append(("energy per image", energy_text(report["energy_memory"]["pj_per_image"]),
+                      f"with memories and links; additions alone {additions}"))  # fmt: skip
     if run.program:
         tiles.append(
             ("chip", counted(report["cores"], "core"),

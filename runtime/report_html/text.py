@@ -29,14 +29,6 @@ def percent(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
-def energy(picojoules: float) -> str:
-    """In the unit that leaves one to three digits before the point."""
-    for factor, unit in ((1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
-        if picojoules >= factor:
-            return f"{picojoules / factor:.2f} {unit}"
-    return f"{picojoules:.2f} pJ"
-
-
 def counted(number: int, noun: str) -> str:
     """1 core, 2 cores."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

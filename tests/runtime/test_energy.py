@@ -6,7 +6,15 @@ import dataclasses
 import pytest
 
 from golden.fields import Control, Formats, Memory
-from runtime.energy import MAC_PJ, SOP_PJ, MemoryModel, access_pj, add_pj, energy_figures
+from runtime.energy import (
+    MAC_PJ,
+    SOP_PJ,
+    MemoryModel,
+    access_pj,
+    add_pj,
+    energy_figures,
+    energy_text,
+)
 from tests.support.hand_programs import conv_chain_program
 
 ZERO = {
@@ -76,3 +84,12 @@ def test_figures_are_per_image_and_over_all_cores(program):
     assert memory["hops"] == 3 * n
     assert memory["pj_per_image"] == pytest.approx(sum(memory["parts"].values()))
     assert memory["parts"]["adds"] == pytest.approx(50 * n * add_pj(program.params.acc_width))
+
+
+@pytest.mark.parametrize(
+    ("picojoules", "text"),
+    [(0, "0.00 pJ"), (999, "999.00 pJ"), (8456, "8.46 nJ"), (5_373_796, "5.37 µJ"),
+     (2e9, "2.00 mJ"), (1.45e12, "1.45 J")],
+)  # fmt: skip
+def test_energies_have_a_fitting_unit(picojoules, text):
+    assert energy_text(picojoules) == text

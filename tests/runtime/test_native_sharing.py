@@ -17,7 +17,7 @@ ALONE = 250  # ns for a step of a node
 
 
 @pytest.fixture(scope="module")
-def library():
+def functions():
     sources = [SOURCE, ENGINE.with_name("sharing.h")]
     with built_once(SIM_BUILD / "engines", "sharing", content_key(sources)) as (folder, empty):
         if empty:
@@ -35,29 +35,29 @@ def library():
 class Sharing:
     """A policy and its made-up clock, in ns."""
 
-    def __init__(self, library, workers, least=3):
-        self.library, self.now = library, ctypes.c_int64(10**9)
-        self.handle = ctypes.c_void_p(library.sharing_create(workers, least))
+    def __init__(self, functions, workers, least=3):
+        self.functions, self.now = functions, ctypes.c_int64(10**9)
+        self.handle = ctypes.c_void_p(functions.sharing_create(workers, least))
 
     def run(self, cycles, nodes, together):
         """Share of the cycles that several threads stepped, and the time a cycle took."""
         before = self.now.value
         numbers = map(ctypes.c_int64, (cycles, nodes, ALONE, together))
-        shared = self.library.sharing_run(self.handle, ctypes.byref(self.now), *numbers)
+        shared = self.functions.sharing_run(self.handle, ctypes.byref(self.now), *numbers)
         return shared / cycles, (self.now.value - before) / cycles
 
 
 @pytest.fixture
-def sharing(library):
+def sharing(functions):
     made = []
 
     def make(*options):
-        made.append(Sharing(library, *options))
+        made.append(Sharing(functions, *options))
         return made[-1]
 
     yield make
     for one in made:
-        library.sharing_destroy(one.handle)
+        functions.sharing_destroy(one.handle)
 
 
 def test_threads_that_gain_time_stay(sharing):

@@ -10,7 +10,7 @@ from runtime.native import mesh as native_mesh
 from runtime.native.build import build
 from runtime.native.mesh import MAX_THREADS, USUAL_THREADS, VerilatedMesh, default_threads
 from tests.support.chip_programs import mesh_case, stepped_case
-from tests.support.links import OUT, configured, native_links, random_flits
+from tests.support.links import OUT, configured, native_links, random_flits, run_images
 
 TOGETHER = {"least": 0}  # also where hardly a node is at work
 
@@ -57,12 +57,7 @@ def test_threads_are_for_enough_nodes_at_work(size, options, share):
         for core in program.cores:
             mesh.load(core)
         mesh.settle()
-        outputs = np.zeros((2, *program.layers[0].population.shape), np.uint8)
-        mesh.record(-1, outputs, 8, program.output_ends)
-        for core in program.cores:
-            mesh.send(mesh.host.start(core))
-        mesh.prepare_host(images[:2].astype(np.int64))
-        assert mesh.run(samples=2, limit=100_000) == 0
+        run_images(mesh, images[:2])
         assert mesh.shared_cycles == share * mesh.cycle
 
 
@@ -76,6 +71,15 @@ def test_a_run_on_several_threads_gives_the_same_results():
     assert runs[0].counters == runs[1].counters
     assert runs[0].timing.total == runs[1].timing.total
     assert runs[0].notes["node_cycles"] == runs[1].notes["node_cycles"]
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("threads", [0, MAX_THREADS + 1])
+def test_too_many_threads_are_refused(threads):
+    _, program, _ = mesh_case(2, 2)
+    message = rf"^threads: must lie in 1\.\.{MAX_THREADS}, got {threads}$"
+    with pytest.raises(ValueError, match=message):
+        VerilatedMesh(build(program.params, OUT), program, threads=threads)
 
 
 @pytest.mark.parametrize(

@@ -142,17 +142,6 @@ def test_summary_states_every_verdict(run):
     assert "torch = golden: equal, golden = program: NOT, golden = rtl: not run" in text
 
 
-@pytest.mark.parametrize(
-    ("picojoules", "text"),
-    [(31.35, "31.35 pJ per image"), (999_000, "999.00 nJ per"), (651e6, "651.00 uJ per"),
-     (389_758e6, "389.76 mJ per"), (1.45e12, "1.45 J per")],
-)  # fmt: skip
-def test_energies_have_a_fitting_prefix(run, picojoules, text):
-    report = whole_report(run)
-    report["energy_pj_per_image"] = picojoules
-    assert f"energy       {text}" in reports.summary(report)
-
-
 def test_json_is_written_whole_or_not_at_all(tmp_path, run):
     path = tmp_path / "new" / "report.json"
     reports.write_json(path, whole_report(run))

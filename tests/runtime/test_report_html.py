@@ -28,7 +28,7 @@ from runtime.report_html.bars import layer_figures
 from runtime.report_html.floorplan import busy_cycles
 from runtime.report_html.page import page
 from runtime.report_html.raster import SAMPLE, sample
-from runtime.report_html.text import compact, energy, shortened
+from runtime.report_html.text import compact, shortened
 from tests.support.browser import HOW, Browser, find_browser
 from tests.support.hand_programs import conv_chain_program
 
@@ -346,15 +346,6 @@ def test_page_is_written_whole_or_not_at_all(hand, tmp_path):
 )  # fmt: skip
 def test_compact_numbers(value, text):
     assert compact(value) == text
-
-
-@pytest.mark.parametrize(
-    ("picojoules", "text"),
-    [(0, "0.00 pJ"), (999, "999.00 pJ"), (8456, "8.46 nJ"), (5_373_796, "5.37 µJ"),
-     (2e9, "2.00 mJ")],
-)  # fmt: skip
-def test_energies_have_a_fitting_unit(picojoules, text):
-    assert energy(picojoules) == text
 
 
 def test_long_names_keep_their_end():

@@ -65,19 +65,22 @@ def random_flits(rng, program, n):
     return np.array(flits + going_on, np.uint64)
 
 
+def run_images(mesh, images):
+    """Sends images through a configured mesh, and waits until nothing moves."""
+    program = mesh.program
+    population = output_population(program)
+    values = np.zeros((len(images), *population.shape), np.uint8)
+    ends = program.output_ends * tokens_per_sample(program, population)
+    mesh.record(-1, values, population.bits, ends)
+    for core in program.cores:
+        mesh.send(mesh.host.start(core))
+    mesh.prepare_host(images)
+    assert mesh.run(samples=len(images), limit=100_000) == 0
+    mesh.settle()
+
+
 def native_links(program, images, **options):
     """Links of a whole run: configuration over the mesh, all images, until nothing moves."""
     with configured(program, **options) as mesh:
-        values = {
-            layer.population.name: np.zeros((len(images), *layer.population.shape), np.uint8)
-            for layer in program.layers
-        }
-        population = output_population(program)
-        ends = program.output_ends * tokens_per_sample(program, population)
-        mesh.record(-1, values[program.output], population.bits, ends)
-        for core in program.cores:
-            mesh.send(mesh.host.start(core))
-        mesh.prepare_host(images)
-        assert mesh.run(samples=len(images), limit=100_000) == 0
-        mesh.settle()
+        run_images(mesh, images)
         return mesh.links()
