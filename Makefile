@@ -131,7 +131,7 @@ help: ## this list
 	    BUDGET 'accuracy that sparsify may cost, percentage points (0.5)' \
 	    SCHEME 'tables to search: hybrid (RoT, DRLO) | rd (rate-distortion); default: both' \
 	    WAVES 'FST waves: all, or nodes X,Y[;X,Y..]' \
-	    PRESET 'chip size; default: the model'\''s, mostly sim32; golden/params.py lists them' \
+	    PRESET 'chip size; default: the model'\''s, mostly sim32; golden/spec/params.py lists them' \
 	    CORES 'cores to use at most' \
 	    MESH 'columns x rows of nodes, such as 6x6' \
 	    PROFILE 'exact (scales are powers of two; default) | general | paper' \

@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runtime.toolchain import SIM_BUILD
+from stemcore.runtime.toolchain import SIM_BUILD
 
 from .compiling import compilation
 from .measure import Figure

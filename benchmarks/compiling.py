@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.prepare import CALIBRATION_IMAGES, Settings, compile_program, prepare
+from stemcore.runtime.prepare import CALIBRATION_IMAGES, Settings, compile_program, prepare
 
 from .measure import Figure
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.backend import compile_network
-from golden.fields import Control, Formats, Memory
-from golden.network import INPUT, Connection, Layer, Network, Population
-from golden.params import get_preset
-from golden.program import Program
-from hdl.export import chip_verilog
-from runtime.host import Host
-from runtime.native.build import ENGINE, node_sources
-from runtime.native.mesh import VerilatedMesh
-from runtime.toolchain.process import run
-from runtime.toolchain.verilator import verilate
+from stemcore.compiler.backend import compile_network
+from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
+from stemcore.golden.spec.params import get_preset
+from stemcore.golden.program.program import Program
+from stemcore.hdl.export import chip_verilog
+from stemcore.runtime.host.flits import Host
+from stemcore.runtime.native.build import ENGINE, node_sources
+from stemcore.runtime.native.verilated_mesh import VerilatedMesh
+from stemcore.runtime.toolchain.process import run
+from stemcore.runtime.toolchain.verilator import verilate
 
 HOST_SOURCE = Path(__file__).with_name("chip_host.cpp")
 

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from compiler.estimation.estimate import estimate
-from runtime.engines.run import run_engine
-from runtime.native.build import build
-from runtime.native.mesh import LEAST_NODES, default_threads
-from runtime.prepare import Settings, compile_program, prepare
-from runtime.report import rtl_figures
-from runtime.toolchain import SIM_BUILD
+from stemcore.compiler.estimation.estimate import estimate
+from stemcore.runtime.engines.run import run_engine
+from stemcore.runtime.native.build import build
+from stemcore.runtime.native.verilated_mesh import LEAST_NODES, default_threads
+from stemcore.runtime.prepare import Settings, compile_program, prepare
+from stemcore.runtime.report.figures import rtl_figures
+from stemcore.runtime.toolchain import SIM_BUILD
 
 from .measure import Figure
 from .meshes import build_chip, busy_program, chip_speed, native_speed, one_node_program

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import torch
 
-from golden.forward import Forward
-from golden.mesh import Mesh
-from models.data.preprocess import to_float_input
-from runtime.prepare import Settings, compile_program, prepare
+from stemcore.golden.network.forward import Forward
+from stemcore.golden.reference.program_engine import Mesh
+from stemcore.models.data.preprocess import to_float_input
+from stemcore.runtime.prepare import Settings, compile_program, prepare
 
 from .measure import Figure, best_seconds
 

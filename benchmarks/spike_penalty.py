@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training with a penalty on spikes: accuracy and operations of the quantized network.
 
-``python -m benchmarks.spike_penalty [--model digits_cnn] [--dataset digits] [--penalty 0.1 ..]``
+``python -m stemcore.benchmarks.spike_penalty [--model digits_cnn] [--dataset digits] [--penalty 0.1 ..]``
 """
 
 import argparse
@@ -10,16 +10,16 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from models.checkpoint import save_checkpoint
-from models.data import load_dataset
-from models.recipes import get_recipe
-from models.registry import get_model
-from models.trainer import new_state, train_epoch
-from runtime.counted import run_counted
-from runtime.measure import measure
-from runtime.prepare import Settings, prepare
-from runtime.report import write_json
-from runtime.sim import SIM_BUILD
+from stemcore.models.checkpoint import save_checkpoint
+from stemcore.models.data import load_dataset
+from stemcore.models.recipes import get_recipe
+from stemcore.models.registry import get_model
+from stemcore.models.trainer import new_state, train_epoch
+from stemcore.runtime.sparsify.operation_counts import run_counted
+from stemcore.runtime.report.accuracy import measure
+from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.report.figures import write_json
+from stemcore.runtime.commands.sim import SIM_BUILD
 
 RESULT = SIM_BUILD / "spike_penalty.json"
 PENALTIES = (0.0, 0.05, 0.1, 0.2)
@@ -42,7 +42,7 @@ def train_with(
 def main(words: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="benchmarks.spike_penalty", description=__doc__.split("\n")[0]
+        prog="stemcore.benchmarks.spike_penalty", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--model", default="digits_cnn")
     parser.add_argument("--dataset", default="digits")

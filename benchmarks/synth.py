@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Synthesises one node for an ECP5 FPGA, places and routes it: cells, Fmax, critical path.
 
-``python -m benchmarks.synth [--preset ecp5 --preset ecp5_32] [--seeds 1] [--freq 120]``
+``python -m stemcore.benchmarks.synth [--preset ecp5 --preset ecp5_32] [--seeds 1] [--freq 120]``
 
 The device is the LFE5U-85F in speed grade 6. A node has more pins than the package, so a harness
 gives it neighbours: East and West are joined into a ring of one node and South to itself, without
@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from golden.fields import Formats
-from golden.params import ChipParams, get_preset
-from hdl.export import node_verilog
-from runtime.toolchain import SIM_BUILD
-from runtime.toolchain.process import built_once, content_key, find_program, run
-from runtime.toolchain.yosys import run_yosys
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import ChipParams, get_preset
+from stemcore.hdl.export import node_verilog
+from stemcore.runtime.toolchain import SIM_BUILD
+from stemcore.runtime.toolchain.process import built_once, content_key, find_program, run
+from stemcore.runtime.toolchain.yosys import run_yosys
 
 from .measure import Figure
 
@@ -219,7 +219,7 @@ def measure(preset: str, seed: int, freq: float) -> dict[str, Any]:
         **place(folder, seed, freq),
         "versions": versions(),
         "machine": platform.machine(),
-        "command": f"python -m benchmarks.synth --preset {preset} --seed {seed} --freq {freq:g}",
+        "command": f"python -m stemcore.benchmarks.synth --preset {preset} --seed {seed} --freq {freq:g}",
     }
     (OUT / f"{preset}-seed{seed}.json").write_text(json.dumps(result, indent=2) + "\n")
     return result
@@ -254,7 +254,7 @@ HEADINGS = (
 
 def main(words: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="benchmarks.synth", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="stemcore.benchmarks.synth", description=__doc__.split("\n")[0])
     parser.add_argument("--preset", action="append", help=f"default: {', '.join(DEFAULT)}")
     parser.add_argument("--seeds", type=int, default=1, help="placements per preset, seeds 1..N")
     parser.add_argument("--seed", type=int, help="this seed alone")

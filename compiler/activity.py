@@ -3,7 +3,7 @@
 
 An activity maps a population's name (``INPUT`` for the network's input) to the expected number of
 spikes (set bits) of each of its neurons in one image: an array (C, H, W), or one number for all.
-The mean of ``golden.stem.count_spikes`` over calibration images is one.
+The mean of ``stemcore.golden.arithmetic.stem.count_spikes`` over calibration images is one.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.network import INPUT, Network
+from stemcore.golden.network.network import INPUT, Network
 
 from .errors import CompileError
 

@@ -3,15 +3,15 @@
 
 import numpy as np
 
-from golden.network import Network
-from golden.params import ChipParams
-from golden.program import Program
+from stemcore.golden.network.network import Network
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.program.program import Program
 
 from .activity import Activity
 from .assembly.assemble import assemble, check_program
 from .assembly.destinations import DestinationsFullError
 from .estimation.pacing import set_gaps
-from .lowering.integration import check_forms, sums_proved
+from .lowering.integrate import check_forms, sums_proved
 from .mapping.partition import check_partition, partition
 from .mapping.place import check_mesh, check_placement, mesh_for, place
 
@@ -40,7 +40,7 @@ def compile_network(
         Cores that may be used, one tile each. Default: all nodes of the mesh; without a mesh, the
         fewest that fit the network, rounded up to a full mesh.
     activity : optional
-        Expected spikes of every population (:mod:`compiler.activity`).
+        Expected spikes of every population (:mod:`stemcore.compiler.activity`).
     overflow_proved : bool, optional
         What the program says about the range of potentials. Default: :func:`potentials_fit`.
 

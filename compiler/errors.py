@@ -8,7 +8,7 @@ must hold and what came; ``remedy`` what the user can do about it.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from golden.params import PRESETS, ChipParams
+from stemcore.golden.spec.params import PRESETS, ChipParams
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from amaranth import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.params import ChipParams
+from stemcore.golden.spec.params import ChipParams
 
 from .layouts import flit_stream
 from .noc.mesh import connect_mesh

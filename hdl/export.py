@@ -13,8 +13,8 @@ from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from golden.fields import Formats, Memory
-from golden.params import ChipParams
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import ChipParams
 
 from .node import LOCAL, Node
 
@@ -79,7 +79,7 @@ def component_verilog(
     Ports are named after the members, with double underscores: ``i__0__valid``. ``passes`` are
     further commands of Yosys, to be run before the Verilog is written; where ``flatten`` is one of
     them, the modules whose scope (``node.core.soma``) ``stays`` remain. ``platform``: what the
-    component is elaborated for, see ``hdl.forms``.
+    component is elaborated for, see ``stemcore.hdl.platforms``.
     """
 
     def marked(match: re.Match[str]) -> str:

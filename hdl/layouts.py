@@ -4,8 +4,8 @@
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import Out
 
-from golden.fields import BitFields, Formats
-from golden.params import ACTIVATION_WIDTH, CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.fields import BitFields, Formats
+from stemcore.golden.spec.params import ACTIVATION_WIDTH, CHUNK_WIDTH, ChipParams
 
 
 def struct(fields: BitFields) -> data.StructLayout:

@@ -5,8 +5,8 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from golden.fields import Formats, Kind
-from golden.params import ChipParams
+from stemcore.golden.spec.fields import Formats, Kind
+from stemcore.golden.spec.params import ChipParams
 
 from .core.core import AWAKE as CORE_AWAKE
 from .core.core import Core

@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from models.data.pictures import PADDING_BYTE
+from .data.image_files import PADDING_BYTE
 
 # An object of which less than this share of its area is left is not looked for any more.
 LEAST_VISIBLE = 0.3
@@ -40,7 +40,7 @@ def augment_boxes(images, boxes, classes, recipe, generator):
         x0, y0, x1, y1 in pixels.
     classes : int64 tensor (N, M)
         Negative where there is no object.
-    recipe : models.recipes.Recipe
+    recipe : stemcore.models.recipes.Recipe
         ``shift``, ``zoom``, ``flip`` and ``colour`` say how much.
 
     Returns new tensors of the same shapes; uncovered pixels become ``PADDING_BYTE``, and objects

@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from models.errors import CheckpointError
+from .errors import CheckpointError
 
 FOLDER = Path(__file__).resolve().parent / "checkpoints"
 _COUNTER = "num_batches_tracked"

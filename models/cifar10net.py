@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from models.lif import LIF, direct_code, position_code
+from .lif import LIF, direct_code, position_code
 
 VOTERS = 10
 STEPS = 8  # time steps of the spiking forms, as many as the bits of an activation
@@ -43,7 +43,7 @@ class Cifar10Net(nn.Module):
     neuron : callable
         Makes the module after every layer but the vote.
 
-    Input: float32 (N, 3, 32, 32) of :func:`models.data.to_float_input`.
+    Input: float32 (N, 3, 32, 32) of :func:`stemcore.models.data.to_float_input`.
     Output: (N, n_classes), not negative: averages of rectified neurons.
     """
 
@@ -72,7 +72,7 @@ class LifCifar10Net(Cifar10Net):
     Parameters
     ----------
     code : callable
-        ``code(images, steps)`` of :mod:`models.lif`: what enters the first layer at every step.
+        ``code(images, steps)`` of :mod:`stemcore.models.lif`: what enters the first layer at every step.
     steps : int
         T.
     width, hidden, n_classes : int

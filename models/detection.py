@@ -9,8 +9,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from models.data.boxes import NO_OBJECT
-from models.yolo import BOX_VALUES, N_BOXES
+from .data.boxes import NO_OBJECT
+from .yolo import BOX_VALUES, N_BOXES
 
 MAP_THRESHOLD = 0.02
 SHOWN_THRESHOLD = 0.2
@@ -43,7 +43,7 @@ class Detections:
 def detect(outputs, size, threshold=MAP_THRESHOLD):
     """Decoded and suppressed detections of every image.
 
-    outputs : array (N, 5 B + C, S, S) of real values, see :mod:`models.yolo`
+    outputs : array (N, 5 B + C, S, S) of real values, see :mod:`stemcore.models.yolo`
     size : (height, width) of the image in pixels
     threshold : float
         Smallest score that counts.
@@ -111,7 +111,7 @@ def mean_average_precision(detections, objects, n_classes):
     difficult are ignored, as a crowd is there.
 
     detections : list of N Detections
-    objects : models.data.boxes.Objects of N images
+    objects : stemcore.models.data.boxes.Objects of N images
     """
     truth = _quietly(_coco, _annotations(objects), len(objects), n_classes)
     found = [{"image_id": i + 1, "category_id": int(label) + 1, "bbox": _corner_size(box),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loss of YOLOv1 (Redmon et al., section 2.2, eq. 3), on outputs of :mod:`models.yolo`."""
+"""The loss of YOLOv1 (Redmon et al., section 2.2, eq. 3), on outputs of :mod:`stemcore.models.yolo`."""
 
 import torch
 
-from models.yolo import BOX_VALUES, N_BOXES
+from .yolo import BOX_VALUES, N_BOXES
 
 COORDINATES = 5.0
 EMPTY = 0.5

@@ -10,7 +10,7 @@ class DigitsCnn(nn.Module):
     The first convolution has batch norm and no bias, the others a bias and no batch norm, and the
     pooling is an average, so that each form is captured and lowered at least once.
 
-    Input: float32 (N, 1, 8, 8) of :func:`models.data.to_float_input`. Output: logits (N, 10).
+    Input: float32 (N, 1, 8, 8) of :func:`stemcore.models.data.to_float_input`. Output: logits (N, 10).
     """
 
     def __init__(self, n_classes=10):

@@ -9,7 +9,7 @@ step: (T * N, ..), so that convolutions, batch norm and pooling see a larger bat
 import torch
 from torch import nn
 
-from models.data.preprocess import INPUT_OFFSET, INPUT_SCALE
+from .data.preprocess import INPUT_OFFSET, INPUT_SCALE
 
 LEAK = 0.5  # what a time step leaves of a potential
 THRESHOLD = 1.0
@@ -82,7 +82,7 @@ def position_code(images, steps):
     The T steps share the 256 grey levels evenly: level u (0..255) fires at
     ``t = T - 1 - floor(u T / 256)``.
 
-    images : float (N, C, H, W) of :func:`models.data.preprocess.to_float_input`.
+    images : float (N, C, H, W) of :func:`stemcore.models.data.preprocess.to_float_input`.
     Returns 0 or 1, (T * N, C, H, W).
     """
     level = (images.float() / INPUT_SCALE).round() + INPUT_OFFSET

@@ -8,7 +8,7 @@ so that it can be quantized, compiled and simulated.
 import torch
 from torch import nn
 
-from models.data.preprocess import to_float_input
+from .data.preprocess import to_float_input
 
 SEED = 0
 NAME = f"calibrated random (seed {SEED})"

@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.cifar10net import (
+from .cifar10net import (
     build_cifar10net,
     build_cifar10net_16,
     build_cifar10net_16_direct,
@@ -13,13 +13,13 @@ from models.cifar10net import (
     build_cifar10net_64_direct,
     build_cifar10net_64_position,
 )
-from models.data import CLASSIFICATION, DATASETS, DETECTION, check_dataset
-from models.digits_cnn import build_digits_cnn
-from models.errors import ModelError
-from models.resnet import build_resnet18, build_resnet18_cifar, build_resnet34
-from models.tiny_vgg import build_tiny_vgg, build_tiny_vgg_12m
-from models.vgg16 import build_vgg16
-from models.yolo import build_tiny_yolo, build_tiny_yolo_backbone, build_yolo_resnet34
+from .data import CLASSIFICATION, DATASETS, DETECTION, check_dataset
+from .digits_cnn import build_digits_cnn
+from .errors import ModelError
+from .resnet import build_resnet18, build_resnet18_cifar, build_resnet34
+from .tiny_vgg import build_tiny_vgg, build_tiny_vgg_12m
+from .vgg16 import build_vgg16
+from .yolo import build_tiny_yolo, build_tiny_yolo_backbone, build_yolo_resnet34
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class ModelSpec:
     build : callable
         ``build(n_classes=..)`` returns a new float ``torch.nn.Module`` with random weights, its
         outputs as many as the classes of the data set ask for: one each, or for a detector what
-        :func:`models.yolo.n_outputs` says. Without an argument: for ``n_classes``.
+        :func:`stemcore.models.yolo.n_outputs` says. Without an argument: for ``n_classes``.
     input_shape : tuple (C, H, W)
     n_classes : int
         Of the default data set.
     default_dataset : str
-        Key into :data:`models.data.DATASETS`; one that needs no download.
+        Key into :data:`stemcore.models.data.DATASETS`; one that needs no download.
     summary : str
         One line for lists.
     preset : str
-        Chip that holds it, by its name in ``golden.params.PRESETS``.
+        Chip that holds it, by its name in ``stemcore.golden.spec.params.PRESETS``.
     relu_form : str
         For a network of LIF neurons, which no chip holds: the name of the same layers with ReLU.
     """

@@ -73,7 +73,7 @@ class ResNet(nn.Module):
         Height and width after the last stage.
     n_classes : int
 
-    Input: float32 (N, 3, H, W) of :func:`models.data.to_float_input`.
+    Input: float32 (N, 3, H, W) of :func:`stemcore.models.data.to_float_input`.
     Output: logits (N, n_classes).
     """
 

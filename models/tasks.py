@@ -4,11 +4,11 @@
 import torch
 from torch import nn
 
-from models.augment import augment, augment_boxes
-from models.data.boxes import BoxDataset
-from models.data.preprocess import to_float_input
-from models.detection import METRIC, detect, mean_average_precision
-from models.detection_loss import detection_loss
+from .augment import augment, augment_boxes
+from .data.boxes import BoxDataset
+from .data.preprocess import to_float_input
+from .detection import METRIC, detect, mean_average_precision
+from .detection_loss import detection_loss
 
 
 class Classification:
@@ -92,7 +92,7 @@ def measure_accuracy(module, images, labels, batch=250, half_precision=False):
 def measure_map(module, images, objects, n_classes, batch=50, half_precision=False):
     """mAP@0.5 of a float detector, in 0..1.
 
-    images : uint8 array (N, C, H, W); objects : models.data.boxes.Objects of N images.
+    images : uint8 array (N, C, H, W); objects : stemcore.models.data.boxes.Objects of N images.
     """
     found = []
     for outputs in run_batches(module, images, batch, half_precision):

@@ -21,7 +21,7 @@ class TinyVgg(nn.Module):
         Height and width are multiples of two to the number of poolings.
     n_classes : int
 
-    Input: float32 (N, C, H, W) of :func:`models.data.to_float_input`.
+    Input: float32 (N, C, H, W) of :func:`stemcore.models.data.to_float_input`.
     Output: logits (N, n_classes).
     """
 

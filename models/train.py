@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Command line: train one registered model on one data set.
 
-``python -m models.train --model tiny_vgg --dataset cifar10 [--epochs N] [--data FOLDER] [--seed 0]
+``python -m stemcore.models.train --model tiny_vgg --dataset cifar10 [--epochs N] [--data FOLDER] [--seed 0]
 [--threads N] [--start PATH] [--out PATH]``
 
 The state is saved after every epoch in ``sim_build/train/<model>-<dataset>``, and the same command
@@ -19,14 +19,14 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from models.checkpoint import checkpoint_path, load_matching, round_for_file, save_checkpoint
-from models.data import load_dataset, resolve_dataset
-from models.errors import CheckpointError, DataError, ModelError
-from models.recipes import get_recipe
-from models.registry import get_model
-from models.resume import resume_state, save_state
-from models.tasks import task_of
-from models.trainer import new_state, train_epoch
+from .checkpoint import checkpoint_path, load_matching, round_for_file, save_checkpoint
+from .data import load_dataset, resolve_dataset
+from .errors import CheckpointError, DataError, ModelError
+from .recipes import get_recipe
+from .registry import get_model
+from .resume import resume_state, save_state
+from .tasks import task_of
+from .trainer import new_state, train_epoch
 
 BUILD_FOLDER = Path(__file__).resolve().parents[1] / "sim_build" / "train"
 
@@ -61,15 +61,15 @@ def train(model, dataset, *, recipe, seed=0, folder=None, state_folder=None, sto
 
     recipe : Recipe
     folder : path or None
-        Of the data set, see :func:`models.data.find_data`.
+        Of the data set, see :func:`stemcore.models.data.find_data`.
     state_folder : path or None
         Where the run is saved; by default under ``sim_build/train``.
     stop_after : int or None
         End early, after this many epochs in all; the learning rate still follows the whole recipe.
     start : path or None
-        Weight file to begin with, see :func:`models.checkpoint.load_matching`.
+        Weight file to begin with, see :func:`stemcore.models.checkpoint.load_matching`.
     spike_penalty : float
-        See :func:`models.trainer.train_epoch`.
+        See :func:`stemcore.models.trainer.train_epoch`.
     """
     spec = get_model(model)
     state_folder = Path(state_folder or BUILD_FOLDER / f"{model}-{dataset}")
@@ -122,7 +122,7 @@ def publish(path, model, data, state, recipe, seed, start=None):
 
 
 def parse_arguments(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m models.train", description=__doc__,
+    parser = argparse.ArgumentParser(prog="python -m stemcore.models.train", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="registered name, such as tiny_vgg")
     parser.add_argument("--dataset", help="a name or a folder; default: the model's own")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from models.data.preprocess import to_float_input
-from models.spikes import SpikeMeter
-from models.tasks import task_of
+from .data.preprocess import to_float_input
+from .spikes import SpikeMeter
+from .tasks import task_of
 
 # Keeps the random streams of neighbouring epochs and seeds apart.
 _SEED_STRIDE = 1_000_003
@@ -65,7 +65,7 @@ def train_epoch(state, dataset, recipe, seed, on_step=None, spike_penalty=0.0):
     progress. Images beyond the last whole batch are left for another epoch's order.
 
     spike_penalty : what an expected synaptic operation per multiply-accumulate adds to the loss,
-        see :mod:`models.spikes`.
+        see :mod:`stemcore.models.spikes`.
     """
     with SpikeMeter(state.module) if spike_penalty else nullcontext() as meter:
         return _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter)

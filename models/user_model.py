@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.errors import ModelError
+from .errors import ModelError
 
 FORMS = "path/to/file.py:function or path/to/model.pt2"
 

@@ -10,7 +10,7 @@ HIDDEN = 4096
 class Vgg16(nn.Module):
     """Thirteen 3 x 3 convolutions with biases and without batch norm, and three dense layers.
 
-    Input: float32 (N, 3, 224, 224) of :func:`models.data.to_float_input`.
+    Input: float32 (N, 3, 224, 224) of :func:`stemcore.models.data.to_float_input`.
     Output: logits (N, n_classes).
     """
 

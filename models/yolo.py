@@ -16,7 +16,7 @@ layers before it.
 
 from torch import nn
 
-from models.resnet import BLOCKS_34, convolution, imagenet_stem, residual_stages
+from .resnet import BLOCKS_34, convolution, imagenet_stem, residual_stages
 
 N_BOXES = 2
 BOX_VALUES = 5
@@ -42,9 +42,9 @@ def tiny_layers(config=TINY_YOLO, stem=32):
 
 
 class TinyYolo(nn.Module):
-    """The form of :class:`models.tiny_vgg.TinyVgg` with a first convolution of stride two.
+    """The form of :class:`stemcore.models.tiny_vgg.TinyVgg` with a first convolution of stride two.
 
-    Input: float32 (N, 3, 112, 112) of :func:`models.data.to_float_input`.
+    Input: float32 (N, 3, 112, 112) of :func:`stemcore.models.data.to_float_input`.
     Output: (N, 10 + n_classes, 7, 7), see the module's text.
     """
 
@@ -76,7 +76,7 @@ class TinyYoloBackbone(nn.Module):
 class YoloResnet34(nn.Module):
     """The layers of ResNet-34 before its average, one more convolution, and the head.
 
-    Input: float32 (N, 3, 224, 224) of :func:`models.data.to_float_input`; the publication's 448
+    Input: float32 (N, 3, 224, 224) of :func:`stemcore.models.data.to_float_input`; the publication's 448
     pixels would give the same 7 x 7 cells with one more halving.
     Output: (N, 10 + n_classes, 7, 7), see the module's text.
     """

@@ -8,25 +8,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compiler.backend import compile_network
-from compiler.frontend.capture import capture
-from compiler.frontend.compatibility import check_compatible
-from compiler.frontend.graph import Conv, Graph, Linear
-from compiler.lowering.integration import integrate
-from compiler.lowering.lower import lower
-from compiler.lowering.ranges import RangeReport, prove_ranges
-from compiler.lowering.relay import relay_skips
-from compiler.mapping.split import split_layers
-from compiler.quantization.quantize import QuantizedModel, quantize
-from compiler.sparsity.sparsify import NONE, find_tables, read_tables, with_tables
-from golden.forward import run_network
-from golden.network import INPUT, Network
-from golden.params import ChipParams, get_preset
-from golden.program import Program
-from golden.stem import count_spikes
-from golden.tables import apply
-from models.checkpoint import checkpoint_path, load_into
-from models.data import (
+from stemcore.compiler.backend import compile_network
+from stemcore.compiler.frontend.capture import capture
+from stemcore.compiler.frontend.compatibility import check_compatible
+from stemcore.compiler.frontend.graph import Conv, Graph, Linear
+from stemcore.compiler.lowering.integrate import integrate
+from stemcore.compiler.lowering.lower import lower
+from stemcore.compiler.lowering.ranges import RangeReport, prove_ranges
+from stemcore.compiler.lowering.skip_buffers import relay_skips
+from stemcore.compiler.mapping.split import split_layers
+from stemcore.compiler.quantization.quantize import QuantizedModel, quantize
+from stemcore.compiler.sparsity.tables import NONE, find_tables, read_tables, with_tables
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.network import INPUT, Network
+from stemcore.golden.spec.params import ChipParams, get_preset
+from stemcore.golden.program.program import Program
+from stemcore.golden.arithmetic.stem import count_spikes
+from stemcore.golden.arithmetic.activation_tables import apply
+from stemcore.models.checkpoint import checkpoint_path, load_into
+from stemcore.models.data import (
     DATASETS,
     DETECTION,
     BoxDataset,
@@ -35,15 +35,15 @@ from models.data import (
     load_dataset,
     resolve_dataset,
 )
-from models.data.preprocess import to_integer_input
-from models.errors import ModelError
-from models.random_weights import NAME as RANDOM
-from models.random_weights import calibrate_random
-from models.registry import MODELS, get_model
-from models.user_model import is_user_model, load_user_model
-from models.yolo import n_outputs
+from stemcore.models.data.preprocess import to_integer_input
+from stemcore.models.errors import ModelError
+from stemcore.models.random_weights import NAME as RANDOM
+from stemcore.models.random_weights import calibrate_random
+from stemcore.models.registry import MODELS, get_model
+from stemcore.models.user_model import is_user_model, load_user_model
+from stemcore.models.yolo import n_outputs
 
-from .measure import float_outputs, measure
+from .report.accuracy import float_outputs, measure
 
 # At most so many images, and fewer where they would cost more multiply-accumulates in all.
 CALIBRATION_IMAGES, CALIBRATION_MACS = 512, 250e9
@@ -59,7 +59,7 @@ OWN = "the model's own"
 @dataclass(frozen=True)
 class Settings:
     """What the user asked for. An empty data set is the model's default, an empty form of
-    integration (``exact``, or one of ``compiler.lowering.integration.MODES``) the preset's.
+    integration (``exact``, or one of ``stemcore.compiler.lowering.integrate.MODES``) the preset's.
 
     The path of a data set becomes the name of its layout, and ``data``.
     """
@@ -131,7 +131,7 @@ def load_model(settings: Settings) -> LoadedModel:
     """The float model with its weights.
 
     A registered model without a weight file for the data set gets random weights at the scale of
-    the data, see :func:`models.random_weights.calibrate_random`, and says so.
+    the data, see :func:`stemcore.models.random_weights.calibrate_random`, and says so.
     """
     if is_user_model(settings.model):
         return _load_users_model(settings)

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "benchmarks": {"golden", "hdl", "compiler", "models", "runtime"},
 }
 # Rooms of which hdl sees only what states sizes and positions.
-HDL_SEES = {"golden.params", "golden.fields", "golden.program", "golden.routing"}
+HDL_SEES = {"stemcore.golden.spec.params", "stemcore.golden.spec.fields", "stemcore.golden.program.program", "stemcore.golden.spec.routing"}
 # Rooms of the compiler in the order in which a network goes through them.
 COMPILER_ROOMS = (
     "frontend", "quantization", "sparsity", "lowering", "mapping", "assembly", "estimation",

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """``make tables``: writes ``sim_build/tables/tables.md`` and ``tables.json``.
 
-``python -m benchmarks.tables [--only VIII ..] [--model tiny_vgg ..] [--images N] [--data FOLDER]``
+``python -m stemcore.benchmarks.tables [--only VIII ..] [--model tiny_vgg ..] [--images N] [--data FOLDER]``
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from models.errors import DataError
-from models.registry import MODELS
-from runtime.report import write_json
+from stemcore.models.errors import DataError
+from stemcore.models.registry import MODELS
+from stemcore.runtime.report.figures import write_json
 
 from .build import TABLES, Table
 from .subjects import CACHE, IMAGES, Subject, find_subjects
@@ -44,7 +44,7 @@ def text_of(tables: list[Table], subjects: list[Subject], missing: list[str]) ->
 
 def main(words: list[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="benchmarks.tables", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="stemcore.benchmarks.tables", description=__doc__.split("\n")[0])
     parser.add_argument("--only", action="append", choices=tuple(TABLES))
     parser.add_argument("--model", action="append", help="of these networks alone")
     parser.add_argument("--images", type=int, default=IMAGES, help="test images at most")

@@ -3,9 +3,9 @@
 
 from collections.abc import Callable, Sequence
 
-from compiler.errors import CompileError
-from runtime.energy import MAC_PJ, SOP_PJ
-from runtime.measure import ACCURACY
+from stemcore.compiler.errors import CompileError
+from stemcore.runtime.report.energy import MAC_PJ, SOP_PJ
+from stemcore.runtime.report.accuracy import ACCURACY
 
 from . import figure12, published
 from .subjects import Subject

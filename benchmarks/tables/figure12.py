@@ -3,8 +3,8 @@
 
 The paper cites a work on distillation for "position encoding" and says no more. Here the position
 of a value's only spike tells the value. Hidden neurons that share STEM's weights fire that way too
-(:mod:`golden.codes`); LIF networks trained for the code get such an image
-(:func:`models.lif.position_code`), and their hidden neurons fire as LIF neurons do.
+(:mod:`stemcore.golden.network.other_codes`); LIF networks trained for the code get such an image
+(:func:`stemcore.models.lif.position_code`), and their hidden neurons fire as LIF neurons do.
 """
 
 from collections.abc import Sequence

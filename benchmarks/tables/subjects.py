@@ -11,24 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from compiler.frontend.capture import capture
-from compiler.lowering.integration import integrate
-from compiler.lowering.lower import lower
-from compiler.quantization.quantize import quantize
-from compiler.sparsity.sparsify import apply_tables, find_tables
-from golden.codes import DirectCode, position_coded
-from golden.network import Network
-from models import checkpoint
-from models.checkpoint import checkpoint_path, read_checkpoint
-from models.cifar10net import STEPS
-from models.data.preprocess import to_integer_input
-from models.registry import MODELS
-from runtime.counted import Measured, run_counted
-from runtime.measure import measure, metric_of
-from runtime.prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare, torch_values
-from runtime.prepare import float_accuracy as accuracy_of_float
-from runtime.report import write_json
-from runtime.sim import SIM_BUILD, output_folder
+from stemcore.compiler.frontend.capture import capture
+from stemcore.compiler.lowering.integrate import integrate
+from stemcore.compiler.lowering.lower import lower
+from stemcore.compiler.quantization.quantize import quantize
+from stemcore.compiler.sparsity.tables import apply_tables, find_tables
+from stemcore.golden.network.other_codes import DirectCode, position_coded
+from stemcore.golden.network.network import Network
+from stemcore.models import checkpoint
+from stemcore.models.checkpoint import checkpoint_path, read_checkpoint
+from stemcore.models.cifar10net import STEPS
+from stemcore.models.data.preprocess import to_integer_input
+from stemcore.models.registry import MODELS
+from stemcore.runtime.sparsify.operation_counts import Measured, run_counted
+from stemcore.runtime.report.accuracy import measure, metric_of
+from stemcore.runtime.prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare, torch_values
+from stemcore.runtime.prepare import float_accuracy as accuracy_of_float
+from stemcore.runtime.report.figures import write_json
+from stemcore.runtime.commands.sim import SIM_BUILD, output_folder
 
 from .trained_codes import measure_form, trained_forms, training_of
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from golden.forward import fan_out
-from golden.network import Connection, Population
-from models.checkpoint import checkpoint_path, load_into
-from models.registry import MODELS, ModelSpec
-from models.tasks import measure_accuracy
+from stemcore.golden.network.forward import fan_out
+from stemcore.golden.network.network import Connection, Population
+from stemcore.models.checkpoint import checkpoint_path, load_into
+from stemcore.models.registry import MODELS, ModelSpec
+from stemcore.models.tasks import measure_accuracy
 
 Layers = dict[str, nn.Module]
 
@@ -22,7 +22,7 @@ class SopMeter:
     """Counts the synaptic operations of a spiking torch network's hidden layers, exactly.
 
     Every spike that enters a convolution or dense layer, at whatever time step, counts the synapses
-    that it meets there (:func:`golden.forward.fan_out`: none in the padding). The first of these
+    that it meets there (:func:`stemcore.golden.network.forward.fan_out`: none in the padding). The first of these
     layers, which receives the image, and the last are left out. Use as a context: the module is as
     before afterwards.
 

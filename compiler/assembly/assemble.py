@@ -3,13 +3,13 @@
 
 import numpy as np
 
-from golden.fields import Control, Formats, Memory
-from golden.network import Connection, Layer, Network
-from golden.params import ChipParams
-from golden.program import HOST, CoreImage, InputRoute, LayerInfo, Program
+from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.network.network import Connection, Layer, Network
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.program.program import HOST, CoreImage, InputRoute, LayerInfo, Program
 
 from ..errors import AssembleError
-from ..lowering import integration
+from ..lowering import integrate as integration
 from ..mapping.connectivity import Connectivity, Tile, connect, members, taps
 from ..mapping.place import Placement
 from ..mapping.rectangles import Rectangle, cover, nodes_of

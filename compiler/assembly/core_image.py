@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.fields import Formats, Memory
-from golden.network import INPUT, Layer, Network
-from golden.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
-from golden.words import pack_words
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.network.network import INPUT, Layer, Network
+from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
+from stemcore.golden.program.words import pack_words
 
 from ..errors import AssembleError, preset_with
 from ..mapping.connectivity import Tile, fired_blocks, length, taps, window
-from ..mapping.slabs import listened_channels, weight_slabs
+from ..mapping.weight_blocks import listened_channels, weight_slabs
 from .tables import Table
 
 Chunks = NDArray[np.uint32]

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.fields import Formats
-from golden.params import ChipParams
-from golden.words import pack_words
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.program.words import pack_words
 
 from ..errors import AssembleError, preset_with
 

@@ -4,8 +4,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.fields import BitFields
-from golden.words import pack_words
+from stemcore.golden.spec.fields import BitFields
+from stemcore.golden.program.words import pack_words
 
 from ..errors import AssembleError
 

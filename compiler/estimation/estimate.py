@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycles, operations and link loads of a program, before any of it is simulated.
 
-Counts are exact where the activity is. Times rest on the cycles of :mod:`compiler.timing`: of
+Counts are exact where the activity is. Times rest on the cycles of :mod:`stemcore.golden.spec.timing`: of
 average activity they follow from sums and the exchange of tokens
-(:mod:`compiler.estimation.schedule`), of images from every burst of their spikes
-(:mod:`compiler.estimation.pipeline`). Both leave congestion in the mesh out.
+(:mod:`stemcore.compiler.estimation.steady_schedule`), of images from every burst of their spikes
+(:mod:`stemcore.compiler.estimation.burst_pipeline`). Both leave congestion in the mesh out.
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.fields import Control
-from golden.network import INPUT
-from golden.program import Program
+from stemcore.golden.spec.fields import Control
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.program.program import Program
 
 from ..activity import Activity, population_maps
-from ..timing import fire_cycles, sweep_cycles
+from stemcore.golden.spec.timing import fire_cycles, sweep_cycles
 from .flows import Flows, Link, Loads, Spikes
-from .pipeline import Pipeline
-from .schedule import Schedule, schedule
+from .burst_pipeline import Pipeline
+from .steady_schedule import Schedule, schedule
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Estimate:
 def estimate(program: Program, activity: Activity | None = None) -> Estimate:
     """What ``program`` takes per image, given the spikes of every population.
 
-    ``activity`` is that of :mod:`compiler.activity`: measured averages, or the spikes of one image.
+    ``activity`` is that of :mod:`stemcore.compiler.activity`: measured averages, or the spikes of one image.
     Interval and latency are those of images that all have these spikes.
     """
     flows = Flows(program)
@@ -118,7 +118,7 @@ def estimate_images(
 
     ``values`` (N, C, H, W) are what every layer fires, by name. Cores of a pipeline work on
     different images and wait for each other's spikes: the interval is longer than that of any
-    average, and here as long as :mod:`compiler.estimation.pipeline` finds it.
+    average, and here as long as :mod:`stemcore.compiler.estimation.burst_pipeline` finds it.
     """
     populations = {INPUT: images} | {
         info.population.name: values[info.population.name] for info in program.layers

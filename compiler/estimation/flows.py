@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.fields import Control, Formats, Memory
-from golden.network import INPUT
-from golden.params import ChipParams
-from golden.program import HOST, CoreImage, Program
-from golden.routing import tree
-from golden.words import unpack_words
+from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.program.program import HOST, CoreImage, Program
+from stemcore.golden.spec.routing import tree
+from stemcore.golden.program.words import unpack_words
 
 Node = tuple[int, int]
 Link = tuple[Node, Node]

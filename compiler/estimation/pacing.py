@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from golden.fields import GAP_WIDTH, Control, Formats, Memory
-from golden.program import CoreImage, Program
+from stemcore.golden.spec.fields import GAP_WIDTH, Control, Formats, Memory
+from stemcore.golden.program.program import CoreImage, Program
 
 from ..activity import Activity
 from .estimate import spikes_of
 from .flows import Flows
-from .schedule import firing
+from .steady_schedule import firing
 
 # Share of the expected time of firing that the gaps take. The nearer to one, the evener the shares,
 # and the longer a destination waits where spikes cost less than on average, as at borders. Measured

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from golden.network import INPUT
+from stemcore.golden.network.network import INPUT
 
 from ..errors import CaptureError
 from .capture_ops import IN_PLACE, translate

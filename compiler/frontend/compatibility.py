@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from golden.params import ChipParams
+from stemcore.golden.spec.params import ChipParams
 
 from ..errors import CompatibilityError, Problem
 from .graph import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.network import INPUT
+from stemcore.golden.network.network import INPUT
 
 Shape = tuple[int, int, int]
 Pair = tuple[int, int]

@@ -4,7 +4,7 @@
 import torch
 from torch.nn import functional as F
 
-from golden.network import INPUT
+from stemcore.golden.network.network import INPUT
 
 from ..errors import CaptureError
 from .graph import (

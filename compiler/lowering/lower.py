@@ -5,8 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
-from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
-from golden.tables import compose
+from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
+from stemcore.golden.arithmetic.activation_tables import compose
 
 from ..quantization.quantized import QuantizedLayer, QuantizedNetwork
 

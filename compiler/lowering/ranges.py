@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.network import INPUT, Layer, Network
-from golden.params import BIAS_WIDTH, PRODUCT_WIDTH
+from stemcore.golden.network.network import INPUT, Layer, Network
+from stemcore.golden.spec.params import BIAS_WIDTH, PRODUCT_WIDTH
 
 from ..errors import RangeError
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.network import INPUT, Network
-from golden.params import ChipParams
+from stemcore.golden.network.network import INPUT, Network
+from stemcore.golden.spec.params import ChipParams
 
 from ..activity import Activity, spike_maps
 from ..errors import PartitionError, preset_with

@@ -13,9 +13,9 @@ from math import inf, isqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.network import INPUT, Network
-from golden.params import ChipParams
-from golden.program import HOST
+from stemcore.golden.network.network import INPUT, Network
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.program.program import HOST
 
 from ..activity import Activity, spike_maps
 from ..errors import PlacementError

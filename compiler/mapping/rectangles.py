@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable
 
-from golden.program import HOST
+from stemcore.golden.program.program import HOST
 
 Node = tuple[int, int]  # column, row
 Link = tuple[Node, Node]

@@ -3,7 +3,7 @@
 
 A part computes the sum over a span of source channels for all neurons of the layer, ``z_p``. It
 fires ``P_p = s_p z_p + o_p``, a number that is never negative, byte by byte
-(:class:`golden.network.Digits`). The layer itself then hears bytes alone: with byte d of part p
+(:class:`stemcore.golden.network.network.Digits`). The layer itself then hears bytes alone: with byte d of part p
 shifted by 8 d and weighed ``s_p`` it adds up to ``sum_p s_p P_p = z + sum_p s_p o_p``. Signs
 alternate and offsets are chosen so that ``sum_p s_p o_p = 0``: potentials, constants and
 activations of the layer stay what they were.
@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.convolution import potential_bounds
-from golden.network import INPUT, Connection, Digits, Layer, Network
-from golden.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
+from stemcore.golden.network.convolution import potential_bounds
+from stemcore.golden.network.network import INPUT, Connection, Digits, Layer, Network
+from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
 
 from ..errors import PartitionError, preset_with
 from .connectivity import Span, block_count, hit_channels, length
-from .slabs import count_weight_words, listened_channels
+from .weight_blocks import count_weight_words, listened_channels
 from .tiling import block_needs
 
 SPLIT_NEEDS = ("weight words", "channel table entries")  # what a smaller fan-in needs less of

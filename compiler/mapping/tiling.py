@@ -10,10 +10,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.network import INPUT, Layer, Network
-from golden.params import ChipParams
+from stemcore.golden.network.network import INPUT, Layer, Network
+from stemcore.golden.spec.params import ChipParams
 
-from ..timing import fire_cycles, sweep_cycles
+from stemcore.golden.spec.timing import fire_cycles, sweep_cycles
 from .connectivity import (
     Span,
     Tile,
@@ -24,7 +24,7 @@ from .connectivity import (
     length,
     make_tile,
 )
-from .slabs import count_weight_words, listened_channels
+from .weight_blocks import count_weight_words, listened_channels
 from .work import Array, Axis, block_spikes, layer_work, rectangle_sums
 
 MAX_CUTS = 32  # places considered for a cut, in rows and in columns

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.fixed import MAX_BIAS_SHIFT, MAX_SHIFT
-from golden.params import BIAS_WIDTH
+from stemcore.golden.arithmetic.fixed import MAX_BIAS_SHIFT, MAX_SHIFT
+from stemcore.golden.spec.params import BIAS_WIDTH
 
 from ..errors import QuantizeError
 from ..frontend.graph import FloatArray

@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from golden.network import INPUT
-from golden.params import ChipParams
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.spec.params import ChipParams
 
 from ..errors import QuantizeError
 from ..frontend.compatibility import check_compatible
 from ..frontend.graph import Graph, Layer, Shape
 from ..frontend.passes import form_layers
 from ..frontend.run_graph import run_graph
-from .forms import LayerForm, Source, choose_forms, find_signs, fixed_scale, top_of
+from .formats import LayerForm, Source, choose_forms, find_signs, fixed_scale, top_of
 from .quantize_layer import quantize_layer
 from .quantized import (
     EXACT,
@@ -53,7 +53,7 @@ def quantize(
     Parameters
     ----------
     graph : Graph
-        From :func:`compiler.frontend.capture.capture`.
+        From :func:`stemcore.compiler.frontend.capture.capture`.
     calibration : integer array (N, C, H, W)
         Network inputs as the hardware gets them; one unit is worth ``input_scale``.
     profile : str
@@ -70,7 +70,7 @@ def quantize(
         Accumulator bits of the chip. Channels whose sums could exceed them get coarser weights, so
         that ``prove_ranges`` succeeds.
     bias : str, optional
-        One of ``compiler.quantization.bias.BIAS_FORMS``; by default ``int32``, and ``output`` in
+        One of ``stemcore.compiler.quantization.bias.BIAS_FORMS``; by default ``int32``, and ``output`` in
         the paper's profile. ``QuantizedLayer.bias_form`` says what became of it.
     """
     check_compatible(graph)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from golden.fixed import MAX_SHIFT
-from golden.params import MULTIPLIER_WIDTH, WEIGHT_WIDTH
+from stemcore.golden.arithmetic.fixed import MAX_SHIFT
+from stemcore.golden.spec.params import MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
 from ..errors import QuantizeError
 from ..frontend.graph import AVERAGE, IDENTITY, LEARNED, Branch, FloatArray, Layer, Node
 from .bias import MAX_BIAS, round_bias
-from .forms import LayerForm, Source, top_of
+from .formats import LayerForm, Source, top_of
 from .quantized import IntArray, QuantizedBranch, QuantizedLayer
 from .scales import (
     MAX_TOTAL_SHIFT,

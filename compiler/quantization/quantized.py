@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError
 from ..frontend.graph import FloatArray, MaxPool, Pair, Shape
-from .archive import read_archive, write_archive
+from ..archive import read_archive, write_archive
 
 EXACT, GENERAL, PAPER = PROFILES = ("exact", "general", "paper")
 IntArray = NDArray[np.int64]

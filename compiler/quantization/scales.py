@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.fixed import MAX_SHIFT
+from stemcore.golden.arithmetic.fixed import MAX_SHIFT
 
 from ..frontend.graph import FloatArray
 

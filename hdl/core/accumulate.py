@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
-from ..forms import MACHINE_WORD, PROCESSOR
+from ..platforms import MACHINE_WORD, PROCESSOR
 
 GROUP = 8  # lanes that share one copy of the controls: bounds the fan-out of each copy
 

@@ -6,12 +6,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import Formats, Memory
-from golden.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus, operation, spike_stream, struct
 from .memory import ConfigMemory, pick
-from .walker import Walker, walk_layout
+from .address_generator import Walker, walk_layout
 
 QUEUE_DEPTH = 16  # entries of the queue of walks; a power of two
 N_ROOM = QUEUE_DEPTH - 1  # spikes that may be between the input and the walker
@@ -20,7 +20,7 @@ N_ROOM = QUEUE_DEPTH - 1  # spikes that may be between the input and the walker
 class AxonIn(wiring.Component):
     """Looks an arriving spike up in the connection tables and walks its operations.
 
-    Contract: "Walk" in ``hdl/README.md``; reference: ``golden.walk``. A walk of n operations takes
+    Contract: "Walk" in ``hdl/README.md``; reference: ``stemcore.golden.spec.address_generation``. A walk of n operations takes
     n cycles and the next follows without a bubble. A spike taken in cycle 0 issues its first
     operation in cycle 6, if no walk is before it. Spikes without operations are dropped before they
     reach the queue: behind a running walk they cost nothing, else one cycle each.

@@ -5,8 +5,8 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from golden.fields import GAP_WIDTH, Formats, Kind, Memory
-from golden.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.fields import GAP_WIDTH, Formats, Kind, Memory
+from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus, activation_word, flit_stream, struct
 from .memory import ConfigMemory

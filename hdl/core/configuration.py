@@ -5,9 +5,9 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import Formats, Kind, Memory
-from golden.params import CHUNK_WIDTH, ChipParams
-from golden.program import HOST
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.program.program import HOST
 
 from ..layouts import ConfigBus, flit_stream, struct
 

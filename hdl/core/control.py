@@ -7,10 +7,10 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import Control as Register
-from golden.fields import Formats, Memory
-from golden.params import CHUNK_WIDTH, ChipParams
-from golden.routing import LINKS
+from stemcore.golden.spec.fields import Control as Register
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.routing import LINKS
 
 from ..layouts import ConfigBus, struct
 from .plane_scan import T_WIDTH
@@ -56,7 +56,7 @@ class Control(wiring.Component):
     sweep, clear_all, fire, grant : ``Out(1)``
         Commands, one cycle each, to a block that is not busy.
     n_sweep, n_fire, mode, end_list, credit_list : ``Out``
-        Registers, as ``golden.fields.Control`` lists them.
+        Registers, as ``stemcore.golden.spec.fields.Control`` lists them.
     integration, step, is_last_step, plane : ``Out``
         Only if ``params.is_stepped``: a register; the time step that accumulates, whether it is the
         sample's last; with ``fire``, the time step to fire.

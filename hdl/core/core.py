@@ -5,8 +5,8 @@ from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from golden.params import ChipParams
-from golden.routing import LINKS
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.routing import LINKS
 
 from ..layouts import flit_stream
 from ..noc.queue import FlitQueue, FlitRegister

@@ -5,10 +5,10 @@ from amaranth import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import Memory
-from golden.params import CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
+from stemcore.golden.spec.fields import Memory
+from stemcore.golden.spec.params import CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
 
-from ..forms import PROCESSOR
+from ..platforms import PROCESSOR
 from ..layouts import ConfigBus, operation
 from .accumulate import GROUP, AccumulateLoop
 from .memory import ConfigMemory

@@ -8,8 +8,8 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import Formats, Kind
-from golden.params import ChipParams
+from stemcore.golden.spec.fields import Formats, Kind
+from stemcore.golden.spec.params import ChipParams
 
 from ..layouts import flit_stream, spike_stream, struct
 

@@ -6,8 +6,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import Formats
-from golden.params import STEP_WIDTH, ChipParams
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import STEP_WIDTH, ChipParams
 
 from ..layouts import struct
 from .rounding_shift import RoundingShift
@@ -34,7 +34,7 @@ def update_latency(params: ChipParams) -> int:
 class Integrate(wiring.Component):
     """Updates potentials at the end of a time step, a group a cycle, without stalls; keeps them.
 
-    Per lane, as ``golden.integration.update``, with ``V = 0`` in step 0::
+    Per lane, as ``stemcore.golden.arithmetic.step_integration.update``, with ``V = 0`` in step 0::
 
         V' = sat16(2 V + round_half_even(multiplier I / 2**shift))           scaled
         V' = sat16((2 V if t <= steps-1-shift else V) + (I >> max(0, t-(steps-1-shift))))   late

@@ -8,8 +8,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import Formats, Memory
-from golden.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus
 
@@ -39,7 +39,7 @@ class ConfigMemory(wiring.Component):
     Parameters
     ----------
     params : ChipParams
-    memory : golden.fields.Memory
+    memory : stemcore.golden.spec.fields.Memory
         Which memory this is; sets width and depth.
     registered : bool
         A register behind the memory, whose own outputs are slow on FPGAs.

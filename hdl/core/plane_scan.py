@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
-from golden.params import ACTIVATION_WIDTH, ChipParams, bits_for
+from stemcore.golden.spec.params import ACTIVATION_WIDTH, ChipParams, bits_for
 
 from ..layouts import activation_word
 from .reserved_queue import ReservedQueue

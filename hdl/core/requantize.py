@@ -5,8 +5,8 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from golden.fields import Formats, Memory
-from golden.params import ACTIVATION_WIDTH, CHUNK_WIDTH, PRODUCT_WIDTH, ChipParams
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import ACTIVATION_WIDTH, CHUNK_WIDTH, PRODUCT_WIDTH, ChipParams
 
 from ..layouts import ConfigBus, struct
 from .memory import ConfigMemory
@@ -38,7 +38,7 @@ def _wrap(value):
 class Requantize(wiring.Component):
     """Turns a group of potentials into activations, a group a cycle, without stalls.
 
-    Per lane, as ``golden.fixed.requantize``::
+    Per lane, as ``stemcore.golden.arithmetic.fixed.requantize``::
 
         P = multiplier * z + (bias << 8*bias_shift)            wraps to 48 signed bits
         y = round_half_even(P / 2**shift)                      shift 0 to 47

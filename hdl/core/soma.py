@@ -5,8 +5,8 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from golden.fields import Formats, Memory
-from golden.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus, activation_word, struct
 from .integrate import Integrate, update_latency

@@ -5,8 +5,8 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import GAP_WIDTH, Formats, Kind
-from golden.params import ChipParams
+from stemcore.golden.spec.fields import GAP_WIDTH, Formats, Kind
+from stemcore.golden.spec.params import ChipParams
 
 from ..layouts import flit_stream, struct
 from .plane_scan import T_WIDTH

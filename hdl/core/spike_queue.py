@@ -6,8 +6,8 @@ from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import Formats
-from golden.params import ChipParams
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import ChipParams
 
 from ..layouts import spike_stream
 

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.data.boxes import BoxDataset
-from models.data.cifar10 import CLASS_NAMES as CIFAR10_NAMES
-from models.data.cifar10 import has_cifar10, load_cifar10
-from models.data.dataset import Dataset, fit_images
-from models.data.digit_boxes import load_digit_boxes
-from models.data.digits import load_digits
-from models.data.imagenet import ImageTree, find_imagenet, load_imagenet
-from models.data.mnist import find_mnist, load_mnist
-from models.data.preprocess import to_float_input, to_integer_input
-from models.data.voc import VocTree, find_voc, load_voc
-from models.errors import DataError
+from .boxes import BoxDataset
+from .cifar10 import CLASS_NAMES as CIFAR10_NAMES
+from .cifar10 import has_cifar10, load_cifar10
+from .dataset import Dataset, fit_images
+from .digit_boxes import load_digit_boxes
+from .digits import load_digits
+from .imagenet import ImageTree, find_imagenet, load_imagenet
+from .mnist import find_mnist, load_mnist
+from .preprocess import to_float_input, to_integer_input
+from .voc import VocTree, find_voc, load_voc
+from ..errors import DataError
 
 __all__ = ["CLASSIFICATION", "DATASETS", "DETECTION", "BoxDataset", "Dataset", "check_dataset",
            "find_data", "load_class_names", "load_dataset", "resolve_dataset", "to_float_input",

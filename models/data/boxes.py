@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.errors import DataError
+from ..errors import DataError
 
 NO_OBJECT = -1
 
@@ -51,7 +51,7 @@ def pack_objects(lists):
 
 @dataclass(frozen=True)
 class BoxDataset:
-    """Images with boxes; the counterpart of :class:`models.data.dataset.Dataset`.
+    """Images with boxes; the counterpart of :class:`stemcore.models.data.dataset.Dataset`.
 
     Attributes
     ----------

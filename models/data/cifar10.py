@@ -5,7 +5,7 @@
   byte and 3072 pixel bytes, red plane first (also in a subfolder ``cifar-10-batches-bin``);
 * python: ``data_batch_1`` .. ``data_batch_5``, ``test_batch``; dictionaries read by the restricted
   unpickler (also in a subfolder ``cifar-10-batches-py``);
-* packed: ``cifar10_jpeg.npz``, see :mod:`models.data.jpeg_pack`.
+* packed: ``cifar10_jpeg.npz``, see :mod:`stemcore.models.data.jpeg_pack`.
 
 Each split is taken from the first layout in this order that has it, so that other test images can
 be put beside the training images in one file, or supplied alone.
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.data.dataset import Dataset
-from models.data.jpeg_pack import open_pack
-from models.data.restricted_pickle import load_restricted
-from models.errors import DataError
+from .dataset import Dataset
+from .jpeg_pack import open_pack
+from .restricted_pickle import load_restricted
+from ..errors import DataError
 
 SHAPE = (3, 32, 32)
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.errors import DataError
+from ..errors import DataError
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Dataset:
     Attributes
     ----------
     name : str
-        Key under which :func:`models.data.load_dataset` knows it.
+        Key under which :func:`stemcore.models.data.load_dataset` knows it.
     train_images, test_images : uint8 array (N, C, H, W)
         In the order of the source; N may be 0 where the folder has no such file.
     train_labels, test_labels : int64 array (N,)

@@ -2,15 +2,15 @@
 """A detection set that needs no download: scikit-learn's digits on made canvases, with boxes.
 
 Every canvas follows from the seed, its split and its number alone. Digits of the training split of
-:mod:`models.data.digits` are on training canvases, those of the test split on test canvases.
+:mod:`stemcore.models.data.digits` are on training canvases, those of the test split on test canvases.
 """
 
 import numpy as np
 
-from models.data.boxes import BoxDataset, pack_objects
-from models.data.dataset import resize_bilinear
-from models.data.digits import load_digits
-from models.errors import DataError
+from .boxes import BoxDataset, pack_objects
+from .dataset import resize_bilinear
+from .digits import load_digits
+from ..errors import DataError
 
 N_TRAIN, N_TEST = 4000, 400
 SEED = 2024

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from models.data.dataset import Dataset
+from .dataset import Dataset
 
 N_TEST = 360
 SPLIT_SEED = 2024

@@ -4,7 +4,7 @@
 import tarfile
 from pathlib import Path
 
-from models.errors import DataError
+from ..errors import DataError
 
 SUFFIX = ".tar"
 

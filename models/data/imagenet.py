@@ -7,10 +7,10 @@ the folders below ``train``.
 
 import numpy as np
 
-from models.data.dataset import Dataset
-from models.data.files import is_archive, open_tree
-from models.data.pictures import decode, fill
-from models.errors import DataError
+from .dataset import Dataset
+from .files import is_archive, open_tree
+from .image_files import decode, fill
+from ..errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 SPLITS = ("train", "val")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from models.errors import DataError
+from ..errors import DataError
 
 FIELDS = ("header", "length", "data", "y_train", "y_test")
 END_OF_IMAGE = b"\xff\xd9"

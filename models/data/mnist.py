@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from models.data.dataset import Dataset
-from models.errors import DataError
+from .dataset import Dataset
+from ..errors import DataError
 
 FILE_NAME = "mnist.npz"
 SHAPE = (28, 28)

@@ -9,7 +9,7 @@ and the float network start from identical values.
 import numpy as np
 import torch
 
-from models.errors import DataError
+from ..errors import DataError
 
 INPUT_BITS = 8
 INPUT_SCALE = 2.0**-7

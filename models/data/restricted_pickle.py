@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.errors import DataError
+from ..errors import DataError
 
 _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _BUFFER_MODULES = ("numpy.core.numeric", "numpy._core.numeric")

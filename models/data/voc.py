@@ -11,10 +11,10 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 
-from models.data.boxes import BoxDataset, pack_objects
-from models.data.files import open_tree
-from models.data.pictures import decode, letterbox
-from models.errors import DataError
+from .boxes import BoxDataset, pack_objects
+from .files import open_tree
+from .image_files import decode, letterbox
+from ..errors import DataError
 
 CLASS_NAMES = ("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
                "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep",

@@ -8,10 +8,10 @@ import numpy as np
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from golden.program import Program
-from hdl.chip import Chip
+from stemcore.golden.program.program import Program
+from stemcore.hdl.chip import Chip
 
-from ..protocol import Protocol, core_recorders
+from ..host.protocol import Protocol, core_recorders
 from .result import EngineError, RunResult, Timing
 
 Progress = Callable[[int, int], None]

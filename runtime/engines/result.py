@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Node = tuple[int, int]
-Counters = Mapping[str, int]  # by the lower-case names of golden.fields.Control
+Counters = Mapping[str, int]  # by the lower-case names of stemcore.golden.spec.fields.Control
 
 
 class EngineError(RuntimeError):

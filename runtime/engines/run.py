@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.mesh import run_program
-from golden.program import Program
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.program.program import Program
 
 from . import amaranth, verilator
 from .result import Node, RunResult
@@ -34,7 +34,7 @@ def run_engine(
     engine : "verilator" (cycle-accurate; ``out_dir`` keeps its builds), "amaranth" or "program"
     waves_dir : folder for waves, verilator only
     waves_nodes : nodes (x, y) whose waves are written; None: all that have a core
-    threads : that step the mesh, verilator only; None: see runtime.native.mesh.default_threads
+    threads : that step the mesh, verilator only; None: see stemcore.runtime.native.verilated_mesh.default_threads
     """
     if engine == "verilator":
         if out_dir is None:
@@ -60,7 +60,7 @@ def run_engine(
     )
 
 
-# The program engine's names for the gateware's counters (golden.fields.Control) that differ.
+# The program engine's names for the gateware's counters (stemcore.golden.spec.fields.Control) that differ.
 _NAMES = {"ops": "busy"}
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.fields import Control, Memory
-from golden.network import Population
-from golden.program import Program
+from stemcore.golden.spec.fields import Control, Memory
+from stemcore.golden.network.network import Population
+from stemcore.golden.program.program import Program
 
 from ..native import watchdog
 from ..native.build import build
-from ..native.mesh import (
+from ..native.verilated_mesh import (
     AT_REST,
     PATIENCE,
     SLICE,
@@ -26,7 +26,7 @@ from ..native.mesh import (
     VerilatedMesh,
     default_threads,
 )
-from ..protocol import tokens_per_sample
+from ..host.protocol import tokens_per_sample
 from .result import EngineError, Node, RunResult, Timing
 
 Progress = Callable[[int, int], None]  # images done, cycles so far
@@ -48,7 +48,7 @@ def run(
 
     ``over_mesh`` writes the memories by WRITE packets instead of straight into the model. The
     waves of ``waves_nodes`` (default: of all nodes with a core) go to ``waves_dir/waves-X-Y.fst``.
-    ``threads`` step the nodes, see :func:`runtime.native.mesh.default_threads`; one writes waves.
+    ``threads`` step the nodes, see :func:`stemcore.runtime.native.verilated_mesh.default_threads`; one writes waves.
     Raises :class:`EngineError` when nothing moves any more, when a core fires what it must not, or
     beyond ``cycle_limit``; ``ValueError`` for waves of a node that is not there.
     """

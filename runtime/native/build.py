@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from golden.fields import BitFields, Formats, Kind
-from golden.params import ChipParams
-from hdl.export import RAM_NAME, memory_scopes, node_verilog
+from stemcore.golden.spec.fields import BitFields, Formats, Kind
+from stemcore.golden.spec.params import ChipParams
+from stemcore.hdl.export import RAM_NAME, memory_scopes, node_verilog
 
 from ..toolchain.process import built_once, content_key, find_program, run
 from ..toolchain.verilator import COMPILER_HINT, verilate
@@ -80,7 +80,7 @@ def _processor() -> str:
 def node_sources(params: ChipParams, out_dir: Path, *, simulation: bool = False) -> Path:
     """Folder with node.v, what of it is public, and the bit fields as a C++ header.
 
-    ``simulation`` gives node.v the form of ``runtime.native.clocks``.
+    ``simulation`` gives node.v the form of ``stemcore.runtime.native.clocks``.
     """
     key = content_key([], _SOURCES_KEY, sorted(params.to_dict().items()))
     name = "simulation" if simulation else "node"
@@ -123,7 +123,7 @@ def _public(params: ChipParams) -> str:
 
 def _header(params: ChipParams) -> str:
     formats = Formats(params)
-    lines = ["// Written from golden.fields.", "#pragma once"]
+    lines = ["// Written from stemcore.golden.spec.fields.", "#pragma once"]
     lines += _defines("FLIT", formats.flit) + _defines("SPIKE", formats.spike)
     lines += [f"#define KIND_{kind.name} {int(kind)}" for kind in Kind]
     lines += [f"#define AWAKE_{block.upper()}_POSITION {i}" for i, block in enumerate(BLOCKS)]

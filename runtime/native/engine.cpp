@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The functions of the native engine that Python calls (runtime/native/mesh.py).
+// The functions of the native engine that Python calls (runtime/native/verilated_mesh.py).
 
 #include <algorithm>
 #include <cstdint>

@@ -7,7 +7,7 @@
 #include <deque>
 #include <vector>
 
-#include "fields.h"  // positions of the bit fields, written from golden.fields
+#include "fields.h"  // positions of the bit fields, written from stemcore.golden.spec.fields
 
 namespace stem {
 

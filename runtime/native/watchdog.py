@@ -3,11 +3,11 @@
 
 from typing import TYPE_CHECKING
 
-from golden.fields import Control, Formats, Kind, Memory
-from golden.program import CoreImage
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.program.program import CoreImage
 
 if TYPE_CHECKING:
-    from .mesh import VerilatedMesh
+    from .verilated_mesh import VerilatedMesh
 
 LINKS = ("north", "east", "south", "west")
 STEPS = ((0, -1), (1, 0), (0, 1), (-1, 0))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mesh: every core coloured by how long it is busy, every link by what crosses it."""
 
-from golden.program import HOST, CoreImage, Program
+from stemcore.golden.program.program import HOST, CoreImage, Program
 
 from .colours import BUSY, LINK, gradient, ink_on, on_scale
 from .run import Run

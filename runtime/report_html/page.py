@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .bars import bars_section
 from .floorplan import floorplan_section
-from .pictures import pictures_section
+from .images import pictures_section
 from .raster import raster_section
 from .run import Run
 from .search import search_section

@@ -4,8 +4,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.network import INPUT, Population
-from golden.stem import encode, weight_of_step
+from stemcore.golden.network.network import INPUT, Population
+from stemcore.golden.arithmetic.stem import encode, weight_of_step
 
 from .run import Run
 from .text import compact, counted, escape, percent, section

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.assembly.assemble import layer_info
-from compiler.estimation.flows import Flows, Loads
-from golden.network import INPUT, Network, Population
-from golden.program import LayerInfo, Program
-from golden.stem import count_spikes
-from models.data import BoxDataset, Dataset
+from stemcore.compiler.assembly.assemble import layer_info
+from stemcore.compiler.estimation.flows import Flows, Loads
+from stemcore.golden.network.network import INPUT, Network, Population
+from stemcore.golden.program.program import LayerInfo, Program
+from stemcore.golden.arithmetic.stem import count_spikes
+from stemcore.models.data import BoxDataset, Dataset
 
 from ..engines.result import Counters, Node, RunResult
 

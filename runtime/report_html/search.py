@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..pareto import Point, plot
+from ..sparsify.pareto import Point, plot
 from .run import Run
 from .text import compact, escape, missing, percent, section
 

@@ -5,8 +5,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
-from ..energy import energy_text
-from ..report import timing_figures
+from ..report.energy import energy_text
+from ..report.figures import timing_figures
 from .run import Run
 from .text import compact, counted, escape, percent, section, whole
 

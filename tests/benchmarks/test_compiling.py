@@ -3,8 +3,8 @@
 
 import pytest
 
-from benchmarks.compiling import compilation, peak_gib
-from runtime.prepare import TRAINED
+from stemcore.benchmarks.compiling import compilation, peak_gib
+from stemcore.runtime.prepare import TRAINED
 
 
 def test_peak_is_the_high_water_mark(tmp_path):

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.meshes import (
+from stemcore.benchmarks.meshes import (
     build_chip,
     busy_program,
     chip_speed,
@@ -12,10 +12,10 @@ from benchmarks.meshes import (
     one_node_program,
     write_host_file,
 )
-from golden.mesh import run_program
-from runtime.engines import verilator
-from runtime.native.build import build
-from runtime.toolchain import SIM_BUILD
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.runtime.engines import verilator
+from stemcore.runtime.native.build import build
+from stemcore.runtime.toolchain import SIM_BUILD
 
 OUT = SIM_BUILD / "engines"
 

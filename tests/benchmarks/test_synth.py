@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from benchmarks import synth
-from golden.params import get_preset
-from hdl.export import node_verilog
-from runtime.toolchain.icarus import compile_verilog
+from stemcore.benchmarks import synth
+from stemcore.golden.spec.params import get_preset
+from stemcore.hdl.export import node_verilog
+from stemcore.runtime.toolchain.icarus import compile_verilog
 
 
 @pytest.mark.sim
@@ -44,11 +44,11 @@ def test_critical_path_is_the_slowest_between_registers():
 def test_stored_figures_carry_their_command(tmp_path, monkeypatch):
     monkeypatch.setattr(synth, "OUT", tmp_path)
     result = {"preset": "ecp5", "seed": 3, "cells": {"LUT4": 7000}, "fmax_mhz": 95.5,
-              "command": "python -m benchmarks.synth"}  # fmt: skip
+              "command": "python -m stemcore.benchmarks.synth"}  # fmt: skip
     (tmp_path / "ecp5-seed3.json").write_text(json.dumps(result))
     figures = list(synth.stored_figures())
     assert [(f.name, f.value, f.unit) for f in figures] == [
         ("ecp5, seed 3: LUT4", 7000, "cells"),
         ("ecp5, seed 3: Fmax", 95.5, "MHz"),
     ]
-    assert {f.note for f in figures} == {"python -m benchmarks.synth"}
+    assert {f.note for f in figures} == {"python -m stemcore.benchmarks.synth"}

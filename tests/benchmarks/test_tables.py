@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 
-import benchmarks.tables.subjects as subjects
-from benchmarks.tables import published
-from benchmarks.tables.__main__ import main, text_of
-from benchmarks.tables.build import TABLES, Row, Table
-from benchmarks.tables.subjects import Subject, cached, digest, find_subjects
-from compiler.errors import CompileError
-from golden.forward import n_sops, run_network
+import stemcore.benchmarks.tables.subjects as subjects
+from stemcore.benchmarks.tables import published
+from stemcore.benchmarks.tables.__main__ import main, text_of
+from stemcore.benchmarks.tables.build import TABLES, Row, Table
+from stemcore.benchmarks.tables.subjects import Subject, cached, digest, find_subjects
+from stemcore.compiler.errors import CompileError
+from stemcore.golden.network.forward import n_sops, run_network
 
 
 class MadeUp:
@@ -256,7 +256,7 @@ def test_figures_are_of_the_networks_layers_alone(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_tables_of_a_trained_network(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(subjects, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr("benchmarks.tables.__main__.CACHE", tmp_path / "cache")
+    monkeypatch.setattr("stemcore.benchmarks.tables.__main__.CACHE", tmp_path / "cache")
     assert main(["--model", "digits_cnn", "--images", "40"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"wrote {tmp_path / 'tables.md'}"
     tables = json.loads((tmp_path / "tables.json").read_text())["tables"]

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.tables.subjects import Subject
-from benchmarks.tables.trained_codes import SopMeter, measure_form, trained_forms
-from models.lif import LIF
-from models.registry import MODELS
+from stemcore.benchmarks.tables.subjects import Subject
+from stemcore.benchmarks.tables.trained_codes import SopMeter, measure_form, trained_forms
+from stemcore.models.lif import LIF
+from stemcore.models.registry import MODELS
 
 
 def spiking(steps):
@@ -92,7 +92,7 @@ def test_forms_that_the_count_does_not_know_are_refused(form, came):
 
 
 def test_forms_are_those_with_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr("models.checkpoint.FOLDER", tmp_path)
+    monkeypatch.setattr("stemcore.models.checkpoint.FOLDER", tmp_path)
     assert trained_forms("cifar10net_w64", "digits") == {}
     path = tmp_path / "cifar10net_w64_position-digits.safetensors"
     path.write_bytes(b"")

@@ -3,8 +3,8 @@
 
 import cocotb
 
-from golden.forward import run_network
-from golden.mesh import run_program
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.reference.program_engine import run_program
 from tests.support.chip_programs import four_core_program, seeded
 from tests.support.cocotb_host import started_host
 from tests.support.hand_programs import conv_chain_program

@@ -5,12 +5,12 @@ import cocotb
 import numpy as np
 import pytest
 
-from golden.fields import Control, Formats, Kind, Memory
-from golden.forward import run_network
-from golden.mesh import run_program
-from golden.params import get_preset
-from golden.program import CoreImage
-from runtime.compare import Difference
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.params import get_preset
+from stemcore.golden.program.program import CoreImage
+from stemcore.runtime.engines.compare import Difference
 from tests.support.chip_programs import one_core_program, seeded
 from tests.support.cocotb_host import started_host
 from tests.support.cocotb_streams import cycles

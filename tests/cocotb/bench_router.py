@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cocotb bench of one router: flits of every kind of rectangle against golden.routing."""
+"""cocotb bench of one router: flits of every kind of rectangle against stemcore.golden.spec.routing."""
 
 import cocotb
 from cocotb.triggers import gather
 
-from golden.fields import Formats
-from golden.params import get_preset
-from golden.routing import Port, next_ports
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.routing import Port, next_ports
 from tests.support.chip_programs import seeded
 from tests.support.cocotb_streams import (
     Scoreboard,

@@ -3,8 +3,8 @@
 
 import pytest
 
-from golden.fields import Formats
-from golden.params import get_preset
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import get_preset
 from tests.support.cocotb_runs import bench, exported_node, simulators
 
 PARAMS = get_preset("tiny")

@@ -3,10 +3,10 @@
 
 import pytest
 
-from golden.fields import Formats
-from golden.params import get_preset
-from hdl.export import component_verilog
-from hdl.noc.router import Router
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import get_preset
+from stemcore.hdl.export import component_verilog
+from stemcore.hdl.noc.router import Router
 from tests.support.cocotb_runs import bench, simulators
 
 PARAMS = get_preset("tiny")

@@ -4,14 +4,14 @@
 import numpy as np
 import pytest
 
-from compiler.backend import compile_network, potentials_fit
-from compiler.errors import CompileError, PartitionError, PlacementError
-from compiler.mapping.connectivity import block_count
-from golden.forward import n_sops, run_network
-from golden.mesh import run_program
-from golden.network import INPUT
-from golden.params import get_preset
-from golden.program_file import load_program, save_program
+from stemcore.compiler.backend import compile_network, potentials_fit
+from stemcore.compiler.errors import CompileError, PartitionError, PlacementError
+from stemcore.compiler.mapping.connectivity import block_count
+from stemcore.golden.network.forward import n_sops, run_network
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.spec.params import get_preset
+from stemcore.golden.program.program_file import load_program, save_program
 from tests.support.chains import chain, convolution, plain_layer
 from tests.support.random_networks import random_images, random_network
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remedies that name presets name those that help."""
 
-from compiler.errors import preset_with
-from golden.params import get_preset
+from stemcore.compiler.errors import preset_with
+from stemcore.golden.spec.params import get_preset
 
 SIM32 = get_preset("sim32")
 

@@ -6,10 +6,10 @@ import pytest
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Mux, Signal
 
-from golden.fields import Control as Register
-from golden.fields import Formats, Memory
-from golden.params import get_preset
-from hdl.core.control import Control
+from stemcore.golden.spec.fields import Control as Register
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import get_preset
+from stemcore.hdl.core.control import Control
 from tests.support.formal import implies, inner_signal, inner_state, prove, refute
 
 pytestmark = pytest.mark.sim

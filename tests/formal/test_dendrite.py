@@ -8,10 +8,10 @@ from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-import hdl.core.accumulate
-from golden.params import WEIGHT_WIDTH
-from hdl.core.accumulate import AccumulateLanes, AccumulateLoop
-from hdl.core.dendrite import ShiftLanes
+import stemcore.hdl.core.accumulate
+from stemcore.golden.spec.params import WEIGHT_WIDTH
+from stemcore.hdl.core.accumulate import AccumulateLanes, AccumulateLoop
+from stemcore.hdl.core.dendrite import ShiftLanes
 from tests.support.formal import implies, inner_signal, prove, refute
 
 pytestmark = pytest.mark.sim
@@ -173,7 +173,7 @@ class SlowClear(OpenLanes):
 
 @pytest.fixture
 def open_lanes(monkeypatch):
-    monkeypatch.setattr(hdl.core.accumulate, "AccumulateLanes", OpenLanes)
+    monkeypatch.setattr(stemcore.hdl.core.accumulate, "AccumulateLanes", OpenLanes)
 
 
 @pytest.mark.usefixtures("open_lanes")
@@ -188,7 +188,7 @@ def test_accumulate_loop_proof_finds_a_lost_forward(fault):
 
 
 def test_accumulate_loop_proof_finds_a_wrong_clear(monkeypatch):
-    monkeypatch.setattr(hdl.core.accumulate, "AccumulateLanes", SlowClear)
+    monkeypatch.setattr(stemcore.hdl.core.accumulate, "AccumulateLanes", SlowClear)
     refute(LoopKeepsSums(invariants=False), "dendrite_loop_SlowClear", depth=5)
 
 

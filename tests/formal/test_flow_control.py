@@ -6,10 +6,10 @@ import pytest
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Mux, Signal
 
-from golden.fields import Formats, Kind
-from golden.params import get_preset
-from hdl.core.flow_control import FlowControl
-from hdl.layouts import struct
+from stemcore.golden.spec.fields import Formats, Kind
+from stemcore.golden.spec.params import get_preset
+from stemcore.hdl.core.flow_control import FlowControl
+from stemcore.hdl.layouts import struct
 from tests.support.formal import implies, inner_signal, inner_state, prove, refute
 
 pytestmark = pytest.mark.sim

@@ -11,14 +11,14 @@ from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-import hdl.noc.router
-from golden.fields import Formats
-from golden.params import get_preset
-from golden.routing import LINKS, Port
-from hdl.layouts import flit_stream
-from hdl.noc.arbiter import Arbiter
-from hdl.noc.queue import FlitQueue, FlitRegister
-from hdl.noc.router import TURNS, RouteMask, Router
+import stemcore.hdl.noc.router
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.routing import LINKS, Port
+from stemcore.hdl.layouts import flit_stream
+from stemcore.hdl.noc.arbiter import Arbiter
+from stemcore.hdl.noc.queue import FlitQueue, FlitRegister
+from stemcore.hdl.noc.router import TURNS, RouteMask, Router
 from tests.support.formal import inner_signal, prove, refute
 
 pytestmark = pytest.mark.sim
@@ -356,8 +356,8 @@ class FlitsReachTheirOutputs(wiring.Component):
 def small(monkeypatch):
     """Parameters of a router of a few bits: 4 x 4 coordinates, 2 bits of payload."""
     monkeypatch.setattr(Formats, "payload_width", property(lambda formats: 2))
-    monkeypatch.setattr(hdl.noc.router, "FlitQueue", OpenQueue)
-    monkeypatch.setattr(hdl.noc.router, "Arbiter", OpenArbiter)
+    monkeypatch.setattr(stemcore.hdl.noc.router, "FlitQueue", OpenQueue)
+    monkeypatch.setattr(stemcore.hdl.noc.router, "Arbiter", OpenArbiter)
     return get_preset("tiny").with_(coord_width=2, queue_depth=2)
 
 
@@ -459,6 +459,6 @@ FAULTS = (ForgetsLocal, GivesTwice, LeavesEarly, DoesNotHold, GrantsAll, Overwri
 def test_router_faults_are_found(fault, small, monkeypatch):
     for part in (FlitQueue, FlitRegister, Arbiter, RouteMask):
         replacement = fault if issubclass(fault, part) else part
-        monkeypatch.setattr(hdl.noc.router, part.__name__, replacement)
+        monkeypatch.setattr(stemcore.hdl.noc.router, part.__name__, replacement)
     component = FlitsReachTheirOutputs(small, Port.LOCAL, invariants=False)
     refute(component, f"router_{fault.__name__}", depth=6, timeout=600)

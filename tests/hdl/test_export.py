@@ -7,11 +7,17 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
-from golden.fields import Formats
-from golden.params import get_preset
-from hdl.export import RAM_NAME, chip_verilog, component_verilog, memory_scopes, node_verilog
-from runtime.toolchain import SIM_BUILD
-from runtime.toolchain.icarus import compile_verilog, run_vvp
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import get_preset
+from stemcore.hdl.export import (
+    RAM_NAME,
+    chip_verilog,
+    component_verilog,
+    memory_scopes,
+    node_verilog,
+)
+from stemcore.runtime.toolchain import SIM_BUILD
+from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
 
 TINY = get_preset("tiny")
 OUT = SIM_BUILD / "export-tests"

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of hdl/README.md say what golden.fields says."""
+"""The tables of hdl/README.md say what stemcore.golden.spec.fields says."""
 
 import re
 from pathlib import Path
 
-from golden.fields import Formats, Memory
-from golden.params import get_preset
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import get_preset
 
 TEXT = (Path(__file__).parent.parent.parent / "hdl" / "README.md").read_text()
 FORMATS = Formats(get_preset("sim32"))

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.augment import LEAST_VISIBLE, PADDING_BYTE, augment_boxes
-from models.recipes import Recipe
+from stemcore.models.augment import LEAST_VISIBLE, PADDING_BYTE, augment_boxes
+from stemcore.models.recipes import Recipe
 
 
 def bright_boxes(rng, n, size=64):

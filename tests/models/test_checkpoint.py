@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.checkpoint import (
+from stemcore.models.checkpoint import (
     FOLDER,
     checkpoint_path,
     load_checkpoint,
@@ -15,10 +15,10 @@ from models.checkpoint import (
     round_for_file,
     save_checkpoint,
 )
-from models.data import find_data, load_dataset
-from models.errors import CheckpointError, DataError
-from models.registry import get_model
-from models.tasks import measure_accuracy, measure_map
+from stemcore.models.data import find_data, load_dataset
+from stemcore.models.errors import CheckpointError, DataError
+from stemcore.models.registry import get_model
+from stemcore.models.tasks import measure_accuracy, measure_map
 
 METADATA = {"model": "digits_cnn", "dataset": "digits"}
 
@@ -134,7 +134,7 @@ def test_a_start_without_common_layers_is_refused(tmp_path, module):
 
 
 def test_renamed_file_is_refused(tmp_path, module, monkeypatch):
-    monkeypatch.setattr("models.checkpoint.FOLDER", tmp_path)
+    monkeypatch.setattr("stemcore.models.checkpoint.FOLDER", tmp_path)
     save_checkpoint(checkpoint_path("tiny_vgg", "digits"), module.state_dict(), METADATA)
     with pytest.raises(CheckpointError, match=r"^tiny_vgg-digits\.safetensors: metadata must name "
                                               r"tiny_vgg on digits; digits_cnn on digits came"):

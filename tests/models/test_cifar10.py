@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data import find_data, load_dataset
-from models.data.cifar10 import load_cifar10
-from models.errors import DataError
+from stemcore.models.data import find_data, load_dataset
+from stemcore.models.data.cifar10 import load_cifar10
+from stemcore.models.errors import DataError
 
 END_OF_IMAGE = b"\xff\xd9"
 

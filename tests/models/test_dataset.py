@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from models.data import find_data, load_dataset
-from models.data.dataset import Dataset, fit_images, resize_bilinear
-from models.errors import DataError
+from stemcore.models.data import find_data, load_dataset
+from stemcore.models.data.dataset import Dataset, fit_images, resize_bilinear
+from stemcore.models.errors import DataError
 
 
 def build_dataset(**changes):

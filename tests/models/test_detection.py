@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.boxes import pack_objects
-from models.detection import (
+from stemcore.models.data.boxes import pack_objects
+from stemcore.models.detection import (
     Detections,
     decode,
     detect,
@@ -16,8 +16,8 @@ from models.detection import (
     mean_average_precision,
     suppress,
 )
-from models.detection_loss import COORDINATES, EMPTY, cell_targets, detection_loss
-from models.yolo import BOX_VALUES, N_BOXES, n_outputs
+from stemcore.models.detection_loss import COORDINATES, EMPTY, cell_targets, detection_loss
+from stemcore.models.yolo import BOX_VALUES, N_BOXES, n_outputs
 
 N_CLASSES = 3
 

@@ -4,11 +4,11 @@
 import numpy as np
 import pytest
 
-from models.data import load_dataset
-from models.data.boxes import BoxDataset, pack_objects
-from models.data.digit_boxes import MOST_OVERLAP, draw_canvas
-from models.detection import intersection_over_union
-from models.errors import DataError
+from stemcore.models.data import load_dataset
+from stemcore.models.data.boxes import BoxDataset, pack_objects
+from stemcore.models.data.digit_boxes import MOST_OVERLAP, draw_canvas
+from stemcore.models.detection import intersection_over_union
+from stemcore.models.errors import DataError
 
 SHAPE = (3, 64, 64)
 

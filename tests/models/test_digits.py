@@ -6,8 +6,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from models.data import load_dataset
-from models.data.digits import split_indices
+from stemcore.models.data import load_dataset
+from stemcore.models.data.digits import split_indices
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data import find_data, load_class_names, load_dataset, resolve_dataset
-from models.errors import DataError
+from stemcore.models.data import find_data, load_class_names, load_dataset, resolve_dataset
+from stemcore.models.errors import DataError
 
 SHAPE = (3, 16, 16)
 COLOURS = {"n01": (250, 0, 0), "n02": (0, 250, 0), "n03": (0, 0, 250)}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.cifar10net import VOTERS, LifCifar10Net
-from models.data.preprocess import to_float_input
-from models.lif import LIF, Fire, direct_code, position_code
-from models.registry import MODELS
+from stemcore.models.cifar10net import VOTERS, LifCifar10Net
+from stemcore.models.data.preprocess import to_float_input
+from stemcore.models.lif import LIF, Fire, direct_code, position_code
+from stemcore.models.registry import MODELS
 
 
 def plain_neuron(drives):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.preprocess import to_float_input, to_integer_input
-from models.errors import DataError
+from stemcore.models.data.preprocess import to_float_input, to_integer_input
+from stemcore.models.errors import DataError
 
 EVERY_BYTE = np.arange(256, dtype=np.uint8)
 

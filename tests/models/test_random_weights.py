@@ -4,10 +4,10 @@
 import pytest
 import torch
 
-from models.cifar10net import Cifar10Net, Vote
-from models.data import load_dataset, to_float_input
-from models.random_weights import calibrate_random
-from models.registry import get_model
+from stemcore.models.cifar10net import Cifar10Net, Vote
+from stemcore.models.data import load_dataset, to_float_input
+from stemcore.models.random_weights import calibrate_random
+from stemcore.models.registry import get_model
 
 
 def test_the_same_seed_gives_the_same_weights():

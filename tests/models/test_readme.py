@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import registry
-from models.checkpoint import FOLDER, read_checkpoint
-from models.data import DATASETS
+from stemcore.models import registry
+from stemcore.models.checkpoint import FOLDER, read_checkpoint
+from stemcore.models.data import DATASETS
 
 TEXT = (Path(registry.__file__).parent / "README.md").read_text()
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from models.cifar10net import Vote
-from models.data import DATASETS, DETECTION
-from models.errors import ModelError
-from models.lif import LIF
-from models.registry import MODELS, get_model
+from stemcore.models.cifar10net import Vote
+from stemcore.models.data import DATASETS, DETECTION
+from stemcore.models.errors import ModelError
+from stemcore.models.lif import LIF
+from stemcore.models.registry import MODELS, get_model
 
 PARAMETERS = {"digits_cnn": 12_266, "tiny_vgg": 808_170, "tiny_vgg_12m": 12_026_922,
               "cifar10net": 36_721_484, "cifar10net_w64": 1_262_348, "resnet18_cifar": 701_466,

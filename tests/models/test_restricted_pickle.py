@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.data.restricted_pickle import load_restricted
-from models.errors import DataError
+from stemcore.models.data.restricted_pickle import load_restricted
+from stemcore.models.errors import DataError
 
 REFUSED = r"^.*: a pickle must hold only arrays of numbers, bytes, str, dict and list; "
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from models import train as command
-from models.augment import PADDING_BYTE, augment
-from models.checkpoint import read_checkpoint
-from models.data import DATASETS, load_dataset
-from models.errors import CheckpointError, DataError, ModelError
-from models.recipes import RECIPES, Recipe, get_recipe
-from models.registry import MODELS
-from models.resume import STATE_FILE
-from models.trainer import rate_at
+from stemcore.models import train as command
+from stemcore.models.augment import PADDING_BYTE, augment
+from stemcore.models.checkpoint import read_checkpoint
+from stemcore.models.data import DATASETS, load_dataset
+from stemcore.models.errors import CheckpointError, DataError, ModelError
+from stemcore.models.recipes import RECIPES, Recipe, get_recipe
+from stemcore.models.registry import MODELS
+from stemcore.models.resume import STATE_FILE
+from stemcore.models.trainer import rate_at
 
 TINY = Recipe(epochs=3, batch=256, shift=1, half_precision=False)
 

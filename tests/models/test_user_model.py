@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.errors import ModelError
-from models.user_model import is_user_model, load_user_model
+from stemcore.models.errors import ModelError
+from stemcore.models.user_model import is_user_model, load_user_model
 
 NETWORK = """
 from torch import nn

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data import find_data, load_class_names, load_dataset, resolve_dataset
-from models.data.digit_boxes import load_digit_boxes
-from models.data.voc import CLASS_NAMES, load_voc, read_annotation
-from models.errors import DataError
+from stemcore.models.data import find_data, load_class_names, load_dataset, resolve_dataset
+from stemcore.models.data.digit_boxes import load_digit_boxes
+from stemcore.models.data.voc import CLASS_NAMES, load_voc, read_annotation
+from stemcore.models.errors import DataError
 
 SHAPE = (3, 32, 32)
 

@@ -3,8 +3,8 @@
 
 import pytest
 
-from runtime.prepare import Settings, model_name
-from runtime.sim import SIM_BUILD, output_folder
+from stemcore.runtime.prepare import Settings, model_name
+from stemcore.runtime.commands.sim import SIM_BUILD, output_folder
 
 
 @pytest.mark.parametrize(("model", "name"), [

@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from golden.forward import run_network
-from golden.network import INPUT
-from golden.stem import encode
-from models.data import BoxDataset, Dataset
-from models.data.boxes import pack_objects
-from runtime import report as reports
-from runtime import sim
-from runtime.engines.result import Timing
-from runtime.engines.run import run_engine
-from runtime.pareto import Point
-from runtime.pictures import write_pictures
-from runtime.prepare import Settings
-from runtime.report_html import Run, write_page
-from runtime.report_html.bars import layer_figures
-from runtime.report_html.floorplan import busy_cycles
-from runtime.report_html.page import page
-from runtime.report_html.raster import SAMPLE, sample
-from runtime.report_html.text import compact, shortened
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.arithmetic.stem import encode
+from stemcore.models.data import BoxDataset, Dataset
+from stemcore.models.data.boxes import pack_objects
+from stemcore.runtime.report import figures as reports
+from stemcore.runtime.commands import sim
+from stemcore.runtime.engines.result import Timing
+from stemcore.runtime.engines.run import run_engine
+from stemcore.runtime.sparsify.pareto import Point
+from stemcore.runtime.report.detections import write_pictures
+from stemcore.runtime.prepare import Settings
+from stemcore.runtime.report_html import Run, write_page
+from stemcore.runtime.report_html.bars import layer_figures
+from stemcore.runtime.report_html.floorplan import busy_cycles
+from stemcore.runtime.report_html.page import page
+from stemcore.runtime.report_html.raster import SAMPLE, sample
+from stemcore.runtime.report_html.text import compact, shortened
 from tests.support.browser import HOW, Browser, find_browser
 from tests.support.hand_programs import conv_chain_program
 
@@ -281,7 +281,7 @@ def test_detections_are_pictures_with_objects(hand, tmp_path):
 
 
 def test_pictures_stop_at_their_share_of_the_page(hand, tmp_path, monkeypatch):
-    monkeypatch.setattr("runtime.report_html.pictures.PICTURE_BYTES", 1)
+    monkeypatch.setattr("stemcore.runtime.report_html.images.PICTURE_BYTES", 1)
     text = page(with_boxes(hand, tmp_path), tmp_path)
     assert text.count('<figure class="boxes">') == 1
     assert f"The first 1 of {N_IMAGES} images; all are in detections/." in text

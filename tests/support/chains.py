@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
+from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 
 
 def plain_layer(name, shape, *connections, **changes):

@@ -10,13 +10,13 @@ import numpy as np
 from cocotb.triggers import Event, ReadWrite, with_timeout
 from numpy.typing import NDArray
 
-from golden.fields import Control, Kind, Memory
-from golden.mesh import run_program
-from golden.network import Population
-from golden.program import CoreImage, Program
-from runtime.compare import compare_values, populations_of, sent_values
-from runtime.host import Host
-from runtime.protocol import Protocol, Recorder, core_recorders
+from stemcore.golden.spec.fields import Control, Kind, Memory
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.network.network import Population
+from stemcore.golden.program.program import CoreImage, Program
+from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
+from stemcore.runtime.host.flits import Host
+from stemcore.runtime.host.protocol import Protocol, Recorder, core_recorders
 from tests.support.cocotb_streams import (
     PERIOD_NS,
     StreamDriver,
@@ -27,7 +27,7 @@ from tests.support.cocotb_streams import (
     set_pace,
 )
 
-# Registers whose value follows from the program alone, by the names of golden.mesh.COUNTERS.
+# Registers whose value follows from the program alone, by the names of stemcore.golden.reference.program_engine.COUNTERS.
 COUNTED = {
     "spikes_in": Control.SPIKES_IN,
     "spikes_out": Control.SPIKES_OUT,

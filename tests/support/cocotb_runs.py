@@ -5,10 +5,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from golden.params import ChipParams
-from runtime.native.build import node_sources
-from runtime.toolchain import SIM_BUILD
-from runtime.toolchain.bench import run_bench
+from stemcore.golden.spec.params import ChipParams
+from stemcore.runtime.native.build import node_sources
+from stemcore.runtime.toolchain import SIM_BUILD
+from stemcore.runtime.toolchain.bench import run_bench
 
 BENCHES = Path(__file__).parent.parent / "cocotb"
 OUT = SIM_BUILD / "cocotb"

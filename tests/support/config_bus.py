@@ -3,8 +3,8 @@
 
 from collections.abc import Iterable
 
-from golden.fields import Formats, Memory
-from golden.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 
 _MASK = (1 << CHUNK_WIDTH) - 1
 

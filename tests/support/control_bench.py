@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rest of a core around ``hdl.core.control``: its bus, and blocks that obey commands."""
+"""The rest of a core around ``stemcore.hdl.core.control``: its bus, and blocks that obey commands."""
 
-from golden.fields import Control as Register
-from golden.fields import Memory
+from stemcore.golden.spec.fields import Control as Register
+from stemcore.golden.spec.fields import Memory
 
 # Commands, and what tells that the block which carries them out is at work.
 COMMANDS = {

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from golden.fields import Control, Formats, Memory
-from golden.program import Program
-from golden.words import pack_words, unpack_words
+from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.program.program import Program
+from stemcore.golden.program.words import pack_words, unpack_words
 
 
 def with_memory(program: Program, core: int, memory: Memory, chunks: np.ndarray) -> Program:

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from golden.fields import Formats, Kind, Memory
+from stemcore.golden.spec.fields import Formats, Kind, Memory
 from tests.support.config_bus import read_words, write_words
 
 

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden.fields import Formats, Memory
-from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
-from golden.params import ChipParams, get_preset
-from golden.program import HOST, CoreImage, InputRoute, LayerInfo, Program
-from golden.words import pack_words
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
+from stemcore.golden.spec.params import ChipParams, get_preset
+from stemcore.golden.program.program import HOST, CoreImage, InputRoute, LayerInfo, Program
+from stemcore.golden.program.words import pack_words
 
 TO_HOST = (*HOST, *HOST)
 

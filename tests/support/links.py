@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from golden.fields import Formats, Kind, Memory
-from runtime.native.build import build
-from runtime.native.mesh import VerilatedMesh
-from runtime.protocol import output_population, tokens_per_sample
-from runtime.toolchain import SIM_BUILD
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.runtime.native.build import build
+from stemcore.runtime.native.verilated_mesh import VerilatedMesh
+from stemcore.runtime.host.protocol import output_population, tokens_per_sample
+from stemcore.runtime.toolchain import SIM_BUILD
 
 OUT = SIM_BUILD / "engines"
 

@@ -6,9 +6,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.fixed import requantize_one
-from golden.integration import update_one
-from golden.network import INPUT, Layer, Network
+from stemcore.golden.arithmetic.fixed import requantize_one
+from stemcore.golden.arithmetic.step_integration import update_one
+from stemcore.golden.network.network import INPUT, Layer, Network
 
 Values = dict[str, NDArray[np.int64]]
 

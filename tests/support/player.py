@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from amaranth.hdl import Value
 
-from golden.program import Program
-from runtime.protocol import Protocol
+from stemcore.golden.program.program import Program
+from stemcore.runtime.host.protocol import Protocol
 from tests.support.streams import willing
 
 REST = 60  # cycles after which a core that has ended its last sample has come to rest
@@ -21,7 +21,7 @@ class Player:
 
     Attributes
     ----------
-    protocol : runtime.protocol.Protocol
+    protocol : stemcore.runtime.host.protocol.Protocol
         Values and answers received.
     flits : list[int]
         Everything that came out.

@@ -3,11 +3,11 @@
 
 import numpy as np
 
-from compiler.errors import RangeError
-from compiler.lowering.integration import integrate, sums_proved
-from compiler.lowering.relay import relay_skips
-from golden.forward import run_network
-from golden.network import INPUT, Connection, Layer, MaxPool, Network, Population
+from stemcore.compiler.errors import RangeError
+from stemcore.compiler.lowering.integrate import integrate, sums_proved
+from stemcore.compiler.lowering.skip_buffers import relay_skips
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 
 KERNELS = ((1, 1), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (3, 1), (2, 3))
 STRIDES = ((1, 1), (1, 1), (2, 2), (1, 2), (2, 1))
@@ -75,7 +75,7 @@ def random_network(
 
 
 def random_stepped_network(rng, mode, *, multipliers=True, n_tries=50, **options):
-    """A random network in 16-bit form, ``mode`` as in ``compiler.lowering.integration``.
+    """A random network in 16-bit form, ``mode`` as in ``stemcore.compiler.lowering.integrate``.
 
     Small calibration sets: later images may saturate. Networks whose weight sums may leave 16 bits
     are thrown away, since what wraps raises an error.

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The blocks around ``hdl.core.soma``, random contents for it, and what it must make of them."""
+"""The blocks around ``stemcore.hdl.core.soma``, random contents for it, and what it must make of them."""
 
 import numpy as np
 
-from golden.fields import Formats
-from golden.fixed import requantize
-from golden.params import ACTIVATION_WIDTH, BIAS_WIDTH
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.arithmetic.fixed import requantize
+from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH
 
 POISON = -1234  # what the accumulators show while nothing is promised
 

@@ -3,18 +3,18 @@
 
 import numpy as np
 
-from compiler.backend import compile_network
-from compiler.errors import CompileError
-from golden.network import Network
-from golden.params import get_preset
-from golden.program import Program
+from stemcore.compiler.backend import compile_network
+from stemcore.compiler.errors import CompileError
+from stemcore.golden.network.network import Network
+from stemcore.golden.spec.params import get_preset
+from stemcore.golden.program.program import Program
 from tests.support.random_networks import random_stepped_network
 
 
 def stepped_core_program(rng: np.random.Generator, mode: str) -> tuple[Network, Program]:
     """A layer of random size on one core, T of 2 to 8.
 
-    ``mode`` as in ``compiler.lowering.integration``; ``scaled_shift`` means cores without
+    ``mode`` as in ``stemcore.compiler.lowering.integrate``; ``scaled_shift`` means cores without
     multipliers.
     """
     multipliers = mode != "scaled_shift"

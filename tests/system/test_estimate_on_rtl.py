@@ -8,16 +8,16 @@ test_sim.py.
 import numpy as np
 import pytest
 
-from compiler.backend import compile_network
-from compiler.errors import CompileError
-from compiler.estimation.estimate import estimate_images
-from golden.params import get_preset
-from models.data import find_data
-from models.errors import DataError
-from runtime.engines.run import run_engine
-from runtime.prepare import Settings
-from runtime.sim import simulate
-from runtime.toolchain import SIM_BUILD
+from stemcore.compiler.backend import compile_network
+from stemcore.compiler.errors import CompileError
+from stemcore.compiler.estimation.estimate import estimate_images
+from stemcore.golden.spec.params import get_preset
+from stemcore.models.data import find_data
+from stemcore.models.errors import DataError
+from stemcore.runtime.engines.run import run_engine
+from stemcore.runtime.prepare import Settings
+from stemcore.runtime.commands.sim import simulate
+from stemcore.runtime.toolchain import SIM_BUILD
 from tests.support.random_networks import random_images, random_network, random_stepped_network
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]

@@ -8,16 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
-from models.checkpoint import checkpoint_path
-from models.data.boxes import NO_OBJECT
-from models.detection import intersection_over_union
-from models.errors import DataError, ModelError
-from models.random_weights import NAME as RANDOM
-from models.registry import MODELS
-from runtime.__main__ import main
-from runtime.check import check_all
-from runtime.prepare import Settings, affordable, load_model, prepare
-from runtime.sim import output_folder, simulate
+from stemcore.models.checkpoint import checkpoint_path
+from stemcore.models.data.boxes import NO_OBJECT
+from stemcore.models.detection import intersection_over_union
+from stemcore.models.errors import DataError, ModelError
+from stemcore.models.random_weights import NAME as RANDOM
+from stemcore.models.registry import MODELS
+from stemcore.runtime.commands.main import main
+from stemcore.runtime.commands.check import check_all
+from stemcore.runtime.prepare import Settings, affordable, load_model, prepare
+from stemcore.runtime.commands.sim import output_folder, simulate
 
 USER_DETECTOR = """
 from torch import nn
@@ -111,7 +111,7 @@ def test_network_without_weights_says_so(capsys):
 
 
 def test_network_with_weights_is_never_random(monkeypatch, tmp_path):
-    monkeypatch.setattr("models.checkpoint.FOLDER", tmp_path)
+    monkeypatch.setattr("stemcore.models.checkpoint.FOLDER", tmp_path)
     path = checkpoint_path("digits_cnn", "digits")
     assert load_model(Settings("digits_cnn")).weights == RANDOM
     path.write_bytes(b"damaged")

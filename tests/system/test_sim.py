@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from runtime.__main__ import main
-from runtime.check import check_all
-from runtime.prepare import Settings
-from runtime.sim import output_folder, simulate
+from stemcore.runtime.commands.main import main
+from stemcore.runtime.commands.check import check_all
+from stemcore.runtime.prepare import Settings
+from stemcore.runtime.commands.sim import output_folder, simulate
 
 USER_MODEL = '''
 import torch

@@ -3,10 +3,10 @@
 
 import pytest
 
-from compiler.mapping.split import part_name
-from golden.params import PRESETS
-from runtime.prepare import Settings
-from runtime.sim import simulate
+from stemcore.compiler.mapping.split import part_name
+from stemcore.golden.spec.params import PRESETS
+from stemcore.runtime.prepare import Settings
+from stemcore.runtime.commands.sim import simulate
 from tests.support.split_networks import NARROW
 
 WIDE_MODEL = '''

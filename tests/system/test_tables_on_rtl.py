@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from runtime.counted import run_counted
-from runtime.prepare import Settings, prepare
-from runtime.sim import simulate
+from stemcore.runtime.sparsify.operation_counts import run_counted
+from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.commands.sim import simulate
 
 TABLES = {"layers.0": "rot1+drlo3", "layers.3": [0] * 8 + list(range(8, 256)), "input": "rot2"}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from golden.network import INPUT
+from stemcore.golden.network.network import INPUT
 
 from ..graph import (
     AVERAGE,

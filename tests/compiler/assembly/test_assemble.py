@@ -6,21 +6,21 @@ import dataclasses
 import numpy as np
 import pytest
 
-from compiler.assembly.assemble import assemble, check_program, count_macs
-from compiler.assembly.core_image import requant_words, sweep_words
-from compiler.assembly.destinations import Destinations, DestinationsFullError
-from compiler.assembly.tables import Table
-from compiler.backend import compile_network
-from compiler.errors import AssembleError
-from compiler.mapping.connectivity import make_tile
-from compiler.mapping.partition import partition
-from compiler.mapping.place import place
-from compiler.mapping.slabs import weight_slabs
-from golden.fields import Control, Formats, Memory
-from golden.network import INPUT, MaxPool
-from golden.params import get_preset
-from golden.walk import walk
-from golden.words import unpack_words
+from stemcore.compiler.assembly.assemble import assemble, check_program, count_macs
+from stemcore.compiler.assembly.core_image import requant_words, sweep_words
+from stemcore.compiler.assembly.destinations import Destinations, DestinationsFullError
+from stemcore.compiler.assembly.tables import Table
+from stemcore.compiler.backend import compile_network
+from stemcore.compiler.errors import AssembleError
+from stemcore.compiler.mapping.connectivity import make_tile
+from stemcore.compiler.mapping.partition import partition
+from stemcore.compiler.mapping.place import place
+from stemcore.compiler.mapping.weight_blocks import weight_slabs
+from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.network.network import INPUT, MaxPool
+from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.address_generation import walk
+from stemcore.golden.program.words import unpack_words
 from tests.support.chains import chain, convolution, plain_layer
 from tests.support.random_networks import random_network
 

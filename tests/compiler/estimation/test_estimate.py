@@ -4,16 +4,16 @@
 import numpy as np
 import pytest
 
-from compiler.backend import compile_network
-from compiler.errors import CompileError
-from compiler.estimation.estimate import estimate
-from compiler.timing import sweep_cycles
-from golden.fields import Control, Memory
-from golden.mesh import run_program
-from golden.network import INPUT
-from golden.params import get_preset
-from golden.program import HOST
-from golden.stem import count_spikes
+from stemcore.compiler.backend import compile_network
+from stemcore.compiler.errors import CompileError
+from stemcore.compiler.estimation.estimate import estimate
+from stemcore.golden.spec.timing import sweep_cycles
+from stemcore.golden.spec.fields import Control, Memory
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.spec.params import get_preset
+from stemcore.golden.program.program import HOST
+from stemcore.golden.arithmetic.stem import count_spikes
 from tests.support.chains import chain
 from tests.support.random_networks import random_images, random_network
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from compiler.errors import CaptureError
-from compiler.frontend.capture import capture
-from compiler.frontend.graph import (
+from stemcore.compiler.errors import CaptureError
+from stemcore.compiler.frontend.capture import capture
+from stemcore.compiler.frontend.graph import (
     Add,
     AveragePool,
     BatchNorm,
@@ -21,8 +21,8 @@ from compiler.frontend.graph import (
     Linear,
     MaxPool,
 )
-from compiler.frontend.graph import Unsupported as Refused
-from compiler.frontend.run_graph import run_graph
+from stemcore.compiler.frontend.graph import Unsupported as Refused
+from stemcore.compiler.frontend.run_graph import run_graph
 from tests.support.torch_nets import NETS, build
 
 

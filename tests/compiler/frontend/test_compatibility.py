@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from compiler.errors import CompatibilityError
-from compiler.frontend.capture import capture
-from compiler.frontend.compatibility import check_compatible, find_problems
-from compiler.frontend.passes import form_layers
-from golden.params import PRESETS
+from stemcore.compiler.errors import CompatibilityError
+from stemcore.compiler.frontend.capture import capture
+from stemcore.compiler.frontend.compatibility import check_compatible, find_problems
+from stemcore.compiler.frontend.passes import form_layers
+from stemcore.golden.spec.params import PRESETS
 from tests.support.torch_nets import NETS, build, chain
 
 

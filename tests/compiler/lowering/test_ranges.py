@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.errors import RangeError
-from compiler.lowering.ranges import prove_ranges, signed_bits
-from golden.forward import run_network
-from golden.network import INPUT, Connection, Layer, Network, Population
+from stemcore.compiler.errors import RangeError
+from stemcore.compiler.lowering.ranges import prove_ranges, signed_bits
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 
 
 def layer(weight, source=INPUT, name="a", **changes):

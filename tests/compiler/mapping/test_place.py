@@ -6,10 +6,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from compiler.errors import PlacementError
-from compiler.mapping.connectivity import connect
-from compiler.mapping.partition import partition
-from compiler.mapping.place import (
+from stemcore.compiler.errors import PlacementError
+from stemcore.compiler.mapping.connectivity import connect
+from stemcore.compiler.mapping.partition import partition
+from stemcore.compiler.mapping.place import (
     PACKET_COST,
     SHARING_COST,
     Flow,
@@ -20,10 +20,10 @@ from compiler.mapping.place import (
     mesh_for,
     place,
 )
-from compiler.mapping.rectangles import cover, links_of, nodes_of
-from golden.params import get_preset
-from golden.program import HOST
-from golden.routing import tree
+from stemcore.compiler.mapping.rectangles import cover, links_of, nodes_of
+from stemcore.golden.spec.params import get_preset
+from stemcore.golden.program.program import HOST
+from stemcore.golden.spec.routing import tree
 from tests.support.chains import chain
 from tests.support.random_networks import random_network
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.assembly.assemble import layer_info
-from compiler.backend import compile_network
-from compiler.errors import PartitionError
-from compiler.mapping.split import part_name, split_layers
-from compiler.sparsity.sparsify_search import SCHEMES, scheme_tables
-from golden.forward import n_sops, run_network
-from golden.mesh import run_program
-from golden.network import INPUT, Connection, Layer, Network, Population
+from stemcore.compiler.assembly.assemble import layer_info
+from stemcore.compiler.backend import compile_network
+from stemcore.compiler.errors import PartitionError
+from stemcore.compiler.mapping.split import part_name, split_layers
+from stemcore.compiler.sparsity.search import SCHEMES, scheme_tables
+from stemcore.golden.network.forward import n_sops, run_network
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from tests.support.random_networks import (
     random_images,
     random_network,

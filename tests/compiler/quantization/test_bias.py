@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from compiler.errors import QuantizeError
-from compiler.frontend.capture import capture
-from compiler.lowering.lower import lower
-from compiler.lowering.ranges import prove_ranges
-from compiler.quantization.bias import BIAS_FORMS, round_bias
-from compiler.quantization.quantize import quantize
-from golden.forward import run_network
+from stemcore.compiler.errors import QuantizeError
+from stemcore.compiler.frontend.capture import capture
+from stemcore.compiler.lowering.lower import lower
+from stemcore.compiler.lowering.ranges import prove_ranges
+from stemcore.compiler.quantization.bias import BIAS_FORMS, round_bias
+from stemcore.compiler.quantization.quantize import quantize
+from stemcore.golden.network.forward import run_network
 from tests.support.torch_nets import build
 
 SHIFT = np.array([24, 22, 27], np.int64)

@@ -7,16 +7,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from compiler.errors import CompatibilityError, FormatError, QuantizeError
-from compiler.frontend.capture import capture
-from compiler.frontend.passes import form_layers
-from compiler.frontend.run_graph import run_graph
-from compiler.lowering.lower import lower
-from compiler.lowering.ranges import prove_ranges
-from compiler.quantization.quantize import QuantizedModel, quantize
-from compiler.quantization.quantized import PROFILES
-from golden.forward import run_network
-from golden.network import INPUT
+from stemcore.compiler.errors import CompatibilityError, FormatError, QuantizeError
+from stemcore.compiler.frontend.capture import capture
+from stemcore.compiler.frontend.passes import form_layers
+from stemcore.compiler.frontend.run_graph import run_graph
+from stemcore.compiler.lowering.lower import lower
+from stemcore.compiler.lowering.ranges import prove_ranges
+from stemcore.compiler.quantization.quantize import QuantizedModel, quantize
+from stemcore.compiler.quantization.quantized import PROFILES
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.network import INPUT
 from tests.support.random_torch_nets import RandomNet
 from tests.support.torch_nets import NETS, build, chain
 

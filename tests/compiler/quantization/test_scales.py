@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.quantization.scales import (
+from stemcore.compiler.quantization.scales import (
     Operand,
     align,
     average_weight,

@@ -8,10 +8,10 @@ import pytest
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import ResetInserter, Signal
 
-from golden.fields import Formats, Memory
-from golden.params import PRESETS
-from golden.walk import Operation, walk
-from hdl.core.axon_in import N_ROOM, AxonIn
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import PRESETS
+from stemcore.golden.spec.address_generation import Operation, walk
+from stemcore.hdl.core.axon_in import N_ROOM, AxonIn
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import STALLS, Source, simulate
 

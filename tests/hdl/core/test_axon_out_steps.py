@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from golden.params import get_preset
-from hdl.core.axon_out import AxonOut
+from stemcore.golden.spec.params import get_preset
+from stemcore.hdl.core.axon_out import AxonOut
 from tests.support.fire_tables import Tables
 from tests.support.streams import STALLS, Sink, simulate
 

@@ -4,10 +4,10 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Value
 
-from golden.fields import Formats, Kind, Memory
-from golden.params import PRESETS, get_preset
-from golden.program import HOST
-from hdl.core.configuration import BLOCKS, Configuration
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.golden.program.program import HOST
+from stemcore.hdl.core.configuration import BLOCKS, Configuration
 from tests.support.streams import STALLS, Sink, Source, simulate
 
 # Words of many chunks: weights of 4, constants of 4, axons of 2.

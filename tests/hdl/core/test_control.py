@@ -3,10 +3,10 @@
 import pytest
 from amaranth.back import rtlil
 
-from golden.fields import Control as Register
-from golden.fields import Formats, Memory
-from golden.params import CHUNK_WIDTH, PRESETS, get_preset
-from hdl.core.control import SOP_WIDTH, Control
+from stemcore.golden.spec.fields import Control as Register
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import CHUNK_WIDTH, PRESETS, get_preset
+from stemcore.hdl.core.control import SOP_WIDTH, Control
 from tests.support.control_bench import (
     Blocks,
     Stillness,

@@ -5,10 +5,10 @@
 import pytest
 from amaranth.back import rtlil
 
-from golden.fields import Control as Register
-from golden.fields import Formats
-from golden.params import get_preset
-from hdl.core.control import Control
+from stemcore.golden.spec.fields import Control as Register
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import get_preset
+from stemcore.hdl.core.control import Control
 from tests.support.control_bench import (
     Blocks,
     Stillness,

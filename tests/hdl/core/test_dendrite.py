@@ -6,10 +6,10 @@ import pytest
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import Fragment, ResetInserter, Signal
 
-from golden.fields import Formats, Memory
-from golden.params import PRESETS
-from hdl.core.dendrite import Dendrite
-from hdl.forms import PROCESSOR
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import PRESETS
+from stemcore.hdl.core.dendrite import Dendrite
+from stemcore.hdl.platforms import PROCESSOR
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import simulate
 

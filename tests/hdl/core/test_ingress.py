@@ -5,9 +5,9 @@ from amaranth import Module, Signal
 from amaranth.back import rtlil
 from amaranth.hdl import Value
 
-from golden.fields import Formats, Kind
-from golden.params import PRESETS, get_preset
-from hdl.core.ingress import Egress, Ingress
+from stemcore.golden.spec.fields import Formats, Kind
+from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.hdl.core.ingress import Egress, Ingress
 from tests.support.streams import STALLS, Sink, Source, simulate
 
 TINY = get_preset("tiny")

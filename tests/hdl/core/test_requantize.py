@@ -3,16 +3,16 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
-from golden.fields import Formats, Memory
-from golden.fixed import MAX_SHIFT, digit, limits, requantize
-from golden.params import (
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.arithmetic.fixed import MAX_SHIFT, digit, limits, requantize
+from stemcore.golden.spec.params import (
     ACTIVATION_WIDTH,
     BIAS_WIDTH,
     MULTIPLIER_WIDTH,
     PRESETS,
     get_preset,
 )
-from hdl.core.requantize import Requantize
+from stemcore.hdl.core.requantize import Requantize
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import simulate
 

@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 
-from hdl.core.reserved_queue import ReservedQueue
+from stemcore.hdl.core.reserved_queue import ReservedQueue
 from tests.support.streams import simulate
 
 

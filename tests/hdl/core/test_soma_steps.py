@@ -4,12 +4,12 @@
 import numpy as np
 import pytest
 
-from golden.fields import Formats, Memory
-from golden.integration import Late, Scaled, update
-from golden.params import get_preset
-from hdl.core.integrate import update_latency
-from hdl.core.requantize import latency
-from hdl.core.soma import Soma
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.arithmetic.step_integration import Late, Scaled, update
+from stemcore.golden.spec.params import get_preset
+from stemcore.hdl.core.integrate import update_latency
+from stemcore.hdl.core.requantize import latency
+from stemcore.hdl.core.soma import Soma
 from tests.support.config_bus import write_words
 from tests.support.soma_bench import (
     Accumulators,

@@ -12,12 +12,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from golden.fields import Formats
-from golden.params import get_preset
-from golden.routing import LINKS, Port, next_ports
-from hdl.forms import PROCESSOR
-from hdl.noc.arbiter import Arbiter
-from hdl.noc.router import RouteMask, Router
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.routing import LINKS, Port, next_ports
+from stemcore.hdl.platforms import PROCESSOR
+from stemcore.hdl.noc.arbiter import Arbiter
+from stemcore.hdl.noc.router import RouteMask, Router
 from tests.support.streams import STALLS, Sink, Source, simulate
 from tests.support.structure import combinational_outputs
 

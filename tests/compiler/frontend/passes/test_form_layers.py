@@ -7,10 +7,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from compiler.frontend.capture import capture
-from compiler.frontend.graph import AVERAGE, IDENTITY, LEARNED, Clamp, Layer, MaxPool, check_graph
-from compiler.frontend.passes import PIPELINE, form_layers
-from compiler.frontend.run_graph import run_graph
+from stemcore.compiler.frontend.capture import capture
+from stemcore.compiler.frontend.graph import (
+    AVERAGE,
+    IDENTITY,
+    LEARNED,
+    Clamp,
+    Layer,
+    MaxPool,
+    check_graph,
+)
+from stemcore.compiler.frontend.passes import PIPELINE, form_layers
+from stemcore.compiler.frontend.run_graph import run_graph
 from tests.support.torch_nets import NETS, build, chain
 
 

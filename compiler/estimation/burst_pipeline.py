@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When images come out of a program whose spikes are known: tokens, queues and holds, in bursts.
+
+Sources send in the order of their words. While one sends to some of its destinations others run
+dry; a destination that has enough holds a source that others wait for. What is lost so depends on
+what a queue of spikes can bridge, and no sum over an image shows it. So bursts are followed from
+event to event, by the rules of hdl/README.md ("Life of a sample in a core"); walks are a fluid
+between their ends, and flits do not meet in the mesh.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import heappop, heappush
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemcore.golden.spec.fields import Control
+
+from stemcore.golden.spec.timing import (
+    DRAIN_CYCLES,
+    FINISH_CYCLES,
+    FIRE_CYCLES,
+    FLIT_CYCLES,
+    GRANT_CYCLES,
+    HOP_CYCLES,
+    PACE_CYCLES,
+    TOKEN_CYCLES,
+    WALK_SPIKES,
+    sweep_cycles,
+)
+from .flows import Flows
+from .steady_schedule import Schedule
+from .burst_schedule import Burst, Train, Trains
+from .spike_backlog import Waiting
+
+Values = Mapping[str, NDArray[np.int64]]
+
+
+class _Node:
+    """A core, or the host: what it waits for and what it is sending."""
+
+    def __init__(
+        self, number: int, gap: int, sweep: float, n_sweeps: int, n_fires: int, spikes: Waiting
+    ) -> None:
+        self.number, self.gap, self.sweep = number, gap, sweep
+        self.n_sweeps, self.n_fires = n_sweeps, n_fires  # of an image
+        self.targets: list[tuple[_Node, float]] = []  # with the cycles of the hops
+        self.sources: list[tuple[_Node, float]] = []
+        self.spikes = spikes
+        self.is_firing = False
+        self.trains: list[Train] = []  # of the image that is fired
+        self.train: Iterator[Burst] = iter(())  # what follows ``burst``
+        self.burst = Burst(0.0, [])  # what is being sent, or left of it
+        self.n_ends = self.n_credits = self.n_swept = self.n_fired = 0
+        self.ended_at = self.permitted_at = self.finished_at = self.free_at = 0.0
+
+
+class Pipeline:
+    """Plays images through a program; of one use.
+
+    Parameters
+    ----------
+    flows : Flows
+    images : sequence of mappings
+        Values (C, H, W) of every population, for each image. At least one.
+    """
+
+    def __init__(self, flows: Flows, images: Sequence[Values]) -> None:
+        self._params = flows.program.params
+        self._events: list[tuple[float, int, float | None]] = []  # time, node, its burst's start
+        self._starts: list[float] = []
+        self._stops: list[float] = []
+        self._images = images
+        self._trains = Trains(flows)
+        self._nodes = [self._node(flows, number) for number in range(flows.host + 1)]
+        self._host = self._nodes[flows.host]
+        for node in self._nodes:
+            for number, hops in flows.ends[node.number]:
+                node.targets.append((self._nodes[number], hops * HOP_CYCLES))
+                self._nodes[number].sources.append((node, hops * HOP_CYCLES))
+            node.n_credits = len(node.targets)
+
+    def run(self) -> Schedule:
+        """Start and end of every image."""
+        for node in self._nodes:
+            self._fire(node)
+        while self._events:
+            now, number, started = heappop(self._events)
+            if started is None:
+                self._begin(self._nodes[number], now)
+            else:
+                self._send(self._nodes[number], started, now)
+        assert len(self._stops) == len(self._images), "a program ends every image"
+        return Schedule(np.array(self._starts), np.array(self._stops))
+
+    def _node(self, flows: Flows, number: int) -> _Node:
+        is_stepped = self._params.is_stepped
+        if number != flows.host:
+            sweep = sweep_cycles(self._params, flows.register(number, Control.N_SWEEP))
+            n_sweeps, n_fires = flows.n_sweeps(number), flows.bits(number) if is_stepped else 1
+        else:
+            program = flows.program
+            output = next(i for i in program.layers if i.population.name == program.output)
+            sweep, n_sweeps = 0.0, output.population.bits if is_stepped else 1
+            n_fires = program.input.bits if is_stepped else 1
+        gap = self._trains.gap(number)
+        return _Node(number, gap, sweep, n_sweeps, n_fires, self._waiting(0.0))
+
+    def _waiting(self, start: float) -> Waiting:
+        n_spikes = self._params.n_spikes
+        return Waiting(start, n_spikes // 2 + WALK_SPIKES, n_spikes // 4 + WALK_SPIKES)
+
+    def _fire(self, node: _Node) -> None:
+        """Begins a train if there is one, and CREDITs for it."""
+        if node.is_firing or node.n_credits < len(node.targets):
+            return
+        image, step = divmod(node.n_fired, node.n_fires)
+        start = max(node.permitted_at, node.free_at)
+        if node is self._host:
+            if image == len(self._images):
+                return
+            if step == 0:
+                self._starts.append(start)
+        else:
+            if image == node.n_swept // node.n_sweeps:
+                return
+            start = max(start, node.finished_at + FINISH_CYCLES) + FIRE_CYCLES
+        if step == 0:
+            node.trains = self._trains.of(node.number, self._images[image])
+        node.is_firing, node.n_credits, node.permitted_at = True, 0, 0.0
+        node.train = iter(node.trains[step])
+        node.burst = next(node.train)
+        heappush(self._events, (start, node.number, None))
+
+    def _begin(self, node: _Node, now: float) -> None:
+        """Sends the burst that is next, or as soon as no destination holds it."""
+        resume = now
+        for target, hops in node.targets:
+            held_at = target.spikes.held_at
+            if held_at is None or held_at + hops + PACE_CYCLES > now:
+                continue
+            falls_at = target.spikes.falls_at() + hops + PACE_CYCLES
+            if falls_at <= now:
+                target.spikes.held_at = None
+            resume = max(resume, falls_at)
+        if resume > now:
+            heappush(self._events, (resume, node.number, None))
+        else:
+            heappush(self._events, (now + node.burst.cycles, node.number, now))
+
+    def _send(self, node: _Node, start: float, now: float) -> None:
+        """A burst is over, or what was sent of it before a destination's hold came."""
+        stop = now
+        for target, hops in node.targets:
+            if target.spikes.held_at is not None:
+                held = max(start, target.spikes.held_at + hops + PACE_CYCLES)
+                if held < stop and target.spikes.falls_at() + hops + PACE_CYCLES > held:
+                    stop = held
+        cycles, parts = node.burst
+        share = 1.0 if stop == now else (stop - start) / cycles
+        for place, spikes, operations in parts if share > 0 else ():
+            target, hops = node.targets[place]
+            way = hops + FLIT_CYCLES
+            target.spikes.take(start + way, stop + way, spikes * share, operations * share)
+        following: Burst | None
+        if share < 1.0:
+            rest = 1.0 - share
+            following = Burst(cycles * rest, [(k, n * rest, o * rest) for k, n, o in parts])
+        else:
+            following = next(node.train, None)
+        if following is None:
+            self._end(node, now)
+        else:
+            node.burst = following
+            self._begin(node, stop)
+
+    def _end(self, node: _Node, now: float) -> None:
+        """The last END has been sent."""
+        node.is_firing, node.free_at = False, now + node.gap + FINISH_CYCLES
+        node.n_fired += 1
+        for target, hops in node.targets:
+            target.n_ends += 1
+            target.ended_at = max(target.ended_at, now + hops + FLIT_CYCLES)
+            self._sweep(target)
+        self._sweep(node)
+        self._fire(node)
+
+    def _sweep(self, node: _Node) -> None:
+        """Ends a token period if all has come, and grants the next."""
+        if node.n_ends < len(node.sources):
+            return
+        is_last = (node.n_swept + 1) % node.n_sweeps == 0
+        walked = max(node.spikes.walked[-1], node.spikes.over_at)
+        start = max(node.ended_at + TOKEN_CYCLES, walked + DRAIN_CYCLES)
+        if node is self._host:
+            if is_last:
+                self._stops.append(node.ended_at)
+        elif is_last:
+            if node.n_fired < node.n_fires * (node.n_swept // node.n_sweeps):
+                return
+            start = max(start, node.free_at)
+        swept = start + node.sweep
+        node.n_swept, node.n_ends, node.ended_at = node.n_swept + 1, 0, 0.0
+        node.spikes = self._waiting(swept)
+        if is_last:
+            node.finished_at = swept
+        for source, hops in node.sources:
+            source.n_credits += 1
+            source.permitted_at = max(source.permitted_at, swept + hops + GRANT_CYCLES)
+            self._fire(source)
+        self._fire(node)

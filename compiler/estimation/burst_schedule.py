@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every source of a program sends for an image, burst by burst, in the order of firing.
+
+Everything follows from the spikes and the memory images: which words have spikes in which time
+step, who hears them, what each costs there.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemcore.golden.spec.fields import Control, Formats
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.spec.routing import Rectangle, tree
+from stemcore.golden.arithmetic.stem import encode
+
+from .flows import Flows
+
+Sent = NDArray[np.float64]
+
+# A burst is so many spikes at the source's pace, and not less than so many cycles: short beside
+# what a queue of spikes holds. Where cores wait for each other most (resnet18_cifar) bursts of half
+# the length change the interval by 0.1 % and take twice the time to follow; of twice, by 1.4 %.
+BURST_SPIKES, BURST_CYCLES = 6, 24
+
+
+class Burst(NamedTuple):
+    """Flits that a source sends one after the other.
+
+    cycles : that it takes to send them where nobody holds it
+    parts : (target, spikes, operations that they cost there); targets are indices into the
+        source's ``Flows.ends``
+    """
+
+    cycles: float
+    parts: list[tuple[int, float, float]]
+
+
+Train = list[Burst]  # what one set of CREDITs permits: an image or a time step; ends with the ENDs
+
+
+class Trains:
+    """Cuts what cores and host send into bursts."""
+
+    def __init__(self, flows: Flows) -> None:
+        self._flows = flows
+        self._formats = Formats(flows.program.params)
+        self._populations = {i.population.name: i.population for i in flows.program.layers}
+        self._places = [{to: k for k, (to, _) in enumerate(ends)} for ends in flows.ends]
+        self._costs = [self._core_costs(number) for number in range(flows.host)]
+
+    def gap(self, number: int) -> int:
+        """Cycles from a flit to the next."""
+        if number == self._flows.host:
+            return 1
+        mode = self._formats.mode.unpack(self._flows.register(number, Control.MODE))
+        return max(1, mode["gap"])
+
+    def of(self, number: int, values: Mapping[str, NDArray[np.int64]]) -> list[Train]:
+        """Trains of a core, or the host, for one image: ``values`` (C, H, W) by population."""
+        flows = self._flows
+        if number == flows.host:
+            steps, n_ends = self._host_steps(values[INPUT]), len(flows.program.input_end)
+        else:
+            steps = self._core_steps(number, values[flows.layers[number]])
+            n_ends = self._formats.token_list.unpack(flows.register(number, Control.END_LIST))[
+                "count"
+            ]
+        if not flows.program.params.is_stepped:
+            steps = [np.concatenate(steps)]
+        gap = self.gap(number)
+        # The last END is sent when the burst of ENDs is over.
+        ends = Burst((n_ends - 1) * gap, [])
+        return [[*_bursts(step, gap), ends] for step in steps]
+
+    def _core_costs(self, number: int) -> Sent:
+        """What a spike of each word's lane (words, lanes, columns) makes, see ``_columns``."""
+        flows, lanes = self._flows, self._flows.program.params.lanes
+        fire = flows.cores[number].fire
+        c = fire["block"][:, None] * lanes + np.arange(lanes)
+        y, x = fire["y"][:, None], fire["x"][:, None]
+        costs = np.zeros((len(c), lanes, 1 + 2 * len(flows.ends[number])))
+        for chosen, entry in flows.destinations(number):
+            x0, y0, x1, y1, axon = map(int, entry)
+            costs[chosen] += self._columns(
+                number, (x0, y0, x1, y1), axon, c[chosen], y[chosen], x[chosen]
+            )
+        return costs
+
+    def _columns(
+        self, number: int, rectangle: Rectangle, axon: int,
+        c: NDArray[np.int64], y: NDArray[np.int64], x: NDArray[np.int64],
+    ) -> Sent:  # fmt: skip
+        """What each spike sent to ``rectangle`` makes: (\\*shape of c, 1 + 2 * targets).
+
+        Flits; then, for each target, spikes; then, for each target, operations.
+        """
+        flows, places = self._flows, self._places[number]
+        columns = np.zeros((*c.shape, 1 + 2 * len(places)))
+        columns[..., 0] = 1
+        for node in tree(flows.node(number), rectangle).hops:
+            target = flows.index[node]
+            columns[..., 1 + places[target]] = 1
+            if target != flows.host:
+                operations, _ = flows.cores[target].costs(axon, c, y, x)
+                columns[..., 1 + len(places) + places[target]] = operations
+        return columns
+
+    def _core_steps(self, number: int, values: NDArray[np.int64]) -> list[Sent]:
+        """By time step: what each word's spikes make (words, columns), in the order of firing."""
+        core, lanes = self._flows.cores[number], self._flows.program.params.lanes
+        population = self._populations[self._flows.layers[number]]
+        padded = np.pad(values, ((0, -len(values) % lanes), (0, 0), (0, 0)))
+        c = core.fire["block"][:, None] * lanes + np.arange(lanes)
+        words = padded[c, core.fire["y"][:, None], core.fire["x"][:, None]]
+        spikes = encode(words, population.bits, population.is_signed).astype(np.float64)
+        return list((spikes.swapaxes(0, 1) @ self._costs[number]).swapaxes(0, 1))
+
+    def _host_steps(self, values: NDArray[np.int64]) -> list[Sent]:
+        """By time step: what each spike makes (spikes, columns); routes take turns."""
+        program, host = self._flows.program, self._flows.host
+        steps = []
+        for plane in encode(values, program.input.bits, program.input.is_signed):
+            turns, sent = [], []
+            for route in program.input_routes:
+                (y0, y1), (x0, x1) = route.rows, route.columns
+                c, y, x = np.nonzero(plane[:, y0 : y1 + 1, x0 : x1 + 1])
+                sent.append(self._columns(host, route.nodes, route.axon, c, y + y0, x + x0))
+                turns.append((np.arange(len(c)) + 0.5) / max(1, len(c)))
+            order = np.argsort(np.concatenate(turns), kind="stable")
+            steps.append(np.concatenate(sent)[order])
+        return steps
+
+
+def _bursts(sent: Sent, gap: int) -> Train:
+    """Bursts of equal length from what words make (words, columns), one after the other.
+
+    A flit takes ``gap`` cycles, a word without flits one: the scan looks for spikes while those
+    found are sent, so that a burst takes as long as the slower of the two.
+    """
+    if len(sent) == 0:
+        return []
+    cycles = np.maximum(sent[:, 0] * gap, 1)
+    ends = np.concatenate([[0], np.cumsum(cycles)])
+    n_bursts = int(np.ceil(ends[-1] / max(BURST_SPIKES * gap, BURST_CYCLES)))
+    cuts = np.linspace(0, ends[-1], n_bursts + 1)
+    word = np.minimum(np.searchsorted(ends, cuts, side="right") - 1, len(sent) - 1)
+    counted = np.column_stack([np.ones(len(sent)), sent])
+    before = np.concatenate([np.zeros((1, counted.shape[1])), np.cumsum(counted, axis=0)])
+    share = (cuts - ends[word]) / cycles[word]
+    made = np.diff(before[word] + share[:, None] * counted[word], axis=0)
+    n_targets = (made.shape[1] - 2) // 2
+    lengths = np.maximum(made[:, 0], made[:, 1] * gap).tolist()
+    spikes, operations = made[:, 2 : 2 + n_targets].tolist(), made[:, 2 + n_targets :].tolist()
+    return [
+        Burst(length, [(k, n, cost[k]) for k, n in enumerate(heard) if n > 0])
+        for length, heard, cost in zip(lengths, spikes, operations, strict=True)
+    ]

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Form of each layer: what the user chooses, and the sign, which follows from the graph."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stemcore.golden.network.network import INPUT
+
+from ..errors import QuantizeError
+from ..frontend.graph import IDENTITY, Graph, Layer
+from .bias import BIAS_FORMS, DEFAULT_FORM
+from .quantized import EXACT, PAPER, PROFILES
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a connection reads: real value of one unit, limits, bits."""
+
+    scale: float
+    limits: tuple[int, int]
+    bits: int
+
+
+@dataclass(frozen=True)
+class LayerForm:
+    """What the user may choose for a layer."""
+
+    profile: str
+    bits: int
+    weight_bits: int
+    per_channel: bool
+    acc_width: int
+    bias: str
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all scales are powers of two."""
+        return self.profile == EXACT
+
+    @property
+    def is_widest(self) -> bool:
+        """Whether scales follow from the largest values alone (paper eq. 3), clipping none."""
+        return self.profile == PAPER
+
+
+def is_unsigned(layer: Layer, sources: Mapping[str, Source]) -> bool:
+    """Whether no value below zero can leave the layer."""
+    positive = all(
+        sources[b.source].limits[0] >= 0 and (b.weight >= 0).all() for b in layer.branches
+    )
+    return layer.clamp is not None or (positive and bool((layer.bias >= 0).all()))
+
+
+def top_of(bits: int, is_signed: bool) -> int:
+    """Largest value of a population."""
+    return (1 << (bits - is_signed)) - 1
+
+
+def fixed_scale(layer: Layer, sources: Mapping[str, Source], top: int) -> float | None:
+    """The output scale of a layer that only passes values on, where they fit; None elsewhere."""
+    if len(layer.branches) == 1 and layer.branches[0].kind == IDENTITY:
+        source = sources[layer.branches[0].source]
+        if source.limits[1] <= top:
+            return source.scale
+    return None
+
+
+def choose_forms(
+    graph: Graph,
+    profile: str,
+    bits: int | Mapping[str, int],
+    weight_bits: int | Mapping[str, int],
+    per_channel: bool | None,
+    acc_width: int,
+    bias: str | None,
+) -> dict[str, LayerForm]:
+    """The form of every layer; ``QuantizeError`` for choices that do not exist."""
+    if profile not in PROFILES:
+        raise QuantizeError("profile", f"must be one of {', '.join(PROFILES)}, got {profile!r}")
+    bias = DEFAULT_FORM[profile] if bias is None else bias
+    if bias not in BIAS_FORMS:
+        raise QuantizeError("bias", f"must be one of {', '.join(BIAS_FORMS)}, got {bias!r}")
+    by_channel = profile != PAPER if per_channel is None else per_channel
+    names = [node.name for node in graph.nodes]
+    for key, choice in (("bits", bits), ("weight_bits", weight_bits)):
+        by_name = choice if isinstance(choice, Mapping) else {"all layers": choice}
+        if isinstance(choice, Mapping) and not set(choice) <= set(names):
+            unknown = sorted(set(choice) - set(names))
+            raise QuantizeError(
+                key, f"names must be layers, got {unknown}", f"the layers are {', '.join(names)}"
+            )
+        for name, value in by_name.items():
+            if not isinstance(value, int) or not 2 <= value <= 8:
+                raise QuantizeError(name, f"{key} must be 2 to 8, got {value!r}")
+
+    def of(choice: int | Mapping[str, int], name: str) -> int:
+        return choice.get(name, 8) if isinstance(choice, Mapping) else choice
+
+    return {
+        name: LayerForm(
+            profile, of(bits, name), of(weight_bits, name), by_channel, acc_width, bias
+        )
+        for name in names
+    }
+
+
+def find_signs(graph: Graph, source: Source) -> dict[str, bool]:
+    """Which layers need a sign."""
+    sources = {INPUT: source}
+    signs = {}
+    for node in graph.nodes:
+        assert isinstance(node.op, Layer)
+        signs[node.name] = not is_unsigned(node.op, sources)
+        sources[node.name] = Source(1.0, (-signs[node.name], 1), 8)
+    return signs

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which table for which layer: what each candidate saves and costs, and an order to take them in.
+
+Candidates are measured one at a time on images. A greedy path then leads from the network as it is
+to the sparsest one: at every step the layer moves on that saves the most synaptic operations for
+what it adds to the divergence of the outputs. Divergence instead of accuracy, because it changes
+with every image and not only with those that change sides: hundreds of images rank candidates that
+thousands of right-or-wrong answers could not.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stemcore.golden.network.convolution import FloatArray
+from stemcore.golden.network.forward import Forward, check_images, fan_out
+from stemcore.golden.network.layers import PreparedLayer
+from stemcore.golden.network.network import INPUT, Network
+from stemcore.golden.arithmetic.stem import count_spikes
+from stemcore.golden.arithmetic.activation_tables import apply
+from stemcore.golden.arithmetic.threads import for_each
+
+from ..errors import SparsifyError
+from ..quantization.quantized import IntArray
+from .tables import NONE, named_table
+
+BUDGET = 0.5  # percentage points of accuracy
+HYBRID, RATE_DISTORTION = "hybrid", "rd"
+SCHEMES: dict[str, tuple[str, ...]] = {
+    HYBRID: (
+        "rot1", "rot2", "rot3", "rot4", "drlo4", "drlo3", "drlo2", "rot1+drlo3", "rot1+drlo2",
+        "rot2+drlo3", "rot2+drlo2", "rot3+drlo2",
+    ),
+    RATE_DISTORTION: tuple(f"rd{w}" for w in (2, 5, 10, 20, 40, 80, 160, 320, 640)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One table for one population, measured alone.
+
+    ``sops`` are synaptic operations per image of the spikes that this population fires (before
+    what changes in later layers), ``loss`` the mean divergence of the outputs.
+    """
+
+    layer: str
+    name: str
+    sops: float
+    loss: float
+
+
+def scheme_tables(network: Network, scheme: str) -> dict[str, dict[str, IntArray]]:
+    """Tables by population and name: all that exist for its bits; none for the last layer.
+
+    Names that change nothing are left out. ``SparsifyError`` for an unknown scheme.
+    """
+    if scheme not in SCHEMES:
+        raise SparsifyError("SCHEME", f"must be one of {', '.join(SCHEMES)}, got {scheme!r}")
+    found: dict[str, dict[str, IntArray]] = {}
+    tops = {
+        layer.name: int(layer.table.max()) for layer in network.layers if layer.table is not None
+    }
+    # Bytes of a sum have no table: none of them may change.
+    hidden = [layer.population for layer in network.layers[:-1] if layer.digits is None]
+    for population in (network.input, *hidden):
+        low, high = population.limits
+        high = tops.get(population.name, high)  # a clamp's table
+        index = np.arange(low, high + 1)
+        entries = {}
+        for name in SCHEMES[scheme]:
+            try:
+                table = named_table(name, population.bits, population.is_signed)
+            except SparsifyError:
+                continue
+            if (apply(table, index) != index).any():
+                entries[name] = np.clip(table, low, high)
+        found[population.name] = entries
+    return found
+
+
+class Measurement:
+    """Candidates of every population on images, batch by batch.
+
+    Parameters
+    ----------
+    network : Network
+        Without tables of the search.
+    tables : mapping
+        Of :func:`scheme_tables`; none may fall (so that they commute with max pooling).
+    """
+
+    def __init__(self, network: Network, tables: Mapping[str, Mapping[str, IntArray]]):
+        self.network, self.tables = network, tables
+        self.batch = Forward(network).batch
+        self.layers = [PreparedLayer(layer, network, 32) for layer in network.layers]
+        self.populations = {INPUT: network.input}
+        self.populations |= {layer.name: layer.population for layer in network.layers}
+        for name, entries in tables.items():
+            low, high = self.populations[name].limits
+            for table in entries.values():
+                assert (np.diff(apply(table, np.arange(low, high + 1))) >= 0).all(), name
+        self.fan_out = {name: np.zeros(p.shape[1:], np.int64)
+                        for name, p in self.populations.items()}  # fmt: skip
+        for layer in network.layers:
+            for connection in layer.connections:
+                source = self.populations[connection.source]
+                self.fan_out[connection.source] += fan_out(connection, source)
+
+    def run(self, images: ArrayLike) -> list[Candidate]:
+        """Every candidate, and NONE for every population (``loss`` 0).
+
+        images : integers (N, C, H, W) as for :func:`stemcore.golden.network.forward.run_network`.
+        """
+        array = check_images(images, self.network.input)
+        starts = range(0, len(array), self.batch)
+        parts: dict[int, tuple[dict[str, NDArray[np.float64]], dict[tuple[str, str], float]]] = {}
+
+        def measure(start: int) -> None:
+            values = self._forward(array[start : start + self.batch])
+            parts[start] = (
+                {name: self._histogram(name, values[name]) for name in self.tables},
+                {
+                    (layer, name): self._loss(values, layer, table)
+                    for layer, of in self.tables.items()
+                    for name, table in of.items()
+                },
+            )
+
+        for_each(measure, starts)
+        histograms = {name: np.zeros(1 << self.populations[name].bits) for name in self.tables}
+        losses = {(layer, name): 0.0 for layer, of in self.tables.items() for name in of}
+        for start in starts:  # in order: floats add up to the same in every run
+            for name, histogram in parts[start][0].items():
+                histograms[name] += histogram
+            for key, loss in parts[start][1].items():
+                losses[key] += loss
+        found = []
+        for layer, of in self.tables.items():
+            bits = self.populations[layer].bits
+            index = np.arange(1 << bits)
+            for name, table in {NONE: index, **of}.items():
+                sops = float(histograms[layer] @ count_spikes(apply(table, index), bits))
+                loss = losses.get((layer, name), 0.0)
+                found.append(Candidate(layer, name, sops / len(array), loss / len(array)))
+        return found
+
+    def _forward(self, images: NDArray) -> dict[str, FloatArray]:
+        values = {INPUT: np.ascontiguousarray(images.transpose(0, 2, 3, 1), dtype=np.float32)}
+        for layer in self.layers:
+            values[layer.layer.name] = layer.run(values, False).values
+        return values
+
+    def _histogram(self, name: str, values: FloatArray) -> NDArray[np.float64]:
+        """Synapses reached from each activation, by its low bits."""
+        size = 1 << self.populations[name].bits
+        index = values.astype(np.int64) & (size - 1)
+        weights = np.broadcast_to(self.fan_out[name][None, :, :, None], index.shape)
+        return np.bincount(index.ravel(), weights.ravel(), size).astype(np.float64)
+
+    def _loss(self, values: Mapping[str, FloatArray], changed: str, table: IntArray) -> float:
+        """Sum over images; only layers that the change reaches are computed again."""
+        new = dict(values)
+        new[changed] = apply(table, values[changed].astype(np.int64)).astype(np.float32)
+        reached = {changed}
+        for layer in self.layers:
+            if any(c.source in reached for c in layer.layer.connections):
+                new[layer.layer.name] = layer.run(new, False).values
+                reached.add(layer.layer.name)
+        output = self.network.output.name
+        return float(divergence(values[output], new[output], self.network.scales[output]).sum())
+
+
+def divergence(expected: ArrayLike, got: ArrayLike, scale: float) -> NDArray[np.float64]:
+    """How far outputs are from what they were, per image: (N,), zero where they are equal.
+
+    Of class scores, Kullback-Leibler's divergence of the softmax; of maps, the mean squared
+    difference. ``scale`` is the real value of one unit.
+    """
+    p, q = (np.asarray(x, np.float64) * scale for x in (expected, got))
+    if p[0].size != max(p.shape[1:]):
+        return np.square(p - q).reshape(len(p), -1).mean(axis=1)
+    log_p, log_q = (_log_softmax(x.reshape(len(x), -1)) for x in (p, q))
+    return (np.exp(log_p) * (log_p - log_q)).sum(axis=1)
+
+
+def _log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    x = x - x.max(axis=1, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+
+def greedy_path(candidates: Sequence[Candidate]) -> list[dict[str, str]]:
+    """Choices of tables by population, from none to the sparsest, one step of one layer each.
+
+    A layer's candidates that are worth taking form the lower convex hull of loss over operations
+    saved; the steps of all hulls are taken in the order of loss per operation. Sums of single
+    losses stand for the loss together, so whoever follows the path measures again.
+    """
+    by_layer: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        by_layer.setdefault(candidate.layer, []).append(candidate)
+    steps = []
+    for layer, found in by_layer.items():
+        for before, after in _hull_steps(found):
+            slope = (after.loss - before.loss) / (before.sops - after.sops)
+            steps.append((slope, layer, after.name))
+    # Slopes rise along a hull, so a layer's steps stay in their order.
+    steps.sort(key=lambda step: step[0])
+    path: list[dict[str, str]] = [{}]
+    for _, layer, name in steps:
+        path.append({**path[-1], layer: name})
+    return path
+
+
+def _hull_steps(candidates: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:
+    hull = [next(c for c in candidates if c.name == NONE)]
+    while True:
+        last = hull[-1]
+        better = [c for c in candidates if c.sops < last.sops]
+        if not better:
+            return list(itertools.pairwise(hull))
+        hull.append(
+            min(better, key=lambda c: ((c.loss - last.loss) / (last.sops - c.sops), c.sops))
+        )

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Activation tables of a network: what they are called, and the passes that put them in.
+
+A table replaces every finished activation of a layer by another of the same form, so that fewer
+spikes say nearly the same (:mod:`stemcore.golden.arithmetic.activation_tables`). Contents of a memory, not a circuit: any
+pointwise function will do.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stemcore.golden.arithmetic import activation_tables as golden_tables
+from stemcore.golden.arithmetic.fixed import limits
+from stemcore.golden.network.network import INPUT, Network
+
+from ..errors import FormatError, SparsifyError
+from ..quantization.quantized import IntArray, QuantizedNetwork
+
+NONE = "none"
+NAMED = "rot<r>, drlo<k>, ones<k>, rd<lambda>, or several joined by '+'"
+Entry = str | Sequence[int]  # a name, or 2**bits entries
+Tables = Mapping[str, IntArray]  # by layer, INPUT among them
+
+_PART = re.compile(r"(rot|drlo|ones|rd)(\d+(?:\.\d+)?)")
+
+
+def named_table(name: str, bits: int, is_signed: bool, where: str = "TABLES") -> IntArray:
+    """The table that a name stands for, for activations of this form.
+
+    ``rot<r>``: nearest multiple of ``2**r``; ``drlo<k>``: the k highest one-bits; ``ones<k>``: the
+    nearest value with at most k ones; ``rd<lambda>``: least ``(q - q')**2 + lambda * ones(q')``.
+    Parts joined by ``+`` are applied from left to right. ``SparsifyError`` for anything else.
+    """
+    table = golden_tables.identity(bits, is_signed)
+    for kind, number in _parts(name, where):
+        try:
+            table = golden_tables.compose(table, _one_table(kind, number, bits, is_signed))
+        except ValueError as error:
+            raise SparsifyError(
+                where, f"{kind}{number} is no table of {bits} bits: {error}"
+            ) from error
+    return table
+
+
+def _parts(name: str, where: str) -> list[tuple[str, str]]:
+    found = [_PART.fullmatch(part) for part in name.split("+")]
+    if None in found:
+        raise SparsifyError(
+            where, f"a table must be {NAMED}, or the path of a JSON file; got {name!r}",
+            "rd20, say",
+        )  # fmt: skip
+    return [(match[1], match[2]) for match in found if match is not None]
+
+
+def _one_table(kind: str, number: str, bits: int, is_signed: bool) -> IntArray:
+    if kind == "rd":
+        return golden_tables.rate_distortion(bits, float(number), is_signed)
+    make = {
+        "rot": golden_tables.rot, "drlo": golden_tables.drlo, "ones": golden_tables.nearest_ones
+    }[kind]  # fmt: skip
+    if "." in number:
+        raise ValueError(f"{kind} takes a whole number, got {number}")
+    return make(bits, int(number), is_signed)
+
+
+def read_tables(text: str) -> str | dict[str, Entry]:
+    """What the option TABLES says: a name, or the contents of the JSON file that it names.
+
+    The file maps a layer's name (or ``input``) to a table's name or to its ``2**bits`` entries;
+    layers that it leaves out keep their activations. ``SparsifyError`` for a name that is none.
+    """
+    path = Path(text)
+    if not (path.suffix == ".json" or path.is_file()):
+        if text != NONE:
+            _parts(text, "TABLES")
+        return text
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise FormatError(text, f"must be a JSON file of tables: {error}") from error
+    if not isinstance(content, dict) or not all(_is_entry(entry) for entry in content.values()):
+        raise FormatError(
+            text, "must map every layer to a table's name or to a list of integers",
+            "write it with 'make sparsify'",
+        )  # fmt: skip
+    return content
+
+
+def _is_entry(entry: object) -> bool:
+    if isinstance(entry, list):
+        return all(isinstance(value, int) and not isinstance(value, bool) for value in entry)
+    return isinstance(entry, str)
+
+
+def find_tables(
+    network: QuantizedNetwork, wanted: str | Mapping[str, Entry]
+) -> dict[str, IntArray]:
+    """Tables by layer: of a name, for every layer but the last; of a mapping, for those it names.
+
+    The last layer's values are the answer, the input's are fired by the host: a name leaves both as
+    they are. A mapping may name them; whoever fires the input then applies its table.
+
+    Raises
+    ------
+    SparsifyError
+        For a layer that is not there, a name that is no table, or entries beyond the layer's
+        limits.
+    """
+    forms = {layer.name: (layer.bits, layer.is_signed, layer.limits) for layer in network.layers}
+    forms[INPUT] = (network.input_bits, True, limits(network.input_bits, True))
+    if isinstance(wanted, str):
+        hidden = [layer.name for layer in network.layers[:-1]]
+        wanted = {} if wanted == NONE else dict.fromkeys(hidden, wanted)
+    unknown = sorted(set(wanted) - set(forms))
+    if unknown:
+        raise SparsifyError(
+            "TABLES", f"names must be layers, got {', '.join(unknown)}",
+            f"the layers are {', '.join(forms)}",
+        )  # fmt: skip
+    found = {}
+    for name, entry in wanted.items():
+        bits, is_signed, (low, high) = forms[name]
+        if isinstance(entry, str):
+            if entry == NONE:
+                continue
+            # The upper clamp of a layer may lie below the largest value that a name can give.
+            found[name] = np.clip(named_table(entry, bits, is_signed, name), low, high)
+        else:
+            found[name] = _checked(name, np.array(entry, np.int64), bits, (low, high))
+    return found
+
+
+def _checked(name: str, table: IntArray, bits: int, within: tuple[int, int]) -> IntArray:
+    if table.shape != (1 << bits,):
+        raise SparsifyError(
+            name, f"a table of {bits} bits must have {1 << bits} entries, got {table.size}"
+        )
+    if table.min() < within[0] or table.max() > within[1]:
+        raise SparsifyError(
+            name,
+            f"entries must lie in {within[0]}..{within[1]}, got {table.min()}..{table.max()}",
+        )
+    return table
+
+
+def with_tables(network: QuantizedNetwork, tables: Tables) -> QuantizedNetwork:
+    """The quantized network with these tables behind every named layer's clamp."""
+    layers = tuple(
+        dataclasses.replace(layer, table=tables[layer.name]) if layer.name in tables else layer
+        for layer in network.layers
+    )
+    return dataclasses.replace(network, layers=layers)
+
+
+def apply_tables(network: Network, tables: Tables) -> Network:
+    """The lowered network with these tables; a layer's own table (a clamp) is applied first."""
+    layers = []
+    for layer in network.layers:
+        table = tables.get(layer.name)
+        if table is not None:
+            if layer.table is not None:
+                table = golden_tables.compose(layer.table, table)
+            layer = dataclasses.replace(layer, table=table)
+        layers.append(layer)
+    return dataclasses.replace(network, layers=tuple(layers))

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lowered network: integer layers, the common language of compiler and golden model.
+
+One form of layer serves all: every connection is a grouped convolution. A dense layer over a source
+of shape (C, H, W) is a convolution whose kernel is (H, W); average pooling is a depthwise one with
+constant weights; a residual addition is a second connection onto the same layer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arithmetic.step_integration import Integration
+
+INPUT = "input"  # name under which connections refer to the network's input
+
+
+@dataclass(frozen=True)
+class Population:
+    """Neurons that fire: name, shape (C, H, W), bits n = T, and whether values are signed."""
+
+    name: str
+    shape: tuple[int, int, int]
+    bits: int
+    is_signed: bool
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest value, both included."""
+        if self.is_signed:
+            top = (1 << (self.bits - 1)) - 1
+            return -top, top
+        return 0, (1 << self.bits) - 1
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Synapses from one population onto a layer, as a grouped convolution.
+
+    Adds ``sum (weight << shift) * x`` to the membrane potentials.
+
+    Attributes
+    ----------
+    source : str
+        Name of the population that fires, or ``INPUT``.
+    weight : int8 array (C_out, C_in / groups, K_y, K_x)
+        -127..127.
+    stride, padding : (int, int)
+        In y and x; padding is with zeros, the same on both sides, and the right and lower edge may
+        be left unused, as in torch.
+    groups : int
+        As in torch: 1 is dense in channels, C_in is depthwise.
+    shift : int
+        Left shift h of all weights.
+    channels : (int, int) or None
+        First channel of the source, and the one after the last, that these synapses begin at; all
+        where None. C_in is their number.
+    """
+
+    source: str
+    weight: NDArray[np.int8]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    groups: int = 1
+    shift: int = 0
+    channels: tuple[int, int] | None = None
+
+    def span(self, source: Population) -> tuple[int, int]:
+        """``channels``, also where they are all."""
+        return (0, source.shape[0]) if self.channels is None else self.channels
+
+
+@dataclass(frozen=True)
+class Digits:
+    """What a layer fires in place of activations: bytes of P, so that a sum is sent without loss.
+
+    Digit d of channel c is ``(P >> (s + 8 d)) mod 2**8`` and has channel ``d * step + c`` of the
+    population; channels between the layer's last and the next multiple of ``step`` never fire.
+
+    Attributes
+    ----------
+    count : int
+        Digits of a channel, the lowest first.
+    step : int
+        At least the layer's channels; whole blocks of the lanes of the cores that it runs on.
+    """
+
+    count: int
+    step: int
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Maximum over finished activations; windows are clipped at the border, padding never wins."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One population of spiking neurons, and how its values come about.
+
+    ``z = sum over connections``; ``P = m z + (b << 8 sb)``;
+    ``q = clamp(round_half_even(P / 2**s))``; ``q' = table[q]``; then max pooling.
+
+    Attributes
+    ----------
+    name : str
+    shape : (C, H, W)
+        Of the membrane potentials, before pooling.
+    connections : tuple of Connection
+    bias : int64 array (C,), within 32 bits
+    multiplier : int64 array (C,)
+        1 (exact profile) or 2**15 .. 2**16 - 1.
+    shift : int64 array (C,)
+        s, 0..47.
+    bias_shift : int
+        Left shift of the bias in bytes (0..3).
+    bits, is_signed
+        Of the output; T = bits. Signed limits are symmetric.
+    table : array (2**bits,) or None
+        Indexed by the low ``bits`` of q; entries are values of the same form.
+    pool : MaxPool or None
+    digits : Digits or None
+        Not None: bytes of P are fired instead of q; 8 unsigned bits, no table, no pooling.
+    integration : Integration or None
+        None: z is exact. Else the form of :mod:`stemcore.golden.arithmetic.step_integration`, whose V[T-1] stands for z.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    connections: tuple[Connection, ...]
+    bias: NDArray[np.int64]
+    multiplier: NDArray[np.int64]
+    shift: NDArray[np.int64]
+    bias_shift: int = 0
+    bits: int = 8
+    is_signed: bool = False
+    table: NDArray[np.int64] | None = None
+    pool: MaxPool | None = None
+    digits: Digits | None = None
+    integration: Integration | None = None
+
+    @property
+    def out_shape(self) -> tuple[int, int, int]:
+        """Shape (C, H, W) of what is fired: after pooling, all digits."""
+        if self.digits is not None:
+            return self.digits.count * self.digits.step, *self.shape[1:]
+        if self.pool is None:
+            return self.shape
+        channels, height, width = self.shape
+        (ky, kx), (sy, sx), (py, px) = self.pool.kernel, self.pool.stride, self.pool.padding
+        return channels, (height + 2 * py - ky) // sy + 1, (width + 2 * px - kx) // sx + 1
+
+    @property
+    def population(self) -> Population:
+        """What this layer fires."""
+        return Population(self.name, self.out_shape, self.bits, self.is_signed)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in an order in which every source comes before its use; the last one is the output.
+
+    ``scales`` maps every population's name to the real value of one unit, for reports only.
+    """
+
+    name: str
+    input: Population
+    layers: tuple[Layer, ...]
+    scales: Mapping[str, float]
+
+    def population(self, name: str) -> Population:
+        """The population called ``name`` (``INPUT`` or a layer); ``KeyError`` if there is none."""
+        if name == INPUT:
+            return self.input
+        for layer in self.layers:
+            if layer.name == name:
+                return layer.population
+        raise KeyError(name)
+
+    @property
+    def output(self) -> Layer:
+        """The last layer."""
+        return self.layers[-1]

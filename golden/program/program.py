@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program: everything a chip needs to run a network, for every engine to load."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..spec.fields import Memory
+from ..network.network import Population
+from ..spec.params import ChipParams
+
+HOST = (0, 0)  # column, row: north of node (0, 1), reached through it
+
+
+@dataclass(frozen=True)
+class CoreImage:
+    """Contents of one core.
+
+    ``memories[m]`` holds the words in use of memory ``m``, from address 0 up, as uint32 chunks of
+    shape (words, chunks), chunk 0 holding bits 0..31: exactly what WRITE packets carry. The
+    registers of ``Memory.CONTROL`` are its words ``Control.N_SOURCES`` to ``Control.CREDIT_LIST``,
+    and ``Control.INTEGRATION`` where integration is per time step.
+    Words beyond are not written and may hold anything.
+    """
+
+    x: int  # column, 0 ..
+    y: int  # row, 1 ..
+    layer: str  # name of the layer that this core computes a tile of
+    memories: Mapping[Memory, NDArray[np.uint32]]
+
+
+@dataclass(frozen=True)
+class InputRoute:
+    """Where the host sends the spikes of a rectangle of input positions (all channels).
+
+    Rows ``y0..y1`` and columns ``x0..x1`` (both ends included) of the input population go to axon
+    ``axon`` of the nodes in ``nodes`` = (x0, y0, x1, y1). Routes may overlap; a spike is sent once
+    for every route that contains it.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    nodes: tuple[int, int, int, int]
+    axon: int
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What reports need to know of a layer; values never influence execution.
+
+    ``shape`` is that of the potentials, ``population`` what is fired after pooling.
+    """
+
+    population: Population
+    shape: tuple[int, int, int]
+    n_macs: int  # multiply-accumulates per image, of the ANN: zero padding not counted
+    n_parameters: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network placed on a mesh of ``columns`` x ``rows`` nodes (rows count from 1)."""
+
+    name: str
+    params: ChipParams
+    columns: int
+    rows: int
+    cores: tuple[CoreImage, ...]
+    layers: tuple[LayerInfo, ...]
+    input: Population
+    input_routes: tuple[InputRoute, ...]
+    input_end: tuple[tuple[int, int, int, int], ...]  # disjoint rectangles: the host's END
+    input_credits: int  # CREDIT tokens the host awaits before it sends a sample (or time step)
+    output: str  # layer whose spikes go to the host
+    output_ends: int  # END tokens that complete a sample (or time step) at the host
+    output_cores: tuple[tuple[int, int], ...]  # nodes (x, y) that the host grants CREDIT to
+    overflow_proved: bool = True  # False: potentials were bounded by calibration only

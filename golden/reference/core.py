@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One core, decoded from its memory image alone: what its words say, and the soma's arithmetic.
+
+Nothing here knows the network; ``stemcore.golden.reference.axon_plan`` reads the connectivity out of the axon
+descriptors and tables.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..spec.fields import Control, Formats, Memory
+from ..arithmetic.fixed import Int64Array, digit, limits, requantize, wrap
+from ..arithmetic.step_integration import Integration, read_form
+from ..spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, WEIGHT_WIDTH, ChipParams
+from ..program.program import CoreImage
+from ..program.words import unpack_words
+
+
+@dataclass(frozen=True)
+class Table:
+    """A coordinate table: start of the walk, and how many steps it takes (arrays, words in use)."""
+
+    name: str
+    acc: Int64Array
+    weight: Int64Array
+    count: Int64Array
+
+
+@dataclass(frozen=True)
+class Axon:
+    """An axon descriptor, fields as in :attr:`stemcore.golden.spec.fields.Formats.axon`."""
+
+    c_base: int
+    y_base: int
+    x_base: int
+    y_acc_step: int
+    x_acc_step: int
+    y_weight_step: int
+    x_weight_step: int
+    shift0: int
+    is_signed: int
+    tail: int
+
+
+class Core:
+    """The decoded contents of one core, checked for what can be checked without its neighbours.
+
+    Attributes
+    ----------
+    n_sources, n_destinations, bits, is_signed, is_raw, bias_shift
+        Registers.
+    n_steps, integration : int, Integration or None
+        Time steps of the sources and constants, where integration is per time step; 1 and None
+        where it is exact.
+    end_list, credit_list : range
+        Addresses in the destination table.
+    axons : list of Axon
+    weights : int8 (words, lanes)
+    fire_c, fire_y, fire_x : int64 (words,)
+        Coordinates of an activation word: channel of lane 0, row, column.
+    fire_start, fire_count : int64 (words,)
+        Run of destination entries.
+    destinations : list of ((x0, y0, x1, y1), axon)
+    """
+
+    def __init__(self, image: CoreImage, params: ChipParams):
+        self.image = image
+        self.params = params
+        self.where = f"core ({image.x}, {image.y}) of {image.layer}"
+        self._formats = Formats(params)
+        self._read_control()
+        self._read_tables()
+        self._read_sweep()
+        self._read_fire()
+
+    def fail(self, message: str) -> ValueError:
+        """An error that says which core it is about."""
+        return ValueError(f"{self.where}: {message}")
+
+    # Decoding -----------------------------------------------------------------------------------
+    def _words(self, memory: Memory) -> dict[str, Int64Array]:
+        layout, depth = self._formats.memory(memory)
+        assert layout is not None
+        n_chunks = self._formats.n_chunks(memory)
+        chunks = self.image.memories.get(memory, np.zeros((0, n_chunks), np.uint32))
+        if len(chunks) > depth:
+            raise self.fail(f"{memory.name} holds {depth} words, the image has {len(chunks)}")
+        return unpack_words(layout, chunks)
+
+    def _read_control(self) -> None:
+        control = self.image.memories[Memory.CONTROL]
+        n_registers = self._formats.n_registers
+        if control.shape != (n_registers, 1):
+            raise self.fail(f"CONTROL must have shape ({n_registers}, 1), got {control.shape}")
+        register = [int(word) for word in control[:, 0]]
+        self.n_sources = register[Control.N_SOURCES]
+        self.n_destinations = register[Control.N_DESTINATIONS]
+        self.n_sweep = register[Control.N_SWEEP]
+        self.n_fire = register[Control.N_FIRE]
+        mode = self._formats.mode.unpack(register[Control.MODE])
+        self.bits, self.is_signed = mode["bits"], bool(mode["is_signed"])
+        self.use_lookup, self.bias_shift = bool(mode["use_lookup"]), mode["bias_shift"]
+        self.is_raw = bool(mode["is_raw"])
+        if not 2 <= self.bits <= ACTIVATION_WIDTH:
+            raise self.fail(f"MODE.bits must lie in 2..{ACTIVATION_WIDTH}, got {self.bits}")
+        if self.is_raw and (self.bits < ACTIVATION_WIDTH or self.is_signed or self.use_lookup):
+            raise self.fail(
+                f"MODE.is_raw needs {ACTIVATION_WIDTH} unsigned bits and no lookup, got "
+                f"{self.bits} bits, is_signed {self.is_signed}, use_lookup {self.use_lookup}"
+            )
+        end = self._formats.token_list.unpack(register[Control.END_LIST])
+        credit = self._formats.token_list.unpack(register[Control.CREDIT_LIST])
+        self.end_list = range(end["start"], end["start"] + end["count"])
+        self.credit_list = range(credit["start"], credit["start"] + credit["count"])
+        self.n_steps = 1
+        self.integration: Integration | None = None
+        if self.params.is_stepped:
+            self._read_integration(register[Control.INTEGRATION])
+
+    def _read_integration(self, register: int) -> None:
+        fields = self._formats.integration.unpack(register)
+        self.n_steps = fields["steps"]
+        if not 2 <= self.n_steps <= ACTIVATION_WIDTH:
+            raise self.fail(
+                f"INTEGRATION.steps must lie in 2..{ACTIVATION_WIDTH}, got {self.n_steps}"
+            )
+        try:
+            self.integration = read_form(self.params, fields)
+        except ValueError as error:
+            raise self.fail(f"INTEGRATION: {error}") from None
+
+    def _read_tables(self) -> None:
+        axons = self._words(Memory.AXON)
+        n_axons = len(axons["tail"])
+        self.axons = [
+            Axon(**{field: int(values[a]) for field, values in axons.items()})
+            for a in range(n_axons)
+        ]
+        self.tables = {
+            memory: Table(memory.name, **self._words(memory))
+            for memory in (Memory.TABLE_C, Memory.TABLE_Y, Memory.TABLE_X)
+        }
+        weight = self._words(Memory.WEIGHT)
+        columns = [weight[f"w{i}"] for i in range(self.params.lanes)]
+        self.weights = wrap(np.stack(columns, axis=1), WEIGHT_WIDTH).astype(np.int8)
+
+    def _read_sweep(self) -> None:
+        sweep = self._words(Memory.SWEEP)
+        if len(sweep["acc"]) < self.n_sweep:
+            raise self.fail(
+                f"N_SWEEP is {self.n_sweep}, SWEEP has {len(sweep['acc'])} words in use"
+            )
+        sweep = {field: values[: self.n_sweep] for field, values in sweep.items()}
+        self.sweep_acc, self.sweep_block = sweep["acc"], sweep["block"]
+        first, last = sweep["first"].astype(bool), sweep["last"].astype(bool)
+        if self.n_sweep and not (first[0] and last[-1] and np.array_equal(first[1:], last[:-1])):
+            raise self.fail("SWEEP: every window must begin with first and end with last")
+        self.window_starts = np.flatnonzero(first)
+        if len(self.window_starts) != self.n_fire:
+            raise self.fail(
+                f"N_FIRE must be the sweep's {len(self.window_starts)} windows, got {self.n_fire}"
+            )
+        self._check_clearing(sweep["clear"].astype(bool))
+        requant = self._words(Memory.REQUANT)
+        parts = [
+            self._formats.requant_lane.unpack(requant[f"lane{i}"])
+            for i in range(self.params.soma_lanes)
+        ]
+        n_words = len(requant["lane0"])
+        n_blocks = n_words // self.params.n_groups
+        if n_words % self.params.n_groups:
+            raise self.fail(
+                f"REQUANT must hold {self.params.n_groups} words a block, got {n_words} words"
+            )
+        if self.n_sweep and self.sweep_block.max() >= n_blocks:
+            raise self.fail(
+                f"SWEEP.block must lie in the {n_blocks} blocks of REQUANT, "
+                f"got {self.sweep_block.max()}"
+            )
+
+        def lanes(field: str) -> Int64Array:
+            stacked = np.stack([part[field] for part in parts], axis=1)
+            return stacked.reshape(n_blocks, self.params.lanes)
+
+        self.bias = wrap(lanes("bias"), BIAS_WIDTH)
+        self.shift = lanes("shift")
+        multiplier = lanes("multiplier")
+        self.multiplier = multiplier if self.params.multipliers else np.ones_like(multiplier)
+        self._read_lookup()
+
+    def _check_clearing(self, clear: NDArray[np.bool_]) -> None:
+        """Every swept word is cleared by its last reading and not before."""
+        if self.n_sweep and self.sweep_acc.max() >= self.params.n_acc_words:
+            raise self.fail(
+                f"SWEEP.acc must be below {self.params.n_acc_words}, got {self.sweep_acc.max()}"
+            )
+        is_last = np.zeros(self.n_sweep, bool)
+        last_reading = {int(word): e for e, word in enumerate(self.sweep_acc)}
+        is_last[list(last_reading.values())] = True
+        wrong = np.flatnonzero(clear != is_last)
+        if wrong.size:
+            e = int(wrong[0])
+            what = "cleared before its last reading" if clear[e] else "left uncleared"
+            raise self.fail(f"SWEEP entry {e}: accumulator word {self.sweep_acc[e]} is {what}")
+        self.is_swept = np.zeros(self.params.n_acc_words, bool)
+        self.is_swept[self.sweep_acc] = True
+
+    def _read_lookup(self) -> None:
+        self.lookup: Int64Array | None = None
+        if not self.use_lookup:
+            return
+        entries = self._words(Memory.LOOKUP)["value"][: 1 << self.bits]
+        if self.is_signed:
+            entries = wrap(entries, ACTIVATION_WIDTH)
+        low, high = limits(self.bits, self.is_signed)
+        if len(entries) < 1 << self.bits:
+            raise self.fail(f"LOOKUP must hold {1 << self.bits} words, got {len(entries)}")
+        if entries.min() < low or entries.max() > high:
+            raise self.fail(
+                f"LOOKUP entries must lie in {low}..{high} for {self.bits} bits, "
+                f"got {entries.min()}..{entries.max()}"
+            )
+        self.lookup = entries
+
+    def _read_fire(self) -> None:
+        fire = self._words(Memory.FIRE)
+        if len(fire["block"]) < self.n_fire:
+            raise self.fail(f"N_FIRE is {self.n_fire}, FIRE has {len(fire['block'])} words in use")
+        fire = {field: values[: self.n_fire] for field, values in fire.items()}
+        self.fire_c = fire["block"] * self.params.lanes
+        self.fire_y, self.fire_x = fire["y"], fire["x"]
+        self.fire_start, self.fire_count = fire["start"], fire["count"]
+        table = self._words(Memory.DESTINATION)
+        rows = zip(*(table[f].tolist() for f in ("x0", "y0", "x1", "y1", "axon")), strict=True)
+        self.destinations = [((x0, y0, x1, y1), axon) for x0, y0, x1, y1, axon in rows]
+        end = max(
+            int((self.fire_start + self.fire_count).max(initial=0)),
+            self.end_list.stop if self.end_list else 0,
+            self.credit_list.stop if self.credit_list else 0,
+        )
+        if end > len(self.destinations):
+            raise self.fail(
+                f"lists reach up to entry {end - 1} of DESTINATION, "
+                f"which has {len(self.destinations)} words in use"
+            )
+
+    # Execution ----------------------------------------------------------------------------------
+    def finish(self, z: Int64Array) -> Int64Array:
+        """The soma's sweep: potentials (N, n_acc_words, lanes) to activations (N, n_fire, lanes).
+
+        Per entry :func:`stemcore.golden.arithmetic.fixed.requantize` (or :func:`stemcore.golden.arithmetic.fixed.digit` in raw mode), the
+        lookup, and the maximum over the window.
+        """
+        if not self.n_fire:
+            return np.zeros((len(z), 0, self.params.lanes), np.int64)
+        block = self.sweep_block
+        terms = (
+            z[:, self.sweep_acc], self.bias[block], self.multiplier[block], self.shift[block],
+            self.bias_shift,
+        )  # fmt: skip
+        q = digit(*terms) if self.is_raw else requantize(*terms, self.bits, self.is_signed)
+        if self.lookup is not None:
+            q = self.lookup[q & ((1 << self.bits) - 1)]
+        return np.maximum.reduceat(q, self.window_starts, axis=1)

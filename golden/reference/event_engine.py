@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program executed literally, packet by packet: the twin that ``stemcore.golden.reference.program_engine`` is held against.
+
+For small programs. Packets of one source keep their order; those of different sources may
+interleave in any way, with the same values.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .event_core import EventCore, EventCounters, Node, Packet, Rectangle
+from ..spec.fields import Control, Kind
+from ..arithmetic.fixed import Int64Array
+from ..network.forward import check_images
+from ..network.network import Population
+from ..program.program import HOST, Program
+from ..spec.routing import tree
+from ..arithmetic.stem import weight_of_step
+from .trace import TraceEntry
+
+Stream = Iterator[Packet | None]
+DONE = "done"  # what a stream gives when it has ended
+
+
+@dataclass
+class EventResult:
+    """What one image leads to.
+
+    ``outputs`` (C, H, W) at the host; ``values`` by layer; ``counters`` and ``overflow`` per core
+    in the program's order (``overflow`` as the sticky flag: it depends on the order of arrival);
+    ``trace`` of all firing cores; ``packets`` as they were delivered.
+    """
+
+    outputs: Int64Array
+    values: dict[str, Int64Array]
+    counters: list[EventCounters]
+    overflow: list[bool]
+    input_spikes: int
+    trace: list[TraceEntry] = field(default_factory=list)
+    packets: list[Packet] = field(default_factory=list)
+
+
+class _Host:
+    """Sends the image, collects the output."""
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.population = next(
+            info.population for info in program.layers if info.population.name == program.output
+        )
+        self.outputs = np.zeros(self.population.shape, np.int64)
+        self.ends = 0
+        self.input_spikes = 0
+
+    def send(self, image: Int64Array) -> Iterator[Packet | None]:
+        """Packets of an image: bit plane, route, row, column, channel; then END.
+
+        As :meth:`stemcore.golden.reference.event_core.EventCore.fire` where tokens are exchanged per time step.
+        """
+        source = self.program.input
+        ends = [Packet(Kind.END, nodes) for nodes in self.program.input_end]
+        for t in range(source.bits):
+            if self.program.params.is_stepped:
+                if t:
+                    yield from ends
+                yield None
+            for route in self.program.input_routes:
+                for y in range(route.rows[0], route.rows[1] + 1):
+                    for x in range(route.columns[0], route.columns[1] + 1):
+                        for c in range(source.shape[0]):
+                            if (int(image[c, y, x]) >> (source.bits - 1 - t)) & 1:
+                                self.input_spikes += 1
+                                yield Packet(Kind.SPIKE, route.nodes, route.axon, t, (c, y, x))
+        yield from ends
+
+    def accept(self, spike: Packet) -> None:
+        """A spike of the output population."""
+        p = self.population
+        self.outputs[spike.source] += weight_of_step(spike.t, p.bits, p.is_signed)
+
+
+class _Run:
+    def __init__(self, program: Program, order: np.random.Generator | None, keep: bool):
+        self.program, self.order, self.keep = program, order, keep
+        self.cores = {(i.x, i.y): EventCore(i, program.params) for i in program.cores}
+        self.host = _Host(program)
+        self.trace: list[TraceEntry] = []
+        self.packets: list[Packet] = []
+        # What every node still has to send.
+        self.streams: deque[tuple[Node, Stream]] = deque()
+        # What waits for CREDIT, and the tokens that are there: one of each destination at START.
+        self.blocked: dict[Node, Stream] = {}
+        self.credits = {node: self.n_destinations(node) for node in (HOST, *self.cores)}
+        self.values = {
+            info.population.name: np.zeros(info.population.shape, np.int64)
+            for info in program.layers
+        }
+
+    def run(self, image: Int64Array) -> None:
+        self.streams.append((HOST, self.host.send(image)))
+        while self.streams:
+            # One packet of one source; with no generator, sources take turns.
+            if self.order is not None:
+                self.streams.rotate(int(self.order.integers(len(self.streams))))
+            source, stream = self.streams.popleft()
+            packet = next(stream, DONE)
+            if packet is None:
+                self.blocked[source] = stream
+                self.release(source)
+            elif isinstance(packet, Packet):
+                self.streams.append((source, stream))
+                self.deliver(packet, source)
+        for node in self.blocked:
+            raise ValueError(
+                f"node {node}: waits for {self.n_destinations(node)} CREDIT, "
+                f"got {self.credits[node]}"
+            )
+        for core in self.cores.values():
+            if core.ends < core.register(Control.N_SOURCES):
+                raise ValueError(
+                    f"core {core.node}: waits for {core.register(Control.N_SOURCES)} END, "
+                    f"got {core.ends}"
+                )
+        n_ends = self.program.output_ends
+        if self.program.params.is_stepped:
+            n_ends *= self.host.population.bits
+        if self.host.ends != n_ends:
+            raise ValueError(f"host: waits for {n_ends} END, got {self.host.ends}")
+
+    # Tokens per time step ---------------------------------------------------------------------
+    def n_destinations(self, node: Node) -> int:
+        """CREDITs that permit a node to fire."""
+        if node == HOST:
+            return self.program.input_credits
+        return self.cores[node].register(Control.N_DESTINATIONS)
+
+    def release(self, node: Node) -> None:
+        """Lets a node that waits go on if all its destinations have granted."""
+        if node in self.blocked and self.credits[node] >= self.n_destinations(node):
+            self.credits[node] -= self.n_destinations(node)
+            self.streams.append((node, self.blocked.pop(node)))
+
+    def grant(self, nodes: Rectangle) -> None:
+        """A CREDIT for every node of a rectangle."""
+        x0, y0, x1, y1 = nodes
+        for node in [(x, y) for y in range(y0, y1 + 1) for x in range(x0, x1 + 1)]:
+            self.credits[node] += 1
+            self.release(node)
+
+    def deliver(self, packet: Packet, source: Node) -> None:
+        if self.keep:
+            self.packets.append(packet)
+        if packet.kind is Kind.SPIKE:
+            for node, _ in tree(source, packet.nodes).links:
+                if node in self.cores:
+                    self.cores[node].counters.hops += 1
+        x0, y0, x1, y1 = packet.nodes
+        for node in [(x, y) for y in range(y0, y1 + 1) for x in range(x0, x1 + 1)]:
+            if node == HOST:
+                if packet.kind is Kind.SPIKE:
+                    self.host.accept(packet)
+                else:
+                    self.host.ends += 1
+                    if self.program.params.is_stepped:
+                        self.grant_output()
+                continue
+            if node not in self.cores:
+                raise ValueError(f"node {node}: receives a packet and has no core")
+            core = self.cores[node]
+            if core.ends == core.register(Control.N_SOURCES):
+                raise ValueError(f"core {node}: gets a packet after the sample's last END")
+            if packet.kind is Kind.SPIKE:
+                core.accept(packet)
+            else:
+                core.ends += 1
+                if core.ends == core.register(Control.N_SOURCES):
+                    self.complete(core)
+
+    def grant_output(self) -> None:
+        """The host's CREDIT for the next time step of the output."""
+        if self.host.ends % self.program.output_ends == 0:
+            for x, y in self.program.output_cores:
+                self.grant((x, y, x, y))
+
+    def complete(self, core: EventCore) -> None:
+        words = core.sweep()
+        if words is None:
+            core.ends = 0
+            for token in core.tokens(Control.CREDIT_LIST, Kind.CREDIT):
+                self.grant(token.nodes)
+            return
+        target = self.values[core.layer]
+        for number, word in enumerate(words):
+            for lane, q in enumerate(word):
+                c, y, x = core.neuron(number, lane)
+                if c < target.shape[0]:
+                    target[c, y, x] = q
+        self.streams.append((core.node, core.fire(words, self.trace)))
+
+
+def run_events(
+    program: Program,
+    image: ArrayLike,
+    *,
+    order: np.random.Generator | None = None,
+    keep_packets: bool = False,
+) -> EventResult:
+    """Execute ``program`` for one integer image (C, H, W), packet by packet.
+
+    ``order`` interleaves the packets of different sources at random; values and counters do not
+    depend on it. ``keep_packets`` returns every packet in order of delivery.
+    """
+    source: Population = program.input
+    array = check_images(np.asarray(image)[None], source).astype(np.int64)[0]
+    run = _Run(program, order, keep_packets)
+    run.run(array)
+    return EventResult(
+        run.host.outputs,
+        run.values,
+        [core.counters for core in run.cores.values()],
+        [core.overflow for core in run.cores.values()],
+        run.host.input_spikes,
+        run.trace,
+        run.packets,
+    )

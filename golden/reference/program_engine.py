@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program engine: memory images executed core by core, with the chip's counters.
+
+Nothing is taken from a network: what is computed follows from the words of the memories, from
+routes and tokens. Shapes in ``program.layers`` serve to put the results together and to check them.
+Timing has no part in it, since results do not depend on it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .core import Core
+from ..arithmetic.fixed import Int64Array
+from ..network.forward import check_images
+from ..arithmetic.step_integration import update
+from .topology import HOST_ID, Paths
+from ..program.program import Program
+from ..arithmetic.stem import count_spikes
+
+BATCH = 8  # images at a time: bounds memory
+COUNTERS = ("sops", "ops", "spikes_in", "spikes_out", "fired", "hops")
+
+
+@dataclass(frozen=True)
+class ProgramResult:
+    """What a program computes for N images.
+
+    Attributes
+    ----------
+    outputs : int64 (N, C, H, W)
+        Values that reach the host.
+    values : dict of int64 (N, C, H, W)
+        What every layer fires, after table and pooling, by layer name.
+    counters : dict of int64 (N, n_cores)
+        Cores in the program's order. ``sops``, ``spikes_in``, ``spikes_out``, ``fired``, ``hops``
+        as the registers of :class:`stemcore.golden.spec.fields.Control` count them (``hops`` of nodes without a
+        core are nobody's); ``ops``: operations of the dendrite, which are its busy cycles.
+    input_spikes : int64 (N,)
+        Packets that the host sends.
+    """
+
+    outputs: Int64Array
+    values: dict[str, Int64Array]
+    counters: dict[str, Int64Array]
+    input_spikes: Int64Array
+
+    def totals(self) -> dict[str, Int64Array]:
+        """Counters summed over the images, (n_cores,): what the registers hold afterwards."""
+        return {name: counts.sum(axis=0) for name, counts in self.counters.items()}
+
+
+class Mesh:
+    """A program made ready to run; worth keeping when it runs more than once."""
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.paths = Paths(program)
+
+    def run(self, images: ArrayLike) -> ProgramResult:
+        """:func:`run_program` with this mesh."""
+        source = self.program.input
+        array = check_images(images, source).astype(np.int64)
+        n = len(array)
+        values = {
+            name: np.zeros((n, *population.shape), np.int64)
+            for name, population in self.paths.populations.items()
+        }
+        counters = {name: np.zeros((n, len(self.paths.cores)), np.int64) for name in COUNTERS}
+        outputs = np.zeros((n, *self.paths.populations[self.program.output].shape), np.int64)
+        for start in range(0, n, BATCH):
+            part = slice(start, min(start + BATCH, n))
+            fired = self._run_batch(array[part], {k: v[part] for k, v in counters.items()})
+            for name, target in values.items():
+                numbers = [k for k, core in enumerate(self.paths.cores) if core.image.layer == name]
+                self._assemble(target[part], name, {k: self._all_words(k) for k in numbers}, fired)
+            to_host = {
+                k: targets[HOST_ID, 0]
+                for k, targets in enumerate(self.paths.spike_targets)
+                if (HOST_ID, 0) in targets
+            }
+            self._assemble(outputs[part], self.program.output, to_host, fired, once=True)
+        spikes = count_spikes(array, source.bits).sum(axis=1)
+        input_spikes = np.tensordot(spikes, self.paths.input_packets, axes=2)
+        for rows, columns, crossed in self.paths.input_hops:
+            counters["hops"] += spikes[:, rows, columns].sum(axis=(1, 2))[:, None] * crossed
+        return ProgramResult(outputs, values, counters, input_spikes)
+
+    def _all_words(self, number: int) -> Int64Array:
+        return np.arange(self.paths.cores[number].n_fire)
+
+    def _run_batch(
+        self, images: Int64Array, counters: dict[str, Int64Array]
+    ) -> dict[int, Int64Array]:
+        n, channels = images.shape[:2]
+        by_position = images.reshape(n, channels, -1).transpose(0, 2, 1)
+        fired: dict[int, Int64Array] = {HOST_ID: by_position}
+        for number in self.paths.order:
+            core = self.paths.cores[number]
+            arriving = [plan.collect(fired) for plan in self.paths.plans[number]]
+            for plan, x in zip(self.paths.plans[number], arriving, strict=True):
+                costs = plan.costs(count_spikes(x, plan.bits))
+                for name, cost in zip(("spikes_in", "ops", "sops"), costs, strict=True):
+                    counters[name][:, number] += cost
+            activations = core.finish(self._potentials(number, arriving, n))
+            fired[number] = activations
+            spikes = count_spikes(activations, core.bits).sum(axis=2)
+            counters["fired"][:, number] = spikes.sum(axis=1)
+            counters["spikes_out"][:, number] = spikes @ core.fire_count
+            for words, crossed in self.paths.hops[number]:
+                counters["hops"] += spikes[:, words].sum(axis=1)[:, None] * crossed
+        return fired
+
+    def _potentials(self, number: int, arriving: list[Int64Array], n: int) -> Int64Array:
+        """What the soma finishes: z, or V[T-1], of ``n`` samples."""
+        core, plans = self.paths.cores[number], self.paths.plans[number]
+        form = core.integration
+        v = None
+        for t in range(core.n_steps):
+            sums = np.zeros((n, core.params.n_acc_words, core.params.lanes))
+            for plan, x in zip(plans, arriving, strict=True):
+                plan.accumulate(x if form is None else plan.plane(x, t), sums)
+            self._check_potentials(core, sums)
+            if form is None:
+                return sums.astype(np.int64)
+            v = update(v, sums, t, core.n_steps, form)
+        assert v is not None
+        return v.astype(np.int64)
+
+    def _check_potentials(self, core: Core, z: NDArray[np.float64]) -> None:
+        half = 1 << (core.params.acc_width - 1)
+        if z.min() < -half or z.max() >= half:
+            what = "membrane potentials" if core.integration is None else "sums of a time step"
+            raise core.fail(
+                f"{what} must fit in {core.params.acc_width} signed bits, "
+                f"reached {int(z.min())}..{int(z.max())}; the layer needs smaller weights or a "
+                "wider accumulator"
+            )
+
+    def _assemble(
+        self,
+        target: Int64Array,
+        name: str,
+        words: Mapping[int, Int64Array],
+        fired: Mapping[int, Int64Array],
+        once: bool = False,
+    ) -> None:
+        """Put activation words where their coordinates say; every neuron must be there."""
+        channels, height, width = self.paths.populations[name].shape
+        count = np.zeros((channels, height, width), np.int64)
+        pieces = []
+        for number, chosen in words.items():
+            core = self.paths.cores[number]
+            if core.image.layer != name:
+                raise core.fail(f"spikes reach the host, which listens to {name}")
+            y, x = core.fire_y[chosen], core.fire_x[chosen]
+            if len(chosen) and (y.max() >= height or x.max() >= width):
+                raise core.fail(f"FIRE coordinates must lie in {height} x {width} positions")
+            values = fired[number][:, chosen]
+            c = core.fire_c[chosen][:, None] + np.arange(core.params.lanes)
+            real = c < channels
+            if values[:, ~real].any():
+                word, lane = np.argwhere(~real & values.any(axis=0))[0]
+                raise core.fail(
+                    f"lane {lane} of word {chosen[word]} fires as channel {c[word, lane]}, "
+                    f"{name} has {channels}; idle lanes must stay silent"
+                )
+            word, lane = np.nonzero(real)
+            place = (c[word, lane], y[word], x[word])
+            np.add.at(count, place, 1)
+            pieces.append((core, place, values[:, word, lane]))
+            target[(slice(None), *place)] = pieces[-1][2]
+        if not count.all():
+            c0, y0, x0 = np.argwhere(count == 0)[0]
+            raise ValueError(
+                f"{self.program.name}: no core fires neuron c {c0}, y {y0}, x {x0} of {name}"
+                + (" to the host" if once else "")
+            )
+        if once and count.max() > 1:
+            c0, y0, x0 = np.argwhere(count > 1)[0]
+            raise ValueError(
+                f"{self.program.name}: neuron c {c0}, y {y0}, x {x0} of {name} reaches the host "
+                f"{count.max()} times"
+            )
+        for core, place, part in pieces if count.max() > 1 else ():
+            if not np.array_equal(target[(slice(None), *place)], part):
+                raise core.fail(f"another core computes the same neurons of {name} differently")
+
+
+def run_program(program: Program, images: ArrayLike) -> ProgramResult:
+    """Execute memory images core by core for integer images (N, C, H, W).
+
+    Raises ``ValueError`` where the program contradicts itself: packets to nodes without a core or
+    axons without a descriptor, token counts that do not match, walks beyond the words in use or
+    onto accumulators never swept, neurons that arrive twice or never, lanes that fire without a
+    neuron; and where a membrane potential leaves the accumulator.
+    """
+    return Mesh(program).run(images)

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sizes of the processor: one frozen object, with named presets.
+
+Every width and depth of gateware, memory image and model derives from :class:`ChipParams`; nothing
+else in the project states one. Standard library only, so that the gateware can import it.
+"""
+
+from dataclasses import asdict, dataclass, fields, replace
+
+WEIGHT_WIDTH = 8  # bits of a synaptic weight, symmetric: -127..127
+ACTIVATION_WIDTH = 8  # bits reserved for an activation; a layer uses the lowest 2 to 8 of them
+BIAS_WIDTH = 32  # bits of a bias at accumulator scale
+BIAS_SHIFT_WIDTH = 2  # bits of a bias's left shift, in bytes
+MULTIPLIER_WIDTH = 16  # bits of the requantization multiplier
+PRODUCT_WIDTH = 48  # bits of multiplier * potential + bias, before the rounding shift
+CHUNK_WIDTH = 32  # bits of one configuration write
+STEP_WIDTH = 16  # bits of sums and potentials where integration is per time step
+INTEGRATIONS = ("exact", "scaled", "late")
+
+
+def bits_for(n_values: int) -> int:
+    """Width of an unsigned field that tells ``n_values`` apart; at least one bit."""
+    return max(1, (n_values - 1).bit_length())
+
+
+@dataclass(frozen=True)
+class ChipParams:
+    """Sizes of one chip: the core's memories, the packet fields and the largest mesh.
+
+    Attributes
+    ----------
+    lanes : int
+        Neurons that share a memory word and are updated in one cycle. A power of two.
+    soma_lanes : int
+        Neurons that the soma finishes per cycle; divides ``lanes``.
+    acc_width : int
+        Bits of a membrane potential (accumulator).
+    n_acc_words, n_weight_words : int
+        Words of ``lanes`` potentials, and of ``lanes`` weights.
+    n_spikes : int
+        Spikes that a core keeps waiting for their walk; 2 or more.
+    n_axons : int
+        Axon descriptors: source populations that one core can listen to.
+    n_table_c, n_table_y, n_table_x : int
+        Entries of the three coordinate tables, shared by the descriptors of a core.
+    n_sweep : int
+        Entries of the sweep table (accumulator words read in one sweep of the soma).
+    n_blocks : int
+        Channel blocks (of ``lanes`` channels) whose requantization constants one core holds.
+    n_fire_words : int
+        Words of the activation memory, and entries of the fire table.
+    n_destinations : int
+        Entries of the destination table.
+    c_width, y_width, x_width : int
+        Bits of a neuron's coordinates in a packet: channel, row, column.
+    shift_width : int
+        Bits of the total left shift of a weight, ``T-1-t+h``.
+    coord_width : int
+        Bits of a node coordinate. Column 0 to ``2**coord_width - 1``; row 0 is the host's.
+    queue_depth : int
+        Flits that each input queue of a router holds.
+    multipliers : bool
+        False leaves the soma's multipliers out; such a core runs exact-profile programs only.
+    integration : str
+        "exact" adds every weight shifted by its time step; "scaled" and "late" are the forms of
+        :mod:`stemcore.golden.arithmetic.step_integration`, whose sums have 16 bits: ``acc_width`` must be 16.
+    """
+
+    lanes: int = 32
+    soma_lanes: int = 4
+    acc_width: int = 24
+    n_acc_words: int = 512
+    n_weight_words: int = 4096
+    n_spikes: int = 256
+    n_axons: int = 8
+    n_table_c: int = 1024
+    n_table_y: int = 256
+    n_table_x: int = 256
+    n_sweep: int = 512
+    n_blocks: int = 32
+    n_fire_words: int = 512
+    n_destinations: int = 256
+    c_width: int = 12
+    y_width: int = 8
+    x_width: int = 8
+    shift_width: int = 4
+    coord_width: int = 5
+    queue_depth: int = 4
+    multipliers: bool = True
+    integration: str = "exact"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (not isinstance(value, int) or value < 1):
+                raise ValueError(
+                    f"ChipParams.{field.name}: must be a positive integer, got {value!r}"
+                )
+        if self.lanes & (self.lanes - 1):
+            raise ValueError(f"ChipParams.lanes: must be a power of two, got {self.lanes}")
+        if self.lanes < 4 or self.lanes % self.soma_lanes or self.soma_lanes == self.lanes:
+            raise ValueError(
+                "ChipParams.soma_lanes: must divide lanes (4 or more) and be smaller, got "
+                f"{self.soma_lanes} of {self.lanes} lanes"
+            )
+        if not 16 <= self.acc_width <= 32:
+            raise ValueError(f"ChipParams.acc_width: must be 16 to 32, got {self.acc_width}")
+        if self.integration not in INTEGRATIONS:
+            raise ValueError(
+                f"ChipParams.integration: must be one of {', '.join(INTEGRATIONS)}, "
+                f"got {self.integration!r}"
+            )
+        if self.is_stepped and self.acc_width != STEP_WIDTH:
+            raise ValueError(
+                f"ChipParams.acc_width: must be {STEP_WIDTH} where integration is "
+                f"{self.integration!r}, got {self.acc_width}"
+            )
+        if self.c_width <= self.lane_width:
+            raise ValueError(
+                f"ChipParams.c_width: must exceed the lane index's {self.lane_width} bits, "
+                f"got {self.c_width}"
+            )
+
+    @property
+    def is_stepped(self) -> bool:
+        """Whether potentials are updated, and tokens exchanged, per time step."""
+        return self.integration != "exact"
+
+    # Derived widths. Addresses of memories:
+    @property
+    def lane_width(self) -> int:
+        """Bits of a lane index."""
+        return bits_for(self.lanes)
+
+    @property
+    def acc_address_width(self) -> int:
+        """Bits of an accumulator word address."""
+        return bits_for(self.n_acc_words)
+
+    @property
+    def weight_address_width(self) -> int:
+        """Bits of a weight word address."""
+        return bits_for(self.n_weight_words)
+
+    @property
+    def axon_width(self) -> int:
+        """Bits of an axon id."""
+        return bits_for(self.n_axons)
+
+    @property
+    def table_c_width(self) -> int:
+        """Bits of an index of the channel table."""
+        return bits_for(self.n_table_c)
+
+    @property
+    def table_y_width(self) -> int:
+        """Bits of an index of the row table."""
+        return bits_for(self.n_table_y)
+
+    @property
+    def table_x_width(self) -> int:
+        """Bits of an index of the column table."""
+        return bits_for(self.n_table_x)
+
+    @property
+    def sweep_address_width(self) -> int:
+        """Bits of a sweep table address."""
+        return bits_for(self.n_sweep)
+
+    @property
+    def block_width(self) -> int:
+        """Bits of a channel block index."""
+        return bits_for(self.n_blocks)
+
+    @property
+    def fire_address_width(self) -> int:
+        """Bits of an activation word address."""
+        return bits_for(self.n_fire_words)
+
+    @property
+    def destination_width(self) -> int:
+        """Bits of a destination table address."""
+        return bits_for(self.n_destinations)
+
+    @property
+    def n_groups(self) -> int:
+        """Groups of ``soma_lanes`` lanes in a word."""
+        return self.lanes // self.soma_lanes
+
+    @property
+    def t_width(self) -> int:
+        """Bits of the time step in a packet."""
+        return self.shift_width
+
+    @property
+    def max_columns(self) -> int:
+        """Columns of the largest mesh."""
+        return 1 << self.coord_width
+
+    @property
+    def max_rows(self) -> int:
+        """Rows of the largest mesh; row 0 belongs to the host."""
+        return (1 << self.coord_width) - 1
+
+    def to_dict(self) -> dict[str, int | bool | str]:
+        """Plain dictionary for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, int | bool | str]) -> "ChipParams":
+        """Inverse of :meth:`to_dict`; unknown and missing keys are errors (``ValueError``)."""
+        names = {field.name for field in fields(cls)}
+        if set(values) != names:
+            unknown, missing = sorted(set(values) - names), sorted(names - set(values))
+            raise ValueError(f"ChipParams: unknown keys {unknown}, missing keys {missing}")
+        return cls(**values)  # type: ignore[arg-type]
+
+    def with_(self, **changes: int | bool | str) -> "ChipParams":
+        """A copy with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def with_integration(self, integration: str) -> "ChipParams":
+        """A copy for a form of integration, with the accumulators that it needs."""
+        if integration == self.integration:
+            return self
+        width = ChipParams.acc_width if integration == "exact" else STEP_WIDTH
+        return self.with_(integration=integration, acc_width=width)
+
+
+PRESETS: dict[str, ChipParams] = {
+    # What the models of the zoo are simulated on.
+    "sim32": ChipParams(),
+    # Deeper memories, for fan-ins beyond 4096 (the 12.0M-parameter network).
+    "sim32_wide": ChipParams(n_weight_words=8192, n_table_c=2048),
+    # Networks for 224 x 224 images, and dense layers of any fan-in: room for digits of split sums.
+    "large": ChipParams(
+        acc_width=32, n_acc_words=2048, n_weight_words=16384, n_axons=16, n_table_c=4096,
+        n_table_y=512, n_table_x=512, n_sweep=8192, n_blocks=64, n_fire_words=4096,
+        n_destinations=1024, c_width=14, shift_width=5,
+    ),
+    # One node of an LFE5U-85F: 4096 neurons, 64 KB of weights.
+    "ecp5": ChipParams(
+        lanes=16, soma_lanes=2, n_acc_words=256, n_fire_words=256, n_sweep=256, n_blocks=16,
+        c_width=10, n_table_c=512, queue_depth=2, n_spikes=512,
+    ),
+    "ecp5_32": ChipParams(
+        lanes=32, soma_lanes=2, n_acc_words=128, n_weight_words=2048, n_fire_words=128,
+        n_sweep=256, n_blocks=16, c_width=10, n_table_c=512, queue_depth=2, n_spikes=512,
+    ),
+    # The same without multipliers: exact-profile programs only.
+    "ecp5_lean": ChipParams(
+        lanes=16, soma_lanes=2, n_acc_words=256, n_fire_words=256, n_sweep=256, n_blocks=16,
+        c_width=10, n_table_c=512, queue_depth=2, n_spikes=512, multipliers=False,
+    ),
+    "ecp5_32_lean": ChipParams(
+        lanes=32, soma_lanes=2, n_acc_words=128, n_weight_words=2048, n_fire_words=128,
+        n_sweep=256, n_blocks=16, c_width=10, n_table_c=512, queue_depth=2, n_spikes=512,
+        multipliers=False,
+    ),
+    # Cores like Darwin3's: 4096 neurons, 16-bit sums and potentials, 24 x 24 nodes in reach.
+    "darwin3": ChipParams(
+        n_acc_words=128, n_fire_words=128, n_sweep=256, acc_width=16, integration="scaled"
+    ),
+    # Small enough for Amaranth's simulator, Icarus and proofs.
+    "tiny": ChipParams(
+        lanes=4, soma_lanes=2, n_acc_words=64, n_weight_words=512, n_axons=4, n_table_c=64,
+        n_table_y=32, n_table_x=32, n_spikes=8, n_sweep=128, n_blocks=16, n_fire_words=64,
+        n_destinations=32, c_width=6, y_width=5, x_width=5, coord_width=3, queue_depth=2,
+    ),
+}  # fmt: skip
+for _form in INTEGRATIONS[1:]:
+    PRESETS[f"tiny_{_form}"] = PRESETS["tiny"].with_integration(_form)
+
+
+def get_preset(name: str) -> ChipParams:
+    """The preset called ``name``; ``ValueError`` names those that exist."""
+    if name not in PRESETS:
+        raise ValueError(f"preset: must be one of {', '.join(sorted(PRESETS))}, got {name!r}")
+    return PRESETS[name]

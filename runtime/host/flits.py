@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the host sends: the flits that configure a chip, start it, feed it and read it back.
+
+Every engine that runs the gateware plays these; a flit is one integer of ``Formats.flit`` (at most
+64 bits). The rules of the conversation are in hdl/README.md.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.program.program import HOST, CoreImage, Program
+from stemcore.golden.arithmetic.stem import encode
+
+Flits = NDArray[np.uint64]
+Rectangle = tuple[int, int, int, int]
+
+
+class Host:
+    """Builds flits for one program.
+
+    Raises ``ValueError`` for a chip whose flits do not fit 64 bits.
+    """
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.formats = Formats(program.params)
+        if self.formats.flit.width > 64:
+            raise ValueError(
+                f"{program.name}: a flit must fit 64 bits, got {self.formats.flit.width}; choose "
+                "narrower coordinates in the preset"
+            )
+
+    def flit(self, kind: Kind, rectangle: Rectangle, payload: int = 0) -> int:
+        """One flit to the nodes of a rectangle."""
+        x0, y0, x1, y1 = rectangle
+        return self.formats.flit.pack(
+            kind=int(kind), x0=x0, y0=y0, x1=x1, y1=y1, payload=int(payload)
+        )
+
+    def _pointer(self, node: Rectangle, memory: Memory, address: int = 0, chunk: int = 0) -> int:
+        payload = self.formats.pointer.pack(memory=int(memory), chunk=chunk, address=address)
+        return self.flit(Kind.ADDRESS, node, payload)
+
+    def configuration(self, core: CoreImage, *, skip: frozenset[Memory] = frozenset()) -> Flits:
+        """Writes the memories of ``core``, except those in ``skip``."""
+        node = (core.x, core.y, core.x, core.y)
+        write = np.uint64(self.flit(Kind.WRITE, node))
+        position = next(p for field, p, _ in self.formats.flit if field == "payload")
+        parts = []
+        for memory, words in core.memories.items():
+            if memory in skip or words.size == 0:
+                continue
+            chunks = words.astype(np.uint64).ravel()
+            parts.append(np.array([self._pointer(node, memory)], dtype=np.uint64))
+            parts.append(write | (chunks << np.uint64(position)))
+        return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+
+    def start(self, core: CoreImage) -> Flits:
+        """Starts ``core``."""
+        node = (core.x, core.y, core.x, core.y)
+        command = self.formats.command.pack(start=1, clear_counters=1)
+        return np.array(
+            [
+                self._pointer(node, Memory.CONTROL, Control.COMMAND),
+                self.flit(Kind.WRITE, node, command),
+            ],
+            dtype=np.uint64,
+        )
+
+    def read(
+        self, core: CoreImage, memory: Memory, address: int = 0, n_chunks: int = 1
+    ) -> list[Flits]:
+        """Requests, each to be sent after the answer to the one before has come."""
+        node = (core.x, core.y, core.x, core.y)
+        read = self.flit(Kind.READ, node)
+        first = np.array([self._pointer(node, memory, address), read], dtype=np.uint64)
+        return [first] + [np.array([read], dtype=np.uint64)] * (n_chunks - 1)
+
+    def sample(self, image: NDArray[np.integer]) -> Flits:
+        """All :meth:`parts` of one image."""
+        return np.concatenate(self.parts(image))
+
+    def parts(self, image: NDArray[np.integer]) -> list[Flits]:
+        """Spikes of one image (C, H, W) of input integers, by time step, then the ENDs.
+
+        In the parts that CREDITs permit one by one: a whole sample; or, where integration is per
+        time step, every step with its own ENDs.
+        """
+        program = self.program
+        spikes = encode(np.asarray(image), program.input.bits, program.input.is_signed)
+        steps = [self._time_step(t, spikes[t]) for t in range(program.input.bits)]
+        ends = np.array(
+            [self.flit(Kind.END, rectangle) for rectangle in program.input_end], dtype=np.uint64
+        )
+        parts = [[step] for step in steps] if program.params.is_stepped else [steps]
+        return [np.concatenate([*part, ends]).astype(np.uint64) for part in parts]
+
+    def _time_step(self, t: int, spikes: NDArray[np.uint8]) -> Flits:
+        """Flits of one time step. Routes take turns, so that all cores of a layer work at once."""
+        flits, turns = [np.zeros(0, np.uint64)], [np.zeros(0)]
+        for route in self.program.input_routes:
+            (y0, y1), (x0, x1) = route.rows, route.columns
+            c, y, x = np.nonzero(spikes[:, y0 : y1 + 1, x0 : x1 + 1])
+            payload = self.formats.spike.pack(
+                axon=np.uint64(route.axon),
+                t=np.uint64(t),
+                c=c.astype(np.uint64),
+                y=(y + y0).astype(np.uint64),
+                x=(x + x0).astype(np.uint64),
+            )
+            nx0, ny0, nx1, ny1 = (np.uint64(v) for v in route.nodes)
+            flits.append(
+                self.formats.flit.pack(
+                    kind=np.uint64(Kind.SPIKE), x0=nx0, y0=ny0, x1=nx1, y1=ny1, payload=payload
+                )
+            )
+            turns.append((np.arange(len(c)) + 0.5) / max(1, len(c)))
+        order = np.argsort(np.concatenate(turns), kind="stable")
+        return np.concatenate(flits)[order]
+
+    def credits(self) -> Flits:
+        """Grants the output cores one more sample, or time step."""
+        return np.array(
+            [self.flit(Kind.CREDIT, (x, y, x, y)) for x, y in self.program.output_cores],
+            dtype=np.uint64,
+        )
+
+
+HOST_RECTANGLE: Rectangle = (*HOST, *HOST)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How good outputs are: accuracy for labels, mAP@0.5 for boxes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from stemcore.models.data import BoxDataset, Dataset
+from stemcore.models.data.preprocess import to_float_input
+from stemcore.models.detection import METRIC, detect, mean_average_precision
+
+ACCURACY = "accuracy"
+# Pixels of float images that are run at a time: 250 images of 32 x 32.
+BATCH_PIXELS = 250 * 32 * 32
+
+
+def metric_of(dataset: Dataset | BoxDataset) -> str:
+    """Name of the data set's figure."""
+    return METRIC if isinstance(dataset, BoxDataset) else ACCURACY
+
+
+def measure(dataset: Dataset | BoxDataset, outputs: ArrayLike) -> float:
+    """The figure, in 0..1, of outputs on the first test images.
+
+    outputs : real values (N, ...): one per class, or :mod:`stemcore.models.yolo`'s (N, 5 B + C, S, S). For
+    labels their scale does not matter.
+    """
+    values = np.asarray(outputs)
+    n = len(values)
+    if isinstance(dataset, BoxDataset):
+        found = detect(values, dataset.image_shape[1:])
+        return mean_average_precision(found, dataset.test_objects[:n], dataset.n_classes)
+    return float((predictions(values) == dataset.test_labels[:n]).mean())
+
+
+def predictions(outputs: ArrayLike) -> NDArray[np.int64]:
+    """Class with the largest output; the first of equals."""
+    values = np.asarray(outputs)
+    return values.reshape(len(values), -1).argmax(axis=1)
+
+
+def float_outputs(module: torch.nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Outputs of the float model on images (N, C, H, W)."""
+    return np.concatenate(list(_batches(module, images)))
+
+
+def _batches(
+    module: torch.nn.Module, images: NDArray[np.uint8]
+) -> Iterator[NDArray[np.float32]]:
+    batch = max(1, BATCH_PIXELS // (images.shape[2] * images.shape[3]))
+    with torch.no_grad():
+        for start in range(0, len(images), batch):
+            yield module(to_float_input(images[start : start + batch])).numpy()

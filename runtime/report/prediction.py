@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run will take, from the spikes that golden knows, before any of it is simulated."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemcore.compiler.estimation.estimate import estimate, estimate_images
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.program.program import Program
+from stemcore.golden.arithmetic.stem import count_spikes
+
+
+def predict(
+    program: Program, images: NDArray[np.int64], values: Mapping[str, NDArray], *, n_timed: int
+) -> dict[str, Any]:
+    """Cycles of a run over ``images`` (N, C, H, W), for report.json.
+
+    ``values`` are the integers that every layer fires, by name. Interval and latency are those of
+    the first ``n_timed`` images; the interval of one is None.
+    """
+    fired = {INPUT: (images, program.input.bits)} | {
+        info.population.name: (values[info.population.name], info.population.bits)
+        for info in program.layers
+    }
+    spikes = [
+        {name: count_spikes(array[i], bits) for name, (array, bits) in fired.items()}
+        for i in range(len(images))
+    ]
+    n_timed = min(n_timed, len(images))
+    times = estimate_images(program, images[:n_timed], values)
+    mean = {name: np.mean([image[name] for image in spikes], axis=0) for name in fired}
+    figures = estimate(program, mean)
+    core, (link, load) = figures.busiest_core, figures.busiest_link
+    return {
+        "interval": times.interval if n_timed > 1 else None,
+        "latency": times.latency,
+        "images": n_timed,
+        "busiest_core": {"node": [core.x, core.y], "layer": core.layer, "cycles": core.busy},
+        "busiest_link": {"from": list(link[0]), "to": list(link[1]), "spikes": load},
+    }
+
+
+def describe_times(predicted: Mapping[str, Any]) -> str:
+    """One line."""
+    core, link = predicted["busiest_core"], predicted["busiest_link"]
+    interval = predicted["interval"]
+    every = "" if interval is None else f"one every {interval:,.0f}, "
+    return (
+        f"the first image after {predicted['latency']:,.0f} cycles, {every}busiest core "
+        f"({core['layer']}) {core['cycles']:,.0f}, busiest link {link['spikes']:,.0f} spikes"
+    )

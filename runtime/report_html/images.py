@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Test images with what the network said of them."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stemcore.models.data import BoxDataset, Dataset
+
+from ..report.accuracy import predictions
+from .run import Run
+from .text import counted, data_url, escape, percent, section
+
+SHOWN = 24  # images at most
+PICTURE_BYTES = 900_000  # of all pictures with boxes together
+COLOURS = 128  # that pictures with boxes are reduced to
+
+
+def pictures_section(run: Run, folder: Path) -> str:
+    """Images and classes, or pictures with boxes from ``folder``, where report.json names them."""
+    if isinstance(run.dataset, BoxDataset):
+        return _boxes(run, folder)
+    return _classes(run, run.dataset)
+
+
+def _png(image: NDArray[np.uint8]) -> bytes:
+    """An image (C, H, W) of one or three channels, pixel by pixel."""
+    stream = BytesIO()
+    array = np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0)
+    Image.fromarray(np.ascontiguousarray(array)).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _classes(run: Run, dataset: Dataset) -> str:
+    said = predictions(run.outputs)
+    truth = dataset.test_labels[: len(said)]
+    figures = []
+    for i, (got, wanted) in enumerate(zip(said[:SHOWN], truth[:SHOWN], strict=True)):
+        right = got == wanted
+        # A network of another purpose may have more outputs than there are classes.
+        is_class = got < len(dataset.class_names)
+        name = dataset.class_names[got] if is_class else f"output {got}"
+        wanted_name = dataset.class_names[wanted]
+        verdict = "right" if right else f"is {wanted_name}"
+        figures.append(
+            f'<figure class="{"right" if right else "wrong"}">'
+            f'<img src="{data_url(_png(dataset.test_images[i]))}" alt="test image {i}">'
+            f"<figcaption><b>{escape(name)}</b> "
+            f"<span>{'✓' if right else '✗'} {escape(verdict)}</span></figcaption></figure>\n"
+        )
+    share = float((said == truth).mean())
+    lead = f"{int((said == truth).sum())} of {counted(len(said), 'image')} right, {percent(share)}"
+    if len(said) > SHOWN:
+        lead += f"; the first {SHOWN} are shown"
+    return section("predictions", "Predictions",
+                   ['<div class="pictures">', *figures, "</div>"], f"{lead}.")  # fmt: skip
+
+
+def _boxes(run: Run, folder: Path) -> str:
+    rows = run.report["detections"]
+    figures: list[str] = []
+    left = PICTURE_BYTES
+    for i, row in enumerate(rows[:SHOWN]):
+        png = _reduced(folder / row["picture"])
+        left -= len(png)
+        if left < 0 and figures:
+            break
+        figures.append(
+            f'<figure class="boxes"><img src="{data_url(png)}" alt="test image {i}">'
+            f"<figcaption>{_objects(row['objects'])}</figcaption></figure>\n"
+        )
+    lead = "White boxes are the data set's, coloured ones the network's, with class and score."
+    if len(figures) < len(rows):
+        lead += f" The first {len(figures)} of {len(rows)} images; all are in detections/."
+    return section("predictions", "Predictions",
+                   ['<div class="pictures">', *figures, "</div>"], lead)  # fmt: skip
+
+
+def _reduced(path: Path) -> bytes:
+    stream = BytesIO()
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(COLOURS).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _objects(objects: list[dict[str, Any]]) -> str:
+    if not objects:
+        return "nothing found"
+    return ", ".join(f"<b>{escape(one['class'])}</b> {one['score']:.2f}" for one in objects)

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m stemcore``: the console script, where it is not on the path."""
+
+import sys
+
+from .runtime.commands.main import main
+
+sys.exit(main())

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what it passes on, prints and returns."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import stemcore.runtime.commands.main as cli
+from stemcore.compiler.errors import CompileError
+from stemcore.models.errors import ModelError
+from stemcore.runtime.engines.compare import Difference
+from stemcore.runtime.engines.result import EngineError
+from stemcore.runtime.prepare import Settings
+from stemcore.runtime.commands.sim import SimResult
+from stemcore.runtime.toolchain import ToolError
+
+
+@pytest.fixture
+def simulated(monkeypatch):
+    """Replaces the simulation; returns what it was called with, and what it is to return."""
+    calls = []
+    answer = {"report": {"bit_exact": {}, "accuracy": {}}, "differences": ()}
+
+    def simulate(settings, **options):
+        calls.append((settings, options))
+        return SimResult(report=answer["report"], folder=Path("out"),
+                         differences=answer["differences"])  # fmt: skip
+
+    monkeypatch.setattr(cli, "simulate", simulate)
+    return calls, answer
+
+
+def test_defaults_of_sim(simulated):
+    calls, _ = simulated
+    assert cli.main(["sim"]) == 0
+    settings, options = calls[0]
+    assert settings == Settings("tiny_vgg", dataset="digits", profile="exact")
+    assert options["n_images"] == 4
+    assert options["engine"] == "verilator"
+    assert options["waves"] is None
+    assert options["threads"] is None
+
+
+def test_every_option_arrives(simulated):
+    calls, _ = simulated
+    words = (
+        "sim --model m.py:f --dataset cifar10 --data d --checkpoint w.safetensors --preset ecp5 "
+        "--cores 7 --mesh 3x4 --profile general --bias fraction16 --bits 5 --tables rot1 "
+        "--images 2 --sim amaranth --waves 1 --threads 3 --accuracy-images 9"
+    )
+    assert cli.main(words.split()) == 0
+    settings, options = calls[0]
+    assert settings == Settings(
+        "m.py:f", dataset="cifar10", data=Path("d"), preset="ecp5", cores=7, mesh=(3, 4),
+        profile="general", bias="fraction16", bits=5, tables="rot1",
+        checkpoint=Path("w.safetensors"),
+    )  # fmt: skip
+    assert (options["n_images"], options["engine"]) == (2, "amaranth")
+    assert (options["waves"], options["accuracy_images"]) == ("all", 9)
+    assert options["threads"] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [("0", None), ("1", "all"), ("all", "all"), ("0,1", ((0, 1),)), ("0,1; 3,9", ((0, 1), (3, 9)))],
+)
+def test_waves_name_nodes(simulated, text, nodes):
+    calls, _ = simulated
+    assert cli.main(["sim", "--waves", text]) == 0
+    assert calls[0][1]["waves"] == nodes
+
+
+def test_differences_return_one_and_are_shown(simulated, capsys):
+    _, answer = simulated
+    answer["differences"] = ("conv: image 0, neuron ...", "dense: image 1, neuron ...")
+    assert cli.main(["sim"]) == 1
+    shown = capsys.readouterr().err.splitlines()
+    assert shown == ["DIFFERENT    conv: image 0, neuron ...",
+                     "DIFFERENT    dense: image 1, neuron ..."]  # fmt: skip
+
+
+def test_report_is_pointed_to(simulated, capsys):
+    assert cli.main(["sim", "--sim", "program"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["report       out/report.json", "page         out/report.html"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [CompileError("conv", "reason", "way out"), EngineError("stuck"), ModelError("unknown"),
+     ToolError("g++: program not found"), ValueError("IMAGES: .."), FileNotFoundError("gone")],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_errors_return_two_and_one_message(monkeypatch, capsys, error):
+    def simulate(settings, **options):
+        raise error
+
+    monkeypatch.setattr(cli, "simulate", simulate)
+    assert cli.main(["sim"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == f"error: {error}\n"
+
+
+def test_mistakes_of_ours_are_not_hidden(monkeypatch):
+    def simulate(settings, **options):
+        raise AssertionError("an invariant")
+
+    monkeypatch.setattr(cli, "simulate", simulate)
+    with pytest.raises(AssertionError, match=r"^an invariant$"):
+        cli.main(["sim"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sim", "--mesh", "3"], r"argument --mesh: must be columns x rows such as 6x6, got '3'"),
+        (["sim", "--mesh", "-1x2"], r"argument --mesh: "),
+        (["sim", "--waves", "0,1;2"], r"argument --waves: must be all, or nodes X,Y\[;X,Y\.\.\]"),
+        (["sim", "--threads", "0"], r"argument --threads: must be 1 to 8, got '0'"),
+        (["sim", "--preset", "huge"], r"argument --preset: invalid choice: 'huge' \(choose from"),
+        (["sim", "--sim", "questa"], r"argument --sim: invalid choice: 'questa'"),
+        (["sim", "--images", "two"], r"argument --images: invalid int value: 'two'"),
+        (["simulate"], r"argument command: invalid choice: 'simulate'"),
+        ([], r"the following arguments are required: command"),
+    ],
+)
+def test_words_that_make_no_command_are_refused(capsys, words, message):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(words)
+    assert stopped.value.code == 2
+    assert re.search(rf"^runtime.*: error: {message}", capsys.readouterr().err, re.MULTILINE)
+
+
+def test_check_prints_figures(monkeypatch, capsys):
+    seen = []
+
+    def check_all(settings, *, n_images):
+        seen.append((settings.model, n_images))
+        return {"images": n_images, "quantized": 1.0}
+
+    monkeypatch.setattr(cli, "check_all", check_all)
+    assert cli.main(["check", "--model", "digits_cnn", "--images", "5"]) == 0
+    assert seen == [("digits_cnn", 5)]
+    assert json.loads(capsys.readouterr().out) == {"images": 5, "quantized": 1.0}
+
+
+def test_verilog_names_its_folder(monkeypatch, capsys):
+    monkeypatch.setattr(
+        "stemcore.runtime.commands.verilog.write_verilog", lambda settings, n_images: Path("made") / settings.model
+    )
+    assert cli.main(["verilog", "--model", "digits_cnn"]) == 0
+    assert capsys.readouterr().out == "verilog      made/digits_cnn\n"
+
+
+def test_check_shows_a_difference(monkeypatch, capsys):
+    def check_all(settings, *, n_images):
+        raise Difference("conv: image 0, neuron ...")
+
+    monkeypatch.setattr(cli, "check_all", check_all)
+    assert cli.main(["check", "--model", "digits_cnn"]) == 1
+    assert capsys.readouterr().err == "DIFFERENT    conv: image 0, neuron ...\n"
+
+
+def test_sparsify_passes_its_options_and_points_to_its_files(monkeypatch, capsys, tmp_path):
+    calls = []
+    report = {
+        "best": "rd", "none": {"test": {"accuracy": 0.9, "sops": 2e6, "spikes": 1e3}},
+        "chosen": {"rd": {"test": {"accuracy": 0.89, "sops": 1e6, "spikes": 5e2}}},
+    }  # fmt: skip
+
+    def sparsify(settings, **options):
+        calls.append((settings, options))
+        return report, tmp_path
+
+    monkeypatch.setattr("stemcore.runtime.sparsify.search.sparsify", sparsify)
+    assert cli.main(["sparsify", "--model", "digits_cnn", "--budget", "1", "--scheme", "rd"]) == 0
+    assert cli.main(["sparsify"]) == 0
+    (settings, options), (_, defaults) = calls
+    assert settings.model == "digits_cnn"
+    assert (options["budget"], options["schemes"]) == (1.0, ["rd"])
+    assert (defaults["budget"], defaults["schemes"]) == (0.5, ("hybrid", "rd"))
+    shown = capsys.readouterr().out
+    assert "| rd | 89.00 % | +1.00 | -50.0 % | -50.0 % |" in shown
+    assert f"tables       {tmp_path / 'tables.json'} (rd)" in shown

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compiled mesh: what is loaded is what stands there; what cannot go on says where."""
+
+import ctypes
+import shutil
+
+import numpy as np
+import pytest
+
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.program.program import Program
+from stemcore.hdl.export import node_verilog
+from stemcore.runtime.engines.compare import Difference, compare_values, populations_of
+from stemcore.runtime.engines import verilator
+from stemcore.runtime.engines.result import EngineError
+from stemcore.runtime.engines.run import run_engine
+from stemcore.runtime.native import verilated_mesh as native_mesh
+from stemcore.runtime.native.build import build, node_sources
+from stemcore.runtime.native.verilated_mesh import VerilatedMesh
+from stemcore.runtime.toolchain import SIM_BUILD
+from tests.support.chip_programs import four_core_case
+from tests.support.edit_program import with_field, with_memory, with_register
+from tests.support.hand_programs import conv_chain_program, dense_program
+from tests.support.random_networks import random_images
+
+pytestmark = pytest.mark.sim
+OUT = SIM_BUILD / "engines"
+CONFIGURED = [memory for memory in Memory if memory != Memory.CONTROL]
+
+
+def opened(program: Program) -> VerilatedMesh:
+    return VerilatedMesh(build(program.params, OUT), program)
+
+
+def contents(mesh, core):
+    """Every word of every memory of a core; LOOKUP once for each lane that has a copy."""
+    formats, scopes = mesh.formats, mesh._scopes
+    found = {}
+    for memory in CONFIGURED:
+        _, depth = formats.memory(memory)
+        for number, scope in enumerate(scopes[memory]):
+            mesh._scopes = {**scopes, memory: (scope,)}
+            found[memory, number] = mesh.peek(core.x, core.y, memory, depth)
+    mesh._scopes = scopes
+    return found
+
+
+def load(mesh, program, over_mesh):
+    for core in program.cores:
+        if over_mesh:
+            mesh.send(mesh.host.configuration(core))
+        else:
+            mesh.load(core)
+    mesh.settle()
+
+
+@pytest.fixture(params=["lookup", "conv_chain", "random"])
+def program(request):
+    if request.param == "random":
+        return four_core_case(1)[1]
+    if request.param == "lookup":
+        return dense_program(4, lookup=True)[0]
+    return conv_chain_program()[0]
+
+
+def test_loading_over_the_mesh_leaves_the_same_bits(program):
+    with opened(program) as direct, opened(program) as written:
+        load(direct, program, over_mesh=False)
+        load(written, program, over_mesh=True)
+        for core in program.cores:
+            mine, others = contents(direct, core), contents(written, core)
+            for (memory, number), words in mine.items():
+                np.testing.assert_array_equal(others[memory, number], words, memory.name)
+                image = core.memories.get(memory, words[:0])
+                np.testing.assert_array_equal(words[: len(image)], image, memory.name)
+                assert not words[len(image) :].any()
+
+
+@pytest.mark.parametrize("over_mesh", [False, True])
+def test_memories_and_registers_are_read_back(program, over_mesh):
+    with opened(program) as mesh:
+        load(mesh, program, over_mesh)
+        for core in program.cores:
+            for memory, image in core.memories.items():
+                if not image.size:
+                    continue
+                got = mesh.read(core, memory, 0, image.size)
+                assert got == image.ravel().tolist(), (core.x, core.y, memory.name)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_run_is_the_same_however_the_memories_were_loaded(number):
+    network, program, images = four_core_case(number)
+    direct, written = (
+        verilator.run(program, images, out_dir=OUT, over_mesh=over_mesh)
+        for over_mesh in (False, True)
+    )
+    np.testing.assert_array_equal(direct.outputs, written.outputs)
+    np.testing.assert_array_equal(direct.outputs, run_network(network, images)[program.output])
+    assert direct.values.keys() == written.values.keys()
+    for name, values in direct.values.items():
+        np.testing.assert_array_equal(values, written.values[name], name)
+    model = run_engine("program", program, images)
+    for node, counters in model.counters.items():
+        for result in (direct, written):
+            assert {name: result.counters[node][name] for name in counters} == counters
+    # Loading by flits is what takes the time of one.
+    assert written.notes["load_cycles"] > direct.notes["load_cycles"] > 0
+
+
+def test_nodes_at_rest_are_not_stepped():
+    _, program, images = four_core_case(0)
+    result = run_engine("verilator", program, images, out_dir=OUT)
+    cycles = result.timing.total + result.notes["load_cycles"]
+    assert result.notes["node_cycles"] < cycles * program.columns * program.rows
+
+
+def test_timing_is_in_order():
+    _, program, images = four_core_case(2)
+    timing = run_engine("verilator", program, images, out_dir=OUT).timing
+    assert len(timing.start) == len(timing.end) == len(images)
+    assert (np.diff(timing.start) > 0).all() and (np.diff(timing.end) > 0).all()
+    assert (timing.end > timing.start).all()
+    ends = [timing.layer_ends[layer.population.name] for layer in program.layers]
+    assert all(len(end) == len(images) for end in ends)
+    assert (timing.end >= ends[-1]).all()
+
+
+def test_mesh_that_cannot_move_says_how_far_each_core_came(rng):
+    program, network = conv_chain_program(3)
+    images = random_images(rng, network, 2)
+    sources = int(program.cores[2].memories[Memory.CONTROL][Control.N_SOURCES].item())
+    stuck = with_register(program, 2, Control.N_SOURCES, sources + 1)
+    message = (
+        r"^conv_chain: 2 images must come out, 0 did, and nothing moves any more\n"
+        r"  node \(0, 1\) conv: swept 2 samples, ended 1; has 0 of 1 END, 0 of 1 CREDIT; 0 spikes "
+        r"wait; at rest\n"
+        r"  node \(1, 1\) conv: swept 2 samples, ended 1; has 0 of 1 END, 0 of 1 CREDIT; 0 spikes "
+        r"wait; at rest\n"
+        rf"  node \(0, 2\) dense: swept 0 samples, ended 0; has {sources} of {sources + 1} END, "
+        r"1 of 1 CREDIT; 0 spikes wait; at rest$"
+    )
+    with pytest.raises(EngineError, match=message):
+        run_engine("verilator", stuck, images, out_dir=OUT)
+
+
+def test_run_beyond_its_limit_says_who_is_at_work(rng):
+    program, network = dense_program(3)
+    images = random_images(rng, network, 600)
+    message = (
+        r"^dense: 600 images must come out, \d+ did, and \d+ cycles have passed\n"
+        r"  node \(0, 1\) dense: swept \d+ samples, ended \d+; has \d of 1 END, \d of 1 CREDIT; "
+        r"\d+ spikes wait; at work$"
+    )
+    with pytest.raises(EngineError, match=message):
+        verilator.run(program, images, out_dir=OUT, cycle_limit=100)
+
+
+def test_flipped_weight_bit_is_found_and_named():
+    program, network = conv_chain_program(3)
+    images = np.full((2, *program.input.shape), 255)
+    expected = run_network(network, images)
+    weights = program.cores[1].memories[Memory.WEIGHT].copy()
+    # The kernel's middle: every neuron of channel 4 uses it.
+    weights[6 + 2, 0] ^= 1 << 6
+    flipped = with_memory(program, 1, Memory.WEIGHT, weights)
+    result = run_engine("verilator", flipped, images, out_dir=OUT)
+    message = (
+        r"^conv: image 0, neuron \(channel 4, row \d, column \d\), time step \d: golden has [01], "
+        r"RTL has [01] \(values \d+ and \d+; \d+ of 32 neurons differ in this image\)$"
+    )
+    with pytest.raises(Difference, match=message):
+        compare_values(populations_of(program), expected, result.values, names=("golden", "RTL"))
+
+
+def test_core_that_names_a_neuron_outside_its_layer_is_refused():
+    program, _ = conv_chain_program(3)
+    images = np.full((1, *program.input.shape), 255)
+    wrong = with_field(program, 0, Memory.FIRE, 3, y=2)
+    message = (
+        r"^node \(0, 1\) conv: spikes must name neurons of its population, in time order; \d+ did "
+        r"not\. The program or the gateware is wrong: run the engine 'program' to find out$"
+    )
+    with pytest.raises(EngineError, match=message):
+        run_engine("verilator", wrong, images, out_dir=OUT)
+
+
+def test_memory_beyond_the_node_is_refused():
+    program, _ = dense_program()
+    _, depth = Formats(program.params).memory(Memory.FIRE)
+    message = (
+        rf"^node \(0, 1\): FIRE must be a memory of {depth + 1} words or more; "
+        r"node\.core\.axon_out\.table is too small: ram; rebuild with make clean$"
+    )
+    with opened(program) as mesh:
+        with pytest.raises(EngineError, match=message):
+            mesh.peek(0, 1, Memory.FIRE, depth + 1)
+        mesh._scopes = {**mesh._scopes, Memory.FIRE: ("node.core.nowhere",)}
+        with pytest.raises(EngineError, match=r"^node \(0, 1\): FIRE .*has no public ram;"):
+            mesh.peek(0, 1, Memory.FIRE, 1)
+
+
+def test_mesh_that_does_not_come_to_rest_is_refused():
+    program, _ = dense_program()
+    message = (
+        r"^dense: the mesh must come to rest; it did not in 5 cycles\. A memory image or the "
+        r"gateware is wrong: run the engine 'program' to find out\n"
+        r"  node \(0, 1\) dense: swept 0 samples, .*; at work$"
+    )
+    with opened(program) as mesh:
+        mesh.send(mesh.host.configuration(program.cores[0]))
+        with pytest.raises(EngineError, match=message):
+            mesh.settle(limit=5)
+
+
+def test_flit_that_leaves_the_mesh_is_named(monkeypatch):
+    monkeypatch.setattr(native_mesh, "PATIENCE", 500)
+    program, _ = conv_chain_program(3)
+    with opened(program) as mesh:
+        load(mesh, program, over_mesh=False)
+        payload = mesh.formats.spike.pack(axon=1, t=2, c=3, y=4, x=5)
+        mesh.send(np.array([mesh.host.flit(Kind.SPIKE, (0, 2, 3, 2), payload)], np.uint64))
+        message = (
+            r"(?s)^conv_chain: the mesh must come to rest; something waits, and nothing has moved "
+            r"for 500 cycles\. A memory image or the gateware is wrong: .*\n"
+            r"  node \(1, 1\) conv: swept 0 [^\n]*; at work\n"
+            r"    its east link holds SPIKE \(axon 1, t 2, c 3, y 4, x 5\) for nodes \(0, 2\) to "
+            r"\(3, 2\); the mesh ends there: the destination lies outside\n"
+            r"  node \(0, 2\) dense: [^\n]* at rest$"
+        )
+        with pytest.raises(EngineError, match=message):
+            mesh.settle()
+
+
+def test_images_that_wait_for_a_stray_flit_do_not_wait_for_ever(monkeypatch, rng):
+    monkeypatch.setattr(native_mesh, "PATIENCE", 500)
+    program, network = dense_program(3)
+    # Every spike and END goes to a node beyond the mesh.
+    words = program.cores[0].memories[Memory.DESTINATION].copy()
+    formats = Formats(program.params)
+    for index, (word,) in enumerate(words):
+        fields = formats.destination.unpack(int(word))
+        words[index] = formats.destination.pack(**{**fields, "y0": 3, "y1": 3})
+    stray = with_memory(program, 0, Memory.DESTINATION, words)
+    message = (
+        r"^dense: 2 images must come out, 0 did, and something waits, and nothing has moved for "
+        r"\d+ cycles\n"
+        r"  node \(0, 1\) dense: swept .* at work\n"
+        r"    its south link holds CREDIT for nodes? .*; the mesh ends there: the destination lies "
+        r"outside$"
+    )
+    with pytest.raises(EngineError, match=message):
+        run_engine("verilator", stray, random_images(rng, network, 2), out_dir=OUT)
+
+
+@pytest.mark.slow
+def test_waves_of_chosen_nodes_are_written(tmp_path, rng):
+    program, network = conv_chain_program(3)
+    images = random_images(rng, network, 1)
+    plain = run_engine("verilator", program, images, out_dir=OUT)
+    traced = run_engine(
+        "verilator", program, images, out_dir=OUT, waves_dir=tmp_path, waves_nodes=[(1, 1)]
+    )
+    (waves,) = tmp_path.iterdir()
+    assert waves.name == "waves-1-1.fst" and waves.stat().st_size > 1000
+    # The model with waves has one clock and is evaluated on both edges: the same, cycle by cycle.
+    np.testing.assert_array_equal(traced.outputs, plain.outputs)
+    assert traced.timing.total == plain.timing.total
+    assert traced.counters == plain.counters
+
+
+def test_waves_of_a_node_beyond_the_mesh_are_refused(tmp_path):
+    program, network = conv_chain_program(3)
+    message = r"^waves: a node must lie in columns 0 to 1 and rows 1 to 2, got \(2, 1\)$"
+    with pytest.raises(ValueError, match=message):
+        run_engine(
+            "verilator",
+            program,
+            np.zeros((1, *program.input.shape)),
+            out_dir=OUT,
+            waves_dir=tmp_path,
+            waves_nodes=[(2, 1)],
+        )
+
+
+def test_libraries_of_one_process_keep_their_clocks_apart(tmp_path):
+    library = build(dense_program()[0].params, OUT)
+    paths = [library, shutil.copy(library, tmp_path / library.name)]
+    clocks = "_ZN4stem4Node7clocks_E"
+    tables = [ctypes.c_uint64.in_dll(ctypes.CDLL(str(path)), clocks) for path in paths]
+    assert ctypes.addressof(tables[0]) != ctypes.addressof(tables[1])
+
+
+def test_closed_mesh_may_be_closed_again():
+    mesh = opened(dense_program()[0])
+    mesh.close()
+    mesh.close()
+
+
+@pytest.mark.slow
+def test_compiled_node_is_the_gateware_as_it_stands():
+    params = dense_program()[0].params
+    assert (node_sources(params, OUT) / "node.v").read_text() == node_verilog(params)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said of a run before it: times of so many images, loads of all."""
+
+import numpy as np
+import pytest
+
+from stemcore.compiler.backend import compile_network
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.params import get_preset
+from stemcore.runtime.report.prediction import describe_times, predict
+from tests.support.chains import chain
+
+NETWORK = chain((2, 4, 4), 4, ("dense", 3))
+
+
+def predicted(images, n_timed):
+    program = compile_network(NETWORK, get_preset("tiny"), columns=3, rows=2)
+    return predict(program, images, run_program(program, images).values, n_timed=n_timed)
+
+
+def test_times_are_those_of_the_first_images(rng):
+    images = rng.integers(0, 256, (5, 2, 4, 4))
+    some, first = predicted(images, 3), predicted(images[:3], 3)
+    assert some["images"] == 3
+    assert (some["interval"], some["latency"]) == (first["interval"], first["latency"])
+    assert some["busiest_core"]["cycles"] != first["busiest_core"]["cycles"]
+    assert predicted(images, 99)["images"] == 5
+
+
+@pytest.mark.parametrize("n_images", [1, 2])
+def test_one_image_has_no_interval(n_images, rng):
+    got = predicted(rng.integers(0, 256, (n_images, 2, 4, 4)), n_images)
+    assert (got["interval"] is None) == (n_images == 1)
+    assert ("one every" in describe_times(got)) == (n_images == 2)
+
+
+def test_an_image_without_spikes_passes_all_the_same():
+    got = predicted(np.zeros((2, 2, 4, 4), np.int64), 2)
+    assert 0 < got["interval"] <= got["latency"]
