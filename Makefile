@@ -10,7 +10,7 @@ SHELL := bash
 # ---- environment: made once, made again when what it is made of changes
 VENV  := .venv
 PY    := $(VENV)/bin/python
-INPUTS := requirements.txt constraints.txt .ci/environment
+INPUTS := requirements.txt constraints.txt pyproject.toml .ci/environment
 STAMP := $(VENV)/stamp-$(firstword $(shell cat $(INPUTS) | cksum))
 
 # ---- variables of the commands; only those that are set reach the program
@@ -29,32 +29,32 @@ SOURCE = $(call flag,DATASET,dataset) $(call flag,DATA,data) $(call flag,CHECKPO
 
 ##@ Run
 sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report
-	@$(PY) -m runtime sim --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images) \
+	@$(PY) -m stemcore sim --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images) \
 	    $(call flag,SIM,sim) $(call flag,THREADS,threads) $(call flag,WAVES,waves)
 
 check: $(STAMP) ## torch against golden on every integer of every test image
-	@$(PY) -m runtime check --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images)
+	@$(PY) -m stemcore check --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images)
 
 verilog: $(STAMP) ## write MODEL's self-contained Verilog and memory files to sim_build/
-	@$(PY) -m runtime verilog --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images)
+	@$(PY) -m stemcore verilog --model '$(MODEL)' $(SOURCE) $(call flag,IMAGES,images)
 
 sparsify: $(STAMP) ## search activation tables of MODEL within BUDGET points of accuracy
-	@$(PY) -m runtime sparsify --model '$(MODEL)' $(SOURCE) $(call flag,BUDGET,budget) \
+	@$(PY) -m stemcore sparsify --model '$(MODEL)' $(SOURCE) $(call flag,BUDGET,budget) \
 	    $(call flag,SCHEME,scheme)
 
 train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
-	@$(PY) -m models.train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data) \
+	@$(PY) -m stemcore.models.train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data) \
 	    $(call flag,EPOCHS,epochs) $(call flag,START,start) $(call flag,OUT,out) \
 	    $(call flag,SPIKE_PENALTY,spike-penalty)
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
-	@$(PY) -m benchmarks.synth $(call flag,PRESET,preset)
+	@$(PY) -m stemcore.benchmarks.synth $(call flag,PRESET,preset)
 
 tables: $(STAMP) ## the paper's tables for the networks trained here, in sim_build/tables
-	@$(PY) -m benchmarks.tables $(call flag,IMAGES,images) $(call flag,DATA,data)
+	@$(PY) -m stemcore.benchmarks.tables $(call flag,IMAGES,images) $(call flag,DATA,data)
 
 bench: $(STAMP) ## measure every figure that the README states
-	@$(PY) -m benchmarks
+	@$(PY) -m stemcore.benchmarks
 
 ##@ Check
 STAGES := lint unit cocotb formal system
@@ -89,6 +89,7 @@ system: $(STAMP) ## models end to end: torch, golden, program and RTL
 
 lint: $(STAMP) ## ruff on everything, mypy on golden and compiler
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
 ##@ Housekeeping

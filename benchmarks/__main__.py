@@ -68,8 +68,11 @@ def main(words: list[str] | None = None) -> int:
         started = time.perf_counter()
         figures: list[Figure] = []
         for figure in (BENCHMARKS | LONG)[name]():
-            print(f"  {figure.name:<52} {figure.value:>14,.{figure.digits}f} {figure.unit:<12} "
-                  f"{figure.note}", flush=True)  # fmt: skip
+            print(
+                f"  {figure.name:<52} {figure.value:>14,.{figure.digits}f} {figure.unit:<12} "
+                f"{figure.note}",
+                flush=True,
+            )
             figures.append(figure)
         results[name] = {
             "command": command,

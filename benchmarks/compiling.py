@@ -58,9 +58,19 @@ def compilation(models: tuple[str, ...] = MODELS) -> Iterator[Figure]:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
             result = pool.submit(measure_compilation, model).result()
-        yield Figure(f"{model}: capture, calibrate, quantize, lower", result.prepare_s, "s",
-                     f"weights {result.weights}", 1)  # fmt: skip
-        yield Figure(f"{model}: partition, place, assemble", result.compile_s, "s",
-                     f"{result.n_cores} cores", 1)  # fmt: skip
+        yield Figure(
+            f"{model}: capture, calibrate, quantize, lower",
+            result.prepare_s,
+            "s",
+            f"weights {result.weights}",
+            1,
+        )
+        yield Figure(
+            f"{model}: partition, place, assemble",
+            result.compile_s,
+            "s",
+            f"{result.n_cores} cores",
+            1,
+        )
         if result.peak_gib is not None:
             yield Figure(f"{model}: most memory held", result.peak_gib, "GiB", digits=1)

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.compiler.backend import compile_network
-from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
-from stemcore.golden.spec.params import get_preset
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.export import chip_verilog
 from stemcore.runtime.host.flits import Host
 from stemcore.runtime.native.build import ENGINE, node_sources
@@ -46,9 +45,13 @@ def one_node_program(preset: str = "sim32") -> tuple[Program, NDArray[np.int64]]
     weight = rng.integers(-127, 128, (channels, 8, 3, 3)).astype(np.int8)
     zeros = np.zeros(channels, np.int64)
     layer = Layer(
-        "conv", (channels, 8, 8), (Connection(INPUT, weight, padding=(1, 1)),), zeros, zeros + 1,
+        "conv",
+        (channels, 8, 8),
+        (Connection(INPUT, weight, padding=(1, 1)),),
+        zeros,
+        zeros + 1,
         zeros + 10,
-    )  # fmt: skip
+    )
     source = Population(INPUT, (8, 8, 8), 8, False)
     network = Network("conv", source, (layer,), {INPUT: 1.0, "conv": 1.0})
     images = rng.integers(0, 256, (64, *source.shape))
@@ -75,10 +78,14 @@ def busy_program(
     everywhere = (0, 1, columns - 1, rows)
     (route,) = program.input_routes
     program = replace(
-        program, columns=columns, rows=rows, cores=tuple(cores),
-        input_routes=(replace(route, nodes=everywhere),), input_end=(everywhere,),
+        program,
+        columns=columns,
+        rows=rows,
+        cores=tuple(cores),
+        input_routes=(replace(route, nodes=everywhere),),
+        input_end=(everywhere,),
         input_credits=len(cores),
-    )  # fmt: skip
+    )
     return program, images
 
 
@@ -92,9 +99,8 @@ def native_speed(
             mesh.load(core)
         mesh.settle()
         population = next(
-            layer.population for layer in program.layers
-            if layer.population.name == program.output
-        )  # fmt: skip
+            layer.population for layer in program.layers if layer.population.name == program.output
+        )
         outputs = np.zeros((len(images), *population.shape), np.uint8)
         mesh.record(-1, outputs, population.bits, program.output_ends)
         for core in program.cores:

@@ -58,18 +58,23 @@ def _busy_meshes(library: Path) -> Iterator[Figure]:
         rates[size] = best.cycles / best.seconds
         what = f"{n} images, {best.cycles} cycles, all busy"
         yield Figure(f"native engine: {size * size} nodes", rates[size], "cycles/s", what)
-        yield Figure(f"native engine: {size * size} nodes, by node",
-                     best.node_cycles / best.seconds, "node-cycles/s", what)  # fmt: skip
+        yield Figure(
+            f"native engine: {size * size} nodes, by node",
+            best.node_cycles / best.seconds,
+            "node-cycles/s",
+            what,
+        )
         threads = default_threads()
         if threads > 1 and size * size >= LEAST_NODES * threads:
             longer = images[: max(n, THREADS_IMAGES)]  # threads start after some cycles
-            runs = [
-                native_speed(library, program, longer, threads=threads) for _ in range(REPEATS)
-            ]
+            runs = [native_speed(library, program, longer, threads=threads) for _ in range(REPEATS)]
             best = min(runs, key=lambda speed: speed.wall_s)
-            yield Figure(f"native engine: {size * size} nodes, {threads} threads",
-                         best.node_cycles / best.wall_s, "node-cycles/s",
-                         "of time that passed; the others: of processor time")  # fmt: skip
+            yield Figure(
+                f"native engine: {size * size} nodes, {threads} threads",
+                best.node_cycles / best.wall_s,
+                "node-cycles/s",
+                "of time that passed; the others: of processor time",
+            )
     return rates
 
 
@@ -86,8 +91,12 @@ def _real_program(library: Path) -> Iterator[Figure]:
         what = f"{len(program.cores)} cores of {nodes} nodes, {100 * share:.0f} % of steps taken"
         name = f"native engine: {MODEL} on {nodes} nodes"
         yield Figure(name, best.cycles / best.seconds, "cycles/s", what)
-        yield Figure(f"{name}, by node", best.node_cycles / best.seconds, "node-cycles/s",
-                     "nodes at rest are not counted")  # fmt: skip
+        yield Figure(
+            f"{name}, by node",
+            best.node_cycles / best.seconds,
+            "node-cycles/s",
+            "nodes at rest are not counted",
+        )
 
 
 def whole_chip(sizes: tuple[int, ...], busy: dict[int, float]) -> Iterator[Figure]:
@@ -108,8 +117,13 @@ def whole_chip(sizes: tuple[int, ...], busy: dict[int, float]) -> Iterator[Figur
         yield Figure(f"whole chip, {nodes} nodes", rate, "cycles/s", what)
         yield Figure(f"whole chip, {nodes} nodes, by node", rate * nodes, "node-cycles/s", what)
         if size in busy:
-            yield Figure(f"native engine, of the whole chip's speed: {nodes} nodes",
-                         busy[size] / rate, "times", "same run", 2)  # fmt: skip
+            yield Figure(
+                f"native engine, of the whole chip's speed: {nodes} nodes",
+                busy[size] / rate,
+                "times",
+                "same run",
+                2,
+            )
 
 
 def _amaranth(native: float) -> Iterator[Figure]:
@@ -134,8 +148,13 @@ def pipeline(model: str = MODEL, n_images: int = 6) -> Iterator[Figure]:
     what = f"{model}, {len(program.cores)} cores, {n_images} images"
     yield Figure("cycles per image", interval, "cycles", what)
     yield Figure("SOPs per cycle", figures["sops_per_image"] / interval, "SOPs", what, 1)
-    yield Figure("estimate, of the measured interval", 100 * (predicted / interval - 1), "%",
-                 f"{predicted:,.0f} cycles foreseen", 1)  # fmt: skip
+    yield Figure(
+        "estimate, of the measured interval",
+        100 * (predicted / interval - 1),
+        "%",
+        f"{predicted:,.0f} cycles foreseen",
+        1,
+    )
     lanes = 100 * figures["lane_utilisation"]
     yield Figure("lanes filled while accumulating", lanes, "%", what, 1)
     yield Figure("images through the native engine", n_images / result.wall_s, "images/s", what, 2)

@@ -4,7 +4,6 @@
 from collections.abc import Iterator
 
 import torch
-
 from stemcore.golden.network.forward import Forward
 from stemcore.golden.reference.program_engine import Mesh
 from stemcore.models.data.preprocess import to_float_input

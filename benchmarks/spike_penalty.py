@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training with a penalty on spikes: accuracy and operations of the quantized network.
 
-``python -m stemcore.benchmarks.spike_penalty [--model digits_cnn] [--dataset digits] [--penalty 0.1 ..]``
+``python -m stemcore.benchmarks.spike_penalty [--model digits_cnn] [--dataset digits] [--penalty 0.1
+..]``
 """
 
 import argparse
@@ -15,11 +16,11 @@ from stemcore.models.data import load_dataset
 from stemcore.models.recipes import get_recipe
 from stemcore.models.registry import get_model
 from stemcore.models.trainer import new_state, train_epoch
-from stemcore.runtime.sparsify.operation_counts import run_counted
-from stemcore.runtime.report.accuracy import measure
-from stemcore.runtime.prepare import Settings, prepare
-from stemcore.runtime.report.figures import write_json
 from stemcore.runtime.commands.sim import SIM_BUILD
+from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.report.accuracy import measure
+from stemcore.runtime.report.figures import write_json
+from stemcore.runtime.sparsify.operation_counts import run_with_counts
 
 RESULT = SIM_BUILD / "spike_penalty.json"
 PENALTIES = (0.0, 0.05, 0.1, 0.2)
@@ -28,7 +29,7 @@ PENALTIES = (0.0, 0.05, 0.1, 0.2)
 def train_with(
     model: str, dataset: str, penalty: float, epochs: int | None, data: Path | None, path: Path
 ) -> None:
-    """Trains from random weights and writes the weight file."""
+    """BurstSchedules from random weights and writes the weight file."""
     spec, recipe = get_model(model), get_recipe(model, dataset)
     if epochs:
         recipe = dataclasses.replace(recipe, epochs=epochs, restart_at=None)
@@ -54,18 +55,26 @@ def main(words: list[str] | None = None) -> int:
     for penalty in options.penalty or PENALTIES:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "weights.safetensors"
-            train_with(
-                options.model, options.dataset, penalty, options.epochs, options.data, path
-            )
+            train_with(options.model, options.dataset, penalty, options.epochs, options.data, path)
             prepared = prepare(
                 Settings(options.model, options.dataset, options.data, checkpoint=path)
             )
-        seen = run_counted(prepared.network, prepared.integers, prepared.params.acc_width)
+        seen = run_with_counts(prepared.network, prepared.integers, prepared.params.acc_width)
         accuracy = measure(prepared.dataset, seen.outputs)
-        rows.append({"penalty": penalty, "accuracy": accuracy, "sops": seen.sops,
-                     "spikes": seen.spikes, "images": len(prepared.integers)})  # fmt: skip
-        print(f"penalty {penalty:<5g} accuracy {100 * accuracy:.2f} %  SOPs {seen.sops:,.0f}  "
-              f"spikes {seen.spikes:,.0f}", flush=True)  # fmt: skip
+        rows.append(
+            {
+                "penalty": penalty,
+                "accuracy": accuracy,
+                "sops": seen.sops,
+                "spikes": seen.spikes,
+                "images": len(prepared.integers),
+            }
+        )
+        print(
+            f"penalty {penalty:<5g} accuracy {100 * accuracy:.2f} %  SOPs {seen.sops:,.0f}  "
+            f"spikes {seen.spikes:,.0f}",
+            flush=True,
+        )
     write_json(RESULT, {"model": options.model, "dataset": options.dataset, "rows": rows})
     return 0
 

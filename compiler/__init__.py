@@ -10,7 +10,7 @@ A network goes through the rooms in this order; each reads only those before it:
 ``sparsity``
     A table of activations for every layer, named by the user or searched.
 ``lowering``
-    Golden's integer network: relays on skips, 16-bit integration, proofs of range.
+    Golden's integer network: skip buffers on skips, 16-bit integration, proofs of range.
 ``mapping``
     Layers to tiles, tiles to nodes of the mesh.
 ``assembly``

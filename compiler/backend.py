@@ -2,16 +2,15 @@
 """From the lowered network to the program: the steps of the back end, each with its check."""
 
 import numpy as np
-
 from stemcore.golden.network.network import Network
-from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.params import ChipParams
 
 from .activity import Activity
 from .assembly.assemble import assemble, check_program
 from .assembly.destinations import DestinationsFullError
 from .estimation.pacing import set_gaps
-from .lowering.integrate import check_forms, sums_proved
+from .lowering.integrate import check_integrations, sums_proved
 from .mapping.partition import check_partition, partition
 from .mapping.place import check_mesh, check_placement, mesh_for, place
 
@@ -49,7 +48,7 @@ def compile_network(
     CompileError
         Names the layer, what it needs and what there is.
     """
-    check_forms(network, params)
+    check_integrations(network, params)
     if (columns is None) != (rows is None):
         raise ValueError("compile_network: columns and rows must be given together")
     if columns is not None and rows is not None:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 from amaranth.lib import wiring
-
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import ChipParams
 
@@ -34,7 +33,7 @@ def memory_scopes(params: ChipParams) -> dict[Memory, tuple[str, ...]]:
         Memory.TABLE_Y: (f"{core}axon_in.table_y",),
         Memory.TABLE_X: (f"{core}axon_in.table_x",),
         Memory.WEIGHT: (f"{core}dendrite.weights",),
-        Memory.SWEEP: (f"{core}soma.sweep",),
+        Memory.UPDATE: (f"{core}soma.update_pass",),
         Memory.REQUANT: (f"{core}soma.requant",),
         Memory.LOOKUP: lookups,
         Memory.FIRE: (f"{core}axon_out.table",),

@@ -3,7 +3,6 @@
 
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import Out
-
 from stemcore.golden.spec.fields import BitFields, Formats
 from stemcore.golden.spec.params import ACTIVATION_WIDTH, CHUNK_WIDTH, ChipParams
 
@@ -29,7 +28,7 @@ class ConfigBus(wiring.Signature):
     ``write`` stores ``data`` in ``chunk`` of word ``address`` of ``memory`` in this cycle. ``read``
     fetches the same chunk: every memory answers on its own wire, from the second cycle after
     ``read`` on, while ``memory`` stays. Reads and writes happen only while the core neither
-    accumulates nor sweeps nor fires.
+    accumulates nor update passes nor fires.
     """
 
     def __init__(self):
@@ -46,7 +45,7 @@ class ConfigBus(wiring.Signature):
 
 
 def operation(params: ChipParams) -> data.StructLayout:
-    """One step of a walk, from axon-in to dendrite: add a weight word to an accumulator word.
+    """One step of a loop nest, from axon-in to dendrite: add a weight word to an accumulator word.
 
     ``n_lanes`` is the number of neurons in the word, less one (for the SOP counter).
     """

@@ -4,7 +4,6 @@
 from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 
@@ -67,8 +66,7 @@ class Node(wiring.Component):
         hops = Signal(LOCAL)
         m.d.sync += hops.eq(
             Cat(
-                link.valid & link.ready & (link.payload.kind == Kind.SPIKE.value)
-                for link in self.o
+                link.valid & link.ready & (link.payload.kind == Kind.SPIKE.value) for link in self.o
             )
         )
         m.d.comb += [

@@ -59,8 +59,9 @@ def augment_boxes(images, boxes, classes, recipe, generator):
     back = torch.stack([mirror / zoom, 1 / zoom], 1)
     theta = torch.cat([torch.diag_embed(back), (-shift / half * back)[:, :, None]], 2)
     grid = torch.nn.functional.affine_grid(theta, images.shape, align_corners=False)
-    moved = torch.nn.functional.grid_sample(images.float() - PADDING_BYTE, grid,
-                                            align_corners=False)
+    moved = torch.nn.functional.grid_sample(
+        images.float() - PADDING_BYTE, grid, align_corners=False
+    )
     if recipe.colour:
         gain = torch.exp(uniform(1, 1, 1) * recipe.colour)
         moved = moved * gain + uniform(channels, 1, 1) * (recipe.colour * PADDING_BYTE / 2)

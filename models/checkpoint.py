@@ -32,8 +32,10 @@ def round_for_file(state):
             continue
         tensor = tensor.detach().to(torch.float16 if tensor.ndim > 1 else torch.float32)
         if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{name}: every weight must be finite in {tensor.dtype}; NaN, "
-                                  "infinity or an overflow came; train again with a lower rate")
+            raise CheckpointError(
+                f"{name}: every weight must be finite in {tensor.dtype}; NaN, "
+                "infinity or an overflow came; train again with a lower rate"
+            )
         kept[name] = tensor.contiguous()
     return kept
 
@@ -46,8 +48,11 @@ def save_checkpoint(path, state, metadata):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
-    save_file(round_for_file(state), unfinished,
-              metadata={key: json.dumps(value) for key, value in metadata.items()})
+    save_file(
+        round_for_file(state),
+        unfinished,
+        metadata={key: json.dumps(value) for key, value in metadata.items()},
+    )
     # The writer makes a private file; weights are for everybody who may read the folder.
     unfinished.chmod(0o644)
     unfinished.replace(path)
@@ -61,24 +66,31 @@ def read_checkpoint(path):
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path.name}: the weight file must exist; nothing is at {path}; "
-                              f"{_how_to_train(path)}")
+        raise CheckpointError(
+            f"{path.name}: the weight file must exist; nothing is at {path}; {_how_to_train(path)}"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             raw = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}
         metadata = {key: json.loads(value) for key, value in raw.items()}
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise CheckpointError(f"{path.name}: must be a safetensors file with JSON metadata; "
-                              f"reading it gave {error}; {_how_to_train(path)}") from error
+        raise CheckpointError(
+            f"{path.name}: must be a safetensors file with JSON metadata; "
+            f"reading it gave {error}; {_how_to_train(path)}"
+        ) from error
     missing = [key for key in ("model", "dataset") if key not in metadata]
     if missing:
-        raise CheckpointError(f"{path.name}: metadata must name model and dataset; "
-                              f"{' and '.join(missing)} missing; {_how_to_train(path)}")
+        raise CheckpointError(
+            f"{path.name}: metadata must name model and dataset; "
+            f"{' and '.join(missing)} missing; {_how_to_train(path)}"
+        )
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{path.name}: every weight must be finite; tensor '{name}' "
-                                  f"holds NaN or infinity; {_how_to_train(path)}")
+            raise CheckpointError(
+                f"{path.name}: every weight must be finite; tensor '{name}' "
+                f"holds NaN or infinity; {_how_to_train(path)}"
+            )
     return {name: tensor.float() for name, tensor in state.items()}, metadata
 
 
@@ -87,9 +99,11 @@ def load_checkpoint(model, dataset):
     path = checkpoint_path(model, dataset)
     state, metadata = read_checkpoint(path)
     if (metadata["model"], metadata["dataset"]) != (model, dataset):
-        raise CheckpointError(f"{path.name}: metadata must name {model} on {dataset}; "
-                              f"{metadata['model']} on {metadata['dataset']} came; "
-                              f"{_how_to_train(path)}")
+        raise CheckpointError(
+            f"{path.name}: metadata must name {model} on {dataset}; "
+            f"{metadata['model']} on {metadata['dataset']} came; "
+            f"{_how_to_train(path)}"
+        )
     return state
 
 
@@ -105,16 +119,21 @@ def load_into(module, path, model=None):
     path = Path(path)
     state, metadata = read_checkpoint(path)
     if model is not None and metadata["model"] != model:
-        raise CheckpointError(f"{path.name}: must hold weights of {model}; those of "
-                              f"{metadata['model']} came; name the file of {model}")
-    own = {name: tensor for name, tensor in module.state_dict().items()
-           if not name.endswith(_COUNTER)}
+        raise CheckpointError(
+            f"{path.name}: must hold weights of {model}; those of "
+            f"{metadata['model']} came; name the file of {model}"
+        )
+    own = {
+        name: tensor for name, tensor in module.state_dict().items() if not name.endswith(_COUNTER)
+    }
     for name in own.keys() | state.keys():
         wanted = tuple(own[name].shape) if name in own else "no such tensor"
         got = tuple(state[name].shape) if name in state else "no such tensor"
         if wanted != got:
-            raise CheckpointError(f"{path.name}: tensor '{name}' must fit the model, {wanted}; "
-                                  f"{got} came; name the weight file of this model")
+            raise CheckpointError(
+                f"{path.name}: tensor '{name}' must fit the model, {wanted}; "
+                f"{got} came; name the weight file of this model"
+            )
     module.load_state_dict(state, strict=False)
     return metadata
 
@@ -126,14 +145,20 @@ def load_matching(module, path):
     :exc:`CheckpointError` also where nothing matches.
     """
     state, _ = read_checkpoint(path)
-    own = {name: tensor for name, tensor in module.state_dict().items()
-           if not name.endswith(_COUNTER)}
-    matching = {name: tensor for name, tensor in state.items()
-                if name in own and own[name].shape == tensor.shape}
+    own = {
+        name: tensor for name, tensor in module.state_dict().items() if not name.endswith(_COUNTER)
+    }
+    matching = {
+        name: tensor
+        for name, tensor in state.items()
+        if name in own and own[name].shape == tensor.shape
+    }
     if not matching:
-        raise CheckpointError(f"{Path(path).name}: must share layers with the model; no tensor of "
-                              "the same name and shape came; name the weights of a model with the "
-                              "same layers")
+        raise CheckpointError(
+            f"{Path(path).name}: must share layers with the model; no tensor of "
+            "the same name and shape came; name the weights of a model with the "
+            "same layers"
+        )
     module.load_state_dict(matching, strict=False)
     return sorted(own.keys() - matching.keys())
 

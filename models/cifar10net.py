@@ -52,15 +52,22 @@ class Cifar10Net(nn.Module):
         layers, n_in = [], 3
         for _ in range(2):
             for _ in range(3):
-                layers += [nn.Conv2d(n_in, width, 3, padding=1, bias=False),
-                           nn.BatchNorm2d(width), neuron()]
+                layers += [
+                    nn.Conv2d(n_in, width, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(width),
+                    neuron(),
+                ]
                 n_in = width
             layers.append(nn.MaxPool2d(2))
         self.layers = nn.Sequential(
-            *layers, nn.Flatten(),
-            nn.Linear(width * 8 * 8, hidden), neuron(),
-            nn.Linear(hidden, VOTERS * n_classes), neuron(),
-            Vote(n_classes))
+            *layers,
+            nn.Flatten(),
+            nn.Linear(width * 8 * 8, hidden),
+            neuron(),
+            nn.Linear(hidden, VOTERS * n_classes),
+            neuron(),
+            Vote(n_classes),
+        )
 
     def forward(self, x):
         return self.layers(x)
@@ -72,7 +79,8 @@ class LifCifar10Net(Cifar10Net):
     Parameters
     ----------
     code : callable
-        ``code(images, steps)`` of :mod:`stemcore.models.lif`: what enters the first layer at every step.
+        ``code(images, steps)`` of :mod:`stemcore.models.lif`: what enters the first layer at every
+        step.
     steps : int
         T.
     width, hidden, n_classes : int

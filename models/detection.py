@@ -56,17 +56,23 @@ def decode(output, size, threshold):
     """All boxes of one image whose score for a class reaches the threshold, best first."""
     height, width = size
     rows, columns = output.shape[1:]
-    values = output[:BOX_VALUES * N_BOXES].reshape(N_BOXES, BOX_VALUES, rows, columns)
+    values = output[: BOX_VALUES * N_BOXES].reshape(N_BOXES, BOX_VALUES, rows, columns)
     y, x = np.mgrid[:rows, :columns]
     centre_x = (x + values[:, 0]) * (width / columns)
     centre_y = (y + values[:, 1]) * (height / rows)
     half_width = np.square(np.maximum(values[:, 2], 0)) * width / 2
     half_height = np.square(np.maximum(values[:, 3], 0)) * height / 2
-    boxes = np.stack([centre_x - half_width, centre_y - half_height,
-                      centre_x + half_width, centre_y + half_height], axis=-1)
+    boxes = np.stack(
+        [
+            centre_x - half_width,
+            centre_y - half_height,
+            centre_x + half_width,
+            centre_y + half_height,
+        ],
+        axis=-1,
+    )
     boxes = np.clip(boxes, 0, [width, height] * 2)
-    scores = (np.clip(values[:, None, 4], 0, 1)
-              * np.clip(output[None, BOX_VALUES * N_BOXES:], 0, 1))
+    scores = np.clip(values[:, None, 4], 0, 1) * np.clip(output[None, BOX_VALUES * N_BOXES :], 0, 1)
     has_area = (boxes[..., 2:] > boxes[..., :2]).all(-1)
     box, label, row, column = np.nonzero((scores >= threshold) & has_area[:, None])
     found = scores[box, label, row, column]
@@ -114,10 +120,16 @@ def mean_average_precision(detections, objects, n_classes):
     objects : stemcore.models.data.boxes.Objects of N images
     """
     truth = _quietly(_coco, _annotations(objects), len(objects), n_classes)
-    found = [{"image_id": i + 1, "category_id": int(label) + 1, "bbox": _corner_size(box),
-              "score": float(score)}
-             for i, one in enumerate(detections)
-             for box, score, label in zip(one.boxes, one.scores, one.classes, strict=True)]
+    found = [
+        {
+            "image_id": i + 1,
+            "category_id": int(label) + 1,
+            "bbox": _corner_size(box),
+            "score": float(score),
+        }
+        for i, one in enumerate(detections)
+        for box, score, label in zip(one.boxes, one.scores, one.classes, strict=True)
+    ]
     if not found or not truth.anns:
         return 0.0
     return _quietly(_evaluate, truth, found)
@@ -127,17 +139,27 @@ def _annotations(objects):
     rows = []
     for i, j in np.argwhere(objects.classes != NO_OBJECT):
         box = _corner_size(objects.boxes[i, j])
-        rows.append({"id": len(rows) + 1, "image_id": int(i) + 1, "bbox": box,
-                     "category_id": int(objects.classes[i, j]) + 1, "area": box[2] * box[3],
-                     "iscrowd": int(objects.difficult[i, j])})
+        rows.append(
+            {
+                "id": len(rows) + 1,
+                "image_id": int(i) + 1,
+                "bbox": box,
+                "category_id": int(objects.classes[i, j]) + 1,
+                "area": box[2] * box[3],
+                "iscrowd": int(objects.difficult[i, j]),
+            }
+        )
     return rows
 
 
 def _coco(annotations, n_images, n_classes):
     coco = COCO()
-    coco.dataset = {"info": {}, "images": [{"id": i + 1} for i in range(n_images)],
-                    "annotations": annotations,
-                    "categories": [{"id": i + 1} for i in range(n_classes)]}
+    coco.dataset = {
+        "info": {},
+        "images": [{"id": i + 1} for i in range(n_images)],
+        "annotations": annotations,
+        "categories": [{"id": i + 1} for i in range(n_classes)],
+    }
     coco.createIndex()
     return coco
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loss of YOLOv1 (Redmon et al., section 2.2, eq. 3), on outputs of :mod:`stemcore.models.yolo`."""
+"""The loss of YOLOv1 (Redmon et al., section 2.2, eq. 3), on outputs of :mod:`yolo`."""
 
 import torch
 
@@ -23,7 +23,7 @@ def detection_loss(outputs, boxes, classes):
         Negative where there is no object.
     """
     n, _, rows, columns = outputs.shape
-    values = outputs[:, :BOX_VALUES * N_BOXES].reshape(n, N_BOXES, BOX_VALUES, rows, columns)
+    values = outputs[:, : BOX_VALUES * N_BOXES].reshape(n, N_BOXES, BOX_VALUES, rows, columns)
     target, label = cell_targets(boxes, classes, rows, columns)
     is_object = label >= 0
     overlap = _overlaps(values, target)
@@ -33,9 +33,10 @@ def detection_loss(outputs, boxes, classes):
     position = (responsible * wrong).sum()
     confidence = (values[:, :, 4] - responsible * overlap).square()
     weight = responsible + EMPTY * (1 - responsible)
-    wanted = torch.nn.functional.one_hot(label.clamp(min=0), outputs.shape[1]
-                                         - BOX_VALUES * N_BOXES).permute(0, 3, 1, 2)
-    kind = (outputs[:, BOX_VALUES * N_BOXES:] - wanted).square().sum(1) * is_object
+    wanted = torch.nn.functional.one_hot(
+        label.clamp(min=0), outputs.shape[1] - BOX_VALUES * N_BOXES
+    ).permute(0, 3, 1, 2)
+    kind = (outputs[:, BOX_VALUES * N_BOXES :] - wanted).square().sum(1) * is_object
     return (COORDINATES * position + (weight * confidence).sum() + kind.sum()) / n
 
 

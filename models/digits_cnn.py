@@ -10,18 +10,23 @@ class DigitsCnn(nn.Module):
     The first convolution has batch norm and no bias, the others a bias and no batch norm, and the
     pooling is an average, so that each form is captured and lowered at least once.
 
-    Input: float32 (N, 1, 8, 8) of :func:`stemcore.models.data.to_float_input`. Output: logits (N, 10).
+    Input: float32 (N, 1, 8, 8) of :func:`data.to_float_input`. Output: logits (N, 10).
     """
 
     def __init__(self, n_classes=10):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
-            nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(1, 16, 3, padding=1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.Conv2d(16, 16, 3, padding=1),
+            nn.ReLU(),
             nn.AvgPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(32 * 4 * 4, n_classes))
+            nn.Linear(32 * 4 * 4, n_classes),
+        )
 
     def forward(self, x):
         return self.layers(x)

@@ -38,5 +38,5 @@ def calibrate_random(module, images, seed=SEED, batch=8):
     if norms:
         module.train()
         for start in range(0, len(images), batch):
-            module(to_float_input(images[start:start + batch]))
+            module(to_float_input(images[start : start + batch]))
     module.eval()

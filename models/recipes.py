@@ -53,35 +53,54 @@ class Recipe:
 
 _LIF_DIGITS = Recipe(epochs=8, batch=32, peak_rate=0.05, shift=3, label_smoothing=0.05)
 # One for three networks that are compared: short, since eight time steps cost eight times as much.
-_NARROW_CIFAR10 = Recipe(epochs=2, batch=64, peak_rate=0.05, shift=2, flip=True,
-                         label_smoothing=0.05)
+_NARROW_CIFAR10 = Recipe(
+    epochs=2, batch=64, peak_rate=0.05, shift=2, flip=True, label_smoothing=0.05
+)
 RECIPES = {
-    ("digits_cnn", "digits"): Recipe(epochs=60, batch=32, peak_rate=0.05, shift=1,
-                                     label_smoothing=0.05, half_precision=False),
-    ("tiny_vgg", "digits"): Recipe(epochs=20, batch=32, peak_rate=0.05, shift=3,
-                                   label_smoothing=0.05),
-    ("tiny_vgg", "cifar10"): Recipe(epochs=52, restart_at=28, shift=4, flip=True,
-                                    label_smoothing=0.1),
-    ("resnet18_cifar", "cifar10"): Recipe(epochs=22, peak_rate=0.2, shift=4, flip=True,
-                                          label_smoothing=0.05),
-    ("cifar10net_w64", "cifar10"): Recipe(epochs=25, peak_rate=0.05, restart_at=5, shift=2,
-                                          flip=True, label_smoothing=0.05),
-    ("resnet18_cifar", "digits"): Recipe(epochs=25, batch=32, peak_rate=0.05, shift=3,
-                                         label_smoothing=0.05),
-    ("cifar10net_w64", "digits"): Recipe(epochs=15, batch=32, peak_rate=0.02, shift=3,
-                                         label_smoothing=0.05),
+    ("digits_cnn", "digits"): Recipe(
+        epochs=60, batch=32, peak_rate=0.05, shift=1, label_smoothing=0.05, half_precision=False
+    ),
+    ("tiny_vgg", "digits"): Recipe(
+        epochs=20, batch=32, peak_rate=0.05, shift=3, label_smoothing=0.05
+    ),
+    ("tiny_vgg", "cifar10"): Recipe(
+        epochs=52, restart_at=28, shift=4, flip=True, label_smoothing=0.1
+    ),
+    ("resnet18_cifar", "cifar10"): Recipe(
+        epochs=22, peak_rate=0.2, shift=4, flip=True, label_smoothing=0.05
+    ),
+    ("cifar10net_w64", "cifar10"): Recipe(
+        epochs=25, peak_rate=0.05, restart_at=5, shift=2, flip=True, label_smoothing=0.05
+    ),
+    ("resnet18_cifar", "digits"): Recipe(
+        epochs=25, batch=32, peak_rate=0.05, shift=3, label_smoothing=0.05
+    ),
+    ("cifar10net_w64", "digits"): Recipe(
+        epochs=15, batch=32, peak_rate=0.02, shift=3, label_smoothing=0.05
+    ),
     ("cifar10net_w64_direct", "digits"): _LIF_DIGITS,
     ("cifar10net_w64_position", "digits"): _LIF_DIGITS,
     ("cifar10net_w16", "cifar10"): _NARROW_CIFAR10,
     ("cifar10net_w16_direct", "cifar10"): _NARROW_CIFAR10,
     ("cifar10net_w16_position", "cifar10"): _NARROW_CIFAR10,
-    ("tiny_yolo_backbone", "imagenette"): Recipe(epochs=14, batch=64, peak_rate=0.05, shift=12,
-                                                 flip=True, label_smoothing=0.05),
-    ("tiny_yolo", "digit_boxes"): Recipe(epochs=30, batch=32, peak_rate=0.01, shift=12, zoom=0.2,
-                                         colour=0.1, largest_gradient=10.0),
-    ("tiny_yolo", "voc"): Recipe(epochs=200, batch=32, peak_rate=0.01, restart_at=80,
-                                 restart_rate=0.01, shift=20, zoom=0.35, flip=True, colour=0.2,
-                                 largest_gradient=10.0),
+    ("tiny_yolo_backbone", "imagenette"): Recipe(
+        epochs=14, batch=64, peak_rate=0.05, shift=12, flip=True, label_smoothing=0.05
+    ),
+    ("tiny_yolo", "digit_boxes"): Recipe(
+        epochs=30, batch=32, peak_rate=0.01, shift=12, zoom=0.2, colour=0.1, largest_gradient=10.0
+    ),
+    ("tiny_yolo", "voc"): Recipe(
+        epochs=200,
+        batch=32,
+        peak_rate=0.01,
+        restart_at=80,
+        restart_rate=0.01,
+        shift=20,
+        zoom=0.35,
+        flip=True,
+        colour=0.2,
+        largest_gradient=10.0,
+    ),
 }
 
 # Starting points for pairs that nobody has tuned.
@@ -89,10 +108,12 @@ FALLBACK = {
     "digits": Recipe(epochs=20, batch=32, peak_rate=0.05, shift=1),
     "cifar10": Recipe(epochs=28, shift=4, flip=True, label_smoothing=0.1),
     "mnist": Recipe(epochs=10, peak_rate=0.05, shift=2),
-    "imagenette": Recipe(epochs=40, batch=64, peak_rate=0.05, shift=8, flip=True,
-                         label_smoothing=0.1),
-    "imagenet": Recipe(epochs=40, batch=256, shift=8, flip=True, weight_decay=1e-4,
-                       label_smoothing=0.1),
+    "imagenette": Recipe(
+        epochs=40, batch=64, peak_rate=0.05, shift=8, flip=True, label_smoothing=0.1
+    ),
+    "imagenet": Recipe(
+        epochs=40, batch=256, shift=8, flip=True, weight_decay=1e-4, label_smoothing=0.1
+    ),
     "digit_boxes": RECIPES["tiny_yolo", "digit_boxes"],
     "voc": RECIPES["tiny_yolo", "voc"],
 }

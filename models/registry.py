@@ -64,11 +64,14 @@ class ModelSpec:
         """Raises :exc:`ModelError` unless the data set is for this model's task."""
         check_dataset(dataset)
         if DATASETS[dataset].task != self.task:
-            fitting = ", ".join(name for name, source in DATASETS.items()
-                                if source.task == self.task)
+            fitting = ", ".join(
+                name for name, source in DATASETS.items() if source.task == self.task
+            )
             needs = "images with boxes" if self.task == DETECTION else "images with one label each"
-            raise ModelError(f"{self.name}: needs {needs} ({fitting}); {dataset!r} came; choose "
-                             "one of these data sets or another model")
+            raise ModelError(
+                f"{self.name}: needs {needs} ({fitting}); {dataset!r} came; choose "
+                "one of these data sets or another model"
+            )
 
     def check_compiles(self):
         """Raises :exc:`ModelError` for a network that the compiler has no layers for."""
@@ -78,7 +81,8 @@ class ModelSpec:
                 "potential crosses a threshold and keep the rest for later steps, where the "
                 "chip's neurons fire the bits of a finished integer; choose "
                 f"MODEL={self.relu_form}, the same layers with ReLU, or `make tables`, which "
-                "compares both")
+                "compares both"
+            )
 
 
 def _spec(name, build, input_shape, summary, task=CLASSIFICATION, preset="sim32", relu_form=""):
@@ -86,45 +90,114 @@ def _spec(name, build, input_shape, summary, task=CLASSIFICATION, preset="sim32"
     return ModelSpec(name, build, input_shape, 10, default, summary, preset, relu_form)
 
 
-MODELS = {spec.name: spec for spec in (
-    _spec("digits_cnn", build_digits_cnn, (1, 8, 8),
-          "three convolutions for tests, 12k parameters"),
-    _spec("tiny_vgg", build_tiny_vgg, (3, 32, 32), "VGG with five convolutions, 0.8M parameters"),
-    _spec("tiny_vgg_12m", build_tiny_vgg_12m, (3, 64, 64),
-          "VGG with dense layers of the paper's size, 12.0M parameters", preset="sim32_wide"),
-    _spec("cifar10net", build_cifar10net, (3, 32, 32), "the paper's CIFAR10Net, 36.7M parameters",
-          preset="large"),
-    _spec("cifar10net_w64", build_cifar10net_64, (3, 32, 32),
-          "CIFAR10Net a quarter as wide, 1.3M parameters"),
-    _spec("cifar10net_w64_direct", build_cifar10net_64_direct, (3, 32, 32),
-          "cifar10net_w64 with LIF neurons and direct coding, for comparison",
-          relu_form="cifar10net_w64"),
-    _spec("cifar10net_w64_position", build_cifar10net_64_position, (3, 32, 32),
-          "cifar10net_w64 with LIF neurons and position coding, for comparison",
-          relu_form="cifar10net_w64"),
-    _spec("cifar10net_w16", build_cifar10net_16, (3, 32, 32),
-          "CIFAR10Net a sixteenth as wide, 0.16M parameters"),
-    _spec("cifar10net_w16_direct", build_cifar10net_16_direct, (3, 32, 32),
-          "cifar10net_w16 with LIF neurons and direct coding, for comparison",
-          relu_form="cifar10net_w16"),
-    _spec("cifar10net_w16_position", build_cifar10net_16_position, (3, 32, 32),
-          "cifar10net_w16 with LIF neurons and position coding, for comparison",
-          relu_form="cifar10net_w16"),
-    _spec("resnet18_cifar", build_resnet18_cifar, (3, 32, 32),
-          "ResNet-18 for 32 x 32 images, a quarter as wide, 0.7M parameters"),
-    _spec("vgg16", build_vgg16, (3, 224, 224), "VGG-16, 134M parameters with ten classes",
-          preset="large"),
-    _spec("resnet18", build_resnet18, (3, 224, 224), "ResNet-18, 11.2M parameters",
-          preset="large"),
-    _spec("resnet34", build_resnet34, (3, 224, 224), "ResNet-34, 21.3M parameters",
-          preset="large"),
-    _spec("tiny_yolo", build_tiny_yolo, (3, 112, 112),
-          "detector of tiny_vgg's form, 7 x 7 cells, 1.3M parameters", DETECTION),
-    _spec("tiny_yolo_backbone", build_tiny_yolo_backbone, (3, 112, 112),
-          "classifier of tiny_yolo's layers, for pretraining, 1.3M parameters"),
-    _spec("yolo_resnet34", build_yolo_resnet34, (3, 224, 224),
-          "detector on ResNet-34, 7 x 7 cells, 23.7M parameters", DETECTION, preset="large"),
-)}
+MODELS = {
+    spec.name: spec
+    for spec in (
+        _spec(
+            "digits_cnn",
+            build_digits_cnn,
+            (1, 8, 8),
+            "three convolutions for tests, 12k parameters",
+        ),
+        _spec(
+            "tiny_vgg", build_tiny_vgg, (3, 32, 32), "VGG with five convolutions, 0.8M parameters"
+        ),
+        _spec(
+            "tiny_vgg_12m",
+            build_tiny_vgg_12m,
+            (3, 64, 64),
+            "VGG with dense layers of the paper's size, 12.0M parameters",
+            preset="sim32_wide",
+        ),
+        _spec(
+            "cifar10net",
+            build_cifar10net,
+            (3, 32, 32),
+            "the paper's CIFAR10Net, 36.7M parameters",
+            preset="large",
+        ),
+        _spec(
+            "cifar10net_w64",
+            build_cifar10net_64,
+            (3, 32, 32),
+            "CIFAR10Net a quarter as wide, 1.3M parameters",
+        ),
+        _spec(
+            "cifar10net_w64_direct",
+            build_cifar10net_64_direct,
+            (3, 32, 32),
+            "cifar10net_w64 with LIF neurons and direct coding, for comparison",
+            relu_form="cifar10net_w64",
+        ),
+        _spec(
+            "cifar10net_w64_position",
+            build_cifar10net_64_position,
+            (3, 32, 32),
+            "cifar10net_w64 with LIF neurons and position coding, for comparison",
+            relu_form="cifar10net_w64",
+        ),
+        _spec(
+            "cifar10net_w16",
+            build_cifar10net_16,
+            (3, 32, 32),
+            "CIFAR10Net a sixteenth as wide, 0.16M parameters",
+        ),
+        _spec(
+            "cifar10net_w16_direct",
+            build_cifar10net_16_direct,
+            (3, 32, 32),
+            "cifar10net_w16 with LIF neurons and direct coding, for comparison",
+            relu_form="cifar10net_w16",
+        ),
+        _spec(
+            "cifar10net_w16_position",
+            build_cifar10net_16_position,
+            (3, 32, 32),
+            "cifar10net_w16 with LIF neurons and position coding, for comparison",
+            relu_form="cifar10net_w16",
+        ),
+        _spec(
+            "resnet18_cifar",
+            build_resnet18_cifar,
+            (3, 32, 32),
+            "ResNet-18 for 32 x 32 images, a quarter as wide, 0.7M parameters",
+        ),
+        _spec(
+            "vgg16",
+            build_vgg16,
+            (3, 224, 224),
+            "VGG-16, 134M parameters with ten classes",
+            preset="large",
+        ),
+        _spec(
+            "resnet18", build_resnet18, (3, 224, 224), "ResNet-18, 11.2M parameters", preset="large"
+        ),
+        _spec(
+            "resnet34", build_resnet34, (3, 224, 224), "ResNet-34, 21.3M parameters", preset="large"
+        ),
+        _spec(
+            "tiny_yolo",
+            build_tiny_yolo,
+            (3, 112, 112),
+            "detector of tiny_vgg's form, 7 x 7 cells, 1.3M parameters",
+            DETECTION,
+        ),
+        _spec(
+            "tiny_yolo_backbone",
+            build_tiny_yolo_backbone,
+            (3, 112, 112),
+            "classifier of tiny_yolo's layers, for pretraining, 1.3M parameters",
+        ),
+        _spec(
+            "yolo_resnet34",
+            build_yolo_resnet34,
+            (3, 224, 224),
+            "detector on ResNet-34, 7 x 7 cells, 23.7M parameters",
+            DETECTION,
+            preset="large",
+        ),
+    )
+}
 
 
 def get_model(name):
@@ -132,5 +205,7 @@ def get_model(name):
     try:
         return MODELS[name]
     except KeyError:
-        raise ModelError(f"model: must be one of {', '.join(MODELS)}; {name!r} came; choose one of "
-                         "them, a file.py:function or a .pt2 archive") from None
+        raise ModelError(
+            f"model: must be one of {', '.join(MODELS)}; {name!r} came; choose one of "
+            "them, a file.py:function or a .pt2 archive"
+        ) from None

@@ -10,8 +10,10 @@ BLOCKS_34 = (3, 4, 6, 3)
 
 def convolution(n_in, n_out, kernel, stride=1):
     """Convolution and batch norm, padded so that stride 1 keeps height and width (odd kernels)."""
-    return [nn.Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(n_out)]
+    return [
+        nn.Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(n_out),
+    ]
 
 
 class BasicBlock(nn.Module):
@@ -24,10 +26,14 @@ class BasicBlock(nn.Module):
 
     def __init__(self, n_in, n_out, stride=1):
         super().__init__()
-        self.body = nn.Sequential(*convolution(n_in, n_out, 3, stride), nn.ReLU(),
-                                  *convolution(n_out, n_out, 3))
-        self.shortcut = (nn.Identity() if n_in == n_out and stride == 1
-                         else nn.Sequential(*convolution(n_in, n_out, 1, stride)))
+        self.body = nn.Sequential(
+            *convolution(n_in, n_out, 3, stride), nn.ReLU(), *convolution(n_out, n_out, 3)
+        )
+        self.shortcut = (
+            nn.Identity()
+            if n_in == n_out and stride == 1
+            else nn.Sequential(*convolution(n_in, n_out, 1, stride))
+        )
         self.relu = nn.ReLU()
 
     def forward(self, x):
@@ -81,8 +87,9 @@ class ResNet(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(*stem)
         self.stages = nn.Sequential(*residual_stages(blocks, width))
-        self.head = nn.Sequential(nn.AvgPool2d(final_size), nn.Flatten(),
-                                  nn.Linear(8 * width, n_classes))
+        self.head = nn.Sequential(
+            nn.AvgPool2d(final_size), nn.Flatten(), nn.Linear(8 * width, n_classes)
+        )
 
     def forward(self, x):
         return self.head(self.stages(self.stem(x)))

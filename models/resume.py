@@ -22,8 +22,11 @@ def save_state(folder, state, settings):
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"module/{name}": t for name, t in state.module.state_dict().items()}
     tensors |= {f"momentum/{name}": t for name, t in state.momenta.items()}
-    metadata = {"settings": json.dumps(settings, sort_keys=True), "epoch": str(state.epoch),
-                "log": json.dumps(state.log)}
+    metadata = {
+        "settings": json.dumps(settings, sort_keys=True),
+        "epoch": str(state.epoch),
+        "log": json.dumps(state.log),
+    }
     unfinished = folder / (STATE_FILE + ".part")
     save_file({name: t.detach().contiguous() for name, t in tensors.items()}, unfinished, metadata)
     unfinished.replace(folder / STATE_FILE)
@@ -44,16 +47,21 @@ def resume_state(folder, state, settings):
         epoch, log = int(metadata["epoch"]), json.loads(metadata["log"])
         before = json.loads(metadata["settings"])
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path}: must be the state of a training run; reading it gave "
-                              f"{error}; delete it to start again") from error
+        raise CheckpointError(
+            f"{path}: must be the state of a training run; reading it gave "
+            f"{error}; delete it to start again"
+        ) from error
     wanted = json.loads(json.dumps(settings))
-    changed = [key for key in sorted(wanted.keys() | before.keys())
-               if wanted.get(key) != before.get(key)]
+    changed = [
+        key for key in sorted(wanted.keys() | before.keys()) if wanted.get(key) != before.get(key)
+    ]
     if changed:
         text = ", ".join(f"{key} {before.get(key)!r} now {wanted.get(key)!r}" for key in changed)
-        raise CheckpointError(f"{path}: an interrupted run must go on under its own settings; "
-                              f"changed: {text}; repeat the old ones or delete the file to start "
-                              "again")
+        raise CheckpointError(
+            f"{path}: an interrupted run must go on under its own settings; "
+            f"changed: {text}; repeat the old ones or delete the file to start "
+            "again"
+        )
     state.module.load_state_dict(_part(tensors, "module/"))
     with torch.no_grad():
         for name, saved in _part(tensors, "momentum/").items():

@@ -33,10 +33,13 @@ class SpikeMeter:
 
     def __init__(self, module):
         self._total, self._macs = 0.0, 0
-        self._hooks = [part.register_forward_hook(self._listen) for part in module.modules()
-                       if isinstance(part, nn.Conv2d | nn.Linear)]
+        self._hooks = [
+            part.register_forward_hook(self._axon_words)
+            for part in module.modules()
+            if isinstance(part, nn.Conv2d | nn.Linear)
+        ]
 
-    def _listen(self, layer, inputs, output):
+    def _axon_words(self, layer, inputs, output):
         x = inputs[0]
         if not x.requires_grad:
             return

@@ -19,17 +19,19 @@ class Classification:
     def draw(self, dataset, picked, recipe, generator):
         """``(uint8 images (N, C, H, W), labels (N,))`` of some training images, augmented."""
         images = torch.from_numpy(dataset.train_images)[picked]
-        return (augment(images, recipe.shift, recipe.flip, generator),
-                torch.from_numpy(dataset.train_labels)[picked])
+        return (
+            augment(images, recipe.shift, recipe.flip, generator),
+            torch.from_numpy(dataset.train_labels)[picked],
+        )
 
     def loss(self, outputs, targets, recipe):
-        return nn.functional.cross_entropy(outputs, targets,
-                                           label_smoothing=recipe.label_smoothing)
+        return nn.functional.cross_entropy(outputs, targets, label_smoothing=recipe.label_smoothing)
 
     def measure(self, module, dataset, half_precision=False):
         """Accuracy on the test images, in 0..1."""
-        return measure_accuracy(module, dataset.test_images, dataset.test_labels,
-                                half_precision=half_precision)
+        return measure_accuracy(
+            module, dataset.test_images, dataset.test_labels, half_precision=half_precision
+        )
 
 
 class Detection:
@@ -42,8 +44,11 @@ class Detection:
         objects = dataset.train_objects
         images, boxes, classes = augment_boxes(
             torch.from_numpy(dataset.train_images)[picked],
-            torch.from_numpy(objects.boxes)[picked], torch.from_numpy(objects.classes)[picked],
-            recipe, generator)
+            torch.from_numpy(objects.boxes)[picked],
+            torch.from_numpy(objects.classes)[picked],
+            recipe,
+            generator,
+        )
         height, width = images.shape[2:]
         return images, (boxes / torch.tensor([width, height] * 2), classes)
 
@@ -52,8 +57,13 @@ class Detection:
 
     def measure(self, module, dataset, half_precision=False):
         """mAP@0.5 on the test images, in 0..1."""
-        return measure_map(module, dataset.test_images, dataset.test_objects, dataset.n_classes,
-                           half_precision=half_precision)
+        return measure_map(
+            module,
+            dataset.test_images,
+            dataset.test_objects,
+            dataset.n_classes,
+            half_precision=half_precision,
+        )
 
 
 def task_of(dataset):
@@ -71,7 +81,7 @@ def run_batches(module, images, batch=250, half_precision=False):
     if half_precision:
         module.to(memory_format=torch.channels_last)
     for start in range(0, len(images), batch):
-        x = to_float_input(images[start:start + batch])
+        x = to_float_input(images[start : start + batch])
         if half_precision:
             x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=half_precision):
@@ -84,8 +94,9 @@ def measure_accuracy(module, images, labels, batch=250, half_precision=False):
 
     images : uint8 array (N, C, H, W); labels : int64 array (N,). Ties go to the lower class.
     """
-    predicted = torch.cat([outputs.argmax(1)
-                           for outputs in run_batches(module, images, batch, half_precision)])
+    predicted = torch.cat(
+        [outputs.argmax(1) for outputs in run_batches(module, images, batch, half_precision)]
+    )
     return float((predicted.numpy() == labels).mean())
 
 

@@ -34,8 +34,11 @@ class TinyVgg(nn.Module):
                 layers.append(nn.MaxPool2d(2))
                 height, width = height // 2, width // 2
             else:
-                layers += [nn.Conv2d(channels, item, 3, padding=1, bias=False),
-                           nn.BatchNorm2d(item), nn.ReLU()]
+                layers += [
+                    nn.Conv2d(channels, item, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(item),
+                    nn.ReLU(),
+                ]
                 channels = item
         layers.append(nn.Flatten())
         features = channels * height * width

@@ -83,7 +83,7 @@ def _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter):
     optimizer = _build_optimizer(state, recipe)
     total = 0.0
     for step in range(n_steps):
-        picked = order[step * recipe.batch:(step + 1) * recipe.batch]
+        picked = order[step * recipe.batch : (step + 1) * recipe.batch]
         images, targets = task.draw(dataset, picked, recipe, generator)
         batch = to_float_input(images)
         if recipe.half_precision:
@@ -112,9 +112,15 @@ def _build_optimizer(state, recipe):
     parameters = dict(state.module.named_parameters())
     decayed = [p for p in parameters.values() if p.ndim > 1]
     plain = [p for p in parameters.values() if p.ndim <= 1]
-    optimizer = torch.optim.SGD([{"params": decayed, "weight_decay": recipe.weight_decay},
-                                 {"params": plain, "weight_decay": 0.0}],
-                                lr=0.0, momentum=recipe.momentum, nesterov=True)
+    optimizer = torch.optim.SGD(
+        [
+            {"params": decayed, "weight_decay": recipe.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ],
+        lr=0.0,
+        momentum=recipe.momentum,
+        nesterov=True,
+    )
     for name, parameter in parameters.items():
         optimizer.state[parameter]["momentum_buffer"] = state.momenta[name]
     return optimizer

@@ -61,8 +61,10 @@ def load_user_model(reference):
         return _load_archive(Path(reference))
     path, colon, function = reference.rpartition(":")
     if not colon or not path.endswith(".py") or not function.isidentifier():
-        raise ModelError(f"model: must be {FORMS}; {reference!r} came; write it in one of these "
-                         "forms or choose a registered name")
+        raise ModelError(
+            f"model: must be {FORMS}; {reference!r} came; write it in one of these "
+            "forms or choose a registered name"
+        )
     return _load_function(Path(path), function, reference)
 
 
@@ -76,13 +78,17 @@ def _load_function(path, function, where):
     finally:
         sys.path.remove(str(path.parent.resolve()))
     if not isinstance(module, nn.Module):
-        raise ModelError(f"{where}: the function must return a torch.nn.Module; "
-                         f"{type(module).__name__} came; return the network itself")
+        raise ModelError(
+            f"{where}: the function must return a torch.nn.Module; "
+            f"{type(module).__name__} came; return the network itself"
+        )
     shape = getattr(module, "input_shape", getattr(build, "input_shape", None))
     if shape is None:
-        raise ModelError(f"{where}: the module or the function must have an attribute "
-                         "input_shape; none came; add e.g. "
-                         f"'{function}.input_shape = (3, 32, 32)'")
+        raise ModelError(
+            f"{where}: the module or the function must have an attribute "
+            "input_shape; none came; add e.g. "
+            f"'{function}.input_shape = (3, 32, 32)'"
+        )
     shape = _checked_shape(shape, where)
     module.eval()
     return UserModel(function, module, shape, _trial_output(module, (1, *shape), where))
@@ -95,20 +101,26 @@ def _call(path, function, where):
     try:
         spec.loader.exec_module(code)
     except Exception as error:
-        raise ModelError(f"{where}: the file must run without an error; "
-                         f"{type(error).__name__}: {error} came; run 'python {path}' to see "
-                         "it") from error
+        raise ModelError(
+            f"{where}: the file must run without an error; "
+            f"{type(error).__name__}: {error} came; run 'python {path}' to see "
+            "it"
+        ) from error
     build = getattr(code, function, None)
     if not callable(build):
-        raise ModelError(f"{where}: the file must define the function '{function}'; "
-                         f"{'nothing of that name' if build is None else type(build).__name__} "
-                         "came; check the name after the colon")
+        raise ModelError(
+            f"{where}: the file must define the function '{function}'; "
+            f"{'nothing of that name' if build is None else type(build).__name__} "
+            "came; check the name after the colon"
+        )
     try:
         return build, build()
     except Exception as error:
-        raise ModelError(f"{where}: the function must run without arguments and errors; "
-                         f"{type(error).__name__}: {error} came; call it yourself to see "
-                         "it") from error
+        raise ModelError(
+            f"{where}: the function must run without arguments and errors; "
+            f"{type(error).__name__}: {error} came; call it yourself to see "
+            "it"
+        ) from error
 
 
 def _load_archive(path):
@@ -120,22 +132,32 @@ def _load_archive(path):
         program = torch.export.load(path)
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{where}: must be an archive of torch.export.save; reading it gave "
-                         f"{reason}; export the model again with torch "
-                         f"{torch.__version__}") from error
+        raise ModelError(
+            f"{where}: must be an archive of torch.export.save; reading it gave "
+            f"{reason}; export the model again with torch "
+            f"{torch.__version__}"
+        ) from error
     names = program.graph_signature.user_inputs
     inputs = [node.meta.get("val") for node in program.graph.nodes if node.name in names]
     if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor) or inputs[0].ndim != 4:
-        found = ", ".join(str(tuple(x.shape)) if isinstance(x, torch.Tensor) else
-                          type(x).__name__ for x in inputs) or "none"
-        raise ModelError(f"{where}: the model must take one tensor (N, C, H, W); {found} came; "
-                         "export it with one image batch as its only input")
+        found = (
+            ", ".join(
+                str(tuple(x.shape)) if isinstance(x, torch.Tensor) else type(x).__name__
+                for x in inputs
+            )
+            or "none"
+        )
+        raise ModelError(
+            f"{where}: the model must take one tensor (N, C, H, W); {found} came; "
+            "export it with one image batch as its only input"
+        )
     batch, *shape = inputs[0].shape
     shape = _checked_shape(shape, where)
     module = program.module()
     batch = batch if isinstance(batch, int) else 2
-    return UserModel(path.stem, module, shape, _trial_output(module, (batch, *shape), where),
-                     program)
+    return UserModel(
+        path.stem, module, shape, _trial_output(module, (batch, *shape), where), program
+    )
 
 
 def _register_quantized_operators():
@@ -148,10 +170,15 @@ def _register_quantized_operators():
 
 
 def _checked_shape(shape, where):
-    if (not isinstance(shape, tuple | list) or len(shape) != 3
-            or not all(isinstance(n, int) and n > 0 for n in shape)):
-        raise ModelError(f"{where}: input_shape must be three positive integers (C, H, W); "
-                         f"{shape!r} came; give channels, height and width")
+    if (
+        not isinstance(shape, tuple | list)
+        or len(shape) != 3
+        or not all(isinstance(n, int) and n > 0 for n in shape)
+    ):
+        raise ModelError(
+            f"{where}: input_shape must be three positive integers (C, H, W); "
+            f"{shape!r} came; give channels, height and width"
+        )
     return tuple(shape)
 
 
@@ -162,10 +189,14 @@ def _trial_output(module, batch_shape, where):
         output = module(torch.zeros(batch_shape))
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{where}: the model must accept an input of shape {batch_shape}; "
-                         f"{reason} came; correct input_shape or the model") from error
+        raise ModelError(
+            f"{where}: the model must accept an input of shape {batch_shape}; "
+            f"{reason} came; correct input_shape or the model"
+        ) from error
     if not isinstance(output, torch.Tensor) or output.ndim < 2:
         came = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise ModelError(f"{where}: the model must return one tensor with the batch first; "
-                         f"{came} came; return the logits alone")
+        raise ModelError(
+            f"{where}: the model must return one tensor with the batch first; "
+            f"{came} came; return the logits alone"
+        )
     return tuple(output.shape[1:])

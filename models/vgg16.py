@@ -24,10 +24,14 @@ class Vgg16(nn.Module):
                 layers += [nn.Conv2d(channels, item, 3, padding=1), nn.ReLU()]
                 channels = item
         self.layers = nn.Sequential(
-            *layers, nn.Flatten(),
-            nn.Linear(channels * 7 * 7, HIDDEN), nn.ReLU(),
-            nn.Linear(HIDDEN, HIDDEN), nn.ReLU(),
-            nn.Linear(HIDDEN, n_classes))
+            *layers,
+            nn.Flatten(),
+            nn.Linear(channels * 7 * 7, HIDDEN),
+            nn.ReLU(),
+            nn.Linear(HIDDEN, HIDDEN),
+            nn.ReLU(),
+            nn.Linear(HIDDEN, n_classes),
+        )
 
     def forward(self, x):
         return self.layers(x)

@@ -50,8 +50,9 @@ class TinyYolo(nn.Module):
 
     def __init__(self, n_classes):
         super().__init__()
-        self.layers = nn.Sequential(*tiny_layers(),
-                                    nn.Conv2d(TINY_YOLO[-1], n_outputs(n_classes), 1))
+        self.layers = nn.Sequential(
+            *tiny_layers(), nn.Conv2d(TINY_YOLO[-1], n_outputs(n_classes), 1)
+        )
 
     def forward(self, x):
         return self.layers(x)
@@ -66,8 +67,9 @@ class TinyYoloBackbone(nn.Module):
     def __init__(self, n_classes):
         super().__init__()
         self.layers = nn.Sequential(*tiny_layers())
-        self.head = nn.Sequential(nn.AvgPool2d(7), nn.Flatten(),
-                                  nn.Linear(TINY_YOLO[-1], n_classes))
+        self.head = nn.Sequential(
+            nn.AvgPool2d(7), nn.Flatten(), nn.Linear(TINY_YOLO[-1], n_classes)
+        )
 
     def forward(self, x):
         return self.head(self.layers(x))
@@ -76,7 +78,7 @@ class TinyYoloBackbone(nn.Module):
 class YoloResnet34(nn.Module):
     """The layers of ResNet-34 before its average, one more convolution, and the head.
 
-    Input: float32 (N, 3, 224, 224) of :func:`stemcore.models.data.to_float_input`; the publication's 448
+    Input: float32 (N, 3, 224, 224) of :func:`data.to_float_input`; the publication's 448
     pixels would give the same 7 x 7 cells with one more halving.
     Output: (N, 10 + n_classes, 7, 7), see the module's text.
     """
@@ -85,8 +87,9 @@ class YoloResnet34(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(*imagenet_stem())
         self.stages = nn.Sequential(*residual_stages(BLOCKS_34, 64))
-        self.head = nn.Sequential(*convolution(512, 512, 3), nn.ReLU(),
-                                  nn.Conv2d(512, n_outputs(n_classes), 1))
+        self.head = nn.Sequential(
+            *convolution(512, 512, 3), nn.ReLU(), nn.Conv2d(512, n_outputs(n_classes), 1)
+        )
 
     def forward(self, x):
         return self.head(self.stages(self.stem(x)))

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.compatibility import check_compatible
@@ -15,16 +14,16 @@ from stemcore.compiler.frontend.graph import Conv, Graph, Linear
 from stemcore.compiler.lowering.integrate import integrate
 from stemcore.compiler.lowering.lower import lower
 from stemcore.compiler.lowering.ranges import RangeReport, prove_ranges
-from stemcore.compiler.lowering.skip_buffers import relay_skips
+from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.compiler.mapping.split import split_layers
 from stemcore.compiler.quantization.quantize import QuantizedModel, quantize
 from stemcore.compiler.sparsity.tables import NONE, find_tables, read_tables, with_tables
+from stemcore.golden.arithmetic.activation_tables import apply
+from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Network
-from stemcore.golden.spec.params import ChipParams, get_preset
 from stemcore.golden.program.program import Program
-from stemcore.golden.arithmetic.stem import count_spikes
-from stemcore.golden.arithmetic.activation_tables import apply
+from stemcore.golden.spec.params import ChipParams, get_preset
 from stemcore.models.checkpoint import checkpoint_path, load_into
 from stemcore.models.data import (
     DATASETS,
@@ -181,7 +180,7 @@ def affordable(most: int, budget: float, n_macs: int, least: int) -> int:
 
 
 def chip_params(settings: Settings) -> ChipParams:
-    """The preset, or the model's own, with the form of integration that was asked for."""
+    """The preset, or the model's own, with the integration mode that was asked for."""
     preset = settings.preset or DEFAULT_PRESET
     if settings.preset is None and not is_user_model(settings.model):
         preset = get_model(settings.model).preset
@@ -219,15 +218,17 @@ def prepare(
     if INPUT in tables:
         calibration, integers = apply(tables[INPUT], calibration), apply(tables[INPUT], integers)
     exact = lower(quantized)
-    network = relay_skips(split_layers(exact, params))
+    network = buffer_skips(split_layers(exact, params))
     exact_width = params.with_integration("exact").acc_width
     ranges = prove_ranges(exact, exact_width)
     if params.is_stepped:
         n_steps = affordable(INTEGRATION_IMAGES, CALIBRATION_MACS, settings.bits * n_macs, 4)
         network = integrate(
-            network, settings.integration or params.integration, calibration[:n_steps],
+            network,
+            settings.integration or params.integration,
+            calibration[:n_steps],
             multipliers=params.multipliers,
-        )  # fmt: skip
+        )
     n_activity = affordable(ACTIVITY_IMAGES, ACTIVITY_MACS, n_macs, 2)
     values = run_network(network, calibration[:n_activity], acc_width=params.acc_width)
     activity = {

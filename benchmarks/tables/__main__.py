@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``make tables``: writes ``sim_build/tables/tables.md`` and ``tables.json``.
 
-``python -m stemcore.benchmarks.tables [--only VIII ..] [--model tiny_vgg ..] [--images N] [--data FOLDER]``
+``python -m stemcore.benchmarks.tables [--only VIII ..] [--model tiny_vgg ..] [--images N] [--data
+FOLDER]``
 """
 
 import argparse
@@ -34,8 +35,10 @@ def text_of(tables: list[Table], subjects: list[Subject], missing: list[str]) ->
     trained = {subject.model for subject in subjects}
     without = [name for name, spec in MODELS.items() if not spec.relu_form and name not in trained]
     lines = ["# Counterparts of the paper's tables", ""]
-    lines += [f"* {s.name}: {s.plain()['images']} test images, {s.plain()['provenance']}"
-              for s in subjects]  # fmt: skip
+    lines += [
+        f"* {s.name}: {s.plain()['images']} test images, {s.plain()['provenance']}"
+        for s in subjects
+    ]
     lines += [f"* left out, {line}" for line in missing]
     if without:
         lines += [f"* without trained weights, so without rows: {', '.join(without)}"]
@@ -44,7 +47,9 @@ def text_of(tables: list[Table], subjects: list[Subject], missing: list[str]) ->
 
 def main(words: list[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="stemcore.benchmarks.tables", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="stemcore.benchmarks.tables", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--only", action="append", choices=tuple(TABLES))
     parser.add_argument("--model", action="append", help="of these networks alone")
     parser.add_argument("--images", type=int, default=IMAGES, help="test images at most")
@@ -61,8 +66,10 @@ def main(words: list[str] | None = None) -> int:
         print(f"table {number}", flush=True)
         tables.append(TABLES[number](there))
     folder = CACHE.parent
-    write_json(folder / "tables.json", {"tables": [table.to_dict() for table in tables],
-                                        "left_out": missing})  # fmt: skip
+    write_json(
+        folder / "tables.json",
+        {"tables": [table.to_dict() for table in tables], "left_out": missing},
+    )
     (folder / "tables.md").write_text(text_of(tables, there, missing))
     print(f"wrote {folder / 'tables.md'}")
     return 0

@@ -4,8 +4,8 @@
 from collections.abc import Callable, Sequence
 
 from stemcore.compiler.errors import CompileError
-from stemcore.runtime.report.energy import MAC_PJ, SOP_PJ
 from stemcore.runtime.report.accuracy import ACCURACY
+from stemcore.runtime.report.energy import MAC_PJ, SOP_PJ
 
 from . import figure12, published
 from .subjects import Subject
@@ -28,9 +28,14 @@ def hardware(subjects: Sequence[Subject]) -> Table:
         near = [f for _, data, _, _, f in published.HARDWARE if data.lower() == subject.dataset]
         why = "best of the rows below on this data set" if near else NO_COUNTERPART
         rows.append(
-            Row(subject.name, what, figures["score"], max(near) if near else None,
-                f"{why}; ours is simulated RTL; {figures['provenance']}")
-        )  # fmt: skip
+            Row(
+                subject.name,
+                what,
+                figures["score"],
+                max(near) if near else None,
+                f"{why}; ours is simulated RTL; {figures['provenance']}",
+            )
+        )
     rows += [
         Row(f"{chip}, {data}", f"{size} parameters, {bits} bits", None, figure, "published")
         for chip, data, size, bits, figure in published.HARDWARE
@@ -47,11 +52,21 @@ def conversion(subjects: Sequence[Subject]) -> Table:
         figures, theirs = subject.plain(), published.ACCURACY.get(name or "")
         state = "every output equal" if figures["equal"] else "OUTPUTS DIFFER"
         rows += [
-            Row(subject.name, "quantized network (torch)", figures["quantized"],
-                theirs and theirs[0], why),
-            Row(subject.name, "in spikes, T = 8 (golden)", figures["score"], theirs and theirs[1],
-                f"{state} on {figures['images']} images; {why}"),
-        ]  # fmt: skip
+            Row(
+                subject.name,
+                "quantized network (torch)",
+                figures["quantized"],
+                theirs and theirs[0],
+                why,
+            ),
+            Row(
+                subject.name,
+                "in spikes, T = 8 (golden)",
+                figures["score"],
+                theirs and theirs[1],
+                f"{state} on {figures['images']} images; {why}",
+            ),
+        ]
     note = "Loss of the spiking form against the quantized network: 0."
     return Table("II", "Quantized network and its spiking form", "%", note, tuple(rows))
 
@@ -69,9 +84,14 @@ def integration(subjects: Sequence[Subject]) -> Table:
         ]
         paper = subject.profile("paper")
         rows.append(
-            Row(subject.name, "quantized, the paper's profile", paper["score"], theirs[1],
-                f"one weight scale a layer, bias: {', '.join(paper['bias'])}; {why}")
-        )  # fmt: skip
+            Row(
+                subject.name,
+                "quantized, the paper's profile",
+                paper["score"],
+                theirs[1],
+                f"one weight scale a layer, bias: {', '.join(paper['bias'])}; {why}",
+            )
+        )
         modes = (("scaled", theirs[2], why), ("late", None, "ours alone: late scaling"))
         for mode, published_score, said in modes:
             what = f"quantized, {mode} integration"
@@ -81,8 +101,13 @@ def integration(subjects: Sequence[Subject]) -> Table:
                 rows.append(Row(subject.name, what, None, published_score, f"has none: {error}"))
                 continue
             rows.append(Row(subject.name, what, score, published_score, said))
-    return Table("III", "Integration in 16 bits", "%",
-                 "Exact integration has 24 bits and loses nothing.", tuple(rows))  # fmt: skip
+    return Table(
+        "III",
+        "Integration in 16 bits",
+        "%",
+        "Exact integration has 24 bits and loses nothing.",
+        tuple(rows),
+    )
 
 
 def _tables(
@@ -107,26 +132,36 @@ def _tables(
 
 def rot_accuracy(subjects: Sequence[Subject]) -> Table:
     """Table IV."""
-    return Table("IV", "RoT: accuracy", "points", "Change against no tables, the same r in all "
-                 "layers.", _tables(subjects, ROT, published.ROT, 0))  # fmt: skip
+    return Table(
+        "IV",
+        "RoT: accuracy",
+        "points",
+        "Change against no tables, the same r in all layers.",
+        _tables(subjects, ROT, published.ROT, 0),
+    )
 
 
 def rot_operations(subjects: Sequence[Subject]) -> Table:
     """Table V."""
-    return Table("V", "RoT: operations", "%", BITS_IN_USE,
-                 _tables(subjects, ROT, published.ROT, 1))  # fmt: skip
+    return Table("V", "RoT: operations", "%", BITS_IN_USE, _tables(subjects, ROT, published.ROT, 1))
 
 
 def drlo_accuracy(subjects: Sequence[Subject]) -> Table:
     """Table VI."""
-    return Table("VI", "DRLO: accuracy", "points", "Change against no tables, the same k in all "
-                 "layers.", _tables(subjects, DRLO, published.DRLO, 0))  # fmt: skip
+    return Table(
+        "VI",
+        "DRLO: accuracy",
+        "points",
+        "Change against no tables, the same k in all layers.",
+        _tables(subjects, DRLO, published.DRLO, 0),
+    )
 
 
 def drlo_operations(subjects: Sequence[Subject]) -> Table:
     """Table VII."""
-    return Table("VII", "DRLO: operations", "%", BITS_IN_USE,
-                 _tables(subjects, DRLO, published.DRLO, 1))  # fmt: skip
+    return Table(
+        "VII", "DRLO: operations", "%", BITS_IN_USE, _tables(subjects, DRLO, published.DRLO, 1)
+    )
 
 
 def hybrid(subjects: Sequence[Subject]) -> Table:
@@ -150,13 +185,28 @@ def hybrid(subjects: Sequence[Subject]) -> Table:
             said = f"{n_images} test images; {why}" if theirs else "ours alone: rate-distortion"
             accuracy, sops = theirs or (None, None)
             rows += [
-                Row(subject.name, f"{scheme}: points of accuracy",
-                    100 * (test["accuracy"] - before["accuracy"]), accuracy, said),
-                Row(subject.name, f"{scheme}: % of SOPs",
-                    relative(test["sops"], before["sops"]), sops, said),
-            ]  # fmt: skip
-    return Table("VIII", "Tables searched per layer", "points or %",
-                 "The search sees training images alone.", tuple(rows))  # fmt: skip
+                Row(
+                    subject.name,
+                    f"{scheme}: points of accuracy",
+                    100 * (test["accuracy"] - before["accuracy"]),
+                    accuracy,
+                    said,
+                ),
+                Row(
+                    subject.name,
+                    f"{scheme}: % of SOPs",
+                    relative(test["sops"], before["sops"]),
+                    sops,
+                    said,
+                ),
+            ]
+    return Table(
+        "VIII",
+        "Tables searched per layer",
+        "points or %",
+        "The search sees training images alone.",
+        tuple(rows),
+    )
 
 
 def energy(subjects: Sequence[Subject]) -> Table:
@@ -170,13 +220,27 @@ def energy(subjects: Sequence[Subject]) -> Table:
             Row(subject.name, f"ANN, {figures['macs'] / 1e6:.2f}M MACs", mac / 1e6, None, why),
             Row(subject.name, f"spikes, {figures['sops'] / 1e6:.2f}M SOPs", sop / 1e6, None, why),
         ]
-    return Table("IX", "Energy of additions and products", "uJ per image",
-                 f"{MAC_PJ} pJ per MAC, {SOP_PJ} pJ per SOP (45 nm); memories and links, which "
-                 "weigh more, are in report.json of `make sim`.", tuple(rows))  # fmt: skip
+    return Table(
+        "IX",
+        "Energy of additions and products",
+        "uJ per image",
+        f"{MAC_PJ} pJ per MAC, {SOP_PJ} pJ per SOP (45 nm); memories and links, which "
+        "weigh more, are in report.json of `make sim`.",
+        tuple(rows),
+    )
 
 
 TABLES: dict[str, Callable[[Sequence[Subject]], Table]] = {
-    "I": hardware, "II": conversion, "III": integration, "IV": rot_accuracy, "V": rot_operations,
-    "VI": drlo_accuracy, "VII": drlo_operations, "VIII": hybrid, "IX": energy,
-    "12": figure12.same_weights, "12a": figure12.layers, "12b": figure12.trained,
-}  # fmt: skip
+    "I": hardware,
+    "II": conversion,
+    "III": integration,
+    "IV": rot_accuracy,
+    "V": rot_operations,
+    "VI": drlo_accuracy,
+    "VII": drlo_operations,
+    "VIII": hybrid,
+    "IX": energy,
+    "12": figure12.same_weights,
+    "12a": figure12.layers,
+    "12b": figure12.trained,
+}

@@ -40,9 +40,13 @@ def same_weights(subjects: Sequence[Subject]) -> Table:
                 Row(subject.name, f"{code}: accuracy, %", entry["score"], None, SAME),
                 Row(subject.name, f"{code}: SOPs of hidden layers, M", _total(entry), None, SAME),
             ]
-    return Table("Fig. 12", "Spike codes", "% or millions",
-                 f"T = {STEPS} for all, {CODE_IMAGES} images; first and last layer left out.",
-                 tuple(rows))  # fmt: skip
+    return Table(
+        "Fig. 12",
+        "Spike codes",
+        "% or millions",
+        f"T = {STEPS} for all, {CODE_IMAGES} images; first and last layer left out.",
+        tuple(rows),
+    )
 
 
 def _compared(subjects: Sequence[Subject]) -> list[tuple[Subject, dict[str, Figures]]]:
@@ -64,9 +68,13 @@ def layers(subjects: Sequence[Subject]) -> Table:
         for layer in codes["STEM"]["sops"]
         for code, figures in codes.items()
     ]
-    return Table("Fig. 12(a)", "Trained spike codes: SOPs of each hidden layer", "millions",
-                 f"{NOTE} The paper: fewer with depth, and STEM fewer in early layers.",
-                 tuple(rows))  # fmt: skip
+    return Table(
+        "Fig. 12(a)",
+        "Trained spike codes: SOPs of each hidden layer",
+        "millions",
+        f"{NOTE} The paper: fewer with depth, and STEM fewer in early layers.",
+        tuple(rows),
+    )
 
 
 def trained(subjects: Sequence[Subject]) -> Table:
@@ -77,14 +85,25 @@ def trained(subjects: Sequence[Subject]) -> Table:
         quantized = published.SCALED.get(name or "", (None, None, None))[1]
         for code, figures in codes.items():
             is_stem, whole, sops = code == "STEM", figures["all"], _total(figures)
-            why = (f"{figures['epochs']} epochs; in float {whole['score']:.2f} % of "
-                   f"{whole['images']} test images; {apart if is_stem else CHART}")  # fmt: skip
+            why = (
+                f"{figures['epochs']} epochs; in float {whole['score']:.2f} % of "
+                f"{whole['images']} test images; {apart if is_stem else CHART}"
+            )
             less = "" if is_stem else f"; STEM's {relative(_total(codes['STEM']), sops):+.1f} %"
             rows += [
-                Row(subject.name, f"{code}: accuracy, %", figures["score"],
-                    quantized if is_stem else None, why),
+                Row(
+                    subject.name,
+                    f"{code}: accuracy, %",
+                    figures["score"],
+                    quantized if is_stem else None,
+                    why,
+                ),
                 Row(subject.name, f"{code}: SOPs of hidden layers, M", sops, None, CHART + less),
-            ]  # fmt: skip
-    return Table("Fig. 12(b)", "Trained spike codes: accuracy and SOPs", "% or millions",
-                 f"{NOTE} The paper: STEM is more accurate, with fewer SOPs than codes by "
-                 "frequency.", tuple(rows))  # fmt: skip
+            ]
+    return Table(
+        "Fig. 12(b)",
+        "Trained spike codes: accuracy and SOPs",
+        "% or millions",
+        f"{NOTE} The paper: STEM is more accurate, with fewer SOPs than codes by frequency.",
+        tuple(rows),
+    )

@@ -19,17 +19,26 @@ HARDWARE = (
 )
 
 CIFAR10NET, RESNET18, VGG16, TINY_VGG, TINY_YOLO = (
-    "CIFAR10Net on CIFAR10", "ResNet-18 on CIFAR10", "VGG-16 on CIFAR10", "Tiny-VGG on ImageNet",
+    "CIFAR10Net on CIFAR10",
+    "ResNet-18 on CIFAR10",
+    "VGG-16 on CIFAR10",
+    "Tiny-VGG on ImageNet",
     "Tiny-YOLO on VOC2007",
-)  # fmt: skip
+)
 # Table II: quantized network, and the same in spikes.
-ACCURACY = {VGG16: (92.87, 92.87), RESNET18: (93.07, 93.07), TINY_VGG: (53.60, 53.60),
-            TINY_YOLO: (50.51, 50.51)}  # fmt: skip
+ACCURACY = {
+    VGG16: (92.87, 92.87),
+    RESNET18: (93.07, 93.07),
+    TINY_VGG: (53.60, 53.60),
+    TINY_YOLO: (50.51, 50.51),
+}
 # Table III: float, quantized, scaled integration.
 SCALED = {
-    CIFAR10NET: (92.29, 91.93, 91.89), RESNET18: (93.26, 93.09, 93.01),
-    TINY_VGG: (55.56, 53.65, 53.60), TINY_YOLO: (50.49, 50.41, 50.51),
-}  # fmt: skip
+    CIFAR10NET: (92.29, 91.93, 91.89),
+    RESNET18: (93.26, 93.09, 93.01),
+    TINY_VGG: (55.56, 53.65, 53.60),
+    TINY_YOLO: (50.49, 50.41, 50.51),
+}
 # Tables IV and V: change of accuracy (points) and of operations (%) for RoT 1, 2, 3.
 ROT = {
     CIFAR10NET: ((-1.08, -5.21, -53.37), (-21.31, -47.69, -70.18)),
@@ -48,9 +57,11 @@ DRLO = {
 }
 # Table VIII: change of accuracy and of operations of the hybrid scheme.
 HYBRID = {
-    CIFAR10NET: (-1.03, -32.58), RESNET18: (-0.24, -6.44), TINY_VGG: (-0.68, -9.32),
+    CIFAR10NET: (-1.03, -32.58),
+    RESNET18: (-0.24, -6.44),
+    TINY_VGG: (-0.68, -9.32),
     TINY_YOLO: (-0.55, -18.58),
-}  # fmt: skip
+}
 
 # Our networks, the paper's nearest one, and what sets them apart.
 _SMALL = "about 15 to 40 times fewer parameters, trained within an hour on two processor cores"
@@ -61,11 +72,12 @@ COUNTERPARTS = {
     ("cifar10net", "cifar10"): (CIFAR10NET, f"reduced width, {_SMALL}; {_JPEG}"),
     ("cifar10net_w64", "cifar10"): (CIFAR10NET, f"64 channels instead of 256, {_SMALL}; {_JPEG}"),
     ("cifar10net_w16", "cifar10"): (
-        CIFAR10NET, f"16 channels instead of 256, trained for a comparison of codes alone; {_JPEG}"
+        CIFAR10NET,
+        f"16 channels instead of 256, trained for a comparison of codes alone; {_JPEG}",
     ),
     ("tiny_yolo", "voc"): (
         TINY_YOLO,
         "fewer parameters, 2,000 training images, and a split of our own: not comparable",
     ),
     ("tiny_yolo", "digit_boxes"): (TINY_YOLO, "made digits on canvases instead of photographs"),
-}  # fmt: skip
+}

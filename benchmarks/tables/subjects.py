@@ -10,27 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.lowering.integrate import integrate
 from stemcore.compiler.lowering.lower import lower
 from stemcore.compiler.quantization.quantize import quantize
 from stemcore.compiler.sparsity.tables import apply_tables, find_tables
-from stemcore.golden.network.other_codes import DirectCode, position_coded
 from stemcore.golden.network.network import Network
+from stemcore.golden.network.other_codes import DirectCode, position_coded
 from stemcore.models import checkpoint
 from stemcore.models.checkpoint import checkpoint_path, read_checkpoint
 from stemcore.models.cifar10net import STEPS
 from stemcore.models.data.preprocess import to_integer_input
 from stemcore.models.registry import MODELS
-from stemcore.runtime.sparsify.operation_counts import Measured, run_counted
-from stemcore.runtime.report.accuracy import measure, metric_of
+from stemcore.runtime.commands.sim import SIM_BUILD, output_folder
 from stemcore.runtime.prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare, torch_values
 from stemcore.runtime.prepare import float_accuracy as accuracy_of_float
+from stemcore.runtime.report.accuracy import measure, metric_of
 from stemcore.runtime.report.figures import write_json
-from stemcore.runtime.commands.sim import SIM_BUILD, output_folder
+from stemcore.runtime.sparsify.operation_counts import Measured, run_with_counts
 
-from .trained_codes import measure_form, trained_forms, training_of
+from .trained_codes import measure_integration, trained_forms, training_of
 
 CACHE = SIM_BUILD / "tables" / "cache"
 IMAGES = 500
@@ -121,8 +120,10 @@ class Subject:
 
     def _counted(self, network: Network, seen: Measured) -> Figures:
         return {
-            "score": self.score(seen.outputs, network), "sops": seen.sops, "spikes": seen.spikes
-        }  # fmt: skip
+            "score": self.score(seen.outputs, network),
+            "sops": seen.sops,
+            "spikes": seen.spikes,
+        }
 
     def _cached(self, step: str, network: Network, measure_it: Callable[[], Figures]) -> Figures:
         return cached(f"{self.name}: {step}", [network, self.images], measure_it)
@@ -137,7 +138,7 @@ class Subject:
                 torch_values(prepared.quantized, self.images[start : start + BATCH])[output]
                 for start in range(0, len(self.images), BATCH)
             ]
-            seen = run_counted(network, self.images, prepared.exact_width)
+            seen = run_with_counts(network, self.images, prepared.exact_width)
             return {
                 "float": 100 * accuracy_of_float(prepared, len(self.images)),
                 "quantized": self.score(np.concatenate(in_torch), network),
@@ -158,7 +159,7 @@ class Subject:
         network = apply_tables(self.network, tables)
 
         def run() -> Figures:
-            seen = run_counted(network, self.images, self.prepared.exact_width)
+            seen = run_with_counts(network, self.images, self.prepared.exact_width)
             return self._counted(network, seen)
 
         return self._cached(f"table {name}", network, run)
@@ -168,7 +169,7 @@ class Subject:
         network = integrate(self.network, mode, self.calibration)
 
         def run() -> Figures:
-            outputs = run_counted(network, self.images, 32).outputs
+            outputs = run_with_counts(network, self.images, 32).outputs
             return {"score": self.score(outputs, network)}
 
         return self._cached(f"integration {mode}", network, run)
@@ -181,8 +182,8 @@ class Subject:
         network = lower(model)
 
         def run() -> Figures:
-            seen = run_counted(network, self.images, prepared.exact_width)
-            forms = sorted({layer.bias_form for layer in model.network.layers})
+            seen = run_with_counts(network, self.images, prepared.exact_width)
+            forms = sorted({layer.bias_format for layer in model.network.layers})
             return {**self._counted(network, seen), "bias": forms}
 
         return self._cached(f"profile {profile}", network, run)
@@ -206,7 +207,7 @@ class Subject:
                 }
             }
             for name, coded in (("STEM", network), ("position", position_coded(network))):
-                seen = run_counted(coded, images, self.prepared.exact_width)
+                seen = run_with_counts(coded, images, self.prepared.exact_width)
                 found[name] = {
                     "score": self.score(seen.outputs, coded),
                     "sops": {layer: seen.layer_sops[layer] for layer in _hidden(network)},
@@ -230,7 +231,7 @@ class Subject:
         for code, (spec, path) in forms.items():
 
             def run(spec=spec, path=path) -> Figures:
-                return measure_form(spec, path, images, labels, data.class_names, BATCH)
+                return measure_integration(spec, path, images, labels, data.class_names, BATCH)
 
             weights = hashlib.sha256(path.read_bytes()).hexdigest()
             what = f"{self.name}: trained for {code} coding"

@@ -43,9 +43,13 @@ class Table:
     def to_markdown(self) -> str:
         """Heading, note, rows."""
         lines = [
-            f"## {self.number}. {self.title}", "", f"{self.note} Unit: {self.unit}.", "",
-            "| network | figure | ours | paper | difference | why |", "|---|---|---|---|---|---|",
-        ]  # fmt: skip
+            f"## {self.number}. {self.title}",
+            "",
+            f"{self.note} Unit: {self.unit}.",
+            "",
+            "| network | figure | ours | paper | difference | why |",
+            "|---|---|---|---|---|---|",
+        ]
         lines += [
             f"| {row.subject} | {row.what} | {_cell(row.ours)} | {_cell(row.paper)} | "
             f"{_cell(row.difference, signed=True)} | {row.why} |"

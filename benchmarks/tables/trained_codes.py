@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
-
 from stemcore.golden.network.forward import fan_out
 from stemcore.golden.network.network import Connection, Population
 from stemcore.models.checkpoint import checkpoint_path, load_into
 from stemcore.models.registry import MODELS, ModelSpec
 from stemcore.models.tasks import measure_accuracy
+from torch import nn
 
 Layers = dict[str, nn.Module]
 
@@ -22,9 +21,9 @@ class SopMeter:
     """Counts the synaptic operations of a spiking torch network's hidden layers, exactly.
 
     Every spike that enters a convolution or dense layer, at whatever time step, counts the synapses
-    that it meets there (:func:`stemcore.golden.network.forward.fan_out`: none in the padding). The first of these
-    layers, which receives the image, and the last are left out. Use as a context: the module is as
-    before afterwards.
+    that it meets there (:func:`stemcore.golden.network.forward.fan_out`: none in the padding). The
+    first of these layers, which receives the image, and the last are left out. Use as a context:
+    the module is as before afterwards.
 
     Attributes
     ----------
@@ -33,15 +32,19 @@ class SopMeter:
     """
 
     def __init__(self, module: nn.Module):
-        named: Layers = {name: part for name, part in module.named_modules()
-                         if isinstance(part, nn.Conv2d | nn.Linear)}  # fmt: skip
+        named: Layers = {
+            name: part
+            for name, part in module.named_modules()
+            if isinstance(part, nn.Conv2d | nn.Linear)
+        }
         hidden = list(named.items())[1:-1]
         self.sops = {name: 0 for name, _ in hidden}
         self._hooks = [
-            part.register_forward_hook(lambda part, inputs, _, name=name: self._add(
-                name, part, inputs[0]))
+            part.register_forward_hook(
+                lambda part, inputs, _, name=name: self._add(name, part, inputs[0])
+            )
             for name, part in hidden
-        ]  # fmt: skip
+        ]
 
     def _add(self, name: str, part: Any, x: torch.Tensor) -> None:
         x = x.detach()
@@ -52,9 +55,9 @@ class SopMeter:
             )
         spikes = x.reshape(*x.shape[:2], *(x.shape[2:] or (1, 1)))
         # Sums of one image's channels are exact in float32, those of a batch in float64.
-        heard = spikes.float().sum(1).double().sum(0).numpy().astype(np.int64)
+        received = spikes.float().sum(1).double().sum(0).numpy().astype(np.int64)
         source = Population(name, tuple(spikes.shape[1:]), 1, False)
-        self.sops[name] += int((heard * fan_out(_connection(name, part), source)).sum())
+        self.sops[name] += int((received * fan_out(_connection(name, part), source)).sum())
 
     def __enter__(self) -> "SopMeter":
         return self
@@ -96,10 +99,14 @@ def training_of(metadata: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def measure_form(
-    spec: ModelSpec, path: Path, images: np.ndarray, labels: np.ndarray,
-    class_names: Sequence[str], batch: int,
-) -> dict[str, Any]:  # fmt: skip
+def measure_integration(
+    spec: ModelSpec,
+    path: Path,
+    images: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    batch: int,
+) -> dict[str, Any]:
     """Accuracy in percent, mean operations per image of every hidden layer, and the training."""
     module = spec.build(n_classes=len(class_names))
     metadata = load_into(module, path, model=spec.name)

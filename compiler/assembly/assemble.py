@@ -2,17 +2,17 @@
 """Memory images from placed tiles: what the rest of the system is told about them."""
 
 import numpy as np
-
-from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.network.network import Connection, Layer, Network
+from stemcore.golden.program.program import CoreImage, InputRoute, LayerInfo, Program
+from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.spec.params import ChipParams
-from stemcore.golden.program.program import HOST, CoreImage, InputRoute, LayerInfo, Program
+from stemcore.golden.spec.routing import HOST, Rectangle
 
 from ..errors import AssembleError
 from ..lowering import integrate as integration
 from ..mapping.connectivity import Connectivity, Tile, connect, members, taps
 from ..mapping.place import Placement
-from ..mapping.rectangles import Rectangle, cover, nodes_of
+from ..mapping.rectangles import cover, nodes_of
 from .core_image import build_memories
 from .destinations import Destinations
 
@@ -56,25 +56,31 @@ def assemble(
         credits = tuple((*r, 0) for r in rectangles(sources))
         destinations.add_all([*runs.values(), ends, credits])
         memories = build_memories(
-            network, params, tile, f"{layer.name} (core {x}, {y})",
+            network,
+            params,
+            tile,
+            f"{layer.name} (core {x}, {y})",
             connectivity.coordinates[index],
             [destinations.run(runs[masks]) for masks in connectivity.words[index]],
-        )  # fmt: skip
+        )
         memories[Memory.DESTINATION] = destinations.words()
         formats = Formats(params)
         registers = {
             Control.N_SOURCES: sources.bit_count(),
             Control.N_DESTINATIONS: connectivity.destinations[index].bit_count(),
-            Control.N_SWEEP: len(memories[Memory.SWEEP]),
+            Control.N_UPDATE: len(memories[Memory.UPDATE]),
             Control.N_FIRE: len(memories[Memory.FIRE]),
             Control.MODE: formats.mode.pack(
-                bits=layer.bits, is_signed=int(layer.is_signed),
-                use_lookup=int(layer.table is not None), bias_shift=layer.bias_shift,
-                is_raw=int(layer.digits is not None), gap=0,
+                bits=layer.bits,
+                is_signed=int(layer.is_signed),
+                use_lookup=int(layer.table is not None),
+                bias_shift=layer.bias_shift,
+                is_raw=int(layer.digits is not None),
+                gap=0,
             ),
             Control.END_LIST: _token_list(formats, destinations.run(ends)),
             Control.CREDIT_LIST: _token_list(formats, destinations.run(credits)),
-        }  # fmt: skip
+        }
         if params.is_stepped:
             registers[Control.INTEGRATION] = integration.register(layer, network, params)
         memories[Memory.CONTROL] = np.array(
@@ -196,8 +202,9 @@ def check_program(program: Program) -> None:
                 raise AssembleError(where, f"destinations {start}..{start + count} overlap")
         control = core.memories[Memory.CONTROL][:, 0]
         for register, counts, name in (
-            (Control.END_LIST, ends, "end"), (Control.CREDIT_LIST, credits, "credit"),
-        ):  # fmt: skip
+            (Control.END_LIST, ends, "end"),
+            (Control.CREDIT_LIST, credits, "credit"),
+        ):
             run = formats.token_list.unpack(int(control[register]))
             stop = run["start"] + run["count"]
             for x, y, _ in _reached(entries[run["start"] : stop], len(entries), stop, where):

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory contents of one core: descriptors, tables, weights, sweep, constants and fire table."""
+"""Memory contents of one core: descriptors, tables, weights, update "
+"pass, constants and fire table."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.network.network import INPUT, Layer, Network
-from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
 from stemcore.golden.program.words import pack_words
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
 
 from ..errors import AssembleError, preset_with
 from ..mapping.connectivity import Tile, fired_blocks, length, taps, window
-from ..mapping.weight_blocks import listened_channels, weight_slabs
+from ..mapping.weight_blocks import make_weight_blocks, read_channels
 from .tables import Table
 
 Chunks = NDArray[np.uint32]
@@ -33,8 +33,8 @@ def build_memories(
     its destinations, both in the order in which words fire.
     """
     layer = network.layers[tile.layer]
-    memories = _listen(network, params, tile, where)
-    memories[Memory.SWEEP] = sweep_words(params, layer, tile, coordinates, where)
+    memories = _axon_words(network, params, tile, where)
+    memories[Memory.UPDATE] = update_words(params, layer, tile, coordinates, where)
     memories[Memory.REQUANT] = requant_words(params, layer, tile)
     memories[Memory.FIRE] = fire_words(params, coordinates, runs)
     if layer.table is not None:
@@ -43,7 +43,9 @@ def build_memories(
     return memories
 
 
-def _listen(network: Network, params: ChipParams, tile: Tile, where: str) -> dict[Memory, Chunks]:
+def _axon_words(
+    network: Network, params: ChipParams, tile: Tile, where: str
+) -> dict[Memory, Chunks]:
     """Axon descriptors, coordinate tables and weights of all connections."""
     formats, p = Formats(params), params
     layer = network.layers[tile.layer]
@@ -56,18 +58,18 @@ def _listen(network: Network, params: ChipParams, tile: Tile, where: str) -> dic
     n_weights = 0
     for connection in layer.connections:
         source = network.population(connection.source)
-        slabs = weight_slabs(connection, tile.blocks, p.lanes)
-        _, n_y, n_x, depth, _ = slabs.words.shape
+        weight_blocks = make_weight_blocks(connection, tile.blocks, p.lanes)
+        _, n_y, n_x, depth, _ = weight_blocks.words.shape
 
-        # Channels: blocks of the walk, and where the channel's slab begins.
-        first, last = listened_channels(
-            source.shape[0], slabs.channels, p.lanes, is_input=connection.source == INPUT
+        # Channels: blocks of the loop nest, and where the channel's weight block begins.
+        first, last = read_channels(
+            source.shape[0], weight_blocks.channels, p.lanes, is_input=connection.source == INPUT
         )
         columns = {name: np.zeros(last - first, np.int64) for name in ("acc", "weight", "count")}
-        inside = slice(slabs.channels[0] - first, slabs.channels[1] - first)
-        columns["acc"][inside] = slabs.first
-        columns["weight"][inside] = n_weights + slabs.slab * (n_y * n_x * depth)
-        columns["count"][inside] = slabs.count
+        inside = slice(weight_blocks.channels[0] - first, weight_blocks.channels[1] - first)
+        columns["acc"][inside] = weight_blocks.first
+        columns["weight"][inside] = n_weights + weight_blocks.weight_block * (n_y * n_x * depth)
+        columns["count"][inside] = weight_blocks.count
         descriptor = {"c_base": (table_c.add(**columns) - first) % p.n_table_c}
 
         # Positions: accumulators lie row by row, column by column, block by block.
@@ -86,10 +88,10 @@ def _listen(network: Network, params: ChipParams, tile: Tile, where: str) -> dic
                 + connection.padding[axis]
                 - start[low:high] * connection.stride[axis]
             )
-            walks = count[low:high] > 0
+            loop_nests = count[low:high] > 0
             base = table.add(
-                acc=np.where(walks, (start[low:high] - span[0]) * steps[axis], 0),
-                weight=np.where(walks, kernel_index * weight_steps[axis], 0),
+                acc=np.where(loop_nests, (start[low:high] - span[0]) * steps[axis], 0),
+                weight=np.where(loop_nests, kernel_index * weight_steps[axis], 0),
                 count=count[low:high],
             )
             descriptor[f"{name}_base"] = (base - low) % n_table
@@ -99,15 +101,16 @@ def _listen(network: Network, params: ChipParams, tile: Tile, where: str) -> dic
             )
         descriptor["shift0"] = connection.shift + (0 if p.is_stepped else source.bits - 1)
         descriptor["is_signed"] = int(source.is_signed)
-        descriptor["tail"] = slabs.tail
+        descriptor["tail"] = weight_blocks.tail
         descriptors.append(descriptor)
-        weights.append(slabs.words.reshape(-1, p.lanes))
-        n_weights += slabs.n_words
+        weights.append(weight_blocks.words.reshape(-1, p.lanes))
+        n_weights += weight_blocks.n_words
     if n_weights > p.n_weight_words:
         raise AssembleError(
-            f"{where} weights", f"must hold {n_weights} words, has {p.n_weight_words}",
+            f"{where} weights",
+            f"must hold {n_weights} words, has {p.n_weight_words}",
             f"{preset_with(p, 'more weight words', 'n_weight_words')}, or more cores",
-        )  # fmt: skip
+        )
     for descriptor in descriptors:
         axons.append(**descriptor)
     lanes = np.concatenate(weights).astype(np.int64) & 0xFF
@@ -120,7 +123,7 @@ def _listen(network: Network, params: ChipParams, tile: Tile, where: str) -> dic
     }
 
 
-def sweep_words(
+def update_words(
     params: ChipParams, layer: Layer, tile: Tile, coordinates: NDArray[np.int64], where: str
 ) -> Chunks:
     """Entries word by word, each with its window's positions; before them, those that only clear.
@@ -153,7 +156,7 @@ def sweep_words(
     constants = np.concatenate(
         [unread % n_blocks, *(np.full(len(w), d) for w, d in zip(windows, sets, strict=True))]
     )
-    table = Table(f"{where} sweep", Formats(params).sweep, params.n_sweep)
+    table = Table(f"{where} update pass", Formats(params).update_pass, params.n_update)
     table.add(acc=acc, block=constants, first=first, last=last, clear=clear)
     return table.words()
 
@@ -199,7 +202,7 @@ def _idle_bias(layer: Layer) -> int:
 def fire_words(
     params: ChipParams, coordinates: NDArray[np.int64], runs: Sequence[tuple[int, int]]
 ) -> Chunks:
-    """Coordinates and destinations of the activation words, in the order of the sweep."""
+    """Coordinates and destinations of the activation words, in the order of the update pass."""
     y, x, block = coordinates.T
     start, count = np.array(runs, dtype=np.int64).reshape(-1, 2).T
     columns = {"block": block, "y": y, "x": x, "start": start, "count": count}

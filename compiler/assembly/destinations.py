@@ -5,10 +5,9 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-
+from stemcore.golden.program.words import pack_words
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams
-from stemcore.golden.program.words import pack_words
 
 from ..errors import AssembleError, preset_with
 
@@ -55,9 +54,10 @@ class Destinations:
                 return start
         # The end of the table may already hold the beginning of the run.
         overlap = next(
-            n for n in range(min(size, len(self.entries)), -1, -1)
+            n
+            for n in range(min(size, len(self.entries)), -1, -1)
             if n == 0 or tuple(self.entries[-n:]) == run[:n]
-        )  # fmt: skip
+        )
         self.entries += run[overlap:]
         return len(self.entries) - size
 

@@ -3,9 +3,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import BitFields
 from stemcore.golden.program.words import pack_words
+from stemcore.golden.spec.fields import BitFields
 
 from ..errors import AssembleError
 

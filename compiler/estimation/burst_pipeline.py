@@ -4,7 +4,7 @@
 Sources send in the order of their words. While one sends to some of its destinations others run
 dry; a destination that has enough holds a source that others wait for. What is lost so depends on
 what a queue of spikes can bridge, and no sum over an image shows it. So bursts are followed from
-event to event, by the rules of hdl/README.md ("Life of a sample in a core"); walks are a fluid
+event to event, by the rules of hdl/README.md ("Life of a sample in a core"); loop nests are a fluid
 between their ends, and flits do not meet in the mesh.
 """
 
@@ -13,9 +13,7 @@ from heapq import heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.spec.fields import Control
-
 from stemcore.golden.spec.timing import (
     DRAIN_CYCLES,
     FINISH_CYCLES,
@@ -23,15 +21,16 @@ from stemcore.golden.spec.timing import (
     FLIT_CYCLES,
     GRANT_CYCLES,
     HOP_CYCLES,
+    NEST_SPIKES,
     PACE_CYCLES,
     TOKEN_CYCLES,
-    WALK_SPIKES,
-    sweep_cycles,
+    update_cycles,
 )
+
+from .burst_schedule import Burst, BurstSchedule, BurstSchedules
 from .flows import Flows
+from .spike_backlog import SpikeBacklog
 from .steady_schedule import Schedule
-from .burst_schedule import Burst, Train, Trains
-from .spike_backlog import Waiting
 
 Values = Mapping[str, NDArray[np.int64]]
 
@@ -40,16 +39,22 @@ class _Node:
     """A core, or the host: what it waits for and what it is sending."""
 
     def __init__(
-        self, number: int, gap: int, sweep: float, n_sweeps: int, n_fires: int, spikes: Waiting
+        self,
+        number: int,
+        gap: int,
+        update_pass: float,
+        n_updates: int,
+        n_fires: int,
+        spikes: SpikeBacklog,
     ) -> None:
-        self.number, self.gap, self.sweep = number, gap, sweep
-        self.n_sweeps, self.n_fires = n_sweeps, n_fires  # of an image
+        self.number, self.gap, self.update_pass = number, gap, update_pass
+        self.n_updates, self.n_fires = n_updates, n_fires  # of an image
         self.targets: list[tuple[_Node, float]] = []  # with the cycles of the hops
         self.sources: list[tuple[_Node, float]] = []
         self.spikes = spikes
         self.is_firing = False
-        self.trains: list[Train] = []  # of the image that is fired
-        self.train: Iterator[Burst] = iter(())  # what follows ``burst``
+        self.schedules: list[BurstSchedule] = []  # of the image that is fired
+        self.bursts: Iterator[Burst] = iter(())  # what follows ``burst``
         self.burst = Burst(0.0, [])  # what is being sent, or left of it
         self.n_ends = self.n_credits = self.n_swept = self.n_fired = 0
         self.ended_at = self.permitted_at = self.finished_at = self.free_at = 0.0
@@ -71,7 +76,7 @@ class Pipeline:
         self._starts: list[float] = []
         self._stops: list[float] = []
         self._images = images
-        self._trains = Trains(flows)
+        self._schedules = BurstSchedules(flows)
         self._nodes = [self._node(flows, number) for number in range(flows.host + 1)]
         self._host = self._nodes[flows.host]
         for node in self._nodes:
@@ -96,19 +101,19 @@ class Pipeline:
     def _node(self, flows: Flows, number: int) -> _Node:
         is_stepped = self._params.is_stepped
         if number != flows.host:
-            sweep = sweep_cycles(self._params, flows.register(number, Control.N_SWEEP))
-            n_sweeps, n_fires = flows.n_sweeps(number), flows.bits(number) if is_stepped else 1
+            update_pass = update_cycles(self._params, flows.register(number, Control.N_UPDATE))
+            n_updates, n_fires = flows.n_updates(number), flows.bits(number) if is_stepped else 1
         else:
             program = flows.program
             output = next(i for i in program.layers if i.population.name == program.output)
-            sweep, n_sweeps = 0.0, output.population.bits if is_stepped else 1
+            update_pass, n_updates = 0.0, output.population.bits if is_stepped else 1
             n_fires = program.input.bits if is_stepped else 1
-        gap = self._trains.gap(number)
-        return _Node(number, gap, sweep, n_sweeps, n_fires, self._waiting(0.0))
+        gap = self._schedules.gap(number)
+        return _Node(number, gap, update_pass, n_updates, n_fires, self._waiting(0.0))
 
-    def _waiting(self, start: float) -> Waiting:
+    def _waiting(self, start: float) -> SpikeBacklog:
         n_spikes = self._params.n_spikes
-        return Waiting(start, n_spikes // 2 + WALK_SPIKES, n_spikes // 4 + WALK_SPIKES)
+        return SpikeBacklog(start, n_spikes // 2 + NEST_SPIKES, n_spikes // 4 + NEST_SPIKES)
 
     def _fire(self, node: _Node) -> None:
         """Begins a train if there is one, and CREDITs for it."""
@@ -122,14 +127,14 @@ class Pipeline:
             if step == 0:
                 self._starts.append(start)
         else:
-            if image == node.n_swept // node.n_sweeps:
+            if image == node.n_swept // node.n_updates:
                 return
             start = max(start, node.finished_at + FINISH_CYCLES) + FIRE_CYCLES
         if step == 0:
-            node.trains = self._trains.of(node.number, self._images[image])
+            node.schedules = self._schedules.of(node.number, self._images[image])
         node.is_firing, node.n_credits, node.permitted_at = True, 0, 0.0
-        node.train = iter(node.trains[step])
-        node.burst = next(node.train)
+        node.bursts = iter(node.schedules[step])
+        node.burst = next(node.bursts)
         heappush(self._events, (start, node.number, None))
 
     def _begin(self, node: _Node, now: float) -> None:
@@ -167,7 +172,7 @@ class Pipeline:
             rest = 1.0 - share
             following = Burst(cycles * rest, [(k, n * rest, o * rest) for k, n, o in parts])
         else:
-            following = next(node.train, None)
+            following = next(node.bursts, None)
         if following is None:
             self._end(node, now)
         else:
@@ -181,31 +186,31 @@ class Pipeline:
         for target, hops in node.targets:
             target.n_ends += 1
             target.ended_at = max(target.ended_at, now + hops + FLIT_CYCLES)
-            self._sweep(target)
-        self._sweep(node)
+            self._update(target)
+        self._update(node)
         self._fire(node)
 
-    def _sweep(self, node: _Node) -> None:
+    def _update(self, node: _Node) -> None:
         """Ends a token period if all has come, and grants the next."""
         if node.n_ends < len(node.sources):
             return
-        is_last = (node.n_swept + 1) % node.n_sweeps == 0
-        walked = max(node.spikes.walked[-1], node.spikes.over_at)
-        start = max(node.ended_at + TOKEN_CYCLES, walked + DRAIN_CYCLES)
+        is_last = (node.n_swept + 1) % node.n_updates == 0
+        done = max(node.spikes.done[-1], node.spikes.over_at)
+        start = max(node.ended_at + TOKEN_CYCLES, done + DRAIN_CYCLES)
         if node is self._host:
             if is_last:
                 self._stops.append(node.ended_at)
         elif is_last:
-            if node.n_fired < node.n_fires * (node.n_swept // node.n_sweeps):
+            if node.n_fired < node.n_fires * (node.n_swept // node.n_updates):
                 return
             start = max(start, node.free_at)
-        swept = start + node.sweep
+        updated = start + node.update_pass
         node.n_swept, node.n_ends, node.ended_at = node.n_swept + 1, 0, 0.0
-        node.spikes = self._waiting(swept)
+        node.spikes = self._waiting(updated)
         if is_last:
-            node.finished_at = swept
+            node.finished_at = updated
         for source, hops in node.sources:
             source.n_credits += 1
-            source.permitted_at = max(source.permitted_at, swept + hops + GRANT_CYCLES)
+            source.permitted_at = max(source.permitted_at, updated + hops + GRANT_CYCLES)
             self._fire(source)
         self._fire(node)

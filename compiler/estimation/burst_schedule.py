@@ -2,7 +2,7 @@
 """What every source of a program sends for an image, burst by burst, in the order of firing.
 
 Everything follows from the spikes and the memory images: which words have spikes in which time
-step, who hears them, what each costs there.
+step, who reads them, what each costs there.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import Control, Formats
-from stemcore.golden.network.network import INPUT
-from stemcore.golden.spec.routing import Rectangle, tree
 from stemcore.golden.arithmetic.stem import encode
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.spec.fields import Control, Formats
+from stemcore.golden.spec.routing import Rectangle, tree
 
 from .flows import Flows
 
@@ -38,10 +37,12 @@ class Burst(NamedTuple):
     parts: list[tuple[int, float, float]]
 
 
-Train = list[Burst]  # what one set of CREDITs permits: an image or a time step; ends with the ENDs
+BurstSchedule = list[
+    Burst
+]  # what one set of CREDITs permits: an image or a time step; ends with the ENDs
 
 
-class Trains:
+class BurstSchedules:
     """Cuts what cores and host send into bursts."""
 
     def __init__(self, flows: Flows) -> None:
@@ -58,8 +59,9 @@ class Trains:
         mode = self._formats.mode.unpack(self._flows.register(number, Control.MODE))
         return max(1, mode["gap"])
 
-    def of(self, number: int, values: Mapping[str, NDArray[np.int64]]) -> list[Train]:
-        """Trains of a core, or the host, for one image: ``values`` (C, H, W) by population."""
+    def of(self, number: int, values: Mapping[str, NDArray[np.int64]]) -> list[BurstSchedule]:
+        """BurstSchedules of a core, or the host, for one image: ``values`` "
+        "(C, H, W) by population."""
         flows = self._flows
         if number == flows.host:
             steps, n_ends = self._host_steps(values[INPUT]), len(flows.program.input_end)
@@ -90,9 +92,14 @@ class Trains:
         return costs
 
     def _columns(
-        self, number: int, rectangle: Rectangle, axon: int,
-        c: NDArray[np.int64], y: NDArray[np.int64], x: NDArray[np.int64],
-    ) -> Sent:  # fmt: skip
+        self,
+        number: int,
+        rectangle: Rectangle,
+        axon: int,
+        c: NDArray[np.int64],
+        y: NDArray[np.int64],
+        x: NDArray[np.int64],
+    ) -> Sent:
         """What each spike sent to ``rectangle`` makes: (\\*shape of c, 1 + 2 * targets).
 
         Flits; then, for each target, spikes; then, for each target, operations.
@@ -134,7 +141,7 @@ class Trains:
         return steps
 
 
-def _bursts(sent: Sent, gap: int) -> Train:
+def _bursts(sent: Sent, gap: int) -> BurstSchedule:
     """Bursts of equal length from what words make (words, columns), one after the other.
 
     A flit takes ``gap`` cycles, a word without flits one: the scan looks for spikes while those
@@ -155,6 +162,6 @@ def _bursts(sent: Sent, gap: int) -> Train:
     lengths = np.maximum(made[:, 0], made[:, 1] * gap).tolist()
     spikes, operations = made[:, 2 : 2 + n_targets].tolist(), made[:, 2 + n_targets :].tolist()
     return [
-        Burst(length, [(k, n, cost[k]) for k, n in enumerate(heard) if n > 0])
-        for length, heard, cost in zip(lengths, spikes, operations, strict=True)
+        Burst(length, [(k, n, cost[k]) for k, n in enumerate(received) if n > 0])
+        for length, received, cost in zip(lengths, spikes, operations, strict=True)
     ]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycles, operations and link loads of a program, before any of it is simulated.
 
-Counts are exact where the activity is. Times rest on the cycles of :mod:`stemcore.golden.spec.timing`: of
-average activity they follow from sums and the exchange of tokens
-(:mod:`stemcore.compiler.estimation.steady_schedule`), of images from every burst of their spikes
+Counts are exact where the activity is. Times rest on the cycles of
+:mod:`stemcore.golden.spec.timing`: of average activity they follow from sums and the exchange of
+tokens (:mod:`steady_schedule`), of images from every burst of their spikes
 (:mod:`stemcore.compiler.estimation.burst_pipeline`). Both leave congestion in the mesh out.
 """
 
@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import Control
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.fields import Control
+from stemcore.golden.spec.timing import fire_cycles, update_cycles
 
 from ..activity import Activity, population_maps
-from stemcore.golden.spec.timing import fire_cycles, sweep_cycles
-from .flows import Flows, Link, Loads, Spikes
 from .burst_pipeline import Pipeline
+from .flows import Flows, Link, Loads, Spikes
 from .steady_schedule import Schedule, schedule
 
 
@@ -29,7 +28,8 @@ class CoreEstimate:
     """One core, per image.
 
     ``operations`` are dendrite cycles, ``sops`` weights added, ``packets`` spikes sent (one for
-    each destination entry); ``accumulate``, ``sweep`` and ``fire`` are cycles of the three phases.
+    each destination entry); ``accumulate``, ``update_pass`` and ``fire`` are cycles of the three
+    phases.
     """
 
     x: int
@@ -41,13 +41,13 @@ class CoreEstimate:
     fired: float
     packets: float
     accumulate: float
-    sweep: float
+    update_pass: float
     fire: float
 
     @property
     def busy(self) -> float:
         """Cycles that the core needs for an image: accumulating and firing overlap."""
-        return max(self.accumulate, self.fire) + self.sweep
+        return max(self.accumulate, self.fire) + self.update_pass
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class Estimate:
 def estimate(program: Program, activity: Activity | None = None) -> Estimate:
     """What ``program`` takes per image, given the spikes of every population.
 
-    ``activity`` is that of :mod:`stemcore.compiler.activity`: measured averages, or the spikes of one image.
-    Interval and latency are those of images that all have these spikes.
+    ``activity`` is that of :mod:`stemcore.compiler.activity`: measured averages, or the spikes of
+    one image. Interval and latency are those of images that all have these spikes.
     """
     flows = Flows(program)
     loads = flows.loads(spikes_of(program, activity))
@@ -140,11 +140,18 @@ def spikes_of(program: Program, activity: Activity | None) -> Spikes:
 def _core(flows: Flows, loads: Loads, number: int) -> CoreEstimate:
     image, operations = flows.images[number], float(loads.received()[number])
     packets = float(loads.packets[number])
-    n_sweep = flows.register(number, Control.N_SWEEP)
+    n_update = flows.register(number, Control.N_UPDATE)
     n_fire = flows.register(number, Control.N_FIRE)
     return CoreEstimate(
-        image.x, image.y, image.layer, float(loads.spikes_in[number]), operations,
-        float(loads.sops[number]), float(loads.fired[number]), packets, operations,
-        float(flows.n_sweeps(number) * sweep_cycles(flows.program.params, n_sweep)),
+        image.x,
+        image.y,
+        image.layer,
+        float(loads.spikes_in[number]),
+        operations,
+        float(loads.sops[number]),
+        float(loads.fired[number]),
+        packets,
+        operations,
+        float(flows.n_updates(number) * update_cycles(flows.program.params, n_update)),
         float(fire_cycles(flows.bits(number), n_fire, packets)),
-    )  # fmt: skip
+    )

@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.network.network import INPUT
-from stemcore.golden.spec.params import ChipParams
-from stemcore.golden.program.program import HOST, CoreImage, Program
-from stemcore.golden.spec.routing import tree
+from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.program.words import unpack_words
+from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.routing import HOST, Node, tree
 
-Node = tuple[int, int]
 Link = tuple[Node, Node]
 Array = NDArray[np.int64]
 Spikes = Mapping[str, NDArray[np.float64]]  # arrays (C, H, W) by population
@@ -92,8 +90,8 @@ class Flows:
         """Time steps that a core fires."""
         return Formats(self.program.params).mode.unpack(self.register(core, Control.MODE))["bits"]
 
-    def n_sweeps(self, core: int) -> int:
-        """Sweeps of a core's soma in an image: one, or one for each time step."""
+    def n_updates(self, core: int) -> int:
+        """Update passes of a core's soma in an image: one, or one for each time step."""
         params = self.program.params
         if not params.is_stepped:
             return 1
@@ -111,12 +109,12 @@ class Flows:
     def _send_input(self, loads: Loads, spikes: NDArray[np.float64]) -> None:
         for route in self.program.input_routes:
             c, y, x = np.meshgrid(
-                np.arange(spikes.shape[0]), np.arange(route.rows[0], route.rows[1] + 1),
-                np.arange(route.columns[0], route.columns[1] + 1), indexing="ij",
-            )  # fmt: skip
-            self._deliver(
-                loads, self.host, (*route.nodes, route.axon), spikes[c, y, x], c, y, x
+                np.arange(spikes.shape[0]),
+                np.arange(route.rows[0], route.rows[1] + 1),
+                np.arange(route.columns[0], route.columns[1] + 1),
+                indexing="ij",
             )
+            self._deliver(loads, self.host, (*route.nodes, route.axon), spikes[c, y, x], c, y, x)
         loads.fired[self.host] = spikes.sum()
 
     def _send(self, loads: Loads, number: int, spikes: NDArray[np.float64]) -> None:
@@ -131,9 +129,15 @@ class Flows:
             self._deliver(loads, number, entry, fired[chosen], c[chosen], y[chosen], x[chosen])
 
     def _deliver(
-        self, loads: Loads, source: int, entry: "Array | tuple[int, ...]",
-        spikes: NDArray[np.float64], c: Array, y: Array, x: Array,
-    ) -> None:  # fmt: skip
+        self,
+        loads: Loads,
+        source: int,
+        entry: "Array | tuple[int, ...]",
+        spikes: NDArray[np.float64],
+        c: Array,
+        y: Array,
+        x: Array,
+    ) -> None:
         x0, y0, x1, y1, axon = (int(value) for value in entry)
         total = float(spikes.sum())
         loads.packets[source] += total

@@ -9,9 +9,8 @@ alone. With a least distance of spikes (``mode.gap``) all sources of a layer tak
 from dataclasses import replace
 
 import numpy as np
-
-from stemcore.golden.spec.fields import GAP_WIDTH, Control, Formats, Memory
 from stemcore.golden.program.program import CoreImage, Program
+from stemcore.golden.spec.fields import GAP_WIDTH, Control, Formats, Memory
 
 from ..activity import Activity
 from .estimate import spikes_of

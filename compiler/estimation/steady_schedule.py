@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """When images come out of a program that all have the same load, as sums of it have it.
 
-A core sweeps when all its sources have fired and it has fired the image before; it fires when it
-has swept and all its destinations have swept the image before. Firing takes as long as its own
+A core updates when all its sources have fired and it has fired the image before; it fires when it
+has updated and all its destinations have updated the image before. Firing takes as long as its own
 packets, or as the slowest destination needs for all spikes of the layer. Where tokens stand for
-time steps, all but the last of the slowest destination's sweeps, and the exchanges before them,
-come in between. What is lost where cores wait for each other's spikes is left out: for images
+time steps, all but the last of the slowest destination's update passes, and the exchanges before
+them, come in between. What is lost where cores wait for each other's spikes is left out: for images
 whose spikes are known, :mod:`stemcore.compiler.estimation.burst_pipeline` has it.
 """
 
@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.spec.fields import Control
+from stemcore.golden.spec.timing import EXCHANGE_CYCLES, HOP_CYCLES, fire_cycles, update_cycles
 
-from stemcore.golden.spec.timing import EXCHANGE_CYCLES, HOP_CYCLES, fire_cycles, sweep_cycles
 from .flows import Flows, Loads
 
 
@@ -59,28 +58,28 @@ def firing(flows: Flows, loads: Loads) -> NDArray[np.float64]:
 
 def _between_steps(flows: Flows, core: int) -> float:
     """Cycles of an image in which a core's sources wait for it between time steps."""
-    sweep = sweep_cycles(flows.program.params, flows.register(core, Control.N_SWEEP))
-    return (flows.n_sweeps(core) - 1) * (sweep + 2 * EXCHANGE_CYCLES)
+    update_pass = update_cycles(flows.program.params, flows.register(core, Control.N_UPDATE))
+    return (flows.n_updates(core) - 1) * (update_pass + 2 * EXCHANGE_CYCLES)
 
 
 def schedule(flows: Flows, loads: Loads, n_images: int) -> Schedule:
     """Times of images that follow each other, given what one costs."""
     host, params = flows.host, flows.program.params
-    sweep = [sweep_cycles(params, flows.register(n, Control.N_SWEEP)) for n in range(host)]
+    update_pass = [update_cycles(params, flows.register(n, Control.N_UPDATE)) for n in range(host)]
     targets = [[t for t, _ in flows.ends[n] if t != host] for n in range(host + 1)]
     start, end = [], []
-    swept, fired = np.zeros(host + 1), np.zeros(host + 1)
+    updated, fired = np.zeros(host + 1), np.zeros(host + 1)
     duration = firing(flows, loads)
     for _ in range(n_images):
-        ready, granted = np.zeros(host + 1), swept.copy()
+        ready, granted = np.zeros(host + 1), updated.copy()
         for number in flows.order:
             if number != host:
-                swept[number] = max(ready[number], fired[number]) + sweep[number]
+                updated[number] = max(ready[number], fired[number]) + update_pass[number]
             begin = max([fired[number], *(granted[t] for t in targets[number])])
             if number == host:
                 start.append(begin)
             else:
-                begin = max(begin, swept[number])
+                begin = max(begin, updated[number])
             fired[number] = begin + duration[number]
             for target, hops in flows.ends[number]:
                 arrival = fired[number] + hops * HOP_CYCLES + EXCHANGE_CYCLES

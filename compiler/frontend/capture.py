@@ -7,7 +7,6 @@ import warnings
 from typing import Any
 
 import torch
-
 from stemcore.golden.network.network import INPUT
 
 from ..errors import CaptureError

@@ -4,7 +4,6 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-
 from stemcore.golden.spec.params import ChipParams
 
 from ..errors import CompatibilityError, Problem
@@ -62,11 +61,17 @@ def _bits_problems(graph: Graph, bits: int | Mapping[str, int]) -> Iterator[Prob
     names = {node.name for node in graph.nodes}
     for name, value in by_name.items():
         if isinstance(bits, Mapping) and name not in names:
-            yield Problem(name, "bits are given for a layer that the network does not have",
-                          f"the layers are {', '.join(sorted(names))}")  # fmt: skip
+            yield Problem(
+                name,
+                "bits are given for a layer that the network does not have",
+                f"the layers are {', '.join(sorted(names))}",
+            )
         if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= 8:
-            yield Problem(name, f"a spike train has 2 to 8 time steps (bits), got {value!r}",
-                          "choose bits from 2 to 8")  # fmt: skip
+            yield Problem(
+                name,
+                f"a spike train has 2 to 8 time steps (bits), got {value!r}",
+                "choose bits from 2 to 8",
+            )
 
 
 def _size_problems(name: str, shape: Shape, params: ChipParams) -> Iterator[Problem]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.network.network import INPUT
 
 Shape = tuple[int, int, int]
@@ -134,9 +133,19 @@ class Layer:
 
 
 Op = (
-    Conv | Linear | BatchNorm | Clamp | MaxPool | AveragePool | Add | Flatten | Concat | ZeroPad
-    | Unsupported | Layer
-)  # fmt: skip
+    Conv
+    | Linear
+    | BatchNorm
+    | Clamp
+    | MaxPool
+    | AveragePool
+    | Add
+    | Flatten
+    | Concat
+    | ZeroPad
+    | Unsupported
+    | Layer
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,8 @@
 """Evaluates the IR in torch, at any stage of the passes."""
 
 import torch
-from torch.nn import functional as F
-
 from stemcore.golden.network.network import INPUT
+from torch.nn import functional as F
 
 from ..errors import CaptureError
 from .graph import (

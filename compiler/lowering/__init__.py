@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Golden's integer network: relays on skips, 16-bit integration, proofs of range."""
+"""Golden's integer network: skip buffers on skips, 16-bit integration, proofs of range."""

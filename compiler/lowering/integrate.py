@@ -7,10 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import Formats
 from stemcore.golden.arithmetic.fixed import MAX_BIAS_SHIFT, MAX_SHIFT
-from stemcore.golden.network.forward import Forward
 from stemcore.golden.arithmetic.step_integration import (
     HIGHEST,
     LOWEST,
@@ -22,7 +19,10 @@ from stemcore.golden.arithmetic.step_integration import (
     dropped_by,
     grow,
 )
+from stemcore.golden.network.forward import Forward
 from stemcore.golden.network.network import Layer, Network
+from stemcore.golden.network.step_sums import StepSums, step_bounds
+from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import (
     BIAS_WIDTH,
     MULTIPLIER_WIDTH,
@@ -30,7 +30,6 @@ from stemcore.golden.spec.params import (
     STEP_WIDTH,
     ChipParams,
 )
-from stemcore.golden.network.step_sums import StepSums, step_bounds
 
 from ..errors import CompileError, RangeError
 
@@ -64,7 +63,7 @@ def integrate(
     ----------
     network : Network
         On a chip its connections have to go from one stage to the next
-        (:func:`stemcore.compiler.lowering.skip_buffers.relay_skips`).
+        (:func:`stemcore.compiler.lowering.skip_buffers.buffer_skips`).
     mode : str
         ``scaled``: k1 = (2**15 - 1) / max|V| as a 16-bit multiplier and a shift; ``scaled_shift``:
         the power of two below it; ``late``: r from the largest potential.
@@ -87,7 +86,7 @@ def integrate(
     for layer, reach in zip(network.layers, measure(network, images), strict=True):
         _check_sums(layer, network, reach)
         form = choose_late(reach) if mode == "late" else choose_scaled(reach, shift_only)
-        layers.append(_with_form(layer, form, multipliers))
+        layers.append(_with_integration(layer, form, multipliers))
     return replace(network, layers=tuple(layers))
 
 
@@ -113,7 +112,7 @@ def sums_proved(network: Network) -> bool:
     return all(low.min() >= LOWEST and high.max() <= HIGHEST for low, high in bounds)
 
 
-def check_forms(network: Network, params: ChipParams) -> None:
+def check_integrations(network: Network, params: ChipParams) -> None:
     """The network is integrated as the chip's cores do it; ``CompileError`` otherwise."""
     wanted = {"exact": type(None), "scaled": Scaled, "late": Late}[params.integration]
     for layer in network.layers:
@@ -122,7 +121,7 @@ def check_forms(network: Network, params: ChipParams) -> None:
             raise CompileError(
                 layer.name,
                 f"integration must be {params.integration} as in the cores, is {have}",
-                "call stemcore.compiler.lowering.integrate.integrate first, or choose another preset",
+                "lower the network for these cores, or choose another preset",
             )
 
 
@@ -177,9 +176,10 @@ def choose_scaled(reach: LayerReach, shift_only: bool) -> Scaled:
     multiplier, shift = _mantissa(Fraction(HIGHEST, largest), is_floor=True)
     if shift > MAX_SCALE_SHIFT:
         raise RangeError(
-            reach.name, f"k1 must be at least 2**-16, the largest potential {largest} gives less",
+            reach.name,
+            f"k1 must be at least 2**-16, the largest potential {largest} gives less",
             "use fewer bits, or split the layer",
-        )  # fmt: skip
+        )
     return Scaled(multiplier, shift)
 
 
@@ -188,15 +188,15 @@ def choose_late(reach: LayerReach) -> Late:
     n_steps = len(reach.potentials)
     for r in range(MAX_LATE_SHIFT + 1):
         # A step that does not double sees V at the scale of step T-1-r; r sums were rounded down.
-        reached = (
-            (v >> max(0, t - (n_steps - 1 - r))) + r for t, v in enumerate(reach.potentials)
-        )
+        reached = ((v >> max(0, t - (n_steps - 1 - r))) + r for t, v in enumerate(reach.potentials))
         if max(reached) <= HIGHEST:
             return Late(r)
     raise RangeError(
-        reach.name, f"potentials must fit {STEP_WIDTH + MAX_LATE_SHIFT} bits, they reach "
-        f"{max(reach.potentials)}", "use fewer bits, or split the layer",
-    )  # fmt: skip
+        reach.name,
+        f"potentials must fit {STEP_WIDTH + MAX_LATE_SHIFT} bits, they reach "
+        f"{max(reach.potentials)}",
+        "use fewer bits, or split the layer",
+    )
 
 
 def _bits_above(largest: int) -> int:
@@ -230,7 +230,7 @@ def _check_sums(layer: Layer, network: Network, reach: LayerReach) -> None:
 
 
 # Constants --------------------------------------------------------------------------------------
-def _with_form(layer: Layer, form: Integration, multipliers: bool) -> Layer:
+def _with_integration(layer: Layer, form: Integration, multipliers: bool) -> Layer:
     """The layer with ``form``, its requantization moved from the exact sum's scale to V's."""
     lost, lost_bits = dropped_by(form)
     lost_mean = Fraction(lost, 1 << lost_bits)
@@ -254,10 +254,13 @@ def _with_form(layer: Layer, form: Integration, multipliers: bool) -> Layer:
         biases.append(shifted)
     bias_array, bias_bytes = _bias(layer.name, biases)
     return replace(
-        layer, integration=form, bias=bias_array, bias_shift=bias_bytes,
+        layer,
+        integration=form,
+        bias=bias_array,
+        bias_shift=bias_bytes,
         multiplier=np.array([m for m, _ in pairs], np.int64),
         shift=np.array([s for _, s in pairs], np.int64),
-    )  # fmt: skip
+    )
 
 
 def _exponent(form: Integration) -> int:
@@ -265,9 +268,7 @@ def _exponent(form: Integration) -> int:
     return form.shift
 
 
-def _rescalings(
-    m: int, s: int, form: Integration, multipliers: bool
-) -> Iterator[tuple[int, int]]:
+def _rescalings(m: int, s: int, form: Integration, multipliers: bool) -> Iterator[tuple[int, int]]:
     """Pairs (multiplier, shift) for ``k2 = m / 2**s / k1``, the most precise first."""
     if isinstance(form, Scaled) and form.multiplier > 1:
         m, s = _mantissa(Fraction(m << form.shift, form.multiplier << s))
@@ -292,6 +293,8 @@ def _bias(name: str, biases: Sequence[Fraction]) -> tuple[IntArray, int]:
         if all(-limit <= b < limit for b in rounded):
             return np.array(rounded, np.int64), n_bytes
     raise RangeError(
-        name, f"the bias must fit in {BIAS_WIDTH} bits and {MAX_BIAS_SHIFT} bytes of shift, "
-        f"reached {max(abs(int(b)) for b in biases)}", "use INTEGRATION=exact",
-    )  # fmt: skip
+        name,
+        f"the bias must fit in {BIAS_WIDTH} bits and {MAX_BIAS_SHIFT} bytes of shift, "
+        f"reached {max(abs(int(b)) for b in biases)}",
+        "use INTEGRATION=exact",
+    )

@@ -4,9 +4,8 @@
 from typing import Protocol
 
 import numpy as np
-
-from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 from stemcore.golden.arithmetic.activation_tables import compose
+from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 
 from ..quantization.quantized import QuantizedLayer, QuantizedNetwork
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.network.network import INPUT, Layer, Network
 from stemcore.golden.spec.params import BIAS_WIDTH, PRODUCT_WIDTH
 
@@ -147,9 +146,16 @@ def _layer_range(
             "pass the ranges seen in calibration",
         )
     return LayerRange(
-        layer.name, int(low.min()), int(high.max()), int(partial_low.min()),
-        int(partial_high.max()), fits, is_proved, flag_bits <= acc_width, seen,
-    )  # fmt: skip
+        layer.name,
+        int(low.min()),
+        int(high.max()),
+        int(partial_low.min()),
+        int(partial_high.max()),
+        fits,
+        is_proved,
+        flag_bits <= acc_width,
+        seen,
+    )
 
 
 def _check_product(layer: Layer, low: IntArray, high: IntArray, acc_width: int) -> None:

@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Buffers on skip connections, so that every image is in one place at a time and the pipeline full.
 
-A layer that hears a population several layers back would keep it from firing the next image until
+A layer that reads a population several layers back would keep it from firing the next image until
 its own other sources have come: the stages between would take turns. Where tokens stand for time
-steps they would stand still for ever (hdl/README.md). A relay holds a copy for one stage each: a
-layer of identity synapses, which fires what it hears one image, or time step, later.
+steps they would stand still for ever (hdl/README.md). A skip buffer holds a copy for one stage
+each: a layer of identity synapses, which fires what it reads one image, or time step, later.
 """
 
 from dataclasses import replace
 
 import numpy as np
-
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 
 
-def relay_name(source: str, n: int) -> str:
-    """Name of the ``n``-th relay behind a population, counted from 1."""
-    return f"{source}.relay{n}"
+def skip_buffer_name(source: str, n: int) -> str:
+    """Name of the ``n``-th skip buffer behind a population, counted from 1."""
+    return f"{source}.skip_buffer{n}"
 
 
 def stages(network: Network) -> dict[str, int]:
@@ -27,14 +26,14 @@ def stages(network: Network) -> dict[str, int]:
     return stage
 
 
-def relay_skips(network: Network) -> Network:
+def buffer_skips(network: Network) -> Network:
     """The same function; every connection goes from one stage to the next.
 
-    Values of the network's own layers do not change; relays are layers called :func:`relay_name`,
-    shared by all that hear the same population.
+    Values of the network's own layers do not change; skip buffers are layers called
+    :func:`skip_buffer_name`, shared by all that read the same population.
     """
     stage = stages(network)
-    needed = dict.fromkeys(stage, 0)  # relays behind each population
+    needed = dict.fromkeys(stage, 0)  # skip buffers behind each population
     for layer in network.layers:
         for connection in layer.connections:
             skipped = stage[layer.name] - stage[connection.source] - 1
@@ -44,29 +43,37 @@ def relay_skips(network: Network) -> Network:
 
     layers, scales = [], dict(network.scales)
 
-    def add_relays(population: Population, name: str) -> None:
+    def add_skip_buffers(population: Population, name: str) -> None:
         for n in range(1, needed[name] + 1):
-            layers.append(_relay(population, name if n == 1 else relay_name(name, n - 1), name, n))
+            layers.append(
+                _skip_buffer(population, name if n == 1 else skip_buffer_name(name, n - 1), name, n)
+            )
             if name in scales:
-                scales[relay_name(name, n)] = scales[name]
+                scales[skip_buffer_name(name, n)] = scales[name]
 
-    add_relays(network.input, INPUT)
+    add_skip_buffers(network.input, INPUT)
     for layer in network.layers:
         connections = []
         for connection in layer.connections:
             skipped = stage[layer.name] - stage[connection.source] - 1
-            source = relay_name(connection.source, skipped) if skipped else connection.source
+            source = skip_buffer_name(connection.source, skipped) if skipped else connection.source
             connections.append(replace(connection, source=source))
         layers.append(replace(layer, connections=tuple(connections)))
-        add_relays(layer.population, layer.name)
+        add_skip_buffers(layer.population, layer.name)
     return replace(network, layers=tuple(layers), scales=scales)
 
 
-def _relay(population: Population, source: str, name: str, n: int) -> Layer:
+def _skip_buffer(population: Population, source: str, name: str, n: int) -> Layer:
     channels = population.shape[0]
     zeros, ones = np.zeros(channels, np.int64), np.ones(channels, np.int64)
     identity = Connection(source, np.ones((channels, 1, 1, 1), np.int8), groups=channels)
     return Layer(
-        relay_name(name, n), population.shape, (identity,), bias=zeros, multiplier=ones,
-        shift=zeros, bits=population.bits, is_signed=population.is_signed,
-    )  # fmt: skip
+        skip_buffer_name(name, n),
+        population.shape,
+        (identity,),
+        bias=zeros,
+        multiplier=ones,
+        shift=zeros,
+        bits=population.bits,
+        is_signed=population.is_signed,
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiles, and which tile hears which activation word: the one definition that all passes share.
+"""Tiles, and which tile reads which activation word: the one definition that all passes share.
 
 Spans are half-open pairs (start, stop). Sets of tiles are Python integers, bit i for tile i; the
 bit above the last tile stands for the host.
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network
 
 from ..errors import CompileError
@@ -62,8 +61,15 @@ def block_count(channels: int, lanes: int) -> int:
 
 def make_tile(layer: Layer, index: int, blocks: Span, rows: Span, columns: Span) -> Tile:
     """The tile of these outputs, with the positions before pooling that they need."""
-    return Tile(index, blocks, rows, columns, before_pool(layer, 0, rows),
-                before_pool(layer, 1, columns), digit_count(layer))  # fmt: skip
+    return Tile(
+        index,
+        blocks,
+        rows,
+        columns,
+        before_pool(layer, 0, rows),
+        before_pool(layer, 1, columns),
+        digit_count(layer),
+    )
 
 
 def digit_count(layer: Layer) -> int:
@@ -145,7 +151,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Connectivity:
-    """Who hears whom.
+    """Who reads whom.
 
     Attributes
     ----------
@@ -167,7 +173,7 @@ class Connectivity:
     destinations: tuple[int, ...]
 
     def sources(self, tile: int) -> int:
-        """Set of tiles (or the host) that ``tile`` hears END from."""
+        """Set of tiles (or the host) that ``tile`` reads END from."""
         return sum(1 << i for i, mask in enumerate(self.destinations) if mask >> tile & 1)
 
 
@@ -189,7 +195,7 @@ def _reader(network: Network, tiles: tuple[Tile, ...], lanes: int, layer: int, a
 
 
 def connect(network: Network, tiles: tuple[Tile, ...], lanes: int) -> Connectivity:
-    """Who hears whom, for tiles that cover the network."""
+    """Who reads whom, for tiles that cover the network."""
     position = {layer.name: index for index, layer in enumerate(network.layers)}
     position[INPUT] = -1
     readers: list[list[Reader]] = [[] for _ in range(len(network.layers) + 1)]
@@ -218,9 +224,11 @@ def connect(network: Network, tiles: tuple[Tile, ...], lanes: int) -> Connectivi
         coordinates.append(grid[order])
         words.append(tuple(reached[i] for i in order))
     return Connectivity(
-        tuple(tuple(group) for group in readers), tuple(coordinates), tuple(words),
+        tuple(tuple(group) for group in readers),
+        tuple(coordinates),
+        tuple(words),
         _tokens(network, tiles, readers, tuple(words)),
-    )  # fmt: skip
+    )
 
 
 def _interleave(reached: list[tuple[int, ...]], phase: int) -> list[int]:
@@ -265,9 +273,9 @@ def _tokens(
             destinations[index] = 1 << first_tile[readers[tile.layer][0].layer]
     for reader in readers[-1]:
         destinations[host] |= _any(reader.rows) & _any(reader.columns) & _any(reader.blocks)
-    heard = _any(destinations)
+    received = _any(destinations)
     for index, tile in enumerate(tiles):
-        if not heard >> index & 1:
+        if not received >> index & 1:
             source = position[network.layers[tile.layer].connections[0].source]
             destinations[first_tile[source]] |= 1 << index
     return tuple(destinations)

@@ -12,15 +12,14 @@ from math import inf, isqrt
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.network.network import INPUT, Network
 from stemcore.golden.spec.params import ChipParams
-from stemcore.golden.program.program import HOST
+from stemcore.golden.spec.routing import HOST, Node
 
 from ..activity import Activity, spike_maps
 from ..errors import PlacementError
 from .connectivity import Connectivity, Tile, connect, members
-from .rectangles import Link, Node, cover, links_of
+from .rectangles import Link, cover, links_of
 from .work import block_spikes
 
 PACKET_COST = 4  # links that one more packet for the same spike is worth

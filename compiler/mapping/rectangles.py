@@ -3,11 +3,9 @@
 
 from collections.abc import Iterable
 
-from stemcore.golden.program.program import HOST
+from stemcore.golden.spec.routing import HOST, Node, Rectangle
 
-Node = tuple[int, int]  # column, row
 Link = tuple[Node, Node]
-Rectangle = tuple[int, int, int, int]  # x0, y0, x1, y1, both ends included
 
 
 def cover(nodes: Iterable[Node]) -> tuple[Rectangle, ...]:

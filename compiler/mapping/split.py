@@ -3,10 +3,10 @@
 
 A part computes the sum over a span of source channels for all neurons of the layer, ``z_p``. It
 fires ``P_p = s_p z_p + o_p``, a number that is never negative, byte by byte
-(:class:`stemcore.golden.network.network.Digits`). The layer itself then hears bytes alone: with byte d of part p
-shifted by 8 d and weighed ``s_p`` it adds up to ``sum_p s_p P_p = z + sum_p s_p o_p``. Signs
-alternate and offsets are chosen so that ``sum_p s_p o_p = 0``: potentials, constants and
-activations of the layer stay what they were.
+(:class:`stemcore.golden.network.network.Digits`). The layer itself then reads bytes alone: with
+byte d of part p shifted by 8 d and weighed ``s_p`` it adds up to ``sum_p s_p P_p = z + sum_p s_p
+o_p``. Signs alternate and offsets are chosen so that ``sum_p s_p o_p = 0``: potentials, constants
+and activations of the layer stay what they were.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.network.convolution import potential_bounds
 from stemcore.golden.network.network import INPUT, Connection, Digits, Layer, Network
 from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
 
 from ..errors import PartitionError, preset_with
 from .connectivity import Span, block_count, hit_channels, length
-from .weight_blocks import count_weight_words, listened_channels
 from .tiling import block_needs
+from .weight_blocks import count_weight_words, read_channels
 
 SPLIT_NEEDS = ("weight words", "channel table entries")  # what a smaller fan-in needs less of
 IntArray = NDArray[np.int64]
@@ -150,7 +149,7 @@ class _Cut:
                 n_channels = self.network.population(c.source).shape[0]
                 hit = hit_channels(c, block, lanes)
                 is_input = c.source == INPUT
-                entries += length(listened_channels(n_channels, hit, lanes, is_input=is_input))
+                entries += length(read_channels(n_channels, hit, lanes, is_input=is_input))
             most = max(most, entries)
         return most
 
@@ -197,24 +196,32 @@ def _split(network: Network, layer: Layer, params: ChipParams) -> list[Layer]:
     channels = layer.shape[0]
     step = block_count(channels, params.lanes) * params.lanes
     zeros, ones = np.zeros(channels, np.int64), np.ones(channels, np.int64)
-    made, heard = [], []
+    made, received = [], []
     for p, connections in enumerate(parts):
         name = part_name(layer.name, p + 1)
         made.append(
             Layer(
-                name, layer.shape, connections, offsets[p], ones, zeros,
+                name,
+                layer.shape,
+                connections,
+                offsets[p],
+                ones,
+                zeros,
                 digits=Digits(counts[p], step),
             )
-        )  # fmt: skip
+        )
         weight = np.full((channels, 1, 1, 1), signs[p], np.int8)
-        heard += [
+        received += [
             Connection(
-                name, weight, groups=channels, shift=ACTIVATION_WIDTH * d,
+                name,
+                weight,
+                groups=channels,
+                shift=ACTIVATION_WIDTH * d,
                 channels=(d * step, d * step + channels),
             )
             for d in range(counts[p])
-        ]  # fmt: skip
-    return [*made, replace(layer, connections=tuple(heard))]
+        ]
+    return [*made, replace(layer, connections=tuple(received))]
 
 
 def _offsets(
@@ -237,25 +244,39 @@ def _offsets(
     return offsets, [high + offset for high, offset in zip(highs, offsets, strict=True)]
 
 
-def _check(
-    layer: Layer, params: ChipParams, tops: list[IntArray], counts: list[int]
-) -> None:
-    """Raises unless the layer can hear all digits and hold every sum of them.
+def _check(layer: Layer, params: ChipParams, tops: list[IntArray], counts: list[int]) -> None:
+    """Raises unless the layer can read all digits and hold every sum of them.
 
     Of parts of one sign all digits add up; those of both signs together reach no further.
     """
     reach = max(int(np.sum(tops[first::2], axis=0).max()) for first in (0, 1))
     highest = ACTIVATION_WIDTH * max(counts) - 1
     for what, need, has, remedy in (
-        ("sums of its parts, in bits with sign", reach.bit_length() + 1, params.acc_width,
-         preset_with(params, "a wider accumulator", "acc_width")),
-        ("offsets, in bits with sign", max(int(top.max()) for top in tops).bit_length() + 1,
-         BIAS_WIDTH, preset_with(params, "more weight words", "n_weight_words")),
-        ("shift of the highest bit", highest, (1 << params.shift_width) - 1,
-         preset_with(params, "a larger shift_width", "shift_width")),
-        ("axon descriptors for the digits of its parts", sum(counts), params.n_axons,
-         preset_with(params, "more axons or more weight words", "n_axons")),
-    ):  # fmt: skip
+        (
+            "sums of its parts, in bits with sign",
+            reach.bit_length() + 1,
+            params.acc_width,
+            preset_with(params, "a wider accumulator", "acc_width"),
+        ),
+        (
+            "offsets, in bits with sign",
+            max(int(top.max()) for top in tops).bit_length() + 1,
+            BIAS_WIDTH,
+            preset_with(params, "more weight words", "n_weight_words"),
+        ),
+        (
+            "shift of the highest bit",
+            highest,
+            (1 << params.shift_width) - 1,
+            preset_with(params, "a larger shift_width", "shift_width"),
+        ),
+        (
+            "axon descriptors for the digits of its parts",
+            sum(counts),
+            params.n_axons,
+            preset_with(params, "more axons or more weight words", "n_axons"),
+        ),
+    ):
         if need > has:
             raise PartitionError(
                 layer.name,

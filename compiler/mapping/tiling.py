@@ -9,11 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.network.network import INPUT, Layer, Network
 from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.timing import fire_cycles, update_cycles
 
-from stemcore.golden.spec.timing import fire_cycles, sweep_cycles
 from .connectivity import (
     Span,
     Tile,
@@ -24,7 +23,7 @@ from .connectivity import (
     length,
     make_tile,
 )
-from .weight_blocks import count_weight_words, listened_channels
+from .weight_blocks import count_weight_words, read_channels
 from .work import Array, Axis, block_spikes, layer_work, rectangle_sums
 
 MAX_CUTS = 32  # places considered for a cut, in rows and in columns
@@ -55,7 +54,7 @@ class LayerCost:
         self.layer = layer = network.layers[index]
         self.spikes = spikes
         source = network.population(layer.connections[0].source)
-        self.n_sweeps = source.bits if params.is_stepped else 1  # per image
+        self.n_updates = source.bits if params.is_stepped else 1  # per image
         self.n_blocks = block_count(layer.shape[0], params.lanes)
         self.work = layer_work(network, layer, params.lanes, spikes)
         self.n_digits = digit_count(layer)
@@ -80,20 +79,20 @@ class LayerCost:
         reads = np.multiply.outer(y.reads, x.reads)
         entries = reads + positions - np.multiply.outer(y.covered, x.covered)
         entries, outputs = entries * self.n_digits, outputs * self.n_digits
-        # Cycles per channel block, beside those that a sweep always takes.
-        self._fixed = self.n_sweeps * sweep_cycles(p, 0)
+        # Cycles per channel block, beside those that an update pass always takes.
+        self._fixed = self.n_updates * update_cycles(p, 0)
         fire = np.maximum(fire_cycles(self.layer.bits, outputs, 0), fired)
-        self._rate = np.maximum(busiest, fire) + entries * self.n_sweeps * p.n_groups
+        self._rate = np.maximum(busiest, fire) + entries * self.n_updates * p.n_groups
         self._most_blocks = np.minimum.reduce(
-            [p.n_acc_words // positions, p.n_sweep // entries, p.n_fire_words // outputs]
+            [p.n_acc_words // positions, p.n_update // entries, p.n_fire_words // outputs]
         )
         self._most_blocks[y.tables > p.n_table_y, :] = 0
         self._most_blocks[:, x.tables > p.n_table_x] = 0
-        self._heard = np.zeros(positions.shape)
+        self._received = np.zeros(positions.shape)
         for i, connection in enumerate(self.layer.connections):
             span = connection.span(self.network.population(connection.source))
             source = self.spikes[connection.source][slice(*span)].sum(axis=0)
-            self._heard += rectangle_sums(source, y.heard[i], x.heard[i])
+            self._received += rectangle_sums(source, y.received[i], x.received[i])
 
     def _counts(self, target: float) -> Array:
         """Tiles that each rectangle takes so that none exceeds ``target`` cycles."""
@@ -116,8 +115,8 @@ class LayerCost:
         y, x = self.axes
         counts = self._counts(target)
         # Small enough never to outweigh a tile, whatever the number of rectangles.
-        weight = 0.5 / max(1.0, self._heard.max() * len(y.cuts) * len(x.cuts))
-        costs = counts + weight * self._heard
+        weight = 0.5 / max(1.0, self._received.max() * len(y.cuts) * len(x.cuts))
+        costs = counts + weight * self._received
         strip, column_choice = _shortest(costs, x)
         total, row_choice = _shortest(strip[None, :], y)
         if not np.isfinite(total[0]):
@@ -147,11 +146,11 @@ class LayerCost:
         work = self.work[blocks, slice(*tile.pre_rows), slice(*tile.pre_columns)].sum()
         fired = self.fired[blocks, slice(*tile.rows), slice(*tile.columns)].sum()
         fire = fire_cycles(self.layer.bits, tile.n_fire_words, fired)
-        sweep = sweep_cycles(self.params, self.n_entries(tile))
-        return max(float(work), fire) + self.n_sweeps * sweep
+        update_pass = update_cycles(self.params, self.n_entries(tile))
+        return max(float(work), fire) + self.n_updates * update_pass
 
     def n_entries(self, tile: Tile) -> int:
-        """Sweep entries of a tile."""
+        """Update pass entries of a tile."""
         (y, row), (x, column) = (
             (axis, _index(axis, span))
             for axis, span in zip(self.axes, (tile.rows, tile.columns), strict=True)
@@ -195,7 +194,7 @@ class LayerCost:
         return {
             "accumulator words": (positions, p.n_acc_words),
             "activation words": (self.n_digits, p.n_fire_words),
-            "sweep entries": (positions * self.n_digits, p.n_sweep),
+            "update pass entries": (positions * self.n_digits, p.n_update),
             "row table entries": (int(y.tables[rows].max()), p.n_table_y),
             "column table entries": (int(x.tables[columns].max()), p.n_table_x),
         }
@@ -208,7 +207,7 @@ def block_needs(network: Network, layer: Layer, params: ChipParams, blocks: Span
         n_channels = network.population(connection.source).shape[0]
         hit = hit_channels(connection, blocks, p.lanes)
         is_input = connection.source == INPUT
-        channels += length(listened_channels(n_channels, hit, p.lanes, is_input=is_input))
+        channels += length(read_channels(n_channels, hit, p.lanes, is_input=is_input))
     words = sum(count_weight_words(c, blocks, p.lanes) for c in layer.connections)
     return {
         "axon descriptors": (len(layer.connections), p.n_axons),

@@ -1,34 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weight words of one connection in one tile: a slab of words for each source channel."""
+"""Weight words of one connection in one tile: a weight block of words for each source channel."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.network.network import Connection
 
 from .connectivity import Span, block_count, hit_channels
 
 
 @dataclass(frozen=True)
-class Slabs:
+class WeightBlocks:
     """Weight words, and what the channel table needs to know.
 
     Attributes
     ----------
-    words : int8 array (n_slabs, K_y, K_x, blocks, lanes)
+    words : int8 array (n_weight_blocks, K_y, K_x, blocks, lanes)
     channels : Span
         Source channels that the arrays below describe; others have no synapse in the tile.
-    slab, first, count : int64 arrays
-        For each of these channels: its slab, the tile's block that it starts at, how many blocks.
+    weight block, first, count : int64 arrays
+        For each of these channels: its weight block, the tile's block that it starts at, how many
+        blocks.
     n_synapses : int64 array
         For each of these channels: neurons of the tile that one tap of it reaches.
     """
 
     words: NDArray[np.int8]
     channels: Span
-    slab: NDArray[np.int64]
+    weight_block: NDArray[np.int64]
     first: NDArray[np.int64]
     count: NDArray[np.int64]
     n_synapses: NDArray[np.int64]
@@ -36,29 +36,30 @@ class Slabs:
 
     @property
     def n_words(self) -> int:
-        """Weight words that the slabs take."""
+        """Weight words that the weight blocks take."""
         return int(np.prod(self.words.shape[:4]))
 
     @property
     def tail(self) -> int:
-        """Neurons in the last block of a walk, less one.
+        """Neurons in the last block of a loop nest, less one.
 
         Exact where every channel reaches as many neurons beyond its full blocks: all dense
         connections, and grouped ones whose groups do not cross blocks. Otherwise the mean, rounded.
         """
-        walks = self.count > 0
-        if not walks.any():
+        loop_nests = self.count > 0
+        if not loop_nests.any():
             return 0
-        last = self.n_synapses[walks] - (self.count[walks] - 1) * self.lanes
+        last = self.n_synapses[loop_nests] - (self.count[loop_nests] - 1) * self.lanes
         return int(np.clip(np.rint(last.mean()), 1, self.lanes)) - 1
 
 
-def weight_slabs(connection: Connection, blocks: Span, lanes: int) -> Slabs:
-    """The slabs of a tile with channel blocks ``blocks``.
+def make_weight_blocks(connection: Connection, blocks: Span, lanes: int) -> WeightBlocks:
+    """The weight blocks of a tile with channel blocks ``blocks``.
 
-    Dense in channels: one slab for each source channel, all blocks of the tile. Grouped: the blocks
-    that the channel's group covers, zeros in lanes outside the group; equal slabs are kept once, so
-    that constant weights (average pooling, identity) take one slab for each lane.
+    Dense in channels: one weight block for each source channel, all blocks of the tile. Grouped:
+    the blocks that the channel's group covers, zeros in lanes outside the group; equal weight
+    blocks are kept once, so that constant weights (average pooling, identity) take one weight block
+    for each lane.
     """
     n_out, per_group, n_y, n_x = connection.weight.shape
     start, stop = hit_channels(connection, blocks, lanes)
@@ -70,10 +71,15 @@ def weight_slabs(connection: Connection, blocks: Span, lanes: int) -> Slabs:
         padded = np.zeros((n_blocks * lanes, per_group, n_y, n_x), dtype=np.int8)
         padded[: high - low] = connection.weight[low:high]
         words = padded.reshape(n_blocks, lanes, per_group, n_y, n_x).transpose(2, 3, 4, 0, 1)
-        return Slabs(
-            words, (start, stop), channels - start, np.zeros_like(channels),
-            np.full_like(channels, n_blocks), np.full_like(channels, high - low), lanes,
-        )  # fmt: skip
+        return WeightBlocks(
+            words,
+            (start, stop),
+            channels - start,
+            np.zeros_like(channels),
+            np.full_like(channels, n_blocks),
+            np.full_like(channels, high - low),
+            lanes,
+        )
 
     base = 0 if connection.channels is None else connection.channels[0]
     group = (channels - base) // per_group
@@ -88,25 +94,30 @@ def weight_slabs(connection: Connection, blocks: Span, lanes: int) -> Slabs:
         weights = connection.weight[neurons, (channel - base) % per_group]
         words[i][:, :, block, lane] = weights.transpose(1, 2, 0)
     flat = words.reshape(len(channels), -1)
-    _, keep, slab = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-    # Slabs in order of their first channel, whatever their weights.
+    _, keep, weight_block = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+    # WeightBlocks in order of their first channel, whatever their weights.
     order = np.argsort(keep)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return Slabs(
-        words[keep[order]], (start, stop), rank[slab.reshape(-1)], first - blocks[0], count,
-        last_neuron - first_neuron, lanes,
-    )  # fmt: skip
+    return WeightBlocks(
+        words[keep[order]],
+        (start, stop),
+        rank[weight_block.reshape(-1)],
+        first - blocks[0],
+        count,
+        last_neuron - first_neuron,
+        lanes,
+    )
 
 
 def count_weight_words(connection: Connection, blocks: Span, lanes: int) -> int:
-    """Words of the slabs of a tile with channel blocks ``blocks``."""
+    """Words of the weight blocks of a tile with channel blocks ``blocks``."""
     if connection.groups == 1:
         return int(np.prod(connection.weight.shape[1:])) * (blocks[1] - blocks[0])
-    return weight_slabs(connection, blocks, lanes).n_words
+    return make_weight_blocks(connection, blocks, lanes).n_words
 
 
-def listened_channels(n_channels: int, channels: Span, lanes: int, *, is_input: bool) -> Span:
+def read_channels(n_channels: int, channels: Span, lanes: int, *, is_input: bool) -> Span:
     """Source channels whose spikes arrive: whole blocks; all channels where the host sends."""
     if is_input:
         return 0, n_channels

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every span of rows, and every span of columns, of a layer's output needs and hears."""
+"""What every span of rows, and every span of columns, of a layer's output needs and reads."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.network.network import Connection, Layer, Network
 
 from .connectivity import Span, block_count, hit_channels, taps, window
@@ -25,7 +24,7 @@ class Axis:
     reads, covered : reads of all windows, and distinct positions that they read
     tables : coordinate table entries of all connections
     starts, stops : ends before pooling
-    heard : per connection, (starts, stops) in the source population
+    received : per connection, (starts, stops) in the source population
     """
 
     def __init__(self, network: Network, layer: Layer, axis: int, max_cuts: int) -> None:
@@ -48,24 +47,29 @@ class Axis:
         newly = np.concatenate([[0], np.cumsum(new)])
         whole = windows[:, 1] - windows[:, 0]
         self.covered = newly[stop] - newly[first] + (whole - new)[first]
-        self.heard = [
-            self._heard(network, connection, axis, windows, first, stop)
+        self.received = [
+            self._received(network, connection, axis, windows, first, stop)
             for connection in layer.connections
         ]
-        lengths = [np.maximum(0, high - low) for low, high in self.heard]
+        lengths = [np.maximum(0, high - low) for low, high in self.received]
         self.tables = np.sum(np.stack(lengths), axis=0)
 
-    def _heard(
-        self, network: Network, connection: Connection, axis: int,
-        windows: NDArray[np.int64], first: NDArray[np.int64], stop: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
+    def _received(
+        self,
+        network: Network,
+        connection: Connection,
+        axis: int,
+        windows: NDArray[np.int64],
+        first: NDArray[np.int64],
+        stop: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         n_sources = network.population(connection.source).shape[1 + axis]
         lows, highs = np.full(len(windows), n_sources), np.zeros(len(windows), np.int64)
         for output, (start, end) in enumerate(windows):
             hit = np.nonzero(taps(connection, axis, n_sources, (int(start), int(end)))[1])[0]
             if len(hit):
                 lows[output], highs[output] = hit[0], hit[-1] + 1
-        # Where a window hears nothing, what its neighbours in the span hear counts.
+        # Where a window reads nothing, what its neighbours in the span read counts.
         lows = np.minimum.accumulate(lows[::-1])[::-1]
         highs = np.maximum.accumulate(highs)
         return lows[first], np.maximum(highs[stop - 1], lows[first])
@@ -92,8 +96,8 @@ def layer_work(network: Network, layer: Layer, lanes: int, spikes: Mapping[str, 
     for connection in layer.connections:
         source = spikes[connection.source]
         if connection.groups == 1:
-            heard = source[slice(*connection.span(network.population(connection.source)))]
-            work += _operations(connection, heard.sum(axis=0), height, width)
+            received = source[slice(*connection.span(network.population(connection.source)))]
+            work += _operations(connection, received.sum(axis=0), height, width)
             continue
         for block in range(len(work)):
             start, stop = hit_channels(connection, (block, block + 1), lanes)
@@ -104,12 +108,16 @@ def layer_work(network: Network, layer: Layer, lanes: int, spikes: Mapping[str, 
 
 def _operations(connection: Connection, spikes: Array, height: int, width: int) -> Array:
     (_, _, n_y, n_x), (sy, sx), (py, px) = (
-        connection.weight.shape, connection.stride, connection.padding,
-    )  # fmt: skip
-    padded = np.zeros((
-        max(spikes.shape[0] + 2 * py, (height - 1) * sy + n_y),
-        max(spikes.shape[1] + 2 * px, (width - 1) * sx + n_x),
-    ))  # fmt: skip
+        connection.weight.shape,
+        connection.stride,
+        connection.padding,
+    )
+    padded = np.zeros(
+        (
+            max(spikes.shape[0] + 2 * py, (height - 1) * sy + n_y),
+            max(spikes.shape[1] + 2 * px, (width - 1) * sx + n_x),
+        )
+    )
     padded[py : py + spikes.shape[0], px : px + spikes.shape[1]] = spikes
     y, x = np.arange(height) * sy, np.arange(width) * sx
     return rectangle_sums(padded, (y, y + n_y), (x, x + n_x))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forms of a layer's bias: how many bits, and what one unit of it is worth.
+"""Formats of a layer's bias: how many bits, and what one unit of it is worth.
 
 The core computes ``round((m z + (b << 8 sb)) / 2**s)`` with b of 32 bits, whatever the form: a form
 says on which grid the bias is rounded, and with how few bits a memory could store it. All of them
@@ -18,7 +18,6 @@ differs where the product is an exact tie and the bias odd.
 from dataclasses import dataclass
 
 import numpy as np
-
 from stemcore.golden.arithmetic.fixed import MAX_BIAS_SHIFT, MAX_SHIFT
 from stemcore.golden.spec.params import BIAS_WIDTH
 
@@ -26,10 +25,14 @@ from ..errors import QuantizeError
 from ..frontend.graph import FloatArray
 from .quantized import EXACT, GENERAL, PAPER, IntArray
 
-INT32, FRACTION16, OUTPUT8, OUTPUT16, OUTPUT = BIAS_FORMS = (
-    "int32", "fraction16", "output8", "output16", "output"
-)  # fmt: skip
-DEFAULT_FORM = {EXACT: INT32, GENERAL: INT32, PAPER: OUTPUT}
+INT32, FRACTION16, OUTPUT8, OUTPUT16, OUTPUT = BIAS_FORMATS = (
+    "int32",
+    "fraction16",
+    "output8",
+    "output16",
+    "output",
+)
+DEFAULT_FORMAT = {EXACT: INT32, GENERAL: INT32, PAPER: OUTPUT}
 MAX_BIAS = (1 << (BIAS_WIDTH - 1)) - 1
 
 

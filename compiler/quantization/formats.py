@@ -8,7 +8,7 @@ from stemcore.golden.network.network import INPUT
 
 from ..errors import QuantizeError
 from ..frontend.graph import IDENTITY, Graph, Layer
-from .bias import BIAS_FORMS, DEFAULT_FORM
+from .bias import BIAS_FORMATS, DEFAULT_FORMAT
 from .quantized import EXACT, PAPER, PROFILES
 
 
@@ -22,7 +22,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class LayerForm:
+class LayerFormat:
     """What the user may choose for a layer."""
 
     profile: str
@@ -65,7 +65,7 @@ def fixed_scale(layer: Layer, sources: Mapping[str, Source], top: int) -> float 
     return None
 
 
-def choose_forms(
+def choose_formats(
     graph: Graph,
     profile: str,
     bits: int | Mapping[str, int],
@@ -73,13 +73,13 @@ def choose_forms(
     per_channel: bool | None,
     acc_width: int,
     bias: str | None,
-) -> dict[str, LayerForm]:
+) -> dict[str, LayerFormat]:
     """The form of every layer; ``QuantizeError`` for choices that do not exist."""
     if profile not in PROFILES:
         raise QuantizeError("profile", f"must be one of {', '.join(PROFILES)}, got {profile!r}")
-    bias = DEFAULT_FORM[profile] if bias is None else bias
-    if bias not in BIAS_FORMS:
-        raise QuantizeError("bias", f"must be one of {', '.join(BIAS_FORMS)}, got {bias!r}")
+    bias = DEFAULT_FORMAT[profile] if bias is None else bias
+    if bias not in BIAS_FORMATS:
+        raise QuantizeError("bias", f"must be one of {', '.join(BIAS_FORMATS)}, got {bias!r}")
     by_channel = profile != PAPER if per_channel is None else per_channel
     names = [node.name for node in graph.nodes]
     for key, choice in (("bits", bits), ("weight_bits", weight_bits)):
@@ -97,7 +97,7 @@ def choose_forms(
         return choice.get(name, 8) if isinstance(choice, Mapping) else choice
 
     return {
-        name: LayerForm(
+        name: LayerFormat(
             profile, of(bits, name), of(weight_bits, name), by_channel, acc_width, bias
         )
         for name in names

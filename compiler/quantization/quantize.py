@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
-
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.spec.params import ChipParams
+from torch.nn import functional as F
 
 from ..errors import QuantizeError
 from ..frontend.compatibility import check_compatible
 from ..frontend.graph import Graph, Layer, Shape
 from ..frontend.passes import form_layers
 from ..frontend.run_graph import run_graph
-from .formats import LayerForm, Source, choose_forms, find_signs, fixed_scale, top_of
+from .formats import LayerFormat, Source, choose_formats, find_signs, fixed_scale, top_of
 from .quantize_layer import quantize_layer
 from .quantized import (
     EXACT,
@@ -70,8 +69,8 @@ def quantize(
         Accumulator bits of the chip. Channels whose sums could exceed them get coarser weights, so
         that ``prove_ranges`` succeeds.
     bias : str, optional
-        One of ``stemcore.compiler.quantization.bias.BIAS_FORMS``; by default ``int32``, and ``output`` in
-        the paper's profile. ``QuantizedLayer.bias_form`` says what became of it.
+        One of ``stemcore.compiler.quantization.bias.BIAS_FORMATS``; by default ``int32``, and
+        ``output`` in the paper's profile. ``QuantizedLayer.bias_format`` says what became of it.
     """
     check_compatible(graph)
     graph = form_layers(graph)
@@ -79,7 +78,7 @@ def quantize(
         raise QuantizeError(
             "input_scale", f"must be a power of two in the exact profile, got {input_scale}"
         )
-    forms = choose_forms(graph, profile, bits, weight_bits, per_channel, acc_width, bias)
+    forms = choose_formats(graph, profile, bits, weight_bits, per_channel, acc_width, bias)
     source = Source(input_scale, (-top_of(input_bits, True), top_of(input_bits, True)), input_bits)
     images = _check_images(calibration, graph, source)
     largest = _largest(graph, images, input_scale)
@@ -146,7 +145,7 @@ def _best_scales(
     input_scale: float,
     largest: Mapping[str, float],
     signs: Mapping[str, bool],
-    forms: Mapping[str, LayerForm],
+    forms: Mapping[str, LayerFormat],
 ) -> dict[str, float]:
     """Per layer the candidate scale with the least squared error; for logits, with the fewest
     classes lost."""

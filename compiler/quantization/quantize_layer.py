@@ -5,14 +5,13 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT
 from stemcore.golden.spec.params import MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
 from ..errors import QuantizeError
 from ..frontend.graph import AVERAGE, IDENTITY, LEARNED, Branch, FloatArray, Layer, Node
 from .bias import MAX_BIAS, round_bias
-from .formats import LayerForm, Source, top_of
+from .formats import LayerFormat, Source, top_of
 from .quantized import IntArray, QuantizedBranch, QuantizedLayer
 from .scales import (
     MAX_TOTAL_SHIFT,
@@ -28,7 +27,7 @@ MAX_WEIGHT = (1 << (WEIGHT_WIDTH - 1)) - 1
 
 
 def quantize_layer(
-    node: Node, sources: Mapping[str, Source], scale: float, is_signed: bool, form: LayerForm
+    node: Node, sources: Mapping[str, Source], scale: float, is_signed: bool, form: LayerFormat
 ) -> QuantizedLayer:
     """The layer in integers.
 
@@ -55,13 +54,25 @@ def quantize_layer(
     if layer.clamp is not None and layer.clamp.high is not None:
         top = max(1, min(top, round(layer.clamp.high / scale)))
     return QuantizedLayer(
-        node.name, layer.shape, branches, bias.integers, multiplier, rescale_shift, bias.shift,
-        form.bits, is_signed, top, layer.pool, acc_scale, scale, bias.said,
-    )  # fmt: skip
+        node.name,
+        layer.shape,
+        branches,
+        bias.integers,
+        multiplier,
+        rescale_shift,
+        bias.shift,
+        form.bits,
+        is_signed,
+        top,
+        layer.pool,
+        acc_scale,
+        scale,
+        bias.said,
+    )
 
 
 def _weights(
-    layer: Layer, sources: Mapping[str, Source], alignment: Alignment, form: LayerForm
+    layer: Layer, sources: Mapping[str, Source], alignment: Alignment, form: LayerFormat
 ) -> list[FloatArray]:
     """Integer weights of every branch."""
     integers = []
@@ -74,7 +85,7 @@ def _weights(
 
 
 def _average(
-    layer: Layer, sources: Mapping[str, Source], scale: float, form: LayerForm
+    layer: Layer, sources: Mapping[str, Source], scale: float, form: LayerFormat
 ) -> tuple[float, Alignment]:
     """Output scale, and accumulator scale for the best constant weights of an average pooling."""
     (branch,) = layer.branches
@@ -93,7 +104,7 @@ def _average(
 
 
 def _align_within(
-    name: str, layer: Layer, sources: Mapping[str, Source], scale: float, form: LayerForm
+    name: str, layer: Layer, sources: Mapping[str, Source], scale: float, form: LayerFormat
 ) -> tuple[float, Alignment]:
     """Output scale and alignment of everything but averages.
 
@@ -132,7 +143,7 @@ def _align_within(
 
 
 def _excess(
-    layer: Layer, sources: Mapping[str, Source], alignment: Alignment, form: LayerForm
+    layer: Layer, sources: Mapping[str, Source], alignment: Alignment, form: LayerFormat
 ) -> FloatArray:
     """Largest sum on the way to each channel's potential, in units of the register's range."""
     low, high = np.zeros(layer.shape[0]), np.zeros(layer.shape[0])
@@ -148,7 +159,7 @@ def _excess(
     return np.maximum(low, high) / ((1 << (form.acc_width - 1)) - 1)
 
 
-def _operands(layer: Layer, sources: Mapping[str, Source], form: LayerForm) -> list[Operand]:
+def _operands(layer: Layer, sources: Mapping[str, Source], form: LayerFormat) -> list[Operand]:
     operands: list[Operand] = []
     for branch in layer.branches:
         source = sources[branch.source]
@@ -159,7 +170,7 @@ def _operands(layer: Layer, sources: Mapping[str, Source], form: LayerForm) -> l
     return operands
 
 
-def _branch_scales(branch: Branch, before: list[Operand], form: LayerForm) -> FloatArray | None:
+def _branch_scales(branch: Branch, before: list[Operand], form: LayerFormat) -> FloatArray | None:
     """Finest useful weight scales; None for an identity, whose weight is chosen with the scale."""
     if branch.kind == IDENTITY:
         if form.is_exact or all(operand.weight_scale is not None for operand in before):
@@ -167,9 +178,12 @@ def _branch_scales(branch: Branch, before: list[Operand], form: LayerForm) -> Fl
         return np.full(len(branch.weight), 1.0 / MAX_WEIGHT)
     top = top_of(form.weight_bits, True)
     return weight_scales(
-        branch.weight, top, per_channel=form.per_channel, is_exact=form.is_exact,
+        branch.weight,
+        top,
+        per_channel=form.per_channel,
+        is_exact=form.is_exact,
         is_widest=form.is_widest,
-    )  # fmt: skip
+    )
 
 
 def _rescale(ratio: FloatArray, is_exact: bool) -> tuple[IntArray, IntArray]:

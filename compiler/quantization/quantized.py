@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..archive import read_archive, write_archive
 from ..errors import FormatError
 from ..frontend.graph import FloatArray, MaxPool, Pair, Shape
-from ..archive import read_archive, write_archive
 
 EXACT, GENERAL, PAPER = PROFILES = ("exact", "general", "paper")
 IntArray = NDArray[np.int64]
@@ -36,7 +36,7 @@ class QuantizedLayer:
     ``z = sum (weight << shift) x``, one unit worth ``acc_scale[c]``;
     ``q = clamp(round_half_even((multiplier z + (bias << 8 bias_shift)) / 2**rescale_shift))``, one
     unit worth ``scale``; then ``table[q mod 2**bits]``, where there is one, and max pooling.
-    ``top`` is the upper clamp, ``bias_form`` what the bias was rounded to, in words.
+    ``top`` is the upper clamp, ``bias_format`` what the bias was rounded to, in words.
     """
 
     name: str
@@ -52,7 +52,7 @@ class QuantizedLayer:
     pool: MaxPool | None
     acc_scale: FloatArray
     scale: float
-    bias_form: str = ""
+    bias_format: str = ""
     table: IntArray | None = None
 
     @property
@@ -112,7 +112,7 @@ def load_quantized(path: Path | str) -> QuantizedNetwork:
 
 
 _ARRAYS = ("bias", "multiplier", "rescale_shift", "acc_scale")
-_PLAIN = ("name", "shape", "bias_shift", "bits", "is_signed", "top", "scale", "bias_form")
+_PLAIN = ("name", "shape", "bias_shift", "bits", "is_signed", "top", "scale", "bias_format")
 _BRANCH = ("source", "stride", "padding", "groups", "shift")
 
 

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
+from stemcore.golden.arithmetic.activation_tables import apply
+from stemcore.golden.arithmetic.stem import count_spikes
+from stemcore.golden.arithmetic.threads import for_each
 from stemcore.golden.network.convolution import FloatArray
 from stemcore.golden.network.forward import Forward, check_images, fan_out
 from stemcore.golden.network.layers import PreparedLayer
 from stemcore.golden.network.network import INPUT, Network
-from stemcore.golden.arithmetic.stem import count_spikes
-from stemcore.golden.arithmetic.activation_tables import apply
-from stemcore.golden.arithmetic.threads import for_each
 
 from ..errors import SparsifyError
 from ..quantization.quantized import IntArray
@@ -31,11 +30,21 @@ BUDGET = 0.5  # percentage points of accuracy
 HYBRID, RATE_DISTORTION = "hybrid", "rd"
 SCHEMES: dict[str, tuple[str, ...]] = {
     HYBRID: (
-        "rot1", "rot2", "rot3", "rot4", "drlo4", "drlo3", "drlo2", "rot1+drlo3", "rot1+drlo2",
-        "rot2+drlo3", "rot2+drlo2", "rot3+drlo2",
+        "rot1",
+        "rot2",
+        "rot3",
+        "rot4",
+        "drlo4",
+        "drlo3",
+        "drlo2",
+        "rot1+drlo3",
+        "rot1+drlo2",
+        "rot2+drlo3",
+        "rot2+drlo2",
+        "rot3+drlo2",
     ),
     RATE_DISTORTION: tuple(f"rd{w}" for w in (2, 5, 10, 20, 40, 80, 160, 320, 640)),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -102,8 +111,9 @@ class Measurement:
             low, high = self.populations[name].limits
             for table in entries.values():
                 assert (np.diff(apply(table, np.arange(low, high + 1))) >= 0).all(), name
-        self.fan_out = {name: np.zeros(p.shape[1:], np.int64)
-                        for name, p in self.populations.items()}  # fmt: skip
+        self.fan_out = {
+            name: np.zeros(p.shape[1:], np.int64) for name, p in self.populations.items()
+        }
         for layer in network.layers:
             for connection in layer.connections:
                 source = self.populations[connection.source]

@@ -2,8 +2,8 @@
 """Activation tables of a network: what they are called, and the passes that put them in.
 
 A table replaces every finished activation of a layer by another of the same form, so that fewer
-spikes say nearly the same (:mod:`stemcore.golden.arithmetic.activation_tables`). Contents of a memory, not a circuit: any
-pointwise function will do.
+spikes say nearly the same (:mod:`stemcore.golden.arithmetic.activation_tables`). Contents of a
+memory, not a circuit: any pointwise function will do.
 """
 
 import dataclasses
@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-
 from stemcore.golden.arithmetic import activation_tables as golden_tables
 from stemcore.golden.arithmetic.fixed import limits
 from stemcore.golden.network.network import INPUT, Network
@@ -51,9 +50,10 @@ def _parts(name: str, where: str) -> list[tuple[str, str]]:
     found = [_PART.fullmatch(part) for part in name.split("+")]
     if None in found:
         raise SparsifyError(
-            where, f"a table must be {NAMED}, or the path of a JSON file; got {name!r}",
+            where,
+            f"a table must be {NAMED}, or the path of a JSON file; got {name!r}",
             "rd20, say",
-        )  # fmt: skip
+        )
     return [(match[1], match[2]) for match in found if match is not None]
 
 
@@ -61,8 +61,10 @@ def _one_table(kind: str, number: str, bits: int, is_signed: bool) -> IntArray:
     if kind == "rd":
         return golden_tables.rate_distortion(bits, float(number), is_signed)
     make = {
-        "rot": golden_tables.rot, "drlo": golden_tables.drlo, "ones": golden_tables.nearest_ones
-    }[kind]  # fmt: skip
+        "rot": golden_tables.rot,
+        "drlo": golden_tables.drlo,
+        "ones": golden_tables.nearest_ones,
+    }[kind]
     if "." in number:
         raise ValueError(f"{kind} takes a whole number, got {number}")
     return make(bits, int(number), is_signed)
@@ -85,9 +87,10 @@ def read_tables(text: str) -> str | dict[str, Entry]:
         raise FormatError(text, f"must be a JSON file of tables: {error}") from error
     if not isinstance(content, dict) or not all(_is_entry(entry) for entry in content.values()):
         raise FormatError(
-            text, "must map every layer to a table's name or to a list of integers",
+            text,
+            "must map every layer to a table's name or to a list of integers",
             "write it with 'make sparsify'",
-        )  # fmt: skip
+        )
     return content
 
 
@@ -119,9 +122,10 @@ def find_tables(
     unknown = sorted(set(wanted) - set(forms))
     if unknown:
         raise SparsifyError(
-            "TABLES", f"names must be layers, got {', '.join(unknown)}",
+            "TABLES",
+            f"names must be layers, got {', '.join(unknown)}",
             f"the layers are {', '.join(forms)}",
-        )  # fmt: skip
+        )
     found = {}
     for name, entry in wanted.items():
         bits, is_signed, (low, high) = forms[name]

@@ -100,9 +100,7 @@ def digit_one(z: int, bias: int, multiplier: int, shift: int, bias_shift: int) -
     return (product_one(z, bias, multiplier, bias_shift) >> shift) % (1 << ACTIVATION_WIDTH)
 
 
-def product(
-    z: ArrayLike, bias: ArrayLike, multiplier: ArrayLike, bias_shift: int
-) -> Int64Array:
+def product(z: ArrayLike, bias: ArrayLike, multiplier: ArrayLike, bias_shift: int) -> Int64Array:
     """``P = multiplier * z + (bias << 8 * bias_shift)``, wrapped to 48 signed bits.
 
     z : integers of at most 32 bits, any shape; bias (signed 32 bits) and multiplier (unsigned 16)

@@ -10,8 +10,8 @@ signed) and update a 16-bit potential ``V`` when the time step is complete:
             ``V[t] = sat16(V[t-1] + (I[t] >> (t - (T-1-r))))`` after that, with an arithmetic shift
 
 from ``V[-1] = 0``. Then ``V[T-1]`` takes the place of the exact sum in
-:func:`stemcore.golden.arithmetic.fixed.requantize`, whose multiplier and shift are k2 (eqs. 17, 19) and whose bias
-holds, for ``Late``, what the shifts drop on average.
+:func:`stemcore.golden.arithmetic.fixed.requantize`, whose multiplier and shift are k2 (eqs. 17, 19)
+and whose bias holds, for ``Late``, what the shifts drop on average.
 
 ``I[t]`` wraps to 16 bits, so that the order of the spikes does not matter; it has to fit. The
 compiler proves that it does or bounds it by calibration; the models raise an error, the gateware's
@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .fixed import round_half_even_shift_one
 from ..spec.params import MULTIPLIER_WIDTH, STEP_WIDTH, ChipParams
+from .fixed import round_half_even_shift_one
 
 LOWEST, HIGHEST = -(1 << (STEP_WIDTH - 1)), (1 << (STEP_WIDTH - 1)) - 1
 MAX_SCALE_SHIFT = 31  # of k1: a 16-bit multiplier and 16 bits below one
@@ -43,8 +43,11 @@ class Scaled:
     shift: int = 0
 
     def __post_init__(self) -> None:
-        if not (1 <= self.multiplier < 1 << MULTIPLIER_WIDTH and 0 <= self.shift <= MAX_SCALE_SHIFT
-                and self.multiplier <= 1 << self.shift):  # fmt: skip
+        if not (
+            1 <= self.multiplier < 1 << MULTIPLIER_WIDTH
+            and 0 <= self.shift <= MAX_SCALE_SHIFT
+            and self.multiplier <= 1 << self.shift
+        ):
             raise ValueError(
                 f"Scaled: multiplier must lie in 1..{(1 << MULTIPLIER_WIDTH) - 1} and shift in "
                 f"0..{MAX_SCALE_SHIFT}, k1 must not exceed 1; got {self.multiplier} / "
@@ -66,7 +69,7 @@ class Late:
 Integration = Scaled | Late
 
 
-def read_form(params: ChipParams, fields: Mapping[str, int]) -> Integration:
+def read_integration(params: ChipParams, fields: Mapping[str, int]) -> Integration:
     """Constants of a core from the fields of its register; ``ValueError`` for impossible ones."""
     if params.integration == "late":
         return Late(fields["shift"])

@@ -7,12 +7,12 @@ from typing import Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .convolution import FloatArray, connection_shape
 from ..arithmetic.fixed import Int64Array
-from .layers import PreparedLayer
-from .network import INPUT, Connection, Network, Population
 from ..arithmetic.stem import count_spikes
 from ..arithmetic.threads import for_each, n_processors
+from .convolution import FloatArray, connection_shape
+from .layers import PreparedLayer
+from .network import INPUT, Connection, Network, Population
 
 __all__ = ["Forward", "check_images", "count_spikes", "fan_out", "n_sops", "run_network"]
 
@@ -235,8 +235,8 @@ def n_sops(network: Network, values: Mapping[str, Int64Array]) -> dict[str, Int6
             span = connection.span(source)
             key = connection.source, span
             if key not in counts:
-                heard = values[connection.source][:, slice(*span)]
-                counts[key] = count_spikes(heard, source.bits).sum(axis=1)
+                received = values[connection.source][:, slice(*span)]
+                counts[key] = count_spikes(received, source.bits).sum(axis=1)
             total = total + np.tensordot(counts[key], fan_out(connection, source), axes=2)
         result[layer.name] = np.asarray(total, np.int64)
     return result

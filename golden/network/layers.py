@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One layer at a time, on batches: sum of connections, requantization, table, pooling.
 
-Arrays are channels-last floats that hold exact integers, as in ``stemcore.golden.network.convolution``.
+Arrays are channels-last floats that hold exact integers, as in
+``stemcore.golden.network.convolution``.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arithmetic.activation_tables import apply
+from ..arithmetic.fixed import MAX_SHIFT, digit, limits, requantize
+from ..arithmetic.step_integration import HIGHEST, LOWEST
+from ..spec.params import ACTIVATION_WIDTH, PRODUCT_WIDTH
 from .convolution import (
     FLOAT32_BOUND,
     FLOAT64_BOUND,
@@ -19,12 +24,8 @@ from .convolution import (
     potential_bounds,
     window_count,
 )
-from ..arithmetic.fixed import MAX_SHIFT, digit, limits, requantize
-from ..arithmetic.step_integration import HIGHEST, LOWEST
 from .network import Digits, Layer, MaxPool, Network
-from ..spec.params import ACTIVATION_WIDTH, PRODUCT_WIDTH
 from .step_sums import StepSums
-from ..arithmetic.activation_tables import apply
 
 
 def check_layer(layer: Layer, network: Network) -> None:
@@ -76,9 +77,12 @@ def _check_digits(layer: Layer) -> None:
             f"{layer.name}: the highest digit's shift must be at most {MAX_SHIFT}, got {top}"
         )
     if (
-        layer.bits != ACTIVATION_WIDTH or layer.is_signed or layer.integration is not None
-        or layer.table is not None or layer.pool is not None
-    ):  # fmt: skip
+        layer.bits != ACTIVATION_WIDTH
+        or layer.is_signed
+        or layer.integration is not None
+        or layer.table is not None
+        or layer.pool is not None
+    ):
         raise ValueError(
             f"{layer.name}: digits need {ACTIVATION_WIDTH} unsigned bits, exact integration, no "
             f"table and no pooling; got bits {layer.bits}, is_signed {layer.is_signed}, "
@@ -214,9 +218,14 @@ class PreparedLayer:
         low, high = limits(layer.bits, layer.is_signed)
         if self.form == "integer":
             integer = requantize(
-                z.astype(np.int64), layer.bias, layer.multiplier, layer.shift, layer.bias_shift,
-                layer.bits, layer.is_signed,
-            )  # fmt: skip
+                z.astype(np.int64),
+                layer.bias,
+                layer.multiplier,
+                layer.shift,
+                layer.bias_shift,
+                layer.bits,
+                layer.is_signed,
+            )
             return integer.astype(np.float32)
         if self.form == "product":
             z = np.multiply(z, self.scale, out=self._scratch.get("product", z.shape, np.float64))
@@ -234,9 +243,12 @@ class PreparedLayer:
         for d in range(digits.count):
             start = d * digits.step
             out[..., start : start + layer.shape[0]] = digit(
-                integers, layer.bias, layer.multiplier, layer.shift + ACTIVATION_WIDTH * d,
+                integers,
+                layer.bias,
+                layer.multiplier,
+                layer.shift + ACTIVATION_WIDTH * d,
                 layer.bias_shift,
-            )  # fmt: skip
+            )
         return out
 
     def _check(self, z: FloatArray) -> None:

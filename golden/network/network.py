@@ -128,7 +128,7 @@ class Layer:
     digits : Digits or None
         Not None: bytes of P are fired instead of q; 8 unsigned bits, no table, no pooling.
     integration : Integration or None
-        None: z is exact. Else the form of :mod:`stemcore.golden.arithmetic.step_integration`, whose V[T-1] stands for z.
+        None: z is exact. Else the form of :mod:`step_integration`, whose V[T-1] stands for z.
     """
 
     name: str

@@ -21,12 +21,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .convolution import Convolution, FloatArray
+from ..arithmetic.activation_tables import compose, nearest_ones
 from ..arithmetic.fixed import Int64Array
+from .convolution import Convolution, FloatArray
 from .forward import check_images, fan_out
 from .layers import max_pool
 from .network import INPUT, Layer, Network
-from ..arithmetic.activation_tables import compose, nearest_ones
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class DirectCode:
         self.layers = [_DirectLayer(layer, network, steps) for layer in network.layers]
 
     def run(self, images: ArrayLike) -> DirectRun:
-        """images : integers (N, C, H, W), as for :func:`stemcore.golden.network.forward.run_network`."""
+        """images : integers (N, C, H, W), as for :func:`forward.run_network`."""
         array = check_images(images, self.network.input)
         image = np.ascontiguousarray(array.transpose(0, 2, 3, 1), dtype=np.float32)
         for layer in self.layers:

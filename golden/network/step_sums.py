@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from .convolution import Convolution, FloatArray, potential_bounds
 from ..arithmetic.fixed import Int64Array
 from ..arithmetic.step_integration import HIGHEST, LOWEST, update
-from .network import Layer, Network, Population
 from ..spec.params import STEP_WIDTH
+from .convolution import Convolution, FloatArray, potential_bounds
+from .network import Layer, Network, Population
 
 
 def step_bounds(layer: Layer, network: Network) -> tuple[Int64Array, Int64Array]:
@@ -84,7 +84,7 @@ class StepSums:
             yield total
 
     def potentials(self, values: Mapping[str, FloatArray]) -> FloatArray:
-        """``V[T-1]`` (N, H, W, C) after :func:`stemcore.golden.arithmetic.step_integration.update` of every step."""
+        """``V[T-1]`` (N, H, W, C) after :func:`step_integration.update` of every step."""
         assert self.layer.integration is not None
         v = None
         for t, i in enumerate(self(values)):

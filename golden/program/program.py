@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec.fields import Memory
 from ..network.network import Population
+from ..spec.fields import Memory
 from ..spec.params import ChipParams
-
-HOST = (0, 0)  # column, row: north of node (0, 1), reached through it
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec.fields import Formats, Memory
 from ..network.network import Population
+from ..spec.fields import Formats, Memory
 from ..spec.params import ChipParams
 from .program import CoreImage, InputRoute, LayerInfo, Program
 
@@ -175,21 +175,24 @@ def _restore(body: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Pro
     params = ChipParams.from_dict(body["params"])
     names = {
         f"{index}.{memory}"
-        for index, core in enumerate(body["cores"]) for memory in core["memories"]
-    }  # fmt: skip
+        for index, core in enumerate(body["cores"])
+        for memory in core["memories"]
+    }
     if names != set(arrays):
         odd = sorted(names ^ set(arrays))[0]
         raise ValueError(f"array {odd!r} is in only one of the two files")
     cores = tuple(
         CoreImage(
-            _integer(core["x"]), _integer(core["y"]), _text(core["layer"]),
+            _integer(core["x"]),
+            _integer(core["y"]),
+            _text(core["layer"]),
             {
                 Memory[memory]: _words(params, Memory[memory], arrays[f"{index}.{memory}"])
                 for memory in core["memories"]
             },
         )
         for index, core in enumerate(body["cores"])
-    )  # fmt: skip
+    )
     return Program(
         name=_text(body["name"]),
         params=params,
@@ -198,7 +201,9 @@ def _restore(body: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Pro
         cores=cores,
         layers=tuple(
             LayerInfo(
-                _population(info["population"]), _three(info["shape"]), _integer(info["n_macs"]),
+                _population(info["population"]),
+                _three(info["shape"]),
+                _integer(info["n_macs"]),
                 _integer(info["n_parameters"]),
             )
             for info in body["layers"]
@@ -206,7 +211,9 @@ def _restore(body: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Pro
         input=_population(body["input"]),
         input_routes=tuple(
             InputRoute(
-                _two(route["rows"]), _two(route["columns"]), _four(route["nodes"]),
+                _two(route["rows"]),
+                _two(route["columns"]),
+                _four(route["nodes"]),
                 _integer(route["axon"]),
             )
             for route in body["input_routes"]
@@ -217,7 +224,7 @@ def _restore(body: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Pro
         output_ends=_integer(body["output_ends"]),
         output_cores=tuple(_two(node) for node in body["output_cores"]),
         overflow_proved=_truth(body["overflow_proved"]),
-    )  # fmt: skip
+    )
 
 
 def _words(params: ChipParams, memory: Memory, words: NDArray[Any]) -> NDArray[np.uint32]:
@@ -234,9 +241,11 @@ def _words(params: ChipParams, memory: Memory, words: NDArray[Any]) -> NDArray[n
 
 def _population(value: Mapping[str, Any]) -> Population:
     return Population(
-        _text(value["name"]), _three(value["shape"]), _integer(value["bits"]),
+        _text(value["name"]),
+        _three(value["shape"]),
+        _integer(value["bits"]),
         _truth(value["is_signed"]),
-    )  # fmt: skip
+    )
 
 
 def _integer(value: Any) -> int:

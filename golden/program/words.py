@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..spec.fields import BitFields
 from ..arithmetic.fixed import Int64Array
+from ..spec.fields import BitFields
 from ..spec.params import CHUNK_WIDTH
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the spikes of one axon do in a core, as matrix products over batches of samples.
 
-The walks of every source position are worked out once from the axon descriptor and the coordinate
-tables. Spikes are then not played one by one (``stemcore.golden.reference.event_engine`` does that): since the accumulators
-wrap and every spike of time step t weighs ``2**(shift0 - t)``, a source neuron of value x adds
-``w x 2**h`` with ``h = shift0 - (T-1)`` wherever one of its spikes adds w. Where integration is per
-time step, ``h = shift0``, and x is the bit of one step.
+The loop nests of every source position are worked out once from the axon descriptor and the
+coordinate tables. Spikes are then not played one by one (``stemcore.golden.reference.event_engine``
+does that): since the accumulators wrap and every spike of time step t weighs ``2**(shift0 - t)``, a
+source neuron of value x adds ``w x 2**h`` with ``h = shift0 - (T-1)`` wherever one of its spikes
+adds w. Where integration is per time step, ``h = shift0``, and x is the bit of one step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.convolution import FLOAT32_BOUND, FloatArray
-from .core import Core, Table
-from ..spec.fields import Memory
 from ..arithmetic.fixed import Int64Array
+from ..network.convolution import FLOAT32_BOUND, FloatArray
+from ..spec.fields import Memory
+from .core import Core, Table
 
 Float64Array = NDArray[np.float64]
 
@@ -69,7 +69,7 @@ class AxonPlan:
             )
         self.descriptor = core.axons[axon]
         self._place(deliveries)
-        self._walks()
+        self._loop_nests()
 
     def _place(self, deliveries: Sequence[Delivery]) -> None:
         """Positions and channels of the source population that arrive, each exactly once."""
@@ -135,7 +135,7 @@ class AxonPlan:
             )
         return Table(table.name, table.acc[index], table.weight[index], table.count[index])
 
-    def _walks(self) -> None:
+    def _loop_nests(self) -> None:
         d, p = self.descriptor, self.core.params
         used = self.arrives.any(axis=0)
         # Channels that never arrive get no entry: they could lie beyond the table.
@@ -146,8 +146,8 @@ class AxonPlan:
         entry_y = self._entries(Memory.TABLE_Y, d.y_base, self.y, p.n_table_y)
         entry_x = self._entries(Memory.TABLE_X, d.x_base, self.x, p.n_table_x)
         n_taps = entry_y.count * entry_x.count
-        per_walk = np.where(entry_c.count > 0, (entry_c.count - 1) * p.lanes + d.tail + 1, 0)
-        self.taps, self.blocks, self.lanes_per_tap = n_taps, entry_c.count, per_walk
+        per_nest = np.where(entry_c.count > 0, (entry_c.count - 1) * p.lanes + d.tail + 1, 0)
+        self.taps, self.blocks, self.lanes_per_tap = n_taps, entry_c.count, per_nest
 
         # Every tap of every position: (position, accumulator offset, weight offset).
         position = np.repeat(np.arange(len(self.y)), n_taps)
@@ -156,9 +156,11 @@ class AxonPlan:
         j, i = order // np.maximum(columns, 1), order % np.maximum(columns, 1)
         acc = entry_y.acc[position] + entry_x.acc[position] + j * d.y_acc_step + i * d.x_acc_step
         weight = (
-            entry_y.weight[position] + entry_x.weight[position]
-            + j * d.y_weight_step + i * d.x_weight_step
-        ) % (1 << p.weight_address_width)  # fmt: skip
+            entry_y.weight[position]
+            + entry_x.weight[position]
+            + j * d.y_weight_step
+            + i * d.x_weight_step
+        ) % (1 << p.weight_address_width)
         by_weight = np.argsort(weight, kind="stable")
         borders = np.flatnonzero(np.diff(weight[by_weight])) + 1
         groups = np.unique(np.stack([entry_c.acc, entry_c.count]), axis=1).T.tolist()
@@ -190,14 +192,15 @@ class AxonPlan:
         rows = (weight[:, None] + run) % (1 << p.weight_address_width)
         if rows.max() >= len(core.weights):
             raise ValueError(
-                f"{self.where}: walks reach weight word {rows.max()}, "
+                f"{self.where}: loop nests reach weight word {rows.max()}, "
                 f"WEIGHT has {len(core.weights)} words in use"
             )
         target = ((acc[:, None] + run) % (1 << p.acc_address_width)).reshape(-1)
-        stray = target[(target >= p.n_acc_words) | ~core.is_swept[target % p.n_acc_words]]
+        stray = target[(target >= p.n_acc_words) | ~core.is_updated[target % p.n_acc_words]]
         if stray.size:
             raise ValueError(
-                f"{self.where}: walks reach accumulator word {stray[0]}, which is never swept"
+                f"{self.where}: loop nests reach accumulator word {stray[0]}, "
+                f"which is never updated"
             )
         words = core.weights[rows].reshape(len(channels), -1).astype(np.int64)
         bound = int(np.abs(words).sum(axis=0).max()) << self.bits

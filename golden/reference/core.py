@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One core, decoded from its memory image alone: what its words say, and the soma's arithmetic.
 
-Nothing here knows the network; ``stemcore.golden.reference.axon_plan`` reads the connectivity out of the axon
-descriptors and tables.
+Nothing here knows the network; ``stemcore.golden.reference.axon_plan`` reads the connectivity out
+of the axon descriptors and tables.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec.fields import Control, Formats, Memory
 from ..arithmetic.fixed import Int64Array, digit, limits, requantize, wrap
-from ..arithmetic.step_integration import Integration, read_form
-from ..spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, WEIGHT_WIDTH, ChipParams
+from ..arithmetic.step_integration import Integration, read_integration
 from ..program.program import CoreImage
 from ..program.words import unpack_words
+from ..spec.fields import Control, Formats, Memory
+from ..spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, WEIGHT_WIDTH, ChipParams
 
 
 @dataclass(frozen=True)
 class Table:
-    """A coordinate table: start of the walk, and how many steps it takes (arrays, words in use)."""
+    """A coordinate table: start of the loop nest, and how many steps it "
+    "takes (arrays, words in use)."""
 
     name: str
     acc: Int64Array
@@ -72,7 +73,7 @@ class Core:
         self._formats = Formats(params)
         self._read_control()
         self._read_tables()
-        self._read_sweep()
+        self._read_update()
         self._read_fire()
 
     def fail(self, message: str) -> ValueError:
@@ -97,7 +98,7 @@ class Core:
         register = [int(word) for word in control[:, 0]]
         self.n_sources = register[Control.N_SOURCES]
         self.n_destinations = register[Control.N_DESTINATIONS]
-        self.n_sweep = register[Control.N_SWEEP]
+        self.n_update = register[Control.N_UPDATE]
         self.n_fire = register[Control.N_FIRE]
         mode = self._formats.mode.unpack(register[Control.MODE])
         self.bits, self.is_signed = mode["bits"], bool(mode["is_signed"])
@@ -127,7 +128,7 @@ class Core:
                 f"INTEGRATION.steps must lie in 2..{ACTIVATION_WIDTH}, got {self.n_steps}"
             )
         try:
-            self.integration = read_form(self.params, fields)
+            self.integration = read_integration(self.params, fields)
         except ValueError as error:
             raise self.fail(f"INTEGRATION: {error}") from None
 
@@ -146,23 +147,23 @@ class Core:
         columns = [weight[f"w{i}"] for i in range(self.params.lanes)]
         self.weights = wrap(np.stack(columns, axis=1), WEIGHT_WIDTH).astype(np.int8)
 
-    def _read_sweep(self) -> None:
-        sweep = self._words(Memory.SWEEP)
-        if len(sweep["acc"]) < self.n_sweep:
+    def _read_update(self) -> None:
+        update_pass = self._words(Memory.UPDATE)
+        if len(update_pass["acc"]) < self.n_update:
             raise self.fail(
-                f"N_SWEEP is {self.n_sweep}, SWEEP has {len(sweep['acc'])} words in use"
+                f"N_UPDATE is {self.n_update}, UPDATE has {len(update_pass['acc'])} words in use"
             )
-        sweep = {field: values[: self.n_sweep] for field, values in sweep.items()}
-        self.sweep_acc, self.sweep_block = sweep["acc"], sweep["block"]
-        first, last = sweep["first"].astype(bool), sweep["last"].astype(bool)
-        if self.n_sweep and not (first[0] and last[-1] and np.array_equal(first[1:], last[:-1])):
-            raise self.fail("SWEEP: every window must begin with first and end with last")
+        update_pass = {field: values[: self.n_update] for field, values in update_pass.items()}
+        self.update_acc, self.update_block = update_pass["acc"], update_pass["block"]
+        first, last = update_pass["first"].astype(bool), update_pass["last"].astype(bool)
+        if self.n_update and not (first[0] and last[-1] and np.array_equal(first[1:], last[:-1])):
+            raise self.fail("UPDATE: every window must begin with first and end with last")
         self.window_starts = np.flatnonzero(first)
         if len(self.window_starts) != self.n_fire:
             raise self.fail(
-                f"N_FIRE must be the sweep's {len(self.window_starts)} windows, got {self.n_fire}"
+                f"N_FIRE must be the {len(self.window_starts)} windows of UPDATE, got {self.n_fire}"
             )
-        self._check_clearing(sweep["clear"].astype(bool))
+        self._check_clearing(update_pass["clear"].astype(bool))
         requant = self._words(Memory.REQUANT)
         parts = [
             self._formats.requant_lane.unpack(requant[f"lane{i}"])
@@ -174,10 +175,10 @@ class Core:
             raise self.fail(
                 f"REQUANT must hold {self.params.n_groups} words a block, got {n_words} words"
             )
-        if self.n_sweep and self.sweep_block.max() >= n_blocks:
+        if self.n_update and self.update_block.max() >= n_blocks:
             raise self.fail(
-                f"SWEEP.block must lie in the {n_blocks} blocks of REQUANT, "
-                f"got {self.sweep_block.max()}"
+                f"UPDATE.block must lie in the {n_blocks} blocks of REQUANT, "
+                f"got {self.update_block.max()}"
             )
 
         def lanes(field: str) -> Int64Array:
@@ -191,21 +192,21 @@ class Core:
         self._read_lookup()
 
     def _check_clearing(self, clear: NDArray[np.bool_]) -> None:
-        """Every swept word is cleared by its last reading and not before."""
-        if self.n_sweep and self.sweep_acc.max() >= self.params.n_acc_words:
+        """Every updated word is cleared by its last reading and not before."""
+        if self.n_update and self.update_acc.max() >= self.params.n_acc_words:
             raise self.fail(
-                f"SWEEP.acc must be below {self.params.n_acc_words}, got {self.sweep_acc.max()}"
+                f"UPDATE.acc must be below {self.params.n_acc_words}, got {self.update_acc.max()}"
             )
-        is_last = np.zeros(self.n_sweep, bool)
-        last_reading = {int(word): e for e, word in enumerate(self.sweep_acc)}
+        is_last = np.zeros(self.n_update, bool)
+        last_reading = {int(word): e for e, word in enumerate(self.update_acc)}
         is_last[list(last_reading.values())] = True
         wrong = np.flatnonzero(clear != is_last)
         if wrong.size:
             e = int(wrong[0])
             what = "cleared before its last reading" if clear[e] else "left uncleared"
-            raise self.fail(f"SWEEP entry {e}: accumulator word {self.sweep_acc[e]} is {what}")
-        self.is_swept = np.zeros(self.params.n_acc_words, bool)
-        self.is_swept[self.sweep_acc] = True
+            raise self.fail(f"UPDATE entry {e}: accumulator word {self.update_acc[e]} is {what}")
+        self.is_updated = np.zeros(self.params.n_acc_words, bool)
+        self.is_updated[self.update_acc] = True
 
     def _read_lookup(self) -> None:
         self.lookup: Int64Array | None = None
@@ -248,18 +249,24 @@ class Core:
 
     # Execution ----------------------------------------------------------------------------------
     def finish(self, z: Int64Array) -> Int64Array:
-        """The soma's sweep: potentials (N, n_acc_words, lanes) to activations (N, n_fire, lanes).
+        """The soma's update pass.
 
-        Per entry :func:`stemcore.golden.arithmetic.fixed.requantize` (or :func:`stemcore.golden.arithmetic.fixed.digit` in raw mode), the
-        lookup, and the maximum over the window.
+        Potentials (N, n_acc_words, lanes) to activations (N, n_fire, lanes).
+
+        Per entry :func:`stemcore.golden.arithmetic.fixed.requantize` (or
+        :func:`stemcore.golden.arithmetic.fixed.digit` in raw mode), the lookup, and the maximum
+        over the window.
         """
         if not self.n_fire:
             return np.zeros((len(z), 0, self.params.lanes), np.int64)
-        block = self.sweep_block
+        block = self.update_block
         terms = (
-            z[:, self.sweep_acc], self.bias[block], self.multiplier[block], self.shift[block],
+            z[:, self.update_acc],
+            self.bias[block],
+            self.multiplier[block],
+            self.shift[block],
             self.bias_shift,
-        )  # fmt: skip
+        )
         q = digit(*terms) if self.is_raw else requantize(*terms, self.bits, self.is_signed)
         if self.lookup is not None:
             q = self.lookup[q & ((1 << self.bits) - 1)]

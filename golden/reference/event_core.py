@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """One core executed literally, one weight word at a time, on Python integers.
 
-Written from the words of the contract (walk, operation, sweep, firing) and slow on purpose: what
-``stemcore.golden.reference.core`` and ``stemcore.golden.reference.axon_plan`` compute at once is held against it.
+Written from the words of the contract (loop nest, operation, update pass, firing) and slow on
+purpose: what ``core`` and ``axon_plan`` compute at once is
+held against it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..spec.fields import Control, Formats, Kind, Memory
 from ..arithmetic.fixed import digit_one, requantize_one, wrap_one
-from ..arithmetic.step_integration import Integration, read_form, update_one
-from ..spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
+from ..arithmetic.step_integration import Integration, read_integration, update_one
 from ..program.program import CoreImage
+from ..spec.address_generation import Operation, loop_nest
+from ..spec.fields import Control, Formats, Kind, Memory
+from ..spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
+from ..spec.routing import Node, Rectangle
 from .trace import TraceEntry
-from ..spec.address_generation import Operation, walk
 
-Node = tuple[int, int]
-Rectangle = tuple[int, int, int, int]
 Coordinates = tuple[int, int, int]  # channel, row, column
 
 
@@ -34,7 +34,7 @@ class Packet:
 
 @dataclass
 class EventCounters:
-    """Counters of one core for one sample, as :class:`stemcore.golden.spec.fields.Control` defines them."""
+    """Counters of one core for one sample, as :class:`fields.Control` defines them."""
 
     sops: int = 0
     ops: int = 0
@@ -73,7 +73,7 @@ class EventCore:
         self.form: Integration | None = None
         if params.is_stepped:
             constants = self.formats.integration.unpack(self.register(Control.INTEGRATION))
-            self.n_steps, self.form = constants["steps"], read_form(params, constants)
+            self.n_steps, self.form = constants["steps"], read_integration(params, constants)
         self.counters = EventCounters()
         self.overflow = False
         self.ends = 0
@@ -115,7 +115,7 @@ class EventCore:
 
     # Accumulation -------------------------------------------------------------------------------
     def accept(self, spike: Packet) -> None:
-        """Walk of one spike: every operation in the order in which the hardware issues it."""
+        """Loop nest of one spike: every operation in the order in which the hardware issues it."""
         axon = self.fields(Memory.AXON, spike.axon)
         if axon["shift0"] < spike.t and not self.params.is_stepped:
             raise ValueError(
@@ -124,7 +124,7 @@ class EventCore:
             )
         c, y, x = spike.source
         try:
-            operations = walk(
+            operations = loop_nest(
                 self.params, axon, self.tables, {"t": spike.t, "c": c, "y": y, "x": x}
             )
         except IndexError:
@@ -150,9 +150,10 @@ class EventCore:
             potentials[lane] = wrap_one(v, width)
         self.counters.ops += 1
 
-    # Sweep --------------------------------------------------------------------------------------
-    def sweep(self) -> list[list[int]] | None:
-        """Activation words of the sample; accumulators are cleared as the sweep table says.
+    # Update pass
+    # --------------------------------------------------------------------------------------
+    def update_pass(self) -> list[list[int]] | None:
+        """Activation words of the sample; accumulators are cleared as the update pass table says.
 
         Where integration is per time step, None before the last one: potentials alone change.
         """
@@ -165,9 +166,9 @@ class EventCore:
         return self._finish()
 
     def _update(self, form: Integration) -> None:
-        """V of every word of the sweep, once; its sum is taken out."""
-        for e in range(self.register(Control.N_SWEEP)):
-            entry = self.fields(Memory.SWEEP, e)
+        """V of every word of the update pass, once; its sum is taken out."""
+        for e in range(self.register(Control.N_UPDATE)):
+            entry = self.fields(Memory.UPDATE, e)
             if entry["clear"]:
                 acc = entry["acc"]
                 self.potentials[acc] = [
@@ -179,8 +180,8 @@ class EventCore:
     def _finish(self) -> list[list[int]]:
         words: list[list[int]] = []
         window: list[int] = []
-        for e in range(self.register(Control.N_SWEEP)):
-            entry = self.fields(Memory.SWEEP, e)
+        for e in range(self.register(Control.N_UPDATE)):
+            entry = self.fields(Memory.UPDATE, e)
             potentials = self.accumulators[entry["acc"]]
             q = [
                 self._activation(entry["block"], lane, potentials[lane])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program executed literally, packet by packet: the twin that ``stemcore.golden.reference.program_engine`` is held against.
+"""A program executed literally, packet by packet: the twin that ``program_engine`` is held against.
 
 For small programs. Packets of one source keep their order; those of different sources may
 interleave in any way, with the same values.
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .event_core import EventCore, EventCounters, Node, Packet, Rectangle
-from ..spec.fields import Control, Kind
 from ..arithmetic.fixed import Int64Array
+from ..arithmetic.stem import weight_of_step
 from ..network.forward import check_images
 from ..network.network import Population
-from ..program.program import HOST, Program
-from ..spec.routing import tree
-from ..arithmetic.stem import weight_of_step
+from ..program.program import Program
+from ..spec.fields import Control, Kind
+from ..spec.routing import HOST, Node, Rectangle, tree
+from .event_core import EventCore, EventCounters, Packet
 from .trace import TraceEntry
 
 Stream = Iterator[Packet | None]
@@ -59,7 +59,7 @@ class _Host:
     def send(self, image: Int64Array) -> Iterator[Packet | None]:
         """Packets of an image: bit plane, route, row, column, channel; then END.
 
-        As :meth:`stemcore.golden.reference.event_core.EventCore.fire` where tokens are exchanged per time step.
+        As :meth:`event_core.EventCore.fire` where tokens are exchanged per time step.
         """
         source = self.program.input
         ends = [Packet(Kind.END, nodes) for nodes in self.program.input_end]
@@ -187,7 +187,7 @@ class _Run:
                 self.grant((x, y, x, y))
 
     def complete(self, core: EventCore) -> None:
-        words = core.sweep()
+        words = core.update_pass()
         if words is None:
             core.ends = 0
             for token in core.tokens(Control.CREDIT_LIST, Kind.CREDIT):

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .core import Core
 from ..arithmetic.fixed import Int64Array
-from ..network.forward import check_images
-from ..arithmetic.step_integration import update
-from .topology import HOST_ID, Paths
-from ..program.program import Program
 from ..arithmetic.stem import count_spikes
+from ..arithmetic.step_integration import update
+from ..network.forward import check_images
+from ..program.program import Program
+from .core import Core
+from .topology import HOST_ID, Topology
 
 BATCH = 8  # images at a time: bounds memory
 COUNTERS = ("sops", "ops", "spikes_in", "spikes_out", "fired", "hops")
@@ -36,8 +36,9 @@ class ProgramResult:
         What every layer fires, after table and pooling, by layer name.
     counters : dict of int64 (N, n_cores)
         Cores in the program's order. ``sops``, ``spikes_in``, ``spikes_out``, ``fired``, ``hops``
-        as the registers of :class:`stemcore.golden.spec.fields.Control` count them (``hops`` of nodes without a
-        core are nobody's); ``ops``: operations of the dendrite, which are its busy cycles.
+        as the registers of :class:`stemcore.golden.spec.fields.Control` count them (``hops`` of
+        nodes without a core are nobody's); ``ops``: operations of the dendrite, which are its busy
+        cycles.
     input_spikes : int64 (N,)
         Packets that the host sends.
     """
@@ -57,7 +58,7 @@ class Mesh:
 
     def __init__(self, program: Program):
         self.program = program
-        self.paths = Paths(program)
+        self.topology = Topology(program)
 
     def run(self, images: ArrayLike) -> ProgramResult:
         """:func:`run_program` with this mesh."""
@@ -66,30 +67,32 @@ class Mesh:
         n = len(array)
         values = {
             name: np.zeros((n, *population.shape), np.int64)
-            for name, population in self.paths.populations.items()
+            for name, population in self.topology.populations.items()
         }
-        counters = {name: np.zeros((n, len(self.paths.cores)), np.int64) for name in COUNTERS}
-        outputs = np.zeros((n, *self.paths.populations[self.program.output].shape), np.int64)
+        counters = {name: np.zeros((n, len(self.topology.cores)), np.int64) for name in COUNTERS}
+        outputs = np.zeros((n, *self.topology.populations[self.program.output].shape), np.int64)
         for start in range(0, n, BATCH):
             part = slice(start, min(start + BATCH, n))
             fired = self._run_batch(array[part], {k: v[part] for k, v in counters.items()})
             for name, target in values.items():
-                numbers = [k for k, core in enumerate(self.paths.cores) if core.image.layer == name]
+                numbers = [
+                    k for k, core in enumerate(self.topology.cores) if core.image.layer == name
+                ]
                 self._assemble(target[part], name, {k: self._all_words(k) for k in numbers}, fired)
             to_host = {
                 k: targets[HOST_ID, 0]
-                for k, targets in enumerate(self.paths.spike_targets)
+                for k, targets in enumerate(self.topology.spike_targets)
                 if (HOST_ID, 0) in targets
             }
             self._assemble(outputs[part], self.program.output, to_host, fired, once=True)
         spikes = count_spikes(array, source.bits).sum(axis=1)
-        input_spikes = np.tensordot(spikes, self.paths.input_packets, axes=2)
-        for rows, columns, crossed in self.paths.input_hops:
+        input_spikes = np.tensordot(spikes, self.topology.input_packets, axes=2)
+        for rows, columns, crossed in self.topology.input_hops:
             counters["hops"] += spikes[:, rows, columns].sum(axis=(1, 2))[:, None] * crossed
         return ProgramResult(outputs, values, counters, input_spikes)
 
     def _all_words(self, number: int) -> Int64Array:
-        return np.arange(self.paths.cores[number].n_fire)
+        return np.arange(self.topology.cores[number].n_fire)
 
     def _run_batch(
         self, images: Int64Array, counters: dict[str, Int64Array]
@@ -97,10 +100,10 @@ class Mesh:
         n, channels = images.shape[:2]
         by_position = images.reshape(n, channels, -1).transpose(0, 2, 1)
         fired: dict[int, Int64Array] = {HOST_ID: by_position}
-        for number in self.paths.order:
-            core = self.paths.cores[number]
-            arriving = [plan.collect(fired) for plan in self.paths.plans[number]]
-            for plan, x in zip(self.paths.plans[number], arriving, strict=True):
+        for number in self.topology.order:
+            core = self.topology.cores[number]
+            arriving = [plan.collect(fired) for plan in self.topology.plans[number]]
+            for plan, x in zip(self.topology.plans[number], arriving, strict=True):
                 costs = plan.costs(count_spikes(x, plan.bits))
                 for name, cost in zip(("spikes_in", "ops", "sops"), costs, strict=True):
                     counters[name][:, number] += cost
@@ -109,13 +112,13 @@ class Mesh:
             spikes = count_spikes(activations, core.bits).sum(axis=2)
             counters["fired"][:, number] = spikes.sum(axis=1)
             counters["spikes_out"][:, number] = spikes @ core.fire_count
-            for words, crossed in self.paths.hops[number]:
+            for words, crossed in self.topology.hops[number]:
                 counters["hops"] += spikes[:, words].sum(axis=1)[:, None] * crossed
         return fired
 
     def _potentials(self, number: int, arriving: list[Int64Array], n: int) -> Int64Array:
         """What the soma finishes: z, or V[T-1], of ``n`` samples."""
-        core, plans = self.paths.cores[number], self.paths.plans[number]
+        core, plans = self.topology.cores[number], self.topology.plans[number]
         form = core.integration
         v = None
         for t in range(core.n_steps):
@@ -148,11 +151,11 @@ class Mesh:
         once: bool = False,
     ) -> None:
         """Put activation words where their coordinates say; every neuron must be there."""
-        channels, height, width = self.paths.populations[name].shape
+        channels, height, width = self.topology.populations[name].shape
         count = np.zeros((channels, height, width), np.int64)
         pieces = []
         for number, chosen in words.items():
-            core = self.paths.cores[number]
+            core = self.topology.cores[number]
             if core.image.layer != name:
                 raise core.fail(f"spikes reach the host, which listens to {name}")
             y, x = core.fire_y[chosen], core.fire_x[chosen]
@@ -193,8 +196,8 @@ def run_program(program: Program, images: ArrayLike) -> ProgramResult:
     """Execute memory images core by core for integer images (N, C, H, W).
 
     Raises ``ValueError`` where the program contradicts itself: packets to nodes without a core or
-    axons without a descriptor, token counts that do not match, walks beyond the words in use or
-    onto accumulators never swept, neurons that arrive twice or never, lanes that fire without a
-    neuron; and where a membrane potential leaves the accumulator.
+    axons without a descriptor, token counts that do not match, loop nests beyond the words in use
+    or onto accumulators never updated, neurons that arrive twice or never, lanes that fire without
+    a neuron; and where a membrane potential leaves the accumulator.
     """
     return Mesh(program).run(images)

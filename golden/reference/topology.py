@@ -9,19 +9,17 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from .axon_plan import AxonPlan, Delivery
-from .core import Core
 from ..arithmetic.fixed import Int64Array
 from ..network.network import Population
-from ..program.program import HOST, Program
-from ..spec.routing import tree
-
-Rectangle = tuple[int, int, int, int]
+from ..program.program import Program
+from ..spec.routing import HOST, Rectangle, tree
+from .axon_plan import AxonPlan, Delivery
+from .core import Core
 
 HOST_ID = -1  # source number of the host; cores count from 0 in the program's order
 
 
-class Paths:
+class Topology:
     """The cores of a program and the paths between them, checked for consistency.
 
     Attributes
@@ -130,11 +128,18 @@ class Paths:
             for key, sent in targets.items():
                 self.deliveries[key].append(
                     Delivery(
-                        number, core.where, core.bits, core.is_signed, population.shape[0],
-                        core.params.lanes, sent, core.fire_c[sent], core.fire_y[sent],
+                        number,
+                        core.where,
+                        core.bits,
+                        core.is_signed,
+                        population.shape[0],
+                        core.params.lanes,
+                        sent,
+                        core.fire_c[sent],
+                        core.fire_y[sent],
                         core.fire_x[sent],
                     )
-                )  # fmt: skip
+                )
         self.plans: list[list[AxonPlan]] = [[] for _ in self.cores]
         for (target, axon), deliveries in sorted(self.deliveries.items(), key=lambda kv: kv[0]):
             if target != HOST_ID:
@@ -157,9 +162,17 @@ class Paths:
             self.input_packets[y0 : y1 + 1, x0 : x1 + 1] += 1
             y, x = (axis.reshape(-1) for axis in np.mgrid[y0 : y1 + 1, x0 : x1 + 1])
             delivery = Delivery(
-                HOST_ID, "host of input", source.bits, source.is_signed, channels, channels,
-                y * width + x, np.zeros_like(y), y, x,
-            )  # fmt: skip
+                HOST_ID,
+                "host of input",
+                source.bits,
+                source.is_signed,
+                channels,
+                channels,
+                y * width + x,
+                np.zeros_like(y),
+                y,
+                x,
+            )
             for target in self.receivers(route.nodes, where):
                 if target == HOST_ID:
                     raise ValueError(f"{where}: must lead to cores, leads to the host")
@@ -258,7 +271,7 @@ class Paths:
         found = level.setdefault(target, level.get(source, 0) + 1)
         if self.program.params.is_stepped and found != level.get(source, 0) + 1:
             raise ValueError(
-                f"{self.name(target)}: hears {self.name(source)} over {level.get(source, 0) + 1} "
+                f"{self.name(target)}: reads {self.name(source)} over {level.get(source, 0) + 1} "
                 f"layers and others over {found}; with tokens per time step it would wait for "
                 "ever: delay the shorter way by identity layers"
             )

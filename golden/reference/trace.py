@@ -8,7 +8,8 @@ class TraceEntry(NamedTuple):
     """One neuron at one time step while its core fires.
 
     ``v`` is what is left of the activation (modulo ``2**T``) when it meets the threshold
-    ``2**(T-1-step)``; ``spike`` is ``v >= threshold`` (see :func:`stemcore.golden.arithmetic.stem.fire`).
+    ``2**(T-1-step)``; ``spike`` is ``v >= threshold`` (see
+    :func:`stemcore.golden.arithmetic.stem.fire`).
     """
 
     step: int

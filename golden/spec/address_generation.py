@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The walk of a spike: which weight words it adds to which accumulator words, in order.
+"""The loop nest of a spike: which weight words it adds to which accumulator words, in order.
 
 Plain integers, standard library only: the reference that the axon-in of the gateware is held to.
 """
@@ -11,7 +11,7 @@ from .params import ChipParams
 
 
 class Operation(NamedTuple):
-    """One step of a walk: add weight word ``weight`` to accumulator word ``acc``.
+    """One step of a loop nest: add weight word ``weight`` to accumulator word ``acc``.
 
     ``n_lanes`` is the number of neurons in the word, less one.
     """
@@ -26,7 +26,7 @@ class Operation(NamedTuple):
 Fields = Mapping[str, int]
 
 
-def walk(
+def loop_nest(
     params: ChipParams,
     axon: Fields,
     tables: tuple[Sequence[Fields], Sequence[Fields], Sequence[Fields]],
@@ -35,9 +35,10 @@ def walk(
     """The operations of one spike, in the order in which the core issues them, one a cycle.
 
     ``axon``, the entries of ``tables`` (channel, row, column) and ``spike`` hold the fields that
-    ``stemcore.golden.spec.fields.Formats`` gives them. Rows are the outer loop, channel blocks the inner one.
-    Indices wrap modulo the tables' sizes, addresses and the shift modulo their widths. No operation
-    if any count is zero. The shift depends on the time step only where integration is exact.
+    ``stemcore.golden.spec.fields.Formats`` gives them. Rows are the outer loop, channel blocks the
+    inner one. Indices wrap modulo the tables' sizes, addresses and the shift modulo their widths.
+    No operation if any count is zero. The shift depends on the time step only where integration is
+    exact.
     """
     table_c, table_y, table_x = tables
     c = table_c[(axon["c_base"] + spike["c"]) % params.n_table_c]

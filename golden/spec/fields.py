@@ -66,6 +66,7 @@ class BitFields:
         """Every field of an integer (or integer array)."""
         return {field: (word >> position) & ((1 << width) - 1) for field, position, width in self}
 
+
 GAP_WIDTH = 6  # bits of the distance of spikes sent, in cycles
 
 
@@ -91,7 +92,7 @@ class Memory(IntEnum):
     TABLE_Y = 3
     TABLE_X = 4
     WEIGHT = 5
-    SWEEP = 6
+    UPDATE = 6
     REQUANT = 7
     LOOKUP = 8
     FIRE = 9
@@ -103,7 +104,7 @@ class Control(IntEnum):
 
     N_SOURCES = 0  # END tokens that complete a sample
     N_DESTINATIONS = 1  # CREDIT tokens that permit a sample to be fired
-    N_SWEEP = 2  # entries of the sweep table in use
+    N_UPDATE = 2  # entries of the update pass table in use
     N_FIRE = 3  # words of the activation memory in use
     MODE = 4  # fields ``mode``
     END_LIST = 5  # fields ``token_list``: destinations of END
@@ -117,9 +118,9 @@ class Control(IntEnum):
     FIRED = 20  # spikes fired (set bits of the activations)
     BUSY = 21  # cycles in which the dendrite took an operation
     STALLED = 22  # cycles in which a spike waited and the dendrite got no operation
-    SWEEP_CYCLES = 23  # cycles of the soma's sweeps
+    UPDATE_CYCLES = 23  # cycles of the soma's update passes
     FIRE_CYCLES = 24  # cycles in which axon-out was firing
-    SAMPLES = 25  # samples swept
+    SAMPLES = 25  # samples updated
     HOPS = 26  # links that this node's router passed spike packets to (every branch counts)
     FLAGS = 27  # fields ``flags``
 
@@ -175,14 +176,14 @@ class Formats:
     # Memory words -------------------------------------------------------------------------------
     @property
     def axon(self) -> BitFields:
-        """Axon descriptor: how spikes of one source population become a walk.
+        """Axon descriptor: how spikes of one source population become a loop nest.
 
         ``c_base``, ``y_base``, ``x_base`` are added, modulo the table's size, to the spike's
         coordinates and give the table entries. The steps are added, modulo the address width, at
-        every step of the walk in y or x. ``shift0`` is the left shift of time step 0, ``T-1+h``;
-        where integration is per time step that of all steps, ``h``.
-        ``is_signed``: time step 0 weighs negative. ``tail``: neurons in the last block of a walk,
-        less one (for the SOP counter only).
+        every step of the loop nest in y or x. ``shift0`` is the left shift of time step 0,
+        ``T-1+h``; where integration is per time step that of all steps, ``h``.
+        ``is_signed``: time step 0 weighs negative. ``tail``: neurons in the last block of a loop
+        nest, less one (for the SOP counter only).
         """
         p = self.params
         return BitFields(
@@ -214,36 +215,34 @@ class Formats:
 
     @property
     def table_c(self) -> BitFields:
-        """Channel table: start of the walk, and how many consecutive blocks (0: no walk)."""
+        """Channel table: start of the loop nest, and how many consecutive blocks (0: none)."""
         return self._table("table_c", bits_for(self.params.n_blocks + 1))
 
     @property
     def table_y(self) -> BitFields:
-        """Row table: start of the walk, and how many output rows it visits (0: no walk)."""
+        """Row table: start of the loop nest, and how many output rows it visits (0: none)."""
         return self._table("table_y", bits_for(self.params.n_acc_words + 1))
 
     @property
     def table_x(self) -> BitFields:
-        """Column table: start of the walk, and how many output columns it visits (0: no walk)."""
+        """Column table: start of the loop nest, and how many output columns it visits (0: none)."""
         return self._table("table_x", bits_for(self.params.n_acc_words + 1))
 
     @property
     def weight(self) -> BitFields:
         """Weight word: one two's complement weight a lane, lane 0 lowest."""
-        return BitFields(
-            "weight", tuple((f"w{i}", WEIGHT_WIDTH) for i in range(self.params.lanes))
-        )
+        return BitFields("weight", tuple((f"w{i}", WEIGHT_WIDTH) for i in range(self.params.lanes)))
 
     @property
-    def sweep(self) -> BitFields:
-        """Sweep table: one accumulator word to finish.
+    def update_pass(self) -> BitFields:
+        """Update pass table: one accumulator word to finish.
 
         ``block`` selects the requantization constants. ``first`` starts a pooling window, ``last``
         ends it and writes the next activation word; ``clear`` zeroes the accumulator word.
         """
         p = self.params
         return BitFields(
-            "sweep",
+            "update_pass",
             (
                 ("acc", p.acc_address_width),
                 ("block", p.block_width),
@@ -295,19 +294,17 @@ class Formats:
     @property
     def destination(self) -> BitFields:
         """Destination table: nodes, and the axon by which they know this population."""
-        return BitFields(
-            "destination", (*self.rectangle.widths, ("axon", self.params.axon_width))
-        )
+        return BitFields("destination", (*self.rectangle.widths, ("axon", self.params.axon_width)))
 
     # Control registers --------------------------------------------------------------------------
     @property
     def mode(self) -> BitFields:
         """``bits``: n of the output (2 to 8), which is also its T. ``bias_shift``: sb in bytes.
 
-        ``is_raw``: the output is a byte of P, :func:`stemcore.golden.arithmetic.fixed.digit`; needs 8 unsigned bits
-        and no lookup. ``gap``: cycles from one spike sent to the next, at least; 0 and 1 are the
-        same. Timing only: a source that fires no faster than its destinations work leaves them to
-        its neighbours in turn.
+        ``is_raw``: the output is a byte of P, :func:`stemcore.golden.arithmetic.fixed.digit`; needs
+        8 unsigned bits and no lookup. ``gap``: cycles from one spike sent to the next, at least; 0
+        and 1 are the same. Timing only: a source that fires no faster than its destinations work
+        leaves them to its neighbours in turn.
         """
         return BitFields(
             "mode",
@@ -323,7 +320,7 @@ class Formats:
 
     @property
     def integration(self) -> BitFields:
-        """Constants of :mod:`stemcore.golden.arithmetic.step_integration`; ``steps``: T of the sources.
+        """Constants of :mod:`step_integration`; ``steps``: T of the sources.
 
         ``multiplier`` and ``shift`` are k1 of the scaled form; ``shift`` is r of the late one.
         """
@@ -367,7 +364,7 @@ class Formats:
             Memory.TABLE_Y: (self.table_y, p.n_table_y),
             Memory.TABLE_X: (self.table_x, p.n_table_x),
             Memory.WEIGHT: (self.weight, p.n_weight_words),
-            Memory.SWEEP: (self.sweep, p.n_sweep),
+            Memory.UPDATE: (self.update_pass, p.n_update),
             Memory.REQUANT: (self.requant, p.n_blocks * p.n_groups),
             Memory.LOOKUP: (self.lookup, 1 << ACTIVATION_WIDTH),
             Memory.FIRE: (self.fire, p.n_fire_words),

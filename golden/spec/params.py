@@ -38,13 +38,13 @@ class ChipParams:
     n_acc_words, n_weight_words : int
         Words of ``lanes`` potentials, and of ``lanes`` weights.
     n_spikes : int
-        Spikes that a core keeps waiting for their walk; 2 or more.
+        Spikes that a core keeps waiting for their loop nest; 2 or more.
     n_axons : int
         Axon descriptors: source populations that one core can listen to.
     n_table_c, n_table_y, n_table_x : int
         Entries of the three coordinate tables, shared by the descriptors of a core.
-    n_sweep : int
-        Entries of the sweep table (accumulator words read in one sweep of the soma).
+    n_update : int
+        Entries of the update pass table (accumulator words read in one update pass of the soma).
     n_blocks : int
         Channel blocks (of ``lanes`` channels) whose requantization constants one core holds.
     n_fire_words : int
@@ -63,7 +63,8 @@ class ChipParams:
         False leaves the soma's multipliers out; such a core runs exact-profile programs only.
     integration : str
         "exact" adds every weight shifted by its time step; "scaled" and "late" are the forms of
-        :mod:`stemcore.golden.arithmetic.step_integration`, whose sums have 16 bits: ``acc_width`` must be 16.
+        :mod:`stemcore.golden.arithmetic.step_integration`, whose sums have 16 bits: ``acc_width``
+        must be 16.
     """
 
     lanes: int = 32
@@ -76,7 +77,7 @@ class ChipParams:
     n_table_c: int = 1024
     n_table_y: int = 256
     n_table_x: int = 256
-    n_sweep: int = 512
+    n_update: int = 512
     n_blocks: int = 32
     n_fire_words: int = 512
     n_destinations: int = 256
@@ -163,9 +164,9 @@ class ChipParams:
         return bits_for(self.n_table_x)
 
     @property
-    def sweep_address_width(self) -> int:
-        """Bits of a sweep table address."""
-        return bits_for(self.n_sweep)
+    def update_address_width(self) -> int:
+        """Bits of an update pass table address."""
+        return bits_for(self.n_update)
 
     @property
     def block_width(self) -> int:
@@ -220,7 +221,7 @@ class ChipParams:
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def with_integration(self, integration: str) -> "ChipParams":
-        """A copy for a form of integration, with the accumulators that it needs."""
+        """A copy for an integration mode, with the accumulators that it needs."""
         if integration == self.integration:
             return self
         width = ChipParams.acc_width if integration == "exact" else STEP_WIDTH
@@ -234,40 +235,100 @@ PRESETS: dict[str, ChipParams] = {
     "sim32_wide": ChipParams(n_weight_words=8192, n_table_c=2048),
     # Networks for 224 x 224 images, and dense layers of any fan-in: room for digits of split sums.
     "large": ChipParams(
-        acc_width=32, n_acc_words=2048, n_weight_words=16384, n_axons=16, n_table_c=4096,
-        n_table_y=512, n_table_x=512, n_sweep=8192, n_blocks=64, n_fire_words=4096,
-        n_destinations=1024, c_width=14, shift_width=5,
+        acc_width=32,
+        n_acc_words=2048,
+        n_weight_words=16384,
+        n_axons=16,
+        n_table_c=4096,
+        n_table_y=512,
+        n_table_x=512,
+        n_update=8192,
+        n_blocks=64,
+        n_fire_words=4096,
+        n_destinations=1024,
+        c_width=14,
+        shift_width=5,
     ),
     # One node of an LFE5U-85F: 4096 neurons, 64 KB of weights.
     "ecp5": ChipParams(
-        lanes=16, soma_lanes=2, n_acc_words=256, n_fire_words=256, n_sweep=256, n_blocks=16,
-        c_width=10, n_table_c=512, queue_depth=2, n_spikes=512,
+        lanes=16,
+        soma_lanes=2,
+        n_acc_words=256,
+        n_fire_words=256,
+        n_update=256,
+        n_blocks=16,
+        c_width=10,
+        n_table_c=512,
+        queue_depth=2,
+        n_spikes=512,
     ),
     "ecp5_32": ChipParams(
-        lanes=32, soma_lanes=2, n_acc_words=128, n_weight_words=2048, n_fire_words=128,
-        n_sweep=256, n_blocks=16, c_width=10, n_table_c=512, queue_depth=2, n_spikes=512,
+        lanes=32,
+        soma_lanes=2,
+        n_acc_words=128,
+        n_weight_words=2048,
+        n_fire_words=128,
+        n_update=256,
+        n_blocks=16,
+        c_width=10,
+        n_table_c=512,
+        queue_depth=2,
+        n_spikes=512,
     ),
     # The same without multipliers: exact-profile programs only.
     "ecp5_lean": ChipParams(
-        lanes=16, soma_lanes=2, n_acc_words=256, n_fire_words=256, n_sweep=256, n_blocks=16,
-        c_width=10, n_table_c=512, queue_depth=2, n_spikes=512, multipliers=False,
+        lanes=16,
+        soma_lanes=2,
+        n_acc_words=256,
+        n_fire_words=256,
+        n_update=256,
+        n_blocks=16,
+        c_width=10,
+        n_table_c=512,
+        queue_depth=2,
+        n_spikes=512,
+        multipliers=False,
     ),
     "ecp5_32_lean": ChipParams(
-        lanes=32, soma_lanes=2, n_acc_words=128, n_weight_words=2048, n_fire_words=128,
-        n_sweep=256, n_blocks=16, c_width=10, n_table_c=512, queue_depth=2, n_spikes=512,
+        lanes=32,
+        soma_lanes=2,
+        n_acc_words=128,
+        n_weight_words=2048,
+        n_fire_words=128,
+        n_update=256,
+        n_blocks=16,
+        c_width=10,
+        n_table_c=512,
+        queue_depth=2,
+        n_spikes=512,
         multipliers=False,
     ),
     # Cores like Darwin3's: 4096 neurons, 16-bit sums and potentials, 24 x 24 nodes in reach.
     "darwin3": ChipParams(
-        n_acc_words=128, n_fire_words=128, n_sweep=256, acc_width=16, integration="scaled"
+        n_acc_words=128, n_fire_words=128, n_update=256, acc_width=16, integration="scaled"
     ),
     # Small enough for Amaranth's simulator, Icarus and proofs.
     "tiny": ChipParams(
-        lanes=4, soma_lanes=2, n_acc_words=64, n_weight_words=512, n_axons=4, n_table_c=64,
-        n_table_y=32, n_table_x=32, n_spikes=8, n_sweep=128, n_blocks=16, n_fire_words=64,
-        n_destinations=32, c_width=6, y_width=5, x_width=5, coord_width=3, queue_depth=2,
+        lanes=4,
+        soma_lanes=2,
+        n_acc_words=64,
+        n_weight_words=512,
+        n_axons=4,
+        n_table_c=64,
+        n_table_y=32,
+        n_table_x=32,
+        n_spikes=8,
+        n_update=128,
+        n_blocks=16,
+        n_fire_words=64,
+        n_destinations=32,
+        c_width=6,
+        y_width=5,
+        x_width=5,
+        coord_width=3,
+        queue_depth=2,
     ),
-}  # fmt: skip
+}
 for _form in INTEGRATIONS[1:]:
     PRESETS[f"tiny_{_form}"] = PRESETS["tiny"].with_integration(_form)
 

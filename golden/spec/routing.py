@@ -10,8 +10,8 @@ rectangle: a tree in which every node lies on one path. Standard library only.
 from dataclasses import dataclass
 from enum import IntEnum
 
-Rectangle = tuple[int, int, int, int]  # x0, y0, x1, y1
-Node = tuple[int, int]  # x, y
+Node = tuple[int, int]  # column x, row y
+Rectangle = tuple[int, int, int, int]  # x0, y0, x1, y1: columns and rows, both ends included
 
 HOST: Node = (0, 0)
 

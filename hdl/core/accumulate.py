@@ -134,10 +134,10 @@ class AccumulateLoop(wiring.Component):
         Every addition that entered before this cycle is in the memory, and its ``overflow`` told.
     overflow : ``Out(1)``
         Six cycles after ``valid``: the exact sum of some lane did not fit, and was wrapped.
-    sweep_read, sweep_address : ``In``
+    update_read, update_address : ``In``
         Reads a word; only while idle.
-    sweep_data : ``Out``
-        The word, two cycles after ``sweep_read``, until the next read or addition.
+    update_data : ``Out``
+        The word, two cycles after ``update_read``, until the next read or addition.
     clear, clear_address : ``In``
         Zeroes a word; only while idle. A read sees it from the second cycle on.
     """
@@ -152,9 +152,9 @@ class AccumulateLoop(wiring.Component):
                 "addend": In(word),
                 "idle": Out(1),
                 "overflow": Out(1),
-                "sweep_read": In(1),
-                "sweep_address": In(range(n_words)),
-                "sweep_data": Out(word),
+                "update_read": In(1),
+                "update_address": In(range(n_words)),
+                "update_data": Out(word),
                 "clear": In(1),
                 "clear_address": In(range(n_words)),
             }
@@ -198,8 +198,8 @@ class AccumulateLoop(wiring.Component):
         with m.If(self.clear):
             m.d.sync += address[4].eq(self.clear_address)
         m.d.comb += [
-            read.addr.eq(Mux(self.sweep_read, self.sweep_address, address[2])),
-            read.en.eq(valid[2] | self.sweep_read),
+            read.addr.eq(Mux(self.update_read, self.update_address, address[2])),
+            read.en.eq(valid[2] | self.update_read),
             write.addr.eq(address[4]),
             write.en.eq(valid[4] | zeroed),
             self.idle.eq(~Cat(valid[1:]).any()),
@@ -215,7 +215,7 @@ class AccumulateLoop(wiring.Component):
             m.d.comb += [
                 lanes.read.eq(read.en),
                 lanes.stored.eq(Cat(stored[start:][: self._width] for start in starts)),
-                self.sweep_data.as_value()[part].eq(lanes.fetched),
+                self.update_data.as_value()[part].eq(lanes.fetched),
                 lanes.add.eq(valid[3]),
                 lanes.addend.eq(self.addend.as_value()[part]),
                 lanes.early.eq(forward["early"]),

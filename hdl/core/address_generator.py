@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps through the operations of walks, one a cycle."""
+"""Steps through the operations of loop nests, one a cycle."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams
 
 from ..layouts import operation
 
 
-def walk_layout(params: ChipParams) -> data.StructLayout:
-    """A walk of at least one operation: its first addresses, its counts and its steps.
+def loop_nest_layout(params: ChipParams) -> data.StructLayout:
+    """A loop nest of at least one operation: its first addresses, its counts and its steps.
 
     ``single_*`` says that the count is one.
     """
@@ -39,11 +38,11 @@ def walk_layout(params: ChipParams) -> data.StructLayout:
     )
 
 
-class Walker(wiring.Component):
-    """Issues the operations of walks: rows, in a row columns, in a column channel blocks.
+class AddressGenerator(wiring.Component):
+    """Issues the operations of loop nests: rows, in a row columns, in a column channel blocks.
 
-    A walk of n operations takes n cycles; the next follows without a bubble if it waits at ``i`` by
-    then. A walk taken in cycle 0 issues its first operation in cycle 2.
+    A loop nest of n operations takes n cycles; the next follows without a bubble if it waits at
+    ``i`` by then. A loop nest taken in cycle 0 issues its first operation in cycle 2.
 
     Parameters
     ----------
@@ -51,19 +50,19 @@ class Walker(wiring.Component):
 
     Members
     -------
-    i : ``In(stream)`` of ``walk_layout(params)``
-        Walks. ``i.ready`` is a function of registers alone.
+    i : ``In(stream)`` of ``loop_nest_layout(params)``
+        Loop nests. ``i.ready`` is a function of registers alone.
     op, op_valid : ``Out(operation(params))``, ``Out(1)``
         An operation, from registers (``n_lanes`` from two of them). Cannot be stalled.
     idle : ``Out(1)``
-        No walk is in here.
+        No loop nest is in here.
     """
 
     def __init__(self, params: ChipParams):
         self._params = params
         super().__init__(
             {
-                "i": In(stream.Signature(walk_layout(params))),
+                "i": In(stream.Signature(loop_nest_layout(params))),
                 "op": Out(operation(params)),
                 "op_valid": Out(1),
                 "idle": Out(1),
@@ -73,11 +72,11 @@ class Walker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p = self._params
-        layout = walk_layout(p)
+        layout = loop_nest_layout(p)
         following = Signal(layout, reset_less=True)
         following_v = Signal()
-        walk = Signal(layout, reset_less=True)
-        walk_v = Signal()
+        loop_nest = Signal(layout, reset_less=True)
+        nest_v = Signal()
         # Numbers of blocks, columns, rows from the present one on; is the present one the last?
         n_blocks, n_columns, n_rows = (
             Signal(layout[f"n_{name}"].shape, name=f"n_{name}", reset_less=True)
@@ -86,16 +85,16 @@ class Walker(wiring.Component):
         last_block, last_column, last_row = (
             Signal(name=f"last_{name}", reset_less=True) for name in ("block", "column", "row")
         )
-        change = Signal()  # to the next walk
+        change = Signal()  # to the next loop nest
         m.d.comb += [
-            change.eq(~walk_v | (last_block & last_column & last_row)),
+            change.eq(~nest_v | (last_block & last_column & last_row)),
             self.i.ready.eq(~following_v | change),
-            self.op_valid.eq(walk_v),
-            self.idle.eq(~walk_v & ~following_v),
-            self.op.shift.eq(walk.shift),
-            self.op.negate.eq(walk.negate),
+            self.op_valid.eq(nest_v),
+            self.idle.eq(~nest_v & ~following_v),
+            self.op.shift.eq(loop_nest.shift),
+            self.op.negate.eq(loop_nest.negate),
             # A full word is all ones.
-            self.op.n_lanes.eq(walk.tail | (~last_block).replicate(p.lane_width)),
+            self.op.n_lanes.eq(loop_nest.tail | (~last_block).replicate(p.lane_width)),
         ]
         with m.If(self.i.ready):
             m.d.sync += following_v.eq(self.i.valid)
@@ -103,10 +102,10 @@ class Walker(wiring.Component):
                 m.d.sync += following.eq(self.i.payload)
 
         with m.If(change):
-            m.d.sync += walk_v.eq(following_v)
+            m.d.sync += nest_v.eq(following_v)
             with m.If(following_v):
                 m.d.sync += [
-                    walk.eq(following),
+                    loop_nest.eq(following),
                     n_rows.eq(following.n_rows),
                     last_row.eq(following.single_row),
                 ]
@@ -122,19 +121,24 @@ class Walker(wiring.Component):
                     last_block.eq(following.single_block),
                 ]
         with m.Elif(last_block):
-            m.d.sync += [n_blocks.eq(walk.n_blocks), last_block.eq(walk.single_block)]
+            m.d.sync += [n_blocks.eq(loop_nest.n_blocks), last_block.eq(loop_nest.single_block)]
             with m.If(last_column):
-                m.d.sync += [n_columns.eq(walk.n_columns), last_column.eq(walk.single_column)]
+                m.d.sync += [
+                    n_columns.eq(loop_nest.n_columns),
+                    last_column.eq(loop_nest.single_column),
+                ]
             with m.Else():
                 m.d.sync += [n_columns.eq(n_columns - 1), last_column.eq(n_columns == 2)]
         with m.Else():
             m.d.sync += [n_blocks.eq(n_blocks - 1), last_block.eq(n_blocks == 2)]
 
         for name in ("acc", "weight"):
-            self._address(m, name, walk, following, change, following_v, last_block, last_column)
+            self._address(
+                m, name, loop_nest, following, change, following_v, last_block, last_column
+            )
         return m
 
-    def _address(self, m, name, walk, following, change, following_v, last_block, last_column):
+    def _address(self, m, name, loop_nest, following, change, following_v, last_block, last_column):
         """The address ``op[name]``, with those of the next column and row held ready."""
         width = len(self.op[name])
         address, column, row = (
@@ -153,7 +157,7 @@ class Walker(wiring.Component):
         # One adder each, whatever the start.
         with m.If(Mux(change, following_v, last_block)):
             start = Mux(change, following[name], Mux(last_column, row, column))
-            m.d.sync += column.eq(start + Mux(change, following[x_step], walk[x_step]))
+            m.d.sync += column.eq(start + Mux(change, following[x_step], loop_nest[x_step]))
         with m.If(Mux(change, following_v, last_block & last_column)):
             start = Mux(change, following[name], row)
-            m.d.sync += row.eq(start + Mux(change, following[y_step], walk[y_step]))
+            m.d.sync += row.eq(start + Mux(change, following[y_step], loop_nest[y_step]))

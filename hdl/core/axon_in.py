@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns arriving spikes into walks of operations."""
+"""Turns arriving spikes into loop nests of operations."""
 
 from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
-
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 
 from ..layouts import ConfigBus, operation, spike_stream, struct
+from .address_generator import AddressGenerator, loop_nest_layout
 from .memory import ConfigMemory, pick
-from .address_generator import Walker, walk_layout
 
-QUEUE_DEPTH = 16  # entries of the queue of walks; a power of two
-N_ROOM = QUEUE_DEPTH - 1  # spikes that may be between the input and the walker
+QUEUE_DEPTH = 16  # entries of the queue of loop nests; a power of two
+N_ROOM = QUEUE_DEPTH - 1  # spikes that may be between the input and the address generator
 
 
 class AxonIn(wiring.Component):
-    """Looks an arriving spike up in the connection tables and walks its operations.
+    """Looks an arriving spike up in the connection tables and loop nests its operations.
 
-    Contract: "Walk" in ``hdl/README.md``; reference: ``stemcore.golden.spec.address_generation``. A walk of n operations takes
-    n cycles and the next follows without a bubble. A spike taken in cycle 0 issues its first
-    operation in cycle 6, if no walk is before it. Spikes without operations are dropped before they
-    reach the queue: behind a running walk they cost nothing, else one cycle each.
+    Contract: "Loop nest" in ``hdl/README.md``; reference: ``golden.spec.address_generation``. A
+    loop nest of n operations takes n cycles and the next follows without a bubble. A spike taken in
+    cycle 0 issues its first operation in cycle 6, if no loop nest is before it. Spikes without
+    operations are dropped before they reach the queue: behind a running loop nest they cost
+    nothing, else one cycle each.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class AxonIn(wiring.Component):
     op, op_valid : ``Out(operation(params))``, ``Out(1)``
         An operation is issued; it cannot be stalled.
     idle : ``Out(1)``
-        No spike and no walk is in here.
+        No spike and no loop nest is in here.
     stalled : ``Out(1)``
         A spike is in here or waits at ``i``, but no operation is issued.
     """
@@ -103,56 +103,56 @@ class AxonIn(wiring.Component):
             ]
 
         # The tables register what they say: block memories are slow.
-        walk_v = Signal()
-        walk_axon = Signal(axon.shape(), reset_less=True)
-        walk_shift = Signal.like(table_shift)
-        walk_negate = Signal.like(table_negate)
+        nest_v = Signal()
+        nest_axon = Signal(axon.shape(), reset_less=True)
+        nest_shift = Signal.like(table_shift)
+        nest_negate = Signal.like(table_negate)
         c = data.View(struct(formats.table_c), table_c.data)
         y = data.View(struct(formats.table_y), table_y.data)
         x = data.View(struct(formats.table_x), table_x.data)
-        m.d.sync += walk_v.eq(table_v)
+        m.d.sync += nest_v.eq(table_v)
         with m.If(table_v):
             m.d.sync += [
-                walk_axon.eq(table_axon),
-                walk_shift.eq(table_shift),
-                walk_negate.eq(table_negate),
+                nest_axon.eq(table_axon),
+                nest_shift.eq(table_shift),
+                nest_negate.eq(table_negate),
             ]
 
-        # Add up, and queue the walk unless it is empty.
-        walk = Signal(walk_layout(self._params))
+        # Add up, and queue the loop nest unless it is empty.
+        loop_nest = Signal(loop_nest_layout(self._params))
         push = Signal()
         m.d.comb += [
-            walk.acc.eq(c.acc + y.acc + x.acc),
-            walk.weight.eq(c.weight + y.weight + x.weight),
-            walk.n_blocks.eq(c.count),
-            walk.n_columns.eq(x.count),
-            walk.n_rows.eq(y.count),
-            walk.single_block.eq(c.count == 1),
-            walk.single_column.eq(x.count == 1),
-            walk.single_row.eq(y.count == 1),
-            walk.shift.eq(walk_shift),
-            walk.negate.eq(walk_negate),
-            walk.tail.eq(walk_axon.tail),
-            push.eq(walk_v & (c.count != 0) & (y.count != 0) & (x.count != 0)),
+            loop_nest.acc.eq(c.acc + y.acc + x.acc),
+            loop_nest.weight.eq(c.weight + y.weight + x.weight),
+            loop_nest.n_blocks.eq(c.count),
+            loop_nest.n_columns.eq(x.count),
+            loop_nest.n_rows.eq(y.count),
+            loop_nest.single_block.eq(c.count == 1),
+            loop_nest.single_column.eq(x.count == 1),
+            loop_nest.single_row.eq(y.count == 1),
+            loop_nest.shift.eq(nest_shift),
+            loop_nest.negate.eq(nest_negate),
+            loop_nest.tail.eq(nest_axon.tail),
+            push.eq(nest_v & (c.count != 0) & (y.count != 0) & (x.count != 0)),
         ]
         for step in ("y_acc_step", "x_acc_step", "y_weight_step", "x_weight_step"):
-            m.d.comb += walk[step].eq(walk_axon[step])
-        m.submodules.walker = walker = Walker(self._params)
-        pop = self._queue(m, walk, push, walker)
+            m.d.comb += loop_nest[step].eq(nest_axon[step])
+        m.submodules.generator = generator = AddressGenerator(self._params)
+        pop = self._queue(m, loop_nest, push, generator)
 
         # Room is what is left of the queue after all that is on its way to it.
         popped = Signal()
         dropped = Signal()
         m.d.sync += [
             popped.eq(pop),
-            dropped.eq(walk_v & ~push),
+            dropped.eq(nest_v & ~push),
             room.eq(room - accept + popped + dropped),
         ]
         m.d.comb += [
-            self.op.eq(walker.op),
-            self.op_valid.eq(walker.op_valid),
-            self.idle.eq((room == N_ROOM) & walker.idle),
-            self.stalled.eq(~walker.op_valid & (self.i.valid | ~self.idle)),
+            self.op.eq(generator.op),
+            self.op_valid.eq(generator.op_valid),
+            self.idle.eq((room == N_ROOM) & generator.idle),
+            self.stalled.eq(~generator.op_valid & (self.i.valid | ~self.idle)),
         ]
         return m
 
@@ -171,17 +171,18 @@ class AxonIn(wiring.Component):
         m.d.comb += self.read_chunk.eq(pick(chunks, (memory - Memory.AXON)[:2]))
         return tables
 
-    def _queue(self, m, walk, push, walker):
-        """Queues ``walk``; gives the strobe with which one leaves for the walker."""
-        m.submodules.queue = queue = RAM(shape=walk.shape(), depth=QUEUE_DEPTH, init=[])
+    def _queue(self, m, loop_nest, push, generator):
+        """Queues ``loop_nest``; gives the strobe with which one leaves for "
+        "the address generator."""
+        m.submodules.queue = queue = RAM(shape=loop_nest.shape(), depth=QUEUE_DEPTH, init=[])
         write, read = queue.write_port(), queue.read_port(domain="comb")
         pop = Signal()
         m.d.comb += [
-            write.data.eq(walk),
+            write.data.eq(loop_nest),
             write.en.eq(push),
-            walker.i.payload.eq(read.data),
-            walker.i.valid.eq(write.addr != read.addr),
-            pop.eq(walker.i.valid & walker.i.ready),
+            generator.i.payload.eq(read.data),
+            generator.i.valid.eq(write.addr != read.addr),
+            pop.eq(generator.i.valid & generator.i.ready),
         ]
         with m.If(push):
             m.d.sync += write.addr.eq(write.addr + 1)

@@ -4,7 +4,6 @@
 from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
-
 from stemcore.golden.spec.fields import GAP_WIDTH, Formats, Kind, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 
@@ -139,7 +138,7 @@ class AxonOut(wiring.Component):
         )
         if params.is_stepped:
             m.d.comb += scan.t.eq(self.t)
-        is_end, walk_v, walk_ready, entry_v = self._expand(m, table, destinations, scan, jobs)
+        is_end, expand_v, expand_ready, entry_v = self._expand(m, table, destinations, scan, jobs)
 
         with m.FSM(name="phase") as phase:
             with m.State("IDLE"):
@@ -147,11 +146,11 @@ class AxonOut(wiring.Component):
                     m.d.comb += scan.start.eq(1)
                     m.next = "FIRE"
             with m.State("FIRE"):
-                with m.If(scan.idle & ~entry_v & walk_ready):
+                with m.If(scan.idle & ~entry_v & expand_ready):
                     m.d.comb += is_end.eq(1)
                     m.next = "DRAIN"
             with m.State("DRAIN"):
-                with m.If(~walk_v & jobs.idle & emit.idle):
+                with m.If(~expand_v & jobs.idle & emit.idle):
                     m.next = "IDLE"
         m.d.comb += self.busy.eq(~phase.ongoing("IDLE"))
         return m
@@ -159,20 +158,20 @@ class AxonOut(wiring.Component):
     def _expand(self, m, table, destinations, scan, jobs):
         """Planes to jobs, one for each destination entry; and so the ENDs after them.
 
-        Stage "entry" reads the fire table, "walk" goes through the destination entries, "job"
+        Stage "entry" reads the fire table, "expand" goes through the destination entries, "job"
         reads an entry. Returns what the state machine needs to send the ENDs: a strobe, and the
         state of the stages.
         """
         params = self._params
         entry_v, entry_plane = Signal(), Signal.like(scan.plane, reset_less=True)
-        walk_v, walk_lanes = Signal(), Signal(params.lanes, reset_less=True)
-        walk_source = Signal(source_layout(params), reset_less=True)
-        walk_run = Signal.like(self.end_list, reset_less=True)
-        walk_ready, may_read, read = Signal(), Signal(), Signal()
+        expand_v, expand_lanes = Signal(), Signal(params.lanes, reset_less=True)
+        expand_source = Signal(source_layout(params), reset_less=True)
+        expand_run = Signal.like(self.end_list, reset_less=True)
+        expand_ready, may_read, read = Signal(), Signal(), Signal()
         is_end = Signal()
         fire = struct(Formats(params).fire)(table.data)
 
-        with m.If(walk_ready | ~entry_v):
+        with m.If(expand_ready | ~entry_v):
             m.d.comb += scan.pop.eq(scan.valid)
             m.d.sync += entry_v.eq(scan.valid)
         with m.If(scan.pop):
@@ -181,49 +180,49 @@ class AxonOut(wiring.Component):
 
         # Room for the last entry, or no entry at all, ends a run. Whether more than one is left is
         # a register: the fire table's enable waits for it.
-        several, one, left = Signal(), walk_run.count[0], walk_run.count
+        several, one, left = Signal(), expand_run.count[0], expand_run.count
         m.d.comb += [
             may_read.eq(jobs.room & ~self.borrow),
-            walk_ready.eq(~walk_v | (~several & (may_read | ~one))),
-            read.eq(walk_v & may_read & (several | one)),
+            expand_ready.eq(~expand_v | (~several & (may_read | ~one))),
+            read.eq(expand_v & may_read & (several | one)),
         ]
-        with m.If(walk_ready):
-            m.d.sync += walk_v.eq(entry_v | is_end)
+        with m.If(expand_ready):
+            m.d.sync += expand_v.eq(entry_v | is_end)
         with m.If(is_end):
             m.d.sync += [
-                walk_lanes.eq(1),
-                walk_source.eq(0),
-                walk_source.is_end.eq(1),
-                walk_run.eq(self.end_list),
+                expand_lanes.eq(1),
+                expand_source.eq(0),
+                expand_source.is_end.eq(1),
+                expand_run.eq(self.end_list),
                 several.eq(self.end_list.count[1:].any()),
             ]
-        with m.Elif(walk_ready & entry_v):
+        with m.Elif(expand_ready & entry_v):
             m.d.sync += [
-                walk_lanes.eq(entry_plane.lanes),
-                walk_source.is_end.eq(0),
-                walk_source.t.eq(entry_plane.t),
-                walk_source.block.eq(fire.block),
-                walk_source.y.eq(fire.y),
-                walk_source.x.eq(fire.x),
-                walk_run.start.eq(fire.start),
-                walk_run.count.eq(fire.count),
+                expand_lanes.eq(entry_plane.lanes),
+                expand_source.is_end.eq(0),
+                expand_source.t.eq(entry_plane.t),
+                expand_source.block.eq(fire.block),
+                expand_source.y.eq(fire.y),
+                expand_source.x.eq(fire.x),
+                expand_run.start.eq(fire.start),
+                expand_run.count.eq(fire.count),
                 several.eq(fire.count[1:].any()),
             ]
         with m.Elif(read):
             m.d.sync += [
-                walk_run.start.eq(walk_run.start + 1),
-                walk_run.count.eq(left - 1),
+                expand_run.start.eq(expand_run.start + 1),
+                expand_run.count.eq(left - 1),
                 several.eq(left[2:].any() | (left[1] & left[0])),
             ]
 
         job_v = Signal()
-        job_lanes = Signal.like(walk_lanes, reset_less=True)
-        job_source = Signal.like(walk_source, reset_less=True)
+        job_lanes = Signal.like(expand_lanes, reset_less=True)
+        job_source = Signal.like(expand_source, reset_less=True)
         m.d.sync += job_v.eq(read)
         with m.If(read):
-            m.d.sync += [job_lanes.eq(walk_lanes), job_source.eq(walk_source)]
+            m.d.sync += [job_lanes.eq(expand_lanes), job_source.eq(expand_source)]
         m.d.comb += [
-            destinations.address.eq(Mux(self.borrow, self.borrow_address, walk_run.start)),
+            destinations.address.eq(Mux(self.borrow, self.borrow_address, expand_run.start)),
             destinations.enable.eq(read | self.borrow),
             self.borrowed.eq(destinations.data),
             jobs.reserve.eq(read),
@@ -232,4 +231,4 @@ class AxonOut(wiring.Component):
             jobs.i.source.eq(job_source),
             jobs.i.destination.eq(destinations.data),
         ]
-        return is_end, walk_v, walk_ready, entry_v
+        return is_end, expand_v, expand_ready, entry_v

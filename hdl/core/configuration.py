@@ -4,10 +4,9 @@
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
-from stemcore.golden.program.program import HOST
+from stemcore.golden.spec.routing import HOST
 
 from ..layouts import ConfigBus, flit_stream, struct
 
@@ -15,7 +14,7 @@ BLOCKS = {
     "control": (Memory.CONTROL,),
     "axon_in": (Memory.AXON, Memory.TABLE_C, Memory.TABLE_Y, Memory.TABLE_X),
     "dendrite": (Memory.WEIGHT,),
-    "soma": (Memory.SWEEP, Memory.REQUANT, Memory.LOOKUP),
+    "soma": (Memory.UPDATE, Memory.REQUANT, Memory.LOOKUP),
     "axon_out": (Memory.FIRE, Memory.DESTINATION),
 }
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-
 from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
@@ -36,14 +35,15 @@ class _Tokens:
 class Control(wiring.Component):
     """Runs a core through the life of a sample (hdl/README.md) and keeps its registers.
 
-    A sample is complete when ``n_sources`` ENDs are there; it is swept once the accumulate pipeline
-    is empty and axon-out has fired the sample before. After the sweep the core grants CREDIT, and
-    fires as soon as it holds ``n_destinations`` CREDITs. Counters are 32 bits wide and wrap, the
-    SOP counter has 48 bits. A CREDIT is granted only when the one before has been sent.
+    A sample is complete when ``n_sources`` ENDs are there; it is updated once the accumulate
+    pipeline is empty and axon-out has fired the sample before. After the update pass the core
+    grants CREDIT, and fires as soon as it holds ``n_destinations`` CREDITs. Counters are 32 bits
+    wide and wrap, the SOP counter has 48 bits. A CREDIT is granted only when the one before has
+    been sent.
 
     Where integration is per time step (``params.is_stepped``), all this holds for time steps: each
-    is swept, granted and fired by itself, and only the sweep of a sample's last step waits until
-    all steps of the sample before have been fired.
+    is updated, granted and fired by itself, and only the update pass of a sample's last step waits
+    until all steps of the sample before have been fired.
 
     Members
     -------
@@ -53,9 +53,9 @@ class Control(wiring.Component):
         A token has arrived.
     axon_idle, dendrite_idle, soma_busy, granting, fire_busy : ``In(1)``
         States of the other blocks.
-    sweep, clear_all, fire, grant : ``Out(1)``
+    update pass, clear_all, fire, grant : ``Out(1)``
         Commands, one cycle each, to a block that is not busy.
-    n_sweep, n_fire, mode, end_list, credit_list : ``Out``
+    n_update, n_fire, mode, end_list, credit_list : ``Out``
         Registers, as ``stemcore.golden.spec.fields.Control`` lists them.
     integration, step, is_last_step, plane : ``Out``
         Only if ``params.is_stepped``: a register; the time step that accumulates, whether it is the
@@ -86,11 +86,11 @@ class Control(wiring.Component):
                 "soma_busy": In(1),
                 "granting": In(1),
                 "fire_busy": In(1),
-                "sweep": Out(1),
+                "update_pass": Out(1),
                 "clear_all": Out(1),
                 "fire": Out(1),
                 "grant": Out(1),
-                "n_sweep": Out(params.sweep_address_width + 1),
+                "n_update": Out(params.update_address_width + 1),
                 "n_fire": Out(params.fire_address_width + 1),
                 "mode": Out(struct(formats.mode)),
                 "end_list": Out(struct(formats.token_list)),
@@ -120,7 +120,7 @@ class Control(wiring.Component):
         registers = {
             Register.N_SOURCES: n_sources,
             Register.N_DESTINATIONS: n_destinations,
-            Register.N_SWEEP: self.n_sweep,
+            Register.N_UPDATE: self.n_update,
             Register.N_FIRE: self.n_fire,
             Register.MODE: self.mode,
             Register.END_LIST: self.end_list,
@@ -154,9 +154,7 @@ class Control(wiring.Component):
             all_ends.eq((n_ends == n_sources) & running),
             all_credits.eq(n_credits == n_destinations),
             at_rest.eq(self.axon_idle & self.dendrite_idle),
-            settled.eq(
-                (complete == all_ends) & (permitted == all_credits) & (drained == at_rest)
-            ),
+            settled.eq((complete == all_ends) & (permitted == all_credits) & (drained == at_rest)),
         ]
         m.d.sync += [
             n_ends.eq(n_ends + self.end),
@@ -191,11 +189,11 @@ class Control(wiring.Component):
         """Phases of a core: what comes in, to the grant of the next; what goes out beside it.
 
         A finished sample is fired, or one of its planes, whenever that may be. Where tokens stand
-        for time steps, those of the next sample but the last are swept meanwhile.
+        for time steps, those of the next sample but the last are updated meanwhile.
         """
         unfired = Signal()  # the finished sample, or planes of it, are left
         can_fire = Signal()
-        can_sweep = Signal()
+        can_update = Signal()
         has_fired = Signal()
         m.d.comb += [
             can_fire.eq(unfired & tokens.permitted & ~self.fire_busy),
@@ -205,14 +203,14 @@ class Control(wiring.Component):
         ]
         if self._params.is_stepped:
             is_last = self.is_last_step
-            m.d.comb += can_sweep.eq(tokens.complete & tokens.drained & (has_fired | ~is_last))
+            m.d.comb += can_update.eq(tokens.complete & tokens.drained & (has_fired | ~is_last))
             m.d.sync += is_last.eq(self.step == self.integration.steps - 1)
             with m.If(can_fire):
                 m.d.sync += self.plane.eq(self.plane + 1)
                 with m.If(self.plane == self.mode.bits - 1):
                     m.d.sync += [self.plane.eq(0), unfired.eq(0)]
         else:
-            m.d.comb += can_sweep.eq(tokens.complete & tokens.drained & has_fired)
+            m.d.comb += can_update.eq(tokens.complete & tokens.drained & has_fired)
             with m.If(can_fire):
                 m.d.sync += unfired.eq(0)
 
@@ -231,11 +229,11 @@ class Control(wiring.Component):
                     m.d.comb += self.grant.eq(1)
                     m.next = "ACCUMULATE"
             with m.State("ACCUMULATE"):
-                m.d.comb += self.waiting.eq(tokens.settled & ~can_fire & ~can_sweep)
-                with m.If(can_sweep):
-                    m.d.comb += [self.sweep.eq(1), tokens.use_ends.eq(1)]
-                    m.next = "SWEEP"
-            with m.State("SWEEP"):
+                m.d.comb += self.waiting.eq(tokens.settled & ~can_fire & ~can_update)
+                with m.If(can_update):
+                    m.d.comb += [self.update_pass.eq(1), tokens.use_ends.eq(1)]
+                    m.next = "UPDATE"
+            with m.State("UPDATE"):
                 with m.If(~self.soma_busy):
                     if self._params.is_stepped:
                         m.d.sync += self.step.eq(self.step + 1)
@@ -248,19 +246,19 @@ class Control(wiring.Component):
     def _count(self, m, running, clear):
         """Adds the counters to ``m``; returns the value of every read-only register."""
         sops, overflow = Signal(SOP_WIDTH), Signal()
-        sweeping = Signal()  # the soma is busy with a sweep, not with clearing
-        m.d.comb += sweeping.eq(self.soma_busy & running)
+        updating = Signal()  # the soma is busy with an update pass, not with clearing
+        m.d.comb += updating.eq(self.soma_busy & running)
         counted = {
             Register.SPIKES_IN: self.spike_in,
             Register.SPIKES_OUT: self.sent,
             Register.FIRED: self.fired,
             Register.BUSY: self.op_valid,
             Register.STALLED: self.stalled,
-            Register.SWEEP_CYCLES: sweeping,
+            Register.UPDATE_CYCLES: updating,
             Register.FIRE_CYCLES: self.fire_busy & running,
-            Register.SAMPLES: self.sweep & self.is_last_step
+            Register.SAMPLES: self.update_pass & self.is_last_step
             if self._params.is_stepped
-            else self.sweep,
+            else self.update_pass,
             Register.HOPS: self.hops,
         }
         counters = {register: Signal(32, name=register.name.lower()) for register in counted}

@@ -4,7 +4,6 @@
 from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
-
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import LINKS
 
@@ -113,9 +112,9 @@ class Core(wiring.Component):
             # Axon-in to dendrite, and the dendrite's port for the soma.
             dendrite.op.eq(axon_in.op),
             dendrite.op_valid.eq(axon_in.op_valid),
-            dendrite.sweep_address.eq(soma.sweep_address),
-            dendrite.sweep_read.eq(soma.sweep_read),
-            soma.sweep_data.eq(dendrite.sweep_data),
+            dendrite.update_address.eq(soma.update_address),
+            dendrite.update_read.eq(soma.update_read),
+            soma.update_data.eq(dendrite.update_data),
             dendrite.clear.eq(soma.clear),
             dendrite.clear_address.eq(soma.clear_address),
             # Soma to the activation memory of axon-out.
@@ -123,9 +122,9 @@ class Core(wiring.Component):
             axon_out.word_address.eq(soma.word_address),
             axon_out.word.eq(soma.word),
             # Commands and registers.
-            soma.start.eq(control.sweep),
+            soma.start.eq(control.update_pass),
             soma.clear_all.eq(control.clear_all),
-            soma.n_sweep.eq(control.n_sweep),
+            soma.n_update.eq(control.n_update),
             soma.mode.eq(control.mode),
             axon_out.fire.eq(control.fire),
             axon_out.n_fire.eq(control.n_fire),
@@ -160,19 +159,17 @@ class Core(wiring.Component):
             control.stalled.eq(axon_in.stalled),
             control.overflow.eq(dendrite.overflow),
             is_configured.eq(configuration.bus.write | configuration.bus.read),
-            self.awake.configuration.eq(
-                ingress.config.valid | is_configured | ~configuration.idle
-            ),
+            self.awake.configuration.eq(ingress.config.valid | is_configured | ~configuration.idle),
             self.awake.axon_in.eq(is_configured | spikes.o.valid | ~axon_in.idle),
             self.awake.dendrite.eq(
                 is_configured
                 | axon_in.op_valid
                 | ~dendrite.idle
-                | control.sweep
+                | control.update_pass
                 | control.clear_all
                 | soma.busy
             ),
-            self.awake.soma.eq(is_configured | control.sweep | control.clear_all | soma.busy),
+            self.awake.soma.eq(is_configured | control.update_pass | control.clear_all | soma.busy),
             self.awake.axon_out.eq(
                 is_configured | soma.busy | control.fire | ~flow.idle | axon_out.busy
             ),

@@ -4,12 +4,11 @@
 from amaranth import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-
 from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
 
-from ..platforms import PROCESSOR
 from ..layouts import ConfigBus, operation
+from ..platforms import PROCESSOR
 from .accumulate import GROUP, AccumulateLoop
 from .memory import ConfigMemory
 
@@ -101,10 +100,10 @@ class Dendrite(wiring.Component):
         Every operation that entered before this cycle has been written.
     overflow : ``Out(1)``
         Pulse: an operation left the range of a membrane potential, which was wrapped.
-    sweep_read, sweep_address : ``In``
+    update_read, update_address : ``In``
         Reads a word of potentials; only while idle.
-    sweep_data : ``Out``
-        The word, exactly two cycles after ``sweep_read``, until the next read or operation.
+    update_data : ``Out``
+        The word, exactly two cycles after ``update_read``, until the next read or operation.
     clear, clear_address : ``In``
         Zeroes a word; only while idle. A read two or more cycles later sees zero.
     """
@@ -123,9 +122,9 @@ class Dendrite(wiring.Component):
                 "op_valid": In(1),
                 "idle": Out(1),
                 "overflow": Out(1),
-                "sweep_read": In(1),
-                "sweep_address": In(params.acc_address_width),
-                "sweep_data": Out(data.ArrayLayout(signed(params.acc_width), params.lanes)),
+                "update_read": In(1),
+                "update_address": In(params.acc_address_width),
+                "update_data": Out(data.ArrayLayout(signed(params.acc_width), params.lanes)),
                 "clear": In(1),
                 "clear_address": In(params.acc_address_width),
             }
@@ -148,9 +147,9 @@ class Dendrite(wiring.Component):
             loop.valid.eq(self.op_valid),
             loop.address.eq(self.op.acc),
             self.idle.eq(loop.idle),
-            loop.sweep_read.eq(self.sweep_read),
-            loop.sweep_address.eq(self.sweep_address),
-            self.sweep_data.eq(loop.sweep_data),
+            loop.update_read.eq(self.update_read),
+            loop.update_address.eq(self.update_address),
+            self.update_data.eq(loop.update_data),
             loop.clear.eq(self.clear),
             loop.clear_address.eq(self.clear_address),
         ]

@@ -4,7 +4,6 @@
 from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 
@@ -110,7 +109,7 @@ class FlowControl(wiring.Component):
                 with m.If(~self.granting & must_pace):
                     m.d.sync += [says_hold.eq(~has_asked), has_asked.eq(1)]
             with m.State("NEXT"):
-                # A register: the walks of axon-out wait for it within a cycle.
+                # A register: the loop nests of axon-out wait for it within a cycle.
                 m.d.sync += self.borrow.eq(0)
                 with m.If(self.borrow):
                     m.next = "READ"

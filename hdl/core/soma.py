@@ -4,7 +4,6 @@
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
-
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 
@@ -15,25 +14,25 @@ from .requantize import Requantize
 
 
 class Soma(wiring.Component):
-    """Sweeps the accumulators: requantize, table, max pooling; clears them behind it.
+    """Update passes the accumulators: requantize, table, max pooling; clears them behind it.
 
-    A sweep takes the first ``n_sweep`` entries of the sweep table in order. Each names an
-    accumulator word, which is read, and requantized in ``n_groups`` cycles, ``soma_lanes`` lanes a
-    cycle, while the next one is fetched. A pooling window takes the larger of what it holds and
-    what comes; its last entry writes the window as the next activation word, counted from 0 in each
-    sweep. The arithmetic is that of :class:`Requantize`, ``latency`` cycles deep.
+    An update pass takes the first ``n_update`` entries of the update pass table in order. Each
+    names an accumulator word, which is read, and requantized in ``n_groups`` cycles, ``soma_lanes``
+    lanes a cycle, while the next one is fetched. A pooling window takes the larger of what it holds
+    and what comes; its last entry writes the window as the next activation word, counted from 0 in
+    each update pass. The arithmetic is that of :class:`Requantize`, ``latency`` cycles deep.
 
     Cycles, from the command (not counted) to the last cycle of ``busy``:
 
     ========== ==================================================
-    sweep      ``n_groups * n_sweep + latency + 5``; 1 if ``n_sweep`` is 0
+    update pass      ``n_groups * n_update + latency + 5``; 1 if ``n_update`` is 0
     clear_all  ``n_acc_words``
     ========== ==================================================
 
     Where integration is per time step (``params.is_stepped``), the accumulators hold the sums of a
-    step, and a sweep ends the step: every word passes :class:`Integrate` first, whose latency comes
-    on top; the word's last reading, which clears it, keeps its potentials. Activation words come
-    in the sweep of the last step alone.
+    step, and an update ends the step: every word passes :class:`Integrate` first, whose latency
+    comes on top; the word's last reading, which clears it, keeps its potentials. Activation words
+    come in the update pass of the last step alone.
 
     Parameters
     ----------
@@ -42,24 +41,24 @@ class Soma(wiring.Component):
     Members
     -------
     config : ``In(ConfigBus())``
-        Writes the memories SWEEP, REQUANT and LOOKUP.
+        Writes the memories UPDATE, REQUANT and LOOKUP.
     read_chunk : ``Out(32)``
         Their answer, from the second cycle after ``config.read`` on.
     start, clear_all : ``In(1)``
-        Begin a sweep; begin to zero all accumulator words. Only while not busy.
+        Begin an update pass; begin to zero all accumulator words. Only while not busy.
     busy : ``Out(1)``
         From the cycle after a command until all activation words, or zeros, have been written.
-    n_sweep : ``In``
-        Entries in a sweep.
+    n_update : ``In``
+        Entries in an update pass.
     mode : ``In``
-        Fields ``mode``; constant from two cycles before a sweep until its end.
+        Fields ``mode``; constant from two cycles before an update pass until its end.
     integration, step, is_last_step : ``In``
-        Only if ``params.is_stepped``: fields ``integration``, the time step that the sweep ends,
-        and whether it is the sample's last; constant as ``mode`` is.
-    sweep_address, sweep_read : ``Out``
+        Only if ``params.is_stepped``: fields ``integration``, the time step that the update pass
+        ends, and whether it is the sample's last; constant as ``mode`` is.
+    update_address, update_read : ``Out``
         Fetches an accumulator word.
-    sweep_data : ``In``
-        The word: valid two cycles after ``sweep_read``, and until the cycle after the next one.
+    update_data : ``In``
+        The word: valid two cycles after ``update_read``, and until the cycle after the next one.
     clear, clear_address : ``Out``
         Zeroes an accumulator word. Never earlier than the cycle after it was read.
     word_valid, word_address, word : ``Out``
@@ -81,11 +80,11 @@ class Soma(wiring.Component):
                 "start": In(1),
                 "clear_all": In(1),
                 "busy": Out(1),
-                "n_sweep": In(params.sweep_address_width + 1),
+                "n_update": In(params.update_address_width + 1),
                 "mode": In(struct(formats.mode)),
-                "sweep_address": Out(params.acc_address_width),
-                "sweep_read": Out(1),
-                "sweep_data": In(data.ArrayLayout(signed(params.acc_width), params.lanes)),
+                "update_address": Out(params.acc_address_width),
+                "update_read": Out(1),
+                "update_data": In(data.ArrayLayout(signed(params.acc_width), params.lanes)),
                 "clear": Out(1),
                 "clear_address": Out(params.acc_address_width),
                 "word_valid": Out(1),
@@ -98,19 +97,19 @@ class Soma(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         params = self._params
-        m.submodules.sweep = sweep = ConfigMemory(params=params, memory=Memory.SWEEP)
+        m.submodules.update_pass = update_pass = ConfigMemory(params=params, memory=Memory.UPDATE)
         m.submodules.requant = requant = ConfigMemory(
             params=params, memory=Memory.REQUANT, registered=True
         )
         m.submodules.requantize = requantize = Requantize(params)
-        for block in (sweep, requant, requantize):
+        for block in (update_pass, requant, requantize):
             connect(m, wiring.flipped(self.config), block.config)
         asked = Signal.like(self.config.memory)
         with m.If(self.config.read):
             m.d.sync += asked.eq(self.config.memory)
         with m.Switch(asked):
             for memory, block in (
-                (Memory.SWEEP, sweep),
+                (Memory.UPDATE, update_pass),
                 (Memory.REQUANT, requant),
                 (Memory.LOOKUP, requantize),
             ):
@@ -118,8 +117,8 @@ class Soma(wiring.Component):
                     m.d.comb += self.read_chunk.eq(block.read_chunk)
 
         start = Signal()
-        m.d.comb += start.eq(self.start & (self.n_sweep != 0))
-        entry, is_last_entry, reading, running, group = self._sequence(m, sweep, start)
+        m.d.comb += start.eq(self.start & (self.n_update != 0))
+        entry, is_last_entry, reading, running, group = self._sequence(m, update_pass, start)
         self._feed(m, requant, requantize, entry, reading, running, group)
         clear_done = self._clear(m, entry, reading)
 
@@ -141,8 +140,8 @@ class Soma(wiring.Component):
         )
         done = self._delay(m, current.is_last_entry & is_last_group, depth + 1, "done")
 
-        idle_start = Signal()  # a sweep of no entries
-        m.d.sync += idle_start.eq(self.start & (self.n_sweep == 0))
+        idle_start = Signal()  # an update pass of no entries
+        m.d.sync += idle_start.eq(self.start & (self.n_update == 0))
         with m.If(self.start | self.clear_all):
             m.d.sync += self.busy.eq(1)
         with m.Elif(done | idle_start | clear_done):
@@ -155,25 +154,25 @@ class Soma(wiring.Component):
         m.d.sync += taps.eq(Cat(value, taps))
         return taps[-1]
 
-    def _sequence(self, m, sweep, start):
-        """The schedule of a sweep.
+    def _sequence(self, m, update_pass, start):
+        """The schedule of an update pass.
 
-        Returns the entry and whether it is the sweep's last; a strobe in the cycle its word is
-        read; and, from the next cycle on, ``running`` while ``group`` counts its groups.
+        Returns the entry and whether it is the update pass's last; a strobe in the cycle its word
+        is read; and, from the next cycle on, ``running`` while ``group`` counts its groups.
         """
         n_groups = self._params.n_groups
-        index = Signal.like(self.n_sweep)  # entries fetched; 0 again after the last
-        entry = Signal(struct(Formats(self._params).sweep))
+        index = Signal.like(self.n_update)  # entries fetched; 0 again after the last
+        entry = Signal(struct(Formats(self._params).update_pass))
         is_last_entry, is_last, fetched, load = Signal(), Signal(), Signal(), Signal()
         reading, running, group = Signal(), Signal(), Signal(range(n_groups))
         m.d.comb += [
             # Early enough for the word to follow the last group of this one without a gap.
             load.eq(fetched & ~reading & (~running | (group == n_groups - 2))),
-            is_last.eq(index == self.n_sweep),
-            sweep.address.eq(index),
-            sweep.enable.eq(start | load),
-            self.sweep_read.eq(reading),
-            self.sweep_address.eq(entry.acc),
+            is_last.eq(index == self.n_update),
+            update_pass.address.eq(index),
+            update_pass.enable.eq(start | load),
+            self.update_read.eq(reading),
+            self.update_address.eq(entry.acc),
         ]
         m.d.sync += reading.eq(load)
         with m.If(reading):
@@ -184,7 +183,7 @@ class Soma(wiring.Component):
             m.d.sync += [fetched.eq(1), index.eq(1)]
         with m.Elif(load):
             m.d.sync += [
-                entry.eq(sweep.data),
+                entry.eq(update_pass.data),
                 is_last_entry.eq(is_last),
                 fetched.eq(~is_last),
                 index.eq(Mux(is_last, 0, index + 1)),
@@ -230,7 +229,7 @@ class Soma(wiring.Component):
         m.d.comb += requantize.constants.eq(requant.data)
         with m.If(selected):
             for lane, value in enumerate(z):
-                lanes = list(self.sweep_data)[lane :: params.soma_lanes]
+                lanes = list(self.update_data)[lane :: params.soma_lanes]
                 m.d.sync += value.eq(pick(lanes, select))
         m.d.comb += requantize.mode.eq(self.mode)
 

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spikes that wait for their walk."""
+"""Spikes that wait for their loop nest."""
 
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
-
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams
 
@@ -15,9 +14,9 @@ from ..layouts import spike_stream
 class SpikeQueue(wiring.Component):
     """A first-in first-out queue of ``params.n_spikes`` spikes in block memory.
 
-    Sources fire in bursts, several times faster than walks are done. What does not fit here waits
-    in the mesh, in the way of everybody else's spikes: ``is_high`` and ``is_low`` are for asking
-    sources to hold them in time. One spike a cycle in and out; a spike comes
+    Sources fire in bursts, several times faster than loop nests are done. What does not fit here
+    waits in the mesh, in the way of everybody else's spikes: ``is_high`` and ``is_low`` are for
+    asking sources to hold them in time. One spike a cycle in and out; a spike comes
     out two cycles after it went in or later. Outputs depend on registers only.
 
     Members

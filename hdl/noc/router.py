@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The router of a node: five queues, five arbiters, and the rule of ``stemcore.golden.spec.routing`` in gates."""
+"""The router of a node: five queues, five arbiters, and the rule of ``routing`` in gates."""
 
 from functools import reduce
 from operator import gt, or_
@@ -7,12 +7,12 @@ from operator import gt, or_
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import LINKS, Port
-from ..platforms import PROCESSOR
+
 from ..layouts import flit_stream, struct
+from ..platforms import PROCESSOR
 from .arbiter import Arbiter
 from .queue import FlitQueue, FlitRegister
 
@@ -98,7 +98,7 @@ class RouteMask(wiring.Component):
 
 
 class Router(wiring.Component):
-    """Passes flits on between four links and a core, along the trees of ``stemcore.golden.spec.routing``.
+    """Passes flits on between four links and a core, along the trees of ``routing``.
 
     Two cycles from ``i`` to a link of ``o``, one to the core, and one flit a cycle on each port.
     The flit at the head of an input queue goes to each of its outputs as that becomes free, and
@@ -121,7 +121,8 @@ class Router(wiring.Component):
         Coordinates of this node; constant while flits are about.
     i : ``In(flit_stream(params)).array(5)``
     o : ``Out(flit_stream(params)).array(5)``
-        Ports as ``stemcore.golden.spec.routing.Port`` numbers them: North, East, South, West, Local.
+        Ports as ``stemcore.golden.spec.routing.Port`` numbers them: North, East, South, West,
+        Local.
     idle : ``Out(1)``
         No flit is here.
     moves : ``Out(1)``

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import DataError
 from .boxes import BoxDataset
 from .cifar10 import CLASS_NAMES as CIFAR10_NAMES
 from .cifar10 import has_cifar10, load_cifar10
@@ -17,11 +18,21 @@ from .imagenet import ImageTree, find_imagenet, load_imagenet
 from .mnist import find_mnist, load_mnist
 from .preprocess import to_float_input, to_integer_input
 from .voc import VocTree, find_voc, load_voc
-from ..errors import DataError
 
-__all__ = ["CLASSIFICATION", "DATASETS", "DETECTION", "BoxDataset", "Dataset", "check_dataset",
-           "find_data", "load_class_names", "load_dataset", "resolve_dataset", "to_float_input",
-           "to_integer_input"]
+__all__ = [
+    "CLASSIFICATION",
+    "DATASETS",
+    "DETECTION",
+    "BoxDataset",
+    "Dataset",
+    "check_dataset",
+    "find_data",
+    "load_class_names",
+    "load_dataset",
+    "resolve_dataset",
+    "to_float_input",
+    "to_integer_input",
+]
 
 CLASSIFICATION, DETECTION = "classification", "detection"
 TEN = tuple("0123456789")
@@ -58,25 +69,42 @@ class Source:
 
 
 def _imagenet_source(name):
-    return Source(CLASSIFICATION, lambda place, *rest: load_imagenet(place, *rest, name=name),
-                  lambda folder: find_imagenet(folder, name),
-                  f"train/<class>/ and val/<class>/, a folder {name}.. of them, or {name}..tar",
-                  lambda place: ImageTree(place).class_names, fits=True)
+    return Source(
+        CLASSIFICATION,
+        lambda place, *rest: load_imagenet(place, *rest, name=name),
+        lambda folder: find_imagenet(folder, name),
+        f"train/<class>/ and val/<class>/, a folder {name}.. of them, or {name}..tar",
+        lambda place: ImageTree(place).class_names,
+        fits=True,
+    )
 
 
 DATASETS = {
     "digits": Source(CLASSIFICATION, lambda place, shape, *counts: load_digits(*counts)),
-    "cifar10": Source(CLASSIFICATION, lambda place, shape, *counts: load_cifar10(place, *counts),
-                      lambda folder: folder if has_cifar10(folder) else None,
-                      "data_batch_1.bin .., data_batch_1 .. or cifar10_jpeg.npz", CIFAR10_NAMES),
-    "mnist": Source(CLASSIFICATION, lambda place, shape, *counts: load_mnist(place, *counts),
-                    find_mnist, "mnist.npz"),
+    "cifar10": Source(
+        CLASSIFICATION,
+        lambda place, shape, *counts: load_cifar10(place, *counts),
+        lambda folder: folder if has_cifar10(folder) else None,
+        "data_batch_1.bin .., data_batch_1 .. or cifar10_jpeg.npz",
+        CIFAR10_NAMES,
+    ),
+    "mnist": Source(
+        CLASSIFICATION,
+        lambda place, shape, *counts: load_mnist(place, *counts),
+        find_mnist,
+        "mnist.npz",
+    ),
     "imagenet": _imagenet_source("imagenet"),
     "imagenette": _imagenet_source("imagenette"),
     "digit_boxes": Source(DETECTION, lambda place, *rest: load_digit_boxes(*rest), fits=True),
-    "voc": Source(DETECTION, load_voc, find_voc,
-                  "Annotations, JPEGImages and ImageSets/Main, VOCdevkit/VOC2007, or voc..tar",
-                  lambda place: VocTree(place).class_names(), fits=True),
+    "voc": Source(
+        DETECTION,
+        load_voc,
+        find_voc,
+        "Annotations, JPEGImages and ImageSets/Main, VOCdevkit/VOC2007, or voc..tar",
+        lambda place: VocTree(place).class_names(),
+        fits=True,
+    ),
 }
 
 
@@ -97,9 +125,11 @@ def find_data(dataset, folder=None):
         found = source.find(place)
         if found is not None:
             return found
-    raise DataError(f"{dataset}: a folder with {source.wants} must be found; looked at "
-                    f"{', '.join(map(str, places))}; name it with DATA=.. or STEMCORE_DATA, or use "
-                    f"the dataset {'digits' if source.task == CLASSIFICATION else 'digit_boxes'}")
+    raise DataError(
+        f"{dataset}: a folder with {source.wants} must be found; looked at "
+        f"{', '.join(map(str, places))}; name it with DATA=.. or STEMCORE_DATA, or use "
+        f"the dataset {'digits' if source.task == CLASSIFICATION else 'digit_boxes'}"
+    )
 
 
 def load_dataset(dataset, input_shape=None, folder=None, n_train=None, n_test=None):
@@ -118,15 +148,18 @@ def load_dataset(dataset, input_shape=None, folder=None, n_train=None, n_test=No
     place = find_data(dataset, folder)
     source = DATASETS[dataset]
     if source.fits and input_shape is None:
-        raise DataError(f"{dataset}: its pictures have many sizes and need an input_shape "
-                        "(C, H, W); None came; give that of the model")
+        raise DataError(
+            f"{dataset}: its pictures have many sizes and need an input_shape "
+            "(C, H, W); None came; give that of the model"
+        )
     loaded = source.load(place, input_shape, n_train, n_test)
     if source.fits or input_shape is None:
         return loaded
     return dataclasses.replace(
         loaded,
         train_images=fit_images(loaded.train_images, input_shape, dataset),
-        test_images=fit_images(loaded.test_images, input_shape, dataset))
+        test_images=fit_images(loaded.test_images, input_shape, dataset),
+    )
 
 
 def load_class_names(dataset, folder=None):
@@ -148,13 +181,16 @@ def resolve_dataset(text, folder=None):
     for name in ("imagenet", "voc"):
         if place.is_dir() and DATASETS[name].find(place) is not None:
             return name, place
-    raise DataError(f"dataset: a path must be a folder with {DATASETS['imagenet'].wants}, or with "
-                    f"{DATASETS['voc'].wants}; {text} came; name such a folder or one of "
-                    f"{', '.join(DATASETS)}")
+    raise DataError(
+        f"dataset: a path must be a folder with {DATASETS['imagenet'].wants}, or with "
+        f"{DATASETS['voc'].wants}; {text} came; name such a folder or one of "
+        f"{', '.join(DATASETS)}"
+    )
 
 
 def check_dataset(dataset):
     """Raises :exc:`DataError` unless a data set has this name."""
     if dataset not in DATASETS:
-        raise DataError(f"dataset: must be one of {', '.join(DATASETS)}; {dataset!r} came; "
-                        "choose one of them")
+        raise DataError(
+            f"dataset: must be one of {', '.join(DATASETS)}; {dataset!r} came; choose one of them"
+        )

@@ -39,9 +39,11 @@ class Objects:
 def pack_objects(lists):
     """:class:`Objects` from one list of ``(box, class, difficult)`` per image."""
     most = max((len(one) for one in lists), default=0)
-    objects = Objects(np.zeros((len(lists), most, 4), np.float32),
-                      np.full((len(lists), most), NO_OBJECT, np.int64),
-                      np.zeros((len(lists), most), bool))
+    objects = Objects(
+        np.zeros((len(lists), most, 4), np.float32),
+        np.full((len(lists), most), NO_OBJECT, np.int64),
+        np.zeros((len(lists), most), bool),
+    )
     for i, one in enumerate(lists):
         for j, (box, label, difficult) in enumerate(one):
             objects.boxes[i, j], objects.classes[i, j] = box, label
@@ -74,25 +76,36 @@ class BoxDataset:
 
     def __post_init__(self):
         for split in ("train", "test"):
-            self._check_split(f"{self.name} {split}", getattr(self, f"{split}_images"),
-                              getattr(self, f"{split}_objects"))
+            self._check_split(
+                f"{self.name} {split}",
+                getattr(self, f"{split}_images"),
+                getattr(self, f"{split}_objects"),
+            )
 
     def _check_split(self, where, images, objects):
         if images.dtype != np.uint8 or images.ndim != 4:
-            raise DataError(f"{where}: images must be uint8 (N, C, H, W); {images.dtype} "
-                            f"{images.shape} came; convert them before building the BoxDataset")
+            raise DataError(
+                f"{where}: images must be uint8 (N, C, H, W); {images.dtype} "
+                f"{images.shape} came; convert them before building the BoxDataset"
+            )
         if len(objects) != len(images):
-            raise DataError(f"{where}: every image needs its row of objects; {len(images)} images "
-                            f"and {len(objects)} rows came; check that both are complete")
+            raise DataError(
+                f"{where}: every image needs its row of objects; {len(images)} images "
+                f"and {len(objects)} rows came; check that both are complete"
+            )
         real = objects.classes != NO_OBJECT
         labels, boxes = objects.classes[real], objects.boxes[real]
         if ((labels < 0) | (labels >= len(self.class_names))).any():
-            raise DataError(f"{where}: classes must lie in 0..{len(self.class_names) - 1}; "
-                            f"{labels.min()}..{labels.max()} came; check the annotations")
+            raise DataError(
+                f"{where}: classes must lie in 0..{len(self.class_names) - 1}; "
+                f"{labels.min()}..{labels.max()} came; check the annotations"
+            )
         limits = np.array([images.shape[3], images.shape[2]] * 2)
         if (boxes < 0).any() or (boxes > limits).any() or (boxes[:, :2] >= boxes[:, 2:]).any():
-            raise DataError(f"{where}: boxes must have an area and lie within the image; other "
-                            "boxes came; clip them before building the BoxDataset")
+            raise DataError(
+                f"{where}: boxes must have an area and lie within the image; other "
+                "boxes came; clip them before building the BoxDataset"
+            )
 
     @property
     def image_shape(self):

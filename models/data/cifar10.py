@@ -15,14 +15,24 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import DataError
 from .dataset import Dataset
 from .jpeg_pack import open_pack
 from .restricted_pickle import load_restricted
-from ..errors import DataError
 
 SHAPE = (3, 32, 32)
-CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship",
-               "truck")
+CLASS_NAMES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
 TEST_BATCH = ("test_batch",)
 PACK_NAME = "cifar10_jpeg.npz"
@@ -36,8 +46,10 @@ def find_split(folder, names):
         The split's file names without suffix: ``BATCHES`` or ``("test_batch",)``.
     """
     folder = Path(folder)
-    for layout, suffix, subfolder in (("binary", ".bin", "cifar-10-batches-bin"),
-                                      ("python", "", "cifar-10-batches-py")):
+    for layout, suffix, subfolder in (
+        ("binary", ".bin", "cifar-10-batches-bin"),
+        ("python", "", "cifar-10-batches-py"),
+    ):
         for place in (folder, folder / subfolder):
             files = [place / (name + suffix) for name in names]
             files = [path for path in files if path.is_file()]
@@ -61,8 +73,10 @@ def load_cifar10(folder, n_train=None, n_test=None):
     Raises :exc:`DataError` when the folder has no known layout or a file is damaged.
     """
     if not has_cifar10(folder):
-        raise DataError(f"cifar10: {folder} must hold data_batch_1.bin .., data_batch_1 .. or "
-                        f"{PACK_NAME}; none of them came; name the folder that holds them")
+        raise DataError(
+            f"cifar10: {folder} must hold data_batch_1.bin .., data_batch_1 .. or "
+            f"{PACK_NAME}; none of them came; name the folder that holds them"
+        )
     train_images, train_labels, train_origin = _load_split(folder, BATCHES, n_train)
     test_images, test_labels, test_origin = _load_split(folder, TEST_BATCH, n_test)
     if train_origin == test_origin or train_origin is None:
@@ -71,8 +85,15 @@ def load_cifar10(folder, n_train=None, n_test=None):
         origin = train_origin
     else:
         origin = f"training {train_origin}, test {test_origin}"
-    return Dataset("cifar10", train_images, train_labels, test_images, test_labels,
-                   class_names=CLASS_NAMES, provenance=f"CIFAR10, {origin}")
+    return Dataset(
+        "cifar10",
+        train_images,
+        train_labels,
+        test_images,
+        test_labels,
+        class_names=CLASS_NAMES,
+        provenance=f"CIFAR10, {origin}",
+    )
 
 
 def _load_split(folder, names, n_wanted):
@@ -110,8 +131,10 @@ def _read_binary(path):
     raw = np.fromfile(path, np.uint8)
     record = 1 + _N_VALUES
     if raw.size == 0 or raw.size % record:
-        raise DataError(f"{path}: a binary batch must be a whole number of {record}-byte records; "
-                        f"{raw.size} bytes came; get the file again")
+        raise DataError(
+            f"{path}: a binary batch must be a whole number of {record}-byte records; "
+            f"{raw.size} bytes came; get the file again"
+        )
     raw = raw.reshape(-1, record)
     return _checked(path, raw[:, 1:], raw[:, 0])
 
@@ -119,25 +142,37 @@ def _read_binary(path):
 def _read_python(path):
     batch = load_restricted(path)
     if not isinstance(batch, dict):
-        raise DataError(f"{path}: a python batch must be a dictionary; "
-                        f"{type(batch).__name__} came; get the file again")
-    fields = {key.decode("ascii", "replace") if isinstance(key, bytes) else key: value
-              for key, value in batch.items()}
+        raise DataError(
+            f"{path}: a python batch must be a dictionary; "
+            f"{type(batch).__name__} came; get the file again"
+        )
+    fields = {
+        key.decode("ascii", "replace") if isinstance(key, bytes) else key: value
+        for key, value in batch.items()
+    }
     for name, kind in (("data", np.ndarray), ("labels", (list, np.ndarray))):
         if not isinstance(fields.get(name), kind):
-            raise DataError(f"{path}: entry '{name}' must be an array or list; "
-                            f"{type(fields.get(name)).__name__} came; get the file again")
+            raise DataError(
+                f"{path}: entry '{name}' must be an array or list; "
+                f"{type(fields.get(name)).__name__} came; get the file again"
+            )
     return _checked(path, fields["data"], np.asarray(fields["labels"]))
 
 
 def _checked(path, pixels, labels):
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _N_VALUES:
-        raise DataError(f"{path}: pixels must be uint8 (N, {_N_VALUES}); {pixels.dtype} "
-                        f"{pixels.shape} came; get the file again")
+        raise DataError(
+            f"{path}: pixels must be uint8 (N, {_N_VALUES}); {pixels.dtype} "
+            f"{pixels.shape} came; get the file again"
+        )
     if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu":
-        raise DataError(f"{path}: one integer label per image must come; {len(pixels)} images and "
-                        f"{labels.dtype} {labels.shape} labels came; get the file again")
+        raise DataError(
+            f"{path}: one integer label per image must come; {len(pixels)} images and "
+            f"{labels.dtype} {labels.shape} labels came; get the file again"
+        )
     if len(labels) and not (0 <= labels.min() and labels.max() < len(CLASS_NAMES)):
-        raise DataError(f"{path}: labels must lie in 0..9; {labels.min()}..{labels.max()} came; "
-                        "get the file again")
+        raise DataError(
+            f"{path}: labels must lie in 0..9; {labels.min()}..{labels.max()} came; "
+            "get the file again"
+        )
     return pixels.reshape(-1, *SHAPE), labels.astype(np.int64)

@@ -37,24 +37,33 @@ class Dataset:
 
     def __post_init__(self):
         for split in ("train", "test"):
-            self._check_split(split, getattr(self, f"{split}_images"),
-                              getattr(self, f"{split}_labels"))
+            self._check_split(
+                split, getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
+            )
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
-            raise DataError(f"{self.name}: training and test images must have one shape; "
-                            f"{self.train_images.shape[1:]} and {self.test_images.shape[1:]} came; "
-                            "convert one of them")
+            raise DataError(
+                f"{self.name}: training and test images must have one shape; "
+                f"{self.train_images.shape[1:]} and {self.test_images.shape[1:]} came; "
+                "convert one of them"
+            )
 
     def _check_split(self, split, images, labels):
         where = f"{self.name} {split}"
         if images.dtype != np.uint8 or images.ndim != 4:
-            raise DataError(f"{where}: images must be uint8 (N, C, H, W); {images.dtype} "
-                            f"{images.shape} came; convert them before building the Dataset")
+            raise DataError(
+                f"{where}: images must be uint8 (N, C, H, W); {images.dtype} "
+                f"{images.shape} came; convert them before building the Dataset"
+            )
         if labels.shape != (len(images),):
-            raise DataError(f"{where}: one label per image must come; {len(images)} images and "
-                            f"{labels.shape} labels came; check that both files are complete")
+            raise DataError(
+                f"{where}: one label per image must come; {len(images)} images and "
+                f"{labels.shape} labels came; check that both files are complete"
+            )
         if len(labels) and not (0 <= labels.min() and labels.max() < len(self.class_names)):
-            raise DataError(f"{where}: labels must lie in 0..{len(self.class_names) - 1}; "
-                            f"{labels.min()}..{labels.max()} came; check the label file")
+            raise DataError(
+                f"{where}: labels must lie in 0..{len(self.class_names) - 1}; "
+                f"{labels.min()}..{labels.max()} came; check the label file"
+            )
 
     @property
     def image_shape(self):
@@ -76,8 +85,7 @@ def resize_bilinear(images, height, width):
         return images
     rows = _interpolation(images.shape[2], height)
     columns = _interpolation(images.shape[3], width)
-    resized = np.einsum("yh,nchw,xw->ncyx", rows, images.astype(np.float64), columns,
-                        optimize=True)
+    resized = np.einsum("yh,nchw,xw->ncyx", rows, images.astype(np.float64), columns, optimize=True)
     # Products of short binary fractions are exact for whole ratios, so rint is reproducible there.
     return np.rint(resized).astype(np.uint8)
 
@@ -100,9 +108,11 @@ def fit_images(images, input_shape, where):
     """
     channels, height, width = input_shape
     if images.shape[1] not in (1, channels):
-        raise DataError(f"{where}: a model with {channels} input channels needs grey images or "
-                        f"images of {channels} channels; {images.shape[1]} channels came; choose "
-                        "a model with matching input")
+        raise DataError(
+            f"{where}: a model with {channels} input channels needs grey images or "
+            f"images of {channels} channels; {images.shape[1]} channels came; choose "
+            "a model with matching input"
+        )
     images = resize_bilinear(images, height, width)
     if images.shape[1] != channels:
         images = np.repeat(images, channels, axis=1)

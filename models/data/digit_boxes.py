@@ -2,15 +2,16 @@
 """A detection set that needs no download: scikit-learn's digits on made canvases, with boxes.
 
 Every canvas follows from the seed, its split and its number alone. Digits of the training split of
-:mod:`stemcore.models.data.digits` are on training canvases, those of the test split on test canvases.
+:mod:`stemcore.models.data.digits` are on training canvases, those of the test split on test
+canvases.
 """
 
 import numpy as np
 
+from ..errors import DataError
 from .boxes import BoxDataset, pack_objects
 from .dataset import resize_bilinear
 from .digits import load_digits
-from ..errors import DataError
 
 N_TRAIN, N_TEST = 4000, 400
 SEED = 2024
@@ -34,16 +35,22 @@ def load_digit_boxes(input_shape, n_train=None, n_test=None):
     """
     channels, height, width = input_shape
     if channels not in (1, 3) or min(height, width) < 32:
-        raise DataError("digit_boxes: canvases have 1 or 3 channels and 32 pixels or more a side; "
-                        f"a model with the input {tuple(input_shape)} came; choose another model")
+        raise DataError(
+            "digit_boxes: canvases have 1 or 3 channels and 32 pixels or more a side; "
+            f"a model with the input {tuple(input_shape)} came; choose another model"
+        )
     digits = load_digits()
-    train = _draw_all(0, _count(n_train, N_TRAIN), input_shape, digits.train_images,
-                      digits.train_labels)
-    test = _draw_all(1, _count(n_test, N_TEST), input_shape, digits.test_images,
-                     digits.test_labels)
-    return BoxDataset("digit_boxes", *train, *test, digits.class_names,
-                      f"digits of scikit-learn on made canvases, {N_TRAIN} for training and "
-                      f"{N_TEST} for tests")
+    train = _draw_all(
+        0, _count(n_train, N_TRAIN), input_shape, digits.train_images, digits.train_labels
+    )
+    test = _draw_all(1, _count(n_test, N_TEST), input_shape, digits.test_images, digits.test_labels)
+    return BoxDataset(
+        "digit_boxes",
+        *train,
+        *test,
+        digits.class_names,
+        f"digits of scikit-learn on made canvases, {N_TRAIN} for training and {N_TEST} for tests",
+    )
 
 
 def _count(wanted, available):
@@ -89,7 +96,7 @@ def _background(rng, input_shape):
     y = np.linspace(-1, 1, height)[None, :, None]
     x = np.linspace(-1, 1, width)[None, None, :]
     level, slope_y, slope_x = rng.uniform(30, 225, channels), *rng.normal(0, 20, (2, channels))
-    return (level[:, None, None] + slope_y[:, None, None] * y + slope_x[:, None, None] * x)
+    return level[:, None, None] + slope_y[:, None, None] * y + slope_x[:, None, None] * x
 
 
 def _colour(rng, under):
@@ -106,8 +113,10 @@ def _place(rng, digit, size, taken):
         ink = resize_bilinear(digit[None], side, side)[0, 0].astype(np.float64)
         top, left = rng.integers(0, size[0] - side + 1), rng.integers(0, size[1] - side + 1)
         rows, columns = (np.flatnonzero((ink >= INK).any(axis)) for axis in (1, 0))
-        box = np.array([left + columns[0], top + rows[0], left + columns[-1] + 1,
-                        top + rows[-1] + 1], np.float32)
+        box = np.array(
+            [left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1],
+            np.float32,
+        )
         if all(_overlap(box, other) <= MOST_OVERLAP for other in taken):
             return ink, top, left, box
     return None

@@ -19,7 +19,7 @@ def split_indices(labels, n_test=N_TEST, seed=SPLIT_SEED):
     share = counts * n_test / len(labels)
     quota = np.floor(share).astype(np.int64)
     largest = np.argsort(-(share - quota), kind="stable")
-    quota[largest[:n_test - quota.sum()]] += 1
+    quota[largest[: n_test - quota.sum()]] += 1
     is_test = np.zeros(len(labels), bool)
     for label, n_class in zip(classes, quota, strict=True):
         is_test[rng.permutation(np.flatnonzero(labels == label))[:n_class]] = True
@@ -40,6 +40,12 @@ def load_digits(n_train=None, n_test=None):
     labels = bundle.target.astype(np.int64)
     train, test = split_indices(labels)
     train, test = train[:n_train], test[:n_test]
-    return Dataset("digits", images[train], labels[train], images[test], labels[test],
-                   class_names=tuple("0123456789"),
-                   provenance="digits of scikit-learn, 1437 training and 360 test images")
+    return Dataset(
+        "digits",
+        images[train],
+        labels[train],
+        images[test],
+        labels[test],
+        class_names=tuple("0123456789"),
+        provenance="digits of scikit-learn, 1437 training and 360 test images",
+    )

@@ -17,16 +17,21 @@ class FolderTree:
 
     def names(self, below=""):
         """Sorted names of all files below a part of the tree."""
-        return sorted(path.relative_to(self.path).as_posix()
-                      for path in (self.path / below).rglob("*") if path.is_file())
+        return sorted(
+            path.relative_to(self.path).as_posix()
+            for path in (self.path / below).rglob("*")
+            if path.is_file()
+        )
 
     def read(self, name):
         """Bytes of one file. Raises :exc:`DataError` where there is none."""
         try:
             return (self.path / name).read_bytes()
         except OSError as error:
-            raise DataError(f"{self.path}/{name}: the file must exist and be readable; "
-                            f"{error.strerror} came; get the data set again") from error
+            raise DataError(
+                f"{self.path}/{name}: the file must exist and be readable; "
+                f"{error.strerror} came; get the data set again"
+            ) from error
 
 
 class TarTree:
@@ -36,11 +41,15 @@ class TarTree:
         self.path = Path(path)
         try:
             with tarfile.open(path, "r:") as archive:
-                self._places = {member.name.removeprefix("./"): (member.offset_data, member.size)
-                                for member in archive if member.isreg() and not member.sparse}
+                self._places = {
+                    member.name.removeprefix("./"): (member.offset_data, member.size)
+                    for member in archive
+                    if member.isreg() and not member.sparse
+                }
         except (tarfile.TarError, OSError, EOFError) as error:
-            raise DataError(f"{path}: must be a tar archive; reading it gave {error}; get the "
-                            "file again") from error
+            raise DataError(
+                f"{path}: must be a tar archive; reading it gave {error}; get the file again"
+            ) from error
 
     def names(self, below=""):
         prefix = below.rstrip("/") + "/" if below else ""
@@ -48,8 +57,10 @@ class TarTree:
 
     def read(self, name):
         if name not in self._places:
-            raise DataError(f"{self.path}/{name}: the file must exist; the archive has none of "
-                            "that name; get the data set again")
+            raise DataError(
+                f"{self.path}/{name}: the file must exist; the archive has none of "
+                "that name; get the data set again"
+            )
         offset, size = self._places[name]
         with self.path.open("rb") as file:
             file.seek(offset)

@@ -22,17 +22,24 @@ def decode(raw, where, channels):
     absurd size.
     """
     if channels not in (1, 3):
-        raise DataError(f"{where}: pictures have 1 or 3 channels; a model with {channels} came; "
-                        "choose another model")
+        raise DataError(
+            f"{where}: pictures have 1 or 3 channels; a model with {channels} came; "
+            "choose another model"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(raw)) as picture:
                 return picture.convert("RGB" if channels == 3 else "L")
-    except (OSError, SyntaxError, Image.DecompressionBombError,
-            Image.DecompressionBombWarning) as error:
-        raise DataError(f"{where}: must be a picture; the decoder says {error}; get the file "
-                        "again") from error
+    except (
+        OSError,
+        SyntaxError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise DataError(
+            f"{where}: must be a picture; the decoder says {error}; get the file again"
+        ) from error
 
 
 def fill(picture, height, width):
@@ -54,12 +61,14 @@ def letterbox(picture, height, width):
     ``(ratio_x * x + left, ratio_y * y + top)``, with ratio = (ratio_x, ratio_y).
     """
     ratio = min(height / picture.height, width / picture.width)
-    size = (min(max(round(picture.width * ratio), 1), width),
-            min(max(round(picture.height * ratio), 1), height))
+    size = (
+        min(max(round(picture.width * ratio), 1), width),
+        min(max(round(picture.height * ratio), 1), height),
+    )
     left, top = (width - size[0]) // 2, (height - size[1]) // 2
     planes = to_planes(picture.resize(size, Image.Resampling.BILINEAR))
     canvas = np.full((len(planes), height, width), PADDING_BYTE, np.uint8)
-    canvas[:, top:top + size[1], left:left + size[0]] = planes
+    canvas[:, top : top + size[1], left : left + size[0]] = planes
     return canvas, (size[0] / picture.width, size[1] / picture.height), left, top
 
 

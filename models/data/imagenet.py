@@ -7,10 +7,10 @@ the folders below ``train``.
 
 import numpy as np
 
+from ..errors import DataError
 from .dataset import Dataset
 from .files import is_archive, open_tree
 from .image_files import decode, fill
-from ..errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 SPLITS = ("train", "val")
@@ -27,16 +27,17 @@ class ImageTree:
     def __init__(self, place):
         self.place = place
         self._tree = open_tree(place)
-        paths = [name.split("/") for name in self._tree.names()
-                 if name.lower().endswith(SUFFIXES)]
+        paths = [name.split("/") for name in self._tree.names() if name.lower().endswith(SUFFIXES)]
         found = [path for path in paths if len(path) >= 3 and path[-3] in SPLITS]
         self.class_names = tuple(sorted({path[-2] for path in found if path[-3] == "train"}))
         extra = sorted({path[-2] for path in found} - set(self.class_names))
         if not self.class_names or extra:
-            raise DataError(f"{place}: must hold train/<class>/ and val/<class>/ of the same "
-                            f"classes; {len(self.class_names)} training classes and "
-                            f"{extra[0] if extra else 'none'} in val alone came; name the folder "
-                            "above train")
+            raise DataError(
+                f"{place}: must hold train/<class>/ and val/<class>/ of the same "
+                f"classes; {len(self.class_names)} training classes and "
+                f"{extra[0] if extra else 'none'} in val alone came; name the folder "
+                "above train"
+            )
         index = {name: i for i, name in enumerate(self.class_names)}
         self.splits = {}
         for split in SPLITS:
@@ -50,8 +51,7 @@ class ImageTree:
         images = np.empty((len(files), *input_shape), np.uint8)
         for i, (name, _) in enumerate(files):
             where = f"{self.place}/{name}"
-            images[i] = fill(decode(self._tree.read(name), where, input_shape[0]),
-                             *input_shape[1:])
+            images[i] = fill(decode(self._tree.read(name), where, input_shape[0]), *input_shape[1:])
         return images, np.array([label for _, label in files], np.int64).reshape(len(files))
 
 
@@ -63,10 +63,14 @@ def load_imagenet(place, input_shape, n_train=None, n_test=None, name="imagenet"
     """
     tree = ImageTree(place)
     n_files = {split: len(files) for split, files in tree.splits.items()}
-    return Dataset(name, *tree.load("train", input_shape, n_train),
-                   *tree.load("val", input_shape, n_test), tree.class_names,
-                   f"{place.name}: {n_files['train']} training and {n_files['val']} validation "
-                   f"images of {len(tree.class_names)} classes")
+    return Dataset(
+        name,
+        *tree.load("train", input_shape, n_train),
+        *tree.load("val", input_shape, n_test),
+        tree.class_names,
+        f"{place.name}: {n_files['train']} training and {n_files['val']} validation "
+        f"images of {len(tree.class_names)} classes",
+    )
 
 
 def find_imagenet(folder, name="imagenet"):
@@ -82,10 +86,14 @@ def find_imagenet(folder, name="imagenet"):
     if not folder.is_dir():
         return None
     # Such as imagenette, imagenette2-160 or imagenette_80.tar.
-    named = [path for path in sorted(folder.iterdir())
-             if path.name.startswith(name) and not path.name[len(name):][:1].isalpha()]
+    named = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.name.startswith(name) and not path.name[len(name) :][:1].isalpha()
+    ]
     for path in named:
-        if all((path / split).is_dir() for split in SPLITS) or (path.is_file()
-                                                                 and is_archive(path)):
+        if all((path / split).is_dir() for split in SPLITS) or (
+            path.is_file() and is_archive(path)
+        ):
             return path
     return None

@@ -38,16 +38,20 @@ class JpegPack:
         channels, height, width = shape
         images = np.empty((stop - start, height, width, channels), np.uint8)
         for i in range(start, stop):
-            body = self.data[self.offsets[i]:self.offsets[i + 1]].tobytes()
+            body = self.data[self.offsets[i] : self.offsets[i + 1]].tobytes()
             try:
                 with Image.open(io.BytesIO(self.header + body + END_OF_IMAGE)) as picture:
                     pixels = np.asarray(picture.convert("RGB" if channels == 3 else "L"))
             except (OSError, SyntaxError) as error:
-                raise DataError(f"{self.path} image {i}: must be a JPEG; the decoder says "
-                                f"{error}; get the file again") from error
+                raise DataError(
+                    f"{self.path} image {i}: must be a JPEG; the decoder says "
+                    f"{error}; get the file again"
+                ) from error
             if pixels.shape[:2] != (height, width):
-                raise DataError(f"{self.path} image {i}: must be {height} x {width} pixels; "
-                                f"{pixels.shape[0]} x {pixels.shape[1]} came; get the file again")
+                raise DataError(
+                    f"{self.path} image {i}: must be {height} x {width} pixels; "
+                    f"{pixels.shape[0]} x {pixels.shape[1]} came; get the file again"
+                )
             images[i - start] = pixels.reshape(height, width, channels)
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
@@ -58,22 +62,32 @@ def open_pack(path):
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in FIELDS if name not in archive.files]
             if missing:
-                raise DataError(f"{path}: a JPEG pack must hold {', '.join(FIELDS)}; "
-                                f"{', '.join(missing)} missing; get the file again")
+                raise DataError(
+                    f"{path}: a JPEG pack must hold {', '.join(FIELDS)}; "
+                    f"{', '.join(missing)} missing; get the file again"
+                )
             arrays = {name: archive[name] for name in FIELDS}
     except DataError:
         raise
     except Exception as error:
-        raise DataError(f"{path}: must be an npz archive without pickled objects; reading it "
-                        f"gave {error}; get the file again") from error
+        raise DataError(
+            f"{path}: must be an npz archive without pickled objects; reading it "
+            f"gave {error}; get the file again"
+        ) from error
     length = arrays["length"].astype(np.int64)
     n_labels = len(arrays["y_train"]) + len(arrays["y_test"])
     if len(length) != n_labels or length.sum() != arrays["data"].size or (length < 0).any():
-        raise DataError(f"{path}: lengths must cover the data and there must be one label per "
-                        f"image; {len(length)} lengths over {length.sum()} of "
-                        f"{arrays['data'].size} bytes and {n_labels} labels came; get the file "
-                        "again")
-    return JpegPack(path=Path(path), header=arrays["header"].tobytes(),
-                    offsets=np.concatenate([[0], np.cumsum(length)]), data=arrays["data"],
-                    y_train=arrays["y_train"].astype(np.int64),
-                    y_test=arrays["y_test"].astype(np.int64))
+        raise DataError(
+            f"{path}: lengths must cover the data and there must be one label per "
+            f"image; {len(length)} lengths over {length.sum()} of "
+            f"{arrays['data'].size} bytes and {n_labels} labels came; get the file "
+            "again"
+        )
+    return JpegPack(
+        path=Path(path),
+        header=arrays["header"].tobytes(),
+        offsets=np.concatenate([[0], np.cumsum(length)]),
+        data=arrays["data"],
+        y_train=arrays["y_train"].astype(np.int64),
+        y_test=arrays["y_test"].astype(np.int64),
+    )

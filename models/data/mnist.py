@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from .dataset import Dataset
 from ..errors import DataError
+from .dataset import Dataset
 
 FILE_NAME = "mnist.npz"
 SHAPE = (28, 28)
@@ -26,17 +26,28 @@ def load_mnist(path, n_train=None, n_test=None):
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name.lower(): archive[name] for name in archive.files}
     except Exception as error:
-        raise DataError(f"{path}: must be an npz archive without pickled objects; reading it gave "
-                        f"{error}; get the file again") from error
+        raise DataError(
+            f"{path}: must be an npz archive without pickled objects; reading it gave "
+            f"{error}; get the file again"
+        ) from error
     missing = [key for key in ("x_train", "y_train", "x_test", "y_test") if key not in arrays]
     if missing:
-        raise DataError(f"{path}: must hold x_train, y_train, x_test and y_test; "
-                        f"{', '.join(missing)} missing; get the file again")
+        raise DataError(
+            f"{path}: must hold x_train, y_train, x_test and y_test; "
+            f"{', '.join(missing)} missing; get the file again"
+        )
     for key in ("x_train", "x_test"):
         if arrays[key].shape[1:] != SHAPE or arrays[key].dtype != np.uint8:
-            raise DataError(f"{path}: {key} must be uint8 (N, 28, 28); {arrays[key].dtype} "
-                            f"{arrays[key].shape} came; get the file again")
-    return Dataset("mnist", arrays["x_train"][:n_train, None],
-                   arrays["y_train"][:n_train].astype(np.int64),
-                   arrays["x_test"][:n_test, None], arrays["y_test"][:n_test].astype(np.int64),
-                   class_names=tuple("0123456789"), provenance="MNIST")
+            raise DataError(
+                f"{path}: {key} must be uint8 (N, 28, 28); {arrays[key].dtype} "
+                f"{arrays[key].shape} came; get the file again"
+            )
+    return Dataset(
+        "mnist",
+        arrays["x_train"][:n_train, None],
+        arrays["y_train"][:n_train].astype(np.int64),
+        arrays["x_test"][:n_test, None],
+        arrays["y_test"][:n_test].astype(np.int64),
+        class_names=tuple("0123456789"),
+        provenance="MNIST",
+    )

@@ -25,8 +25,10 @@ def to_integer_input(images):
     """
     images = np.asarray(images)
     if images.dtype != np.uint8:
-        raise DataError(f"preprocess: images must be uint8; dtype {images.dtype} came; "
-                        "pass the bytes that the data set yields")
+        raise DataError(
+            f"preprocess: images must be uint8; dtype {images.dtype} came; "
+            "pass the bytes that the data set yields"
+        )
     shifted = images.astype(np.int16) - INPUT_OFFSET
     return np.clip(shifted, -INPUT_MAX, INPUT_MAX).astype(np.int8)
 
@@ -41,7 +43,9 @@ def to_float_input(images):
         images = torch.from_numpy(to_integer_input(images))
         return images.to(torch.float32).mul_(INPUT_SCALE)
     if images.dtype != torch.uint8:
-        raise DataError(f"preprocess: images must be uint8; dtype {images.dtype} came; "
-                        "pass the bytes that the data set yields")
+        raise DataError(
+            f"preprocess: images must be uint8; dtype {images.dtype} came; "
+            "pass the bytes that the data set yields"
+        )
     shifted = images.to(torch.float32).sub_(INPUT_OFFSET)
     return shifted.clamp_(-INPUT_MAX, INPUT_MAX).mul_(INPUT_SCALE)

@@ -63,8 +63,9 @@ class _Array:
         if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes | bytearray):
             raise pickle.UnpicklingError("an array that is not of numbers")
         kind = np.dtype(dtype.order.replace("|", "=") + dtype.code)
-        if (not all(isinstance(n, int) and n >= 0 for n in shape)
-                or math.prod(shape) * kind.itemsize != len(raw)):
+        if not all(isinstance(n, int) and n >= 0 for n in shape) or math.prod(
+            shape
+        ) * kind.itemsize != len(raw):
             raise pickle.UnpicklingError(f"an array {shape} in {len(raw)} bytes")
         return np.frombuffer(raw, kind).reshape(shape, order="F" if fortran else "C").copy()
 
@@ -86,8 +87,12 @@ def _empty_bytes():
     return b""
 
 
-_ADMITTED = {("numpy", "dtype"): _Dtype, ("numpy", "ndarray"): _Array,
-             ("_codecs", "encode"): _encode, ("__builtin__", "bytes"): _empty_bytes}
+_ADMITTED = {
+    ("numpy", "dtype"): _Dtype,
+    ("numpy", "ndarray"): _Array,
+    ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _empty_bytes,
+}
 _ADMITTED |= {(module, "_reconstruct"): _Array for module in _ARRAY_MODULES}
 _ADMITTED |= {(module, "_frombuffer"): _from_buffer for module in _BUFFER_MODULES}
 
@@ -125,6 +130,8 @@ def load_restricted(path):
     try:
         return _finish(_Unpickler(io.BytesIO(Path(path).read_bytes()), encoding="bytes").load())
     except Exception as error:
-        raise DataError(f"{path}: a pickle must hold only arrays of numbers, bytes, str, dict and "
-                        f"list; {error or type(error).__name__} came, and nothing was run; get "
-                        "the file again or use the binary layout") from error
+        raise DataError(
+            f"{path}: a pickle must hold only arrays of numbers, bytes, str, dict and "
+            f"list; {error or type(error).__name__} came, and nothing was run; get "
+            "the file again or use the binary layout"
+        ) from error

@@ -11,14 +11,33 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 
+from ..errors import DataError
 from .boxes import BoxDataset, pack_objects
 from .files import open_tree
 from .image_files import decode, letterbox
-from ..errors import DataError
 
-CLASS_NAMES = ("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
-               "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep",
-               "sofa", "train", "tvmonitor")
+CLASS_NAMES = (
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
 LISTS = "ImageSets/Main/"
 # A smaller box, in pixels of the network's input, is nothing to learn from.
 SMALLEST = 1.0
@@ -34,18 +53,26 @@ class VocTree:
         self.place = place
         self._tree = open_tree(place)
         names = self._tree.names()
-        roots = {name.partition(LISTS)[0] for name in names
-                 if LISTS in name and name.endswith(".txt")}
+        roots = {
+            name.partition(LISTS)[0] for name in names if LISTS in name and name.endswith(".txt")
+        }
         if len(roots) != 1:
-            raise DataError(f"{place}: must hold one folder ImageSets/Main with lists of images; "
-                            f"{len(roots)} came; name the folder of one year, such as "
-                            "VOCdevkit/VOC2007")
+            raise DataError(
+                f"{place}: must hold one folder ImageSets/Main with lists of images; "
+                f"{len(roots)} came; name the folder of one year, such as "
+                "VOCdevkit/VOC2007"
+            )
         self._root = roots.pop()
-        lists = [name.removeprefix(self._root + LISTS) for name in names
-                 if name.startswith(self._root + LISTS)]
+        lists = [
+            name.removeprefix(self._root + LISTS)
+            for name in names
+            if name.startswith(self._root + LISTS)
+        ]
         has_test = "test.txt" in lists
-        self.splits = {"test": "test" if has_test else "val",
-                       "train": "trainval" if has_test and "trainval.txt" in lists else "train"}
+        self.splits = {
+            "test": "test" if has_test else "val",
+            "train": "trainval" if has_test and "trainval.txt" in lists else "train",
+        }
 
     def ids(self, split):
         """Image ids of ``train`` or ``test``, in the order of the list."""
@@ -64,8 +91,12 @@ class VocTree:
 
     def class_names(self):
         """VOC's twenty classes, or, where others occur, the sorted names that occur."""
-        found = {name for split in ("train", "test") for image_id in self.ids(split)
-                 for name, _, _ in self.objects(image_id)}
+        found = {
+            name
+            for split in ("train", "test")
+            for image_id in self.ids(split)
+            for name, _, _ in self.objects(image_id)
+        }
         return CLASS_NAMES if found <= set(CLASS_NAMES) else tuple(sorted(found))
 
 
@@ -80,15 +111,24 @@ def read_annotation(raw, where):
     try:
         text = raw.decode("utf-8")
         if "<!DOCTYPE" in text.upper():
-            raise DataError(f"{where}: must not have a document type; one came; remove the line "
-                            "that begins with <!DOCTYPE")
+            raise DataError(
+                f"{where}: must not have a document type; one came; remove the line "
+                "that begins with <!DOCTYPE"
+            )
         return [_read_object(node) for node in ElementTree.fromstring(text).iter("object")]
-    except (UnicodeDecodeError, ElementTree.ParseError, TypeError, AttributeError,
-            ValueError) as error:
+    except (
+        UnicodeDecodeError,
+        ElementTree.ParseError,
+        TypeError,
+        AttributeError,
+        ValueError,
+    ) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{where}: must be an annotation with name and bndbox for every object; "
-                        f"reading it gave {error}; get the file again") from error
+        raise DataError(
+            f"{where}: must be an annotation with name and bndbox for every object; "
+            f"reading it gave {error}; get the file again"
+        ) from error
 
 
 def _read_object(node):
@@ -96,8 +136,11 @@ def _read_object(node):
     x0, y0, x1, y1 = (float(box.find(key).text) for key in ("xmin", "ymin", "xmax", "ymax"))
     if not np.isfinite([x0, y0, x1, y1]).all():
         raise ValueError(f"box {x0}, {y0}, {x1}, {y1}")
-    return (node.find("name").text.strip(), (x0 - 1, y0 - 1, x1, y1),
-            node.findtext("difficult", "0").strip() == "1")
+    return (
+        node.find("name").text.strip(),
+        (x0 - 1, y0 - 1, x1, y1),
+        node.findtext("difficult", "0").strip() == "1",
+    )
 
 
 def load_voc(place, input_shape, n_train=None, n_test=None):
@@ -110,9 +153,15 @@ def load_voc(place, input_shape, n_train=None, n_test=None):
     class_names = tree.class_names()
     train_images, train_objects = _load_split(tree, "train", n_train, input_shape, class_names)
     test_images, test_objects = _load_split(tree, "test", n_test, input_shape, class_names)
-    return BoxDataset("voc", train_images, train_objects, test_images, test_objects, class_names,
-                      f"VOC layout, {tree.splits['train']} and {tree.splits['test']} lists of "
-                      f"{tree.place.name}")
+    return BoxDataset(
+        "voc",
+        train_images,
+        train_objects,
+        test_images,
+        test_objects,
+        class_names,
+        f"VOC layout, {tree.splits['train']} and {tree.splits['test']} lists of {tree.place.name}",
+    )
 
 
 def _load_split(tree, split, n_wanted, input_shape, class_names):
@@ -122,9 +171,14 @@ def _load_split(tree, split, n_wanted, input_shape, class_names):
     for i, image_id in enumerate(ids):
         picture = tree.picture(image_id, input_shape[0])
         images[i], ratio, left, top = letterbox(picture, *input_shape[1:])
-        lists.append([(box, class_names.index(name), difficult)
-                      for name, box, difficult in _fitted(tree.objects(image_id), ratio, left, top,
-                                                          picture)])
+        lists.append(
+            [
+                (box, class_names.index(name), difficult)
+                for name, box, difficult in _fitted(
+                    tree.objects(image_id), ratio, left, top, picture
+                )
+            ]
+        )
     return images, pack_objects(lists)
 
 
@@ -141,9 +195,14 @@ def find_voc(folder):
     """The folder or archive of a VOC set in or at ``folder``, or None."""
     if folder.is_file():
         return folder
-    for place in (folder, folder / "VOCdevkit" / "VOC2007", folder / "VOCdevkit",
-                  folder / "VOC2007"):
+    for place in (
+        folder,
+        folder / "VOCdevkit" / "VOC2007",
+        folder / "VOCdevkit",
+        folder / "VOC2007",
+    ):
         if (place / LISTS).is_dir():
             return place
-    return next((path for path in sorted(folder.glob("*.tar"))
-                 if path.name.lower().startswith("voc")), None)
+    return next(
+        (path for path in sorted(folder.glob("*.tar")) if path.name.lower().startswith("voc")), None
+    )

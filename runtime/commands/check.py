@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
 
 from ..engines.compare import compare_values
-from ..report.integration_effects import compare_forms
-from ..report.accuracy import measure, metric_of
 from ..prepare import CALIBRATION_IMAGES, Prepared, Settings, float_accuracy, prepare, torch_values
+from ..report.accuracy import measure, metric_of
+from ..report.integration_effects import compare_integrations
 
 # Values of all layers, of one batch, that are compared at a time.
 BATCH_IMAGES, BATCH_VALUES = 100, 1 << 25
@@ -55,7 +54,7 @@ def batches(prepared: Prepared, n_images: int) -> Iterator[NDArray[np.int64]]:
 def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, Any]:
     """Torch against golden on every integer of every layer, over the test set.
 
-    With integration in 16 bits also what that changes (:func:`compare_forms`).
+    With integration in 16 bits also what that changes (:func:`compare_integrations`).
 
     Raises :class:`Difference` at the first one; returns accuracy figures.
     """
@@ -88,7 +87,7 @@ def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, A
         "float": float_accuracy(prepared, n),
         "quantized": measure(prepared.dataset, real_outputs(network, np.concatenate(outputs))),
         **(
-            {"integration": compare_forms(prepared, batches(prepared, n))}
+            {"integration": compare_integrations(prepared, batches(prepared, n))}
             if prepared.params.is_stepped
             else {}
         ),

@@ -7,25 +7,24 @@ import sys
 import time
 from pathlib import Path
 
-from tqdm import tqdm
-
 from stemcore.compiler.errors import CompileError
 from stemcore.compiler.lowering.integrate import MODES
-from stemcore.compiler.quantization.bias import BIAS_FORMS
+from stemcore.compiler.quantization.bias import BIAS_FORMATS
 from stemcore.compiler.quantization.quantized import PROFILES
-from stemcore.compiler.sparsity.tables import NAMED
 from stemcore.compiler.sparsity.search import BUDGET, SCHEMES
+from stemcore.compiler.sparsity.tables import NAMED
 from stemcore.golden.spec.params import PRESETS
+from tqdm import tqdm
 
-from .check import check_all
 from ..engines.compare import Difference
 from ..engines.result import EngineError
 from ..engines.run import ENGINES
 from ..native.build import MAX_THREADS
 from ..prepare import Settings
 from ..report.figures import summary, table
-from .sim import Waves, simulate
 from ..toolchain import ToolError
+from .check import check_all
+from .sim import Waves, simulate
 
 EXPECTED = (CompileError, EngineError, OSError, ToolError, ValueError)
 
@@ -34,31 +33,50 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="runtime", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--model", default="tiny_vgg",
-                        help="a registered name, file.py:function, or an archive .pt2")
-    shared.add_argument("--dataset", default="",
-                        help="a name or a folder; default: the model's own")
+    shared.add_argument(
+        "--model",
+        default="tiny_vgg",
+        help="a registered name, file.py:function, or an archive .pt2",
+    )
+    shared.add_argument(
+        "--dataset", default="", help="a name or a folder; default: the model's own"
+    )
     shared.add_argument("--data", type=Path, help="folder of the data set")
     shared.add_argument("--checkpoint", type=Path, help="weights, safetensors")
-    shared.add_argument("--preset", choices=sorted(PRESETS),
-                        help="size of the chip; default: the model's, mostly sim32")
+    shared.add_argument(
+        "--preset",
+        choices=sorted(PRESETS),
+        help="size of the chip; default: the model's, mostly sim32",
+    )
     shared.add_argument("--cores", type=int, help="cores to use at most")
     shared.add_argument("--mesh", type=_mesh, help="columns x rows, for example 6x6")
     shared.add_argument("--profile", default="exact", choices=PROFILES)
-    shared.add_argument("--bias", choices=BIAS_FORMS,
-                        help="form of the biases; default: int32, of the paper's profile output")
+    shared.add_argument(
+        "--bias",
+        choices=BIAS_FORMATS,
+        help="format of the biases; default: int32, of the paper's profile output",
+    )
     shared.add_argument("--bits", type=int, default=8, help="bits of the activations, T")
-    shared.add_argument("--tables", default="none",
-                        help=f"activation tables: none, {NAMED}, or a JSON file")
-    shared.add_argument("--integration", choices=("exact", *MODES),
-                        help="form of integration; default: the preset's")
+    shared.add_argument(
+        "--tables", default="none", help=f"activation tables: none, {NAMED}, or a JSON file"
+    )
+    shared.add_argument(
+        "--integration", choices=("exact", *MODES), help="integration mode; default: the preset's"
+    )
     sim = commands.add_parser("sim", parents=[shared], help="simulate, compare, report")
     sim.add_argument("--images", type=int, default=4)
     sim.add_argument("--sim", default="verilator", choices=ENGINES)
-    sim.add_argument("--threads", type=_threads,
-                     help="that simulate; default: OMP_NUM_THREADS, else one a processor")
-    sim.add_argument("--waves", type=_waves, metavar="all|X,Y[;X,Y]",
-                     help="nodes whose waves are written; 1 is all")
+    sim.add_argument(
+        "--threads",
+        type=_threads,
+        help="that simulate; default: OMP_NUM_THREADS, else one a processor",
+    )
+    sim.add_argument(
+        "--waves",
+        type=_waves,
+        metavar="all|X,Y[;X,Y]",
+        help="nodes whose waves are written; 1 is all",
+    )
     sim.add_argument("--accuracy-images", type=int)
     check = commands.add_parser(
         "check", parents=[shared], help="torch against golden on every test image"
@@ -189,8 +207,10 @@ def _sparsify(arguments: argparse.Namespace) -> int:
         schemes=arguments.scheme or tuple(SCHEMES),
         say=lambda line: print(line, flush=True),
     )
-    print(f"\n{choices_on_test(report)}\ntables       {folder / 'tables.json'} ({report['best']})\n"
-          f"pareto       {folder / 'pareto.md'}")  # fmt: skip
+    print(
+        f"\n{choices_on_test(report)}\ntables       {folder / 'tables.json'} ({report['best']})\n"
+        f"pareto       {folder / 'pareto.md'}"
+    )
     return 0
 
 

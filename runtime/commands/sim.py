@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.compiler.assembly.assemble import layer_info
 from stemcore.compiler.lowering.integrate import describe
 from stemcore.golden.network.forward import run_network
@@ -19,15 +18,9 @@ from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.models.data import BoxDataset, Dataset
 from stemcore.models.random_weights import NAME as RANDOM
 
-from ..report import figures as reports
-from .check import batches, check_count, golden_accuracy, real_outputs
 from ..engines.compare import Difference, compare_values, populations_of, sent_values
 from ..engines.result import EngineError, RunResult
 from ..engines.run import ENGINES, run_engine
-from ..report.integration_effects import compare_forms
-from ..report.accuracy import measure, metric_of
-from ..report.detections import write_pictures
-from ..report.prediction import describe_times, predict
 from ..prepare import (
     CALIBRATION_IMAGES,
     Prepared,
@@ -39,7 +32,13 @@ from ..prepare import (
     prepare,
     torch_values,
 )
+from ..report import figures as reports
+from ..report.accuracy import measure, metric_of
+from ..report.detections import write_pictures
+from ..report.integration_effects import compare_integrations
+from ..report.prediction import describe_times, predict
 from ..report_html import Run, write_page
+from .check import batches, check_count, golden_accuracy, real_outputs
 
 SIM_BUILD = Path(__file__).parent.parent / "sim_build"
 # Images that the accuracy rests on: so many, or fewer of a large network.
@@ -100,17 +99,29 @@ def simulate(
     n_test = max(n_images, accuracy_images or ACCURACY_IMAGES)
     prepared = prepare(settings, n_train=CALIBRATION_IMAGES, n_test=n_test)
     check_count(n_images, prepared)
-    say(f"weights      {prepared.weights}" + (
-        f"; no trained ones for {settings.dataset} are here, 'make train MODEL={settings.model} "
-        f"DATASET={settings.dataset}' makes some" if prepared.weights == RANDOM else ""
-    ))  # fmt: skip
+    say(
+        f"weights      {prepared.weights}"
+        + (
+            f"; no trained ones for {settings.dataset} are here, 'make "
+            f"train MODEL={settings.model} "
+            f"DATASET={settings.dataset}' makes some"
+            if prepared.weights == RANDOM
+            else ""
+        )
+    )
     n_outputs = int(np.prod(prepared.exact.output.out_shape))
     if isinstance(prepared.dataset, Dataset) and n_outputs != prepared.dataset.n_classes:
-        say(f"outputs      {n_outputs} for {prepared.dataset.n_classes} classes of "
-            f"{settings.dataset}: accuracies say nothing about this network")  # fmt: skip
-    forms = Counter(layer.bias_form for layer in prepared.quantized.network.layers)
-    say("profile      " + settings.profile + "; bias of "
-        + ", ".join(f"{n} layers {form}" for form, n in forms.items()))  # fmt: skip
+        say(
+            f"outputs      {n_outputs} for {prepared.dataset.n_classes} classes of "
+            f"{settings.dataset}: accuracies say nothing about this network"
+        )
+    forms = Counter(layer.bias_format for layer in prepared.quantized.network.layers)
+    say(
+        "profile      "
+        + settings.profile
+        + "; bias of "
+        + ", ".join(f"{n} layers {form}" for form, n in forms.items())
+    )
     if prepared.params.is_stepped:
         for line in describe(prepared.network):
             say(f"integration  {line}")
@@ -129,9 +140,7 @@ def simulate(
     exact = golden
     if prepared.params.is_stepped:
         exact = run_network(prepared.exact, images, acc_width=prepared.exact_width)
-    differences["torch_golden"] = _difference(
-        prepared.exact, in_torch, exact, ("torch", "golden")
-    )
+    differences["torch_golden"] = _difference(prepared.exact, in_torch, exact, ("torch", "golden"))
     ran, result, predicted = None, None, None
     if program is not None:
         ran = run_engine("program", program, images)
@@ -144,10 +153,15 @@ def simulate(
         if engine != "program":
             say(f"simulate     {len(program.cores)} cores, {engine}")
             result = run_engine(
-                engine, program, images, out_dir=SIM_BUILD / "engines", progress=progress,
+                engine,
+                program,
+                images,
+                out_dir=SIM_BUILD / "engines",
+                progress=progress,
                 waves_dir=folder if waves else None,
-                waves_nodes=None if waves == "all" else waves, threads=threads,
-            )  # fmt: skip
+                waves_nodes=None if waves == "all" else waves,
+                threads=threads,
+            )
             differences["golden_rtl"] = _difference(
                 program,
                 sent_values(program, golden),
@@ -239,7 +253,7 @@ def _report(
         "images": n_images,
         "tables": prepared.settings.tables,
         "profile": prepared.settings.profile,
-        "bias": {layer.name: layer.bias_form for layer in prepared.quantized.network.layers},
+        "bias": {layer.name: layer.bias_format for layer in prepared.quantized.network.layers},
         "bit_exact": {
             name: differences[name] is None if name in differences else None for name in compared
         },
@@ -262,15 +276,13 @@ def _report(
     return report
 
 
-def _integration(
-    prepared: Prepared, n_images: int, accuracy_images: int | None
-) -> dict[str, Any]:
+def _integration(prepared: Prepared, n_images: int, accuracy_images: int | None) -> dict[str, Any]:
     """The form, and what it changes; on fewer images, since every time step is computed."""
     if not prepared.params.is_stepped:
         return {"form": "exact"}
     n_macs = 2 * prepared.settings.bits * prepared.n_macs
     n = accuracy_images or affordable(ACCURACY_IMAGES, ACCURACY_MACS, n_macs, n_images)
-    return compare_forms(prepared, batches(prepared, min(n, len(prepared.integers))))
+    return compare_integrations(prepared, batches(prepared, min(n, len(prepared.integers))))
 
 
 def _sizes(network: Network, program: Program | None) -> dict[str, Any]:

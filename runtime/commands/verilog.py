@@ -8,17 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import BitFields, Formats, Kind, Memory
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.program.program import Program
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.fields import BitFields, Formats, Kind, Memory
+from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import chip_verilog, node_verilog
 
 from ..host.flits import Flits, Host
-from ..prepare import CALIBRATION_IMAGES, Settings, compile_program, model_name, prepare
 from ..host.protocol import output_population, tokens_per_sample
+from ..prepare import CALIBRATION_IMAGES, Settings, compile_program, model_name, prepare
 from ..toolchain import SIM_BUILD, ToolError
 from ..toolchain.bench import Simulator
 from ..toolchain.icarus import compile_verilog, run_vvp
@@ -27,7 +26,7 @@ from ..toolchain.verilator import verilate
 
 OUT = SIM_BUILD / "verilog"
 BUILDS = SIM_BUILD / "verilog-builds"
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parents[1] / "host" / "templates"
 SOURCES = ("bench.v", "chip.v", "node.v")
 RUN_LIMIT_S = 3600
 

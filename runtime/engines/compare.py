@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.network.network import INPUT, Population
 from stemcore.golden.program.program import Program
-from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.program.words import unpack_words
+from stemcore.golden.spec.fields import Formats, Memory
 
 
 class Difference(AssertionError):
@@ -63,12 +62,10 @@ def _first(
     )
 
 
-def sent_values(
-    program: Program, values: Mapping[str, ArrayLike]
-) -> dict[str, NDArray[np.int64]]:
+def sent_values(program: Program, values: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.int64]]:
     """``values`` as seen on the links: neurons that nobody listens to send nothing.
 
-    (A 1 x 1 convolution of stride 2, for example, leaves three of four positions unheard. What such
+    (A 1 x 1 convolution of stride 2, for example, leaves three of four positions unread. What such
     neurons fire still counts in the counter FIRED.)
     """
     formats = Formats(program.params)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.program.program import Program
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.routing import Node
 
 from . import amaranth, verilator
-from .result import Node, RunResult
+from .result import RunResult
 
 ENGINES = ("verilator", "amaranth", "program", "golden")
 Progress = Callable[[int, int], None]
@@ -34,15 +34,21 @@ def run_engine(
     engine : "verilator" (cycle-accurate; ``out_dir`` keeps its builds), "amaranth" or "program"
     waves_dir : folder for waves, verilator only
     waves_nodes : nodes (x, y) whose waves are written; None: all that have a core
-    threads : that step the mesh, verilator only; None: see stemcore.runtime.native.verilated_mesh.default_threads
+    threads : that step the mesh, verilator only; None: see
+    stemcore.runtime.native.verilated_mesh.default_threads
     """
     if engine == "verilator":
         if out_dir is None:
             raise ValueError("run_engine: engine 'verilator' must have out_dir, got None")
         return verilator.run(
-            program, images, out_dir=out_dir, progress=progress, waves_dir=waves_dir,
-            waves_nodes=waves_nodes, threads=threads,
-        )  # fmt: skip
+            program,
+            images,
+            out_dir=out_dir,
+            progress=progress,
+            waves_dir=waves_dir,
+            waves_nodes=waves_nodes,
+            threads=threads,
+        )
     if engine == "amaranth":
         return amaranth.run(program, images, progress=progress)
     if engine == "program":
@@ -60,7 +66,8 @@ def run_engine(
     )
 
 
-# The program engine's names for the gateware's counters (stemcore.golden.spec.fields.Control) that differ.
+# The program engine's names for the gateware's counters (stemcore.golden.spec.fields.Control) that
+# differ.
 _NAMES = {"ops": "busy"}
 
 

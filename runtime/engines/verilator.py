@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import Control, Memory
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.fields import Control, Memory
+from stemcore.golden.spec.routing import Node
 
+from ..host.protocol import tokens_per_sample
 from ..native import watchdog
 from ..native.build import build
 from ..native.verilated_mesh import (
@@ -26,8 +27,7 @@ from ..native.verilated_mesh import (
     VerilatedMesh,
     default_threads,
 )
-from ..host.protocol import tokens_per_sample
-from .result import EngineError, Node, RunResult, Timing
+from .result import EngineError, RunResult, Timing
 
 Progress = Callable[[int, int], None]  # images done, cycles so far
 
@@ -48,9 +48,10 @@ def run(
 
     ``over_mesh`` writes the memories by WRITE packets instead of straight into the model. The
     waves of ``waves_nodes`` (default: of all nodes with a core) go to ``waves_dir/waves-X-Y.fst``.
-    ``threads`` step the nodes, see :func:`stemcore.runtime.native.verilated_mesh.default_threads`; one writes waves.
-    Raises :class:`EngineError` when nothing moves any more, when a core fires what it must not, or
-    beyond ``cycle_limit``; ``ValueError`` for waves of a node that is not there.
+    ``threads`` step the nodes, see :func:`stemcore.runtime.native.verilated_mesh.default_threads`;
+    one writes waves. Raises :class:`EngineError` when nothing moves any more, when a core fires
+    what it must not, or beyond ``cycle_limit``; ``ValueError`` for waves of a node that is not
+    there.
     """
     if waves_nodes is None:
         waves_nodes = [(core.x, core.y) for core in program.cores]
@@ -98,10 +99,12 @@ def run(
         build_s=built - started,
         wall_s=finished - built,
         notes={
-            "node_cycles": evaluated, "load_cycles": loaded_at, "threads": n_threads,
+            "node_cycles": evaluated,
+            "load_cycles": loaded_at,
+            "threads": n_threads,
             "shared_cycles": shared,
         },
-    )  # fmt: skip
+    )
 
 
 def _to_signed(values: NDArray[np.uint8], population: Population) -> NDArray[np.int64]:

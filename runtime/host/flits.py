@@ -7,13 +7,12 @@ Every engine that runs the gateware plays these; a flit is one integer of ``Form
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
-from stemcore.golden.program.program import HOST, CoreImage, Program
 from stemcore.golden.arithmetic.stem import encode
+from stemcore.golden.program.program import CoreImage, Program
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.spec.routing import HOST, Rectangle
 
 Flits = NDArray[np.uint64]
-Rectangle = tuple[int, int, int, int]
 
 
 class Host:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 
 from .flits import Host
 
@@ -34,9 +33,11 @@ class Protocol:
         self.program = program
         population = output_population(program)
         self.output = Recorder(
-            Formats(program.params), population, len(images),
+            Formats(program.params),
+            population,
+            len(images),
             program.output_ends * tokens_per_sample(program, population),
-        )  # fmt: skip
+        )
         self._ends_per_grant = program.output_ends
         self.replies: list[int] = []
         self._raw: deque[int] = deque()

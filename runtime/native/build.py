@@ -53,7 +53,10 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
         include=[folder, ENGINE.parent],
         flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
         cflags=[
-            "-std=c++20", "-march=native", "-pthread", f"-DSTEM_PROCESSOR={_processor()}",
+            "-std=c++20",
+            "-march=native",
+            "-pthread",
+            f"-DSTEM_PROCESSOR={_processor()}",
             f"-DSTEM_MAX_THREADS={MAX_THREADS}",
             # Nobody puts other functions in the place of the library's own.
             "-fno-semantic-interposition",
@@ -66,7 +69,7 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
         trace="fst" if waves else None,
         shared=True,
         optimize="-O2",  # -O3 is slower here by an eighth
-    )  # fmt: skip
+    )
 
 
 @cache

@@ -4,8 +4,8 @@
 A compiled model looks at every register whose clock ticks. Here each block has a clock of its own,
 which the engine withholds while the node says that the block is at rest (``awake`` in hdl/node.py),
 and every change of a clock counts as an edge, so that a cycle is one evaluation. There is no reset:
-initial values say the same. The logic is that of the gateware, in the forms of hdl/platforms.py for a
-processor; that it agrees with the form of gates in every cycle is tested link by link
+initial values say the same. The logic is that of the gateware, in the forms of hdl/platforms.py for
+a processor; that it agrees with the gate variant in every cycle is tested link by link
 (tests/runtime/native/test_links.py).
 """
 
@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection
 from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import RAM_NAME, memory_scopes, node_verilog
-from stemcore.hdl.platforms import PROCESSOR
 from stemcore.hdl.node import AWAKE
+from stemcore.hdl.platforms import PROCESSOR
 
 BLOCKS = tuple(AWAKE.members)
 BLOCK_DEPTH = 2  # of node.core.soma

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import Control, Formats, Memory
-from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.arithmetic.threads import n_processors
+from stemcore.golden.program.program import CoreImage, Program
+from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.hdl.export import RAM_NAME, memory_scopes
 
 from ..engines.result import EngineError
@@ -54,9 +53,16 @@ class VerilatedMesh:
         self._library = ctypes.CDLL(str(library))
         self._library.stem_create.restype = ctypes.c_void_p
         for name in (
-            "cycle", "done", "evaluated", "host_flits", "errors", "recorded", "cycles", "shared",
+            "cycle",
+            "done",
+            "evaluated",
+            "host_flits",
+            "errors",
+            "recorded",
+            "cycles",
+            "shared",
             "links",
-        ):  # fmt: skip
+        ):
             getattr(self._library, f"stem_{name}").restype = ctypes.c_int64
         self.program = program
         self.host = Host(program)

@@ -3,8 +3,8 @@
 
 from typing import TYPE_CHECKING
 
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.golden.program.program import CoreImage
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 
 if TYPE_CHECKING:
     from .verilated_mesh import VerilatedMesh
@@ -41,11 +41,11 @@ def _tokens(mesh: "VerilatedMesh", core: CoreImage) -> str:
         "END": mesh.watch(core.x, core.y, "node.core.control", "n_ends"),
         "CREDIT": mesh.watch(core.x, core.y, "node.core.control", "n_credits"),
     }
-    swept = mesh.watch(core.x, core.y, "node.core.control", "samples")
+    updated = mesh.watch(core.x, core.y, "node.core.control", "samples")
     spikes = mesh.watch(core.x, core.y, "node.core.spikes.fifo", "inner_level")
     tokens = ", ".join(f"{got[token]} of {wanted[token]} {token}" for token in wanted)
     return (
-        f"swept {swept} samples, ended {mesh.recorded(number)}; has {tokens}; "
+        f"updated {updated} samples, ended {mesh.recorded(number)}; has {tokens}; "
         f"{spikes} spikes wait; {'at work' if mesh.active(number) else 'at rest'}"
     )
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-
 from stemcore.models.data import BoxDataset, Dataset
 from stemcore.models.data.preprocess import to_float_input
 from stemcore.models.detection import METRIC, detect, mean_average_precision
@@ -24,8 +23,8 @@ def metric_of(dataset: Dataset | BoxDataset) -> str:
 def measure(dataset: Dataset | BoxDataset, outputs: ArrayLike) -> float:
     """The figure, in 0..1, of outputs on the first test images.
 
-    outputs : real values (N, ...): one per class, or :mod:`stemcore.models.yolo`'s (N, 5 B + C, S, S). For
-    labels their scale does not matter.
+    outputs : real values (N, ...): one per class, or :mod:`stemcore.models.yolo`'s (N, 5 B + C, S,
+    S). For labels their scale does not matter.
     """
     values = np.asarray(outputs)
     n = len(values)
@@ -46,9 +45,7 @@ def float_outputs(module: torch.nn.Module, images: NDArray[np.uint8]) -> NDArray
     return np.concatenate(list(_batches(module, images)))
 
 
-def _batches(
-    module: torch.nn.Module, images: NDArray[np.uint8]
-) -> Iterator[NDArray[np.float32]]:
+def _batches(module: torch.nn.Module, images: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
     batch = max(1, BATCH_PIXELS // (images.shape[2] * images.shape[3]))
     with torch.no_grad():
         for start in range(0, len(images), batch):

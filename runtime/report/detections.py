@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
-
 from stemcore.models.data import BoxDataset
 from stemcore.models.data.boxes import NO_OBJECT, Objects
 from stemcore.models.detection import SHOWN_THRESHOLD, Detections, detect
@@ -39,12 +38,15 @@ def write_pictures(dataset: BoxDataset, outputs: ArrayLike, folder: Path) -> lis
         )
         picture.save(folder / name)
         objects = [
-            {"class": dataset.class_names[label], "score": round(float(score), 4),
-             "box": [round(float(edge), 2) for edge in box]}
+            {
+                "class": dataset.class_names[label],
+                "score": round(float(score), 4),
+                "box": [round(float(edge), 2) for edge in box],
+            }
             for box, score, label in zip(
                 detections.boxes, detections.scores, detections.classes, strict=True
             )
-        ]  # fmt: skip
+        ]
         rows.append({"picture": f"{folder.name}/{name}", "objects": objects})
     return rows
 

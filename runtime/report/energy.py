@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 
+from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.spec.params import ACTIVATION_WIDTH, MULTIPLIER_WIDTH
-from stemcore.golden.program.program import CoreImage, Program
 
 SOP_PJ = 0.03  # an 8-bit addition; MAC_PJ an 8-bit multiply-accumulate
 MAC_PJ = 0.23
@@ -48,9 +48,9 @@ class MemoryModel:
     """Energy of one core, counter by counter.
 
     ``weights`` and ``potentials``: words of the accumulate pipeline; ``adds``: its additions;
-    ``walks``: queue, descriptor and coordinate tables, once for every spike; ``soma``: constants,
-    products, lookups, potentials and activations of the sweeps; ``fire``: the scan of the
-    activations, and a destination for every packet; ``network``: links and queues of spikes.
+    ``loop_nests``: queue, descriptor and coordinate tables, once for every spike; ``soma``:
+    constants, products, lookups, potentials and activations of the updates; ``fire``: the scan of
+    the activations, and a destination for every packet; ``network``: links and queues of spikes.
     """
 
     formats: Formats
@@ -65,33 +65,35 @@ class MemoryModel:
         potential = access_pj(p.lanes * p.acc_width, p.n_acc_words)
         activation = access_pj(p.lanes * ACTIVATION_WIDTH, p.n_fire_words)
         control = image.memories[Memory.CONTROL][:, 0]
-        n_sweep, n_fire = int(control[Control.N_SWEEP]), int(control[Control.N_FIRE])
+        n_update, n_fire = int(control[Control.N_UPDATE]), int(control[Control.N_FIRE])
         bits = self.formats.mode.unpack(int(control[Control.MODE]))["bits"]
-        swept = counters["samples"] * n_sweep
-        neurons = swept * p.lanes
+        updated = counters["samples"] * n_update
+        neurons = updated * p.lanes
         product = PRODUCT_PJ * MULTIPLIER_WIDTH * p.acc_width if p.multipliers else 0.0
         finish = product + add_pj(32) + self._access(Memory.LOOKUP)
         spike = self.formats.spike.width
-        walk = 2 * access_pj(spike, p.n_spikes) + sum(
-            self._access(m)
-            for m in (Memory.AXON, Memory.TABLE_C, Memory.TABLE_Y, Memory.TABLE_X)
+        loop_nest = 2 * access_pj(spike, p.n_spikes) + sum(
+            self._access(m) for m in (Memory.AXON, Memory.TABLE_C, Memory.TABLE_Y, Memory.TABLE_X)
         )
         flit = self.formats.flit.width
         return {
             "adds": counters["sops"] * add_pj(p.acc_width),
             "weights": counters["busy"] * self._access(Memory.WEIGHT),
             "potentials": counters["busy"] * 2 * potential,
-            "walks": counters["spikes_in"] * walk,
-            "soma": swept * (
-                2 * potential + self._access(Memory.SWEEP) + activation
+            "loop_nests": counters["spikes_in"] * loop_nest,
+            "soma": updated
+            * (
+                2 * potential
+                + self._access(Memory.UPDATE)
+                + activation
                 + p.n_groups * self._access(Memory.REQUANT)
-            ) + neurons * finish,
-            "fire": counters["samples"] * n_fire * bits * (
-                activation + self._access(Memory.FIRE)
-            ) + counters["spikes_out"] * self._access(Memory.DESTINATION),
+            )
+            + neurons * finish,
+            "fire": counters["samples"] * n_fire * bits * (activation + self._access(Memory.FIRE))
+            + counters["spikes_out"] * self._access(Memory.DESTINATION),
             "network": counters["hops"] * flit * LINK_PJ
             + counters["hops"] * 2 * access_pj(flit, p.queue_depth),
-        }  # fmt: skip
+        }
 
 
 def energy_figures(

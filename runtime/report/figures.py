@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from stemcore.golden.program.program import LayerInfo, Program
 
-from .energy import energy_figures, energy_text
 from ..engines.result import RunResult
+from .energy import energy_figures, energy_text
 
 
 def layer_rows(program: Program, rtl: RunResult, n_images: int) -> list[dict[str, Any]]:
@@ -40,7 +39,7 @@ def layer_rows(program: Program, rtl: RunResult, n_images: int) -> list[dict[str
                 "spikes": total["fired"] / n_images,
                 "packets": total["spikes_out"] / n_images,
                 "cycles": max(accumulate) / n_images,
-                "sweep_cycles": max(c["sweep_cycles"] for c in counters) / n_images,
+                "update_cycles": max(c["update_cycles"] for c in counters) / n_images,
                 "fire_cycles": max(c["fire_cycles"] for c in counters) / n_images,
                 "utilisation": total["sops"] / (program.params.lanes * max(1, sum(accumulate))),
             }

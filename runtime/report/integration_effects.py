@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.compiler.lowering.integrate import describe
 from stemcore.golden.network.forward import Forward
 
-from .accuracy import measure
 from ..prepare import Prepared
+from .accuracy import measure
 
 
-def compare_forms(prepared: Prepared, batches: Iterable[NDArray[np.int64]]) -> dict[str, Any]:
-    """The cores' form of integration against the exact one, on test images from the first on.
+def compare_integrations(
+    prepared: Prepared, batches: Iterable[NDArray[np.int64]]
+) -> dict[str, Any]:
+    """The cores' integration mode against the exact one, on test images from the first on.
 
     ``accuracy`` is the form's, on all of them; ``changed`` the share of activations, by layer, that
     differ from exact integration; ``changed_alone`` likewise with exact inputs to every layer, so
@@ -57,7 +58,7 @@ def _layers_alone(
     for prepared_layer in form.layers:
         name = prepared_layer.layer.name
         result = prepared_layer.run(values, keep_potentials=False).values
-        # A relay's value is its source's; the layers after it read it.
+        # A skip buffer's value is its source's; the layers after it read it.
         values.setdefault(name, result)
         alone[name] = result.transpose(0, 3, 1, 2)
     return alone

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.compiler.estimation.estimate import estimate, estimate_images
+from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program import Program
-from stemcore.golden.arithmetic.stem import count_spikes
 
 
 def predict(

@@ -51,8 +51,9 @@ def layer_figures(run: Run) -> list[LayerFigures]:
                 "cycles": max(c["busy"] for c in counters) / len(run.images),
                 "utilisation": sops / (run.program.params.lanes * max(1, busy)),
             }
-        rows.append(LayerFigures(population.name, layer.shape, macs=layer.n_macs,
-                                 spikes=spikes, **cores))  # fmt: skip
+        rows.append(
+            LayerFigures(population.name, layer.shape, macs=layer.n_macs, spikes=spikes, **cores)
+        )
     return rows
 
 
@@ -62,15 +63,11 @@ COLUMNS = (("macs", "MACs"), ("sops", "SOPs"), ("spikes", "spikes"), ("cycles", 
 def bars_section(run: Run) -> str:
     """MACs, SOPs, spikes, cycles and utilisation of every layer, per image."""
     rows = layer_figures(run)
-    highest = {
-        key: max((getattr(row, key) or 0) for row in rows) or 1 for key, _ in COLUMNS
-    }
+    highest = {key: max((getattr(row, key) or 0) for row in rows) or 1 for key, _ in COLUMNS}
     head = "".join(f'<th scope="col" class="bar">{title}</th>' for _, title in COLUMNS)
     body = []
     for row in rows:
-        cells = "".join(
-            _bar(key, getattr(row, key), highest[key], compact) for key, _ in COLUMNS
-        )
+        cells = "".join(_bar(key, getattr(row, key), highest[key], compact) for key, _ in COLUMNS)
         shape = " × ".join(map(str, row.shape))
         body.append(
             f'<tr><th scope="row">{escape(row.name)}</th><td>{shape}</td>'

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mesh: every core coloured by how long it is busy, every link by what crosses it."""
 
-from stemcore.golden.program.program import HOST, CoreImage, Program
+from stemcore.golden.program.program import CoreImage, Program
+from stemcore.golden.spec.routing import HOST, Node
 
 from .colours import BUSY, LINK, gradient, ink_on, on_scale
 from .run import Run
@@ -13,8 +14,6 @@ CELL = 0.64  # of the pitch; links take the rest
 NAME_CELL, NUMBER_CELL = 44, 62  # smallest cells with a name, and with a figure below it
 LETTER = 7.6  # width of a letter of a name, wide fonts included
 
-Node = tuple[int, int]
-
 
 def floorplan_section(run: Run) -> str:
     """The mesh and its legend."""
@@ -24,10 +23,11 @@ def floorplan_section(run: Run) -> str:
     busy = busy_cycles(run)
     drawing = _Drawing(run.program).draw(busy, dict(run.loads.links))
     return section(
-        "floorplan", "Floorplan",
+        "floorplan",
+        "Floorplan",
         [f'<div class="plan"><figure>{drawing}</figure>{_legend(run, busy)}</div>'],
         "Per image: cycles in which a core adds weights, and spikes that cross a link.",
-    )  # fmt: skip
+    )
 
 
 def busy_cycles(run: Run) -> dict[Node, float]:
@@ -55,7 +55,7 @@ def _legend(run: Run, busy: dict[Node, float]) -> str:
         f"<small><span>0</span><span>{compact(most)}</span></small></div>"
         for scale, title, most in scales
     )
-    return f'<aside>{marks}{"".join(f"<p>{escape(line)}</p>" for line in said)}</aside>'
+    return f"<aside>{marks}{''.join(f'<p>{escape(line)}</p>' for line in said)}</aside>"
 
 
 def _node(node: Node) -> str:
@@ -92,19 +92,20 @@ class _Drawing:
         most = max(busy.values()) or 1
         nodes = [(x, y) for y in range(1, program.rows + 1) for x in range(program.columns)]
         most_link = max(links.values(), default=0) or 1
-        parts = [self._arrow(*link, load, load / most_link)
-                 for link, load in sorted(links.items())]  # fmt: skip
+        parts = [self._arrow(*link, load, load / most_link) for link, load in sorted(links.items())]
         parts.append(self._host())
         parts += [
-            self._core(cores[node], busy[node], busy[node] / most) if node in cores
+            self._core(cores[node], busy[node], busy[node] / most)
+            if node in cores
             else self._unused(node)
             for node in nodes
-        ]  # fmt: skip
+        ]
         return (
             f'<svg class="mesh" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
             f'role="img" aria-label="mesh of {program.columns} by {program.rows} nodes">\n'
-            + "\n".join(parts) + "\n</svg>"
-        )  # fmt: skip
+            + "\n".join(parts)
+            + "\n</svg>"
+        )
 
     def _box(self, node: Node, size: float, look: str, inside: str) -> str:
         x, y = self._centre(node)

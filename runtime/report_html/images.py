@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
 from stemcore.models.data import BoxDataset, Dataset
 
 from ..report.accuracy import predictions
@@ -56,8 +55,9 @@ def _classes(run: Run, dataset: Dataset) -> str:
     lead = f"{int((said == truth).sum())} of {counted(len(said), 'image')} right, {percent(share)}"
     if len(said) > SHOWN:
         lead += f"; the first {SHOWN} are shown"
-    return section("predictions", "Predictions",
-                   ['<div class="pictures">', *figures, "</div>"], f"{lead}.")  # fmt: skip
+    return section(
+        "predictions", "Predictions", ['<div class="pictures">', *figures, "</div>"], f"{lead}."
+    )
 
 
 def _boxes(run: Run, folder: Path) -> str:
@@ -76,8 +76,9 @@ def _boxes(run: Run, folder: Path) -> str:
     lead = "White boxes are the data set's, coloured ones the network's, with class and score."
     if len(figures) < len(rows):
         lead += f" The first {len(figures)} of {len(rows)} images; all are in detections/."
-    return section("predictions", "Predictions",
-                   ['<div class="pictures">', *figures, "</div>"], lead)  # fmt: skip
+    return section(
+        "predictions", "Predictions", ['<div class="pictures">', *figures, "</div>"], lead
+    )
 
 
 def _reduced(path: Path) -> bytes:

@@ -3,9 +3,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stemcore.golden.network.network import INPUT, Population
 from stemcore.golden.arithmetic.stem import encode, weight_of_step
+from stemcore.golden.network.network import INPUT, Population
 
 from .run import Run
 from .text import compact, counted, escape, percent, section
@@ -44,10 +43,12 @@ def raster_section(run: Run) -> str:
         f'<select id="raster-choice">{"".join(options)}</select></p>\n'
     )
     return section(
-        "raster", "Spikes", [choice, *rasters],
+        "raster",
+        "Spikes",
+        [choice, *rasters],
         f"First image, engine '{run.engine}'. A column is a neuron, a row a time step; a spike "
         "at a step weighs half of one at the step before.",
-    )  # fmt: skip
+    )
 
 
 def _caption(name: str, population: Population, trains: NDArray[np.uint8]) -> str:
@@ -99,8 +100,9 @@ def draw(population: Population, trains: NDArray[np.uint8]) -> str:
     parts.append(
         f'<text x="{LEFT}" y="{bottom}">neuron 0</text>'
         f'<text x="{LEFT + width}" y="{bottom}" text-anchor="end">{flat.shape[1] - 1:,}</text>'
-        if width > 160 else ""
-    )  # fmt: skip
+        if width > 160
+        else ""
+    )
     return (
         f'<svg viewBox="0 0 {full_width} {height}" width="{full_width}" height="{height}" '
         f'role="img" aria-label="spikes of {escape(population.name)}">{"".join(parts)}</svg>'

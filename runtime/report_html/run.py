@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.compiler.assembly.assemble import layer_info
 from stemcore.compiler.estimation.flows import Flows, Loads
+from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT, Network, Population
 from stemcore.golden.program.program import LayerInfo, Program
-from stemcore.golden.arithmetic.stem import count_spikes
+from stemcore.golden.spec.routing import Node
 from stemcore.models.data import BoxDataset, Dataset
 
-from ..engines.result import Counters, Node, RunResult
+from ..engines.result import Counters, RunResult
 
 
 @dataclass(frozen=True)

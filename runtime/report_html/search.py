@@ -62,6 +62,5 @@ def _row(scheme: str, test: Mapping[str, float], none: Mapping[str, float]) -> s
         for key in ("sops", "spikes")
     )
     return (
-        f'<tr><th scope="row">{escape(scheme)}</th><td>{percent(test["accuracy"])}</td>'
-        f"{cells}</tr>"
+        f'<tr><th scope="row">{escape(scheme)}</th><td>{percent(test["accuracy"])}</td>{cells}</tr>'
     )

@@ -34,8 +34,11 @@ def header(run: Run) -> str:
 
 
 def _pill(title: str, verdict: bool | None) -> str:
-    kind, text = {True: ("yes", "every spike equal"), False: ("no", "DIFFERENT"),
-                  None: ("none", "not run")}[verdict]  # fmt: skip
+    kind, text = {
+        True: ("yes", "every spike equal"),
+        False: ("no", "DIFFERENT"),
+        None: ("none", "not run"),
+    }[verdict]
     return f'<span class="pill {kind}"><b>{title}</b> {text}</span>'
 
 
@@ -49,9 +52,7 @@ def summary_section(run: Run) -> str:
     settings = "".join(
         f"<dt>{escape(title)}</dt><dd>{escape(text)}</dd>" for title, text in _settings(run)
     )
-    return section(
-        "summary", "Summary", [f'<div class="tiles">{tiles}</div>\n<dl>{settings}</dl>']
-    )
+    return section("summary", "Summary", [f'<div class="tiles">{tiles}</div>\n<dl>{settings}</dl>'])
 
 
 def _tiles(run: Run) -> list[tuple[str, str, str]]:
@@ -68,25 +69,48 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
     sops = _sops(run)
     if sops is not None:
         share = sops / report["macs_per_image"] if report["macs_per_image"] else None
-        tiles.append(("SOPs per image", compact(sops),
-                      f"{compact(report['macs_per_image'])} MACs"
-                      + (f", {share:.2f} SOPs each" if share else "")))  # fmt: skip
+        tiles.append(
+            (
+                "SOPs per image",
+                compact(sops),
+                f"{compact(report['macs_per_image'])} MACs"
+                + (f", {share:.2f} SOPs each" if share else ""),
+            )
+        )
     else:
         tiles.append(("MACs per image", compact(report["macs_per_image"]), "of the network"))
-    tiles.append(("spikes per image", compact(spikes),
-                  f"{percent(spikes / possible, 1)} of all that could be"))  # fmt: skip
+    tiles.append(
+        (
+            "spikes per image",
+            compact(spikes),
+            f"{percent(spikes / possible, 1)} of all that could be",
+        )
+    )
     if "energy_memory" in report:
         additions = energy_text(report["energy_pj_per_image"])
-        tiles.append(("energy per image", energy_text(report["energy_memory"]["pj_per_image"]),
-                      f"with memories and links; additions alone {additions}"))  # fmt: skip
+        tiles.append(
+            (
+                "energy per image",
+                energy_text(report["energy_memory"]["pj_per_image"]),
+                f"with memories and links; additions alone {additions}",
+            )
+        )
     if run.program:
         tiles.append(
-            ("chip", counted(report["cores"], "core"),
-             f"{report['lanes']} lanes each, {report['mesh'][0]} × {report['mesh'][1]} nodes")
-        )  # fmt: skip
+            (
+                "chip",
+                counted(report["cores"], "core"),
+                f"{report['lanes']} lanes each, {report['mesh'][0]} × {report['mesh'][1]} nodes",
+            )
+        )
     if "lane_utilisation" in report:
-        tiles.append(("lanes filled", percent(report["lane_utilisation"], 1),
-                      "while accumulating, all cores"))  # fmt: skip
+        tiles.append(
+            (
+                "lanes filled",
+                percent(report["lane_utilisation"], 1),
+                "while accumulating, all cores",
+            )
+        )
     return tiles
 
 
@@ -127,8 +151,14 @@ def _settings(run: Run) -> list[tuple[str, str]]:
         ("integration", str(report["integration"]["form"])),
     ]
     if "overflow_proved" in report:
-        settings.append(("potentials", "proved to fit" if report["overflow_proved"]
-                         else "bounded by calibration images, guarded by the overflow flag"))
+        settings.append(
+            (
+                "potentials",
+                "proved to fit"
+                if report["overflow_proved"]
+                else "bounded by calibration images, guarded by the overflow flag",
+            )
+        )
     if "overflow" in report:
         settings.append(("overflow flag", "RAISED" if report["overflow"] else "never raised"))
     if "simulation" in report:

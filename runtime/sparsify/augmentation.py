@@ -18,7 +18,7 @@ MAX_STRENGTH = 0.5
 _STEPS = 6
 
 
-def harder_images(images: NDArray[np.uint8], strength: float, seed: int) -> NDArray[np.uint8]:
+def augmented_images(images: NDArray[np.uint8], strength: float, seed: int) -> NDArray[np.uint8]:
     """Copies of ``images`` (N, C, H, W) with a piece of another of them at the same place.
 
     The piece has the image's proportions, the share ``strength`` of its area (whole pixels), and

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.compiler.sparsity.tables import apply_tables, find_tables
+from stemcore.golden.arithmetic.activation_tables import apply
+from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import Forward, fan_out
 from stemcore.golden.network.network import INPUT, Network
-from stemcore.golden.arithmetic.stem import count_spikes
-from stemcore.golden.arithmetic.activation_tables import apply
 
-from ..report.accuracy import predictions
 from ..prepare import Prepared
+from ..report.accuracy import predictions
 
 CHUNK = 250
 
@@ -42,10 +41,12 @@ class Measured:
         return predictions(self.outputs) == labels
 
 
-def run_counted(
-    network: Network, integers: NDArray, acc_width: int,
+def run_with_counts(
+    network: Network,
+    integers: NDArray,
+    acc_width: int,
     input_table: NDArray[np.int64] | None = None,
-) -> Measured:  # fmt: skip
+) -> Measured:
     """Runs the golden engine; ``input_table`` is what the host does to the images."""
     forward = Forward(network, acc_width=acc_width)
     total: dict[str, NDArray[np.int64]] = {}
@@ -72,4 +73,4 @@ def measure_choice(prepared: Prepared, choice: Mapping[str, str], integers: NDAr
     """The network with these tables on images that no table has touched."""
     tables = find_tables(prepared.quantized.network, choice)
     network = apply_tables(prepared.network, tables)
-    return run_counted(network, integers, prepared.params.acc_width, tables.get(INPUT))
+    return run_with_counts(network, integers, prepared.params.acc_width, tables.get(INPUT))

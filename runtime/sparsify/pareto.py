@@ -33,8 +33,16 @@ class Point:
 
 def markdown(points: Sequence[Point], base: Point) -> str:
     """Rows from dense to sparse, scheme by scheme."""
-    head = ("scheme", "accuracy", "points lost", "divergence", "SOPs", "spikes",
-            "cycles (estimated)", "tables")  # fmt: skip
+    head = (
+        "scheme",
+        "accuracy",
+        "points lost",
+        "divergence",
+        "SOPs",
+        "spikes",
+        "cycles (estimated)",
+        "tables",
+    )
     lines = [
         f"| {' | '.join(head)} |",
         "|---" * len(head) + "|",
@@ -46,9 +54,7 @@ def markdown(points: Sequence[Point], base: Point) -> str:
     for point in points:
         tables = ", ".join(f"{layer} {name}" for layer, name in point.tables.items())
         name = f"**{point.scheme}** (chosen)" if point.chosen else point.scheme
-        changes = " | ".join(
-            _change(getattr(point, key), getattr(base, key)) for key, _ in AXES
-        )
+        changes = " | ".join(_change(getattr(point, key), getattr(base, key)) for key, _ in AXES)
         lines.append(
             f"| {name} | {100 * point.accuracy:.2f} % | {100 * point.lost:+.2f} "
             f"± {100 * point.error:.2f} | {point.divergence:.4f} | {changes} | {tables} |"
@@ -92,9 +98,13 @@ def _colour(schemes: Sequence[str], scheme: str) -> str:
 
 
 def _panel(
-    points: Sequence[Point], base: Point, number: int, key: str, label: str,
+    points: Sequence[Point],
+    base: Point,
+    number: int,
+    key: str,
+    label: str,
     span: tuple[float, float],
-) -> str:  # fmt: skip
+) -> str:
     left, right = number * WIDTH + MARGIN, (number + 1) * WIDTH - 10
     top, bottom = 30, HEIGHT
 

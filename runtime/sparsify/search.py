@@ -3,10 +3,10 @@
 
 Three sets of images that have nothing in common: calibration (the first training images), ranking
 of the candidates (:mod:`stemcore.compiler.sparsity.search`), and validation of points on the
-greedy path. Ranking and validation images are harder copies (:mod:`stemcore.runtime.sparsify.augmentation`). Chosen is the
-sparsest point whose predicted loss of accuracy lies within the budget with one standard error to
-spare: another set of as many images scatters by that much. Only then are test images looked at,
-once, to report what the choice costs.
+greedy path. Ranking and validation images are augmented copies
+(:mod:`stemcore.runtime.sparsify.augmentation`). Chosen is the sparsest point whose predicted loss
+of accuracy lies within the budget with one standard error to spare: another set of as many images
+scatters by that much. Only then are test images looked at, once, to report what the choice costs.
 """
 
 import dataclasses
@@ -16,11 +16,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import SparsifyError
 from stemcore.compiler.estimation.estimate import estimate
-from stemcore.compiler.sparsity.tables import NONE, apply_tables, find_tables
 from stemcore.compiler.sparsity.search import (
     BUDGET,
     SCHEMES,
@@ -29,18 +27,19 @@ from stemcore.compiler.sparsity.search import (
     greedy_path,
     scheme_tables,
 )
+from stemcore.compiler.sparsity.tables import NONE, apply_tables, find_tables
 from stemcore.golden.network.forward import Forward
 from stemcore.models.data import DATASETS, DETECTION
 from stemcore.models.data.preprocess import to_integer_input
 
-from .selection import SchemePath, choose
-from .operation_counts import Measured, measure_choice
-from .augmentation import find_strength, harder_images
-from ..report.accuracy import predictions
-from .pareto import Point, markdown, plot
-from ..prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare
-from ..report.figures import write_json
 from ..commands.sim import output_folder
+from ..prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare
+from ..report.accuracy import predictions
+from ..report.figures import write_json
+from .augmentation import augmented_images, find_strength
+from .operation_counts import Measured, measure_choice
+from .pareto import Point, markdown, plot
+from .selection import SchemePath, choose
 
 RANKING_IMAGES, VALIDATION_IMAGES = 500, 5000
 STRENGTH_IMAGES = 500
@@ -59,16 +58,20 @@ class Search:
         n_free = len(dataset.train_images) - CALIBRATION_IMAGES
         if n_free < 100:
             raise SparsifyError(
-                "sparsify", f"{CALIBRATION_IMAGES} training images calibrate and 100 more must "
-                f"be there to search with, got {max(0, n_free)}", "use a larger data set",
-            )  # fmt: skip
+                "sparsify",
+                f"{CALIBRATION_IMAGES} training images calibrate and 100 more must "
+                f"be there to search with, got {max(0, n_free)}",
+                "use a larger data set",
+            )
         n_validation = min(VALIDATION_IMAGES, n_free * 2 // 3)
         n_ranking = min(RANKING_IMAGES, n_free - n_validation)
         end = len(dataset.train_images)
         self.ranking = slice(end - n_validation - n_ranking, end - n_validation)
         self.validation = slice(end - n_validation, end)
         self.strength = find_strength(self._accuracy)
-        self.integers, self.labels = self._harder("validation", self.validation, VALIDATION_IMAGES)
+        self.integers, self.labels = self._augmented(
+            "validation", self.validation, VALIDATION_IMAGES
+        )
         self.plain = measure_choice(prepared, {}, self.integers)
         self.base = self._point(NONE, {}, self.plain)
         say(
@@ -77,18 +80,18 @@ class Search:
             f"{100 * self.base.accuracy:.2f} % right"
         )
 
-    def _harder(
+    def _augmented(
         self, use: str, part: slice, n: int, strength: float | None = None
     ) -> tuple[NDArray, NDArray]:
         """``n`` images and labels; where there are fewer, several copies of each, all different."""
         data = self.prepared.dataset
         index = np.resize(np.arange(part.start, part.stop), n)
         strength = self.strength if strength is None else strength
-        images = harder_images(data.train_images[index], strength, SEEDS[use])
+        images = augmented_images(data.train_images[index], strength, SEEDS[use])
         return to_integer_input(images), data.train_labels[index]
 
     def _accuracy(self, strength: float) -> float:
-        integers, labels = self._harder("ranking", self.ranking, STRENGTH_IMAGES, strength)
+        integers, labels = self._augmented("ranking", self.ranking, STRENGTH_IMAGES, strength)
         output = self.network.output.name
         values = Forward(self.network, acc_width=self.acc_width).run(
             integers.astype(np.int64), keep={output}
@@ -100,15 +103,17 @@ class Search:
         self.say(f"rank         candidates of scheme {scheme}, one at a time")
         # Tables are the torch model's layers'; what the cores need beside them passes values on.
         tables = scheme_tables(self.prepared.exact, scheme)
-        integers, _ = self._harder("ranking", self.ranking, RANKING_IMAGES)
+        integers, _ = self._augmented("ranking", self.ranking, RANKING_IMAGES)
         candidates = Measurement(self.network, tables).run(integers.astype(np.int64))
         return SchemePath(scheme, greedy_path(candidates), self.base, self.measure)
 
     def measure(self, scheme: str, choice: dict[str, str]) -> Point:
         """A choice of tables on the validation images."""
         point = self._point(scheme, choice, measure_choice(self.prepared, choice, self.integers))
-        self.say(f"  {scheme:<8} {100 * point.accuracy:.2f} %, SOPs "
-                 f"{100 * (point.sops / self.base.sops - 1):+.1f} %")  # fmt: skip
+        self.say(
+            f"  {scheme:<8} {100 * point.accuracy:.2f} %, SOPs "
+            f"{100 * (point.sops / self.base.sops - 1):+.1f} %"
+        )
         return point
 
     def _divergence(self, seen: Measured) -> float:
@@ -122,20 +127,33 @@ class Search:
         settings = self.prepared.settings
         columns, rows = settings.mesh or (None, None)
         program = compile_network(
-            apply_tables(self.network, tables), self.prepared.params, columns=columns, rows=rows,
-            cores=settings.cores, activity=seen.activity,
-        )  # fmt: skip
+            apply_tables(self.network, tables),
+            self.prepared.params,
+            columns=columns,
+            rows=rows,
+            cores=settings.cores,
+            activity=seen.activity,
+        )
         return Point(
-            scheme, choice, float(right.mean()), float(-change.mean()),
-            float(change.std() / np.sqrt(len(change))), self._divergence(seen), seen.sops,
-            seen.spikes, estimate(program, seen.activity).interval,
-        )  # fmt: skip
+            scheme,
+            choice,
+            float(right.mean()),
+            float(-change.mean()),
+            float(change.std() / np.sqrt(len(change))),
+            self._divergence(seen),
+            seen.sops,
+            seen.spikes,
+            estimate(program, seen.activity).interval,
+        )
 
 
 def sparsify(
-    settings: Settings, *, budget: float = BUDGET, schemes: Sequence[str] = tuple(SCHEMES),
+    settings: Settings,
+    *,
+    budget: float = BUDGET,
+    schemes: Sequence[str] = tuple(SCHEMES),
     say: Say = lambda line: None,
-) -> tuple[dict[str, Any], Path]:  # fmt: skip
+) -> tuple[dict[str, Any], Path]:
     """Searches every scheme, writes tables, Pareto table and plot; returns the report and folder.
 
     ``tables.json`` holds the scheme that saves most, ``tables-<scheme>.json`` each one.

@@ -75,9 +75,7 @@ def choose(paths: Sequence[SchemePath], budget: float) -> list[Point]:
         # Each point measured makes the prediction better, so that what fitted once may not now.
         if all(map(fits, paths, chosen)):
             break
-    return [
-        point for path, index in zip(paths, chosen, strict=True) for point in path.ended(index)
-    ]
+    return [point for path, index in zip(paths, chosen, strict=True) for point in path.ended(index)]
 
 
 def predicted_loss(measured: Sequence[Point], point: Point, most: float) -> float:

@@ -60,16 +60,29 @@ def run_bench(
     if simulator == "icarus":
         dump = [_dump_module(top, out_dir)] if waves else []
         program = compile_verilog(
-            [*sources, *dump], top=top, out_dir=out_dir, depends=depends, defines=defines,
-            parameters=parameters, flags=["-s", "dump_waves"] if waves else [],
-            timescale=TIMESCALE, name=f"{top}-icarus",
+            [*sources, *dump],
+            top=top,
+            out_dir=out_dir,
+            depends=depends,
+            defines=defines,
+            parameters=parameters,
+            flags=["-s", "dump_waves"] if waves else [],
+            timescale=TIMESCALE,
+            name=f"{top}-icarus",
         )
         built = program.parent
         test_args: list[str] = []
     elif simulator == "verilator":
         built = _verilated(
-            sources, top=top, out_dir=out_dir, depends=depends, defines=defines,
-            parameters=parameters, public=public, waves=waves, optimize=optimize,
+            sources,
+            top=top,
+            out_dir=out_dir,
+            depends=depends,
+            defines=defines,
+            parameters=parameters,
+            public=public,
+            waves=waves,
+            optimize=optimize,
         )
         test_args = ["--trace", "--trace-file", f"{top}.fst"] if waves else []
     else:
@@ -82,9 +95,16 @@ def run_bench(
         runner = get_runner(simulator)
         try:
             runner.test(
-                test_module=test_module, hdl_toplevel=top, hdl_toplevel_lang="verilog",
-                testcase=testcase, seed=seed, test_args=test_args, build_dir=built,
-                test_dir=run_dir, results_xml=str(results), log_file=log,
+                test_module=test_module,
+                hdl_toplevel=top,
+                hdl_toplevel_lang="verilog",
+                testcase=testcase,
+                seed=seed,
+                test_args=test_args,
+                build_dir=built,
+                test_dir=run_dir,
+                results_xml=str(results),
+                log_file=log,
                 waves=waves and simulator == "icarus",
                 plusargs=[f"+{arg.removeprefix('+')}" for arg in plusargs],
                 extra_env=dict(env or {}),
@@ -98,9 +118,16 @@ def run_bench(
 
 
 def _verilated(
-    sources: Sequence[Path], *, top: str, out_dir: Path, depends: Sequence[Path],
-    defines: Mapping[str, object] | None, parameters: Mapping[str, object] | None,
-    public: Path | None, waves: bool, optimize: str,
+    sources: Sequence[Path],
+    *,
+    top: str,
+    out_dir: Path,
+    depends: Sequence[Path],
+    defines: Mapping[str, object] | None,
+    parameters: Mapping[str, object] | None,
+    public: Path | None,
+    waves: bool,
+    optimize: str,
 ) -> Path:
     """Folder of the design with cocotb's own main(), as its runner expects it."""
     libraries = cocotb_tools.config.libs_dir
@@ -109,19 +136,26 @@ def _verilated(
     flags += [f"-D{name}={value}" for name, value in (defines or {}).items()]
     flags += [f"-G{name}={value}" for name, value in (parameters or {}).items()]
     program = verilate(
-        sources, top=top, out_dir=out_dir, prefix="Vtop", flags=flags,
+        sources,
+        top=top,
+        out_dir=out_dir,
+        prefix="Vtop",
+        flags=flags,
         cpp_sources=[cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"],
         depends=depends if public is None else [*depends, public],
         ldflags=[f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"],
-        trace="fst" if waves else None, optimize=optimize,
+        trace="fst" if waves else None,
+        optimize=optimize,
     )
     return program.parent
 
 
 def _dump_module(top: str, out_dir: Path) -> Path:
     path = out_dir / f"dump_{top}.v"
-    text = (f'module dump_waves;\ninitial begin $dumpfile("{top}.fst"); $dumpvars(0, {top}); end\n'
-            "endmodule\n")
+    text = (
+        f'module dump_waves;\ninitial begin $dumpfile("{top}.fst"); $dumpvars(0, {top}); end\n'
+        "endmodule\n"
+    )
     if not path.exists() or path.read_text() != text:
         out_dir.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

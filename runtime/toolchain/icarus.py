@@ -62,6 +62,7 @@ def run_vvp(
     # -N: $stop ends the run with status 1 instead of waiting for a person.
     _, output = run(
         [vvp, "-N", Path(program).resolve(), *[f"+{arg.removeprefix('+')}" for arg in plusargs]],
-        cwd=cwd, timeout_s=timeout_s,
+        cwd=cwd,
+        timeout_s=timeout_s,
     )
     return output

@@ -71,8 +71,14 @@ def run(
     name = Path(words[0]).name
     try:
         process = subprocess.Popen(
-            words, cwd=cwd, env=environment(env), text=True, errors="replace",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            words,
+            cwd=cwd,
+            env=environment(env),
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     except OSError as error:

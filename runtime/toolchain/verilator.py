@@ -60,12 +60,22 @@ _MAKE_VARIABLES = {
     "CFG_CXXFLAGS_STD": "-std=gnu++20",
     "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
     "CFG_CXXFLAGS_PCH_I": "-include",
-    "CFG_CXXFLAGS_NO_UNUSED": " ".join([
-        "-faligned-new", "-fcf-protection=none", "-Wno-bool-operation", "-Wno-sign-compare",
-        "-Wno-shadow", "-Wno-subobject-linkage", "-Wno-tautological-compare",
-        "-Wno-uninitialized", "-Wno-unused-but-set-parameter", "-Wno-unused-but-set-variable",
-        "-Wno-unused-parameter", "-Wno-unused-variable",
-    ]),
+    "CFG_CXXFLAGS_NO_UNUSED": " ".join(
+        [
+            "-faligned-new",
+            "-fcf-protection=none",
+            "-Wno-bool-operation",
+            "-Wno-sign-compare",
+            "-Wno-shadow",
+            "-Wno-subobject-linkage",
+            "-Wno-tautological-compare",
+            "-Wno-uninitialized",
+            "-Wno-unused-but-set-parameter",
+            "-Wno-unused-but-set-variable",
+            "-Wno-unused-parameter",
+            "-Wno-unused-variable",
+        ]
+    ),
     "CFG_LDLIBS_THREADS": "-pthread -latomic",
 }
 
@@ -184,8 +194,16 @@ def verilate(
 
     # Warnings of generated Verilog stay in the log; errors still stop the run.
     command: list[str | Path] = [
-        root / "bin" / "verilator", "-Wno-fatal", "--prefix", prefix, "--top-module", top,
-        "-o", target, "--Mdir", ".",
+        root / "bin" / "verilator",
+        "-Wno-fatal",
+        "--prefix",
+        prefix,
+        "--top-module",
+        top,
+        "-o",
+        target,
+        "--Mdir",
+        ".",
     ]
     # Verilator's --binary would also start make, without our options: these are its other parts.
     command += ["--cc", "--exe"] + (["--main", "--timing"] if binary else [])
@@ -209,9 +227,21 @@ def verilate(
                 command += ["-CFLAGS", f"-I{Path(path).resolve()}"]
             run([*command, *files], cwd=folder, log=log)
             _log.info("compiling %s", name)
-            run(["make", "-j", str(jobs), "-f", f"{prefix}.mk", f"CXX={compiler}",
-                 f"LINK={compiler}", f"OBJCACHE={root / 'bin' / 'object_cache'}", *optimizing],
-                cwd=folder, log=log)
+            run(
+                [
+                    "make",
+                    "-j",
+                    str(jobs),
+                    "-f",
+                    f"{prefix}.mk",
+                    f"CXX={compiler}",
+                    f"LINK={compiler}",
+                    f"OBJCACHE={root / 'bin' / 'object_cache'}",
+                    *optimizing,
+                ],
+                cwd=folder,
+                log=log,
+            )
             # Objects and precompiled headers are most of the disk space and of no further use.
             for pattern in ("*.o", "*.gch", "*.a", "*.d"):
                 for file in folder.glob(pattern):

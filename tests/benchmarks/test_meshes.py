@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-
 from stemcore.benchmarks.meshes import (
     build_chip,
     busy_program,

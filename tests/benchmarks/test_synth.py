@@ -4,7 +4,6 @@
 import json
 
 import pytest
-
 from stemcore.benchmarks import synth
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.export import node_verilog
@@ -43,8 +42,13 @@ def test_critical_path_is_the_slowest_between_registers():
 
 def test_stored_figures_carry_their_command(tmp_path, monkeypatch):
     monkeypatch.setattr(synth, "OUT", tmp_path)
-    result = {"preset": "ecp5", "seed": 3, "cells": {"LUT4": 7000}, "fmax_mhz": 95.5,
-              "command": "python -m stemcore.benchmarks.synth"}  # fmt: skip
+    result = {
+        "preset": "ecp5",
+        "seed": 3,
+        "cells": {"LUT4": 7000},
+        "fmax_mhz": 95.5,
+        "command": "python -m stemcore.benchmarks.synth",
+    }
     (tmp_path / "ecp5-seed3.json").write_text(json.dumps(result))
     figures = list(synth.stored_figures())
     assert [(f.name, f.value, f.unit) for f in figures] == [

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-
 import stemcore.benchmarks.tables.subjects as subjects
 from stemcore.benchmarks.tables import published
 from stemcore.benchmarks.tables.__main__ import main, text_of
@@ -23,10 +22,18 @@ class MadeUp:
 
     def plain(self):
         return {
-            "float": 90.0, "quantized": 89.0, "score": 89.0, "equal": True, "macs": 2e6,
-            "parameters": 3_000_000, "metric": "accuracy", "images": 10, "sops": 4e6,
-            "spikes": 9.0, "provenance": "made up",
-        }  # fmt: skip
+            "float": 90.0,
+            "quantized": 89.0,
+            "score": 89.0,
+            "equal": True,
+            "macs": 2e6,
+            "parameters": 3_000_000,
+            "metric": "accuracy",
+            "images": 10,
+            "sops": 4e6,
+            "spikes": 9.0,
+            "provenance": "made up",
+        }
 
     def with_table(self, name):
         return {"score": 88.0 - int(name[-1]), "sops": 3e6, "spikes": 5.0}
@@ -38,23 +45,26 @@ class MadeUp:
         return {"score": 87.0, "bias": ["8 bits"]}
 
     def codes(self):
-        return {code: {"score": 50.0, "sops": {"a": 1e6, "b": 2e6}}
-                for code in ("STEM", "direct", "position")}  # fmt: skip
+        return {
+            code: {"score": 50.0, "sops": {"a": 1e6, "b": 2e6}}
+            for code in ("STEM", "direct", "position")
+        }
 
     def trained_codes(self):
         whole = {"score": 41.5, "images": 5000}
         forms = {
             code: {"score": score, "sops": {"a": sops, "b": 2e6}, "epochs": 3, "all": whole}
             for code, score, sops in (("direct", 40.0, 4e6), ("position", 30.0, 3e6))
-        }  # fmt: skip
+        }
         return {"STEM": {"epochs": 5, "all": {**whole, "score": 52.5}}, **forms}
 
     def searched(self):
         test = {"accuracy": 0.8, "sops": 50.0}
         return {
-            "none": {"test": {"accuracy": 0.81, "sops": 100.0}}, "images": {"test": 20},
+            "none": {"test": {"accuracy": 0.81, "sops": 100.0}},
+            "images": {"test": 20},
             "chosen": {"hybrid": {"test": test}, "rd": {"test": test}},
-        }  # fmt: skip
+        }
 
 
 class Unsearched(MadeUp):
@@ -75,8 +85,9 @@ def figures(number, subject=None):
 
 def test_conversion_compares_torch_and_spikes():
     assert figures("II") == {
-        "quantized network (torch)": (89.0, 92.87), "in spikes, T = 8 (golden)": (89.0, 92.87),
-    }  # fmt: skip
+        "quantized network (torch)": (89.0, 92.87),
+        "in spikes, T = 8 (golden)": (89.0, 92.87),
+    }
 
 
 def test_integration_has_the_paper_beside_its_own_mode_alone():
@@ -138,15 +149,22 @@ def test_trained_codes_stand_beside_stem_layer_by_layer_and_in_all():
         model = "cifar10net_w64"
 
     assert figures("12a", Paper()) == {
-        "a: STEM": (1.0, None), "a: direct": (4.0, None), "a: position": (3.0, None),
-        "b: STEM": (2.0, None), "b: direct": (2.0, None), "b: position": (2.0, None),
-    }  # fmt: skip
+        "a: STEM": (1.0, None),
+        "a: direct": (4.0, None),
+        "a: position": (3.0, None),
+        "b: STEM": (2.0, None),
+        "b: direct": (2.0, None),
+        "b: position": (2.0, None),
+    }
     rows = {row.what: row for row in TABLES["12b"]([Paper()]).rows}
     assert {what: (row.ours, row.paper) for what, row in rows.items()} == {
-        "STEM: accuracy, %": (50.0, 91.93), "STEM: SOPs of hidden layers, M": (3.0, None),
-        "direct: accuracy, %": (40.0, None), "direct: SOPs of hidden layers, M": (6.0, None),
-        "position: accuracy, %": (30.0, None), "position: SOPs of hidden layers, M": (5.0, None),
-    }  # fmt: skip
+        "STEM: accuracy, %": (50.0, 91.93),
+        "STEM: SOPs of hidden layers, M": (3.0, None),
+        "direct: accuracy, %": (40.0, None),
+        "direct: SOPs of hidden layers, M": (6.0, None),
+        "position: accuracy, %": (30.0, None),
+        "position: SOPs of hidden layers, M": (5.0, None),
+    }
     assert rows["STEM: accuracy, %"].why.startswith(
         "5 epochs; in float 52.50 % of 5000 test images; 64 channels instead of 256"
     )
@@ -202,10 +220,14 @@ def test_digest_follows_contents():
     same = Pair(np.arange(6).reshape(2, 3), (1, "x", None))
     assert digest(base) == digest(same)
     others = [
-        Pair(np.arange(6).reshape(3, 2), (1, "x", None)), Pair(base.a + 1, base.b),
-        Pair(base.a.astype(np.int32), base.b), Pair(base.a, (1, "y", None)),
-        Pair(base.a, (1, ("x", None))), [base, base], {"k": base},
-    ]  # fmt: skip
+        Pair(np.arange(6).reshape(3, 2), (1, "x", None)),
+        Pair(base.a + 1, base.b),
+        Pair(base.a.astype(np.int32), base.b),
+        Pair(base.a, (1, "y", None)),
+        Pair(base.a, (1, ("x", None))),
+        [base, base],
+        {"k": base},
+    ]
     assert len({digest(other) for other in [base, *others]}) == 1 + len(others)
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
 
@@ -224,19 +246,25 @@ def test_cached_runs_once_per_input(tmp_path, monkeypatch, capsys):
 
 
 def test_subjects_are_the_weight_files_of_registered_models(tmp_path, monkeypatch):
-    for name in ("digits_cnn-digits", "tiny_vgg-cifar10", "other-digits",
-                 "cifar10net_w64_direct-digits"):  # fmt: skip
+    for name in (
+        "digits_cnn-digits",
+        "tiny_vgg-cifar10",
+        "other-digits",
+        "cifar10net_w64_direct-digits",
+    ):
         (tmp_path / f"{name}.safetensors").write_bytes(b"")
     monkeypatch.setattr(subjects.checkpoint, "FOLDER", tmp_path)
     found = find_subjects(7)
     assert [(s.model, s.dataset, s.n_images) for s in found] == [
-        ("digits_cnn", "digits", 7), ("tiny_vgg", "cifar10", 7),
-    ]  # fmt: skip
+        ("digits_cnn", "digits", 7),
+        ("tiny_vgg", "cifar10", 7),
+    ]
 
 
 @pytest.mark.slow
 def test_figures_are_of_the_networks_layers_alone(tmp_path, monkeypatch):
-    # On a chip its residual connections pass through relays, which are no layers of the network.
+    # On a chip its residual connections pass through skip buffers, which are no layers of the
+    # network.
     monkeypatch.setattr(subjects, "CACHE", tmp_path)
     subject = Subject("resnet18_cifar", "digits", 3)
     names = [layer.name for layer in subject.prepared.quantized.network.layers]

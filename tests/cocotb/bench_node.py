@@ -4,13 +4,13 @@
 import cocotb
 import numpy as np
 import pytest
-
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.params import get_preset
 from stemcore.golden.program.program import CoreImage
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.spec.params import get_preset
 from stemcore.runtime.engines.compare import Difference
+
 from tests.support.chip_programs import one_core_program, seeded
 from tests.support.cocotb_host import started_host
 from tests.support.cocotb_streams import cycles
@@ -98,9 +98,7 @@ async def flipped_weight_is_found(dut):
     wrong = CoreImage(core.x, core.y, core.layer, {Memory.WEIGHT: words})
     host.protocol.send(host.host.configuration(wrong).tolist())
     await host.run(LIMIT)
-    with pytest.raises(
-        Difference, match=r"^dense: image 0, neuron \(channel 0, row 0, column 0\)"
-    ):
+    with pytest.raises(Difference, match=r"^dense: image 0, neuron \(channel 0, row 0, column 0\)"):
         host.check_spikes(run_network(network, images), "golden")
     host.stop()
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cocotb bench of one router: flits of every kind of rectangle against stemcore.golden.spec.routing."""
+"""cocotb bench of one router: flits of every kind of rectangle against routing."""
 
 import cocotb
 from cocotb.triggers import gather
-
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
 from stemcore.golden.spec.routing import Port, next_ports
+
 from tests.support.chip_programs import seeded
 from tests.support.cocotb_streams import (
     Scoreboard,
@@ -108,8 +108,13 @@ async def one_flit_a_cycle_passes_on_every_port(dut):
     drivers = [StreamDriver(dut.port[port].source) for port in Port]
     await reset(dut)
     n = 100
-    to = {Port.NORTH: (3, 6), Port.SOUTH: (3, 1), Port.EAST: (1, 4), Port.WEST: (6, 4),
-          Port.LOCAL: here}  # fmt: skip
+    to = {
+        Port.NORTH: (3, 6),
+        Port.SOUTH: (3, 1),
+        Port.EAST: (1, 4),
+        Port.WEST: (6, 4),
+        Port.LOCAL: here,
+    }
     streams, boards = {}, []
     for out in Port:
         boards.append(Scoreboard(f"output {out.name}", came_in, show))

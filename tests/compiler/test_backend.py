@@ -3,15 +3,15 @@
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.backend import compile_network, potentials_fit
 from stemcore.compiler.errors import CompileError, PartitionError, PlacementError
 from stemcore.compiler.mapping.connectivity import block_count
 from stemcore.golden.network.forward import n_sops, run_network
-from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.network.network import INPUT
-from stemcore.golden.spec.params import get_preset
 from stemcore.golden.program.program_file import load_program, save_program
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.params import get_preset
+
 from tests.support.chains import chain, convolution, plain_layer
 from tests.support.random_networks import random_images, random_network
 
@@ -91,14 +91,12 @@ def test_residual_of_the_same_source_twice(rng):
 
 
 def test_sources_and_positions_that_nobody_needs(rng):
-    """A 1 x 1 convolution with stride 4 leaves rows unread; padding 2 leaves outputs unheard."""
+    """A 1 x 1 convolution with stride 4 leaves rows unread; padding 2 leaves outputs unread."""
     network = chain((1, 9, 9), 3)
     sparse = convolution("layer0", 3, 5, (1, 1), stride=4)
     first = plain_layer("sparse", (5, 3, 3), sparse)
-    unheard = plain_layer("unheard", (4, 7, 7), convolution("sparse", 5, 4, (1, 1), padding=2))
-    network = type(network)(
-        "gaps", network.input, (*network.layers, first, unheard), network.scales
-    )
+    unread = plain_layer("unread", (4, 7, 7), convolution("sparse", 5, 4, (1, 1), padding=2))
+    network = type(network)("gaps", network.input, (*network.layers, first, unread), network.scales)
     for cores in (9, 20):
         program = compile_network(network, TINY, cores=cores)
         compare(program, network, random_images(rng, network, 2))

@@ -5,11 +5,11 @@
 import pytest
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Mux, Signal
-
 from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.core.control import Control
+
 from tests.support.formal import implies, inner_signal, inner_state, prove, refute
 
 pytestmark = pytest.mark.sim
@@ -23,7 +23,7 @@ class NoTokenIsLost(Control):
     A source sends one END for each grant, a destination one CREDIT to begin with and one for each
     firing; both may do so before the list of tokens that permits it has left the core. No token
     comes that is not awaited or in the cycle in which the others are used up; nothing is fired,
-    swept or granted without all of them; and a core that waits, waits for a source that holds its
+    updated or granted without all of them; and a core that waits, waits for a source that holds its
     grant, or for a destination that may send a CREDIT. ``invariants`` tells the induction what the
     states between are.
     """
@@ -48,7 +48,7 @@ class NoTokenIsLost(Control):
 
         # Blocks are busy from the cycle after a command on, for any time.
         for busy, command in (
-            (self.soma_busy, self.sweep | self.clear_all),
+            (self.soma_busy, self.update_pass | self.clear_all),
             (self.fire_busy, self.fire),
             (self.granting, self.grant),
         ):
@@ -78,12 +78,12 @@ class NoTokenIsLost(Control):
 
         at_rest = self.axon_idle & self.dendrite_idle
         at_rest &= ~(self.soma_busy | self.granting | self.fire_busy)
-        ends_a_sample = self.sweep & (self.is_last_step if self._params.is_stepped else 1)
+        ends_a_sample = self.update_pass & (self.is_last_step if self._params.is_stepped else 1)
         m.d.comb += [
             Assert(implies(self.end, (n_ends < N) & ~use_ends)),
             Assert(implies(self.credit, (n_credits < N) & ~use_credits)),
             Assert(implies(self.fire, (may_credit == 0) & unfired)),
-            Assert(implies(self.sweep | self.grant, may_end == 0)),
+            Assert(implies(self.update_pass | self.grant, may_end == 0)),
             Assert(implies(ends_a_sample, ~unfired & ~self.fire_busy)),
             Assert(
                 implies(
@@ -125,8 +125,8 @@ class NoTokenIsLost(Control):
         return done, writes
 
     def _tell(self, m, done, writes, may_end, may_credit):
-        stopped, cleared, accumulates, sweeps = (
-            inner_state(m, "phase", name) for name in ("STOPPED", "CLEAR", "ACCUMULATE", "SWEEP")
+        stopped, cleared, accumulates, update_passes = (
+            inner_state(m, "phase", name) for name in ("STOPPED", "CLEAR", "ACCUMULATE", "UPDATE")
         )
         running, unfired, complete, permitted = (
             inner_signal(m, name) for name in ("running", "unfired", "complete", "permitted")
@@ -137,7 +137,7 @@ class NoTokenIsLost(Control):
             m.d.comb += Assert(inner_signal(m, name) == Mux(done > i, value, 0))
         m.d.comb += [
             Assert(done <= len(writes) + 1),
-            # START is heard the cycle after its write.
+            # START is taken the cycle after its write.
             Assert(stopped == ((done <= len(writes)) | start)),
             Assert(implies(start, done == len(writes) + 1)),
             Assert(running == ~(stopped | cleared)),
@@ -146,7 +146,7 @@ class NoTokenIsLost(Control):
             Assert(n_credits == N - sum(may_credit)),
             Assert(implies(complete, running & (n_ends == N))),
             Assert(implies(permitted & ~stopped, n_credits == N)),
-            Assert(implies(self.soma_busy, cleared | sweeps)),
+            Assert(implies(self.soma_busy, cleared | update_passes)),
             Assert(implies(unfired | self.fire_busy, running)),
         ]
         if self._params.is_stepped:
@@ -157,12 +157,12 @@ class NoTokenIsLost(Control):
                 Assert(implies(~stopped, self.plane < bits)),
                 Assert(implies(stopped, (self.step == 0) & (self.plane == 0))),
                 Assert(implies(~unfired, self.plane == 0)),
-                Assert(implies(accumulates | sweeps, self.is_last_step == is_last)),
-                Assert(implies(sweeps & is_last, ~unfired & ~self.fire_busy)),
+                Assert(implies(accumulates | update_passes, self.is_last_step == is_last)),
+                Assert(implies(update_passes & is_last, ~unfired & ~self.fire_busy)),
             ]
         else:
             m.d.comb += [
-                Assert(implies(sweeps, ~unfired & ~self.fire_busy)),
+                Assert(implies(update_passes, ~unfired & ~self.fire_busy)),
                 Assert(~(unfired & self.fire_busy)),
             ]
 
@@ -173,9 +173,11 @@ def test_no_token_is_lost_and_none_awaited_in_vain(preset):
 
 
 FAULTS = [
-    "forgets to grant", "does not wait for its firing", "a source ends twice",
+    "forgets to grant",
+    "does not wait for its firing",
+    "a source ends twice",
     "a destination grants twice",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(

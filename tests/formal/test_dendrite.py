@@ -3,15 +3,15 @@
 """Proofs of the dendrite; each has twins with a planted fault that must be refuted."""
 
 import pytest
+import stemcore.hdl.core.accumulate
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
-
-import stemcore.hdl.core.accumulate
 from stemcore.golden.spec.params import WEIGHT_WIDTH
 from stemcore.hdl.core.accumulate import AccumulateLanes, AccumulateLoop
 from stemcore.hdl.core.dendrite import ShiftLanes
+
 from tests.support.formal import implies, inner_signal, prove, refute
 
 pytestmark = pytest.mark.sim
@@ -33,9 +33,9 @@ class OpenLanes(AccumulateLanes):
 class LoopKeepsSums(AccumulateLoop):
     """Any one word of the loop, beside a register that applies to it all that enters, in order.
 
-    What is written, what a sweep reads and what overflows is what the register says, whatever the
-    addresses, gaps, clears and reads between. The induction needs to be told, with ``invariants``,
-    what the state in between is; the memory is looked at through a port of its own.
+    What is written, what an update pass reads and what overflows is what the register says,
+    whatever the addresses, gaps, clears and reads between. The induction needs to be told, with
+    ``invariants``, what the state in between is; the memory is looked at through a port of its own.
     """
 
     def __init__(self, invariants=True):
@@ -61,7 +61,7 @@ class LoopKeepsSums(AccumulateLoop):
         zeroed_here = zeroed & (address[4] == watched)
 
         # How the ports are used.
-        m.d.comb += Assume(self.idle | ~(self.clear | self.sweep_read))
+        m.d.comb += Assume(self.idle | ~(self.clear | self.update_read))
 
         # Flags say what they are for.
         inner = {
@@ -73,8 +73,8 @@ class LoopKeepsSums(AccumulateLoop):
         swept_2 = Signal()
         any_swept_1 = Signal()
         m.d.sync += [
-            any_swept_1.eq(self.sweep_read),
-            swept_1.eq(self.sweep_read & (self.sweep_address == watched) & ~zeroed_here),
+            any_swept_1.eq(self.update_read),
+            swept_1.eq(self.update_read & (self.update_address == watched) & ~zeroed_here),
             swept_2.eq(swept_1),
         ]
         invariants = [
@@ -124,7 +124,7 @@ class LoopKeepsSums(AccumulateLoop):
             ]
             m.d.comb += [
                 Assert(Mux(here[4] | zeroed_here, written, stored) == shadow),
-                Assert(implies(swept_2, self.sweep_data[i] == seen_2)),
+                Assert(implies(swept_2, self.update_data[i] == seen_2)),
             ]
             exact = Signal(signed(WIDTH + 1), name=f"exact_{i}")
             overflow = Signal(name=f"overflow_{i}")
@@ -219,9 +219,14 @@ class ShiftIsExact(wiring.Component):
         for k in range(1, 4):
             shift.append(Signal(4, name=f"shift_{k}"))
             negate.append(Signal(name=f"negate_{k}"))
-            m.d.sync += [a.eq(b) for a, b in zip((valid[k], shift[k], negate[k]),
-                                                 (valid[k - 1], shift[k - 1], negate[k - 1]),
-                                                 strict=True)]  # fmt: skip
+            m.d.sync += [
+                a.eq(b)
+                for a, b in zip(
+                    (valid[k], shift[k], negate[k]),
+                    (valid[k - 1], shift[k - 1], negate[k - 1]),
+                    strict=True,
+                )
+            ]
         weight = Signal.like(self.weight, name="weight_3")
         m.d.sync += weight.eq(self.weight)
         exact = Mux(negate[3], -weight, weight) << (shift[3] ^ self._fault)

@@ -6,12 +6,11 @@ import itertools
 from types import SimpleNamespace
 
 import pytest
+import stemcore.hdl.noc.router
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-
-import stemcore.hdl.noc.router
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
 from stemcore.golden.spec.routing import LINKS, Port
@@ -19,6 +18,7 @@ from stemcore.hdl.layouts import flit_stream
 from stemcore.hdl.noc.arbiter import Arbiter
 from stemcore.hdl.noc.queue import FlitQueue, FlitRegister
 from stemcore.hdl.noc.router import TURNS, RouteMask, Router
+
 from tests.support.formal import inner_signal, prove, refute
 
 pytestmark = pytest.mark.sim
@@ -297,9 +297,13 @@ class FlitsReachTheirOutputs(wiring.Component):
         with m.If(entered & router.idle):
             m.d.comb += Assert(emitted == route.mask)
         return SimpleNamespace(
-            flit=flit, mask=route.mask, entering=entering, entered=entered, emitted=emitted,
+            flit=flit,
+            mask=route.mask,
+            entering=entering,
+            entered=entered,
+            emitted=emitted,
             offered=offered,
-        )  # fmt: skip
+        )
 
     def _structure(self, m, inner):
         """Invariants of queues and arbiters, whatever flits they hold."""

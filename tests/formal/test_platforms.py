@@ -2,20 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Both forms of a component, for gates and for a processor, give the same in every cycle.
 
-The twins, of which one hears an input a cycle late, must be refuted.
+The twins, of which one reads an input a cycle late, must be refuted.
 """
 
 import pytest
 from amaranth.hdl import Assert, Assume, Fragment, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, In
-
 from stemcore.golden.spec.params import get_preset
 from stemcore.golden.spec.routing import Port
 from stemcore.hdl.core.accumulate import AccumulateLanes, AccumulateLoop
 from stemcore.hdl.core.dendrite import ShiftLanes
-from stemcore.hdl.platforms import PROCESSOR
 from stemcore.hdl.noc.router import RouteMask
+from stemcore.hdl.platforms import PROCESSOR
+
 from tests.support.formal import prove, refute
 
 pytestmark = pytest.mark.sim
@@ -31,7 +31,7 @@ class SameForms(wiring.Component):
     make : callable
         Makes the component.
     late : str or None
-        An input that the second hears a cycle after the first.
+        An input that the second reads a cycle after the first.
     assume : callable or None
         From a component, the condition on how its ports are used.
     """
@@ -52,36 +52,44 @@ class SameForms(wiring.Component):
             if member.flow == Flow.Out:
                 m.d.comb += Assert(ports[0] == ports[1])
                 continue
-            heard = getattr(self, name)
-            heard = heard.as_value() if hasattr(heard, "as_value") else heard
-            m.d.comb += ports[0].eq(heard)
+            received = getattr(self, name)
+            received = received.as_value() if hasattr(received, "as_value") else received
+            m.d.comb += ports[0].eq(received)
             if name == self._late:
-                last = Signal.like(heard, name="late_input")
-                m.d.sync += last.eq(heard)
-                heard = last
-            m.d.comb += ports[1].eq(heard)
+                last = Signal.like(received, name="late_input")
+                m.d.sync += last.eq(received)
+                received = last
+            m.d.comb += ports[1].eq(received)
         if self._assume is not None:
             m.d.comb += Assume(self._assume(forms[0]))
         return m
 
 
 def uses_idle_loop(loop):
-    return loop.idle | ~(loop.clear | loop.sweep_read)
+    return loop.idle | ~(loop.clear | loop.update_read)
 
 
 CASES = {
     **{
         f"route_mask_{port.name.lower()}": (
-            lambda port=port: RouteMask(params=TINY, arrived_from=port), "flit", "prove", 3, None,
+            lambda port=port: RouteMask(params=TINY, arrived_from=port),
+            "flit",
+            "prove",
+            3,
+            None,
         )
         for port in Port
     },
     "shift_lanes": (lambda: ShiftLanes(shift_width=4, n_lanes=2), "shift", "prove", 8, None),
     "accumulate_lanes": (lambda: AccumulateLanes(width=5, n_lanes=2), "add", "bmc", 8, None),
     "accumulate_loop": (
-        lambda: AccumulateLoop(n_words=2, n_lanes=2, width=2), "valid", "bmc", 9, uses_idle_loop,
+        lambda: AccumulateLoop(n_words=2, n_lanes=2, width=2),
+        "valid",
+        "bmc",
+        9,
+        uses_idle_loop,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)

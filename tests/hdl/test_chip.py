@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
-
-from stemcore.golden.spec.fields import Control, Memory
 from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.fields import Control, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.chip import Chip
 from stemcore.runtime.host.flits import Host
+
 from tests.support.hand_programs import conv_chain_program
 from tests.support.player import Player
 from tests.support.random_networks import random_images
@@ -28,7 +28,7 @@ def test_chip_runs_a_program_and_every_node_answers_for_itself(stall, rng):
     reads = [
         request
         for core in program.cores
-        for register in (Control.N_SOURCES, Control.N_SWEEP)
+        for register in (Control.N_SOURCES, Control.N_UPDATE)
         for request in host.read(core, Memory.CONTROL, register)
     ]
     quiet = []
@@ -46,7 +46,7 @@ def test_chip_runs_a_program_and_every_node_answers_for_itself(stall, rng):
     wanted = [
         int(core.memories[Memory.CONTROL][register].item())
         for core in program.cores
-        for register in (Control.N_SOURCES, Control.N_SWEEP)
+        for register in (Control.N_SOURCES, Control.N_UPDATE)
     ]
     assert player.protocol.replies == wanted
     assert quiet[-1] and not all(quiet)

@@ -5,11 +5,11 @@ import pytest
 from amaranth import Module
 from amaranth.back import rtlil
 from amaranth.hdl import Value
-
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.hdl.node import LOCAL, Node
+
 from tests.support.hand_programs import dense_program
 from tests.support.player import Player
 from tests.support.random_networks import random_images
@@ -20,9 +20,17 @@ from tests.support.structure import combinational_outputs
 TINY = get_preset("tiny")
 # Memories become single registers in this analysis: short ones.
 SMALL = TINY.with_(
-    n_acc_words=8, n_weight_words=8, n_table_c=4, n_table_y=4, n_table_x=4, n_sweep=4, n_blocks=2,
-    n_fire_words=4, n_destinations=4, n_axons=2,
-)  # fmt: skip
+    n_acc_words=8,
+    n_weight_words=8,
+    n_table_c=4,
+    n_table_y=4,
+    n_table_x=4,
+    n_update=4,
+    n_blocks=2,
+    n_fire_words=4,
+    n_destinations=4,
+    n_axons=2,
+)
 NORTH, EAST, SOUTH, WEST = range(LOCAL)
 
 
@@ -107,17 +115,21 @@ def test_spikes_that_leave_through_links_are_counted(stall, rng):
     sent = {port: [] for port in (NORTH, EAST, WEST)}
     for port, rectangle, _ in spikes:
         for kind in [Kind.SPIKE, Kind.DATA, Kind.CREDIT, Kind.SPIKE]:
-            # Axon 0 without any walk: an empty table.
+            # Axon 0 without any loop nest: an empty table.
             sent[port].append(formats.flit.pack(kind=int(kind), **rectangle, payload=0))
     wanted = 2 * sum(n for _, _, n in spikes)
     read = [
         formats.flit.pack(kind=int(kind), x0=1, y0=2, x1=1, y1=2, payload=payload)
         for kind, payload in (
-            (Kind.ADDRESS, formats.pointer.pack(
-                memory=int(Memory.CONTROL), chunk=0, address=int(Control.HOPS))),
+            (
+                Kind.ADDRESS,
+                formats.pointer.pack(
+                    memory=int(Memory.CONTROL), chunk=0, address=int(Control.HOPS)
+                ),
+            ),
             (Kind.READ, 0),
         )
-    ]  # fmt: skip
+    ]
     n_out = {NORTH: 4, EAST: 4, SOUTH: 8, WEST: 4}
     sinks = {port: Sink(node.o[port], n, stall, rng) for port, n in n_out.items()}
     answer = Sink(node.o[WEST], 5, stall, rng)
@@ -153,9 +165,7 @@ def test_flits_for_others_pass_a_node_by(rng):
             quiet.append(value)
             assert not sent
 
-    simulate(
-        strapped(node), [Source(node.i[NORTH], words), sink], limit=300, background=[watch]
-    )
+    simulate(strapped(node), [Source(node.i[NORTH], words), sink], limit=300, background=[watch])
     assert sink.items == words
     # Not in the first cycles after reset, nor while flits pass.
     assert quiet[-1] and not any(quiet[4:10])

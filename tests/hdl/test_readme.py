@@ -20,10 +20,11 @@ def rows(heading):
 
 def test_readme_shows_every_bit_field():
     formats = [
-        name for name in vars(Formats)
+        name
+        for name in vars(Formats)
         if isinstance(vars(Formats)[name], property)
         and name not in ("rectangle", "payload_width", "n_registers")
-    ]  # fmt: skip
+    ]
     shown = {name: (int(width), fields) for name, width, fields in rows("word")}
     assert sorted(shown) == sorted(formats)
     for name, (width, fields) in shown.items():

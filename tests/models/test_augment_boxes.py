@@ -4,7 +4,6 @@
 import numpy as np
 import pytest
 import torch
-
 from stemcore.models.augment import LEAST_VISIBLE, PADDING_BYTE, augment_boxes
 from stemcore.models.recipes import Recipe
 
@@ -22,13 +21,16 @@ def bright_boxes(rng, n, size=64):
     return torch.from_numpy(images), torch.from_numpy(boxes), torch.from_numpy(classes)
 
 
-@pytest.mark.parametrize("settings", [
-    {}, {"shift": 6}, {"zoom": 0.5}, {"flip": True}, {"shift": 9, "zoom": 0.3, "flip": True}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"shift": 6}, {"zoom": 0.5}, {"flip": True}, {"shift": 9, "zoom": 0.3, "flip": True}],
+)
 def test_boxes_follow_the_pixels(rng, settings):
     images, boxes, classes = bright_boxes(rng, 40)
     recipe = Recipe(epochs=1, **settings)
-    moved, edges, kept = augment_boxes(images, boxes, classes, recipe,
-                                       torch.Generator().manual_seed(5))
+    moved, edges, kept = augment_boxes(
+        images, boxes, classes, recipe, torch.Generator().manual_seed(5)
+    )
     assert moved.dtype == torch.uint8
     assert (kept[:, 1] == -1).all()
     for image, box in zip(moved.numpy(), edges[:, 0].numpy(), strict=True):
@@ -40,8 +42,9 @@ def test_boxes_follow_the_pixels(rng, settings):
 
 def test_without_settings_nothing_changes(rng):
     images, boxes, classes = bright_boxes(rng, 4)
-    moved, edges, kept = augment_boxes(images, boxes, classes, Recipe(epochs=1),
-                                       torch.Generator().manual_seed(1))
+    moved, edges, kept = augment_boxes(
+        images, boxes, classes, Recipe(epochs=1), torch.Generator().manual_seed(1)
+    )
     assert torch.equal(moved, images)
     assert torch.equal(kept, classes)
     assert torch.allclose(edges, boxes, atol=1e-4)
@@ -51,8 +54,9 @@ def test_objects_that_leave_are_dropped_and_padding_is_zero_input():
     images = torch.full((64, 1, 32, 32), 255, dtype=torch.uint8)
     boxes = torch.tensor([0.0, 0.0, 8.0, 8.0]).expand(64, 1, 4).clone()
     classes = torch.zeros(64, 1, dtype=torch.int64)
-    moved, edges, kept = augment_boxes(images, boxes, classes, Recipe(epochs=1, shift=12),
-                                       torch.Generator().manual_seed(2))
+    moved, edges, kept = augment_boxes(
+        images, boxes, classes, Recipe(epochs=1, shift=12), torch.Generator().manual_seed(2)
+    )
     area = (edges[:, 0, 2:] - edges[:, 0, :2]).prod(1)
     assert torch.equal(kept[:, 0] == -1, area / 64 < LEAST_VISIBLE)
     assert 0 < int((kept == -1).sum()) < 64
@@ -64,8 +68,9 @@ def test_objects_that_leave_are_dropped_and_padding_is_zero_input():
 def test_colours_change_levels_only_where_asked(rng):
     images, boxes, classes = bright_boxes(rng, 8)
     images = images // 2 + 50
-    moved, edges, _ = augment_boxes(images, boxes, classes, Recipe(epochs=1, colour=0.3),
-                                    torch.Generator().manual_seed(3))
+    moved, edges, _ = augment_boxes(
+        images, boxes, classes, Recipe(epochs=1, colour=0.3), torch.Generator().manual_seed(3)
+    )
     assert torch.allclose(edges, boxes, atol=1e-4)
     # Two levels before, two levels after in each channel.
     assert all(len(channel.unique()) <= 2 for image in moved for channel in image)

@@ -4,7 +4,6 @@
 import pytest
 import torch
 from safetensors.torch import save_file
-
 from stemcore.models.checkpoint import (
     FOLDER,
     checkpoint_path,
@@ -46,48 +45,69 @@ def test_file_keeps_what_it_says(tmp_path, module):
 def test_save_refuses_what_float16_cannot_hold(tmp_path, module, value):
     state = module.state_dict()
     state["layers.0.weight"][0, 0, 0, 0] = value
-    with pytest.raises(CheckpointError, match=r"^layers\.0\.weight: every weight must be finite in "
-                                              r"torch\.float16; NaN, infinity or an overflow came"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^layers\.0\.weight: every weight must be finite in "
+        r"torch\.float16; NaN, infinity or an overflow came",
+    ):
         save_checkpoint(tmp_path / "weights.safetensors", state, METADATA)
     assert not list(tmp_path.iterdir())
 
 
 def test_missing_file_tells_the_command():
-    with pytest.raises(CheckpointError, match=r"^tiny_vgg_12m-digits\.safetensors: the weight file "
-                                              r"must exist; nothing is at .*; run 'make train "
-                                              r"MODEL=tiny_vgg_12m DATASET=digits'$"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^tiny_vgg_12m-digits\.safetensors: the weight file "
+        r"must exist; nothing is at .*; run 'make train "
+        r"MODEL=tiny_vgg_12m DATASET=digits'$",
+    ):
         load_checkpoint("tiny_vgg_12m", "digits")
 
 
 def test_damaged_file_is_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"12345678 nothing of the kind")
-    with pytest.raises(CheckpointError, match=r"^weights\.safetensors: must be a safetensors file "
-                                              r"with JSON metadata; reading it gave"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^weights\.safetensors: must be a safetensors file "
+        r"with JSON metadata; reading it gave",
+    ):
         read_checkpoint(path)
     save_file({"a": torch.zeros(2)}, path, metadata={"model": "not JSON"})
     with pytest.raises(CheckpointError, match=r"^weights\.safetensors: must be a safetensors file"):
         read_checkpoint(path)
     save_file({"a": torch.zeros(2)}, path, metadata={"model": '"digits_cnn"'})
-    with pytest.raises(CheckpointError, match=r"^weights\.safetensors: metadata must name model "
-                                              r"and dataset; dataset missing"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^weights\.safetensors: metadata must name model "
+        r"and dataset; dataset missing",
+    ):
         read_checkpoint(path)
 
 
 def test_nan_weights_are_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
-    save_file({"a": torch.tensor([1.0, float("nan")])}, path,
-              metadata={"model": '"digits_cnn"', "dataset": '"digits"'})
-    with pytest.raises(CheckpointError, match=r"^weights\.safetensors: every weight must be finite;"
-                                              r" tensor 'a' holds NaN or infinity; run 'make"):
+    save_file(
+        {"a": torch.tensor([1.0, float("nan")])},
+        path,
+        metadata={"model": '"digits_cnn"', "dataset": '"digits"'},
+    )
+    with pytest.raises(
+        CheckpointError,
+        match=r"^weights\.safetensors: every weight must be finite;"
+        r" tensor 'a' holds NaN or infinity; run 'make",
+    ):
         read_checkpoint(path)
 
 
 def test_weights_of_another_model_are_refused_and_nothing_is_loaded(tmp_path, module):
     path = tmp_path / "weights.safetensors"
     save_checkpoint(path, module.state_dict(), METADATA)
-    with pytest.raises(CheckpointError, match=r"^weights\.safetensors: must hold weights of "
-                                              r"tiny_vgg; those of digits_cnn came; name"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^weights\.safetensors: must hold weights of "
+        r"tiny_vgg; those of digits_cnn came; name",
+    ):
         load_into(get_model("tiny_vgg").build(), path, "tiny_vgg")
 
     state = module.state_dict()
@@ -95,21 +115,30 @@ def test_weights_of_another_model_are_refused_and_nothing_is_loaded(tmp_path, mo
     save_checkpoint(path, state, METADATA)
     other = get_model("digits_cnn").build()
     before = {name: tensor.clone() for name, tensor in other.state_dict().items()}
-    with pytest.raises(CheckpointError, match=r"^weights\.safetensors: tensor 'layers\.9\.bias' "
-                                              r"must fit the model, \(10,\); \(11,\) came; name"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^weights\.safetensors: tensor 'layers\.9\.bias' "
+        r"must fit the model, \(10,\); \(11,\) came; name",
+    ):
         load_into(other, path)
     for name, tensor in other.state_dict().items():
         assert torch.equal(tensor, before[name])
 
     del state["layers.9.bias"]
     save_checkpoint(path, state, METADATA)
-    with pytest.raises(CheckpointError, match=r"^weights\.safetensors: tensor 'layers\.9\.bias' "
-                                              r"must fit the model, \(10,\); no such tensor came"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^weights\.safetensors: tensor 'layers\.9\.bias' "
+        r"must fit the model, \(10,\); no such tensor came",
+    ):
         load_into(other, path)
     state |= {"layers.9.bias": torch.zeros(10), "extra": torch.zeros(1)}
     save_checkpoint(path, state, METADATA)
-    with pytest.raises(CheckpointError, match=r"^weights\.safetensors: tensor 'extra' must fit the "
-                                              r"model, no such tensor; \(1,\) came"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^weights\.safetensors: tensor 'extra' must fit the "
+        r"model, no such tensor; \(1,\) came",
+    ):
         load_into(other, path)
 
 
@@ -128,21 +157,28 @@ def test_matching_tensors_are_taken_over_and_the_others_named(tmp_path):
 def test_a_start_without_common_layers_is_refused(tmp_path, module):
     path = tmp_path / "weights.safetensors"
     save_checkpoint(path, module.state_dict(), METADATA)
-    with pytest.raises(CheckpointError, match=r"^weights\.safetensors: must share layers with the "
-                                              r"model; no tensor of the same name and shape came"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^weights\.safetensors: must share layers with the "
+        r"model; no tensor of the same name and shape came",
+    ):
         load_matching(get_model("resnet18_cifar").build(), path)
 
 
 def test_renamed_file_is_refused(tmp_path, module, monkeypatch):
     monkeypatch.setattr("stemcore.models.checkpoint.FOLDER", tmp_path)
     save_checkpoint(checkpoint_path("tiny_vgg", "digits"), module.state_dict(), METADATA)
-    with pytest.raises(CheckpointError, match=r"^tiny_vgg-digits\.safetensors: metadata must name "
-                                              r"tiny_vgg on digits; digits_cnn on digits came"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^tiny_vgg-digits\.safetensors: metadata must name "
+        r"tiny_vgg on digits; digits_cnn on digits came",
+    ):
         load_checkpoint("tiny_vgg", "digits")
 
 
-@pytest.mark.parametrize(("model", "least"), [
-    ("digits_cnn", 0.98), ("tiny_vgg", 0.98), ("resnet18_cifar", 0.98)])
+@pytest.mark.parametrize(
+    ("model", "least"), [("digits_cnn", 0.98), ("tiny_vgg", 0.98), ("resnet18_cifar", 0.98)]
+)
 def test_digits_checkpoint_keeps_its_promise(model, least):
     spec = get_model(model)
     module = spec.build()

@@ -7,7 +7,6 @@ import pickle
 import numpy as np
 import pytest
 from PIL import Image
-
 from stemcore.models.data import find_data, load_dataset
 from stemcore.models.data.cifar10 import load_cifar10
 from stemcore.models.errors import DataError
@@ -27,8 +26,12 @@ def write_binary(path, images, labels):
 
 
 def write_python(path, images, labels, protocol=2):
-    fields = {b"batch_label": b"testing", b"labels": [int(n) for n in labels],
-              b"data": images.reshape(len(images), -1), b"filenames": [b"a.png"] * len(images)}
+    fields = {
+        b"batch_label": b"testing",
+        b"labels": [int(n) for n in labels],
+        b"data": images.reshape(len(images), -1),
+        b"filenames": [b"a.png"] * len(images),
+    }
     path.write_bytes(pickle.dumps(fields, protocol=protocol))
 
 
@@ -40,12 +43,15 @@ def pack_of(pictures, n_train):
         Image.fromarray(picture).save(buffer, "JPEG", quality=75)
         files.append(buffer.getvalue())
     n_header = files[0].index(b"\xff\xda")
-    bodies = [file[n_header:-len(END_OF_IMAGE)] for file in files]
+    bodies = [file[n_header : -len(END_OF_IMAGE)] for file in files]
     labels = np.arange(len(files)) % 10
-    return {"header": np.frombuffer(files[0][:n_header], np.uint8),
-            "length": np.array([len(body) for body in bodies], np.uint16),
-            "data": np.frombuffer(b"".join(bodies), np.uint8),
-            "y_train": labels[:n_train], "y_test": labels[n_train:]}
+    return {
+        "header": np.frombuffer(files[0][:n_header], np.uint8),
+        "length": np.array([len(body) for body in bodies], np.uint16),
+        "data": np.frombuffer(b"".join(bodies), np.uint8),
+        "y_train": labels[:n_train],
+        "y_test": labels[n_train:],
+    }
 
 
 @pytest.fixture
@@ -103,8 +109,7 @@ def test_test_images_alone_or_beside_a_pack(tmp_path, batch, pack):
     beside = load_cifar10(tmp_path)
     assert len(beside.train_images) == 3
     np.testing.assert_array_equal(beside.test_images, images)
-    assert beside.provenance == ("CIFAR10, training JPEG copy (slightly lossy), "
-                                 "test binary files")
+    assert beside.provenance == ("CIFAR10, training JPEG copy (slightly lossy), test binary files")
 
 
 def test_empty_folder_is_refused(tmp_path):
@@ -115,8 +120,11 @@ def test_empty_folder_is_refused(tmp_path):
 @pytest.mark.parametrize("n_bytes", [0, 3072, 3074])
 def test_binary_refuses_a_partial_record(tmp_path, n_bytes):
     (tmp_path / "test_batch.bin").write_bytes(bytes(n_bytes))
-    with pytest.raises(DataError, match=rf"^.*test_batch\.bin: a binary batch must be a whole "
-                                        rf"number of 3073-byte records; {n_bytes} bytes came"):
+    with pytest.raises(
+        DataError,
+        match=rf"^.*test_batch\.bin: a binary batch must be a whole "
+        rf"number of 3073-byte records; {n_bytes} bytes came",
+    ):
         load_cifar10(tmp_path)
 
 
@@ -126,14 +134,23 @@ def test_binary_refuses_a_label_out_of_range(tmp_path, batch):
         load_cifar10(tmp_path)
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    ([1, 2], "a python batch must be a dictionary; list came"),
-    ({b"labels": [1]}, "entry 'data' must be an array or list; NoneType came"),
-    ({b"data": np.zeros((1, 3072), np.uint8)}, "entry 'labels' must be an array or list"),
-    ({b"data": np.zeros((1, 9), np.uint8), b"labels": [1]}, r"pixels must be uint8 \(N, 3072\)"),
-    ({b"data": np.zeros((1, 3072), np.uint8), b"labels": [1, 2]}, "one integer label per image"),
-    ({b"data": np.zeros((1, 3072), np.uint8), b"labels": [0.5]}, "one integer label per image"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1, 2], "a python batch must be a dictionary; list came"),
+        ({b"labels": [1]}, "entry 'data' must be an array or list; NoneType came"),
+        ({b"data": np.zeros((1, 3072), np.uint8)}, "entry 'labels' must be an array or list"),
+        (
+            {b"data": np.zeros((1, 9), np.uint8), b"labels": [1]},
+            r"pixels must be uint8 \(N, 3072\)",
+        ),
+        (
+            {b"data": np.zeros((1, 3072), np.uint8), b"labels": [1, 2]},
+            "one integer label per image",
+        ),
+        ({b"data": np.zeros((1, 3072), np.uint8), b"labels": [0.5]}, "one integer label per image"),
+    ],
+)
 def test_python_refuses_other_contents(tmp_path, content, message):
     (tmp_path / "test_batch").write_bytes(pickle.dumps(content))
     with pytest.raises(DataError, match=rf"^.*test_batch: {message}"):

@@ -3,16 +3,21 @@
 
 import numpy as np
 import pytest
-
 from stemcore.models.data import find_data, load_dataset
 from stemcore.models.data.dataset import Dataset, fit_images, resize_bilinear
 from stemcore.models.errors import DataError
 
 
 def build_dataset(**changes):
-    fields = {"name": "toy", "train_images": np.zeros((2, 1, 2, 2), np.uint8),
-              "train_labels": np.array([0, 1]), "test_images": np.zeros((1, 1, 2, 2), np.uint8),
-              "test_labels": np.array([1]), "class_names": ("a", "b"), "provenance": "none"}
+    fields = {
+        "name": "toy",
+        "train_images": np.zeros((2, 1, 2, 2), np.uint8),
+        "train_labels": np.array([0, 1]),
+        "test_images": np.zeros((1, 1, 2, 2), np.uint8),
+        "test_labels": np.array([1]),
+        "class_names": ("a", "b"),
+        "provenance": "none",
+    }
     return Dataset(**(fields | changes))
 
 
@@ -22,14 +27,19 @@ def test_dataset_tells_shape_and_classes():
     assert dataset.n_classes == 2
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"test_images": np.zeros((1, 1, 2, 2))}, r"^toy test: images must be uint8 .* float64"),
-    ({"test_images": np.zeros((1, 2, 2), np.uint8)}, r"^toy test: images must be uint8 \(N, C"),
-    ({"train_labels": np.array([0])}, r"^toy train: one label per image must come; 2 images"),
-    ({"train_labels": np.array([0, 2])}, r"^toy train: labels must lie in 0\.\.1; 0\.\.2 came"),
-    ({"test_images": np.zeros((1, 1, 3, 2), np.uint8)},
-     r"^toy: training and test images must have one shape; \(1, 2, 2\) and \(1, 3, 2\) came"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"test_images": np.zeros((1, 1, 2, 2))}, r"^toy test: images must be uint8 .* float64"),
+        ({"test_images": np.zeros((1, 2, 2), np.uint8)}, r"^toy test: images must be uint8 \(N, C"),
+        ({"train_labels": np.array([0])}, r"^toy train: one label per image must come; 2 images"),
+        ({"train_labels": np.array([0, 2])}, r"^toy train: labels must lie in 0\.\.1; 0\.\.2 came"),
+        (
+            {"test_images": np.zeros((1, 1, 3, 2), np.uint8)},
+            r"^toy: training and test images must have one shape; \(1, 2, 2\) and \(1, 3, 2\) came",
+        ),
+    ],
+)
 def test_dataset_refuses_arrays_that_do_not_fit(changes, message):
     with pytest.raises(DataError, match=message):
         build_dataset(**changes)
@@ -62,8 +72,11 @@ def test_fit_images_repeats_grey_and_refuses_colour(rng):
 
 
 def test_find_data_refuses_unknown_names():
-    with pytest.raises(DataError, match=r"^dataset: must be one of digits, cifar10, mnist, "
-                                        r".*; 'svhn' came; choose"):
+    with pytest.raises(
+        DataError,
+        match=r"^dataset: must be one of digits, cifar10, mnist, "
+        r".*; 'svhn' came; choose",
+    ):
         find_data("svhn")
 
 
@@ -84,6 +97,9 @@ def test_find_data_order(tmp_path, monkeypatch, variable):
 
 
 def test_find_data_refuses_a_named_folder_without_the_data_set(tmp_path):
-    with pytest.raises(DataError, match=r"^cifar10: a folder with .* must be found; looked at .*; "
-                                        r"name it with DATA=\.\. or STEMCORE_DATA"):
+    with pytest.raises(
+        DataError,
+        match=r"^cifar10: a folder with .* must be found; looked at .*; "
+        r"name it with DATA=\.\. or STEMCORE_DATA",
+    ):
         load_dataset("cifar10", folder=tmp_path)

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-
 from stemcore.models.data.boxes import pack_objects
 from stemcore.models.detection import (
     Detections,
@@ -26,7 +25,7 @@ def build_output(*answers, rows=4, columns=4):
     """Zeros but for ``(box, row, column, (x, y, root w, root h, confidence), class, value)``."""
     output = np.zeros((n_outputs(N_CLASSES), rows, columns))
     for box, row, column, values, label, value in answers:
-        output[box * BOX_VALUES:(box + 1) * BOX_VALUES, row, column] = values
+        output[box * BOX_VALUES : (box + 1) * BOX_VALUES, row, column] = values
         output[BOX_VALUES * N_BOXES + label, row, column] = value
     return output
 
@@ -42,10 +41,11 @@ def test_decode_hand_computed():
 
 def test_decode_clips_drops_and_orders():
     output = build_output(
-        (0, 0, 0, (0.0, 0.0, 1.0, 1.0, 2.0), 0, 3.0),     # score 1, clipped to a quarter
-        (0, 3, 3, (0.5, 0.5, -0.5, 0.5, 1.0), 2, 1.0),    # a negative root: no area
-        (1, 1, 1, (0.5, 0.5, 0.5, 0.5, -1.0), 1, 1.0),    # no confidence
-        (0, 2, 2, (0.5, 0.5, 0.5, 0.5, 0.5), 1, 0.5))
+        (0, 0, 0, (0.0, 0.0, 1.0, 1.0, 2.0), 0, 3.0),  # score 1, clipped to a quarter
+        (0, 3, 3, (0.5, 0.5, -0.5, 0.5, 1.0), 2, 1.0),  # a negative root: no area
+        (1, 1, 1, (0.5, 0.5, 0.5, 0.5, -1.0), 1, 1.0),  # no confidence
+        (0, 2, 2, (0.5, 0.5, 0.5, 0.5, 0.5), 1, 0.5),
+    )
     found = decode(output, (64, 64), 0.1)
     assert found.scores == pytest.approx([1.0, 0.25])
     np.testing.assert_allclose(found.boxes, [[0, 0, 32, 32], [32, 32, 48, 48]])
@@ -53,8 +53,9 @@ def test_decode_clips_drops_and_orders():
 
 
 def test_one_box_may_stand_for_two_classes():
-    output = build_output((0, 1, 1, (0.5, 0.5, 0.5, 0.5, 1.0), 0, 0.6),
-                          (0, 1, 1, (0.5, 0.5, 0.5, 0.5, 1.0), 2, 0.4))
+    output = build_output(
+        (0, 1, 1, (0.5, 0.5, 0.5, 0.5, 1.0), 0, 0.6), (0, 1, 1, (0.5, 0.5, 0.5, 0.5, 1.0), 2, 0.4)
+    )
     (found,) = detect(output[None], (32, 32))
     assert found.classes.tolist() == [0, 2]
 
@@ -75,34 +76,42 @@ def test_suppress_leaves_no_overlap(rng):
     scores = np.sort(rng.uniform(size=200))[::-1]
     found = suppress(Detections(boxes, scores, rng.integers(0, 3, 200)), overlap=0.3)
     for i in range(len(found)):
-        same = found.classes[i + 1:] == found.classes[i]
-        overlaps = intersection_over_union(found.boxes[i], found.boxes[i + 1:][same])
+        same = found.classes[i + 1 :] == found.classes[i]
+        overlaps = intersection_over_union(found.boxes[i], found.boxes[i + 1 :][same])
         assert (overlaps <= 0.3).all()
 
 
 def as_found(*rows):
     """Detections of one image from ``(box, score, class)``."""
-    return Detections(np.array([row[0] for row in rows], float).reshape(-1, 4),
-                      np.array([row[1] for row in rows]),
-                      np.array([row[2] for row in rows], np.int64))
+    return Detections(
+        np.array([row[0] for row in rows], float).reshape(-1, 4),
+        np.array([row[1] for row in rows]),
+        np.array([row[2] for row in rows], np.int64),
+    )
 
 
 A, B, FAR = (0, 0, 10, 10), (20, 20, 40, 40), (60, 60, 70, 70)
 
 
-@pytest.mark.parametrize(("found", "wanted"), [
-    ([as_found((A, 0.9, 0), (B, 0.8, 1)), as_found((A, 0.7, 0))], 1.0),
-    ([as_found(), as_found()], 0.0),
-    # Class 0 lacks one of two: precision 1 up to recall 0.5, of 101 points 51. Class 1 is right.
-    ([as_found((A, 0.9, 0), (B, 0.8, 1)), as_found()], (51 / 101 + 1) / 2),
-    # A false alarm of class 1 above the hit halves its precision.
-    ([as_found((A, 0.9, 0), (FAR, 0.9, 1), (B, 0.8, 1)), as_found((A, 0.7, 0))], 0.75),
-    # Right places under the wrong class are wrong.
-    ([as_found((A, 0.9, 1), (B, 0.8, 0)), as_found((A, 0.7, 1))], 0.0),
-    # Overlap 6/14 is too little, 8/12 is enough.
-    ([as_found(((4, 0, 14, 10), 0.9, 0), (B, 0.8, 1)), as_found(((2, 0, 12, 10), 0.7, 0))],
-     (0.5 * 51 / 101 + 1) / 2),
-])
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        ([as_found((A, 0.9, 0), (B, 0.8, 1)), as_found((A, 0.7, 0))], 1.0),
+        ([as_found(), as_found()], 0.0),
+        # Class 0 lacks one of two: precision 1 up to recall 0.5, of 101 points 51. Class 1 is
+        # right.
+        ([as_found((A, 0.9, 0), (B, 0.8, 1)), as_found()], (51 / 101 + 1) / 2),
+        # A false alarm of class 1 above the hit halves its precision.
+        ([as_found((A, 0.9, 0), (FAR, 0.9, 1), (B, 0.8, 1)), as_found((A, 0.7, 0))], 0.75),
+        # Right places under the wrong class are wrong.
+        ([as_found((A, 0.9, 1), (B, 0.8, 0)), as_found((A, 0.7, 1))], 0.0),
+        # Overlap 6/14 is too little, 8/12 is enough.
+        (
+            [as_found(((4, 0, 14, 10), 0.9, 0), (B, 0.8, 1)), as_found(((2, 0, 12, 10), 0.7, 0))],
+            (0.5 * 51 / 101 + 1) / 2,
+        ),
+    ],
+)
 def test_map_hand_computed(found, wanted):
     objects = pack_objects([[(A, 0, False), (B, 1, False)], [(A, 0, False)]])
     assert mean_average_precision(found, objects, N_CLASSES) == pytest.approx(wanted)
@@ -126,8 +135,9 @@ def test_targets_decode_to_their_boxes(rng):
     boxes = np.concatenate([corners, corners + rng.uniform(4, 36, (8, 3, 2))], 2).clip(0, 96)
     labels = rng.integers(0, N_CLASSES, (8, 3))
     labels[0, 1:] = -1
-    target, label = cell_targets(torch.tensor(boxes / 96, dtype=torch.float32),
-                                 torch.tensor(labels), 6, 6)
+    target, label = cell_targets(
+        torch.tensor(boxes / 96, dtype=torch.float32), torch.tensor(labels), 6, 6
+    )
     output = np.zeros((8, n_outputs(N_CLASSES), 6, 6))
     output[:, :4] = target.numpy()
     output[:, 4] = (label >= 0).numpy()

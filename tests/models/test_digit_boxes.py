@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-
 from stemcore.models.data import load_dataset
 from stemcore.models.data.boxes import BoxDataset, pack_objects
 from stemcore.models.data.digit_boxes import MOST_OVERLAP, draw_canvas
@@ -45,8 +44,10 @@ def test_box_holds_the_digit(rng, channels):
         for (x0, y0, x1, y1), _, _ in objects:
             # Ink fades beyond the box over at most a cell of the digit's eight.
             margin = (y1 - y0) / 6
-            inside[max(int(y0 - margin), 0):int(y1 + margin) + 1,
-                   max(int(x0 - margin), 0):int(x1 + margin) + 1] = True
+            inside[
+                max(int(y0 - margin), 0) : int(y1 + margin) + 1,
+                max(int(x0 - margin), 0) : int(x1 + margin) + 1,
+            ] = True
         values = image.astype(float)
         steps = np.abs(values[:, :, 8:] - values[:, :, :-8]).max(0)
         strong = np.argwhere(steps > 85)
@@ -56,16 +57,25 @@ def test_box_holds_the_digit(rng, channels):
 
 @pytest.mark.parametrize("shape", [(2, 64, 64), (3, 31, 64)])
 def test_canvases_of_other_shapes_are_refused(shape):
-    with pytest.raises(DataError, match=r"^digit_boxes: canvases have 1 or 3 channels and 32 pixels"
-                                        r" or more a side; a model with the input .* came; choose"):
+    with pytest.raises(
+        DataError,
+        match=r"^digit_boxes: canvases have 1 or 3 channels and 32 pixels"
+        r" or more a side; a model with the input .* came; choose",
+    ):
         load_dataset("digit_boxes", shape)
 
 
 def build(**changes):
     objects = pack_objects([[((0, 1, 4, 8), 1, False)], []])
-    fields = {"name": "toy", "train_images": np.zeros((2, 3, 8, 8), np.uint8),
-              "train_objects": objects, "test_images": np.zeros((2, 3, 8, 8), np.uint8),
-              "test_objects": objects, "class_names": ("a", "b"), "provenance": "none"}
+    fields = {
+        "name": "toy",
+        "train_images": np.zeros((2, 3, 8, 8), np.uint8),
+        "train_objects": objects,
+        "test_images": np.zeros((2, 3, 8, 8), np.uint8),
+        "test_objects": objects,
+        "class_names": ("a", "b"),
+        "provenance": "none",
+    }
     return BoxDataset(**(fields | changes))
 
 
@@ -75,16 +85,25 @@ def test_box_dataset_tells_shape_and_classes():
     assert len(build().test_objects[1:]) == 1
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"train_images": np.zeros((2, 3, 8, 8))}, r"^toy train: images must be uint8 .*; float64"),
-    ({"test_images": np.zeros((1, 3, 8, 8), np.uint8)},
-     r"^toy test: every image needs its row of objects; 1 images and 2 rows came"),
-    ({"class_names": ("a",)}, r"^toy train: classes must lie in 0\.\.0; 1\.\.1 came; check"),
-    ({"test_objects": pack_objects([[((0, 0, 9, 4), 0, False)], []])},
-     r"^toy test: boxes must have an area and lie within the image; other boxes came"),
-    ({"test_objects": pack_objects([[((4, 4, 4, 6), 0, False)], []])},
-     r"^toy test: boxes must have an area"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_images": np.zeros((2, 3, 8, 8))}, r"^toy train: images must be uint8 .*; float64"),
+        (
+            {"test_images": np.zeros((1, 3, 8, 8), np.uint8)},
+            r"^toy test: every image needs its row of objects; 1 images and 2 rows came",
+        ),
+        ({"class_names": ("a",)}, r"^toy train: classes must lie in 0\.\.0; 1\.\.1 came; check"),
+        (
+            {"test_objects": pack_objects([[((0, 0, 9, 4), 0, False)], []])},
+            r"^toy test: boxes must have an area and lie within the image; other boxes came",
+        ),
+        (
+            {"test_objects": pack_objects([[((4, 4, 4, 6), 0, False)], []])},
+            r"^toy test: boxes must have an area",
+        ),
+    ],
+)
 def test_box_dataset_refuses_what_does_not_fit(changes, message):
     with pytest.raises(DataError, match=message):
         build(**changes)

@@ -6,7 +6,6 @@ import tarfile
 import numpy as np
 import pytest
 from PIL import Image
-
 from stemcore.models.data import find_data, load_class_names, load_dataset, resolve_dataset
 from stemcore.models.errors import DataError
 
@@ -64,24 +63,33 @@ def test_archive_gives_the_same_as_the_folder(tmp_path):
 
 def test_names_of_other_sets_are_not_taken(tmp_path):
     write_set(tmp_path / "imagenette")
-    with pytest.raises(DataError, match=r"^imagenet: a folder with train/<class>/ and val/<class>/"
-                                        r".* must be found; looked at .*; name it with DATA=\.\. "
-                                        r"or STEMCORE_DATA, or use the dataset digits$"):
+    with pytest.raises(
+        DataError,
+        match=r"^imagenet: a folder with train/<class>/ and val/<class>/"
+        r".* must be found; looked at .*; name it with DATA=\.\. "
+        r"or STEMCORE_DATA, or use the dataset digits$",
+    ):
         find_data("imagenet", tmp_path)
 
 
 def test_classes_of_val_must_be_known(tmp_path):
     root = write_set(tmp_path)
     (root / "val/n02").rename(root / "val/n09")
-    with pytest.raises(DataError, match=r"^.*: must hold train/<class>/ and val/<class>/ of the "
-                                        r"same classes; 3 training classes and n09 in val alone"):
+    with pytest.raises(
+        DataError,
+        match=r"^.*: must hold train/<class>/ and val/<class>/ of the "
+        r"same classes; 3 training classes and n09 in val alone",
+    ):
         load_dataset("imagenet", SHAPE, root)
 
 
 def test_a_size_must_be_named(tmp_path):
     write_set(tmp_path)
-    with pytest.raises(DataError, match=r"^imagenet: its pictures have many sizes and need an "
-                                        r"input_shape \(C, H, W\); None came; give that of"):
+    with pytest.raises(
+        DataError,
+        match=r"^imagenet: its pictures have many sizes and need an "
+        r"input_shape \(C, H, W\); None came; give that of",
+    ):
         load_dataset("imagenet", None, tmp_path)
 
 
@@ -90,8 +98,12 @@ def test_a_path_is_resolved_to_its_layout(tmp_path):
 
 
 def write_mnist(path, rng, **changes):
-    arrays = {"X_train": rng.integers(0, 256, (5, 28, 28), np.uint8), "y_train": np.arange(5),
-              "X_test": rng.integers(0, 256, (2, 28, 28), np.uint8), "y_test": np.array([9, 0])}
+    arrays = {
+        "X_train": rng.integers(0, 256, (5, 28, 28), np.uint8),
+        "y_train": np.arange(5),
+        "X_test": rng.integers(0, 256, (2, 28, 28), np.uint8),
+        "y_test": np.array([9, 0]),
+    }
     arrays |= changes
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
     return arrays
@@ -105,12 +117,21 @@ def test_mnist_is_read(tmp_path, rng):
     assert data.test_labels.tolist() == [9, 0]
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"y_test": None}, "must hold x_train, y_train, x_test and y_test; y_test missing; get"),
-    ({"X_test": np.zeros((2, 27, 28), np.uint8)}, r"x_test must be uint8 \(N, 28, 28\); uint8 "),
-    ({"X_train": np.zeros((5, 28, 28))}, r"x_train must be uint8 \(N, 28, 28\); float64 "),
-    ({"y_train": np.array([{}] * 5)}, "must be an npz archive without pickled objects; reading"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"y_test": None}, "must hold x_train, y_train, x_test and y_test; y_test missing; get"),
+        (
+            {"X_test": np.zeros((2, 27, 28), np.uint8)},
+            r"x_test must be uint8 \(N, 28, 28\); uint8 ",
+        ),
+        ({"X_train": np.zeros((5, 28, 28))}, r"x_train must be uint8 \(N, 28, 28\); float64 "),
+        (
+            {"y_train": np.array([{}] * 5)},
+            "must be an npz archive without pickled objects; reading",
+        ),
+    ],
+)
 def test_mnist_refuses_other_files(tmp_path, rng, changes, message):
     write_mnist(tmp_path / "mnist.npz", rng, **changes)
     with pytest.raises(DataError, match=rf"^.*mnist\.npz: {message}"):

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-
 from stemcore.models.cifar10net import VOTERS, LifCifar10Net
 from stemcore.models.data.preprocess import to_float_input
 from stemcore.models.lif import LIF, Fire, direct_code, position_code
@@ -37,12 +36,16 @@ def test_lif_matches_a_plain_neuron(rng, steps):
     assert 0 < want.sum() < want.size
 
 
-@pytest.mark.parametrize(("drives", "spikes"), [
-    ((1.0, 0.0, 1.0), (1, 0, 1)),  # the threshold itself fires
-    ((0.96875, 0.5, 0.0), (0, 0, 0)),  # half of the potential leaks away
-    ((0.5, 0.75, 0.0), (0, 1, 0)),
-    ((100.0, 0.96875, 0.0), (1, 0, 0)),  # what is above the threshold is lost
-    ((-8.0, 4.0, 1.0), (0, 0, 1))])  # nothing holds a potential at zero
+@pytest.mark.parametrize(
+    ("drives", "spikes"),
+    [
+        ((1.0, 0.0, 1.0), (1, 0, 1)),  # the threshold itself fires
+        ((0.96875, 0.5, 0.0), (0, 0, 0)),  # half of the potential leaks away
+        ((0.5, 0.75, 0.0), (0, 1, 0)),
+        ((100.0, 0.96875, 0.0), (1, 0, 0)),  # what is above the threshold is lost
+        ((-8.0, 4.0, 1.0), (0, 0, 1)),
+    ],
+)  # nothing holds a potential at zero
 def test_lif_corners(drives, spikes):
     got = LIF(3)(torch.tensor(drives)[:, None])
     assert got.flatten().tolist() == list(spikes)
@@ -136,6 +139,7 @@ def test_every_lif_network_has_its_relu_form():
     for name, relu_form in pairs.items():
         tensors, of_relu = (
             {key: tuple(tensor.shape) for key, tensor in MODELS[n].build().state_dict().items()}
-            for n in (name, relu_form))
+            for n in (name, relu_form)
+        )
         assert tensors == of_relu
         assert name.removeprefix(f"{relu_form}_") in ("direct", "position")

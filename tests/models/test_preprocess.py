@@ -4,7 +4,6 @@
 import numpy as np
 import pytest
 import torch
-
 from stemcore.models.data.preprocess import to_float_input, to_integer_input
 from stemcore.models.errors import DataError
 
@@ -33,8 +32,9 @@ def test_to_float_input_is_integer_input_over_128(form):
 
 
 @pytest.mark.parametrize("images", [np.zeros(3, np.int8), np.zeros(3, np.float32)])
-@pytest.mark.parametrize("convert", [to_integer_input, to_float_input,
-                                     lambda x: to_float_input(torch.from_numpy(x))])
+@pytest.mark.parametrize(
+    "convert", [to_integer_input, to_float_input, lambda x: to_float_input(torch.from_numpy(x))]
+)
 def test_preprocess_refuses_other_types(images, convert):
     with pytest.raises(DataError, match=r"^preprocess: images must be uint8; dtype .* came; pass"):
         convert(images)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from stemcore.models import registry
 from stemcore.models.checkpoint import FOLDER, read_checkpoint
 from stemcore.models.data import DATASETS
@@ -23,11 +22,18 @@ def rows(heading):
 
 def test_networks_are_all_listed_with_their_sizes():
     with torch.device("meta"):
-        wanted = {spec.name: (" x ".join(map(str, spec.input_shape)),
-                              f"{sum(p.numel() for p in spec.build().parameters()):,}")
-                  for spec in registry.MODELS.values()}
-    listed = {name: (row[1], row[3])
-              for row in rows("Networks") for name in re.findall(r"`(\w+)`", row[0])}
+        wanted = {
+            spec.name: (
+                " x ".join(map(str, spec.input_shape)),
+                f"{sum(p.numel() for p in spec.build().parameters()):,}",
+            )
+            for spec in registry.MODELS.values()
+        }
+    listed = {
+        name: (row[1], row[3])
+        for row in rows("Networks")
+        for name in re.findall(r"`(\w+)`", row[0])
+    }
     assert listed == wanted
 
 

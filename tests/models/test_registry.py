@@ -3,35 +3,66 @@
 
 import pytest
 import torch
-from torch import nn
-
 from stemcore.models.cifar10net import Vote
 from stemcore.models.data import DATASETS, DETECTION
 from stemcore.models.errors import ModelError
 from stemcore.models.lif import LIF
 from stemcore.models.registry import MODELS, get_model
+from torch import nn
 
-PARAMETERS = {"digits_cnn": 12_266, "tiny_vgg": 808_170, "tiny_vgg_12m": 12_026_922,
-              "cifar10net": 36_721_484, "cifar10net_w64": 1_262_348, "resnet18_cifar": 701_466,
-              "cifar10net_w64_direct": 1_262_348, "cifar10net_w64_position": 1_262_348,
-              "cifar10net_w16": 157_244, "cifar10net_w16_direct": 157_244,
-              "cifar10net_w16_position": 157_244,
-              "vgg16": 134_301_514, "resnet18": 11_181_642, "resnet34": 21_289_802,
-              "tiny_yolo": 1_279_924, "tiny_yolo_backbone": 1_277_354, "yolo_resnet34": 23_655_252}
-LAYERS = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d,
-          nn.Flatten, nn.Linear, nn.Identity, Vote, LIF)
+PARAMETERS = {
+    "digits_cnn": 12_266,
+    "tiny_vgg": 808_170,
+    "tiny_vgg_12m": 12_026_922,
+    "cifar10net": 36_721_484,
+    "cifar10net_w64": 1_262_348,
+    "resnet18_cifar": 701_466,
+    "cifar10net_w64_direct": 1_262_348,
+    "cifar10net_w64_position": 1_262_348,
+    "cifar10net_w16": 157_244,
+    "cifar10net_w16_direct": 157_244,
+    "cifar10net_w16_position": 157_244,
+    "vgg16": 134_301_514,
+    "resnet18": 11_181_642,
+    "resnet34": 21_289_802,
+    "tiny_yolo": 1_279_924,
+    "tiny_yolo_backbone": 1_277_354,
+    "yolo_resnet34": 23_655_252,
+}
+LAYERS = (
+    nn.Conv2d,
+    nn.BatchNorm2d,
+    nn.ReLU,
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.Flatten,
+    nn.Linear,
+    nn.Identity,
+    Vote,
+    LIF,
+)
 
 
 def test_every_model_has_its_recorded_size():
     # Shapes without contents: the larger networks would fill gigabytes.
     with torch.device("meta"):
-        sizes = {spec.name: sum(p.numel() for p in spec.build().parameters())
-                 for spec in MODELS.values()}
+        sizes = {
+            spec.name: sum(p.numel() for p in spec.build().parameters()) for spec in MODELS.values()
+        }
     assert sizes == PARAMETERS
 
 
-@pytest.mark.parametrize("name", ["digits_cnn", "tiny_vgg", "cifar10net_w64", "resnet18_cifar",
-                                  "cifar10net_w16_direct", "cifar10net_w16_position"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "digits_cnn",
+        "tiny_vgg",
+        "cifar10net_w64",
+        "resnet18_cifar",
+        "cifar10net_w16_direct",
+        "cifar10net_w16_position",
+    ],
+)
 def test_model_keeps_its_contract(name):
     spec = get_model(name)
     module = spec.build().eval()
@@ -63,9 +94,13 @@ def test_votes_are_averages_of_ten():
     assert torch.allclose(vote(x), torch.arange(10.0)[None] * 10 + 4.5)
 
 
-@pytest.mark.parametrize(("model", "dataset", "needs"), [
-    ("tiny_yolo", "cifar10", r"images with boxes \(digit_boxes, voc\)"),
-    ("tiny_vgg", "voc", r"images with one label each \(digits, cifar10, .*\)")])
+@pytest.mark.parametrize(
+    ("model", "dataset", "needs"),
+    [
+        ("tiny_yolo", "cifar10", r"images with boxes \(digit_boxes, voc\)"),
+        ("tiny_vgg", "voc", r"images with one label each \(digits, cifar10, .*\)"),
+    ],
+)
 def test_models_refuse_data_of_another_task(model, dataset, needs):
     with pytest.raises(ModelError, match=rf"^{model}: needs {needs}; '{dataset}' came; choose"):
         get_model(model).check_task(dataset)
@@ -78,20 +113,29 @@ def test_networks_of_lif_neurons_alone_do_not_compile(name):
         assert spec.check_compiles() is None
         return
     get_model(spec.relu_form).check_compiles()
-    with pytest.raises(ModelError, match=rf"^{name}: the compiler needs ReLU; LIF neurons came, "
-                                         rf".*; choose MODEL={spec.relu_form}, the same layers"):
+    with pytest.raises(
+        ModelError,
+        match=rf"^{name}: the compiler needs ReLU; LIF neurons came, "
+        rf".*; choose MODEL={spec.relu_form}, the same layers",
+    ):
         spec.check_compiles()
 
 
 @pytest.mark.parametrize("name", ["tiny_vgg", "tiny_vgg_12m"])
 def test_vgg_channels_fill_memory_words(name):
-    widths = [part.out_channels for part in get_model(name).build().modules()
-              if isinstance(part, nn.Conv2d)]
+    widths = [
+        part.out_channels
+        for part in get_model(name).build().modules()
+        if isinstance(part, nn.Conv2d)
+    ]
     assert widths
     assert all(width % 32 == 0 for width in widths)
 
 
 def test_get_model_refuses_unknown_names():
-    with pytest.raises(ModelError, match=r"^model: must be one of digits_cnn, tiny_vgg, "
-                                         r".*; 'alexnet' came; choose"):
+    with pytest.raises(
+        ModelError,
+        match=r"^model: must be one of digits_cnn, tiny_vgg, "
+        r".*; 'alexnet' came; choose",
+    ):
         get_model("alexnet")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from stemcore.models.data.restricted_pickle import load_restricted
 from stemcore.models.errors import DataError
 
@@ -31,15 +30,28 @@ def load_bytes(tmp_path, raw):
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_load_restricted_returns_plain_data(tmp_path, protocol):
-    value = {"text": "x", b"bytes": b"\xff\x00", "empty": b"", "list": [1, 2.5, None, True],
-             "tuple": (1, (2,))}
+    value = {
+        "text": "x",
+        b"bytes": b"\xff\x00",
+        "empty": b"",
+        "list": [1, 2.5, None, True],
+        "tuple": (1, (2,)),
+    }
     assert load_bytes(tmp_path, pickle.dumps(value, protocol)) == value
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("array", [
-    np.arange(12, dtype=np.uint8).reshape(3, 4), np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-    np.arange(3, dtype=">i4"), np.zeros((0, 3), np.int64), np.array(True)], ids=str)
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(12, dtype=np.uint8).reshape(3, 4),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(3, dtype=">i4"),
+        np.zeros((0, 3), np.int64),
+        np.array(True),
+    ],
+    ids=str,
+)
 def test_load_restricted_returns_arrays(tmp_path, protocol, array):
     loaded = load_bytes(tmp_path, pickle.dumps(array, protocol))
     assert loaded.dtype == array.dtype
@@ -60,19 +72,24 @@ def test_malicious_pickle_is_refused_and_does_not_run(tmp_path, protocol, wrap):
     assert not victim.exists()
 
 
-@pytest.mark.parametrize("raw", [
-    b"cos\nsystem\n(S'true'\ntR.",                       # a call by name
-    b"cbuiltins\neval\n(S'1'\ntR.",
-    b"(S'true'\nios\nsystem\n.",                         # the INST opcode
-    b"cnumpy\ndtype\n}S'__call__'\nI1\nsb.",             # attributes of an admitted name
-    b"cnumpy\ndtype\n(N}S'__class__'\nI1\nstb.",         # the same through slot state
-    b"cnumpy\ndtype\n(S'O8'\ntR.",                       # an object type
-    b"cnumpy.core.multiarray\n_reconstruct\n(tR.",       # an array without a state
-    b"cnumpy\nndarray\n.",                               # an admitted name as the value
-    b"\x80\x04\x8c\x06numpy.\x8c\x06os.sys\x93.",        # dotted names
-    b"S'1'\nP1\n.", b"I1\nQ.",                           # persistent ids
-    b"", b"no pickle",
-])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"cos\nsystem\n(S'true'\ntR.",  # a call by name
+        b"cbuiltins\neval\n(S'1'\ntR.",
+        b"(S'true'\nios\nsystem\n.",  # the INST opcode
+        b"cnumpy\ndtype\n}S'__call__'\nI1\nsb.",  # attributes of an admitted name
+        b"cnumpy\ndtype\n(N}S'__class__'\nI1\nstb.",  # the same through slot state
+        b"cnumpy\ndtype\n(S'O8'\ntR.",  # an object type
+        b"cnumpy.core.multiarray\n_reconstruct\n(tR.",  # an array without a state
+        b"cnumpy\nndarray\n.",  # an admitted name as the value
+        b"\x80\x04\x8c\x06numpy.\x8c\x06os.sys\x93.",  # dotted names
+        b"S'1'\nP1\n.",
+        b"I1\nQ.",  # persistent ids
+        b"",
+        b"no pickle",
+    ],
+)
 def test_hand_written_pickles_are_refused(tmp_path, raw):
     with pytest.raises(DataError, match=REFUSED):
         load_bytes(tmp_path, raw)

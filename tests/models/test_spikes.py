@@ -6,13 +6,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from stemcore.models.data import load_dataset
 from stemcore.models.recipes import get_recipe
 from stemcore.models.registry import get_model
 from stemcore.models.spikes import SpikeMeter, expected_ones
 from stemcore.models.trainer import new_state, train_epoch
+from torch import nn
 
 
 def test_the_surrogate_is_close_to_the_mean_of_ones_over_smaller_integers():
@@ -34,8 +33,14 @@ def test_the_surrogate_rises_and_has_a_gradient_down():
 
 def test_the_meter_weighs_layers_by_their_multiply_accumulates():
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Conv2d(2, 3, 2, stride=2),
-                        nn.ReLU(), nn.Flatten(), nn.Linear(12, 5))
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(2, 3, 2, stride=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(12, 5),
+    )
     x = torch.rand(3, 1, 4, 4)
     with SpikeMeter(net) as meter:
         net(x)

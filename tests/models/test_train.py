@@ -6,7 +6,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-
 from stemcore.models import train as command
 from stemcore.models.augment import PADDING_BYTE, augment
 from stemcore.models.checkpoint import read_checkpoint
@@ -42,8 +41,12 @@ def test_augment_moves_and_mirrors_whole_images(rng):
         for mirrored in (False, True):
             source = image.flip(2) if mirrored else image
             padded = torch.nn.functional.pad(source, (1,) * 4, value=PADDING_BYTE)
-            found += [(mirrored, y, x) for y in range(3) for x in range(3)
-                      if torch.equal(padded[:, y:y + 5, x:x + 6], result)]
+            found += [
+                (mirrored, y, x)
+                for y in range(3)
+                for x in range(3)
+                if torch.equal(padded[:, y : y + 5, x : x + 6], result)
+            ]
         assert len(found) == 1
         seen.update(found)
     assert len(seen) > 12
@@ -68,11 +71,15 @@ def test_rate_rises_and_falls_again_after_a_restart():
 
 
 def test_the_spike_penalty_is_not_for_lif_neurons(tmp_path):
-    with pytest.raises(ModelError, match=r"^cifar10net_w16_direct: spike_penalty expects the bits "
-                                         r"of activations; LIF neurons came, .*; train "
-                                         r"cifar10net_w16 with it, or leave it out$"):
-        command.train("cifar10net_w16_direct", "digits", recipe=TINY, state_folder=tmp_path,
-                      spike_penalty=0.1)
+    with pytest.raises(
+        ModelError,
+        match=r"^cifar10net_w16_direct: spike_penalty expects the bits "
+        r"of activations; LIF neurons came, .*; train "
+        r"cifar10net_w16 with it, or leave it out$",
+    ):
+        command.train(
+            "cifar10net_w16_direct", "digits", recipe=TINY, state_folder=tmp_path, spike_penalty=0.1
+        )
 
 
 def test_recipes_name_what_exists():
@@ -80,8 +87,10 @@ def test_recipes_name_what_exists():
     assert {dataset for _, dataset in RECIPES} <= set(DATASETS)
     assert all(get_recipe("tiny_vgg_12m", dataset).epochs > 0 for dataset in DATASETS)
     assert not get_recipe("digits_cnn", "digits").flip
-    assert all(recipe.restart_at is None or 0 < recipe.restart_at < recipe.epochs
-               for recipe in RECIPES.values())
+    assert all(
+        recipe.restart_at is None or 0 < recipe.restart_at < recipe.epochs
+        for recipe in RECIPES.values()
+    )
 
 
 @pytest.mark.parametrize("half_precision", [False, True])
@@ -112,21 +121,31 @@ def test_interruption_within_an_epoch_loses_only_that_epoch(tmp_path, monkeypatc
 
 def test_resume_refuses_other_settings_and_damage(tmp_path):
     run(tmp_path, stop_after=1)
-    with pytest.raises(CheckpointError, match=r"^.*state\.safetensors: an interrupted run must go "
-                                              r"on under its own settings; changed: seed 0 now 1;"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^.*state\.safetensors: an interrupted run must go "
+        r"on under its own settings; changed: seed 0 now 1;",
+    ):
         run(tmp_path, seed=1)
     (tmp_path / STATE_FILE).write_bytes(b"half a file")
-    with pytest.raises(CheckpointError, match=r"^.*state\.safetensors: must be the state of a "
-                                              r"training run; reading it gave .*; delete it"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^.*state\.safetensors: must be the state of a "
+        r"training run; reading it gave .*; delete it",
+    ):
         run(tmp_path)
 
 
 def test_training_without_training_images_is_refused(tmp_path):
     (tmp_path / "test_batch.bin").write_bytes(bytes(3073))
-    with pytest.raises(DataError, match=r"^cifar10: training needs training and test images; 0 and "
-                                        r"1 came; name a folder that holds both"):
-        command.train("tiny_vgg", "cifar10", recipe=TINY, folder=tmp_path,
-                      state_folder=tmp_path / "state")
+    with pytest.raises(
+        DataError,
+        match=r"^cifar10: training needs training and test images; 0 and "
+        r"1 came; name a folder that holds both",
+    ):
+        command.train(
+            "tiny_vgg", "cifar10", recipe=TINY, folder=tmp_path, state_folder=tmp_path / "state"
+        )
 
 
 def test_command_trains_and_writes_the_checkpoint(tmp_path, monkeypatch, capsys):
@@ -137,8 +156,9 @@ def test_command_trains_and_writes_the_checkpoint(tmp_path, monkeypatch, capsys)
     lines = capsys.readouterr().out.splitlines()
     _, metadata = read_checkpoint(out)
     assert lines[0].startswith("epoch 1/2: loss ")
-    assert lines[-1] == (f"float test accuracy {100 * metadata['test_accuracy']:.2f} % "
-                         "on 360 images")
+    assert lines[-1] == (
+        f"float test accuracy {100 * metadata['test_accuracy']:.2f} % on 360 images"
+    )
     assert metadata["epochs"] == metadata["recipe"]["epochs"] == 2
     assert metadata["parameters"] == 12_266
 
@@ -151,8 +171,11 @@ def test_a_detector_trains_and_names_its_metric(tmp_path, monkeypatch, capsys):
     out = tmp_path / "weights.safetensors"
     arguments = ["--model", "tiny_yolo", "--epochs", "4", "--threads", "1", "--out", str(out)]
     assert command.main(arguments) == 0
-    losses = [float(line.split("loss ")[1].split(",")[0])
-              for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    losses = [
+        float(line.split("loss ")[1].split(",")[0])
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("epoch")
+    ]
     assert losses[-1] < losses[0]
     _, metadata = read_checkpoint(out)
     assert metadata["metric"] == "mAP@0.5"
@@ -169,8 +192,9 @@ def test_a_start_is_taken_and_written_down(tmp_path):
     command.publish(first, "digits_cnn", data, state, recipe, 0)
     # At a rate of zero the start is what comes out.
     still = dataclasses.replace(recipe, peak_rate=0.0)
-    state, data = command.train("digits_cnn", "digits", recipe=still, state_folder=tmp_path / "b",
-                                start=first)
+    state, data = command.train(
+        "digits_cnn", "digits", recipe=still, state_folder=tmp_path / "b", start=first
+    )
     command.publish(tmp_path / "second.safetensors", "digits_cnn", data, state, still, 0, first)
     before, after = read_checkpoint(first), read_checkpoint(tmp_path / "second.safetensors")
     assert torch.equal(before[0]["layers.0.weight"], after[0]["layers.0.weight"])

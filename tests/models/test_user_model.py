@@ -6,10 +6,9 @@ import sys
 
 import pytest
 import torch
-from torch import nn
-
 from stemcore.models.errors import ModelError
 from stemcore.models.user_model import is_user_model, load_user_model
+from torch import nn
 
 NETWORK = """
 from torch import nn
@@ -48,8 +47,10 @@ def export(path, module, *inputs):
     return str(path)
 
 
-@pytest.mark.parametrize(("reference", "verdict"), [
-    ("net.pt2", True), ("a/b.py:net", True), ("tiny_vgg", False), ("b.py", False)])
+@pytest.mark.parametrize(
+    ("reference", "verdict"),
+    [("net.pt2", True), ("a/b.py:net", True), ("tiny_vgg", False), ("b.py", False)],
+)
 def test_is_user_model(reference, verdict):
     assert is_user_model(reference) is verdict
 
@@ -63,21 +64,27 @@ def test_function_is_loaded(tmp_path):
 
 def test_module_attribute_and_neighbour_import(tmp_path):
     (tmp_path / "stemcore_test_neighbour.py").write_text("SHAPE = [2, 6, 6]")
-    text = NETWORK.replace("net.input_shape = (2, 6, 6)", """
+    text = NETWORK.replace(
+        "net.input_shape = (2, 6, 6)",
+        """
 from stemcore_test_neighbour import SHAPE
 
 def other():
     module = net()
     module.input_shape = SHAPE
     return module
-""")
+""",
+    )
     assert load_user_model(f"{write(tmp_path, text)}:other").input_shape == (2, 6, 6)
 
 
 @pytest.mark.parametrize("reference", ["mine", "mine.py", "mine.py:", "mine.txt:net", "a.py:b c"])
 def test_other_forms_are_refused(reference):
-    with pytest.raises(ModelError, match=r"^model: must be path/to/file\.py:function or "
-                                         r"path/to/model\.pt2; '.*' came; write"):
+    with pytest.raises(
+        ModelError,
+        match=r"^model: must be path/to/file\.py:function or "
+        r"path/to/model\.pt2; '.*' came; write",
+    ):
         load_user_model(reference)
 
 
@@ -88,24 +95,38 @@ def test_missing_files_are_refused(tmp_path):
         load_user_model(f"{tmp_path}/mine.pt2")
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("import no_such_thing", r"the file must run without an error; ModuleNotFoundError: No module"),
-    ("def net(:", r"the file must run without an error; SyntaxError"),
-    ("other = 1", r"the file must define the function 'net'; nothing of that name came"),
-    ("net = 1", r"the file must define the function 'net'; int came"),
-    ("def net(): return 1 / 0", r"the function must run without arguments and errors; ZeroDiv"),
-    ("def net(width): pass", r"the function must run without arguments and errors; TypeError"),
-    ("def net(): return 3", r"the function must return a torch\.nn\.Module; int came; return"),
-    (NETWORK.replace("net.input_shape", "_"),
-     r"the module or the function must have an attribute input_shape; none came; add e\.g\. 'net"),
-    (NETWORK.replace("(2, 6, 6)", "(6, 6)"),
-     r"input_shape must be three positive integers \(C, H, W\); \(6, 6\) came; give"),
-    (NETWORK.replace("(2, 6, 6)", "(2, 6, 0)"), r"input_shape must be three positive integers"),
-    (NETWORK.replace("(2, 6, 6)", "(2, 9, 9)"),
-     r"the model must accept an input of shape \(1, 2, 9, 9\); .* came; correct input_shape"),
-    (TWO_OUTPUTS,
-     r"the model must return one tensor with the batch first; tuple came; return the logits"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "import no_such_thing",
+            r"the file must run without an error; ModuleNotFoundError: No module",
+        ),
+        ("def net(:", r"the file must run without an error; SyntaxError"),
+        ("other = 1", r"the file must define the function 'net'; nothing of that name came"),
+        ("net = 1", r"the file must define the function 'net'; int came"),
+        ("def net(): return 1 / 0", r"the function must run without arguments and errors; ZeroDiv"),
+        ("def net(width): pass", r"the function must run without arguments and errors; TypeError"),
+        ("def net(): return 3", r"the function must return a torch\.nn\.Module; int came; return"),
+        (
+            NETWORK.replace("net.input_shape", "_"),
+            r"the module or the function must have an attribute input_shape; none came; add e\.g\.",
+        ),
+        (
+            NETWORK.replace("(2, 6, 6)", "(6, 6)"),
+            r"input_shape must be three positive integers \(C, H, W\); \(6, 6\) came; give",
+        ),
+        (NETWORK.replace("(2, 6, 6)", "(2, 6, 0)"), r"input_shape must be three positive integers"),
+        (
+            NETWORK.replace("(2, 6, 6)", "(2, 9, 9)"),
+            r"the model must accept an input of shape \(1, 2, 9, 9\); .* came; correct input_shape",
+        ),
+        (
+            TWO_OUTPUTS,
+            r"the model must return one tensor with the batch first; tuple came; return the logits",
+        ),
+    ],
+)
 def test_unusable_functions_are_refused(tmp_path, text, message):
     with pytest.raises(ModelError, match=rf"^.*mine\.py:net: {message}"):
         load_user_model(f"{write(tmp_path, text)}:net")
@@ -121,8 +142,9 @@ def test_archive_is_loaded(tmp_path):
 
 def test_archive_with_a_free_batch_is_loaded(tmp_path):
     path = tmp_path / "free.pt2"
-    program = torch.export.export(build(), (torch.randn(2, 2, 6, 6),),
-                                  dynamic_shapes=({0: torch.export.Dim("batch")},))
+    program = torch.export.export(
+        build(), (torch.randn(2, 2, 6, 6),), dynamic_shapes=({0: torch.export.Dim("batch")},)
+    )
     torch.export.save(program, path)
     assert load_user_model(str(path)).input_shape == (2, 6, 6)
 
@@ -153,13 +175,19 @@ def test_quantized_archive_of_another_process_is_loaded(tmp_path):
 def test_damaged_archive_is_refused(tmp_path):
     path = tmp_path / "mine.pt2"
     path.write_bytes(b"not an archive")
-    with pytest.raises(ModelError, match=r"^.*mine\.pt2: must be an archive of torch\.export\.save;"
-                                         r" reading it gave .*; export the model again"):
+    with pytest.raises(
+        ModelError,
+        match=r"^.*mine\.pt2: must be an archive of torch\.export\.save;"
+        r" reading it gave .*; export the model again",
+    ):
         load_user_model(str(path))
 
 
 def test_archive_of_another_kind_of_input_is_refused(tmp_path):
     flat = export(tmp_path / "flat.pt2", nn.Linear(3, 2), torch.randn(1, 3))
-    with pytest.raises(ModelError, match=r"^.*flat\.pt2: the model must take one tensor "
-                                         r"\(N, C, H, W\); \(1, 3\) came; export"):
+    with pytest.raises(
+        ModelError,
+        match=r"^.*flat\.pt2: the model must take one tensor "
+        r"\(N, C, H, W\); \(1, 3\) came; export",
+    ):
         load_user_model(flat)

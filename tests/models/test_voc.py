@@ -6,7 +6,6 @@ import tarfile
 import numpy as np
 import pytest
 from PIL import Image
-
 from stemcore.models.data import find_data, load_class_names, load_dataset, resolve_dataset
 from stemcore.models.data.digit_boxes import load_digit_boxes
 from stemcore.models.data.voc import CLASS_NAMES, load_voc, read_annotation
@@ -20,8 +19,10 @@ def annotation(*objects):
     text = ""
     for name, (x0, y0, x1, y1), difficult in objects:
         entry = "" if difficult is None else f"<difficult>{difficult}</difficult>"
-        text += (f"<object><name>{name}</name>{entry}<bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
-                 f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>")
+        text += (
+            f"<object><name>{name}</name>{entry}<bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
+            f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
+        )
     return f"<annotation>{text}</annotation>"
 
 
@@ -41,9 +42,15 @@ def write_set(root, lists, objects, size=(40, 20)):
 @pytest.fixture
 def tree(tmp_path):
     """Two training images and a test image of 40 x 20 pixels."""
-    return write_set(tmp_path / "VOCdevkit" / "VOC2007", {"train": ["a", "b"], "val": ["c"]}, {
-        "a": [("dog", (1, 1, 10, 20), 0), ("cat", (11, 6, 40, 20), 1)], "b": [],
-        "c": [("person", (21, 1, 99, 10), None)]})
+    return write_set(
+        tmp_path / "VOCdevkit" / "VOC2007",
+        {"train": ["a", "b"], "val": ["c"]},
+        {
+            "a": [("dog", (1, 1, 10, 20), 0), ("cat", (11, 6, 40, 20), 1)],
+            "b": [],
+            "c": [("person", (21, 1, 99, 10), None)],
+        },
+    )
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
@@ -77,10 +84,14 @@ def test_tar_archive_gives_the_same_as_the_folder(tree, tmp_path):
         load_dataset("voc", SHAPE, place)
 
 
-@pytest.mark.parametrize(("lists", "train", "test"), [
-    ({"train": "ab", "val": "c", "trainval": "abc"}, 2, 1),
-    ({"train": "a", "val": "b", "trainval": "ab", "test": "c"}, 2, 1),
-    ({"train": "a", "test": "bc"}, 1, 2)])
+@pytest.mark.parametrize(
+    ("lists", "train", "test"),
+    [
+        ({"train": "ab", "val": "c", "trainval": "abc"}, 2, 1),
+        ({"train": "a", "val": "b", "trainval": "ab", "test": "c"}, 2, 1),
+        ({"train": "a", "test": "bc"}, 1, 2),
+    ],
+)
 def test_no_image_is_in_both_splits(tmp_path, lists, train, test):
     objects = {i: [("dog", (1, 1, 9, 9), 0)] for i in "abc"}
     data = load_voc(write_set(tmp_path / "set", lists, objects), SHAPE)
@@ -90,8 +101,11 @@ def test_no_image_is_in_both_splits(tmp_path, lists, train, test):
 
 
 def test_other_classes_are_taken_from_the_annotations(tmp_path):
-    write_set(tmp_path / "set", {"train": ["a"], "val": ["b"]},
-              {"a": [("zebra", (1, 1, 9, 9), 0)], "b": [("dog", (1, 1, 9, 9), 0)]})
+    write_set(
+        tmp_path / "set",
+        {"train": ["a"], "val": ["b"]},
+        {"a": [("zebra", (1, 1, 9, 9), 0)], "b": [("dog", (1, 1, 9, 9), 0)]},
+    )
     assert load_class_names("voc", tmp_path / "set") == ("dog", "zebra")
 
 
@@ -106,31 +120,46 @@ def test_digit_boxes_survive_the_layout(tmp_path):
             objects[f"{split}{i}"] = [
                 (made.class_names[label], (x0 + 1, y0 + 1, x1, y1), 0)
                 for (x0, y0, x1, y1), label in zip(rows.boxes[i], rows.classes[i], strict=True)
-                if label >= 0]
-    write_set(root, {"train": [f"train{i}" for i in range(3)],
-                     "val": [f"test{i}" for i in range(2)]}, objects, size=(48, 48))
+                if label >= 0
+            ]
+    write_set(
+        root,
+        {"train": [f"train{i}" for i in range(3)], "val": [f"test{i}" for i in range(2)]},
+        objects,
+        size=(48, 48),
+    )
     read = load_dataset("voc", (3, 48, 48), tmp_path)
     names = read.class_names
     for split in ("train", "test"):
         rows, wanted = getattr(read, f"{split}_objects"), getattr(made, f"{split}_objects")
         np.testing.assert_array_equal(rows.boxes, wanted.boxes)
         assert [[names[i] if i >= 0 else "" for i in row] for row in rows.classes] == [
-            [made.class_names[i] if i >= 0 else "" for i in row] for row in wanted.classes]
+            [made.class_names[i] if i >= 0 else "" for i in row] for row in wanted.classes
+        ]
 
 
 BOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>{}</ymax></bndbox>"
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("<annotation>", "must be an annotation with name and bndbox"),
-    ("<a><object><name>dog</name></object></a>", "must be an annotation with name and bndbox"),
-    (f"<a><object>{BOX.format(9)}</object></a>", "must be an annotation with name and bndbox"),
-    (f"<a><object><name>d</name>{BOX.format('x')}</object></a>", "must be an annotation with"),
-    (f"<a><object><name>d</name>{BOX.format('nan')}</object></a>", "must be an annotation with"),
-    ("\udcff", "must be an annotation with name and bndbox for every object; reading it gave"),
-    ('<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', "must not have a document type; one came; remove"),
-    ("<!doctype a><a/>", "must not have a document type"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<annotation>", "must be an annotation with name and bndbox"),
+        ("<a><object><name>dog</name></object></a>", "must be an annotation with name and bndbox"),
+        (f"<a><object>{BOX.format(9)}</object></a>", "must be an annotation with name and bndbox"),
+        (f"<a><object><name>d</name>{BOX.format('x')}</object></a>", "must be an annotation with"),
+        (
+            f"<a><object><name>d</name>{BOX.format('nan')}</object></a>",
+            "must be an annotation with",
+        ),
+        ("\udcff", "must be an annotation with name and bndbox for every object; reading it gave"),
+        (
+            '<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>',
+            "must not have a document type; one came; remove",
+        ),
+        ("<!doctype a><a/>", "must not have a document type"),
+    ],
+)
 def test_other_annotations_are_refused(text, message):
     raw = text.encode("utf-8", "surrogateescape")
     with pytest.raises(DataError, match=rf"^x/a\.xml: {message}"):
@@ -139,22 +168,34 @@ def test_other_annotations_are_refused(text, message):
 
 def test_missing_parts_are_refused(tree, tmp_path):
     (tree / "JPEGImages/b.jpg").unlink()
-    with pytest.raises(DataError, match=r"^.*VOC2007/JPEGImages/b\.jpg: the file must exist and be "
-                                        r"readable; No such file or directory came; get"):
+    with pytest.raises(
+        DataError,
+        match=r"^.*VOC2007/JPEGImages/b\.jpg: the file must exist and be "
+        r"readable; No such file or directory came; get",
+    ):
         load_dataset("voc", SHAPE, tree)
     write_set(tmp_path / "VOCdevkit" / "VOC2012", {"train": ["a"], "val": ["a"]}, {"a": []})
-    with pytest.raises(DataError, match=r"^.*VOCdevkit: must hold one folder ImageSets/Main with "
-                                        r"lists of images; 2 came; name the folder of one year"):
+    with pytest.raises(
+        DataError,
+        match=r"^.*VOCdevkit: must hold one folder ImageSets/Main with "
+        r"lists of images; 2 came; name the folder of one year",
+    ):
         load_voc(tmp_path / "VOCdevkit", SHAPE)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"^voc: a folder with Annotations, JPEGImages and .* must "
-                                        r"be found; .* or use the dataset digit_boxes$"):
+    with pytest.raises(
+        DataError,
+        match=r"^voc: a folder with Annotations, JPEGImages and .* must "
+        r"be found; .* or use the dataset digit_boxes$",
+    ):
         find_data("voc", tmp_path / "empty")
 
 
 def test_a_path_is_resolved_to_its_layout(tree, tmp_path):
     assert resolve_dataset(str(tree)) == ("voc", tree)
     assert resolve_dataset("digits", "somewhere") == ("digits", "somewhere")
-    with pytest.raises(DataError, match=r"^dataset: a path must be a folder with train/<class>/ "
-                                        r".*; .*/nothing came; name such a folder or one of"):
+    with pytest.raises(
+        DataError,
+        match=r"^dataset: a path must be a folder with train/<class>/ "
+        r".*; .*/nothing came; name such a folder or one of",
+    ):
         resolve_dataset(str(tmp_path / "nothing"))

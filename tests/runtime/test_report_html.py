@@ -10,25 +10,25 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
-
+from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT
-from stemcore.golden.arithmetic.stem import encode
 from stemcore.models.data import BoxDataset, Dataset
 from stemcore.models.data.boxes import pack_objects
-from stemcore.runtime.report import figures as reports
 from stemcore.runtime.commands import sim
 from stemcore.runtime.engines.result import Timing
 from stemcore.runtime.engines.run import run_engine
-from stemcore.runtime.sparsify.pareto import Point
-from stemcore.runtime.report.detections import write_pictures
 from stemcore.runtime.prepare import Settings
+from stemcore.runtime.report import figures as reports
+from stemcore.runtime.report.detections import write_pictures
 from stemcore.runtime.report_html import Run, write_page
 from stemcore.runtime.report_html.bars import layer_figures
 from stemcore.runtime.report_html.floorplan import busy_cycles
 from stemcore.runtime.report_html.page import page
 from stemcore.runtime.report_html.raster import SAMPLE, sample
 from stemcore.runtime.report_html.text import compact, shortened
+from stemcore.runtime.sparsify.pareto import Point
+
 from tests.support.browser import HOW, Browser, find_browser
 from tests.support.hand_programs import conv_chain_program
 
@@ -52,12 +52,21 @@ def net():
 
 def base_report(figures):
     return {
-        "model": "hand", "dataset": "made", "data": "made up", "weights": "random", "images": 3,
-        "tables": "none", "profile": "exact", "bias": {"conv": "32 bits", "dense": "32 bits"},
+        "model": "hand",
+        "dataset": "made",
+        "data": "made up",
+        "weights": "random",
+        "images": 3,
+        "tables": "none",
+        "profile": "exact",
+        "bias": {"conv": "32 bits", "dense": "32 bits"},
         "bit_exact": {"torch_golden": True, "golden_program": True, "golden_rtl": None},
-        "differences": [], "integration": {"form": "exact"}, "metric": "accuracy",
-        "accuracy": {"float": 0.9875, "quantized": 0.975, "rtl": None, "images": 360}, **figures,
-    }  # fmt: skip
+        "differences": [],
+        "integration": {"form": "exact"},
+        "metric": "accuracy",
+        "accuracy": {"float": 0.9875, "quantized": 0.975, "rtl": None, "images": 360},
+        **figures,
+    }
 
 
 @pytest.fixture
@@ -82,7 +91,7 @@ def without_chip(run):
 
 def on_rtl(run):
     """As if the gateware had run: a clock, and counters that only it has."""
-    own = dict.fromkeys(("stalled", "sweep_cycles", "fire_cycles"), 30)
+    own = dict.fromkeys(("stalled", "update_cycles", "fire_cycles"), 30)
     counters = {
         node: {**c, **own, "samples": N_IMAGES, "overflow": 0}
         for node, c in run.result.counters.items()
@@ -102,16 +111,21 @@ def searched(folder):
     points = [
         Point(scheme, {"conv": table}, accuracy, 0.01, 0.002, 0.1, sops, 70.0, 400.0, chosen)
         for scheme, table, accuracy, sops, chosen in (
-            ("hybrid", "rot1", 0.948, 800.0, False), ("hybrid", "rot2", 0.94, 600.0, True),
+            ("hybrid", "rot1", 0.948, 800.0, False),
+            ("hybrid", "rot2", 0.94, 600.0, True),
             ("rot", "rot1", 0.947, 850.0, True),
         )
-    ]  # fmt: skip
+    ]
     found = {
-        "budget_points": 0.5, "none": {**dataclasses.asdict(none), "test": test},
-        "chosen": {p.scheme: {**dataclasses.asdict(p), "test": {**test, "sops": p.sops}}
-                   for p in points if p.chosen},
+        "budget_points": 0.5,
+        "none": {**dataclasses.asdict(none), "test": test},
+        "chosen": {
+            p.scheme: {**dataclasses.asdict(p), "test": {**test, "sops": p.sops}}
+            for p in points
+            if p.chosen
+        },
         "points": [dataclasses.asdict(p) for p in points],
-    }  # fmt: skip
+    }
     (folder / "sparsify").mkdir()
     (folder / "sparsify" / "pareto.json").write_text(json.dumps(found))
 
@@ -150,8 +164,9 @@ def test_layers_of_an_rtl_run_are_those_of_the_report(hand):
     run = on_rtl(hand)
     for row, figures in zip(run.report["layers"], layer_figures(run), strict=True):
         assert dataclasses.asdict(figures) == {
-            **{key: row[key] for key in dataclasses.asdict(figures)}, "shape": tuple(row["shape"])
-        }  # fmt: skip
+            **{key: row[key] for key in dataclasses.asdict(figures)},
+            "shape": tuple(row["shape"]),
+        }
 
 
 def test_layers_without_a_chip_have_macs_and_spikes_alone(hand):
@@ -163,9 +178,7 @@ def test_layers_without_a_chip_have_macs_and_spikes_alone(hand):
 
 
 def test_busy_cycles_without_counters_follow_from_the_spikes(hand):
-    uncounted = dataclasses.replace(
-        hand, ran=dataclasses.replace(hand.ran, counters=None)
-    )
+    uncounted = dataclasses.replace(hand, ran=dataclasses.replace(hand.ran, counters=None))
     assert busy_cycles(uncounted) == pytest.approx(busy_cycles(hand))
 
 
@@ -192,9 +205,7 @@ def test_clock_that_misses_the_start_of_images_leaves_estimates(hand, tmp_path):
 
 def test_cycles_without_a_clock_are_estimates(hand, tmp_path):
     estimate = {"interval": None, "latency": 880.4}
-    text = page(
-        dataclasses.replace(hand, report={**hand.report, "estimate": estimate}), tmp_path
-    )
+    text = page(dataclasses.replace(hand, report={**hand.report, "estimate": estimate}), tmp_path)
     assert "<strong>880</strong><small>estimated from the spikes</small>" in text
     assert "cycles between images" not in text
 
@@ -205,10 +216,16 @@ def test_links_carry_what_the_counters_send(hand):
     conv_1 = hand.result.counters[1, 1]["fired"] / N_IMAGES
     dense = hand.result.counters[0, 2]["fired"] / N_IMAGES
     pixels = hand.spikes(hand.network.input).sum() / N_IMAGES
-    assert links == pytest.approx({
-        ((0, 0), (0, 1)): pixels, ((0, 1), (1, 1)): pixels, ((1, 1), (0, 1)): conv_1,
-        ((0, 1), (0, 2)): conv_0 + conv_1, ((0, 2), (0, 1)): dense, ((0, 1), (0, 0)): dense,
-    })  # fmt: skip
+    assert links == pytest.approx(
+        {
+            ((0, 0), (0, 1)): pixels,
+            ((0, 1), (1, 1)): pixels,
+            ((1, 1), (0, 1)): conv_1,
+            ((0, 1), (0, 2)): conv_0 + conv_1,
+            ((0, 2), (0, 1)): dense,
+            ((0, 1), (0, 0)): dense,
+        }
+    )
 
 
 def test_floorplan_names_every_core_and_every_loaded_link(hand, tmp_path):
@@ -222,11 +239,14 @@ def test_floorplan_names_every_core_and_every_loaded_link(hand, tmp_path):
 
 
 def test_raster_has_a_mark_for_every_spike_of_the_drawn_neurons(hand, tmp_path):
-    rasters = re.findall(r'id="raster-(\d)"( hidden)?>.*?class="spikes" d="([^"]*)"',
-                         page(hand, tmp_path), re.DOTALL)  # fmt: skip
+    rasters = re.findall(
+        r'id="raster-(\d)"( hidden)?>.*?class="spikes" d="([^"]*)"', page(hand, tmp_path), re.DOTALL
+    )
     assert [(number, bool(hidden)) for number, hidden, _ in rasters] == [
-        ("0", True), ("1", False), ("2", True),
-    ]  # fmt: skip
+        ("0", True),
+        ("1", False),
+        ("2", True),
+    ]
     for population, (_, _, marks) in zip(hand.populations, rasters, strict=True):
         value = hand.values(population.name)[0]
         trains = encode(value, population.bits, population.is_signed).reshape(population.bits, -1)
@@ -311,9 +331,10 @@ def test_parts_without_data_are_said(hand, tmp_path):
 
 def test_differences_are_shown(hand, tmp_path):
     report = {
-        **hand.report, "differences": ["conv: neuron 3 <b>"],
+        **hand.report,
+        "differences": ["conv: neuron 3 <b>"],
         "bit_exact": {**hand.report["bit_exact"], "golden_program": False},
-    }  # fmt: skip
+    }
     text = page(dataclasses.replace(hand, report=report), tmp_path)
     assert "<li>conv: neuron 3 &lt;b&gt;</li>" in text
     assert '<span class="pill no"><b>golden = program</b> DIFFERENT</span>' in text
@@ -322,9 +343,10 @@ def test_differences_are_shown(hand, tmp_path):
 def test_names_cannot_break_out_of_the_page(hand, tmp_path):
     names = (NASTY, "one", "two")
     run = dataclasses.replace(
-        hand, report={**hand.report, "model": NASTY, "data": NASTY},
+        hand,
+        report={**hand.report, "model": NASTY, "data": NASTY},
         dataset=dataclasses.replace(hand.dataset, class_names=names),
-    )  # fmt: skip
+    )
     text = page(run, tmp_path)
     assert "<img src=x" not in text
     assert text.count("</script>") == 1
@@ -341,9 +363,17 @@ def test_page_is_written_whole_or_not_at_all(hand, tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (950, "950"), (47.5, "47.5"), (123.4, "123"), (9999, "9,999"), (12_345, "12.3k"),
-     (4_560_000, "4.56M"), (1.2e9, "1.20G")],
-)  # fmt: skip
+    [
+        (0, "0"),
+        (950, "950"),
+        (47.5, "47.5"),
+        (123.4, "123"),
+        (9999, "9,999"),
+        (12_345, "12.3k"),
+        (4_560_000, "4.56M"),
+        (1.2e9, "1.20G"),
+    ],
+)
 def test_compact_numbers(value, text):
     assert compact(value) == text
 
@@ -408,9 +438,10 @@ def variant(name, hand, folder):
     if name == "large":
         program = dataclasses.replace(hand.program, columns=24, rows=24)
         return dataclasses.replace(
-            hand, program=program,
+            hand,
+            program=program,
             report={**hand.report, "model": "a_name_without_a_space" * 9, "mesh": [24, 24]},
-        )  # fmt: skip
+        )
     searched(folder)
     return on_rtl(hand)
 

@@ -20,9 +20,14 @@ from typing import Any
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 HOW = "no browser; Debian: apt-get install chromium-headless-shell (or set BROWSER_PATH)"
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-    "--disable-background-networking", "--no-first-run", "--remote-debugging-pipe",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--remote-debugging-pipe",
+)
 TIMEOUT = 120.0  # seconds for one answer: the machine may be busy
 
 
@@ -59,13 +64,15 @@ class Browser:
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (commands, answers)]
         log = str(self.folder / "browser.log")
         self._pid = os.posix_spawn(
-            self.path, [self.path, *FLAGS, f"--user-data-dir={self.folder / 'profile'}"],
+            self.path,
+            [self.path, *FLAGS, f"--user-data-dir={self.folder / 'profile'}"],
             os.environ,
             file_actions=[
-                (os.POSIX_SPAWN_DUP2, ends[0], 3), (os.POSIX_SPAWN_DUP2, ends[1], 4),
+                (os.POSIX_SPAWN_DUP2, ends[0], 3),
+                (os.POSIX_SPAWN_DUP2, ends[1], 4),
                 (os.POSIX_SPAWN_OPEN, 2, log, os.O_WRONLY | os.O_CREAT, 0o600),
             ],
-        )  # fmt: skip
+        )
         for end in (commands, answers, *ends):
             os.close(end)
         try:
@@ -130,8 +137,13 @@ class Browser:
 
     def open(self, path: Path, *, width: int = 1280, script: bool = True) -> None:
         """Loads a file and waits until it is shown."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900,
-                  deviceScaleFactor=1, mobile=False)  # fmt: skip
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
         for notes in (self.messages, self.requests, self._events):
             notes.clear()

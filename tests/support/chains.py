@@ -2,7 +2,6 @@
 """Lowered networks written down briefly, for tests that need a certain shape."""
 
 import numpy as np
-
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 
 

@@ -9,14 +9,14 @@ import cocotb
 import numpy as np
 from cocotb.triggers import Event, ReadWrite, with_timeout
 from numpy.typing import NDArray
-
-from stemcore.golden.spec.fields import Control, Kind, Memory
-from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import CoreImage, Program
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.fields import Control, Kind, Memory
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
 from stemcore.runtime.host.flits import Host
 from stemcore.runtime.host.protocol import Protocol, Recorder, core_recorders
+
 from tests.support.cocotb_streams import (
     PERIOD_NS,
     StreamDriver,
@@ -27,7 +27,8 @@ from tests.support.cocotb_streams import (
     set_pace,
 )
 
-# Registers whose value follows from the program alone, by the names of stemcore.golden.reference.program_engine.COUNTERS.
+# Registers whose value follows from the program alone, by the names of
+# stemcore.golden.reference.program_engine.COUNTERS.
 COUNTED = {
     "spikes_in": Control.SPIKES_IN,
     "spikes_out": Control.SPIKES_OUT,
@@ -108,7 +109,7 @@ class ChipHost:
             )
             for core in program.cores
         }
-        self._news, self._heard = Event(), Event()
+        self._news, self._received = Event(), Event()
         self.start_cycles: list[int] = []
         self.end_cycles: list[int] = []
         self._ends, self._in_sample = 0, False
@@ -122,7 +123,7 @@ class ChipHost:
         if self.protocol.samples_done > done:
             self.end_cycles.append(cycle())
         self._news.set()
-        self._heard.set()
+        self._received.set()
 
     async def _drive(self) -> None:
         while True:
@@ -153,8 +154,8 @@ class ChipHost:
 
         async def wait() -> None:
             while not condition():
-                self._heard.clear()
-                await self._heard.wait()
+                self._received.clear()
+                await self._received.wait()
 
         try:
             await with_timeout(wait(), limit * PERIOD_NS, "ns")
@@ -182,8 +183,9 @@ class ChipHost:
             await cycles(20)
             if self._dut.quiet.value == 1:
                 return
-        raise AssertionError(f"{self.program.name}: the chip must come to rest; it did not in "
-                             f"{limit} cycles")
+        raise AssertionError(
+            f"{self.program.name}: the chip must come to rest; it did not in {limit} cycles"
+        )
 
     def stop(self) -> None:
         """Ends all tasks; raises if a stream broke its rules."""
@@ -202,18 +204,22 @@ class ChipHost:
         for number, request in enumerate(self.host.read(core, memory, address, n_chunks), 1):
             self.protocol.send(request.tolist())
             self._news.set()
-            await self.until(lambda end=first + number: len(replies) == end,
-                             f"a READ of {memory.name} must be answered", 2000)
+            await self.until(
+                lambda end=first + number: len(replies) == end,
+                f"a READ of {memory.name} must be answered",
+                2000,
+            )
         return replies[first:]
 
     async def read_memories(self, core: CoreImage) -> dict[Memory, NDArray[np.uint32]]:
         """All words that the program writes into ``core``."""
         return {
-            memory: np.array(await self.read(core, memory, 0, words.size), np.uint32)
-            .reshape(words.shape)
+            memory: np.array(await self.read(core, memory, 0, words.size), np.uint32).reshape(
+                words.shape
+            )
             for memory, words in core.memories.items()
             if words.size
-        }  # fmt: skip
+        }
 
     async def counters(self, core: CoreImage) -> dict[str, int]:
         """``sops`` and the registers from SPIKES_IN on, by lower-case name."""

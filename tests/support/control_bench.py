@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rest of a core around ``stemcore.hdl.core.control``: its bus, and blocks that obey commands."""
+"""The rest of a core around ``control``: its bus, and blocks that obey commands."""
 
 from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Memory
 
 # Commands, and what tells that the block which carries them out is at work.
 COMMANDS = {
-    "clear_all": "soma_busy", "sweep": "soma_busy", "grant": "granting", "fire": "fire_busy",
-}  # fmt: skip
+    "clear_all": "soma_busy",
+    "update_pass": "soma_busy",
+    "grant": "granting",
+    "fire": "fire_busy",
+}
 
 
 async def write(ctx, dut, register, value, memory=Memory.CONTROL):
@@ -89,8 +92,15 @@ class Stillness:
 
     def watch(self, dut, registers):
         """The testbench that looks at ``registers``, those of ``dut``, in every cycle."""
-        inputs = (dut.end, dut.credit, dut.config.write, dut.config.read, dut.soma_busy,
-                  dut.granting, dut.fire_busy)  # fmt: skip
+        inputs = (
+            dut.end,
+            dut.credit,
+            dut.config.write,
+            dut.config.read,
+            dut.soma_busy,
+            dut.granting,
+            dut.fire_busy,
+        )
 
         async def bench(ctx):
             before, still = None, False

@@ -4,10 +4,9 @@
 from dataclasses import replace
 
 import numpy as np
-
-from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.program.program import Program
 from stemcore.golden.program.words import pack_words, unpack_words
+from stemcore.golden.spec.fields import Control, Formats, Memory
 
 
 def with_memory(program: Program, core: int, memory: Memory, chunks: np.ndarray) -> Program:

@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
-from stemcore.golden.spec.params import ChipParams, get_preset
-from stemcore.golden.program.program import HOST, CoreImage, InputRoute, LayerInfo, Program
+from stemcore.golden.program.program import CoreImage, InputRoute, LayerInfo, Program
 from stemcore.golden.program.words import pack_words
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import ChipParams, get_preset
+from stemcore.golden.spec.routing import HOST
 
 TO_HOST = (*HOST, *HOST)
 
-Walks = list[tuple[int, int, int]]
+LoopNests = list[tuple[int, int, int]]
 
 
 def axis_table(
@@ -30,16 +30,16 @@ def axis_table(
     padding: int,
     acc_step: int,
     weight_step: int,
-) -> tuple[Walks, int, int]:
+) -> tuple[LoopNests, int, int]:
     """Words of a row or column table for a convolution along one axis.
 
     Output o takes source ``y = o * stride + k - padding`` with kernel element k. A source thus
     visits the outputs o from the first one that reaches it, each with k smaller by ``stride``.
     Output o lies at ``o * acc_step``, kernel element k at ``k * weight_step``.
 
-    Returns the words (acc, weight, count) for sources 0 .. size-1, and the walk's steps.
+    Returns the words (acc, weight, count) for sources 0 .. size-1, and the loop nest's steps.
     """
-    words: Walks = []
+    words: LoopNests = []
     for y in range(size):
         taps = [(o, y + padding - o * stride) for o in range(n_out)]
         taps = [(o, k) for o, k in taps if 0 <= k < kernel]
@@ -67,11 +67,11 @@ def core_image(
     n_destinations: int,
     mode: Mapping[str, int],
     axons: Sequence[Mapping[str, int]],
-    table_c: Walks,
-    table_y: Walks,
-    table_x: Walks,
+    table_c: LoopNests,
+    table_y: LoopNests,
+    table_x: LoopNests,
     weights: NDArray[np.int64],
-    sweep: Sequence[Mapping[str, int]],
+    update_pass: Sequence[Mapping[str, int]],
     requant: Mapping[str, ArrayLike],
     fire: Sequence[Mapping[str, int]],
     destinations: Sequence[tuple[tuple[int, int, int, int], int]],
@@ -88,13 +88,13 @@ def core_image(
         columns = {name: [word[name] for word in words] for name, _ in layout.widths}
         return pack_words(layout, columns)
 
-    def table(memory: Memory, words: Walks) -> NDArray[np.uint32]:
+    def table(memory: Memory, words: LoopNests) -> NDArray[np.uint32]:
         return rows(memory, [dict(zip(("acc", "weight", "count"), w, strict=True)) for w in words])
 
     control = [
         n_sources,
         n_destinations,
-        len(sweep),
+        len(update_pass),
         len(fire),
         formats.mode.pack(**mode),
         formats.token_list.pack(start=end_list[0], count=end_list[1]),
@@ -115,7 +115,7 @@ def core_image(
         Memory.TABLE_Y: table(Memory.TABLE_Y, table_y),
         Memory.TABLE_X: table(Memory.TABLE_X, table_x),
         Memory.WEIGHT: pack_words(formats.weight, lanes),
-        Memory.SWEEP: rows(Memory.SWEEP, sweep),
+        Memory.UPDATE: rows(Memory.UPDATE, update_pass),
         Memory.REQUANT: pack_words(formats.requant, groups),
         Memory.LOOKUP: pack_words(formats.lookup, {"value": np.asarray(lookup, np.int64) & 0xFF}),
         Memory.FIRE: rows(Memory.FIRE, fire),
@@ -155,7 +155,7 @@ def dense_program(
     TABLE_Y        y       weight 4y
     TABLE_X        x       weight 2x
     WEIGHT         4y+2x+b neurons 4b to 4b+3 for input (y, x)
-    SWEEP          b       accumulator word b, a window by itself, cleared
+    UPDATE          b       accumulator word b, a window by itself, cleared
     REQUANT        2b+g    neurons 4b+2g and 4b+2g+1
     FIRE           b       neurons 4b to 4b+3 at y = x = 0, to destination 0
     DESTINATION    0       the host: spikes, END and CREDIT
@@ -176,9 +176,17 @@ def dense_program(
         index = np.arange(32)
         table = -np.maximum(np.where(index < 16, index, index - 32), -15)
     layer = Layer(
-        "dense", (n_out, 1, 1), (Connection(INPUT, weight),), bias, multiplier, shift,
-        bias_shift=int(multipliers), bits=5, is_signed=True, table=table,
-    )  # fmt: skip
+        "dense",
+        (n_out, 1, 1),
+        (Connection(INPUT, weight),),
+        bias,
+        multiplier,
+        shift,
+        bias_shift=int(multipliers),
+        bits=5,
+        is_signed=True,
+        table=table,
+    )
     source = Population(INPUT, (1, 2, 2), 4, True)
     core = core_image(
         params,
@@ -186,30 +194,61 @@ def dense_program(
         "dense",
         n_sources=1,
         n_destinations=1,
-        mode={"bits": 5, "is_signed": 1, "use_lookup": int(lookup),
-              "bias_shift": int(multipliers), "is_raw": 0, "gap": 0},
-        axons=[{"c_base": 0, "y_base": 0, "x_base": 0, "y_acc_step": 0, "x_acc_step": 0,
-                "y_weight_step": 0, "x_weight_step": 0, "shift0": 3, "is_signed": 1, "tail": 1}],
+        mode={
+            "bits": 5,
+            "is_signed": 1,
+            "use_lookup": int(lookup),
+            "bias_shift": int(multipliers),
+            "is_raw": 0,
+            "gap": 0,
+        },
+        axons=[
+            {
+                "c_base": 0,
+                "y_base": 0,
+                "x_base": 0,
+                "y_acc_step": 0,
+                "x_acc_step": 0,
+                "y_weight_step": 0,
+                "x_weight_step": 0,
+                "shift0": 3,
+                "is_signed": 1,
+                "tail": 1,
+            }
+        ],
         table_c=[(0, 0, n_blocks)],
         table_y=[(0, 4 * y, 1) for y in range(2)],
         table_x=[(0, 2 * x, 1) for x in range(2)],
         weights=weight_words(weight, params.lanes),
-        sweep=[{"acc": b, "block": b, "first": 1, "last": 1, "clear": 1} for b in range(n_blocks)],
-        requant={"bias": per_lane(bias, 4), "multiplier": per_lane(multiplier, 4),
-                 "shift": per_lane(shift, 4)},
+        update_pass=[
+            {"acc": b, "block": b, "first": 1, "last": 1, "clear": 1} for b in range(n_blocks)
+        ],
+        requant={
+            "bias": per_lane(bias, 4),
+            "multiplier": per_lane(multiplier, 4),
+            "shift": per_lane(shift, 4),
+        },
         fire=[{"block": b, "y": 0, "x": 0, "start": 0, "count": 1} for b in range(n_blocks)],
         destinations=[(TO_HOST, 0)],
         end_list=(0, 1),
         credit_list=(0, 1),
         lookup=() if table is None else table,
-    )  # fmt: skip
+    )
     program = Program(
-        name="dense", params=params, columns=1, rows=1, cores=(core,),
-        layers=(layer_info(layer, weight.size),), input=source,
+        name="dense",
+        params=params,
+        columns=1,
+        rows=1,
+        cores=(core,),
+        layers=(layer_info(layer, weight.size),),
+        input=source,
         input_routes=(InputRoute((0, 1), (0, 1), (0, 1, 0, 1), 0),),
-        input_end=((0, 1, 0, 1),), input_credits=1, output="dense", output_ends=1,
+        input_end=((0, 1, 0, 1),),
+        input_credits=1,
+        output="dense",
+        output_ends=1,
         output_cores=((0, 1),),
-    )  # fmt: skip
+    )
     return program, Network("dense", source, (layer,), {INPUT: 1.0, "dense": 1.0})
 
 
@@ -221,8 +260,8 @@ def conv_chain_program(seed: int = 0) -> tuple[Program, Network]:
     3, node (1, 1) channels 4 to 7. ``dense``: 8 x 2 x 2 to 3 neurons, signed 8 bits, node (0, 2).
 
     Convolution cores: accumulator word 4y + x is output (y, x); weight word 6ky + 2kx + c. The
-    sweep goes through the four words of a pooling window, window by window; activation word 2y + x.
-    Dense core: weight word 16y + 8x + c, one accumulator word.
+    update pass goes through the four words of a pooling window, window by window; activation word
+    2y + x. Dense core: weight word 16y + 8x + c, one accumulator word.
 
     Destinations of a convolution core: 0 the dense core, 1 the host (for CREDIT); of the dense
     core: 0 the host, 1 both convolution cores (for CREDIT).
@@ -233,14 +272,23 @@ def conv_chain_program(seed: int = 0) -> tuple[Program, Network]:
     conv_weight = rng.integers(-127, 128, (8, 2, 3, 3)).astype(np.int8)
     dense_weight = rng.integers(-127, 128, (3, 8, 2, 2)).astype(np.int8)
     conv = Layer(
-        "conv", (8, 4, 4), (Connection(INPUT, conv_weight, padding=(1, 1), shift=1),),
-        rng.integers(-9000, 9000, 8), np.ones(8, np.int64), np.full(8, 9),
+        "conv",
+        (8, 4, 4),
+        (Connection(INPUT, conv_weight, padding=(1, 1), shift=1),),
+        rng.integers(-9000, 9000, 8),
+        np.ones(8, np.int64),
+        np.full(8, 9),
         pool=MaxPool((2, 2), (2, 2)),
-    )  # fmt: skip
+    )
     dense = Layer(
-        "dense", (3, 1, 1), (Connection("conv", dense_weight),),
-        rng.integers(-9000, 9000, 3), np.ones(3, np.int64), np.full(3, 10), is_signed=True,
-    )  # fmt: skip
+        "dense",
+        (3, 1, 1),
+        (Connection("conv", dense_weight),),
+        rng.integers(-9000, 9000, 3),
+        np.ones(3, np.int64),
+        np.full(3, 10),
+        is_signed=True,
+    )
 
     rows, y_acc_step, y_weight_step = axis_table(4, 4, 3, 1, 1, acc_step=4, weight_step=6)
     columns, x_acc_step, x_weight_step = axis_table(4, 4, 3, 1, 1, acc_step=1, weight_step=2)
@@ -257,31 +305,52 @@ def conv_chain_program(seed: int = 0) -> tuple[Program, Network]:
             "conv",
             n_sources=1,
             n_destinations=1,
-            mode={"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": 0, "is_raw": 0,
-                  "gap": 0},
-            axons=[{"c_base": 0, "y_base": 0, "x_base": 0, "y_acc_step": y_acc_step,
-                    "x_acc_step": x_acc_step, "y_weight_step": y_weight_step % modulus,
-                    "x_weight_step": x_weight_step % modulus, "shift0": 8, "is_signed": 0,
-                    "tail": 3}],
+            mode={
+                "bits": 8,
+                "is_signed": 0,
+                "use_lookup": 0,
+                "bias_shift": 0,
+                "is_raw": 0,
+                "gap": 0,
+            },
+            axons=[
+                {
+                    "c_base": 0,
+                    "y_base": 0,
+                    "x_base": 0,
+                    "y_acc_step": y_acc_step,
+                    "x_acc_step": x_acc_step,
+                    "y_weight_step": y_weight_step % modulus,
+                    "x_weight_step": x_weight_step % modulus,
+                    "shift0": 8,
+                    "is_signed": 0,
+                    "tail": 3,
+                }
+            ],
             table_c=[(0, c, 1) for c in range(2)],
             table_y=rows,
             table_x=columns,
             weights=weight_words(conv_weight[4 * block : 4 * block + 4], params.lanes),
-            sweep=[
+            update_pass=[
                 {"acc": acc, "block": 0, "first": int(n == 0), "last": int(n == 3), "clear": 1}
                 for window in windows
                 for n, acc in enumerate(window)
             ],
-            requant={name: getattr(conv, name)[4 * block : 4 * block + 4]
-                     for name in ("bias", "multiplier", "shift")},
-            fire=[{"block": block, "y": y, "x": x, "start": 0, "count": 1}
-                  for y in range(2) for x in range(2)],
+            requant={
+                name: getattr(conv, name)[4 * block : 4 * block + 4]
+                for name in ("bias", "multiplier", "shift")
+            },
+            fire=[
+                {"block": block, "y": y, "x": x, "start": 0, "count": 1}
+                for y in range(2)
+                for x in range(2)
+            ],
             destinations=[((0, 2, 0, 2), 0), (TO_HOST, 0)],
             end_list=(0, 1),
             credit_list=(1, 1),
         )
         for block in range(2)
-    ]  # fmt: skip
+    ]
     cores.append(
         core_image(
             params,
@@ -289,30 +358,56 @@ def conv_chain_program(seed: int = 0) -> tuple[Program, Network]:
             "dense",
             n_sources=2,
             n_destinations=1,
-            mode={"bits": 8, "is_signed": 1, "use_lookup": 0, "bias_shift": 0, "is_raw": 0,
-                  "gap": 0},
-            axons=[{"c_base": 0, "y_base": 0, "x_base": 0, "y_acc_step": 0, "x_acc_step": 0,
-                    "y_weight_step": 0, "x_weight_step": 0, "shift0": 7, "is_signed": 0,
-                    "tail": 2}],
+            mode={
+                "bits": 8,
+                "is_signed": 1,
+                "use_lookup": 0,
+                "bias_shift": 0,
+                "is_raw": 0,
+                "gap": 0,
+            },
+            axons=[
+                {
+                    "c_base": 0,
+                    "y_base": 0,
+                    "x_base": 0,
+                    "y_acc_step": 0,
+                    "x_acc_step": 0,
+                    "y_weight_step": 0,
+                    "x_weight_step": 0,
+                    "shift0": 7,
+                    "is_signed": 0,
+                    "tail": 2,
+                }
+            ],
             table_c=[(0, c, 1) for c in range(8)],
             table_y=[(0, 16 * y, 1) for y in range(2)],
             table_x=[(0, 8 * x, 1) for x in range(2)],
             weights=weight_words(dense_weight, params.lanes),
-            sweep=[{"acc": 0, "block": 0, "first": 1, "last": 1, "clear": 1}],
-            requant={name: per_lane(getattr(dense, name), 4)
-                     for name in ("bias", "multiplier", "shift")},
+            update_pass=[{"acc": 0, "block": 0, "first": 1, "last": 1, "clear": 1}],
+            requant={
+                name: per_lane(getattr(dense, name), 4) for name in ("bias", "multiplier", "shift")
+            },
             fire=[{"block": 0, "y": 0, "x": 0, "start": 0, "count": 1}],
             destinations=[(TO_HOST, 0), ((0, 1, 1, 1), 0)],
             end_list=(0, 1),
             credit_list=(1, 1),
         )
-    )  # fmt: skip
+    )
     program = Program(
-        name="conv_chain", params=params, columns=2, rows=2, cores=tuple(cores),
+        name="conv_chain",
+        params=params,
+        columns=2,
+        rows=2,
+        cores=tuple(cores),
         layers=(layer_info(conv, 10 * 10 * 2 * 8), layer_info(dense, dense_weight.size)),
-        input=source, input_routes=(InputRoute((0, 3), (0, 3), (0, 1, 1, 1), 0),),
-        input_end=((0, 1, 1, 1),), input_credits=2, output="dense", output_ends=1,
+        input=source,
+        input_routes=(InputRoute((0, 3), (0, 3), (0, 1, 1, 1), 0),),
+        input_end=((0, 1, 1, 1),),
+        input_credits=2,
+        output="dense",
+        output_ends=1,
         output_cores=((0, 2),),
-    )  # fmt: skip
+    )
     scales = {INPUT: 1.0, "conv": 1.0, "dense": 1.0}
     return program, Network("conv_chain", source, (conv, dense), scales)

@@ -4,11 +4,10 @@
 from contextlib import contextmanager
 
 import numpy as np
-
 from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.runtime.host.protocol import output_population, tokens_per_sample
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
-from stemcore.runtime.host.protocol import output_population, tokens_per_sample
 from stemcore.runtime.toolchain import SIM_BUILD
 
 OUT = SIM_BUILD / "engines"
@@ -46,9 +45,12 @@ def random_flits(rng, program, n):
             core = program.cores[rng.integers(len(program.cores))]
             axons = len(core.memories[Memory.AXON])
             payload = formats.spike.pack(
-                axon=int(rng.integers(axons)), t=int(rng.integers(8)), c=int(rng.integers(8)),
-                y=int(rng.integers(8)), x=int(rng.integers(8)),
-            )  # fmt: skip
+                axon=int(rng.integers(axons)),
+                t=int(rng.integers(8)),
+                c=int(rng.integers(8)),
+                y=int(rng.integers(8)),
+                x=int(rng.integers(8)),
+            )
         elif kind is Kind.PACE:
             hold, go = (formats.spike.pack(axon=0, t=t, c=0, y=0, x=0) for t in (1, 0))
             at = {"x0": x0, "y0": y0, "x1": x1, "y1": y1}
@@ -59,9 +61,7 @@ def random_flits(rng, program, n):
             payload = formats.pointer.pack(
                 memory=int(rng.choice(memories)), chunk=0, address=address
             )
-        flits.append(
-            formats.flit.pack(kind=int(kind), x0=x0, y0=y0, x1=x1, y1=y1, payload=payload)
-        )
+        flits.append(formats.flit.pack(kind=int(kind), x0=x0, y0=y0, x1=x1, y1=y1, payload=payload))
     return np.array(flits + going_on, np.uint64)
 
 

@@ -5,7 +5,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-
 from stemcore.golden.arithmetic.fixed import requantize_one
 from stemcore.golden.arithmetic.step_integration import update_one
 from stemcore.golden.network.network import INPUT, Layer, Network
@@ -51,9 +50,14 @@ def plain_activations(layer: Layer, z: NDArray[np.int64]) -> NDArray[np.int64]:
     q = np.zeros(layer.shape, np.int64)
     for c, y, x in product(*(range(n) for n in layer.shape)):
         value = requantize_one(
-            int(z[c, y, x]), int(layer.bias[c]), int(layer.multiplier[c]), int(layer.shift[c]),
-            layer.bias_shift, layer.bits, layer.is_signed,
-        )  # fmt: skip
+            int(z[c, y, x]),
+            int(layer.bias[c]),
+            int(layer.multiplier[c]),
+            int(layer.shift[c]),
+            layer.bias_shift,
+            layer.bits,
+            layer.is_signed,
+        )
         q[c, y, x] = value if layer.table is None else layer.table[value % (1 << layer.bits)]
     if layer.pool is None:
         return q

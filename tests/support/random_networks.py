@@ -2,10 +2,9 @@
 """Random lowered networks with everything that the formats allow, small enough for tiny meshes."""
 
 import numpy as np
-
 from stemcore.compiler.errors import RangeError
 from stemcore.compiler.lowering.integrate import integrate, sums_proved
-from stemcore.compiler.lowering.skip_buffers import relay_skips
+from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 
@@ -34,9 +33,16 @@ def random_images(rng, network, n):
 
 
 def random_network(
-    rng, *, n_layers=None, general=None, size=None, max_channels=10, max_size=9, acc_width=24,
+    rng,
+    *,
+    n_layers=None,
+    general=None,
+    size=None,
+    max_channels=10,
+    max_size=9,
+    acc_width=24,
     bits=None,
-):  # fmt: skip
+):
     """A network in integer form, calibrated so that its activations are neither all 0 nor all full.
 
     Convolutions of random kernel, stride, padding and groups, depthwise layers and average pooling,
@@ -83,7 +89,7 @@ def random_stepped_network(rng, mode, *, multipliers=True, n_tries=50, **options
     for _ in range(n_tries):
         bits = int(rng.integers(2, 9))
         general = None if multipliers else False
-        exact = relay_skips(random_network(rng, bits=bits, general=general, **options))
+        exact = buffer_skips(random_network(rng, bits=bits, general=general, **options))
         try:
             network = integrate(exact, mode, random_images(rng, exact, 2), multipliers=multipliers)
         except RangeError:
@@ -201,10 +207,19 @@ class _Builder:
             table[int(rng.integers(low, high + 1)) & ((1 << bits) - 1)] = 0
         self.network = self._with(
             Layer(
-                name, shape, connections, bias, multiplier, shift, bias_shift, bits, is_signed,
-                table, pool,
+                name,
+                shape,
+                connections,
+                bias,
+                multiplier,
+                shift,
+                bias_shift,
+                bits,
+                is_signed,
+                table,
+                pool,
             )
-        )  # fmt: skip
+        )
         run_network(self.network, self.images, acc_width=self.acc_width, keep=())
 
     def _with(self, layer):

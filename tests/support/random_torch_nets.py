@@ -45,19 +45,21 @@ class RandomNet(nn.Module):
         kernel = int(rng.integers(1, min(size, 4) + 1))
         stride, padding = int(rng.integers(1, 3)), int(rng.integers(0, kernel // 2 + 1))
         c_out = int(rng.integers(1, 9))
-        return rng.choice([
-            lambda: nn.Conv2d(channels, c_out, kernel, stride, padding, bias=bool(c_out % 2)),
-            lambda: nn.Conv2d(channels, c_out, kernel, 1, padding),
-            lambda: nn.Conv2d(channels, 2 * channels, kernel, stride, padding, groups=channels),
-            nn.ReLU,
-            nn.ReLU,
-            nn.ReLU6,
-            lambda: nn.BatchNorm2d(channels),
-            lambda: nn.MaxPool2d(kernel, stride, padding),
-            lambda: nn.AvgPool2d(kernel, stride, padding),
-            lambda: nn.AdaptiveAvgPool2d(1),
-            lambda: nn.ZeroPad2d(tuple(int(n) for n in rng.integers(0, 3, 4))),
-        ])()  # fmt: skip
+        return rng.choice(
+            [
+                lambda: nn.Conv2d(channels, c_out, kernel, stride, padding, bias=bool(c_out % 2)),
+                lambda: nn.Conv2d(channels, c_out, kernel, 1, padding),
+                lambda: nn.Conv2d(channels, 2 * channels, kernel, stride, padding, groups=channels),
+                nn.ReLU,
+                nn.ReLU,
+                nn.ReLU6,
+                lambda: nn.BatchNorm2d(channels),
+                lambda: nn.MaxPool2d(kernel, stride, padding),
+                lambda: nn.AvgPool2d(kernel, stride, padding),
+                lambda: nn.AdaptiveAvgPool2d(1),
+                lambda: nn.ZeroPad2d(tuple(int(n) for n in rng.integers(0, 3, 4))),
+            ]
+        )()
 
     @staticmethod
     def _spread(rng, part):

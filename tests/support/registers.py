@@ -10,10 +10,16 @@ from amaranth.hdl import Fragment, Signal
 # first cycle of the next flit.
 FOLLOWERS = frozenset(
     {
-        "last_word", "index_mask", "largest", "smallest",
-        "is_last_step", "step_is_first", "step_doubles", "step_shift",
+        "last_word",
+        "index_mask",
+        "largest",
+        "smallest",
+        "is_last_step",
+        "step_is_first",
+        "step_doubles",
+        "step_shift",
     }
-)  # fmt: skip
+)
 
 
 def elaborated(component) -> tuple[Fragment, list[Signal]]:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The blocks around ``stemcore.hdl.core.soma``, random contents for it, and what it must make of them."""
+"""The blocks around ``soma``, random contents for it, and what it must make of them."""
 
 import numpy as np
-
-from stemcore.golden.spec.fields import Formats
 from stemcore.golden.arithmetic.fixed import requantize
+from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH
 
 POISON = -1234  # what the accumulators show while nothing is promised
@@ -43,9 +42,9 @@ class Accumulators:
         while True:
             for lane in range(self.words.shape[1]):
                 value = POISON if shown is None else int(shown[lane])
-                ctx.set(dut.sweep_data[lane], value)
+                ctx.set(dut.update_data[lane], value)
             _, _, reads, address, clears, cleared = await ctx.tick().sample(
-                dut.sweep_read, dut.sweep_address, dut.clear, dut.clear_address
+                dut.update_read, dut.update_address, dut.clear, dut.clear_address
             )
             # ``read`` is on its way: fetched in the last cycle, shown from the next one on.
             shown, read = shown if read is None else read, None
@@ -56,8 +55,9 @@ class Accumulators:
                 self.words[cleared] = 0
 
 
-async def sweep(ctx, dut):
-    """One sweep: its activation words, a list of lanes for each, and the cycles of ``busy``."""
+async def update_pass(ctx, dut):
+    """One update pass: its activation words, a list of lanes for each, "
+    "and the cycles of ``busy``."""
     ctx.set(dut.start, 1)
     await ctx.tick()
     ctx.set(dut.start, 0)
@@ -75,15 +75,23 @@ async def sweep(ctx, dut):
 
 
 def reference(params, mode, entries, words, constants, table):
-    """Activation words of a sweep, and the accumulators after it; README "Sweep", line by line."""
+    """Activation words of an update pass, and the accumulators after it.
+
+    As "Update pass" of hdl/README.md has it, line by line.
+    """
     words, out, window = words.copy(), [], None
     for entry in entries:
         K = {name: values[entry["block"]] for name, values in constants.items()}
         multiplier = K["multiplier"] if params.multipliers else 1
         q = requantize(
-            words[entry["acc"]], K["bias"], multiplier, K["shift"],
-            mode["bias_shift"], mode["bits"], bool(mode["is_signed"]),
-        )  # fmt: skip
+            words[entry["acc"]],
+            K["bias"],
+            multiplier,
+            K["shift"],
+            mode["bias_shift"],
+            mode["bits"],
+            bool(mode["is_signed"]),
+        )
         if mode["use_lookup"]:
             q = np.array(table)[q % (1 << mode["bits"])]
             if mode["is_signed"]:
@@ -113,10 +121,13 @@ def pooled_entries(rng, params, n_windows):
         for i in range(size):
             entries.append(
                 {
-                    "acc": position + i, "block": block,
-                    "first": int(i == 0), "last": int(i == size - 1), "clear": 0,
+                    "acc": position + i,
+                    "block": block,
+                    "first": int(i == 0),
+                    "last": int(i == size - 1),
+                    "clear": 0,
                 }
-            )  # fmt: skip
+            )
         position += int(rng.integers(1, size + 1))
     last_use = {entry["acc"]: entry for entry in entries}
     for acc, entry in last_use.items():

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stream sources and sinks for Amaranth's simulator, with stall patterns.
 
-Payloads cross this file as plain integers, the raw bits of the payload (``stemcore.golden.spec.fields``'
-``BitFields.pack`` and ``unpack`` translate); only a payload of signed shape may be negative.
+Payloads cross this file as plain integers, the raw bits of the payload
+(``stemcore.golden.spec.fields``' ``BitFields.pack`` and ``unpack`` translate); only a payload of
+signed shape may be negative.
 """
 
 import itertools

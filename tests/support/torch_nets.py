@@ -144,46 +144,130 @@ def build(name, seed=0):
 
 NETS = {
     "conv": (lambda: nn.Conv2d(3, 5, 3, padding=1), (3, 7, 6)),
-    "stride": (lambda: chain(
-        nn.Conv2d(2, 8, 5, stride=2, padding=2), nn.ReLU(),
-        nn.Conv2d(8, 4, (3, 2), stride=(2, 1), padding=(1, 0)), nn.ReLU(),
-        nn.Conv2d(4, 3, 1)), (2, 11, 9)),
-    "kernels": (lambda: chain(
-        nn.Conv2d(2, 4, 4, padding="same"), nn.ReLU(), nn.Conv2d(4, 4, 3, dilation=2, padding=2),
-        nn.ReLU(), nn.Conv2d(4, 2, (1, 7), padding=(0, 3))), (2, 8, 8)),
-    "depthwise": (lambda: chain(
-        nn.Conv2d(3, 6, 1), nn.ReLU6(), nn.Conv2d(6, 6, 3, padding=1, groups=6), nn.BatchNorm2d(6),
-        nn.ReLU6(), nn.Conv2d(6, 4, 1, groups=2)), (3, 6, 6)),
-    "vgg": (lambda: chain(
-        nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(8, 12, 3, padding=1), nn.MaxPool2d(3, 2, 1), nn.ReLU(), nn.Dropout(),
-        nn.Flatten(), nn.Linear(108, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Identity(),
-        nn.Linear(16, 10)), (3, 10, 10)),
-    "average": (lambda: chain(
-        nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 6, 3, padding=1),
-        nn.AvgPool2d(3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(6, 4)), (2, 16, 16)),
-    "first": (lambda: chain(
-        nn.MaxPool2d(2), nn.BatchNorm2d(3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-        (3, 9, 8)),
-    "flat": (lambda: chain(
-        nn.Conv2d(2, 4, 3), nn.Flatten(), nn.ReLU(), nn.Linear(64, 5)), (2, 6, 6)),
-    "dense": (lambda: chain(nn.Flatten(), nn.Linear(32, 12), nn.ReLU(), nn.Linear(12, 3)),
-              (2, 4, 4)),
-    "residual": (lambda: chain(
-        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), Residual(8, 8), Residual(8, 12, 2),
-        Residual(12, 12), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 6)), (3, 8, 8)),
+    "stride": (
+        lambda: chain(
+            nn.Conv2d(2, 8, 5, stride=2, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(8, 4, (3, 2), stride=(2, 1), padding=(1, 0)),
+            nn.ReLU(),
+            nn.Conv2d(4, 3, 1),
+        ),
+        (2, 11, 9),
+    ),
+    "kernels": (
+        lambda: chain(
+            nn.Conv2d(2, 4, 4, padding="same"),
+            nn.ReLU(),
+            nn.Conv2d(4, 4, 3, dilation=2, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(4, 2, (1, 7), padding=(0, 3)),
+        ),
+        (2, 8, 8),
+    ),
+    "depthwise": (
+        lambda: chain(
+            nn.Conv2d(3, 6, 1),
+            nn.ReLU6(),
+            nn.Conv2d(6, 6, 3, padding=1, groups=6),
+            nn.BatchNorm2d(6),
+            nn.ReLU6(),
+            nn.Conv2d(6, 4, 1, groups=2),
+        ),
+        (3, 6, 6),
+    ),
+    "vgg": (
+        lambda: chain(
+            nn.Conv2d(3, 8, 3, padding=1, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 12, 3, padding=1),
+            nn.MaxPool2d(3, 2, 1),
+            nn.ReLU(),
+            nn.Dropout(),
+            nn.Flatten(),
+            nn.Linear(108, 16),
+            nn.BatchNorm1d(16),
+            nn.ReLU(),
+            nn.Identity(),
+            nn.Linear(16, 10),
+        ),
+        (3, 10, 10),
+    ),
+    "average": (
+        lambda: chain(
+            nn.Conv2d(2, 4, 3, padding=1),
+            nn.ReLU(),
+            nn.AvgPool2d(2),
+            nn.Conv2d(4, 6, 3, padding=1),
+            nn.AvgPool2d(3, 2, 1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(6, 4),
+        ),
+        (2, 16, 16),
+    ),
+    "first": (
+        lambda: chain(
+            nn.MaxPool2d(2), nn.BatchNorm2d(3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        ),
+        (3, 9, 8),
+    ),
+    "flat": (
+        lambda: chain(nn.Conv2d(2, 4, 3), nn.Flatten(), nn.ReLU(), nn.Linear(64, 5)),
+        (2, 6, 6),
+    ),
+    "dense": (
+        lambda: chain(nn.Flatten(), nn.Linear(32, 12), nn.ReLU(), nn.Linear(12, 3)),
+        (2, 4, 4),
+    ),
+    "residual": (
+        lambda: chain(
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.ReLU(),
+            Residual(8, 8),
+            Residual(8, 12, 2),
+            Residual(12, 12),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(12, 6),
+        ),
+        (3, 8, 8),
+    ),
     "shared": (Shared, (2, 8, 8)),
     "sums": (Sums, (3, 5, 5)),
-    "fire": (lambda: chain(
-        nn.Conv2d(3, 6, 3), nn.ReLU(), Fire(6, 3, 4), nn.MaxPool2d(2), Fire(12, 4, 2),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)), (3, 8, 8)),
+    "fire": (
+        lambda: chain(
+            nn.Conv2d(3, 6, 3),
+            nn.ReLU(),
+            Fire(6, 3, 4),
+            nn.MaxPool2d(2),
+            Fire(12, 4, 2),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(6, 4),
+        ),
+        (3, 8, 8),
+    ),
     "dense block": (Dense, (3, 6, 6)),
     "joined": (Joined, (2, 4, 4)),
     "flat joined": (FlatJoined, (2, 5, 5)),
-    "pads": (lambda: chain(
-        nn.ZeroPad2d((0, 1, 2, 0)), nn.Conv2d(2, 4, 3, stride=2, padding=1), nn.ReLU(),
-        nn.ZeroPad2d(1), nn.MaxPool2d(3, 2), nn.ZeroPad2d((2, 0, 0, 3)), nn.ZeroPad2d((1, 1, 0, 0)),
-        nn.Conv2d(4, 4, 2, groups=4), nn.ReLU(), nn.ZeroPad2d((0, 0, 1, 0)), nn.AvgPool2d(2)),
-        (2, 7, 6)),
-}  # fmt: skip
+    "pads": (
+        lambda: chain(
+            nn.ZeroPad2d((0, 1, 2, 0)),
+            nn.Conv2d(2, 4, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.ZeroPad2d(1),
+            nn.MaxPool2d(3, 2),
+            nn.ZeroPad2d((2, 0, 0, 3)),
+            nn.ZeroPad2d((1, 1, 0, 0)),
+            nn.Conv2d(4, 4, 2, groups=4),
+            nn.ReLU(),
+            nn.ZeroPad2d((0, 0, 1, 0)),
+            nn.AvgPool2d(2),
+        ),
+        (2, 7, 6),
+    ),
+}

@@ -7,17 +7,17 @@ test_sim.py.
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError
 from stemcore.compiler.estimation.estimate import estimate_images
 from stemcore.golden.spec.params import get_preset
 from stemcore.models.data import find_data
 from stemcore.models.errors import DataError
+from stemcore.runtime.commands.sim import simulate
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.prepare import Settings
-from stemcore.runtime.commands.sim import simulate
 from stemcore.runtime.toolchain import SIM_BUILD
+
 from tests.support.random_networks import random_images, random_network, random_stepped_network
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
@@ -40,7 +40,7 @@ def test_thin_bit_planes():
     check(Settings("tiny_vgg", tables="ones3"), n_images=4, rel=0.01)
 
 
-def test_skips_and_their_relays():
+def test_skips_and_their_skip_buffers():
     check(Settings("resnet18_cifar"), n_images=4, rel=0.02)
 
 

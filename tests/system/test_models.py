@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-
 from stemcore.models.checkpoint import checkpoint_path
 from stemcore.models.data.boxes import NO_OBJECT
 from stemcore.models.detection import intersection_over_union
 from stemcore.models.errors import DataError, ModelError
 from stemcore.models.random_weights import NAME as RANDOM
 from stemcore.models.registry import MODELS
-from stemcore.runtime.commands.main import main
 from stemcore.runtime.commands.check import check_all
-from stemcore.runtime.prepare import Settings, affordable, load_model, prepare
+from stemcore.runtime.commands.main import main
 from stemcore.runtime.commands.sim import output_folder, simulate
+from stemcore.runtime.prepare import Settings, affordable, load_model, prepare
 
 USER_DETECTOR = """
 from torch import nn
@@ -61,8 +60,9 @@ def test_detections_of_the_report_are_the_objects(detector):
         real = truth.test_objects.classes[i] != NO_OBJECT
         boxes, labels = truth.test_objects.boxes[i][real], truth.test_objects.classes[i][real]
         for box, label in zip(boxes, labels, strict=True):
-            same = [one["box"] for one in row["objects"]
-                    if one["class"] == truth.class_names[label]]
+            same = [
+                one["box"] for one in row["objects"] if one["class"] == truth.class_names[label]
+            ]
             assert same
             assert intersection_over_union(box, np.array(same)).max() > 0.5
 
@@ -80,10 +80,13 @@ def test_whole_networks_run_exactly_on_the_gateware(model):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
-    [path for path in sorted(checkpoint_path("a", "b").parent.glob("*.safetensors"))
-     if not MODELS[path.stem.rpartition("-")[0]].relu_form],
+    [
+        path
+        for path in sorted(checkpoint_path("a", "b").parent.glob("*.safetensors"))
+        if not MODELS[path.stem.rpartition("-")[0]].relu_form
+    ],
     ids=lambda path: path.stem,
-)  # fmt: skip
+)
 def test_every_trained_network_keeps_its_figure_when_quantized(path):
     model, _, dataset = path.stem.rpartition("-")
     settings = Settings(model, dataset)
@@ -148,7 +151,8 @@ def test_outputs_follow_a_folder_of_classes(tmp_path, rng, model, n_classes):
             folder.mkdir(parents=True)
             for i in range(3):
                 Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(
-                    folder / f"{i}.png")
+                    folder / f"{i}.png"
+                )
     settings = Settings(model, str(tmp_path / "mine"))
     result = simulate(settings, n_images=1, engine="golden")
     assert result.report["weights"] == RANDOM
@@ -165,8 +169,11 @@ def test_users_detector_runs_and_another_shape_is_refused(tmp_path):
     assert result.report["metric"] == "mAP@0.5"
     assert len(result.report["detections"]) == 2
     path.write_text(USER_DETECTOR.format(21))
-    with pytest.raises(ModelError, match=r"^.*mine\.py:net: on digit_boxes the output must have "
-                                         r"the shape \(20, rows, columns\) .*; \(21, 6, 6\) came"):
+    with pytest.raises(
+        ModelError,
+        match=r"^.*mine\.py:net: on digit_boxes the output must have "
+        r"the shape \(20, rows, columns\) .*; \(21, 6, 6\) came",
+    ):
         simulate(settings, n_images=1, engine="golden")
 
 

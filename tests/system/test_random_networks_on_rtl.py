@@ -10,15 +10,15 @@ import os
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.lowering.integrate import MODES
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.params import get_preset
+from stemcore.runtime.commands.sim import SIM_BUILD
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
 from stemcore.runtime.engines.run import run_engine
-from stemcore.runtime.commands.sim import SIM_BUILD
+
 from tests.support.random_networks import (
     random_images,
     random_network,
@@ -35,7 +35,7 @@ MESHES = ({}, {"columns": 3, "rows": 3}, {"cores": 7}, {"columns": 6, "rows": 1}
 def run_one(number: int, mode: str | None = None) -> int:
     """Compile and run network ``number``; returns its cores. Raises at the first difference.
 
-    ``mode``: a form of integration of ``stemcore.compiler.lowering.integrate``.
+    ``mode``: an integration mode of ``stemcore.compiler.lowering.integrate``.
     """
     params = get_preset("tiny")
     if mode is None:

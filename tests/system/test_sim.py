@@ -4,13 +4,12 @@
 import json
 
 import pytest
-
-from stemcore.runtime.commands.main import main
 from stemcore.runtime.commands.check import check_all
-from stemcore.runtime.prepare import Settings
+from stemcore.runtime.commands.main import main
 from stemcore.runtime.commands.sim import output_folder, simulate
+from stemcore.runtime.prepare import Settings
 
-USER_MODEL = '''
+USER_MODEL = """
 import torch
 
 
@@ -22,12 +21,26 @@ def net():
     )
     module.input_shape = (1, 8, 8)
     return module
-'''
+"""
 REPORT_KEYS = {
-    "model", "dataset", "images", "bit_exact", "accuracy", "cycles_per_image", "sops_per_image",
-    "macs_per_image", "lane_utilisation", "cores", "mesh", "neurons", "parameters",
-    "spikes_per_image", "energy_pj_per_image", "simulation", "layers",
-}  # fmt: skip
+    "model",
+    "dataset",
+    "images",
+    "bit_exact",
+    "accuracy",
+    "cycles_per_image",
+    "sops_per_image",
+    "macs_per_image",
+    "lane_utilisation",
+    "cores",
+    "mesh",
+    "neurons",
+    "parameters",
+    "spikes_per_image",
+    "energy_pj_per_image",
+    "simulation",
+    "layers",
+}
 
 
 @pytest.mark.sim
@@ -38,8 +51,10 @@ def test_sim_of_digits_cnn_is_exact_and_reports(capsys):
     report = json.loads((output_folder(Settings("digits_cnn")) / "report.json").read_text())
     assert report.keys() >= REPORT_KEYS
     assert report["bit_exact"] == {
-        "torch_golden": True, "golden_program": True, "golden_rtl": True,
-    }  # fmt: skip
+        "torch_golden": True,
+        "golden_program": True,
+        "golden_rtl": True,
+    }
     assert report["images"] == 4
     assert report["accuracy"]["quantized"] >= 0.97
     assert report["accuracy"]["float"] - report["accuracy"]["quantized"] <= 0.005
@@ -57,9 +72,10 @@ def test_tiny_vgg_keeps_its_lanes_busy_as_estimated():
     assert result.differences == ()
     assert result.report["bit_exact"]["golden_rtl"] is True
     filled = [
-        layer for layer in result.report["layers"]
+        layer
+        for layer in result.report["layers"]
         if layer["shape"][0] % 32 == 0 and layer["shape"][1] > 1 and layer["macs"] > 2e6
-    ]  # fmt: skip
+    ]
     assert len(filled) >= 5
     for layer in filled:
         assert layer["utilisation"] >= 0.95, layer["name"]
@@ -98,8 +114,10 @@ def test_users_model_compiles_and_is_exact(tmp_path, profile, bits):
     result = simulate(settings, n_images=3, engine="program", accuracy_images=20)
     assert result.differences == ()
     assert result.report["bit_exact"] == {
-        "torch_golden": True, "golden_program": True, "golden_rtl": None,
-    }  # fmt: skip
+        "torch_golden": True,
+        "golden_program": True,
+        "golden_rtl": None,
+    }
 
 
 @pytest.mark.sim
@@ -130,8 +148,10 @@ def test_joined_channels_run_exactly_on_the_gateware(tmp_path, name, integration
     result = simulate(settings, n_images=2, accuracy_images=20, say=said.append)
     assert result.differences == ()
     assert result.report["bit_exact"] == {
-        "torch_golden": True, "golden_program": True, "golden_rtl": True,
-    }  # fmt: skip
+        "torch_golden": True,
+        "golden_program": True,
+        "golden_rtl": True,
+    }
     n_outputs = {"fire": 4, "dense block": 36}[name]
     assert (
         f"outputs      {n_outputs} for 10 classes of digits: accuracies say nothing about this "

@@ -2,14 +2,14 @@
 """`make sim` of a model with a dense layer too wide for a core: torch to gateware."""
 
 import pytest
-
 from stemcore.compiler.mapping.split import part_name
 from stemcore.golden.spec.params import PRESETS
-from stemcore.runtime.prepare import Settings
 from stemcore.runtime.commands.sim import simulate
+from stemcore.runtime.prepare import Settings
+
 from tests.support.split_networks import NARROW
 
-WIDE_MODEL = '''
+WIDE_MODEL = """
 import torch
 
 
@@ -22,7 +22,7 @@ def net():
     )
     module.input_shape = (1, 8, 8)
     return module
-'''
+"""
 FEW_WORDS = NARROW.with_(n_weight_words=48)
 
 
@@ -39,8 +39,10 @@ def test_split_layers_are_exact_in_all_profiles(tmp_path, monkeypatch, profile):
     result = run(tmp_path, monkeypatch, "program", profile)
     assert result.differences == ()
     assert result.report["bit_exact"] == {
-        "torch_golden": True, "golden_program": True, "golden_rtl": None,
-    }  # fmt: skip
+        "torch_golden": True,
+        "golden_program": True,
+        "golden_rtl": None,
+    }
     assert result.report["parameters"] == 8 * 9 + 8 + 16 * 8 * 9 + 16 + 640 + 10
 
 
@@ -49,8 +51,10 @@ def test_split_layers_are_exact_in_all_profiles(tmp_path, monkeypatch, profile):
 def test_split_layers_are_exact_on_the_gateware(tmp_path, monkeypatch):
     report = run(tmp_path, monkeypatch, "verilator", "exact").report
     assert report["bit_exact"] == {
-        "torch_golden": True, "golden_program": True, "golden_rtl": True,
-    }  # fmt: skip
+        "torch_golden": True,
+        "golden_program": True,
+        "golden_rtl": True,
+    }
     assert not report["overflow"]
     names = {layer["name"] for layer in report["layers"]}
     split = {name.rpartition(".")[0] for name in names if name.endswith(part_name("", 1))}

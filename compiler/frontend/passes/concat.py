@@ -57,10 +57,18 @@ class _Splitting:
         if isinstance(op, Concat):
             self.parts[node.name] = [p for i in node.inputs for p in self.parts.get(i, [i])]
         elif joined and (isinstance(op, Linear) or (isinstance(op, Conv) and op.groups == 1)):
-            self._sum(node.name, node.shape, "part", [
-                (source, replace(op, weight=op.weight[:, first:stop], bias=op.bias * (first == 0)))
-                for source, first, stop in self._spans(joined)
-            ])  # fmt: skip
+            self._sum(
+                node.name,
+                node.shape,
+                "part",
+                [
+                    (
+                        source,
+                        replace(op, weight=op.weight[:, first:stop], bias=op.bias * (first == 0)),
+                    )
+                    for source, first, stop in self._spans(joined)
+                ],
+            )
         elif joined and (isinstance(op, BY_CHANNEL) or self._has_own_groups(op, joined)):
             self.parts[node.name] = [
                 self._add(f"{node.name}.part{i}", *self._on_channels(node, first, stop), [source])
@@ -104,9 +112,7 @@ class _Splitting:
         part = replace(op, weight=weight, bias=op.bias[outputs], groups=groups)
         return part, (len(weight), height, width)
 
-    def _sum(
-        self, name: str, shape: Shape, kind: str, terms: Sequence[tuple[str, Op]]
-    ) -> None:
+    def _sum(self, name: str, shape: Shape, kind: str, terms: Sequence[tuple[str, Op]]) -> None:
         """``name`` becomes the sum of operators, each on a tensor; ``kind`` is in their names."""
         total = ""
         for i, (source, op) in enumerate(terms, 1):
@@ -123,7 +129,12 @@ class _Splitting:
             if name in self.parts and name not in self.nodes:
                 shape = self.graph.shape_of(name)
                 rows = np.eye(shape[0])[:, :, None, None]
-                self._sum(name, shape, "copy", [
-                    (source, Conv(rows[:, first:stop], np.zeros(shape[0])))
-                    for source, first, stop in self._spans(name)
-                ])  # fmt: skip
+                self._sum(
+                    name,
+                    shape,
+                    "copy",
+                    [
+                        (source, Conv(rows[:, first:stop], np.zeros(shape[0])))
+                        for source, first, stop in self._spans(name)
+                    ],
+                )

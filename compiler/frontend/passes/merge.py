@@ -4,7 +4,6 @@
 from dataclasses import replace
 
 import numpy as np
-
 from stemcore.golden.network.network import INPUT
 
 from ..graph import AVERAGE, IDENTITY, Branch, Clamp, Graph, Layer, MaxPool, Node
@@ -58,8 +57,11 @@ def _merge_equal(branches: list[Branch]) -> tuple[Branch, ...]:
     for branch in branches:
         for i, other in enumerate(merged):
             same = (branch.source, branch.stride, branch.padding, branch.groups) == (
-                other.source, other.stride, other.padding, other.groups,
-            )  # fmt: skip
+                other.source,
+                other.stride,
+                other.padding,
+                other.groups,
+            )
             if same and branch.weight.shape == other.weight.shape:
                 # The sum of two identities is a weight of 2, which needs a scale like any other.
                 weight = branch.weight + other.weight

@@ -4,7 +4,6 @@
 from dataclasses import replace
 
 import numpy as np
-
 from stemcore.golden.network.network import INPUT
 
 from ..graph import (

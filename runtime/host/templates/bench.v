@@ -12,7 +12,7 @@ module bench;
 
   localparam NEURONS = OUT_CHANNELS * OUT_ROWS * OUT_COLUMNS;
   localparam SPIKE = 0, END = 1, CREDIT = 2, PACE = 3;  // kinds of flit
-  localparam PATIENCE = 100000;  // cycles without any flit: longer than any walk or sweep
+  localparam PATIENCE = 100000;  // cycles without any flit: longer than any loop nest or update pass
 
   reg clk = 0, rst = 1;
   always #5 clk = ~clk;

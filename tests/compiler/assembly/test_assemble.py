@@ -5,9 +5,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.assembly.assemble import assemble, check_program, count_macs
-from stemcore.compiler.assembly.core_image import requant_words, sweep_words
+from stemcore.compiler.assembly.core_image import requant_words, update_words
 from stemcore.compiler.assembly.destinations import Destinations, DestinationsFullError
 from stemcore.compiler.assembly.tables import Table
 from stemcore.compiler.backend import compile_network
@@ -15,12 +14,13 @@ from stemcore.compiler.errors import AssembleError
 from stemcore.compiler.mapping.connectivity import make_tile
 from stemcore.compiler.mapping.partition import partition
 from stemcore.compiler.mapping.place import place
-from stemcore.compiler.mapping.weight_blocks import weight_slabs
-from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.compiler.mapping.weight_blocks import make_weight_blocks
 from stemcore.golden.network.network import INPUT, MaxPool
-from stemcore.golden.spec.params import get_preset
-from stemcore.golden.spec.address_generation import walk
 from stemcore.golden.program.words import unpack_words
+from stemcore.golden.spec.address_generation import loop_nest
+from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.spec.params import get_preset
+
 from tests.support.chains import chain, convolution, plain_layer
 from tests.support.random_networks import random_network
 
@@ -38,9 +38,9 @@ def fields(memories, memory):
     ]
 
 
-def weights_by_walks(network, program, layer_index):
-    """Dense weight[neuron, source neuron] of every connection of a layer, as all walks together
-    add them: an array (connections, C, H, W before pooling, C, H, W of the source).
+def weights_by_loop_nests(network, program, layer_index):
+    """Dense weight[neuron, source neuron] of every connection of a layer, as all loop nests add
+    them together: an array (connections, C, H, W before pooling, C, H, W of the source).
     """
     layer = network.layers[layer_index]
     shapes = [network.population(c.source).shape for c in layer.connections]
@@ -65,10 +65,10 @@ def weights_by_walks(network, program, layer_index):
         y0, (x0, x1), n_blocks = tile.pre_rows[0], tile.pre_columns, tile.n_blocks
         for a, connection in enumerate(layer.connections):
             for c, y, x in np.ndindex(shapes[a]):
-                if not hears(connection, tile, c, y, x):
+                if not reads(connection, tile, c, y, x):
                     continue
                 spike = {"c": c, "y": y, "x": x, "t": 0}
-                for operation in walk(TINY, axons[a], tuple(tables), spike):
+                for operation in loop_nest(TINY, axons[a], tuple(tables), spike):
                     position, block = divmod(operation.acc, n_blocks)
                     row, column = divmod(position, x1 - x0)
                     for lane in range(4):
@@ -82,7 +82,7 @@ def weights_by_walks(network, program, layer_index):
     return dense
 
 
-def hears(connection, tile, c, y, x):
+def reads(connection, tile, c, y, x):
     """Whether the tile's tables have to know this source neuron."""
     (sy, sx), (py, px) = connection.stride, connection.padding
     _, _, n_y, n_x = connection.weight.shape
@@ -107,14 +107,14 @@ def weights_by_definition(layer, connection, shape):
     return dense
 
 
-def test_walks_add_the_weights_of_the_definition(rng):
+def test_loop_nests_add_the_weights_of_the_definition(rng):
     for _ in range(5):
         network = random_network(rng, max_size=6, n_layers=2, size=6)
         parts = partition(network, TINY, 6)
         placement = place(network, TINY, parts.tiles, 3, 2)
         program = assemble(network, TINY, parts.tiles, placement, overflow_proved=True)
         for index, layer in enumerate(network.layers):
-            found = weights_by_walks(network, program, index)
+            found = weights_by_loop_nests(network, program, index)
             read = np.zeros(layer.shape, bool)
             for tile in (tile for tile in parts.tiles if tile.layer == index):
                 channels = slice(tile.blocks[0] * 4, tile.blocks[1] * 4)
@@ -131,11 +131,18 @@ def test_words_of_a_small_dense_layer():
     core = compile_network(network, TINY, cores=1).cores[0]
     assert fields(core.memories, Memory.AXON) == [
         {
-            "c_base": 0, "y_base": 0, "x_base": 0, "y_acc_step": 2, "x_acc_step": 2,
-            "y_weight_step": 512 - 4, "x_weight_step": 512 - 2, "shift0": 5, "is_signed": 1,
+            "c_base": 0,
+            "y_base": 0,
+            "x_base": 0,
+            "y_acc_step": 2,
+            "x_acc_step": 2,
+            "y_weight_step": 512 - 4,
+            "x_weight_step": 512 - 2,
+            "shift0": 5,
+            "is_signed": 1,
             "tail": 0,
         }
-    ]  # fmt: skip
+    ]
     assert fields(core.memories, Memory.TABLE_C) == [
         {"acc": 0, "weight": 0, "count": 2},
         {"acc": 0, "weight": 4, "count": 2},
@@ -148,9 +155,16 @@ def test_words_of_a_small_dense_layer():
     # weight[n, c, 0, x] = 1 + 4 n + 2 c + x; words by channel, column, block.
     words = [[int(c) for c in row] for row in core.memories[Memory.WEIGHT]]
     assert words == [
-        [0x0D090501], [17], [0x0E0A0602], [18], [0x0F0B0703], [19], [0x100C0804], [20],
-    ]  # fmt: skip
-    assert fields(core.memories, Memory.SWEEP) == [
+        [0x0D090501],
+        [17],
+        [0x0E0A0602],
+        [18],
+        [0x0F0B0703],
+        [19],
+        [0x100C0804],
+        [20],
+    ]
+    assert fields(core.memories, Memory.UPDATE) == [
         {"acc": 0, "block": 0, "first": 1, "last": 1, "clear": 1},
         {"acc": 1, "block": 1, "first": 1, "last": 1, "clear": 1},
     ]
@@ -162,13 +176,18 @@ def test_words_of_a_small_dense_layer():
         {"x0": 0, "y0": 0, "x1": 0, "y1": 0, "axon": 0}
     ]
     assert [int(word) for word in core.memories[Memory.CONTROL][:, 0]] == [
-        1, 1, 2, 2, 8, FORMATS.token_list.pack(start=0, count=1),
+        1,
+        1,
+        2,
+        2,
+        8,
         FORMATS.token_list.pack(start=0, count=1),
-    ]  # fmt: skip
+        FORMATS.token_list.pack(start=0, count=1),
+    ]
 
 
 def test_strided_tile_tables():
-    """Rows 2 and 3 of a 3 x 3 convolution with stride 2, padding 1 hear rows 3 to 7."""
+    """Rows 2 and 3 of a 3 x 3 convolution with stride 2, padding 1 read rows 3 to 7."""
     network = chain((1, 8, 2), 4)
     connection = convolution(INPUT, 1, 4, (3, 3), stride=2, padding=1)
     network = dataclasses.replace(network, layers=(plain_layer("half", (4, 4, 1), connection),))
@@ -179,8 +198,12 @@ def test_strided_tile_tables():
     assert (axon["y_base"] + 3) % TINY.n_table_y == 0
     assert (axon["y_acc_step"], axon["y_weight_step"]) == (1, 512 - 6)
     assert [(e["acc"], e["weight"], e["count"]) for e in table] == [
-        (0, 0, 1), (0, 3, 1), (0, 6, 2), (1, 3, 1), (1, 6, 1),
-    ]  # fmt: skip
+        (0, 0, 1),
+        (0, 3, 1),
+        (0, 6, 2),
+        (1, 3, 1),
+        (1, 6, 1),
+    ]
     routes = {(route.rows, route.nodes) for route in program.input_routes}
     assert {rows for rows, _ in routes} == {(0, 3), (3, 7)}
 
@@ -190,14 +213,22 @@ def test_overlapping_windows_clear_with_the_last_read():
     layer = plain_layer("pooled", (8, 5, 1), convolution(INPUT, 1, 8, (1, 1)), pool=pool)
     tile = make_tile(layer, 0, (0, 2), (0, 2), (0, 1))
     order = np.array([(y, 0, block) for y in range(2) for block in range(tile.n_blocks)])
-    words = sweep_words(TINY, layer, tile, order, "test")
-    entries = fields({Memory.SWEEP: words}, Memory.SWEEP)
+    words = update_words(TINY, layer, tile, order, "test")
+    entries = fields({Memory.UPDATE: words}, Memory.UPDATE)
     assert [(e["acc"], e["block"], e["first"], e["last"], e["clear"]) for e in entries] == [
-        (0, 0, 1, 0, 1), (2, 0, 0, 0, 1), (4, 0, 0, 1, 0),
-        (1, 1, 1, 0, 1), (3, 1, 0, 0, 1), (5, 1, 0, 1, 0),
-        (4, 0, 1, 0, 1), (6, 0, 0, 0, 1), (8, 0, 0, 1, 1),
-        (5, 1, 1, 0, 1), (7, 1, 0, 0, 1), (9, 1, 0, 1, 1),
-    ]  # fmt: skip
+        (0, 0, 1, 0, 1),
+        (2, 0, 0, 0, 1),
+        (4, 0, 0, 1, 0),
+        (1, 1, 1, 0, 1),
+        (3, 1, 0, 0, 1),
+        (5, 1, 0, 1, 0),
+        (4, 0, 1, 0, 1),
+        (6, 0, 0, 0, 1),
+        (8, 0, 0, 1, 1),
+        (5, 1, 1, 0, 1),
+        (7, 1, 0, 0, 1),
+        (9, 1, 0, 1, 1),
+    ]
 
 
 def test_words_between_windows_are_cleared():
@@ -205,26 +236,41 @@ def test_words_between_windows_are_cleared():
     layer = plain_layer("gaps", (4, 3, 1), convolution(INPUT, 1, 4, (1, 1)), pool=pool)
     tile = make_tile(layer, 0, (0, 1), (0, 2), (0, 1))
     order = np.array([(y, 0, block) for y in range(2) for block in range(tile.n_blocks)])
-    words = sweep_words(TINY, layer, tile, order, "test")
-    entries = fields({Memory.SWEEP: words}, Memory.SWEEP)
+    words = update_words(TINY, layer, tile, order, "test")
+    entries = fields({Memory.UPDATE: words}, Memory.UPDATE)
     assert [(e["acc"], e["first"], e["last"], e["clear"]) for e in entries] == [
-        (1, 1, 0, 1), (0, 1, 1, 1), (2, 1, 1, 1),
-    ]  # fmt: skip
+        (1, 1, 0, 1),
+        (0, 1, 1, 1),
+        (2, 1, 1, 1),
+    ]
 
 
 def test_idle_lanes_get_a_bias_that_the_table_maps_to_zero():
     table = np.full(16, 3)
     table[14] = 0  # the value -2
     layer = plain_layer(
-        "odd", (5, 1, 1), convolution(INPUT, 1, 5, (1, 1)), bits=4, is_signed=True, table=table,
-        bias_shift=1, bias=np.array([1, -1, 2, 3, -4]),
-    )  # fmt: skip
+        "odd",
+        (5, 1, 1),
+        convolution(INPUT, 1, 5, (1, 1)),
+        bits=4,
+        is_signed=True,
+        table=table,
+        bias_shift=1,
+        bias=np.array([1, -1, 2, 3, -4]),
+    )
     tile = make_tile(layer, 0, (0, 2), (0, 1), (0, 1))
     words = unpack_words(FORMATS.requant, requant_words(TINY, layer, tile))
     lanes = [FORMATS.requant_lane.unpack(int(words[f"lane{n % 2}"][n // 2])) for n in range(8)]
     assert [lane["bias"] for lane in lanes] == [
-        1, 2**32 - 1, 2, 3, 2**32 - 4, 2**32 - 2, 2**32 - 2, 2**32 - 2,
-    ]  # fmt: skip
+        1,
+        2**32 - 1,
+        2,
+        3,
+        2**32 - 4,
+        2**32 - 2,
+        2**32 - 2,
+        2**32 - 2,
+    ]
     assert [lane["shift"] for lane in lanes] == [8] * 5 + [8] * 3
     assert [lane["multiplier"] for lane in lanes] == [1] * 8
 
@@ -239,29 +285,35 @@ def test_table_without_a_zero_is_refused_where_lanes_are_idle():
         compile_network(network, TINY)
 
 
-def test_constant_depthwise_weights_take_one_slab_a_lane():
-    slabs = weight_slabs(convolution(INPUT, 32, 32, (2, 2), groups=32, value=5), (2, 6), 4)
-    assert slabs.n_words == 4 * 4
-    assert slabs.channels == (8, 24)
-    assert (slabs.tail, set(slabs.count), set(slabs.n_synapses)) == (0, {1}, {1})
-    np.testing.assert_array_equal(slabs.slab, np.arange(16) % 4)
-    np.testing.assert_array_equal(slabs.first, np.arange(16) // 4)
+def test_constant_depthwise_weights_take_one_weight_block_a_lane():
+    weight_blocks = make_weight_blocks(
+        convolution(INPUT, 32, 32, (2, 2), groups=32, value=5), (2, 6), 4
+    )
+    assert weight_blocks.n_words == 4 * 4
+    assert weight_blocks.channels == (8, 24)
+    assert (weight_blocks.tail, set(weight_blocks.count), set(weight_blocks.n_synapses)) == (
+        0,
+        {1},
+        {1},
+    )
+    np.testing.assert_array_equal(weight_blocks.weight_block, np.arange(16) % 4)
+    np.testing.assert_array_equal(weight_blocks.first, np.arange(16) // 4)
 
 
 def test_groups_across_blocks_are_cut_at_the_tile():
     """Groups of six neurons, lanes of four: channel 1 reaches neurons 6..11, blocks 1 and 2."""
-    slabs = weight_slabs(convolution(INPUT, 2, 12, (1, 1), groups=2), (1, 2), 4)
-    assert slabs.channels == (0, 2)
-    np.testing.assert_array_equal(slabs.n_synapses, [2, 2])
-    np.testing.assert_array_equal(slabs.count, [1, 1])
-    words = slabs.words[slabs.slab].reshape(2, 4)
+    weight_blocks = make_weight_blocks(convolution(INPUT, 2, 12, (1, 1), groups=2), (1, 2), 4)
+    assert weight_blocks.channels == (0, 2)
+    np.testing.assert_array_equal(weight_blocks.n_synapses, [2, 2])
+    np.testing.assert_array_equal(weight_blocks.count, [1, 1])
+    words = weight_blocks.words[weight_blocks.weight_block].reshape(2, 4)
     np.testing.assert_array_equal(words, [[5, 6, 0, 0], [0, 0, 7, 8]])
 
 
-def test_dense_walks_count_only_real_neurons():
-    slabs = weight_slabs(convolution(INPUT, 3, 10, (1, 1)), (1, 3), 4)
-    assert slabs.tail == 1
-    assert not slabs.words[..., 1, 2:].any()
+def test_dense_loop_nests_count_only_real_neurons():
+    weight_blocks = make_weight_blocks(convolution(INPUT, 3, 10, (1, 1)), (1, 3), 4)
+    assert weight_blocks.tail == 1
+    assert not weight_blocks.words[..., 1, 2:].any()
 
 
 def test_equal_runs_share_table_entries():

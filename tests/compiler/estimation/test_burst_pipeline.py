@@ -3,15 +3,15 @@
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.estimation.estimate import estimate_images, spikes_of
 from stemcore.compiler.estimation.flows import Flows
-from stemcore.golden.spec.fields import Control
-from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.network.network import INPUT
-from stemcore.golden.spec.params import get_preset
 from stemcore.golden.arithmetic.stem import count_spikes
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.fields import Control
+from stemcore.golden.spec.params import get_preset
+
 from tests.support.chains import chain
 from tests.support.random_networks import random_images, random_network, random_stepped_network
 
@@ -36,7 +36,7 @@ def operations(program, images):
     return np.array(rows)
 
 
-def test_interval_of_one_core_is_accumulation_and_sweep(rng):
+def test_interval_of_one_core_is_accumulation_and_update(rng):
     program = compile_network(chain((4, 4, 4), ("dense", 8)), TINY, cores=1)
     images = rng.integers(0, 256, (6, 4, 4, 4))
     got = times(program, images)
@@ -72,7 +72,7 @@ def test_one_image_has_no_other_interval_than_its_latency(rng):
 
 
 def halves(left, right):
-    """Six equal images for two cores, each of which hears a half and the other's border.
+    """Six equal images for two cores, each of which reads a half and the other's border.
 
     ``left`` and ``right`` are the values of the halves.
     """
@@ -91,8 +91,10 @@ def test_cores_with_spikes_in_different_time_steps_take_turns():
     work = operations(program, together)
     np.testing.assert_array_equal(work, operations(program, apart))
     flows = Flows(program)
-    sweep = max(flows.register(n, Control.N_SWEEP) * TINY.n_groups for n in range(flows.host))
-    alone = work.max() + sweep
+    update_pass = max(
+        flows.register(n, Control.N_UPDATE) * TINY.n_groups for n in range(flows.host)
+    )
+    alone = work.max() + update_pass
     assert times(program, together).interval <= 1.05 * alone + EXCHANGE
     assert times(program, apart).interval >= 1.5 * alone
 

@@ -3,16 +3,16 @@
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.backend import compile_network
+from stemcore.compiler.estimation.burst_schedule import BurstSchedules
 from stemcore.compiler.estimation.estimate import spikes_of
 from stemcore.compiler.estimation.flows import Flows
-from stemcore.compiler.estimation.burst_schedule import Trains
-from stemcore.golden.spec.fields import Control
-from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.network.network import INPUT
-from stemcore.golden.spec.params import get_preset
 from stemcore.golden.arithmetic.stem import count_spikes, encode
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.fields import Control
+from stemcore.golden.spec.params import get_preset
+
 from tests.support.chains import chain
 from tests.support.random_networks import random_images, random_network
 from tests.support.stepped_programs import stepped_core_program
@@ -29,7 +29,7 @@ def populations(program, images):
 def compiled(network, images, **options):
     program = compile_network(network, TINY, **options)
     flows = Flows(program)
-    return flows, Trains(flows), populations(program, images)
+    return flows, BurstSchedules(flows), populations(program, images)
 
 
 def sent_to(flows, number, trains):
@@ -50,14 +50,14 @@ def test_bursts_hold_what_the_loads_count(rng):
         bits = {INPUT: network.input.bits} | {x.name: x.bits for x in network.layers}
         spikes = {name: count_spikes(array, bits[name]) for name, array in values.items()}
         loads = flows.loads(spikes_of(flows.program, spikes))
-        heard = np.zeros(flows.host + 1)
+        received = np.zeros(flows.host + 1)
         for number in range(flows.host + 1):
             for target, (count, operations) in sent_to(
                 flows, number, trains.of(number, values)
             ).items():
-                heard[target] += count
+                received[target] += count
                 assert operations == pytest.approx(loads.operations[number, target])
-        np.testing.assert_allclose(heard, loads.spikes_in)
+        np.testing.assert_allclose(received, loads.spikes_in)
 
 
 @pytest.mark.parametrize("mode", ["late", "scaled"])
@@ -65,11 +65,12 @@ def test_a_time_step_is_a_train_where_tokens_stand_for_time_steps(mode, rng):
     network, program = stepped_core_program(rng, mode)
     images = random_images(rng, network, 1)
     flows, values = Flows(program), populations(program, images)
-    trains = Trains(flows)
+    trains = BurstSchedules(flows)
     (layer,) = network.layers
     for number, name, population in (
-        (flows.host, INPUT, network.input), (0, layer.name, network.population(layer.name))
-    ):  # fmt: skip
+        (flows.host, INPUT, network.input),
+        (0, layer.name, network.population(layer.name)),
+    ):
         steps = trains.of(number, values)
         planes = encode(values[name], population.bits, population.is_signed)
         assert len(steps) == population.bits

@@ -3,17 +3,17 @@
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError
 from stemcore.compiler.estimation.estimate import estimate
-from stemcore.golden.spec.timing import sweep_cycles
-from stemcore.golden.spec.fields import Control, Memory
-from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.network.network import INPUT
-from stemcore.golden.spec.params import get_preset
-from stemcore.golden.program.program import HOST
 from stemcore.golden.arithmetic.stem import count_spikes
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.fields import Control, Memory
+from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.routing import HOST
+from stemcore.golden.spec.timing import update_cycles
+
 from tests.support.chains import chain
 from tests.support.random_networks import random_images, random_network
 
@@ -59,7 +59,7 @@ def test_links_carry_what_arrives(rng):
     assert got.busiest_link[1] == max(got.links.values())
 
 
-def test_interval_of_one_core_is_accumulation_and_sweep():
+def test_interval_of_one_core_is_accumulation_and_update():
     network = chain((4, 4, 4), ("dense", 8))
     program = compile_network(network, TINY, cores=1)
     got = estimate(program, {INPUT: 3.0, "layer0": 1.0})
@@ -67,8 +67,8 @@ def test_interval_of_one_core_is_accumulation_and_sweep():
     core = got.cores[0]
     assert core.operations == 64 * 3 * 2
     assert core.sops == 64 * 3 * 8
-    n_sweep = int(program.cores[0].memories[Memory.CONTROL][Control.N_SWEEP, 0])
-    assert core.sweep == sweep_cycles(TINY, n_sweep)
+    n_update = int(program.cores[0].memories[Memory.CONTROL][Control.N_UPDATE, 0])
+    assert core.update_pass == update_cycles(TINY, n_update)
     assert core.busy <= got.interval <= core.busy + 50
     assert got.latency > core.busy
 

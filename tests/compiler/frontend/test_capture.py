@@ -6,9 +6,6 @@ import re
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional as F
-
 from stemcore.compiler.errors import CaptureError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.graph import (
@@ -23,6 +20,9 @@ from stemcore.compiler.frontend.graph import (
 )
 from stemcore.compiler.frontend.graph import Unsupported as Refused
 from stemcore.compiler.frontend.run_graph import run_graph
+from torch import nn
+from torch.nn import functional as F
+
 from tests.support.torch_nets import NETS, build
 
 
@@ -50,10 +50,19 @@ def test_operators_carry_the_path_of_their_module():
     graph = capture(module, shape)
     kinds = [(node.name, type(node.op)) for node in graph.nodes]
     assert kinds == [
-        ("0", Conv), ("1", BatchNorm), ("2", Clamp), ("3", MaxPool), ("4", Conv), ("5", MaxPool),
-        ("6", Clamp), ("8", Flatten), ("9", Linear), ("10", BatchNorm), ("11", Clamp),
+        ("0", Conv),
+        ("1", BatchNorm),
+        ("2", Clamp),
+        ("3", MaxPool),
+        ("4", Conv),
+        ("5", MaxPool),
+        ("6", Clamp),
+        ("8", Flatten),
+        ("9", Linear),
+        ("10", BatchNorm),
+        ("11", Clamp),
         ("13", Linear),
-    ]  # fmt: skip
+    ]
 
 
 def test_functional_calls_are_named_after_operator_and_enclosing_module():

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional as F
-
 from stemcore.compiler.errors import CompatibilityError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.compatibility import check_compatible, find_problems
 from stemcore.compiler.frontend.passes import form_layers
 from stemcore.golden.spec.params import PRESETS
+from torch import nn
+from torch.nn import functional as F
+
 from tests.support.torch_nets import NETS, build, chain
 
 
@@ -26,9 +26,13 @@ def test_supported_networks_have_no_problems(name):
 
 def test_all_problems_are_reported_at_once_in_order():
     module = chain(
-        nn.Conv2d(1, 2, 1), nn.Sigmoid(), nn.Conv2d(2, 2, 1), nn.AvgPool2d(3, padding=1,
-        count_include_pad=False), nn.Conv2d(2, 4, 1), nn.Softmax(1),
-    ).eval()  # fmt: skip
+        nn.Conv2d(1, 2, 1),
+        nn.Sigmoid(),
+        nn.Conv2d(2, 2, 1),
+        nn.AvgPool2d(3, padding=1, count_include_pad=False),
+        nn.Conv2d(2, 4, 1),
+        nn.Softmax(1),
+    ).eval()
     with torch.no_grad():
         module[0].weight[0] = float("nan")
         module[2].weight.zero_()
@@ -36,8 +40,14 @@ def test_all_problems_are_reported_at_once_in_order():
     with pytest.raises(CompatibilityError) as caught:
         check_compatible(capture(module, (1, 6, 6), "net"), bits=1)
     assert [problem.where for problem in caught.value.problems] == [
-        "bits", "0", "1", "2", "3", "4", "5",
-    ]  # fmt: skip
+        "bits",
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+    ]
     assert all(problem.remedy for problem in caught.value.problems)
     lines = str(caught.value).splitlines()
     assert lines[0] == "net: 7 problems to solve before it can be compiled:"

@@ -4,7 +4,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError, RangeError
 from stemcore.compiler.lowering.integrate import (
@@ -17,12 +16,13 @@ from stemcore.compiler.lowering.integrate import (
     measure,
     sums_proved,
 )
-from stemcore.compiler.lowering.skip_buffers import relay_skips
-from stemcore.golden.reference.core import Core
-from stemcore.golden.network.forward import run_network
+from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.golden.arithmetic.step_integration import Late, Scaled
+from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
+from stemcore.golden.reference.core import Core
 from stemcore.golden.spec.params import get_preset
+
 from tests.support.random_networks import random_images, random_network
 
 
@@ -31,9 +31,14 @@ def dense(name, source, weight, *, shift=4, bias=0, multiplier=1, h=0, **fields)
     weight = np.asarray(weight, np.int8)
     n = len(weight)
     return Layer(
-        name, (n, 1, 1), (Connection(source, weight.reshape(n, -1, 1, 1), shift=h),),
-        np.full(n, bias), np.full(n, multiplier), np.full(n, shift), **fields,
-    )  # fmt: skip
+        name,
+        (n, 1, 1),
+        (Connection(source, weight.reshape(n, -1, 1, 1), shift=h),),
+        np.full(n, bias),
+        np.full(n, multiplier),
+        np.full(n, shift),
+        **fields,
+    )
 
 
 def one_layer(weight, **fields):
@@ -195,7 +200,8 @@ def test_integrate_refuses_what_it_does_not_know():
         integrate(network, "late", FULL[:0])
 
 
-# Relays -----------------------------------------------------------------------------------------
+# Skip buffers
+# -----------------------------------------------------------------------------------------
 def residual_network(rng):
     """input -> a -> b -> c -> d, and the input and a once more onto d, a onto c."""
     weights = {name: rng.integers(-30, 31, (4, 4)) for name in "abcd"}
@@ -213,13 +219,13 @@ def residual_network(rng):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_relayed_values_are_exact_in_16_bits(mode, rng):
+def test_buffered_values_are_exact_in_16_bits(mode, rng):
     network = residual_network(rng)
-    integrated = integrate(relay_skips(network), mode, random_images(rng, network, 8))
+    integrated = integrate(buffer_skips(network), mode, random_images(rng, network, 8))
     values = run_network(integrated, random_images(rng, network, 30))
-    for name in ("a.relay1", "a.relay2"):
+    for name in ("a.skip_buffer1", "a.skip_buffer2"):
         np.testing.assert_array_equal(values[name], values["a"])
-    np.testing.assert_array_equal(values["input.relay3"], values[INPUT])
+    np.testing.assert_array_equal(values["input.skip_buffer3"], values[INPUT])
 
 
 # Programs ---------------------------------------------------------------------------------------
@@ -227,14 +233,14 @@ def test_networks_and_cores_must_integrate_alike(rng):
     network = one_layer(rng.integers(-9, 9, (2, 4)))
     late = get_preset("tiny_late")
     message = (
-        r"^only: integration must be late as in the cores, is exact; call "
-        r"compiler\.lowering\.integration\.integrate first, or choose another preset$"
+        r"^only: integration must be late as in the cores, is exact; "
+        r"lower the network for these cores, or choose another preset$"
     )
     with pytest.raises(CompileError, match=message):
         compile_network(network, late)
-    with pytest.raises(CompileError, match=r"^only: integration must be late .*, is scaled; call"):
+    with pytest.raises(CompileError, match=r"^only: integration must be late .*, is scaled; lower"):
         compile_network(integrate(network, "scaled", FULL), late)
-    with pytest.raises(CompileError, match=r"^only: integration must be exact .*, is late; call"):
+    with pytest.raises(CompileError, match=r"^only: integration must be exact .*, is late; lower"):
         compile_network(integrate(network, "late", FULL), get_preset("tiny"))
 
 

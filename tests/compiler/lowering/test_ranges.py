@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.errors import RangeError
 from stemcore.compiler.lowering.ranges import prove_ranges, signed_bits
 from stemcore.golden.network.forward import run_network
@@ -17,9 +16,14 @@ def layer(weight, source=INPUT, name="a", **changes):
     weight = np.asarray(weight, np.int8)
     channels = len(weight)
     plain = Layer(
-        name, (channels, 1, 1), (Connection(source, weight),), np.zeros(channels, np.int64),
-        np.ones(channels, np.int64), np.full(channels, 4), bits=3,
-    )  # fmt: skip
+        name,
+        (channels, 1, 1),
+        (Connection(source, weight),),
+        np.zeros(channels, np.int64),
+        np.ones(channels, np.int64),
+        np.full(channels, 4),
+        bits=3,
+    )
     return replace(plain, **changes)
 
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Relays leave every value as it is, and every connection between neighbouring stages."""
+"""Skip buffers leave every value as it is, and every connection between neighbouring stages."""
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.estimation.estimate import estimate
-from stemcore.compiler.lowering.skip_buffers import relay_name, relay_skips, stages
+from stemcore.compiler.lowering.skip_buffers import buffer_skips, skip_buffer_name, stages
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
+from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.params import get_preset
+
 from tests.support.chains import chain
 from tests.support.random_networks import random_images
 
@@ -32,57 +32,69 @@ def residual(rng, n_blocks=2, *, is_signed=False):
             name = f"{part}{block}"
             layers.append(
                 Layer(
-                    name, (4, 6, 6), tuple(connections),
-                    bias=rng.integers(-50, 50, 4), multiplier=np.ones(4, np.int64),
-                    shift=np.full(4, 6), bits=5, is_signed=is_signed and part == "b" and last,
+                    name,
+                    (4, 6, 6),
+                    tuple(connections),
+                    bias=rng.integers(-50, 50, 4),
+                    multiplier=np.ones(4, np.int64),
+                    shift=np.full(4, 6),
+                    bits=5,
+                    is_signed=is_signed and part == "b" and last,
                 )
-            )  # fmt: skip
+            )
     return Network("residual", source, tuple(layers), {INPUT: 0.5, "b0": 0.25})
 
 
 @pytest.mark.parametrize("is_signed", [False, True])
 @pytest.mark.parametrize("n_blocks", [1, 2, 3])
-def test_relays_keep_every_value(n_blocks, is_signed, rng):
+def test_skip_buffers_keep_every_value(n_blocks, is_signed, rng):
     network = residual(rng, n_blocks, is_signed=is_signed)
-    relayed = relay_skips(network)
+    buffered = buffer_skips(network)
     images = random_images(rng, network, 3)
-    want, got = run_network(network, images), run_network(relayed, images)
+    want, got = run_network(network, images), run_network(buffered, images)
     assert want.keys() < got.keys()
-    assert relayed.scales[relay_name(INPUT, 1)] == 0.5
-    assert "b0.relay1" not in got or relayed.scales["b0.relay1"] == 0.25
+    assert buffered.scales[skip_buffer_name(INPUT, 1)] == 0.5
+    assert "b0.skip_buffer1" not in got or buffered.scales["b0.skip_buffer1"] == 0.25
     for name, values in want.items():
         np.testing.assert_array_equal(got[name], values)
-    stage = stages(relayed)
-    for layer in relayed.layers:
+    stage = stages(buffered)
+    for layer in buffered.layers:
         assert {stage[c.source] for c in layer.connections} == {stage[layer.name] - 1}
 
 
-def test_relays_are_shared(rng):
+def test_skip_buffers_are_shared(rng):
     network = residual(rng, 1)
     b = network.layers[1]
     extra = Layer(
-        "c", b.shape, (Connection("b0", b.connections[0].weight, padding=(1, 1)),
-                       Connection(INPUT, np.ones((4, 1, 1, 1), np.int8), groups=4)),
-        b.bias, b.multiplier, b.shift, bits=5,
-    )  # fmt: skip
-    relayed = relay_skips(Network("n", network.input, (*network.layers, extra), {}))
-    names = [layer.name for layer in relayed.layers]
-    assert names == [relay_name(INPUT, 1), relay_name(INPUT, 2), "a0", "b0", "c"]
+        "c",
+        b.shape,
+        (
+            Connection("b0", b.connections[0].weight, padding=(1, 1)),
+            Connection(INPUT, np.ones((4, 1, 1, 1), np.int8), groups=4),
+        ),
+        b.bias,
+        b.multiplier,
+        b.shift,
+        bits=5,
+    )
+    buffered = buffer_skips(Network("n", network.input, (*network.layers, extra), {}))
+    names = [layer.name for layer in buffered.layers]
+    assert names == [skip_buffer_name(INPUT, 1), skip_buffer_name(INPUT, 2), "a0", "b0", "c"]
 
 
-def test_a_chain_needs_no_relay():
+def test_a_chain_needs_no_skip_buffer():
     network = chain((3, 6, 6), 4, 4, ("dense", 5))
-    assert relay_skips(network) is network
+    assert buffer_skips(network) is network
 
 
-def test_relays_fill_the_pipeline(rng):
+def test_skip_buffers_fill_the_pipeline(rng):
     network = residual(rng, 3)
     activity = dict.fromkeys((INPUT, *(layer.name for layer in network.layers)), 2.0)
     options = {"columns": 4, "rows": 4}
     alone = compile_network(network, TINY, **options, activity=activity)
-    relayed = relay_skips(network)
-    activity = dict.fromkeys((INPUT, *(layer.name for layer in relayed.layers)), 2.0)
-    program = compile_network(relayed, TINY, **options, activity=activity)
+    buffered = buffer_skips(network)
+    activity = dict.fromkeys((INPUT, *(layer.name for layer in buffered.layers)), 2.0)
+    program = compile_network(buffered, TINY, **options, activity=activity)
     images = random_images(rng, network, 2)
     assert np.array_equal(run_program(alone, images).outputs, run_program(program, images).outputs)
     assert estimate(program, activity).interval < 0.8 * estimate(alone).interval

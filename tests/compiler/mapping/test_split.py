@@ -3,15 +3,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.assembly.assemble import layer_info
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.mapping.split import part_name, split_layers
 from stemcore.compiler.sparsity.search import SCHEMES, scheme_tables
 from stemcore.golden.network.forward import n_sops, run_network
-from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
+from stemcore.golden.reference.program_engine import run_program
+
 from tests.support.random_networks import (
     random_images,
     random_network,
@@ -134,30 +134,53 @@ def test_sums_at_their_bounds_are_exact():
 
 
 REFUSED = {
-    "channel": ({"n_weight_words": 8}, 1, (
-        r"^wide: its fan-in cannot be split further than to channels 0\.\.0 of input; "
-        r"these need 9 weight words, a core has 8; choose a preset with larger"
-    )),
-    "group": ({"n_weight_words": 16}, 2, (
-        r"^wide: its fan-in cannot be split further than to channels 0\.\.27 of input in 2 groups; "
-        r"these need 126 weight words"
-    )),
-    "table": ({"n_table_c": 20}, 1, (
-        r"^wide: its fan-in cannot be split further .* need 28 channel table entries, a core has"
-    )),
-    "accumulator": ({"acc_width": 16}, 1, (
-        r"^wide: its fan-in has to be split in 4; sums of its parts, in bits with sign: must be "
-        r"at most 16, is 2.; choose a preset with a wider accumulator"
-    )),
-    "shift": ({"shift_width": 4}, 1, (
-        r"^wide: .* split in 4; shift of the highest bit: must be at most 15, is 23; choose a "
-        r"preset with a larger shift_width"
-    )),
-    "axons": ({"n_axons": 8}, 1, (
-        r"^wide: .*; axon descriptors for the digits of its parts: must be at most 8, is 12; "
-        r"choose a preset with more axons"
-    )),
-}  # fmt: skip
+    "channel": (
+        {"n_weight_words": 8},
+        1,
+        (
+            r"^wide: its fan-in cannot be split further than to channels 0\.\.0 of input; "
+            r"these need 9 weight words, a core has 8; choose a preset with larger"
+        ),
+    ),
+    "group": (
+        {"n_weight_words": 16},
+        2,
+        (
+            r"^wide: its fan-in cannot be split further than to channels 0\.\.27 of "
+            r"input in 2 groups; "
+            r"these need 126 weight words"
+        ),
+    ),
+    "table": (
+        {"n_table_c": 20},
+        1,
+        (r"^wide: its fan-in cannot be split further .* need 28 channel table entries, a core has"),
+    ),
+    "accumulator": (
+        {"acc_width": 16},
+        1,
+        (
+            r"^wide: its fan-in has to be split in 4; sums of its parts, in bits with sign: must "
+            r"be at most 16, is 2.; choose a preset with a wider accumulator"
+        ),
+    ),
+    "shift": (
+        {"shift_width": 4},
+        1,
+        (
+            r"^wide: .* split in 4; shift of the highest bit: must be at most 15, is 23; choose a "
+            r"preset with a larger shift_width"
+        ),
+    ),
+    "axons": (
+        {"n_axons": 8},
+        1,
+        (
+            r"^wide: .*; axon descriptors for the digits of its parts: must be at most 8, is 12; "
+            r"choose a preset with more axons"
+        ),
+    ),
+}
 
 
 @pytest.mark.parametrize(("changes", "groups", "message"), REFUSED.values(), ids=REFUSED)

@@ -4,14 +4,14 @@
 import numpy as np
 import pytest
 import torch
-
 from stemcore.compiler.errors import QuantizeError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.lowering.lower import lower
 from stemcore.compiler.lowering.ranges import prove_ranges
-from stemcore.compiler.quantization.bias import BIAS_FORMS, round_bias
+from stemcore.compiler.quantization.bias import BIAS_FORMATS, round_bias
 from stemcore.compiler.quantization.quantize import quantize
 from stemcore.golden.network.forward import run_network
+
 from tests.support.torch_nets import build
 
 SHIFT = np.array([24, 22, 27], np.int64)
@@ -34,7 +34,7 @@ def value(bias, shift):
         ("fraction16", [0.7, -0.1, 0.1], 2.0**-15, "16 bits, 15 of them fraction"),
         ("fraction16", [2e4, 1.0, 0.1], 1.0, "16 bits, 0 of them fraction"),
     ],
-)  # fmt: skip
+)
 def test_a_form_rounds_on_its_own_grid_and_nowhere_else(form, biases, step, said):
     bias = round_bias("conv", np.array(biases), SHIFT, form, is_exact=False)
     np.testing.assert_array_equal(value(bias, SHIFT), np.round(np.array(biases) / step) * step)
@@ -75,14 +75,14 @@ SCALE = r" bits at the scale of the output, is up to "
         ("int32", [1e9], [40], f"{FITS}32 bits, needs "),
         ("int32", [1.0], [48], r"^conv: the shift after the accumulator must be 0 to 47, is 48"),
     ],
-)  # fmt: skip
+)
 def test_a_bias_that_does_not_fit_is_refused(form, biases, shift, message):
     with pytest.raises(QuantizeError, match=message):
         round_bias("conv", np.array(biases), np.array(shift), form, is_exact=False)
 
 
 @pytest.mark.parametrize("profile", ["exact", "general", "paper"])
-@pytest.mark.parametrize("form", BIAS_FORMS)
+@pytest.mark.parametrize("form", BIAS_FORMATS)
 def test_every_form_equals_golden_in_every_profile(form, profile, rng):
     module, shape = build("residual")
     for name, values in module.state_dict().items():
@@ -107,7 +107,10 @@ def test_the_papers_profile_clips_no_weight_and_shares_its_scale(rng):
     x = rng.integers(-127, 128, (8, *shape))
     model = quantize(capture(module, shape), x, profile="paper")
     for layer in model.network.layers:
-        assert layer.bias_form in ("8 bits at the output's scale", "16 bits at the output's scale")
+        assert layer.bias_format in (
+            "8 bits at the output's scale",
+            "16 bits at the output's scale",
+        )
         for branch in layer.branches:
             assert np.abs(branch.weight.astype(int)).max() == 127
         assert len(set(layer.multiplier)) == len(set(layer.rescale_shift)) == 1

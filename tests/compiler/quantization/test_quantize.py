@@ -4,9 +4,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional as F
-
 from stemcore.compiler.errors import CompatibilityError, FormatError, QuantizeError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.passes import form_layers
@@ -17,6 +14,9 @@ from stemcore.compiler.quantization.quantize import QuantizedModel, quantize
 from stemcore.compiler.quantization.quantized import PROFILES
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT
+from torch import nn
+from torch.nn import functional as F
+
 from tests.support.random_torch_nets import RandomNet
 from tests.support.torch_nets import NETS, build, chain
 
@@ -76,9 +76,12 @@ def test_narrow_weights_and_shared_scales_equal_golden(weight_bits, per_channel,
     module, shape = build("residual")
     x = images(rng, shape)
     model = quantize(
-        capture(module, shape), x[:8], profile=profile, weight_bits=weight_bits,
+        capture(module, shape),
+        x[:8],
+        profile=profile,
+        weight_bits=weight_bits,
         per_channel=per_channel,
-    )  # fmt: skip
+    )
     assert_equals_golden(model, x)
     top = 2 ** (weight_bits - 1) - 1
     plain = [layer for layer in model.network.layers if len(layer.branches) == 1]
@@ -356,8 +359,11 @@ def test_random_networks_equal_golden(case, rng):
         module = RandomNet(rng, shape).eval()
     x = images(rng, shape)
     model = quantize(
-        capture(module, shape), x[:8], profile=PROFILES[case % 3],
-        bits=int(rng.choice([2, 4, 5, 8, 8])), weight_bits=int(rng.choice([2, 4, 8, 8])),
+        capture(module, shape),
+        x[:8],
+        profile=PROFILES[case % 3],
+        bits=int(rng.choice([2, 4, 5, 8, 8])),
+        weight_bits=int(rng.choice([2, 4, 8, 8])),
         per_channel=bool(rng.random() < 0.7),
-    )  # fmt: skip
+    )
     assert_equals_golden(model, x)

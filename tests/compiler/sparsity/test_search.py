@@ -3,9 +3,7 @@
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.errors import SparsifyError
-from stemcore.compiler.sparsity.tables import NONE, apply_tables
 from stemcore.compiler.sparsity.search import (
     SCHEMES,
     Candidate,
@@ -14,9 +12,11 @@ from stemcore.compiler.sparsity.search import (
     greedy_path,
     scheme_tables,
 )
+from stemcore.compiler.sparsity.tables import NONE, apply_tables
+from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.golden.network.network import INPUT
-from stemcore.golden.arithmetic.activation_tables import apply
+
 from tests.support.random_networks import random_images, random_network
 
 
@@ -81,19 +81,28 @@ def test_divergence_of_maps_is_the_squared_difference():
 
 def test_the_path_takes_the_cheapest_step_first_and_skips_what_lies_above_the_hull():
     candidates = [
-        Candidate("a", NONE, 100, 0.0), Candidate("a", "rot1", 80, 0.02),
-        Candidate("a", "rot2", 60, 0.03), Candidate("a", "rot3", 40, 0.30),
-        Candidate("b", NONE, 50, 0.0), Candidate("b", "rot1", 45, 0.025),
-        Candidate("b", "more", 48, 0.9), Candidate("c", NONE, 10, 0.0),
-    ]  # fmt: skip
+        Candidate("a", NONE, 100, 0.0),
+        Candidate("a", "rot1", 80, 0.02),
+        Candidate("a", "rot2", 60, 0.03),
+        Candidate("a", "rot3", 40, 0.30),
+        Candidate("b", NONE, 50, 0.0),
+        Candidate("b", "rot1", 45, 0.025),
+        Candidate("b", "more", 48, 0.9),
+        Candidate("c", NONE, 10, 0.0),
+    ]
     assert greedy_path(candidates) == [
-        {}, {"a": "rot2"}, {"a": "rot2", "b": "rot1"}, {"a": "rot3", "b": "rot1"},
-    ]  # fmt: skip
+        {},
+        {"a": "rot2"},
+        {"a": "rot2", "b": "rot1"},
+        {"a": "rot3", "b": "rot1"},
+    ]
 
 
 def test_a_step_that_helps_comes_first():
     candidates = [
-        Candidate("a", NONE, 10, 0.0), Candidate("a", "x", 5, 0.1),
-        Candidate("b", NONE, 10, 0.0), Candidate("b", "y", 9, -0.1),
-    ]  # fmt: skip
+        Candidate("a", NONE, 10, 0.0),
+        Candidate("a", "x", 5, 0.1),
+        Candidate("b", NONE, 10, 0.0),
+        Candidate("b", "y", 9, -0.1),
+    ]
     assert greedy_path(candidates)[1] == {"b": "y"}

@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 import torch
-
 from stemcore.compiler.errors import FormatError, SparsifyError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.lowering.lower import lower
@@ -23,6 +22,7 @@ from stemcore.compiler.sparsity.tables import (
 from stemcore.golden.arithmetic import activation_tables as tables
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT
+
 from tests.support.torch_nets import build
 
 NAMES = ["rot1", "drlo3", "ones3", "rd20", "rd2.5", "rot1+drlo3"]
@@ -40,13 +40,15 @@ def quantized(rng):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("rot1", tables.rot(8, 1)), ("drlo3", tables.drlo(8, 3)),
-        ("ones3", tables.nearest_ones(8, 3)), ("rd20", tables.rate_distortion(8, 20)),
+        ("rot1", tables.rot(8, 1)),
+        ("drlo3", tables.drlo(8, 3)),
+        ("ones3", tables.nearest_ones(8, 3)),
+        ("rd20", tables.rate_distortion(8, 20)),
         ("rd2.5", tables.rate_distortion(8, 2.5)),
         ("rot1+drlo3", tables.compose(tables.rot(8, 1), tables.drlo(8, 3))),
         ("drlo3+rot1", tables.compose(tables.drlo(8, 3), tables.rot(8, 1))),
     ],
-)  # fmt: skip
+)
 def test_a_name_is_the_golden_table(name, expected):
     assert named_table(name, 8, False).tolist() == expected.tolist()
 
@@ -158,7 +160,7 @@ def test_a_missing_file_is_named(tmp_path):
         ({"0": [-1] * 256}, r"^0: entries must lie in 0\.\.\d+, got -1\.\.-1$"),
         ({"0": "rot9"}, r"^0: rot9 is no table of 8 bits: "),
     ],
-)  # fmt: skip
+)
 def test_tables_that_do_not_fit_are_refused(quantized, entry, message):
     model, _ = quantized
     assert model.network.layers[0].name == "0"

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from stemcore.golden.arithmetic import fixed
 
 WIDTHS = st.integers(2, 48)
@@ -54,9 +53,7 @@ def test_round_half_even_shift_is_exact(product, shift):
 def test_round_half_even_shift_takes_ties_to_even(shift):
     whole = np.arange(-1, 1) if shift == 47 else np.arange(-2, 2)
     ties = (whole << shift) + (1 << (shift - 1))
-    np.testing.assert_array_equal(
-        fixed.round_half_even_shift(ties, shift), whole + (whole & 1)
-    )
+    np.testing.assert_array_equal(fixed.round_half_even_shift(ties, shift), whole + (whole & 1))
 
 
 def test_round_half_even_shift_takes_a_shift_per_element():
@@ -131,7 +128,14 @@ def test_digit_drops_what_it_shifts_out():
 def test_requantize_broadcasts_constants_over_channels():
     z = np.arange(12).reshape(2, 2, 3)
     q = fixed.requantize(z, [0, 10, -3], [1, 2, 1], [0, 1, 0], 0, 4, False)
-    expected = [[[fixed.requantize_one(int(v), b, m, s, 0, 4, False) for v, b, m, s in
-                  zip(row, (0, 10, -3), (1, 2, 1), (0, 1, 0), strict=True)] for row in plane]
-                for plane in z]  # fmt: skip
+    expected = [
+        [
+            [
+                fixed.requantize_one(int(v), b, m, s, 0, 4, False)
+                for v, b, m, s in zip(row, (0, 10, -3), (1, 2, 1), (0, 1, 0), strict=True)
+            ]
+            for row in plane
+        ]
+        for plane in z
+    ]
     np.testing.assert_array_equal(q, expected)

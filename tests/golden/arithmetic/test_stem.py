@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-
 from stemcore.golden.arithmetic import stem
 from stemcore.golden.arithmetic.fixed import limits
 

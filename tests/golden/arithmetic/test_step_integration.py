@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from stemcore.compiler.lowering.integrate import MODES
-from stemcore.golden.network.forward import run_network
 from stemcore.golden.arithmetic.step_integration import (
     HIGHEST,
     LOWEST,
@@ -19,7 +17,9 @@ from stemcore.golden.arithmetic.step_integration import (
     update,
     update_one,
 )
+from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
+
 from tests.support.plain_network import plain_network
 from tests.support.random_networks import random_images, random_stepped_network
 
@@ -121,9 +121,14 @@ def wide_sum(shift):
     """Two inputs of 8 bits onto one neuron, weights 127 and -127 shifted left."""
     weight = np.array([127, -127], np.int8).reshape(1, 2, 1, 1)
     layer = Layer(
-        "sum", (1, 1, 1), (Connection(INPUT, weight, shift=shift),), np.zeros(1, np.int64),
-        np.ones(1, np.int64), np.full(1, 8), integration=Late(0),
-    )  # fmt: skip
+        "sum",
+        (1, 1, 1),
+        (Connection(INPUT, weight, shift=shift),),
+        np.zeros(1, np.int64),
+        np.ones(1, np.int64),
+        np.full(1, 8),
+        integration=Late(0),
+    )
     return Network("wide", Population(INPUT, (2, 1, 1), 8, False), (layer,), {})
 
 
@@ -146,13 +151,24 @@ def test_sources_of_different_length_are_refused():
     network = wide_sum(0)
     weight = np.ones((1, 1, 1, 1), np.int8)
     short = Layer(
-        "short", (1, 1, 1), (Connection("sum", weight),), np.zeros(1, np.int64),
-        np.ones(1, np.int64), np.zeros(1, np.int64), bits=4, integration=Late(0),
-    )  # fmt: skip
+        "short",
+        (1, 1, 1),
+        (Connection("sum", weight),),
+        np.zeros(1, np.int64),
+        np.ones(1, np.int64),
+        np.zeros(1, np.int64),
+        bits=4,
+        integration=Late(0),
+    )
     both = Layer(
-        "both", (1, 1, 1), (Connection("short", weight), Connection("sum", weight)),
-        np.zeros(1, np.int64), np.ones(1, np.int64), np.zeros(1, np.int64), integration=Late(0),
-    )  # fmt: skip
+        "both",
+        (1, 1, 1),
+        (Connection("short", weight), Connection("sum", weight)),
+        np.zeros(1, np.int64),
+        np.ones(1, np.int64),
+        np.zeros(1, np.int64),
+        integration=Late(0),
+    )
     network = Network("lengths", network.input, (*network.layers, short, both), {})
     message = r"^both: integration .* one length, got short of 4, sum of 8; quantize them to the"
     with pytest.raises(ValueError, match=message):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-
+from stemcore.golden.arithmetic.activation_tables import rot
+from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.network.forward import Forward, n_sops, run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
-from stemcore.golden.arithmetic.stem import encode
-from stemcore.golden.arithmetic.activation_tables import rot
+
 from tests.support.plain_network import plain_network
 from tests.support.random_networks import random_image, random_network, random_weight
 
@@ -45,9 +45,15 @@ def one_convolution(rng, *, source_bits=8, is_signed=False, table=None, pool=Non
     weight = random_weight(rng, 8, 4 // groups, 3, 3)
     connection = Connection(INPUT, weight, (2, 1), (1, 1), groups)
     layer = Layer(
-        "conv", (8, 3, 6), (connection,), np.zeros(8, np.int64), np.ones(8, np.int64),
-        np.full(8, 8), table=table, pool=pool,
-    )  # fmt: skip
+        "conv",
+        (8, 3, 6),
+        (connection,),
+        np.zeros(8, np.int64),
+        np.ones(8, np.int64),
+        np.full(8, 8),
+        table=table,
+        pool=pool,
+    )
     return Network("one", source, (layer,), {})
 
 
@@ -76,9 +82,14 @@ def test_n_sops_counts_pairs_of_spike_and_synapse(groups, is_signed, rng):
 def saturating_network(weight):
     source = Population(INPUT, (2, 1, 1), 8, False)
     layer = Layer(
-        "sum", (2, 1, 1), (Connection(INPUT, weight, shift=8),),
-        np.zeros(2, np.int64), np.ones(2, np.int64), np.full(2, 20), is_signed=True,
-    )  # fmt: skip
+        "sum",
+        (2, 1, 1),
+        (Connection(INPUT, weight, shift=8),),
+        np.zeros(2, np.int64),
+        np.ones(2, np.int64),
+        np.full(2, 20),
+        is_signed=True,
+    )
     return Network("sum", source, (layer,), {})
 
 

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from stemcore.golden.network.convolution import connection_shape
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.layers import PreparedLayer, check_layer, max_pool
@@ -16,6 +15,7 @@ from stemcore.golden.network.network import (
     Network,
     Population,
 )
+
 from tests.support.random_networks import random_weight
 
 SOURCE = Population(INPUT, (4, 7, 6), 8, False)
@@ -41,10 +41,12 @@ def one_layer(connections, *, source=SOURCE, **changes):
         ({"multiplier": np.array([1, 40000, 1])}, "product"),
         # The bias alone reaches the 48th bit of the product.
         ({"bias": np.array([0, 1 << 30, 0]), "bias_shift": 3}, "integer"),
-        ({"multiplier": np.full(3, 65535), "bias": np.full(3, -(1 << 31)), "bias_shift": 2},
-         "integer"),
+        (
+            {"multiplier": np.full(3, 65535), "bias": np.full(3, -(1 << 31)), "bias_shift": 2},
+            "integer",
+        ),
     ],
-)  # fmt: skip
+)
 def test_prepared_layer_chooses_a_form_that_is_exact(changes, form, rng):
     connection = Connection(INPUT, random_weight(rng, 3, 4, 3, 3))
     layer, network = one_layer([connection], **changes)
@@ -70,27 +72,32 @@ WEIGHT = np.ones((3, 4, 3, 3), np.int8)
     ("connections", "changes", "message"),
     [
         (
-            [Connection(INPUT, WEIGHT)], {"bias": np.zeros(4, np.int64)},
+            [Connection(INPUT, WEIGHT)],
+            {"bias": np.zeros(4, np.int64)},
             r"^layer: bias must have shape \(3,\), got \(4,\)$",
         ),
         (
-            [Connection(INPUT, WEIGHT)], {"table": np.arange(16)},
+            [Connection(INPUT, WEIGHT)],
+            {"table": np.arange(16)},
             r"^layer: table must have 256 entries for 8 bits, got shape \(16,\)$",
         ),
         (
-            [Connection(INPUT, WEIGHT)], {"table": np.arange(256) - 1},
+            [Connection(INPUT, WEIGHT)],
+            {"table": np.arange(256) - 1},
             r"^layer: table entries must lie in 0\.\.255, got -1\.\.254$",
         ),
         (
-            [Connection(INPUT, WEIGHT, groups=3)], {},
+            [Connection(INPUT, WEIGHT, groups=3)],
+            {},
             r"^layer: weight \(3, 4, 3, 3\) in 3 groups does not fit the 4 channels of input$",
         ),
         (
-            [Connection(INPUT, WEIGHT), Connection(INPUT, WEIGHT, padding=(1, 1))], {},
+            [Connection(INPUT, WEIGHT), Connection(INPUT, WEIGHT, padding=(1, 1))],
+            {},
             r"^layer: connection from input must give shape \(3, 5, 4\), gives \(3, 7, 6\)$",
         ),
     ],
-)  # fmt: skip
+)
 def test_prepared_layer_names_what_does_not_fit(connections, changes, message):
     layer, network = one_layer(connections, **changes)
     with pytest.raises(ValueError, match=message):
@@ -102,9 +109,14 @@ def digit_layer(**changes):
     weight = np.array([[[[100]]], [[[-100]]]], np.int8)
     bias, ones = np.array([0, 1 << 15]), np.ones(2, np.int64)
     layer = Layer(
-        "part", (2, 1, 1), (Connection(INPUT, weight, shift=1, channels=(1, 2)),), bias, ones,
-        0 * ones, digits=Digits(2, 3),
-    )  # fmt: skip
+        "part",
+        (2, 1, 1),
+        (Connection(INPUT, weight, shift=1, channels=(1, 2)),),
+        bias,
+        ones,
+        0 * ones,
+        digits=Digits(2, 3),
+    )
     return replace(layer, **changes)
 
 
@@ -125,12 +137,11 @@ BAD_LAYERS = {
         r"^part: digits must be 1 or more, 2 channels or more apart, got 2, 1 apart",
     ),
     "shift": (
-        {"digits": Digits(7, 2)}, r"^part: the highest digit's shift must be at most 47, got 48"
+        {"digits": Digits(7, 2)},
+        r"^part: the highest digit's shift must be at most 47, got 48",
     ),
     "bits": ({"bits": 7}, r"^part: digits need 8 unsigned bits, .* no pooling; got bits 7"),
-    "pool": (
-        {"pool": MaxPool((1, 1), (1, 1))}, r"^part: digits need .*, pool MaxPool"
-    ),
+    "pool": ({"pool": MaxPool((1, 1), (1, 1))}, r"^part: digits need .*, pool MaxPool"),
     "channels": (
         {"connections": (Connection(INPUT, np.ones((2, 1, 1, 1), np.int8), channels=(2, 3)),)},
         r"^part: channels 2\.\.2 must lie in the 2 of input",

@@ -5,22 +5,27 @@ import dataclasses
 
 import numpy as np
 import pytest
-
-from stemcore.golden.network.other_codes import DirectCode, position_coded
 from stemcore.golden.network.forward import count_spikes, n_sops, run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
+from stemcore.golden.network.other_codes import DirectCode, position_coded
 
 
 def small_network(rng, *, pool=None):
     """Two hidden layers and an answer, no padding, general multipliers."""
+
     def layer(name, source, c_in, shape, kernel, pool=None, is_signed=False):
         c = shape[0]
         weight = rng.integers(-40, 60, (c, c_in, kernel, kernel)).astype(np.int8)
         return Layer(
-            name, shape, (Connection(source, weight),), rng.integers(-3000, 9000, c) << 8,
-            rng.integers(1 << 15, 1 << 16, c), rng.integers(21, 24, c), is_signed=is_signed,
+            name,
+            shape,
+            (Connection(source, weight),),
+            rng.integers(-3000, 9000, c) << 8,
+            rng.integers(1 << 15, 1 << 16, c),
+            rng.integers(21, 24, c),
+            is_signed=is_signed,
             pool=pool,
-        )  # fmt: skip
+        )
 
     size = 4 if pool is None else 2
     layers = (

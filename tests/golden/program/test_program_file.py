@@ -7,12 +7,11 @@ import json
 
 import numpy as np
 import pytest
-
-from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.network.network import Population
-from stemcore.golden.spec.params import get_preset
 from stemcore.golden.program.program import CoreImage, InputRoute, LayerInfo, Program
 from stemcore.golden.program.program_file import load_program, save_program
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.params import get_preset
 
 
 @pytest.fixture
@@ -30,13 +29,21 @@ def program(rng):
 
     population = Population("dense", (3, 1, 1), 8, True)
     return Program(
-        name="small", params=params, columns=2, rows=1, cores=(image(0, 1), image(1, 1)),
+        name="small",
+        params=params,
+        columns=2,
+        rows=1,
+        cores=(image(0, 1), image(1, 1)),
         layers=(LayerInfo(population, (3, 1, 1), 12, 15),),
         input=Population("input", (1, 2, 2), 4, False),
         input_routes=(InputRoute((0, 1), (0, 0), (0, 1, 1, 1), 2),),
-        input_end=((0, 1, 1, 1),), input_credits=2, output="dense", output_ends=2,
-        output_cores=((0, 1), (1, 1)), overflow_proved=False,
-    )  # fmt: skip
+        input_end=((0, 1, 1, 1),),
+        input_credits=2,
+        output="dense",
+        output_ends=2,
+        output_cores=((0, 1), (1, 1)),
+        overflow_proved=False,
+    )
 
 
 def same(one, other):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-
-from stemcore.golden.spec.fields import Memory
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.reference.topology import Paths
+from stemcore.golden.reference.topology import Topology
+from stemcore.golden.spec.fields import Memory
+
 from tests.support.edit_program import shortened, with_field
 from tests.support.hand_programs import conv_chain_program, dense_program
 
@@ -13,7 +13,7 @@ CONV = conv_chain_program(0)[0]
 
 
 def test_plan_of_a_convolution_has_a_product_per_kernel_element():
-    plan = Paths(CONV).plans[0][0]
+    plan = Topology(CONV).plans[0][0]
     assert len(plan.steps) == 9
     taps = np.outer([2, 3, 3, 2], [2, 3, 3, 2]).reshape(-1)
     np.testing.assert_array_equal(plan.taps, taps)
@@ -27,7 +27,7 @@ def test_plan_adds_up_positions_that_share_an_accumulator(rng):
     for word in range(2):
         program = with_field(program, 0, Memory.TABLE_Y, word, weight=0)
         program = with_field(program, 0, Memory.TABLE_X, word, weight=0)
-    plan = Paths(program).plans[0][0]
+    plan = Topology(program).plans[0][0]
     assert [step.is_distinct for step in plan.steps] == [False]
     x = rng.integers(-7, 8, (2, 4, 1))
     z = np.zeros((2, 64, 4))
@@ -82,25 +82,25 @@ def test_plan_adds_up_positions_that_share_an_accumulator(rng):
         ),
         (
             shortened(CONV, 2, Memory.WEIGHT, 31),
-            r"^core .*, axon 0: walks reach weight word 31, WEIGHT has 31 words in use$",
+            r"^core .*, axon 0: loop nests reach weight word 31, WEIGHT has 31 words in use$",
         ),
         (
             with_field(CONV, 2, Memory.TABLE_C, 5, acc=1),
-            r"^core .*, axon 0: walks reach accumulator word 1, which is never swept$",
+            r"^core .*, axon 0: loop nests reach accumulator word 1, which is never updated$",
         ),
         (
             with_field(CONV, 2, Memory.TABLE_C, 5, count=2),
-            r"^core .*, axon 0: walks reach accumulator word 1, which is never swept$",
+            r"^core .*, axon 0: loop nests reach accumulator word 1, which is never updated$",
         ),
     ],
 )
-def test_plan_refuses_walks_beyond_the_image(program, message):
+def test_plan_refuses_loop_nests_beyond_the_image(program, message):
     with pytest.raises(ValueError, match=message):
-        Paths(program)
+        Topology(program)
 
 
 def test_plan_asks_for_nothing_where_no_spike_arrives(rng):
-    # The last source channel does not walk: its table word may say anything else.
+    # The last source channel does not loop nest: its table word may say anything else.
     program = with_field(CONV, 2, Memory.TABLE_C, 7, acc=63, weight=511, count=0)
     images = rng.integers(0, 256, (1, 2, 4, 4))
     assert run_program(program, images).outputs.shape == (1, 3, 1, 1)

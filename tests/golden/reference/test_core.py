@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-
+from stemcore.golden.arithmetic.fixed import requantize_one
 from stemcore.golden.reference.core import Core
 from stemcore.golden.spec.fields import Control, Formats, Memory
-from stemcore.golden.arithmetic.fixed import requantize_one
 from stemcore.golden.spec.params import get_preset
+
 from tests.support.edit_program import shortened, with_field, with_memory, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 
@@ -20,7 +20,7 @@ def test_core_reads_back_what_was_assembled():
     program, network = dense_program(1, multipliers=True, lookup=True)
     core = core_of(program)
     layer = network.output
-    assert (core.n_sources, core.n_destinations, core.n_sweep, core.n_fire) == (1, 1, 2, 2)
+    assert (core.n_sources, core.n_destinations, core.n_update, core.n_fire) == (1, 1, 2, 2)
     assert (core.bits, core.is_signed, core.use_lookup, core.bias_shift) == (5, True, True, 1)
     assert (core.end_list, core.credit_list) == (range(1), range(1))
     assert core.destinations == [((0, 0, 0, 0), 0)]
@@ -49,11 +49,16 @@ def test_finish_requantizes_looks_up_and_pools(rng):
                 window = [8 * y + 2 * x + offset for offset in (0, 1, 4, 5)]
                 values = [
                     requantize_one(
-                        int(z[n, acc, lane]), int(core.bias[0, lane]), 1, int(core.shift[0, lane]),
-                        0, 8, False,
+                        int(z[n, acc, lane]),
+                        int(core.bias[0, lane]),
+                        1,
+                        int(core.shift[0, lane]),
+                        0,
+                        8,
+                        False,
                     )
                     for acc in window
-                ]  # fmt: skip
+                ]
                 assert got[n, word, lane] == max(values)
 
 
@@ -61,9 +66,11 @@ def raw_core(shift):
     """The chain's first core in raw mode, its one block with ``shift``."""
     program, _ = conv_chain_program(2)
     program = with_register(
-        program, 0, Control.MODE,
+        program,
+        0,
+        Control.MODE,
         TINY.mode.pack(bits=8, is_signed=0, use_lookup=0, bias_shift=0, is_raw=1, gap=0),
-    )  # fmt: skip
+    )
     core = core_of(program)
     core.shift = np.full_like(core.shift, shift)
     return core
@@ -74,7 +81,7 @@ def test_finish_in_raw_mode_gives_bytes(shift, rng):
     core = raw_core(shift)
     z = rng.integers(-(1 << 23), 1 << 23, (3, 64, 4))
     got = core.finish(z)
-    total = z[:, core.sweep_acc] + core.bias[core.sweep_block]
+    total = z[:, core.update_acc] + core.bias[core.update_block]
     digits = (total >> shift) & 0xFF
     np.testing.assert_array_equal(got, np.maximum.reduceat(digits, core.window_starts, axis=1))
 
@@ -100,38 +107,46 @@ CONV = conv_chain_program(0)[0]
             r"^core \(0, 1\) of dense: CONTROL must have shape \(7, 1\), got \(6, 1\)$",
         ),
         (
-            with_register(DENSE, 0, Control.MODE, TINY.mode.pack(
-                bits=9, is_signed=1, use_lookup=0, bias_shift=0, is_raw=0, gap=0)),
+            with_register(
+                DENSE,
+                0,
+                Control.MODE,
+                TINY.mode.pack(bits=9, is_signed=1, use_lookup=0, bias_shift=0, is_raw=0, gap=0),
+            ),
             r"^core \(0, 1\) of dense: MODE\.bits must lie in 2\.\.8, got 9$",
         ),
         (
-            with_register(DENSE, 0, Control.MODE, TINY.mode.pack(
-                bits=5, is_signed=1, use_lookup=0, bias_shift=0, is_raw=1, gap=0)),
+            with_register(
+                DENSE,
+                0,
+                Control.MODE,
+                TINY.mode.pack(bits=5, is_signed=1, use_lookup=0, bias_shift=0, is_raw=1, gap=0),
+            ),
             r"^core .*: MODE\.is_raw needs 8 unsigned bits and no lookup, got 5 bits, is_signed T",
         ),
         (
-            with_register(DENSE, 0, Control.N_SWEEP, 3),
-            r"^core .*: N_SWEEP is 3, SWEEP has 2 words in use$",
+            with_register(DENSE, 0, Control.N_UPDATE, 3),
+            r"^core .*: N_UPDATE is 3, UPDATE has 2 words in use$",
         ),
         (
-            with_field(DENSE, 0, Memory.SWEEP, 1, first=0),
-            r"^core .*: SWEEP: every window must begin with first and end with last$",
+            with_field(DENSE, 0, Memory.UPDATE, 1, first=0),
+            r"^core .*: UPDATE: every window must begin with first and end with last$",
         ),
         (
             with_register(DENSE, 0, Control.N_FIRE, 1),
-            r"^core .*: N_FIRE must be the sweep's 2 windows, got 1$",
+            r"^core .*: N_FIRE must be the 2 windows of UPDATE, got 1$",
         ),
         (
-            with_field(DENSE, 0, Memory.SWEEP, 1, clear=0),
-            r"^core .*: SWEEP entry 1: accumulator word 1 is left uncleared$",
+            with_field(DENSE, 0, Memory.UPDATE, 1, clear=0),
+            r"^core .*: UPDATE entry 1: accumulator word 1 is left uncleared$",
         ),
         (
-            with_field(DENSE, 0, Memory.SWEEP, 1, acc=0),
-            r"^core .*: SWEEP entry 0: accumulator word 0 is cleared before its last reading$",
+            with_field(DENSE, 0, Memory.UPDATE, 1, acc=0),
+            r"^core .*: UPDATE entry 0: accumulator word 0 is cleared before its last reading$",
         ),
         (
-            with_field(DENSE, 0, Memory.SWEEP, 1, block=2),
-            r"^core .*: SWEEP\.block must lie in the 2 blocks of REQUANT, got 2$",
+            with_field(DENSE, 0, Memory.UPDATE, 1, block=2),
+            r"^core .*: UPDATE\.block must lie in the 2 blocks of REQUANT, got 2$",
         ),
         (
             shortened(DENSE, 0, Memory.REQUANT, 3),
@@ -154,12 +169,13 @@ CONV = conv_chain_program(0)[0]
             r"^core .*: lists reach up to entry 1 of DESTINATION, which has 1 words in use$",
         ),
         (
-            with_memory(DENSE, 0, Memory.AXON,
-                        np.repeat(DENSE.cores[0].memories[Memory.AXON], 5, axis=0)),
+            with_memory(
+                DENSE, 0, Memory.AXON, np.repeat(DENSE.cores[0].memories[Memory.AXON], 5, axis=0)
+            ),
             r"^core .*: AXON holds 4 words, the image has 5$",
         ),
     ],
-)  # fmt: skip
+)
 def test_core_refuses_an_image_that_contradicts_itself(program, message):
     with pytest.raises(ValueError, match=message):
         core_of(program)

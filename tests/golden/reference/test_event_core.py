@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
-
 from stemcore.golden.reference.event_core import EventCore
-from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.address_generation import Operation
+from stemcore.golden.spec.fields import Memory
+
 from tests.support.edit_program import with_field
 from tests.support.hand_programs import conv_chain_program, dense_program
 
@@ -40,10 +40,10 @@ def test_overflow_of_the_shifted_weight_alone_is_seen():
     assert core.overflow
 
 
-def test_sweep_clears_the_accumulators(rng):
+def test_update_clears_the_accumulators(rng):
     program, _ = conv_chain_program(0)
     core = EventCore(program.cores[0], program.params)
     for word in range(16):
         core.accumulators[word] = rng.integers(-999, 999, 4).tolist()
-    assert len(core.sweep()) == 4
+    assert len(core.update_pass()) == 4
     assert not any(map(any, core.accumulators))

@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
+from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.golden.reference import program_engine as mesh
 from stemcore.golden.reference.event_engine import run_events
-from stemcore.golden.spec.fields import Control, Formats, Memory
-from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.golden.reference.program_engine import COUNTERS, Mesh, run_program
+from stemcore.golden.spec.fields import Control, Formats, Memory
+
 from tests.support.edit_program import with_field, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_image
@@ -111,7 +111,7 @@ def test_multicast_to_the_same_core_twice_is_refused():
 
 def test_lanes_without_a_neuron_must_stay_silent():
     program, _ = dense_program(0)
-    layout = mesh.Paths(program).cores[0]._formats
+    layout = mesh.Topology(program).cores[0]._formats
     loud = layout.requant_lane.pack(bias=100 << 6, multiplier=1, shift=6)
     program = with_field(program, 0, Memory.REQUANT, 3, lane1=loud)
     message = (
@@ -125,7 +125,7 @@ def test_lanes_without_a_neuron_must_stay_silent():
 def test_neurons_that_nobody_fires_are_named():
     program, _ = conv_chain_program(0)
     program = with_field(program, 0, Memory.FIRE, 3, x=0)
-    # The dense core would hear two neurons as one.
+    # The dense core would read two neurons as one.
     with pytest.raises(ValueError, match=r"^core \(0, 2\) of dense, axon 0: neuron .* arrives 2"):
         run_program(program, np.zeros((1, 2, 4, 4), int))
     program = with_field(program, 0, Memory.FIRE, 3, count=0)
@@ -186,9 +186,7 @@ def test_hops_are_links_by_the_node_they_begin_at():
     by_node = dict(
         zip([(c.x, c.y) for c in program.cores], result.counters["hops"][0], strict=True)
     )
-    fired = dict(
-        zip([(c.x, c.y) for c in program.cores], result.counters["fired"][0], strict=True)
-    )
+    fired = dict(zip([(c.x, c.y) for c in program.cores], result.counters["fired"][0], strict=True))
     assert list(by_node) == [(0, 1), (1, 1), (0, 2)]
     assert by_node[0, 1] == 1 + fired[0, 1] + fired[1, 1] + fired[0, 2]
     assert by_node[1, 1] == fired[1, 1]

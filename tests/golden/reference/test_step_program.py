@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.lowering.integrate import MODES, integrate
-from stemcore.compiler.lowering.skip_buffers import relay_skips
-from stemcore.golden.reference.event_engine import run_events
-from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.reference.program_engine import COUNTERS, run_program
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
+from stemcore.golden.reference.event_engine import run_events
+from stemcore.golden.reference.program_engine import COUNTERS, run_program
+from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.spec.params import get_preset
+
 from tests.support.edit_program import with_field, with_register
 from tests.support.random_networks import random_images, random_stepped_network
 
@@ -29,9 +29,7 @@ def params_of(mode, multipliers=True):
 @pytest.mark.parametrize("case", range(4))
 def test_programs_match_the_network_and_their_twin(case, mode, rng):
     multipliers = case % 2 == 0
-    network = random_stepped_network(
-        rng, mode, multipliers=multipliers, max_size=6, max_channels=6
-    )
+    network = random_stepped_network(rng, mode, multipliers=multipliers, max_size=6, max_channels=6)
     program = compile_network(network, params_of(mode, multipliers))
     images = random_images(rng, network, 3)
     values, result = run_network(network, images), run_program(program, images)
@@ -54,10 +52,14 @@ def chain(rng, mode="late"):
         weight = rng.integers(-127, 128, (n_out, n_in, 1, 1)).astype(np.int8)
         layers.append(
             Layer(
-                name, (n_out, 1, 1), (Connection(source, weight),), np.zeros(n_out, np.int64),
-                np.ones(n_out, np.int64), np.full(n_out, 7),
+                name,
+                (n_out, 1, 1),
+                (Connection(source, weight),),
+                np.zeros(n_out, np.int64),
+                np.ones(n_out, np.int64),
+                np.full(n_out, 7),
             )
-        )  # fmt: skip
+        )
     network = Network("chain", Population(INPUT, (3, 1, 1), 8, True), tuple(layers), {})
     images = random_images(rng, network, 4)
     network = integrate(network, mode, images)
@@ -78,16 +80,28 @@ def integration(**fields):
 @pytest.mark.parametrize(
     ("mode", "register", "message"),
     [
-        ("late", {"steps": 1, "multiplier": 0, "shift": 2},
-         r"^core \(\d, 1\) of first: INTEGRATION\.steps must lie in 2\.\.8, got 1$"),
-        ("late", {"steps": 7, "multiplier": 0, "shift": 2},
-         r"^core .*, axon 0: INTEGRATION\.steps must be the 8 time steps that host .*, got 7$"),
-        ("late", {"steps": 8, "multiplier": 0, "shift": 16},
-         r"^core .* of first: INTEGRATION: Late: shift must lie in 0\.\.15, got 16$"),
-        ("scaled", {"steps": 8, "multiplier": 0, "shift": 2},
-         r"^core .* of first: INTEGRATION: Scaled: multiplier must lie in 1\.\.65535 .*got 0 / "),
+        (
+            "late",
+            {"steps": 1, "multiplier": 0, "shift": 2},
+            r"^core \(\d, 1\) of first: INTEGRATION\.steps must lie in 2\.\.8, got 1$",
+        ),
+        (
+            "late",
+            {"steps": 7, "multiplier": 0, "shift": 2},
+            r"^core .*, axon 0: INTEGRATION\.steps must be the 8 time steps that host .*, got 7$",
+        ),
+        (
+            "late",
+            {"steps": 8, "multiplier": 0, "shift": 16},
+            r"^core .* of first: INTEGRATION: Late: shift must lie in 0\.\.15, got 16$",
+        ),
+        (
+            "scaled",
+            {"steps": 8, "multiplier": 0, "shift": 2},
+            r"^core .* of first: INTEGRATION: Scaled: multiplier must lie in 1\.\.65535 .*got 0 / ",
+        ),
     ],
-)  # fmt: skip
+)
 def test_constants_that_contradict_the_program_are_refused(mode, register, message, rng):
     program, images = chain(rng, mode)
     program = with_register(program, 0, Control.INTEGRATION, integration(**register))
@@ -112,12 +126,16 @@ def shortcut(rng):
         ("b", (Connection("a", weight), identity)),
     ):
         layer = Layer(
-            name, (4, 1, 1), connections, np.zeros(4, np.int64), np.ones(4, np.int64),
+            name,
+            (4, 1, 1),
+            connections,
+            np.zeros(4, np.int64),
+            np.ones(4, np.int64),
             np.full(4, 6),
-        )  # fmt: skip
+        )
         network = replace(network, layers=(*network.layers, layer))
     images = random_images(rng, network, 2)
-    balanced = integrate(relay_skips(network), "late", images)
+    balanced = integrate(buffer_skips(network), "late", images)
     form = balanced.layers[-1].integration
     bare = tuple(replace(layer, integration=form) for layer in network.layers)
     return balanced, replace(network, layers=bare), images
@@ -130,7 +148,7 @@ def test_a_shortcut_without_a_delay_stands_still_and_is_refused(rng):
     run_events(program, images[0])
     program = compile_network(bare, params_of("late"))
     message = (
-        r"^core .* of b: hears .* over \d layers and others over \d; with tokens per time step it "
+        r"^core .* of b: reads .* over \d layers and others over \d; with tokens per time step it "
         r"would wait for ever: delay the shorter way by identity layers$"
     )
     with pytest.raises(ValueError, match=message):

@@ -2,11 +2,11 @@
 from dataclasses import replace
 
 import pytest
-
+from stemcore.golden.program.program import InputRoute
+from stemcore.golden.reference.topology import HOST_ID, Topology
 from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.spec.params import get_preset
-from stemcore.golden.reference.topology import HOST_ID, Paths
-from stemcore.golden.program.program import InputRoute
+
 from tests.support.edit_program import with_field, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 
@@ -23,18 +23,20 @@ def moved(program, core, **changes):
 
 
 def test_paths_follow_tables_and_lists():
-    paths = Paths(CONV)
+    paths = Topology(CONV)
     assert paths.ends == {HOST_ID: [0, 1], 0: [2], 1: [2], 2: [HOST_ID]}
     assert [set(targets) for targets in paths.spike_targets] == [
-        {(2, 0)}, {(2, 0)}, {(HOST_ID, 0)},
-    ]  # fmt: skip
+        {(2, 0)},
+        {(2, 0)},
+        {(HOST_ID, 0)},
+    ]
     assert paths.order[-1] == 2
     assert (paths.input_packets == 1).all()
 
 
 def test_order_puts_sources_first_whatever_the_numbering():
     program = replace(CONV, cores=CONV.cores[::-1])
-    assert Paths(program).order[-1] == 0
+    assert Topology(program).order[-1] == 0
 
 
 @pytest.mark.parametrize(
@@ -47,10 +49,16 @@ def test_order_puts_sources_first_whatever_the_numbering():
         (moved(CONV, 1, x=0), r"^core \(0, 1\) of conv: another core has the same node$"),
         (moved(DENSE, 0, layer="fc"), r"^core \(0, 1\) of fc: layer must be one of \['dense'\]$"),
         (
-            with_register(DENSE, 0, Control.MODE, TINY.mode.pack(
-                bits=5, is_signed=0, use_lookup=0, bias_shift=0, is_raw=0, gap=0)),
-            (r"^core \(0, 1\) of dense: MODE must say 5 bits, is_signed True; "
-            r"got 5 bits, is_signed False$"),
+            with_register(
+                DENSE,
+                0,
+                Control.MODE,
+                TINY.mode.pack(bits=5, is_signed=0, use_lookup=0, bias_shift=0, is_raw=0, gap=0),
+            ),
+            (
+                r"^core \(0, 1\) of dense: MODE must say 5 bits, is_signed True; "
+                r"got 5 bits, is_signed False$"
+            ),
         ),
         (
             replace(DENSE, output="logits"),
@@ -58,8 +66,10 @@ def test_order_puts_sources_first_whatever_the_numbering():
         ),
         (
             with_field(CONV, 0, Memory.DESTINATION, 0, y1=3),
-            (r"^core \(0, 1\) of conv: destination \(0, 2\) to \(0, 3\) must lie in the mesh of "
-            r"2 columns and rows 1\.\.2, or be the host$"),
+            (
+                r"^core \(0, 1\) of conv: destination \(0, 2\) to \(0, 3\) must lie in the mesh of "
+                r"2 columns and rows 1\.\.2, or be the host$"
+            ),
         ),
         (
             with_field(CONV, 0, Memory.DESTINATION, 0, x1=1),
@@ -71,8 +81,11 @@ def test_order_puts_sources_first_whatever_the_numbering():
         ),
         (
             replace(CONV, input_routes=(InputRoute((0, 4), (0, 3), (0, 1, 1, 1), 0),)),
-            (r"^conv_chain, input route 0: rows 0\.\.4 and columns 0\.\.3 must lie in the input's "
-            r"4 x 4$"),
+            (
+                r"^conv_chain, input route 0: rows 0\.\.4 and columns 0\.\.3 must lie "
+                r"in the input's "
+                r"4 x 4$"
+            ),
         ),
         (
             replace(CONV, input_routes=(InputRoute((0, 3), (0, 3), (0, 0, 0, 0), 0),)),
@@ -103,14 +116,16 @@ def test_order_puts_sources_first_whatever_the_numbering():
             with_register(
                 with_register(CONV, 0, Control.END_LIST, NO_TOKENS), 2, Control.N_SOURCES, 1
             ),
-            (r"^core \(0, 1\) of conv: must send END exactly to those that grant it CREDIT; "
-            r"core \(0, 2\) of dense has only one of the two$"),
+            (
+                r"^core \(0, 1\) of conv: must send END exactly to those that grant it CREDIT; "
+                r"core \(0, 2\) of dense has only one of the two$"
+            ),
         ),
     ],
-)  # fmt: skip
+)
 def test_paths_refuse_what_would_stop_or_mix_samples(program, message):
     with pytest.raises(ValueError, match=message):
-        Paths(program)
+        Topology(program)
 
 
 def test_paths_refuse_spikes_without_end():
@@ -124,16 +139,17 @@ def test_paths_refuse_spikes_without_end():
     program = with_register(program, 1, Control.CREDIT_LIST, NO_TOKENS)
     message = r"^host: sends spikes to core \(1, 1\) of conv but no END$"
     with pytest.raises(ValueError, match=message):
-        Paths(program)
+        Topology(program)
 
 
 def test_paths_refuse_a_core_that_waits_for_itself():
     program = with_register(DENSE, 0, Control.N_SOURCES, 2)
     program = with_register(program, 0, Control.N_DESTINATIONS, 2)
     nodes = DENSE.cores[0].memories[Memory.DESTINATION]
-    doubled = replace(program.cores[0], memories={
-        **program.cores[0].memories, Memory.DESTINATION: nodes.repeat(2, axis=0)
-    })  # fmt: skip
+    doubled = replace(
+        program.cores[0],
+        memories={**program.cores[0].memories, Memory.DESTINATION: nodes.repeat(2, axis=0)},
+    )
     program = replace(program, cores=(doubled,))
     program = with_field(program, 0, Memory.DESTINATION, 1, x0=0, y0=1, x1=0, y1=1)
     both = TINY.token_list.pack(start=0, count=2)
@@ -141,4 +157,4 @@ def test_paths_refuse_a_core_that_waits_for_itself():
     program = with_register(program, 0, Control.CREDIT_LIST, both)
     message = r"^core \(0, 1\) of dense: waits for its own spikes; break the cycle$"
     with pytest.raises(ValueError, match=message):
-        Paths(program)
+        Topology(program)

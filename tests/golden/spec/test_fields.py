@@ -1,16 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-
 from stemcore.golden.spec.fields import BitFields, Formats, Memory
 from stemcore.golden.spec.params import PRESETS, get_preset
 
 TINY = Formats(get_preset("tiny"))
 LAYOUTS = [
-    "rectangle", "spike", "pointer", "flit", "axon", "table_c", "table_y", "table_x", "weight",
-    "sweep", "requant_lane", "requant", "lookup", "fire", "destination", "mode", "token_list",
-    "command", "flags",
-]  # fmt: skip
+    "rectangle",
+    "spike",
+    "pointer",
+    "flit",
+    "axon",
+    "table_c",
+    "table_y",
+    "table_x",
+    "weight",
+    "update_pass",
+    "requant_lane",
+    "requant",
+    "lookup",
+    "fire",
+    "destination",
+    "mode",
+    "token_list",
+    "command",
+    "flags",
+]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +44,7 @@ LAYOUTS = [
         (TINY.weight, {"w0": 1, "w1": 0xFF, "w2": 0x7F, "w3": 0x81}, 0x817FFF01),
         # acc 6 bits, block 4 bits
         (
-            TINY.sweep,
+            TINY.update_pass,
             {"acc": 33, "block": 9, "first": 1, "last": 0, "clear": 1},
             0b1_0_1_1001_100001,
         ),
@@ -125,7 +140,5 @@ def test_every_memory_has_a_format_that_the_pointer_reaches(preset):
         layout, depth = formats.memory(memory)
         assert formats.word_width(memory) == (32 if layout is None else layout.width)
         assert formats.word_width(memory) <= 32 * formats.n_chunks(memory)
-        formats.pointer.pack(
-            memory=memory, chunk=formats.n_chunks(memory) - 1, address=depth - 1
-        )
+        formats.pointer.pack(memory=memory, chunk=formats.n_chunks(memory) - 1, address=depth - 1)
     assert formats.payload_width >= max(formats.spike.width, formats.pointer.width, 32)

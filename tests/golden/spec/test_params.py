@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
-
 from stemcore.golden.spec.params import PRESETS, ChipParams, bits_for, get_preset
 
 
@@ -27,7 +26,7 @@ def test_preset_addresses_cover_its_memories(name):
         (params.n_table_c, params.table_c_width),
         (params.n_table_y, params.table_y_width),
         (params.n_table_x, params.table_x_width),
-        (params.n_sweep, params.sweep_address_width),
+        (params.n_update, params.update_address_width),
         (params.n_blocks, params.block_width),
         (params.n_fire_words, params.fire_address_width),
         (params.n_destinations, params.destination_width),

@@ -4,7 +4,6 @@
 import itertools
 
 import pytest
-
 from stemcore.golden.spec.routing import HOST, Port, next_ports, opposite, tree
 
 COLUMNS, ROWS = 4, 3

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import pytest
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import ResetInserter, Signal
-
+from stemcore.golden.spec.address_generation import Operation, loop_nest
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import PRESETS
-from stemcore.golden.spec.address_generation import Operation, walk
 from stemcore.hdl.core.axon_in import N_ROOM, AxonIn
+
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import STALLS, Source, simulate
 
@@ -59,10 +59,11 @@ class Network:
             layout, _ = FORMATS.memory(memory)
             yield memory, [layout.pack(**entry) for entry in entries]
 
-    def walks(self, spikes, params=TINY):
+    def loop_nests(self, spikes, params=TINY):
         """The operations of each spike."""
         return [
-            walk(params, self.axons[spike["axon"]], tuple(self.tables), spike) for spike in spikes
+            loop_nest(params, self.axons[spike["axon"]], tuple(self.tables), spike)
+            for spike in spikes
         ]
 
 
@@ -111,7 +112,7 @@ def _spikes(rng, n_spikes):
 
 def check(network, spikes, result):
     """The operations are golden's, in order, and the status outputs what they promise."""
-    want = [operation for one in network.walks(spikes) for operation in one]
+    want = [operation for one in network.loop_nests(spikes) for operation in one]
     assert result.operations == want
     n_left = len(want)
     for valid, op_valid, idle, stalled in result.trace:
@@ -134,7 +135,7 @@ def test_axon_in_matches_golden(max_count, stall, rng):
 def test_shifts_do_not_depend_on_the_time_step_where_integration_is_per_step(rng):
     network, spikes = Network.random(rng, 2), _spikes(rng, 80)
     result = run(network, spikes, params=PRESETS["tiny_late"])
-    want = [op for one in network.walks(spikes, PRESETS["tiny_late"]) for op in one]
+    want = [op for one in network.loop_nests(spikes, PRESETS["tiny_late"]) for op in one]
     assert result.operations == want
     assert {op.shift for op in want} <= {axon["shift0"] for axon in network.axons}
 
@@ -168,7 +169,7 @@ def test_axon_in_issues_single_operations_every_cycle(rng):
 
 
 @pytest.mark.sim
-def test_axon_in_walks_have_no_bubbles(rng):
+def test_axon_in_loop_nests_have_no_bubbles(rng):
     network = Network.counted(rng, lambda memory, index: 1 + index % 3)
     spikes = _spikes(rng, 120)
     result = run(network, spikes)
@@ -181,7 +182,7 @@ def test_axon_in_walks_have_no_bubbles(rng):
 
 
 @pytest.mark.sim
-def test_axon_in_drops_empty_walks_in_one_cycle_each(rng):
+def test_axon_in_drops_empty_loop_nests_in_one_cycle_each(rng):
     empty = rng.integers(3, size=64)
 
     def count(memory, index):
@@ -193,16 +194,16 @@ def test_axon_in_drops_empty_walks_in_one_cycle_each(rng):
     check(network, spikes, result)
     first = result.taken[0]
     assert result.taken == list(range(first, first + 200))
-    # Each walk that is not empty comes as far behind its spike as if it were alone.
-    walks = network.walks(spikes)
+    # Each loop nest that is not empty comes as far behind its spike as if it were alone.
+    loop_nests = network.loop_nests(spikes)
     assert 0 < len(result.operations) < 200
     assert result.cycles == [
-        cycle + LATENCY for cycle, one in zip(result.taken, walks, strict=True) if one
+        cycle + LATENCY for cycle, one in zip(result.taken, loop_nests, strict=True) if one
     ]
 
 
 @pytest.mark.sim
-def test_axon_in_hides_empty_walks_behind_a_running_one(rng):
+def test_axon_in_hides_empty_loop_nests_behind_a_running_one(rng):
     network = Network.counted(rng, lambda memory, index: (0, 4, 1)[min(index, 2)])
     long = {"axon": 0, "t": 1, "c": 1, "y": 1, "x": 1}
     spikes = [long, *([long | {"c": 0}] * 40), long | {"c": 2}]
@@ -212,20 +213,20 @@ def test_axon_in_hides_empty_walks_behind_a_running_one(rng):
 
 
 @pytest.mark.sim
-def test_axon_in_holds_spikes_back_while_a_walk_runs(rng):
+def test_axon_in_holds_spikes_back_while_a_loop_nest_runs(rng):
     network = Network.counted(rng, lambda memory, index: 6 if index else 1)
     long = {"axon": 0, "t": 1, "c": 1, "y": 1, "x": 1}
     spikes = [long, *([long | {"c": 0, "y": 0, "x": 0}] * 40)]
     result = run(network, spikes)
     check(network, spikes, result)
-    # Two have left the queue for the walker by the time that it is full.
+    # Two have left the queue for the address generator by the time that it is full.
     waits = [i for i in range(40) if result.taken[i + 1] - result.taken[i] > 1]
     assert waits == [N_ROOM + 1]
     assert result.cycles == list(range(result.cycles[0], result.cycles[0] + 6**3 + 40))
 
 
 @pytest.mark.sim
-def test_axon_in_walks_the_largest_counts(rng):
+def test_axon_in_loop_nests_the_largest_counts(rng):
     network = Network.counted(rng, lambda memory, index: 1)
     network.tables[0][1]["count"] = TINY.n_blocks
     network.tables[1][1]["count"] = TINY.n_acc_words
@@ -237,7 +238,7 @@ def test_axon_in_walks_the_largest_counts(rng):
 
 
 @pytest.mark.sim
-def test_axon_in_forgets_its_walks_in_reset(rng):
+def test_axon_in_forgets_its_loop_nests_in_reset(rng):
     network = Network.counted(rng, lambda memory, index: 3)
     reset = Signal()
     dut = AxonIn(TINY)
@@ -263,7 +264,7 @@ def test_axon_in_forgets_its_walks_in_reset(rng):
                 got.append(acc)
 
     simulate(ResetInserter(reset)(dut), [bench], limit=5000)
-    assert got == [operation.acc for one in network.walks(after) for operation in one]
+    assert got == [operation.acc for one in network.loop_nests(after) for operation in one]
 
 
 @pytest.mark.sim

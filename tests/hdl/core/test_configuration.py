@@ -3,11 +3,11 @@
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Value
-
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import PRESETS, get_preset
-from stemcore.golden.program.program import HOST
+from stemcore.golden.spec.routing import HOST
 from stemcore.hdl.core.configuration import BLOCKS, Configuration
+
 from tests.support.streams import STALLS, Sink, Source, simulate
 
 # Words of many chunks: weights of 4, constants of 4, axons of 2.
@@ -107,7 +107,7 @@ def run(words, stall="free", rng=None, n_replies=None):
 
 
 @pytest.mark.parametrize("memory", list(Memory))
-def test_pointer_walks_over_chunks_and_words(memory, rng):
+def test_pointer_loop_nests_over_chunks_and_words(memory, rng):
     n_chunks = FORMATS.n_chunks(memory)
     words = [point(memory, 5, int(rng.integers(n_chunks)))]
     words += [flit(Kind.WRITE, int(v)) for v in rng.integers(1 << 32, size=3 * n_chunks + 2)]
@@ -151,7 +151,7 @@ def test_random_accesses_match_the_contract(stall, rng):
 
 
 def test_read_takes_five_cycles_and_holds_up_what_follows():
-    words = [point(Memory.SWEEP, 1), flit(Kind.READ), flit(Kind.READ), flit(Kind.WRITE, 8)]
+    words = [point(Memory.UPDATE, 1), flit(Kind.READ), flit(Kind.READ), flit(Kind.WRITE, 8)]
     blocks, source, sink = run(words)
     assert source.cycles == [0, 1, 6, 11]
     assert sink.cycles == [5, 10]

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 from amaranth.back import rtlil
-
 from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, PRESETS, get_preset
 from stemcore.hdl.core.control import SOP_WIDTH, Control
+
 from tests.support.control_bench import (
     Blocks,
     Stillness,
@@ -25,14 +25,14 @@ FORMATS = Formats(TINY)
 WIDTHS = {
     Register.N_SOURCES: 16,
     Register.N_DESTINATIONS: 16,
-    Register.N_SWEEP: TINY.sweep_address_width + 1,
+    Register.N_UPDATE: TINY.update_address_width + 1,
     Register.N_FIRE: TINY.fire_address_width + 1,
     Register.MODE: FORMATS.mode.width,
     Register.END_LIST: FORMATS.token_list.width,
     Register.CREDIT_LIST: FORMATS.token_list.width,
 }
 PORTS = {
-    Register.N_SWEEP: "n_sweep",
+    Register.N_UPDATE: "n_update",
     Register.N_FIRE: "n_fire",
     Register.MODE: "mode",
     Register.END_LIST: "end_list",
@@ -121,7 +121,7 @@ def test_start_clears_then_grants():
         started = blocks.cycle
         await write(ctx, dut, Register.COMMAND, START)
         await until(ctx, lambda: len(blocks.commands) == 2)
-        # The command is heard a cycle after its write; then the core is busy for nine cycles.
+        # The command is taken a cycle after its write; then the core is busy for nine cycles.
         assert blocks.commands == [(started + 1, "clear_all"), (started + 12, "grant")]
         await ctx.tick().repeat(30)
         assert len(blocks.commands) == 2
@@ -132,7 +132,7 @@ def test_start_clears_then_grants():
 
 
 @pytest.mark.parametrize("hindrance", ["axon_idle", "dendrite_idle", "fire_busy", "end"])
-def test_sweep_waits_for_every_condition(hindrance):
+def test_update_waits_for_every_condition(hindrance):
     dut = Control(params=TINY)
     blocks = Blocks(dut)
 
@@ -149,17 +149,17 @@ def test_sweep_waits_for_every_condition(hindrance):
             await until(ctx, lambda: blocks.names()[-1] == "fire")
         elif hindrance != "end":
             ctx.set(getattr(dut, hindrance), 0)
-        before = blocks.names().count("sweep")
+        before = blocks.names().count("update_pass")
         await pulse(ctx, dut.end, 2 if hindrance == "end" else 3)
         for _ in range(30):
             await ctx.tick()
-            assert blocks.names().count("sweep") == before
+            assert blocks.names().count("update_pass") == before
         if hindrance == "end":
             assert ctx.get(dut.waiting)
             await pulse(ctx, dut.end)
         elif hindrance != "fire_busy":
             ctx.set(getattr(dut, hindrance), 1)
-        await until(ctx, lambda: blocks.names().count("sweep") == before + 1)
+        await until(ctx, lambda: blocks.names().count("update_pass") == before + 1)
 
     simulate(dut, [drive], limit=400, background=[blocks])
 
@@ -178,11 +178,11 @@ def test_credits_before_start_are_kept_and_used_up_together():
         await write(ctx, dut, Register.COMMAND, START)
         await ctx.tick().repeat(20)
         await sample(ctx)
-        expected = ["clear_all", "grant", "sweep", "grant", "fire"]
+        expected = ["clear_all", "grant", "update_pass", "grant", "fire"]
         assert blocks.names() == expected
-        # All three are used up: the next sample is swept, and waits for three new ones.
+        # All three are used up: the next sample is updated, and waits for three new ones.
         await sample(ctx)
-        expected += ["sweep", "grant"]
+        expected += ["update_pass", "grant"]
         assert blocks.names() == expected
         await pulse(ctx, dut.credit, 2)
         await ctx.tick().repeat(20)
@@ -204,15 +204,15 @@ def test_sample_fires_while_the_next_one_comes_in():
         await write(ctx, dut, Register.COMMAND, START)
         await ctx.tick().repeat(20)
         await pulse(ctx, dut.end)
-        await until(ctx, lambda: blocks.names()[2:] == ["sweep", "grant"])
+        await until(ctx, lambda: blocks.names()[2:] == ["update_pass", "grant"])
         # The END of the second sample may come before the credit of the first.
         await ctx.tick().repeat(10)
         await pulse(ctx, dut.end)
         await ctx.tick().repeat(20)
-        assert blocks.names()[2:] == ["sweep", "grant"]
+        assert blocks.names()[2:] == ["update_pass", "grant"]
         await pulse(ctx, dut.credit)
         await ctx.tick().repeat(30)
-        assert blocks.names()[2:] == ["sweep", "grant", "fire", "sweep", "grant"]
+        assert blocks.names()[2:] == ["update_pass", "grant", "fire", "update_pass", "grant"]
 
     simulate(dut, [drive], limit=300, background=[blocks])
 
@@ -227,12 +227,12 @@ def test_firing_and_the_next_sample_do_not_wait_for_the_grant():
         await until(ctx, lambda: blocks.names() == ["clear_all", "grant"])
         await pulse(ctx, dut.credit)
         await pulse(ctx, dut.end)
-        await until(ctx, lambda: blocks.names()[2:] == ["sweep", "fire"], limit=20)
+        await until(ctx, lambda: blocks.names()[2:] == ["update_pass", "fire"], limit=20)
         assert ctx.get(dut.granting)
         # The next grant is not merged into the one on its way.
         await until(ctx, lambda: not ctx.get(dut.granting))
-        assert blocks.names()[2:] == ["sweep", "fire"]
-        await until(ctx, lambda: blocks.names()[2:] == ["sweep", "fire", "grant"], limit=2)
+        assert blocks.names()[2:] == ["update_pass", "fire"]
+        await until(ctx, lambda: blocks.names()[2:] == ["update_pass", "fire", "grant"], limit=2)
 
     simulate(dut, [drive], limit=400, background=[blocks])
 
@@ -248,9 +248,15 @@ def random_life(dut, rng, n_samples):
         await pulse(ctx, dut.credit, early)
         await write(ctx, dut, Register.COMMAND, START)
         await send_tokens(
-            ctx, blocks, rng, (n_sources, n_samples), (n_destinations, n_samples),
-            early=early, end_rate=0.3, credit_rate=0.2,
-        )  # fmt: skip
+            ctx,
+            blocks,
+            rng,
+            (n_sources, n_samples),
+            (n_destinations, n_samples),
+            early=early,
+            end_rate=0.3,
+            credit_rate=0.2,
+        )
 
     return drive, blocks
 
@@ -264,7 +270,7 @@ def test_random_lives_keep_the_order_of_commands(rng):
         assert names[:2] == ["clear_all", "grant"]
         # Firing begins with the CREDITs, before or after the grant.
         samples = [names[i : i + 3] for i in range(2, len(names), 3)]
-        assert [sample[0] for sample in samples] == ["sweep"] * 12
+        assert [sample[0] for sample in samples] == ["update_pass"] * 12
         assert [sorted(sample[1:]) for sample in samples] == [["fire", "grant"]] * 12
 
 
@@ -313,7 +319,7 @@ def test_counters_count_and_clear(rng):
     simulate(dut, [drive], limit=400)
 
 
-def test_cycles_of_sweeps_and_firing_are_counted_and_clearing_is_not():
+def test_cycles_of_updates_and_firing_are_counted_and_clearing_is_not():
     dut = Control(params=TINY)
     blocks = Blocks(dut, busy=lambda _: 7)
 
@@ -325,9 +331,9 @@ def test_cycles_of_sweeps_and_firing_are_counted_and_clearing_is_not():
             await pulse(ctx, dut.end)
             await pulse(ctx, dut.credit)
         await ctx.tick().repeat(60)
-        assert blocks.names().count("sweep") == 3
+        assert blocks.names().count("update_pass") == 3
         assert await read(ctx, dut, Register.SAMPLES) == 3
-        assert await read(ctx, dut, Register.SWEEP_CYCLES) == 3 * 7
+        assert await read(ctx, dut, Register.UPDATE_CYCLES) == 3 * 7
         assert await read(ctx, dut, Register.FIRE_CYCLES) == 3 * 7
 
     simulate(dut, [drive], limit=600, background=[blocks])

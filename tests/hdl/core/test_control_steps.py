@@ -4,11 +4,11 @@
 
 import pytest
 from amaranth.back import rtlil
-
 from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.core.control import Control
+
 from tests.support.control_bench import (
     Blocks,
     Stillness,
@@ -41,15 +41,15 @@ async def begin(ctx, dut, *, n_sources=1, n_destinations=1, steps=3, bits=2):
 def test_every_step_is_swept_granted_and_fired_by_itself():
     dut = Control(params=LATE)
     blocks = Blocks(dut)
-    swept, fired = [], []
+    updated, fired = [], []
 
     async def watch(ctx):
         while True:
-            _, _, sweep, step, last, fire, plane = await ctx.tick().sample(
-                dut.sweep, dut.step, dut.is_last_step, dut.fire, dut.plane
+            _, _, update_pass, step, last, fire, plane = await ctx.tick().sample(
+                dut.update_pass, dut.step, dut.is_last_step, dut.fire, dut.plane
             )
-            if sweep:
-                swept.append((step, last))
+            if update_pass:
+                updated.append((step, last))
             if fire:
                 fired.append(plane)
 
@@ -61,7 +61,7 @@ def test_every_step_is_swept_granted_and_fired_by_itself():
             for _ in range(3):
                 await pulse(ctx, dut.end)
                 await ctx.tick().repeat(25)
-                expected += ["sweep", "grant"]
+                expected += ["update_pass", "grant"]
                 assert blocks.names() == expected
             for _ in range(2):
                 await pulse(ctx, dut.credit)
@@ -72,7 +72,7 @@ def test_every_step_is_swept_granted_and_fired_by_itself():
         assert await read(ctx, dut, Register.SAMPLES) == 2
 
     simulate(dut, [drive], limit=900, background=[blocks, watch])
-    assert swept == [(0, 0), (1, 0), (2, 1)] * 2
+    assert updated == [(0, 0), (1, 0), (2, 1)] * 2
     assert fired == [0, 1] * 2
 
 
@@ -87,13 +87,13 @@ def test_a_sample_is_fired_while_the_next_comes_in_but_its_last_step_waits():
             await pulse(ctx, dut.end)
             await ctx.tick().repeat(30)
         # The first sample, and the second's first step; then its last, which has to wait.
-        expected = ["clear_all", "grant", *["sweep", "grant"] * 3]
+        expected = ["clear_all", "grant", *["update_pass", "grant"] * 3]
         assert blocks.names() == expected
         await pulse(ctx, dut.end)
         await ctx.tick().repeat(30)
         assert blocks.names() == expected
         assert ctx.get(dut.waiting)
-        for more in (["fire"], ["fire", "sweep", "grant"]):
+        for more in (["fire"], ["fire", "update_pass", "grant"]):
             await pulse(ctx, dut.credit)
             await ctx.tick().repeat(40)
             expected += more
@@ -117,23 +117,23 @@ def test_steps_are_granted_while_a_plane_is_fired():
         for _ in range(2):
             await pulse(ctx, dut.end)
             await ctx.tick().repeat(20)
-        assert blocks.names()[before:] == ["sweep", "grant"] * 2
+        assert blocks.names()[before:] == ["update_pass", "grant"] * 2
         assert ctx.get(dut.fire_busy)
 
     simulate(dut, [drive], limit=400, background=[blocks])
 
 
 @pytest.mark.parametrize("busy", [1, 30])
-def test_the_last_sweep_waits_for_the_last_plane(busy):
+def test_the_last_update_waits_for_the_last_plane(busy):
     dut = Control(params=LATE)
     blocks = Blocks(dut, busy=lambda _: busy)
     states = []
 
     async def watch(ctx):
-        async for _, _, sweep, last, firing in ctx.tick().sample(
-            dut.sweep, dut.is_last_step, dut.fire_busy
+        async for _, _, update_pass, last, firing in ctx.tick().sample(
+            dut.update_pass, dut.is_last_step, dut.fire_busy
         ):
-            if sweep and last:
+            if update_pass and last:
                 states.append(firing)
 
     async def drive(ctx):
@@ -147,7 +147,7 @@ def test_the_last_sweep_waits_for_the_last_plane(busy):
         await ctx.tick().repeat(6 * busy + 40)
 
     simulate(dut, [drive], limit=3000, background=[blocks, watch])
-    # Sweeps end what is accumulated while the planes before are on their way out.
+    # Update passes end what is accumulated while the planes before are on their way out.
     assert len(states) == 3
     assert not any(states)
 
@@ -165,9 +165,15 @@ def random_life(dut, rng, n_samples):
             ctx, dut, n_sources=n_sources, n_destinations=n_destinations, steps=steps, bits=bits
         )
         await send_tokens(
-            ctx, blocks, rng, (n_sources, n_samples * steps), (n_destinations, n_samples * bits),
-            early=early, end_rate=0.5, credit_rate=0.4,
-        )  # fmt: skip
+            ctx,
+            blocks,
+            rng,
+            (n_sources, n_samples * steps),
+            (n_destinations, n_samples * bits),
+            early=early,
+            end_rate=0.5,
+            credit_rate=0.4,
+        )
         assert await read(ctx, dut, Register.SAMPLES) == n_samples
 
     return drive, blocks, (steps, bits)
@@ -181,14 +187,14 @@ def test_random_lives_keep_the_order_of_commands(rng):
         names = blocks.names()
         assert names[:2] == ["clear_all", "grant"]
         without = [name for name in names[2:] if name != "fire"]
-        assert without == ["sweep", "grant"] * (4 * steps)
-        # Planes of a sample come after its last sweep, and before the last one of the next.
-        n_sweeps = n_fires = 0
+        assert without == ["update_pass", "grant"] * (4 * steps)
+        # Planes of a sample come after its last update pass, and before the last one of the next.
+        n_updates = n_fires = 0
         for name in names[2:]:
-            n_sweeps += name == "sweep"
+            n_updates += name == "update_pass"
             n_fires += name == "fire"
-            assert n_fires <= bits * (n_sweeps // steps)
-            assert n_fires >= bits * (n_sweeps // steps - 1)
+            assert n_fires <= bits * (n_updates // steps)
+            assert n_fires >= bits * (n_updates // steps - 1)
 
 
 def test_waiting_means_that_no_register_changes(rng):

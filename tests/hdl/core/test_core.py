@@ -5,14 +5,14 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
-
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.golden.spec.params import PRESETS, get_preset
-from stemcore.golden.program.program import HOST
+from stemcore.golden.spec.routing import HOST
 from stemcore.hdl.core.core import Core
 from stemcore.runtime.host.flits import Host
+
 from tests.support.hand_programs import dense_program
 from tests.support.player import Player
 from tests.support.random_networks import random_images
@@ -94,7 +94,7 @@ def test_core_sends_time_steps_in_order_and_everything_to_the_host(rng):
         if fields["kind"] == Kind.END:
             assert steps == sorted(steps)
             steps = []
-    # A CREDIT for the first sample, and one after the sweep of each.
+    # A CREDIT for the first sample, and one after the update pass of each.
     assert kinds.count(Kind.CREDIT) == 4 and kinds.count(Kind.END) == 3
     assert kinds[0] == Kind.CREDIT
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import Fragment, ResetInserter, Signal
-
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import PRESETS
 from stemcore.hdl.core.dendrite import Dendrite
 from stemcore.hdl.platforms import PROCESSOR
+
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import simulate
 
@@ -82,16 +82,16 @@ class Bench:
         self.idles.append(idle)
         ctx.set(dut.op_valid, 0)
 
-    async def sweep(self, ctx):
-        """Every word, read back to back through the sweep port."""
+    async def update_pass(self, ctx):
+        """Every word, read back to back through the update pass port."""
         dut, got = self.dut, []
         for address in [*range(self.params.n_acc_words), None, None]:
             if len(got) < 2:
                 got.append(None)
             else:
-                got.append([ctx.get(lane) for lane in dut.sweep_data])
-            ctx.set(dut.sweep_read, address is not None)
-            ctx.set(dut.sweep_address, address or 0)
+                got.append([ctx.get(lane) for lane in dut.update_data])
+            ctx.set(dut.update_read, address is not None)
+            ctx.set(dut.update_address, address or 0)
             await ctx.tick()
         return np.array(got[2:], np.int64)
 
@@ -120,7 +120,7 @@ def _play(bench, operations, n_weight=32):
             expected.append(operation is not None and bench.reference.apply(*operation))
         for _ in range(LATENCY + 1):
             await bench.cycle(ctx)
-        got.append(await bench.sweep(ctx))
+        got.append(await bench.update_pass(ctx))
 
     bench.simulate(drive)
     busy = [operation is not None for operation in operations]
@@ -249,14 +249,14 @@ def test_dendrite_reads_its_weights_back(rng):
 
 
 @pytest.mark.sim
-def test_dendrite_sweeps_hold_and_clears_are_seen_two_cycles_later(rng):
+def test_dendrite_updates_hold_and_clears_are_seen_two_cycles_later(rng):
     bench = Bench(TINY, rng)
 
     async def drive(ctx):
         dut, potentials = bench.dut, bench.reference.potentials
 
-        def swept():
-            return [ctx.get(lane) for lane in dut.sweep_data]
+        def updated():
+            return [ctx.get(lane) for lane in dut.update_data]
 
         await bench.configure(ctx, 32)
         for round_ in range(3):
@@ -267,17 +267,17 @@ def test_dendrite_sweeps_hold_and_clears_are_seen_two_cycles_later(rng):
             await bench.wait_idle(ctx)
             last = operation[0]
             for address in (last, *range(8)):
-                ctx.set(dut.sweep_read, 1)
-                ctx.set(dut.sweep_address, address)
+                ctx.set(dut.update_read, 1)
+                ctx.set(dut.update_address, address)
                 await ctx.tick()
                 # Cleared right behind the read of it.
-                ctx.set(dut.sweep_read, 0)
+                ctx.set(dut.update_read, 0)
                 ctx.set(dut.clear, round_ < 2)
                 ctx.set(dut.clear_address, address)
                 await ctx.tick()
                 ctx.set(dut.clear, 0)
                 for _ in range(4):
-                    assert swept() == list(potentials[address])
+                    assert updated() == list(potentials[address])
                     await ctx.tick()
                 if round_ < 2:
                     potentials[address] = 0
@@ -286,7 +286,7 @@ def test_dendrite_sweeps_hold_and_clears_are_seen_two_cycles_later(rng):
                 await bench.cycle(ctx, operation)
                 bench.reference.apply(*operation)
             await bench.wait_idle(ctx)
-            np.testing.assert_array_equal(await bench.sweep(ctx), potentials)
+            np.testing.assert_array_equal(await bench.update_pass(ctx), potentials)
 
         for address in range(8):
             for wait in (2, 3):
@@ -295,12 +295,12 @@ def test_dendrite_sweeps_hold_and_clears_are_seen_two_cycles_later(rng):
                 await ctx.tick()
                 ctx.set(dut.clear, 0)
                 await ctx.tick().repeat(wait - 1)
-                ctx.set(dut.sweep_read, 1)
-                ctx.set(dut.sweep_address, address)
+                ctx.set(dut.update_read, 1)
+                ctx.set(dut.update_address, address)
                 await ctx.tick()
-                ctx.set(dut.sweep_read, 0)
+                ctx.set(dut.update_read, 0)
                 await ctx.tick()
-                assert swept() == [0] * TINY.lanes
+                assert updated() == [0] * TINY.lanes
 
     bench.simulate(drive)
 
@@ -325,7 +325,7 @@ def test_dendrite_clears_a_word_a_cycle_and_adds_right_after(rng):
             await bench.cycle(ctx, operation)
             reference.apply(*operation)
         await bench.wait_idle(ctx)
-        got.append(await bench.sweep(ctx))
+        got.append(await bench.update_pass(ctx))
 
     bench.simulate(drive)
     np.testing.assert_array_equal(got[0], bench.reference.potentials)
@@ -361,7 +361,7 @@ def test_dendrite_reset_drops_what_is_in_flight_and_nothing_else(rng):
             await bench.cycle(ctx, operation)
             reference.apply(*operation)
         await bench.wait_idle(ctx)
-        got.append(await bench.sweep(ctx))
+        got.append(await bench.update_pass(ctx))
 
     bench.simulate(drive)
     np.testing.assert_array_equal(got[0][:n_old], bench.reference.potentials[:n_old])

@@ -4,10 +4,10 @@ import pytest
 from amaranth import Module, Signal
 from amaranth.back import rtlil
 from amaranth.hdl import Value
-
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.hdl.core.ingress import Egress, Ingress
+
 from tests.support.streams import STALLS, Sink, Source, simulate
 
 TINY = get_preset("tiny")
@@ -51,10 +51,13 @@ class Events:
         dut = self.dut
         while True:
             _, _, *at = await ctx.tick().sample(
-                dut.spike.valid & dut.spike.ready, Value.cast(dut.spike.payload),
-                dut.config.valid & dut.config.ready, Value.cast(dut.config.payload),
-                dut.end, dut.credit,
-            )  # fmt: skip
+                dut.spike.valid & dut.spike.ready,
+                Value.cast(dut.spike.payload),
+                dut.config.valid & dut.config.ready,
+                Value.cast(dut.config.payload),
+                dut.end,
+                dut.credit,
+            )
             spike, spike_payload, config, config_payload, end, credit = at
             now = [("spike", spike_payload)] * spike + [("config", config_payload)] * config
             now += [("end", None)] * end + [("credit", None)] * credit

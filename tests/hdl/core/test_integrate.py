@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
-
-from stemcore.golden.spec.fields import Formats
 from stemcore.golden.arithmetic.step_integration import HIGHEST, LOWEST, Late, Scaled, update
+from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.hdl.core.integrate import Integrate, update_latency
+
 from tests.support.streams import simulate
 
 LATE = get_preset("tiny_late").with_(n_acc_words=8)
@@ -15,12 +15,21 @@ SCALED = get_preset("tiny_scaled").with_(n_acc_words=8)
 LEAN = SCALED.with_(multipliers=False)
 CASES = [
     *((LATE, Late(r), n) for r, n in ((0, 8), (1, 8), (4, 8), (7, 8), (15, 8), (2, 3), (5, 2))),
-    *((SCALED, Scaled(m, s), n) for m, s, n in (
-        (1, 0, 8), (1, 3, 8), (1, 16, 5), (1, 31, 8), (1 << 15, 16, 8), (41234, 18, 8),
-        (65535, 16, 8), (60001, 31, 4),
-    )),
+    *(
+        (SCALED, Scaled(m, s), n)
+        for m, s, n in (
+            (1, 0, 8),
+            (1, 3, 8),
+            (1, 16, 5),
+            (1, 31, 8),
+            (1 << 15, 16, 8),
+            (41234, 18, 8),
+            (65535, 16, 8),
+            (60001, 31, 4),
+        )
+    ),
     *((LEAN, Scaled(1, s), n) for s, n in ((0, 8), (1, 8), (5, 8), (15, 3), (17, 8), (31, 2))),
-]  # fmt: skip
+]
 
 
 def run_train(params, form, n_steps, sums, *, gaps, read_only=()):
@@ -34,7 +43,7 @@ def run_train(params, form, n_steps, sums, *, gaps, read_only=()):
     results, extra, cycles = [], [], []
     multiplier = form.multiplier if isinstance(form, Scaled) else 0
 
-    async def sweep(ctx, t, groups, values, store):
+    async def update_pass(ctx, t, groups, values, store):
         ctx.set(dut.step, t)
         await ctx.tick().repeat(2)
         taken = []
@@ -72,11 +81,11 @@ def run_train(params, form, n_steps, sums, *, gaps, read_only=()):
         ctx.set(dut.integration.multiplier, multiplier)
         ctx.set(dut.integration.shift, form.shift)
         for t in range(n_steps):
-            results.append(await sweep(ctx, t, range(n_groups), sums[t], 1))
+            results.append(await update_pass(ctx, t, range(n_groups), sums[t], 1))
         if len(read_only):
             zeros = np.zeros_like(sums[0])
-            await sweep(ctx, 1, read_only, sums[0], 0)
-            extra.append(await sweep(ctx, 1, read_only, zeros, 0))
+            await update_pass(ctx, 1, read_only, sums[0], 0)
+            extra.append(await update_pass(ctx, 1, read_only, zeros, 0))
 
     simulate(dut, [drive], limit=20_000)
     assert set(cycles) == {dut.latency}

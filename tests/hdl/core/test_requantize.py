@@ -2,9 +2,8 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
-
-from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT, digit, limits, requantize
+from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import (
     ACTIVATION_WIDTH,
     BIAS_WIDTH,
@@ -13,6 +12,7 @@ from stemcore.golden.spec.params import (
     get_preset,
 )
 from stemcore.hdl.core.requantize import Requantize
+
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import simulate
 
@@ -186,8 +186,14 @@ def test_requantize_looks_activations_up(bits, is_signed, rng):
 @pytest.mark.parametrize("bias_shift", range(4))
 def test_requantize_gives_bytes_in_raw_mode(bias_shift, multipliers, rng):
     params = TINY.with_(multipliers=multipliers, acc_width=int(rng.choice([16, 24, 32])))
-    mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": bias_shift, "is_raw": 1,
-            "gap": 0}  # fmt: skip
+    mode = {
+        "bits": 8,
+        "is_signed": 0,
+        "use_lookup": 0,
+        "bias_shift": bias_shift,
+        "is_raw": 1,
+        "gap": 0,
+    }
     z, bias, multiplier, _ = interesting(rng, params, 300, mode)
     shift = rng.integers(0, MAX_SHIFT + 1, z.shape)
     shift[::2] = rng.integers(0, 6, z[::2].shape) * 8

@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
-
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.hdl.core.requantize import latency
 from stemcore.hdl.core.soma import Soma
+
 from tests.support.config_bus import read_words, write_words
 from tests.support.soma_bench import (
     Accumulators,
@@ -15,7 +15,7 @@ from tests.support.soma_bench import (
     pooled_entries,
     random_words,
     reference,
-    sweep,
+    update_pass,
 )
 from tests.support.streams import simulate
 
@@ -23,19 +23,19 @@ TINY = get_preset("tiny")
 WIDE = TINY.with_(lanes=16, soma_lanes=2, n_blocks=4)  # eight groups a word
 
 
-def run_sweeps(params, mode, entries, words, constant_words, table, n_sweeps=1):
-    """Runs ``n_sweeps`` sweeps back to back.
+def run_updates(params, mode, entries, words, constant_words, table, n_updates=1):
+    """Runs ``n_updates`` update passes back to back.
 
     Returns the activation words of each, the accumulators, and the cycles of ``busy`` of each.
     """
     dut = Soma(params)
     accumulators = Accumulators(dut, words.copy())
-    sweep_words = [Formats(params).sweep.pack(**entry) for entry in entries]
+    update_words = [Formats(params).update_pass.pack(**entry) for entry in entries]
     results, busy_cycles = [], []
 
     async def drive(ctx):
         for memory, contents in (
-            (Memory.SWEEP, sweep_words),
+            (Memory.UPDATE, update_words),
             (Memory.REQUANT, constant_words),
             (Memory.LOOKUP, table),
         ):
@@ -45,20 +45,20 @@ def run_sweeps(params, mode, entries, words, constant_words, table, n_sweeps=1):
             assert got == [contents[i] for i in picked]
         for name, value in mode.items():
             ctx.set(dut.mode[name], value)
-        ctx.set(dut.n_sweep, len(entries))
+        ctx.set(dut.n_update, len(entries))
         await ctx.tick().repeat(2)
-        for _ in range(n_sweeps):
-            taken, n_cycles = await sweep(ctx, dut)
+        for _ in range(n_updates):
+            taken, n_cycles = await update_pass(ctx, dut)
             results.append(np.array(taken))
             busy_cycles.append(n_cycles)
 
     simulate(dut, [drive], limit=200_000, background=[accumulators])
-    assert accumulators.n_reads == n_sweeps * len(entries)
+    assert accumulators.n_reads == n_updates * len(entries)
     return results, accumulators.words, busy_cycles
 
 
-def sweep_cycles(params, n_sweep):
-    return params.n_groups * n_sweep + latency(params) + 5
+def update_cycles(params, n_update):
+    return params.n_groups * n_update + latency(params) + 5
 
 
 @pytest.mark.parametrize("multipliers", [True, False])
@@ -69,54 +69,56 @@ def sweep_cycles(params, n_sweep):
 def test_soma_matches_golden(shape, pooled, is_signed, use_lookup, multipliers, rng):
     params = shape.with_(multipliers=multipliers)
     mode = {
-        "bits": int(rng.integers(2, 9)), "is_signed": is_signed,
-        "use_lookup": use_lookup, "bias_shift": int(rng.integers(0, 4)),
-    }  # fmt: skip
+        "bits": int(rng.integers(2, 9)),
+        "is_signed": is_signed,
+        "use_lookup": use_lookup,
+        "bias_shift": int(rng.integers(0, 4)),
+    }
     entries = pooled_entries(rng, params, 16) if pooled else plain_entries(rng, params, 40)
     words = random_words(rng, params)
     constants, constant_words = make_constants(rng, params)
     table = [int(v) for v in rng.integers(0, 256, 256)]
-    results, left, cycles = run_sweeps(params, mode, entries, words, constant_words, table)
+    results, left, cycles = run_updates(params, mode, entries, words, constant_words, table)
     wanted, wanted_left = reference(params, mode, entries, words, constants, table)
     np.testing.assert_array_equal(results[0], wanted)
     np.testing.assert_array_equal(left, wanted_left)
-    assert cycles == [sweep_cycles(params, len(entries))]
+    assert cycles == [update_cycles(params, len(entries))]
 
 
 @pytest.mark.parametrize("shape", [TINY, WIDE], ids=["tiny", "wide"])
-@pytest.mark.parametrize("n_sweep", [1, 2, 5])
-def test_soma_sweeps_again_in_the_promised_cycles(n_sweep, shape, rng):
+@pytest.mark.parametrize("n_update", [1, 2, 5])
+def test_soma_updates_again_in_the_promised_cycles(n_update, shape, rng):
     mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": 0}
-    entries = plain_entries(rng, shape, n_sweep)
+    entries = plain_entries(rng, shape, n_update)
     for entry in entries:
         entry["clear"] = 0
     words = random_words(rng, shape)
     constants, constant_words = make_constants(rng, shape)
-    results, left, cycles = run_sweeps(shape, mode, entries, words, constant_words, [], 3)
+    results, left, cycles = run_updates(shape, mode, entries, words, constant_words, [], 3)
     wanted, _ = reference(shape, mode, entries, words, constants, [])
     for got in results:
         np.testing.assert_array_equal(got, wanted)
     np.testing.assert_array_equal(left, words)
-    assert cycles == [sweep_cycles(shape, n_sweep)] * 3
+    assert cycles == [update_cycles(shape, n_update)] * 3
 
 
-def test_soma_fills_the_sweep_table(rng):
+def test_soma_fills_the_update_table(rng):
     mode = {"bits": 4, "is_signed": 1, "use_lookup": 0, "bias_shift": 1}
-    params = TINY.with_(n_sweep=64)
+    params = TINY.with_(n_update=64)
     entries = plain_entries(rng, params, 64)
     words = random_words(rng, params)
     constants, constant_words = make_constants(rng, params)
-    results, left, cycles = run_sweeps(params, mode, entries, words, constant_words, [])
+    results, left, cycles = run_updates(params, mode, entries, words, constant_words, [])
     wanted, _ = reference(params, mode, entries, words, constants, [])
     np.testing.assert_array_equal(results[0], wanted)
     assert not left.any()
-    assert cycles == [sweep_cycles(params, 64)]
+    assert cycles == [update_cycles(params, 64)]
 
 
 def test_soma_without_entries_writes_nothing():
     mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": 0}
     words = np.ones((TINY.n_acc_words, TINY.lanes), int)
-    results, left, cycles = run_sweeps(TINY, mode, [], words, [], [], 2)
+    results, left, cycles = run_updates(TINY, mode, [], words, [], [], 2)
     assert [len(result) for result in results] == [0, 0]
     assert left.all()
     assert cycles == [1, 1]

@@ -3,13 +3,13 @@
 
 import numpy as np
 import pytest
-
-from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.arithmetic.step_integration import Late, Scaled, update
+from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.core.integrate import update_latency
 from stemcore.hdl.core.requantize import latency
 from stemcore.hdl.core.soma import Soma
+
 from tests.support.config_bus import write_words
 from tests.support.soma_bench import (
     Accumulators,
@@ -17,7 +17,7 @@ from tests.support.soma_bench import (
     plain_entries,
     pooled_entries,
     reference,
-    sweep,
+    update_pass,
 )
 from tests.support.streams import simulate
 
@@ -33,9 +33,9 @@ CASES = [
 
 
 def run_samples(params, form, mode, entries, sums, constant_words):
-    """Sweeps of time steps, one after the other; ``sums`` (samples, steps, words, lanes).
+    """Update passes of time steps, one after the other; ``sums`` (samples, steps, words, lanes).
 
-    Returns the activation words of every sweep, and the cycles of ``busy`` of each.
+    Returns the activation words of every update pass, and the cycles of ``busy`` of each.
     """
     dut = Soma(params)
     n_samples, n_steps = sums.shape[:2]
@@ -43,12 +43,12 @@ def run_samples(params, form, mode, entries, sums, constant_words):
     results, busy_cycles = [], []
 
     async def drive(ctx):
-        sweep_words = [Formats(params).sweep.pack(**entry) for entry in entries]
-        await write_words(ctx, dut.config, params, Memory.SWEEP, sweep_words)
+        update_words = [Formats(params).update_pass.pack(**entry) for entry in entries]
+        await write_words(ctx, dut.config, params, Memory.UPDATE, update_words)
         await write_words(ctx, dut.config, params, Memory.REQUANT, constant_words)
         for name, value in mode.items():
             ctx.set(dut.mode[name], value)
-        ctx.set(dut.n_sweep, len(entries))
+        ctx.set(dut.n_update, len(entries))
         ctx.set(dut.integration.steps, n_steps)
         ctx.set(dut.integration.shift, form.shift)
         ctx.set(dut.integration.multiplier, getattr(form, "multiplier", 0))
@@ -58,7 +58,7 @@ def run_samples(params, form, mode, entries, sums, constant_words):
                 ctx.set(dut.step, t)
                 ctx.set(dut.is_last_step, t == n_steps - 1)
                 await ctx.tick().repeat(2)
-                words, n_cycles = await sweep(ctx, dut)
+                words, n_cycles = await update_pass(ctx, dut)
                 results.append(words)
                 busy_cycles.append(n_cycles)
                 read = np.zeros(len(accumulators.words), bool)

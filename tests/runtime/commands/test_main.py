@@ -6,14 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-
 import stemcore.runtime.commands.main as cli
 from stemcore.compiler.errors import CompileError
 from stemcore.models.errors import ModelError
+from stemcore.runtime.commands.sim import SimResult
 from stemcore.runtime.engines.compare import Difference
 from stemcore.runtime.engines.result import EngineError
 from stemcore.runtime.prepare import Settings
-from stemcore.runtime.commands.sim import SimResult
 from stemcore.runtime.toolchain import ToolError
 
 
@@ -25,8 +24,9 @@ def simulated(monkeypatch):
 
     def simulate(settings, **options):
         calls.append((settings, options))
-        return SimResult(report=answer["report"], folder=Path("out"),
-                         differences=answer["differences"])  # fmt: skip
+        return SimResult(
+            report=answer["report"], folder=Path("out"), differences=answer["differences"]
+        )
 
     monkeypatch.setattr(cli, "simulate", simulate)
     return calls, answer
@@ -53,10 +53,18 @@ def test_every_option_arrives(simulated):
     assert cli.main(words.split()) == 0
     settings, options = calls[0]
     assert settings == Settings(
-        "m.py:f", dataset="cifar10", data=Path("d"), preset="ecp5", cores=7, mesh=(3, 4),
-        profile="general", bias="fraction16", bits=5, tables="rot1",
+        "m.py:f",
+        dataset="cifar10",
+        data=Path("d"),
+        preset="ecp5",
+        cores=7,
+        mesh=(3, 4),
+        profile="general",
+        bias="fraction16",
+        bits=5,
+        tables="rot1",
         checkpoint=Path("w.safetensors"),
-    )  # fmt: skip
+    )
     assert (options["n_images"], options["engine"]) == (2, "amaranth")
     assert (options["waves"], options["accuracy_images"]) == ("all", 9)
     assert options["threads"] == 3
@@ -77,8 +85,10 @@ def test_differences_return_one_and_are_shown(simulated, capsys):
     answer["differences"] = ("conv: image 0, neuron ...", "dense: image 1, neuron ...")
     assert cli.main(["sim"]) == 1
     shown = capsys.readouterr().err.splitlines()
-    assert shown == ["DIFFERENT    conv: image 0, neuron ...",
-                     "DIFFERENT    dense: image 1, neuron ..."]  # fmt: skip
+    assert shown == [
+        "DIFFERENT    conv: image 0, neuron ...",
+        "DIFFERENT    dense: image 1, neuron ...",
+    ]
 
 
 def test_report_is_pointed_to(simulated, capsys):
@@ -89,10 +99,16 @@ def test_report_is_pointed_to(simulated, capsys):
 
 @pytest.mark.parametrize(
     "error",
-    [CompileError("conv", "reason", "way out"), EngineError("stuck"), ModelError("unknown"),
-     ToolError("g++: program not found"), ValueError("IMAGES: .."), FileNotFoundError("gone")],
+    [
+        CompileError("conv", "reason", "way out"),
+        EngineError("stuck"),
+        ModelError("unknown"),
+        ToolError("g++: program not found"),
+        ValueError("IMAGES: .."),
+        FileNotFoundError("gone"),
+    ],
     ids=lambda error: type(error).__name__,
-)  # fmt: skip
+)
 def test_errors_return_two_and_one_message(monkeypatch, capsys, error):
     def simulate(settings, **options):
         raise error
@@ -148,7 +164,8 @@ def test_check_prints_figures(monkeypatch, capsys):
 
 def test_verilog_names_its_folder(monkeypatch, capsys):
     monkeypatch.setattr(
-        "stemcore.runtime.commands.verilog.write_verilog", lambda settings, n_images: Path("made") / settings.model
+        "stemcore.runtime.commands.verilog.write_verilog",
+        lambda settings, n_images: Path("made") / settings.model,
     )
     assert cli.main(["verilog", "--model", "digits_cnn"]) == 0
     assert capsys.readouterr().out == "verilog      made/digits_cnn\n"
@@ -166,9 +183,10 @@ def test_check_shows_a_difference(monkeypatch, capsys):
 def test_sparsify_passes_its_options_and_points_to_its_files(monkeypatch, capsys, tmp_path):
     calls = []
     report = {
-        "best": "rd", "none": {"test": {"accuracy": 0.9, "sops": 2e6, "spikes": 1e3}},
+        "best": "rd",
+        "none": {"test": {"accuracy": 0.9, "sops": 2e6, "spikes": 1e3}},
         "chosen": {"rd": {"test": {"accuracy": 0.89, "sops": 1e6, "spikes": 5e2}}},
-    }  # fmt: skip
+    }
 
     def sparsify(settings, **options):
         calls.append((settings, options))

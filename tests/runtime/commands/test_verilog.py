@@ -3,18 +3,18 @@
 
 import numpy as np
 import pytest
-
-from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import get_preset
-from stemcore.runtime.prepare import Settings
-from stemcore.runtime.toolchain import SIM_BUILD, ToolError
 from stemcore.runtime.commands.verilog import (
     ports_note,
     run_bench_verilog,
     write_bench,
     write_verilog,
 )
+from stemcore.runtime.prepare import Settings
+from stemcore.runtime.toolchain import SIM_BUILD, ToolError
+
 from tests.support.chip_programs import stepped_case
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images
@@ -59,8 +59,11 @@ def test_bench_passes_and_fails_with_a_flipped_weight(simulator, chain):
     assert output.count("PASS image") == 3
     assert "PASS: 3 images" in output
     flip_bit(folder, Memory.WEIGHT, program.params)
-    with pytest.raises(ToolError, match=r"(?s)FAIL image \d: neuron \(channel \d, row 0, column 0\)"
-                                        r": expected -?\d+, got -?\d+; \d of 3 differ"):
+    with pytest.raises(
+        ToolError,
+        match=r"(?s)FAIL image \d: neuron \(channel \d, row 0, column 0\)"
+        r": expected -?\d+, got -?\d+; \d of 3 differ",
+    ):
         run_bench_verilog(folder, simulator)
 
 
@@ -90,11 +93,12 @@ def test_bench_says_what_stands_still(chain):
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
     bench = (folder / "bench.v").read_text()
     n = sum(not line.startswith("//") for line in path.read_text().splitlines())
-    (folder / "bench.v").write_text(
-        bench.replace(f"N_CONFIG = {n + 1};", f"N_CONFIG = {n};")
-    )
-    with pytest.raises(ToolError, match=r"(?s)0 of 3 images have come out, and no flit has moved.*"
-                                        r"node \(0, 2\) +dense: at rest, 0 flits sent"):
+    (folder / "bench.v").write_text(bench.replace(f"N_CONFIG = {n + 1};", f"N_CONFIG = {n};"))
+    with pytest.raises(
+        ToolError,
+        match=r"(?s)0 of 3 images have come out, and no flit has moved.*"
+        r"node \(0, 2\) +dense: at rest, 0 flits sent",
+    ):
         run_bench_verilog(folder, "icarus")
 
 
@@ -102,8 +106,17 @@ def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
     program, images, expected = chain
     folder = write_bench(program, images, tmp_path / "chip", expected=expected)
     names = {path.name for path in folder.iterdir()}
-    assert names == {"node.v", "chip.v", "bench.v", "config.hex", "image.hex", "credit.hex",
-                     "expected.hex", "README.txt", "PORTS.txt"}  # fmt: skip
+    assert names == {
+        "node.v",
+        "chip.v",
+        "bench.v",
+        "config.hex",
+        "image.hex",
+        "credit.hex",
+        "expected.hex",
+        "README.txt",
+        "PORTS.txt",
+    }
     before = (folder / "image.hex").read_bytes()
     with pytest.raises(ValueError, match=r"^encode: values must lie in 0\.\.255"):
         write_bench(program, images + 256, folder, expected=expected)
@@ -115,9 +128,7 @@ def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
 
 def test_same_program_writes_the_same_bytes(chain, tmp_path):
     program, images, expected = chain
-    folders = [
-        write_bench(program, images, tmp_path / n / "chip", expected=expected) for n in "ab"
-    ]
+    folders = [write_bench(program, images, tmp_path / n / "chip", expected=expected) for n in "ab"]
     for path in folders[0].iterdir():
         assert path.read_bytes() == (folders[1] / path.name).read_bytes(), path.name
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-
 from stemcore.compiler.backend import compile_network
+from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.spec.params import get_preset
-from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.runtime.engines.compare import Difference, compare_values, populations_of, sent_values
 from stemcore.runtime.engines.run import run_engine
+
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images
 
@@ -75,9 +75,7 @@ def test_earliest_of_several_differences_is_named(values):
 
 def test_shapes_must_agree(values):
     got = {**values, "dense": values["dense"][:2]}
-    message = (
-        r"^dense: RTL must have the shape of golden, \(3, 3, 1, 1\); got \(2, 3, 1, 1\)$"
-    )
+    message = r"^dense: RTL must have the shape of golden, \(3, 3, 1, 1\); got \(2, 3, 1, 1\)$"
     with pytest.raises(Difference, match=message):
         compare_values((CONV, DENSE), values, got, names=NAMES)
 
@@ -97,38 +95,46 @@ def test_populations_come_in_the_order_of_the_layers():
 
 
 @pytest.fixture
-def unheard():
-    """A layer of which a 1 x 1 convolution of stride 2 hears one position in four."""
+def unread():
+    """A layer of which a 1 x 1 convolution of stride 2 reads one position in four."""
     rng = np.random.default_rng(3)
     first = Layer(
-        "first", (4, 4, 4), (Connection(INPUT, rng.integers(1, 90, (4, 1, 1, 1)).astype(np.int8)),),
-        np.zeros(4, np.int64), np.ones(4, np.int64), np.full(4, 3),
-    )  # fmt: skip
+        "first",
+        (4, 4, 4),
+        (Connection(INPUT, rng.integers(1, 90, (4, 1, 1, 1)).astype(np.int8)),),
+        np.zeros(4, np.int64),
+        np.ones(4, np.int64),
+        np.full(4, 3),
+    )
     second = Layer(
-        "second", (3, 2, 2),
+        "second",
+        (3, 2, 2),
         (Connection("first", rng.integers(-90, 90, (3, 4, 1, 1)).astype(np.int8), (2, 2)),),
-        np.zeros(3, np.int64), np.ones(3, np.int64), np.full(3, 6), is_signed=True,
-    )  # fmt: skip
+        np.zeros(3, np.int64),
+        np.ones(3, np.int64),
+        np.full(3, 6),
+        is_signed=True,
+    )
     scales = {INPUT: 1.0, "first": 1.0, "second": 1.0}
     source = Population(INPUT, (1, 4, 4), 6, False)
-    network = Network("unheard", source, (first, second), scales)
+    network = Network("unread", source, (first, second), scales)
     return network, compile_network(network, get_preset("tiny"))
 
 
-def test_neurons_that_nobody_hears_are_masked(unheard, rng):
-    network, program = unheard
+def test_neurons_that_nobody_hears_are_masked(unread, rng):
+    network, program = unread
     values = run_network(network, random_images(rng, network, 2) | 1)
     sent = sent_values(program, values)
-    heard = np.zeros((4, 4), bool)
-    heard[::2, ::2] = True
-    assert values["first"][:, :, ~heard].any()
-    assert not sent["first"][:, :, ~heard].any()
-    np.testing.assert_array_equal(sent["first"][:, :, heard], values["first"][:, :, heard])
+    received = np.zeros((4, 4), bool)
+    received[::2, ::2] = True
+    assert values["first"][:, :, ~received].any()
+    assert not sent["first"][:, :, ~received].any()
+    np.testing.assert_array_equal(sent["first"][:, :, received], values["first"][:, :, received])
     np.testing.assert_array_equal(sent["second"], values["second"])
 
 
-def test_masked_values_are_what_a_chip_sends(unheard, rng):
-    network, program = unheard
+def test_masked_values_are_what_a_chip_sends(unread, rng):
+    network, program = unread
     images = random_images(rng, network, 1)
     expected = sent_values(program, run_network(network, images))
     result = run_engine("amaranth", program, images)

@@ -3,14 +3,14 @@
 
 import numpy as np
 import pytest
-
-from stemcore.golden.spec.fields import Control
 from stemcore.golden.network.forward import run_network
-from stemcore.runtime.engines.compare import compare_values, populations_of
+from stemcore.golden.spec.fields import Control
 from stemcore.runtime.engines import amaranth
+from stemcore.runtime.engines.compare import compare_values, populations_of
 from stemcore.runtime.engines.result import EngineError
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.toolchain import SIM_BUILD
+
 from tests.support.edit_program import with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images
@@ -21,8 +21,11 @@ CASES = {
     "lookup": lambda seed: dense_program(seed, lookup=True),
     "conv_chain": conv_chain_program,
 }
-ENGINES = ["program", pytest.param("amaranth", marks=pytest.mark.slow),
-           pytest.param("verilator", marks=[pytest.mark.sim, pytest.mark.slow])]  # fmt: skip
+ENGINES = [
+    "program",
+    pytest.param("amaranth", marks=pytest.mark.slow),
+    pytest.param("verilator", marks=[pytest.mark.sim, pytest.mark.slow]),
+]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -33,8 +36,10 @@ def test_engine_equals_golden_on_a_hand_written_program(name, engine, rng):
     expected = run_network(network, images)
     result = run_engine(engine, program, images, out_dir=SIM_BUILD / "engines")
     assert result.engine == engine
-    assert compare_values(populations_of(program), expected, result.values,
-                          names=("golden", engine)) > 0  # fmt: skip
+    assert (
+        compare_values(populations_of(program), expected, result.values, names=("golden", engine))
+        > 0
+    )
     np.testing.assert_array_equal(result.outputs, expected[program.output])
 
 
@@ -65,9 +70,7 @@ def test_amaranth_says_that_nothing_moves(rng):
     program, network = dense_program(2)
     images = random_images(rng, network, 2)
     stuck = with_register(program, 0, Control.N_SOURCES, 2)
-    message = (
-        r"^dense: 2 images must come out, 0 did, and nothing moves any more$"
-    )
+    message = r"^dense: 2 images must come out, 0 did, and nothing moves any more$"
     with pytest.raises(EngineError, match=message):
         amaranth.run(stuck, images)
 
@@ -84,8 +87,12 @@ def test_amaranth_keeps_to_its_limit(rng):
 def test_amaranth_reports_progress(rng):
     program, network = dense_program(2)
     seen = []
-    run_engine("amaranth", program, random_images(rng, network, 1),
-               progress=lambda images, cycles: seen.append((images, cycles)))  # fmt: skip
+    run_engine(
+        "amaranth",
+        program,
+        random_images(rng, network, 1),
+        progress=lambda images, cycles: seen.append((images, cycles)),
+    )
     assert [cycles for _, cycles in seen] == [amaranth.LOOK * (n + 1) for n in range(len(seen))]
     assert seen
 
@@ -93,9 +100,7 @@ def test_amaranth_reports_progress(rng):
 def test_engine_must_be_one_that_runs_programs(rng):
     program, network = dense_program(2)
     images = random_images(rng, network, 1)
-    message = (
-        r"^engine: must be verilator, amaranth or program to run a program, got 'golden'$"
-    )
+    message = r"^engine: must be verilator, amaranth or program to run a program, got 'golden'$"
     with pytest.raises(ValueError, match=message):
         run_engine("golden", program, images)
     with pytest.raises(

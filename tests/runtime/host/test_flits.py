@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
-from stemcore.golden.program.program import InputRoute
 from stemcore.golden.arithmetic.stem import count_spikes, decode
+from stemcore.golden.program.program import InputRoute
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.runtime.host.flits import Host
+
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images
 
@@ -21,10 +21,13 @@ def unpacked(program, flits):
     layout = Formats(program.params).flit
     fields = [layout.unpack(int(flit)) for flit in flits]
     return [
-        {"kind": Kind(f["kind"]), "payload": f["payload"],
-         "rectangle": (f["x0"], f["y0"], f["x1"], f["y1"])}
+        {
+            "kind": Kind(f["kind"]),
+            "payload": f["payload"],
+            "rectangle": (f["x0"], f["y0"], f["x1"], f["y1"]),
+        }
         for f in fields
-    ]  # fmt: skip
+    ]
 
 
 def played_memories(program, flits):

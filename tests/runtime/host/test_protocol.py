@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
-
-from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.network.network import Population
-from stemcore.golden.program.program import HOST
+from stemcore.golden.spec.fields import Formats, Kind
+from stemcore.golden.spec.routing import HOST
 from stemcore.runtime.host.flits import Host
 from stemcore.runtime.host.protocol import (
     Protocol,
@@ -13,6 +12,7 @@ from stemcore.runtime.host.protocol import (
     output_population,
     tokens_per_sample,
 )
+
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images
 from tests.support.stepped_programs import stepped_core_program

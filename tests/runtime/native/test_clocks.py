@@ -4,7 +4,6 @@
 import re
 
 import pytest
-
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.export import memory_scopes, node_verilog
 from stemcore.hdl.platforms import PROCESSOR
@@ -71,12 +70,16 @@ def test_blocks_memories_and_what_is_reached_stay_modules():
     [
         ("module node(clk, rst);\nendmodule\n", r"module node must declare rst once"),
         ("module node(clk);\nendmodule\n", r"module node must have a port rst"),
-        ("module node(rst);\n  input rst;\n  wire rst;\nendmodule\n",
-         r"modules must be there for all memories, not found: \['node__core__axon_in__axon', "),
-        ("module node__core__axon_in__axon(clk);\nendmodule\n",
-         r"node__core__axon_in__axon must have one block that writes ram, found 0"),
+        (
+            "module node(rst);\n  input rst;\n  wire rst;\nendmodule\n",
+            r"modules must be there for all memories, not found: \['node__core__axon_in__axon', ",
+        ),
+        (
+            "module node__core__axon_in__axon(clk);\nendmodule\n",
+            r"node__core__axon_in__axon must have one block that writes ram, found 0",
+        ),
     ],
-)  # fmt: skip
+)
 def test_verilog_of_another_form_is_refused(monkeypatch, text, message):
     monkeypatch.setattr(clocks, "node_verilog", lambda params, **options: text)
     with pytest.raises(RuntimeError, match=rf"^exported Verilog: {message}.*clocks\.py$"):

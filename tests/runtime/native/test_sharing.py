@@ -5,7 +5,6 @@ import ctypes
 from pathlib import Path
 
 import pytest
-
 from stemcore.runtime.native.build import ENGINE
 from stemcore.runtime.toolchain import SIM_BUILD
 from stemcore.runtime.toolchain.process import built_once, content_key, find_program, run
@@ -23,9 +22,18 @@ def functions():
         if empty:
             compiler = find_program("g++", hint=COMPILER_HINT)
             run(
-                [compiler, "-std=c++20", "-shared", "-fPIC", f"-I{ENGINE.parent}", sources[0], "-o",
-                 folder / "sharing.so"], cwd=folder,
-            )  # fmt: skip
+                [
+                    compiler,
+                    "-std=c++20",
+                    "-shared",
+                    "-fPIC",
+                    f"-I{ENGINE.parent}",
+                    sources[0],
+                    "-o",
+                    folder / "sharing.so",
+                ],
+                cwd=folder,
+            )
     loaded = ctypes.CDLL(str(folder / "sharing.so"))
     loaded.sharing_create.restype = ctypes.c_void_p
     loaded.sharing_run.restype = ctypes.c_int64

@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-
 from stemcore.benchmarks.meshes import busy_program
 from stemcore.runtime.engines import verilator
 from stemcore.runtime.native import verilated_mesh as native_mesh
@@ -14,6 +13,7 @@ from stemcore.runtime.native.verilated_mesh import (
     VerilatedMesh,
     default_threads,
 )
+
 from tests.support.chip_programs import mesh_case, stepped_case
 from tests.support.links import OUT, configured, native_links, random_flits, run_images
 
@@ -53,9 +53,13 @@ def test_random_traffic_is_the_same_with_several_threads(threads, rng):
 @pytest.mark.sim
 @pytest.mark.parametrize(
     ("size", "options", "share"),
-    [((4, 3), {"threads": 1, "least": 0}, 0.0), ((4, 3), {"threads": 5}, 0.0),
-     ((1, 1), {"threads": 2}, 0.0), ((4, 3), {"threads": 2, "least": 0}, 1.0)],
-)  # fmt: skip
+    [
+        ((4, 3), {"threads": 1, "least": 0}, 0.0),
+        ((4, 3), {"threads": 5}, 0.0),
+        ((1, 1), {"threads": 2}, 0.0),
+        ((4, 3), {"threads": 2, "least": 0}, 1.0),
+    ],
+)
 def test_threads_are_for_enough_nodes_at_work(size, options, share):
     program, images = busy_program(*size, "tiny")
     with VerilatedMesh(build(program.params, OUT), program, **options) as mesh:
@@ -89,9 +93,18 @@ def test_too_many_threads_are_refused(threads):
 
 @pytest.mark.parametrize(
     ("text", "processors", "threads"),
-    [("", 2, 2), ("", 1, 1), ("", 64, USUAL_THREADS), ("1", 2, 1), ("3", 2, 3), ("4,2", 1, 4),
-     ("100", 2, MAX_THREADS), ("0", 2, 2), ("many", 2, 2)],
-)  # fmt: skip
+    [
+        ("", 2, 2),
+        ("", 1, 1),
+        ("", 64, USUAL_THREADS),
+        ("1", 2, 1),
+        ("3", 2, 3),
+        ("4,2", 1, 4),
+        ("100", 2, MAX_THREADS),
+        ("0", 2, 2),
+        ("many", 2, 2),
+    ],
+)
 def test_threads_follow_the_environment_and_the_processors(text, processors, threads, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", text)
     monkeypatch.setattr(native_mesh, "n_processors", lambda: processors)

@@ -6,19 +6,19 @@ import shutil
 
 import numpy as np
 import pytest
-
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.hdl.export import node_verilog
-from stemcore.runtime.engines.compare import Difference, compare_values, populations_of
 from stemcore.runtime.engines import verilator
+from stemcore.runtime.engines.compare import Difference, compare_values, populations_of
 from stemcore.runtime.engines.result import EngineError
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.native import verilated_mesh as native_mesh
 from stemcore.runtime.native.build import build, node_sources
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
 from stemcore.runtime.toolchain import SIM_BUILD
+
 from tests.support.chip_programs import four_core_case
 from tests.support.edit_program import with_field, with_memory, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
@@ -134,11 +134,12 @@ def test_mesh_that_cannot_move_says_how_far_each_core_came(rng):
     stuck = with_register(program, 2, Control.N_SOURCES, sources + 1)
     message = (
         r"^conv_chain: 2 images must come out, 0 did, and nothing moves any more\n"
-        r"  node \(0, 1\) conv: swept 2 samples, ended 1; has 0 of 1 END, 0 of 1 CREDIT; 0 spikes "
+        r"  node \(0, 1\) conv: updated 2 samples, ended 1; has 0 of 1 END, 0 "
+        r"of 1 CREDIT; 0 spikes "
         r"wait; at rest\n"
-        r"  node \(1, 1\) conv: swept 2 samples, ended 1; has 0 of 1 END, 0 of 1 CREDIT; 0 spikes "
-        r"wait; at rest\n"
-        rf"  node \(0, 2\) dense: swept 0 samples, ended 0; has {sources} of {sources + 1} END, "
+        r"  node \(1, 1\) conv: updated 2 samples, ended 1; has 0 of 1 END, 0 of 1 CREDIT; 0 "
+        r"spikes wait; at rest\n"
+        rf"  node \(0, 2\) dense: updated 0 samples, ended 0; has {sources} of {sources + 1} END, "
         r"1 of 1 CREDIT; 0 spikes wait; at rest$"
     )
     with pytest.raises(EngineError, match=message):
@@ -150,7 +151,7 @@ def test_run_beyond_its_limit_says_who_is_at_work(rng):
     images = random_images(rng, network, 600)
     message = (
         r"^dense: 600 images must come out, \d+ did, and \d+ cycles have passed\n"
-        r"  node \(0, 1\) dense: swept \d+ samples, ended \d+; has \d of 1 END, \d of 1 CREDIT; "
+        r"  node \(0, 1\) dense: updated \d+ samples, ended \d+; has \d of 1 END, \d of 1 CREDIT; "
         r"\d+ spikes wait; at work$"
     )
     with pytest.raises(EngineError, match=message):
@@ -206,7 +207,7 @@ def test_mesh_that_does_not_come_to_rest_is_refused():
     message = (
         r"^dense: the mesh must come to rest; it did not in 5 cycles\. A memory image or the "
         r"gateware is wrong: run the engine 'program' to find out\n"
-        r"  node \(0, 1\) dense: swept 0 samples, .*; at work$"
+        r"  node \(0, 1\) dense: updated 0 samples, .*; at work$"
     )
     with opened(program) as mesh:
         mesh.send(mesh.host.configuration(program.cores[0]))
@@ -224,7 +225,7 @@ def test_flit_that_leaves_the_mesh_is_named(monkeypatch):
         message = (
             r"(?s)^conv_chain: the mesh must come to rest; something waits, and nothing has moved "
             r"for 500 cycles\. A memory image or the gateware is wrong: .*\n"
-            r"  node \(1, 1\) conv: swept 0 [^\n]*; at work\n"
+            r"  node \(1, 1\) conv: updated 0 [^\n]*; at work\n"
             r"    its east link holds SPIKE \(axon 1, t 2, c 3, y 4, x 5\) for nodes \(0, 2\) to "
             r"\(3, 2\); the mesh ends there: the destination lies outside\n"
             r"  node \(0, 2\) dense: [^\n]* at rest$"
@@ -246,7 +247,7 @@ def test_images_that_wait_for_a_stray_flit_do_not_wait_for_ever(monkeypatch, rng
     message = (
         r"^dense: 2 images must come out, 0 did, and something waits, and nothing has moved for "
         r"\d+ cycles\n"
-        r"  node \(0, 1\) dense: swept .* at work\n"
+        r"  node \(0, 1\) dense: updated .* at work\n"
         r"    its south link holds CREDIT for nodes? .*; the mesh ends there: the destination lies "
         r"outside$"
     )

@@ -4,7 +4,6 @@
 import dataclasses
 
 import pytest
-
 from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.runtime.report.energy import (
     MAC_PJ,
@@ -15,11 +14,17 @@ from stemcore.runtime.report.energy import (
     energy_figures,
     energy_text,
 )
+
 from tests.support.hand_programs import conv_chain_program
 
 ZERO = {
-    "sops": 0, "busy": 0, "spikes_in": 0, "spikes_out": 0, "samples": 0, "hops": 0,
-}  # fmt: skip
+    "sops": 0,
+    "busy": 0,
+    "spikes_in": 0,
+    "spikes_out": 0,
+    "samples": 0,
+    "hops": 0,
+}
 
 
 @pytest.fixture
@@ -45,9 +50,13 @@ def test_every_counter_has_its_part(program):
     image = program.cores[0]
     assert set(model.core(image, ZERO).values()) == {0.0}
     for counter, parts in {
-        "sops": {"adds"}, "busy": {"weights", "potentials"}, "spikes_in": {"walks"},
-        "spikes_out": {"fire"}, "samples": {"soma", "fire"}, "hops": {"network"},
-    }.items():  # fmt: skip
+        "sops": {"adds"},
+        "busy": {"weights", "potentials"},
+        "spikes_in": {"loop_nests"},
+        "spikes_out": {"fire"},
+        "samples": {"soma", "fire"},
+        "hops": {"network"},
+    }.items():
         energy = model.core(image, {**ZERO, counter: 10})
         assert {name for name, pj in energy.items() if pj > 0} == parts
         twice = model.core(image, {**ZERO, counter: 20})
@@ -68,7 +77,7 @@ def test_a_core_without_multipliers_multiplies_nothing(program):
     image = program.cores[0]
     full = MemoryModel(Formats(program.params)).core(image, count)["soma"]
     less = MemoryModel(Formats(lean)).core(image, count)["soma"]
-    n = int(image.memories[Memory.CONTROL][Control.N_SWEEP, 0]) * program.params.lanes
+    n = int(image.memories[Memory.CONTROL][Control.N_UPDATE, 0]) * program.params.lanes
     product = 3.1 / 1024 * 16 * program.params.acc_width
     assert full - less == pytest.approx(n * product)
 
@@ -88,8 +97,14 @@ def test_figures_are_per_image_and_over_all_cores(program):
 
 @pytest.mark.parametrize(
     ("picojoules", "text"),
-    [(0, "0.00 pJ"), (999, "999.00 pJ"), (8456, "8.46 nJ"), (5_373_796, "5.37 µJ"),
-     (2e9, "2.00 mJ"), (1.45e12, "1.45 J")],
-)  # fmt: skip
+    [
+        (0, "0.00 pJ"),
+        (999, "999.00 pJ"),
+        (8456, "8.46 nJ"),
+        (5_373_796, "5.37 µJ"),
+        (2e9, "2.00 mJ"),
+        (1.45e12, "1.45 J"),
+    ],
+)
 def test_energies_have_a_fitting_unit(picojoules, text):
     assert energy_text(picojoules) == text

@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 import pytest
-
-from stemcore.runtime.report import figures as reports
 from stemcore.runtime.engines.result import RunResult, Timing
+from stemcore.runtime.report import figures as reports
+
 from tests.support.hand_programs import conv_chain_program
 
 NODES = ((0, 1), (1, 1), (0, 2))  # conv, conv, dense
@@ -15,10 +15,18 @@ NODES = ((0, 1), (1, 1), (0, 2))  # conv, conv, dense
 
 def counters(sops, busy, stalled, *, overflow=0):
     return {
-        "sops": sops, "busy": busy, "stalled": stalled, "spikes_in": 40, "spikes_out": 30,
-        "fired": 20, "sweep_cycles": 10 * busy, "fire_cycles": 100, "samples": 2,
-        "hops": 7, "overflow": overflow,
-    }  # fmt: skip
+        "sops": sops,
+        "busy": busy,
+        "stalled": stalled,
+        "spikes_in": 40,
+        "spikes_out": 30,
+        "fired": 20,
+        "update_cycles": 10 * busy,
+        "fire_cycles": 100,
+        "samples": 2,
+        "hops": 7,
+        "overflow": overflow,
+    }
 
 
 @pytest.fixture
@@ -31,22 +39,33 @@ def run():
         outputs=np.zeros((2, 3, 1, 1), np.int64),
         values={},
         counters=dict(zip(NODES, made_up, strict=True)),
-        timing=Timing(start=np.array([100, 700]), end=np.array([1100, 1900]),
-                      layer_ends={}, total=2500),
+        timing=Timing(
+            start=np.array([100, 700]), end=np.array([1100, 1900]), layer_ends={}, total=2500
+        ),
         build_s=1.234,
         wall_s=0.5,
         notes={"node_cycles": 7000},
-    )  # fmt: skip
+    )
     return program, result
 
 
 def test_layer_rows_say_what_the_counters_say(run):
     conv, dense = reports.layer_rows(*run, 2)
     assert conv == {
-        "name": "conv", "shape": [8, 4, 4], "neurons": 128, "parameters": 8 + 8 * 2 * 9,
-        "cores": 2, "macs": 1600, "sops": 1000, "spikes": 20, "packets": 30, "cycles": 250,
-        "sweep_cycles": 2000, "fire_cycles": 50, "utilisation": 2000 / (4 * 800),
-    }  # fmt: skip
+        "name": "conv",
+        "shape": [8, 4, 4],
+        "neurons": 128,
+        "parameters": 8 + 8 * 2 * 9,
+        "cores": 2,
+        "macs": 1600,
+        "sops": 1000,
+        "spikes": 20,
+        "packets": 30,
+        "cycles": 250,
+        "update_cycles": 2000,
+        "fire_cycles": 50,
+        "utilisation": 2000 / (4 * 800),
+    }
     assert dense["cores"] == 1
     assert dense["sops"] == 45
     assert dense["utilisation"] == pytest.approx(90 / (4 * 40))
@@ -77,9 +96,13 @@ def test_rtl_figures_of_a_run(run):
     assert figures["steady_lane_utilisation"] == pytest.approx(600 / (4 * 800))
     assert figures["overflow"] is False
     assert figures["simulation"] == {
-        "engine": "verilator", "build_s": 1.23, "wall_s": 0.5, "cycles": 2500,
-        "cycles_per_s": 5000, "node_cycles": 7000,
-    }  # fmt: skip
+        "engine": "verilator",
+        "build_s": 1.23,
+        "wall_s": 0.5,
+        "cycles": 2500,
+        "cycles_per_s": 5000,
+        "node_cycles": 7000,
+    }
     assert [row["name"] for row in figures["layers"]] == ["conv", "dense"]
 
 
@@ -92,9 +115,14 @@ def test_one_overflow_anywhere_is_reported(run):
 def test_size_figures_need_no_run(run):
     program, _ = run
     assert reports.size_figures(program) == {
-        "cores": 3, "mesh": [2, 2], "lanes": 4, "neurons": 131, "parameters": 152 + 99,
-        "macs_per_image": 1696, "overflow_proved": True,
-    }  # fmt: skip
+        "cores": 3,
+        "mesh": [2, 2],
+        "lanes": 4,
+        "neurons": 131,
+        "parameters": 152 + 99,
+        "macs_per_image": 1696,
+        "overflow_proved": True,
+    }
 
 
 def whole_report(run):
@@ -102,18 +130,29 @@ def whole_report(run):
     figures = reports.rtl_figures(*run, 2)
     figures["cycles_per_image"] |= {"estimated_interval": 812.4, "estimated_latency": 1010}
     return {
-        "model": "m", "dataset": "d", "data": "made up", "images": 2,
+        "model": "m",
+        "dataset": "d",
+        "data": "made up",
+        "images": 2,
         "bit_exact": {"torch_golden": True, "golden_program": False, "golden_rtl": None},
         "accuracy": {"float": 0.9875, "quantized": 0.98, "rtl": None, "images": 360},
-        **reports.size_figures(program), **figures,
-    }  # fmt: skip
+        **reports.size_figures(program),
+        **figures,
+    }
 
 
 def test_table_has_a_line_for_every_layer(run):
     lines = reports.table(whole_report(run)).splitlines()
     assert lines[0].split() == [
-        "layer", "neurons", "cores", "MACs", "SOPs", "spikes", "cycles", "utilisation"
-    ]  # fmt: skip
+        "layer",
+        "neurons",
+        "cores",
+        "MACs",
+        "SOPs",
+        "spikes",
+        "cycles",
+        "utilisation",
+    ]
     assert lines[2].split() == ["conv", "128", "2", "1600", "1000", "20", "250", "62.5", "%"]
     assert lines[3].split() == ["dense", "3", "1", "96", "45", "10", "20", "56.2", "%"]
     assert lines[5].split() == ["all", "131", "3", "1696", "1045", "30", "62.2", "%"]
@@ -123,9 +162,15 @@ def test_table_has_a_line_for_every_layer(run):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (9999, "9999"), (10_000, "10.0k"), (999_000, "999.0k"), (2_500_000, "2.50M"),
-     (38_100_000_000, "38.10G")],
-)  # fmt: skip
+    [
+        (0, "0"),
+        (9999, "9999"),
+        (10_000, "10.0k"),
+        (999_000, "999.0k"),
+        (2_500_000, "2.50M"),
+        (38_100_000_000, "38.10G"),
+    ],
+)
 def test_cells_stay_short(run, value, text):
     report = whole_report(run)
     report["layers"][0]["macs"] = value
@@ -135,8 +180,9 @@ def test_cells_stay_short(run, value, text):
 def test_summary_states_every_verdict(run):
     text = reports.summary(whole_report(run))
     assert "float 98.75 %, quantized 98.00 % (360 test images), RTL - (2 images); made up" in text
-    assert ("latency 1,000 (estimated 1,010), interval 800 (estimated 812; busiest core 200) per "
-            "image") in text
+    assert (
+        "latency 1,000 (estimated 1,010), interval 800 (estimated 812; busiest core 200) per image"
+    ) in text
     assert "3 cores of 4 lanes on 2 x 2 nodes; 251 parameters" in text
     assert "2,500 cycles in 0.5 s (5k cycles/s), built in 1.2 s" in text
     assert "torch = golden: equal, golden = program: NOT, golden = rtl: not run" in text

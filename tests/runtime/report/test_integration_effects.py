@@ -3,9 +3,8 @@
 
 import numpy as np
 import pytest
-
-from stemcore.runtime.report.integration_effects import compare_forms
 from stemcore.runtime.prepare import Settings, chip_params, prepare
+from stemcore.runtime.report.integration_effects import compare_integrations
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,7 @@ def test_prepare_keeps_the_exact_network_beside_the_integrated_one(prepared):
 @pytest.mark.slow
 def test_late_integration_keeps_the_accuracy_and_changes_little(prepared):
     n = 180
-    report = compare_forms(prepared, [prepared.integers[:100], prepared.integers[100:n]])
+    report = compare_integrations(prepared, [prepared.integers[:100], prepared.integers[100:n]])
     assert (report["form"], report["images"]) == ("late", n)
     assert len(report["constants"]) == len(prepared.network.layers)
     assert report["accuracy"] > 0.98

@@ -3,14 +3,13 @@
 
 import numpy as np
 import pytest
-
 import stemcore.runtime.sparsify.operation_counts as module
 from stemcore.compiler.sparsity.tables import apply_tables, find_tables
-from stemcore.golden.network.forward import n_sops, run_network
-from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.arithmetic.activation_tables import apply
-from stemcore.runtime.sparsify.operation_counts import measure_choice, run_counted
+from stemcore.golden.arithmetic.stem import count_spikes
+from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.sparsify.operation_counts import measure_choice, run_with_counts
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +37,8 @@ def test_measured_operations_and_spikes_are_those_of_golden(prepared):
 
 def test_chunks_do_not_change_what_is_measured(prepared, monkeypatch):
     images = prepared.integers[:23]
-    whole = run_counted(prepared.network, images, 24)
+    whole = run_with_counts(prepared.network, images, 24)
     monkeypatch.setattr(module, "CHUNK", 5)
-    parts = run_counted(prepared.network, images, 24)
+    parts = run_with_counts(prepared.network, images, 24)
     np.testing.assert_array_equal(whole.outputs, parts.outputs)
     assert whole.sops == pytest.approx(parts.sops)

@@ -6,37 +6,36 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-
 import stemcore.runtime.sparsify.search as module
 from stemcore.compiler.errors import SparsifyError
 from stemcore.compiler.sparsity.tables import read_tables
 from stemcore.golden.network.forward import n_sops, run_network
+from stemcore.runtime.prepare import Settings, prepare
 from stemcore.runtime.sparsify.augmentation import (
     MAX_STRENGTH,
     TARGET,
+    augmented_images,
     find_strength,
-    harder_images,
 )
 from stemcore.runtime.sparsify.pareto import Point, markdown, plot
-from stemcore.runtime.prepare import Settings, prepare
 from stemcore.runtime.sparsify.search import sparsify
 
 IMAGES = np.linspace(0, 255, 2 * 3 * 8 * 8).astype(np.uint8).reshape(2, 3, 8, 8)
 
 
 def test_harder_images_follow_the_seed_and_leave_strength_zero_alone():
-    np.testing.assert_array_equal(harder_images(IMAGES, 0.0, 1), IMAGES)
-    once, again = (harder_images(IMAGES, 0.3, 1) for _ in range(2))
+    np.testing.assert_array_equal(augmented_images(IMAGES, 0.0, 1), IMAGES)
+    once, again = (augmented_images(IMAGES, 0.3, 1) for _ in range(2))
     np.testing.assert_array_equal(once, again)
     assert once.dtype == np.uint8
     assert once.shape == IMAGES.shape
-    assert (once != harder_images(IMAGES, 0.3, 2)).any()
+    assert (once != augmented_images(IMAGES, 0.3, 2)).any()
 
 
 def test_a_harder_image_holds_a_piece_of_another_at_its_place(rng):
     """Image i is filled with i, so that every pixel tells where it is from."""
     images = np.broadcast_to(np.arange(50, dtype=np.uint8)[:, None, None, None], (50, 2, 8, 6))
-    for i, copy in enumerate(harder_images(images, 0.25, 3)):
+    for i, copy in enumerate(augmented_images(images, 0.25, 3)):
         foreign = copy[0] != i
         if not foreign.any():
             continue
@@ -44,7 +43,7 @@ def test_a_harder_image_holds_a_piece_of_another_at_its_place(rng):
         rows, columns = np.nonzero(foreign)
         assert (np.ptp(rows), np.ptp(columns)) == (3, 2)
         assert len(set(copy[:, foreign].ravel())) == 1
-    changed = (harder_images(images, 0.25, 3) != images).any(axis=(1, 2, 3))
+    changed = (augmented_images(images, 0.25, 3) != images).any(axis=(1, 2, 3))
     assert changed.sum() >= 45
 
 

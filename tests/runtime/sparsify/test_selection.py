@@ -2,7 +2,7 @@
 """Which point of a path the budget allows: prediction, margin, as few points as possible."""
 
 import pytest
-
+from stemcore.runtime.sparsify.pareto import Point
 from stemcore.runtime.sparsify.selection import (
     N_POINTS,
     SchemePath,
@@ -10,7 +10,6 @@ from stemcore.runtime.sparsify.selection import (
     last_that_fits,
     predicted_loss,
 )
-from stemcore.runtime.sparsify.pareto import Point
 
 BASE = Point("none", {}, 0.9, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0)
 
@@ -42,8 +41,17 @@ class MadeUpPath(SchemePath):
         def measure(scheme, choice):
             index = int(choice["layer"])
             self.measured.append(index)
-            return Point(scheme, choice, 0.9, factor * index / 1000, error, index / 1000,
-                         1.0 - index / 1000, 1.0, 1.0)  # fmt: skip
+            return Point(
+                scheme,
+                choice,
+                0.9,
+                factor * index / 1000,
+                error,
+                index / 1000,
+                1.0 - index / 1000,
+                1.0,
+                1.0,
+            )
 
         super().__init__(scheme, [{"layer": str(i)} for i in range(n)], BASE, measure)
 
@@ -60,8 +68,10 @@ def test_the_chosen_point_has_its_standard_error_to_spare():
 
 def test_points_of_one_path_help_to_predict_another():
     """Each path alone would end at 80 and at 26; together the factor lies between theirs."""
-    alone = [chosen(choose([MadeUpPath(name, 200, factor)], 0.005))
-             for name, factor in (("a", 0.05), ("b", 0.15))]  # fmt: skip
+    alone = [
+        chosen(choose([MadeUpPath(name, 200, factor)], 0.005))
+        for name, factor in (("a", 0.05), ("b", 0.15))
+    ]
     assert alone == [{"a": 80}, {"b": 26}]
     together = chosen(choose([MadeUpPath("a", 200, 0.05), MadeUpPath("b", 200, 0.15)], 0.005))
     assert together["a"] == together["b"]

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Assert, Module, Signal
-
 from stemcore.runtime.toolchain import SIM_BUILD, ToolError, process
 from stemcore.runtime.toolchain.bench import run_bench
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
@@ -142,8 +141,12 @@ def test_built_once_builds_again_after_a_failure(tmp_path):
 
 def test_content_key_depends_on_names_bytes_and_words(tmp_path):
     first, second = write(tmp_path, a_v="text", b_v="text")
-    keys = {process.content_key([first], 1), process.content_key([second], 1),
-            process.content_key([first], 2), process.content_key([first, second], 1)}
+    keys = {
+        process.content_key([first], 1),
+        process.content_key([second], 1),
+        process.content_key([first], 2),
+        process.content_key([first, second], 1),
+    }
     first.write_text("other")
     keys.add(process.content_key([first], 1))
     assert len(keys) == 5
@@ -181,8 +184,9 @@ def test_verilate_makes_a_library_and_builds_only_what_changed(tmp_path):
     rtl, library = write(tmp_path, counter_v=COUNTER, library_cpp=LIBRARY)
 
     def build(**options: object) -> Path:
-        return verilate([rtl], top="counter", out_dir=tmp_path, cpp_sources=[library], shared=True,
-                        **options)
+        return verilate(
+            [rtl], top="counter", out_dir=tmp_path, cpp_sources=[library], shared=True, **options
+        )
 
     first = build()
     assert first.name == "libcounter.so"
@@ -260,9 +264,15 @@ def test_icarus_reports_its_own_error(tmp_path):
 def test_bench_passes_under_both_simulators(simulator, waves, tmp_path):
     sources = write(tmp_path, counter_v=COUNTER)
     passed = run_bench(
-        simulator, sources, top="counter", test_module="tests.runtime.bench_counter",
-        testcase="counts_enabled_cycles", parameters={"WIDTH": 5}, waves=waves,
-        out_dir=OUT, run_dir=tmp_path,
+        simulator,
+        sources,
+        top="counter",
+        test_module="tests.runtime.bench_counter",
+        testcase="counts_enabled_cycles",
+        parameters={"WIDTH": 5},
+        waves=waves,
+        out_dir=OUT,
+        run_dir=tmp_path,
     )
     assert passed == ["counts_enabled_cycles"]
     assert (tmp_path / "counter.fst").exists() == waves
@@ -273,11 +283,19 @@ def test_bench_passes_under_both_simulators(simulator, waves, tmp_path):
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])
 def test_bench_raises_what_the_failed_test_said(simulator, tmp_path):
     sources = write(tmp_path, counter_v=COUNTER)
-    with pytest.raises(ToolError, match=rf"(?s)^{simulator}: counter: .*: 1 of 2 tests failed\n.*"
-                                        r"expects_too_much: \w+: .*run\.log"):
+    with pytest.raises(
+        ToolError,
+        match=rf"(?s)^{simulator}: counter: .*: 1 of 2 tests failed\n.*"
+        r"expects_too_much: \w+: .*run\.log",
+    ):
         run_bench(
-            simulator, sources, top="counter", test_module="tests.runtime.bench_counter",
-            parameters={"WIDTH": 5}, out_dir=OUT, run_dir=tmp_path,
+            simulator,
+            sources,
+            top="counter",
+            test_module="tests.runtime.bench_counter",
+            parameters={"WIDTH": 5},
+            out_dir=OUT,
+            run_dir=tmp_path,
         )
 
 
@@ -285,8 +303,15 @@ def test_bench_raises_what_the_failed_test_said(simulator, tmp_path):
 def test_bench_raises_where_no_test_ran(tmp_path):
     sources = write(tmp_path, counter_v=COUNTER)
     with pytest.raises(ToolError, match=r"^icarus: counter: "):
-        run_bench("icarus", sources, top="counter", test_module="tests.runtime.test_toolchain",
-                  testcase="none", out_dir=OUT, run_dir=tmp_path)
+        run_bench(
+            "icarus",
+            sources,
+            top="counter",
+            test_module="tests.runtime.test_toolchain",
+            testcase="none",
+            out_dir=OUT,
+            run_dir=tmp_path,
+        )
 
 
 # ---- Yosys, SymbiYosys, nextpnr
@@ -326,8 +351,14 @@ def bounded_counter(limit: int) -> str:
 @pytest.mark.sim
 def test_prove_finds_what_holds_and_what_does_not(tmp_path):
     def passed(limit: int, mode: str) -> bool:
-        return prove(bounded_counter(limit), top="bounded", mode=mode, depth=10, cwd=tmp_path,
-                     name=f"{mode}{limit}").passed
+        return prove(
+            bounded_counter(limit),
+            top="bounded",
+            mode=mode,
+            depth=10,
+            cwd=tmp_path,
+            name=f"{mode}{limit}",
+        ).passed
 
     assert passed(5, "bmc")
     assert not passed(4, "bmc")

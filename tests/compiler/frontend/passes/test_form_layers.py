@@ -4,9 +4,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional as F
-
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.graph import (
     AVERAGE,
@@ -19,6 +16,9 @@ from stemcore.compiler.frontend.graph import (
 )
 from stemcore.compiler.frontend.passes import PIPELINE, form_layers
 from stemcore.compiler.frontend.run_graph import run_graph
+from torch import nn
+from torch.nn import functional as F
+
 from tests.support.torch_nets import NETS, build, chain
 
 
@@ -71,8 +71,16 @@ def test_a_residual_block_is_two_layers_whose_second_has_two_connections():
     module, shape = build("residual")
     nodes = layers_of(module, shape)
     assert list(nodes) == [
-        "0", "2.conv1", "2.add", "3.conv1", "3.add", "4.conv1", "4.add", "5", "7",
-    ]  # fmt: skip
+        "0",
+        "2.conv1",
+        "2.add",
+        "3.conv1",
+        "3.add",
+        "4.conv1",
+        "4.add",
+        "5",
+        "7",
+    ]
     same, strided = nodes["2.add"].op, nodes["3.add"].op
     assert [(b.source, b.kind) for b in same.branches] == [("2.conv1", LEARNED), ("0", IDENTITY)]
     assert [(b.source, b.kind) for b in strided.branches] == [
@@ -130,12 +138,23 @@ def test_connections_from_one_source_with_one_geometry_are_added_up():
 def test_a_convolution_over_joined_tensors_is_one_layer_with_a_connection_to_each():
     module, shape = build("fire")
     nodes = layers_of(module, shape)
-    assert list(nodes) == ["0", "2.squeeze", "2.one", "2.three", "4.squeeze", "4.one", "4.three",
-                           "5.part1", "5.part2", "7"]  # fmt: skip
+    assert list(nodes) == [
+        "0",
+        "2.squeeze",
+        "2.one",
+        "2.three",
+        "4.squeeze",
+        "4.one",
+        "4.three",
+        "5.part1",
+        "5.part2",
+        "7",
+    ]
     squeeze = nodes["4.squeeze"].op
     assert [(b.source, b.kind) for b in squeeze.branches] == [
-        ("2.one", LEARNED), ("2.three", LEARNED),
-    ]  # fmt: skip
+        ("2.one", LEARNED),
+        ("2.three", LEARNED),
+    ]
     weight = np.concatenate([branch.weight for branch in squeeze.branches], 1)
     np.testing.assert_array_equal(weight, module[4].squeeze.weight.detach().double().numpy())
     # The pooling in between joined the layers that it reads.
@@ -150,8 +169,9 @@ def test_channels_are_copied_only_where_they_are_needed_together():
     assert sources == ["groups.part1", "groups.part2", "a", "b"]
     (copy,) = nodes["over"].op.branches
     assert copy.groups == 2
-    for branch, columns in zip(nodes[copy.source].op.branches, (slice(0, 2), slice(2, 8)),
-                               strict=True):  # fmt: skip
+    for branch, columns in zip(
+        nodes[copy.source].op.branches, (slice(0, 2), slice(2, 8)), strict=True
+    ):
         np.testing.assert_array_equal(branch.weight[:, :, 0, 0], np.eye(8)[:, columns])
 
 
