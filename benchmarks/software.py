@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 import torch
+
 from stemcore.golden.network.forward import Forward
 from stemcore.golden.reference.program_engine import Mesh
 from stemcore.models.data.preprocess import to_float_input

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import INPUT, Network
 
 from .errors import CompileError

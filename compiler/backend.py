@@ -2,6 +2,7 @@
 """From the lowered network to the program: the steps of the back end, each with its check."""
 
 import numpy as np
+
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams

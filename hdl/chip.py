@@ -4,6 +4,7 @@
 from amaranth import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from stemcore.golden.spec.params import ChipParams
 
 from .layouts import flit_stream

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 from amaranth.lib import wiring
+
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import ChipParams
 

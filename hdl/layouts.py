@@ -3,6 +3,7 @@
 
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import Out
+
 from stemcore.golden.spec.fields import BitFields, Formats
 from stemcore.golden.spec.params import ACTIVATION_WIDTH, CHUNK_WIDTH, ChipParams
 

@@ -4,6 +4,7 @@
 from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 

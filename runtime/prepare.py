@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.compatibility import check_compatible

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.lowering.integrate import integrate
 from stemcore.compiler.lowering.lower import lower

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+
 from stemcore.golden.network.forward import fan_out
 from stemcore.golden.network.network import Connection, Population
 from stemcore.models.checkpoint import checkpoint_path, load_into
 from stemcore.models.registry import MODELS, ModelSpec
 from stemcore.models.tasks import measure_accuracy
-from torch import nn
 
 Layers = dict[str, nn.Module]
 

@@ -2,6 +2,7 @@
 """Memory images from placed tiles: what the rest of the system is told about them."""
 
 import numpy as np
+
 from stemcore.golden.network.network import Connection, Layer, Network
 from stemcore.golden.program.program import CoreImage, InputRoute, LayerInfo, Program
 from stemcore.golden.spec.fields import Control, Formats, Memory

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import INPUT, Layer, Network
 from stemcore.golden.program.words import pack_words
 from stemcore.golden.spec.fields import Formats, Memory

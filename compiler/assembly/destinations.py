@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.program.words import pack_words
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams

@@ -3,6 +3,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.program.words import pack_words
 from stemcore.golden.spec.fields import BitFields
 

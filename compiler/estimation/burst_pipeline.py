@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.spec.fields import Control
 from stemcore.golden.spec.timing import (
     DRAIN_CYCLES,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.spec.fields import Control, Formats

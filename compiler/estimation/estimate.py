@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Control

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.program.words import unpack_words

@@ -9,6 +9,7 @@ alone. With a least distance of spikes (``mode.gap``) all sources of a layer tak
 from dataclasses import replace
 
 import numpy as np
+
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.fields import GAP_WIDTH, Control, Formats, Memory
 

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import torch
+
 from stemcore.golden.network.network import INPUT
 
 from ..errors import CaptureError

@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+
 from stemcore.golden.spec.params import ChipParams
 
 from ..errors import CompatibilityError, Problem

@@ -2,8 +2,9 @@
 """Evaluates the IR in torch, at any stage of the passes."""
 
 import torch
-from stemcore.golden.network.network import INPUT
 from torch.nn import functional as F
+
+from stemcore.golden.network.network import INPUT
 
 from ..errors import CaptureError
 from .graph import (

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.arithmetic.fixed import MAX_BIAS_SHIFT, MAX_SHIFT
 from stemcore.golden.arithmetic.step_integration import (
     HIGHEST,

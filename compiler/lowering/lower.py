@@ -4,6 +4,7 @@
 from typing import Protocol
 
 import numpy as np
+
 from stemcore.golden.arithmetic.activation_tables import compose
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import INPUT, Layer, Network
 from stemcore.golden.spec.params import BIAS_WIDTH, PRODUCT_WIDTH
 

@@ -10,6 +10,7 @@ each: a layer of identity synapses, which fires what it reads one image, or time
 from dataclasses import replace
 
 import numpy as np
+
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 
 

@@ -12,6 +12,7 @@ from math import inf, isqrt
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import INPUT, Network
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import HOST, Node

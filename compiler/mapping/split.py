@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.convolution import potential_bounds
 from stemcore.golden.network.network import INPUT, Connection, Digits, Layer, Network
 from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import INPUT, Layer, Network
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.timing import fire_cycles, update_cycles

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import Connection
 
 from .connectivity import Span, block_count, hit_channels

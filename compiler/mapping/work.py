@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import Connection, Layer, Network
 
 from .connectivity import Span, block_count, hit_channels, taps, window

@@ -18,6 +18,7 @@ differs where the product is an exact tie and the bias odd.
 from dataclasses import dataclass
 
 import numpy as np
+
 from stemcore.golden.arithmetic.fixed import MAX_BIAS_SHIFT, MAX_SHIFT
 from stemcore.golden.spec.params import BIAS_WIDTH
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
+
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.spec.params import ChipParams
-from torch.nn import functional as F
 
 from ..errors import QuantizeError
 from ..frontend.compatibility import check_compatible

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT
 from stemcore.golden.spec.params import MULTIPLIER_WIDTH, WEIGHT_WIDTH
 

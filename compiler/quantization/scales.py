@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT
 
 from ..frontend.graph import FloatArray

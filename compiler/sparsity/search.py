@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.arithmetic.threads import for_each

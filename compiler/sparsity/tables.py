@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from stemcore.golden.arithmetic import activation_tables as golden_tables
 from stemcore.golden.arithmetic.fixed import limits
 from stemcore.golden.network.network import INPUT, Network

@@ -4,6 +4,7 @@
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams
 

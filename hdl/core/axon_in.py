@@ -5,6 +5,7 @@ from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 

@@ -4,6 +4,7 @@
 from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
+
 from stemcore.golden.spec.fields import GAP_WIDTH, Formats, Kind, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 

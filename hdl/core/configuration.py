@@ -4,6 +4,7 @@
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 from stemcore.golden.spec.routing import HOST

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams

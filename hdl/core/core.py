@@ -4,6 +4,7 @@
 from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
+
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import LINKS
 

@@ -4,6 +4,7 @@
 from amaranth import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
 

@@ -4,6 +4,7 @@
 from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 

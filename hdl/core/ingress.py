@@ -7,6 +7,7 @@ from operator import or_
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 

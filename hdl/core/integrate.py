@@ -5,6 +5,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import STEP_WIDTH, ChipParams
 

@@ -7,6 +7,7 @@ from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 

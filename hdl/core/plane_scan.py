@@ -5,6 +5,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.params import ACTIVATION_WIDTH, ChipParams, bits_for
 
 from ..layouts import activation_word

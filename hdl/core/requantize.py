@@ -4,6 +4,7 @@
 from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
+
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import ACTIVATION_WIDTH, CHUNK_WIDTH, PRODUCT_WIDTH, ChipParams
 

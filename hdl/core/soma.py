@@ -4,6 +4,7 @@
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
+
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
 

@@ -4,6 +4,7 @@
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import GAP_WIDTH, Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 

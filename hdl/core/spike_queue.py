@@ -5,6 +5,7 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from amaranth import Cat, Signal
 from amaranth.lib import stream, wiring
+
 from stemcore.golden.spec.routing import LINKS, STEPS, Node, Port, opposite
 
 ENTRANCE: Node = (0, 1)  # the node whose north link is the host's

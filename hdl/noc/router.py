@@ -7,6 +7,7 @@ from operator import gt, or_
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import LINKS, Port

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
 

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from tqdm import tqdm
+
 from stemcore.compiler.errors import CompileError
 from stemcore.compiler.lowering.integrate import MODES
 from stemcore.compiler.quantization.bias import BIAS_FORMATS
@@ -14,7 +16,6 @@ from stemcore.compiler.quantization.quantized import PROFILES
 from stemcore.compiler.sparsity.search import BUDGET, SCHEMES
 from stemcore.compiler.sparsity.tables import NAMED
 from stemcore.golden.spec.params import PRESETS
-from tqdm import tqdm
 
 from ..engines.compare import Difference
 from ..engines.result import EngineError

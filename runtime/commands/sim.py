@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.compiler.assembly.assemble import layer_info
 from stemcore.compiler.lowering.integrate import describe
 from stemcore.golden.network.forward import run_network

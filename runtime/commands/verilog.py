@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import Program
 from stemcore.golden.reference.program_engine import run_program

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
+
 from stemcore.golden.program.program import Program
 from stemcore.hdl.chip import Chip
 

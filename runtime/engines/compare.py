@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.network.network import INPUT, Population
 from stemcore.golden.program.program import Program

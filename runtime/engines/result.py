@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.spec.routing import Node
 
 Counters = Mapping[str, int]  # by the lower-case names of stemcore.golden.spec.fields.Control

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.program.program import Program
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.routing import Node

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Control, Memory

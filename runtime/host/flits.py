@@ -7,6 +7,7 @@ Every engine that runs the gateware plays these; a flit is one integer of ``Form
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.fields import Control, Formats, Kind, Memory

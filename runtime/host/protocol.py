@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Control, Formats, Kind, Memory

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.arithmetic.threads import n_processors
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.fields import Control, Formats, Memory

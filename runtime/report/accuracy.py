@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+
 from stemcore.models.data import BoxDataset, Dataset
 from stemcore.models.data.preprocess import to_float_input
 from stemcore.models.detection import METRIC, detect, mean_average_precision

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
+
 from stemcore.models.data import BoxDataset
 from stemcore.models.data.boxes import NO_OBJECT, Objects
 from stemcore.models.detection import SHOWN_THRESHOLD, Detections, detect

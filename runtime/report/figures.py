@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from stemcore.golden.program.program import LayerInfo, Program
 
 from ..engines.result import RunResult

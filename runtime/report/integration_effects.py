@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.compiler.lowering.integrate import describe
 from stemcore.golden.network.forward import Forward
 

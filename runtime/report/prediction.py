@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.compiler.estimation.estimate import estimate, estimate_images
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT

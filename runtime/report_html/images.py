@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
 from stemcore.models.data import BoxDataset, Dataset
 
 from ..report.accuracy import predictions

@@ -3,6 +3,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.arithmetic.stem import encode, weight_of_step
 from stemcore.golden.network.network import INPUT, Population
 

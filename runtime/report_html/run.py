@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.compiler.assembly.assemble import layer_info
 from stemcore.compiler.estimation.flows import Flows, Loads
 from stemcore.golden.arithmetic.stem import count_spikes

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.compiler.sparsity.tables import apply_tables, find_tables
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.arithmetic.stem import count_spikes

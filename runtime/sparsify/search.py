@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import SparsifyError
 from stemcore.compiler.estimation.estimate import estimate

@@ -2,6 +2,7 @@
 """Time and memory of the compiler: taken in a process that compiles and nothing else."""
 
 import pytest
+
 from stemcore.benchmarks.compiling import compilation, peak_gib
 from stemcore.runtime.prepare import TRAINED
 

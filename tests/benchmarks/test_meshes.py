@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.benchmarks.meshes import (
     build_chip,
     busy_program,

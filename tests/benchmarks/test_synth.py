@@ -4,6 +4,7 @@
 import json
 
 import pytest
+
 from stemcore.benchmarks import synth
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.export import node_verilog

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+
 import stemcore.benchmarks.tables.subjects as subjects
 from stemcore.benchmarks.tables import published
 from stemcore.benchmarks.tables.__main__ import main, text_of

@@ -4,11 +4,12 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from stemcore.benchmarks.tables.subjects import Subject
 from stemcore.benchmarks.tables.trained_codes import SopMeter, measure_integration, trained_forms
 from stemcore.models.lif import LIF
 from stemcore.models.registry import MODELS
-from torch import nn
 
 
 def spiking(steps):

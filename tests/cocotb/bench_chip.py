@@ -2,9 +2,9 @@
 """cocotb bench of a chip of 2 x 2 nodes: networks of several tiles, image after image."""
 
 import cocotb
+
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.reference.program_engine import run_program
-
 from tests.support.chip_programs import four_core_program, seeded
 from tests.support.cocotb_host import started_host
 from tests.support.hand_programs import conv_chain_program

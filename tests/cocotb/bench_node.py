@@ -4,13 +4,13 @@
 import cocotb
 import numpy as np
 import pytest
+
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import CoreImage
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.runtime.engines.compare import Difference
-
 from tests.support.chip_programs import one_core_program, seeded
 from tests.support.cocotb_host import started_host
 from tests.support.cocotb_streams import cycles

@@ -3,10 +3,10 @@
 
 import cocotb
 from cocotb.triggers import gather
+
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
 from stemcore.golden.spec.routing import Port, next_ports
-
 from tests.support.chip_programs import seeded
 from tests.support.cocotb_streams import (
     Scoreboard,

@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
+
 from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.export import chip_verilog
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
-
 from tests.support.chip_programs import four_core_case
 from tests.support.cocotb_runs import ENGINES, bench, exported_node, run_folder, simulators
 

@@ -2,9 +2,9 @@
 """The exported node, alone, under an HDL simulator."""
 
 import pytest
+
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.cocotb_runs import bench, exported_node, simulators
 
 PARAMS = get_preset("tiny")

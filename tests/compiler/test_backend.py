@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.backend import compile_network, potentials_fit
 from stemcore.compiler.errors import CompileError, PartitionError, PlacementError
 from stemcore.compiler.mapping.connectivity import block_count
@@ -11,7 +12,6 @@ from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.chains import chain, convolution, plain_layer
 from tests.support.random_networks import random_images, random_network
 

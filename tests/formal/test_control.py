@@ -5,11 +5,11 @@
 import pytest
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Mux, Signal
+
 from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.core.control import Control
-
 from tests.support.formal import implies, inner_signal, inner_state, prove, refute
 
 pytestmark = pytest.mark.sim

@@ -3,15 +3,15 @@
 """Proofs of the dendrite; each has twins with a planted fault that must be refuted."""
 
 import pytest
-import stemcore.hdl.core.accumulate
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
+
+import stemcore.hdl.core.accumulate
 from stemcore.golden.spec.params import WEIGHT_WIDTH
 from stemcore.hdl.core.accumulate import AccumulateLanes, AccumulateLoop
 from stemcore.hdl.core.dendrite import ShiftLanes
-
 from tests.support.formal import implies, inner_signal, prove, refute
 
 pytestmark = pytest.mark.sim

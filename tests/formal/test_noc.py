@@ -6,11 +6,12 @@ import itertools
 from types import SimpleNamespace
 
 import pytest
-import stemcore.hdl.noc.router
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
+import stemcore.hdl.noc.router
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
 from stemcore.golden.spec.routing import LINKS, Port
@@ -18,7 +19,6 @@ from stemcore.hdl.layouts import flit_stream
 from stemcore.hdl.noc.arbiter import Arbiter
 from stemcore.hdl.noc.queue import FlitQueue, FlitRegister
 from stemcore.hdl.noc.router import TURNS, RouteMask, Router
-
 from tests.support.formal import inner_signal, prove, refute
 
 pytestmark = pytest.mark.sim

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
+
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.fields import Control, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.chip import Chip
 from stemcore.runtime.host.flits import Host
-
 from tests.support.hand_programs import conv_chain_program
 from tests.support.player import Player
 from tests.support.random_networks import random_images

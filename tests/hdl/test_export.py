@@ -6,6 +6,7 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
+
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.export import (

@@ -5,11 +5,11 @@ import pytest
 from amaranth import Module
 from amaranth.back import rtlil
 from amaranth.hdl import Value
+
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.hdl.node import LOCAL, Node
-
 from tests.support.hand_programs import dense_program
 from tests.support.player import Player
 from tests.support.random_networks import random_images

@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 import torch
+
 from stemcore.models.augment import LEAST_VISIBLE, PADDING_BYTE, augment_boxes
 from stemcore.models.recipes import Recipe
 

@@ -4,6 +4,7 @@
 import pytest
 import torch
 from safetensors.torch import save_file
+
 from stemcore.models.checkpoint import (
     FOLDER,
     checkpoint_path,

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 from PIL import Image
+
 from stemcore.models.data import find_data, load_dataset
 from stemcore.models.data.cifar10 import load_cifar10
 from stemcore.models.errors import DataError

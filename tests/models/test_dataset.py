@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.models.data import find_data, load_dataset
 from stemcore.models.data.dataset import Dataset, fit_images, resize_bilinear
 from stemcore.models.errors import DataError

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from stemcore.models.data.boxes import pack_objects
 from stemcore.models.detection import (
     Detections,

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.models.data import load_dataset
 from stemcore.models.data.boxes import BoxDataset, pack_objects
 from stemcore.models.data.digit_boxes import MOST_OVERLAP, draw_canvas

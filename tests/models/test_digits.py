@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 import pytest
+
 from stemcore.models.data import load_dataset
 from stemcore.models.data.digits import split_indices
 

@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+
 from stemcore.models.data.image_files import PADDING_BYTE, decode, fill, letterbox
 from stemcore.models.errors import DataError
 

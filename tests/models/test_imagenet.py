@@ -6,6 +6,7 @@ import tarfile
 import numpy as np
 import pytest
 from PIL import Image
+
 from stemcore.models.data import find_data, load_class_names, load_dataset, resolve_dataset
 from stemcore.models.errors import DataError
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from stemcore.models.cifar10net import VOTERS, LifCifar10Net
 from stemcore.models.data.preprocess import to_float_input
 from stemcore.models.lif import LIF, Fire, direct_code, position_code

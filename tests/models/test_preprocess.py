@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 import torch
+
 from stemcore.models.data.preprocess import to_float_input, to_integer_input
 from stemcore.models.errors import DataError
 

@@ -3,6 +3,7 @@
 
 import pytest
 import torch
+
 from stemcore.models.cifar10net import Cifar10Net, Vote
 from stemcore.models.data import load_dataset, to_float_input
 from stemcore.models.random_weights import calibrate_random

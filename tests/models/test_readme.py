@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from stemcore.models import registry
 from stemcore.models.checkpoint import FOLDER, read_checkpoint
 from stemcore.models.data import DATASETS

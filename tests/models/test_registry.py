@@ -3,12 +3,13 @@
 
 import pytest
 import torch
+from torch import nn
+
 from stemcore.models.cifar10net import Vote
 from stemcore.models.data import DATASETS, DETECTION
 from stemcore.models.errors import ModelError
 from stemcore.models.lif import LIF
 from stemcore.models.registry import MODELS, get_model
-from torch import nn
 
 PARAMETERS = {
     "digits_cnn": 12_266,

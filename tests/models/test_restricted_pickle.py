@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from stemcore.models.data.restricted_pickle import load_restricted
 from stemcore.models.errors import DataError
 

@@ -6,12 +6,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from stemcore.models.data import load_dataset
 from stemcore.models.recipes import get_recipe
 from stemcore.models.registry import get_model
 from stemcore.models.spikes import SpikeMeter, expected_ones
 from stemcore.models.trainer import new_state, train_epoch
-from torch import nn
 
 
 def test_the_surrogate_is_close_to_the_mean_of_ones_over_smaller_integers():

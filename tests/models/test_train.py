@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+
 from stemcore.models import train as command
 from stemcore.models.augment import PADDING_BYTE, augment
 from stemcore.models.checkpoint import read_checkpoint

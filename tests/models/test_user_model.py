@@ -6,9 +6,10 @@ import sys
 
 import pytest
 import torch
+from torch import nn
+
 from stemcore.models.errors import ModelError
 from stemcore.models.user_model import is_user_model, load_user_model
-from torch import nn
 
 NETWORK = """
 from torch import nn

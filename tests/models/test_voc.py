@@ -6,6 +6,7 @@ import tarfile
 import numpy as np
 import pytest
 from PIL import Image
+
 from stemcore.models.data import find_data, load_class_names, load_dataset, resolve_dataset
 from stemcore.models.data.digit_boxes import load_digit_boxes
 from stemcore.models.data.voc import CLASS_NAMES, load_voc, read_annotation

@@ -2,6 +2,7 @@
 """Names of runs; what they prepare is tested with the commands that use it."""
 
 import pytest
+
 from stemcore.runtime.commands.sim import SIM_BUILD, output_folder
 from stemcore.runtime.prepare import Settings, model_name
 

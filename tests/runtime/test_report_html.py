@@ -10,6 +10,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
+
 from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT
@@ -28,7 +29,6 @@ from stemcore.runtime.report_html.page import page
 from stemcore.runtime.report_html.raster import SAMPLE, sample
 from stemcore.runtime.report_html.text import compact, shortened
 from stemcore.runtime.sparsify.pareto import Point
-
 from tests.support.browser import HOW, Browser, find_browser
 from tests.support.hand_programs import conv_chain_program
 

@@ -2,6 +2,7 @@
 """Lowered networks written down briefly, for tests that need a certain shape."""
 
 import numpy as np
+
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 
 

@@ -6,12 +6,12 @@ import os
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.random_networks import random_images, random_network, random_stepped_network
 
 PARAMS = get_preset("tiny")

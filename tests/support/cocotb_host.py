@@ -9,6 +9,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import Event, ReadWrite, with_timeout
 from numpy.typing import NDArray
+
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.reference.program_engine import run_program
@@ -16,7 +17,6 @@ from stemcore.golden.spec.fields import Control, Kind, Memory
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
 from stemcore.runtime.host.flits import Host
 from stemcore.runtime.host.protocol import Protocol, Recorder, core_recorders
-
 from tests.support.cocotb_streams import (
     PERIOD_NS,
     StreamDriver,

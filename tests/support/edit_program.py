@@ -4,6 +4,7 @@
 from dataclasses import replace
 
 import numpy as np
+
 from stemcore.golden.program.program import Program
 from stemcore.golden.program.words import pack_words, unpack_words
 from stemcore.golden.spec.fields import Control, Formats, Memory

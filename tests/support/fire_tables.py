@@ -2,8 +2,8 @@
 """Contents of the tables of axon-out, and the flits that it must make of them."""
 
 import numpy as np
-from stemcore.golden.spec.fields import Formats, Kind, Memory
 
+from stemcore.golden.spec.fields import Formats, Kind, Memory
 from tests.support.config_bus import read_words, write_words
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 from stemcore.golden.program.program import CoreImage, InputRoute, LayerInfo, Program
 from stemcore.golden.program.words import pack_words

@@ -4,6 +4,7 @@
 from contextlib import contextmanager
 
 import numpy as np
+
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.runtime.host.protocol import output_population, tokens_per_sample
 from stemcore.runtime.native.build import build

@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+
 from stemcore.golden.arithmetic.fixed import requantize_one
 from stemcore.golden.arithmetic.step_integration import update_one
 from stemcore.golden.network.network import INPUT, Layer, Network

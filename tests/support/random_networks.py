@@ -2,6 +2,7 @@
 """Random lowered networks with everything that the formats allow, small enough for tiny meshes."""
 
 import numpy as np
+
 from stemcore.compiler.errors import RangeError
 from stemcore.compiler.lowering.integrate import integrate, sums_proved
 from stemcore.compiler.lowering.skip_buffers import buffer_skips

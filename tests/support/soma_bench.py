@@ -2,6 +2,7 @@
 """The blocks around ``soma``, random contents for it, and what it must make of them."""
 
 import numpy as np
+
 from stemcore.golden.arithmetic.fixed import requantize
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH

@@ -2,8 +2,8 @@
 """Networks that are too large for a core, and the preset whose cores are that small."""
 
 import numpy as np
-from stemcore.golden.spec.params import get_preset
 
+from stemcore.golden.spec.params import get_preset
 from tests.support.random_networks import random_network
 
 # Kernels of a layer of the random networks below have more words than this.

@@ -2,12 +2,12 @@
 """Programs for one small core that integrates per time step."""
 
 import numpy as np
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.random_networks import random_stepped_network
 
 

@@ -5,12 +5,12 @@ import re
 
 import numpy as np
 import pytest
+
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program_file import MEMORIES_FILE, load_program, save_program
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.models.checkpoint import checkpoint_path
 from stemcore.runtime.commands.main import main
-
 from tests.support.hand_programs import conv_chain_program
 
 MODELS = """

@@ -7,6 +7,7 @@ test_sim.py.
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError
 from stemcore.compiler.estimation.estimate import estimate_images
@@ -17,7 +18,6 @@ from stemcore.runtime.commands.sim import simulate
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.prepare import Settings
 from stemcore.runtime.toolchain import SIM_BUILD
-
 from tests.support.random_networks import random_images, random_network, random_stepped_network
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]

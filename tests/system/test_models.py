@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from stemcore.models.checkpoint import checkpoint_path
 from stemcore.models.data.boxes import NO_OBJECT
 from stemcore.models.detection import intersection_over_union

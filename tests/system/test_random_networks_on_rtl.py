@@ -10,6 +10,7 @@ import os
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.lowering.integrate import MODES
@@ -18,7 +19,6 @@ from stemcore.golden.spec.params import get_preset
 from stemcore.runtime.commands.sim import SIM_BUILD
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
 from stemcore.runtime.engines.run import run_engine
-
 from tests.support.random_networks import (
     random_images,
     random_network,

@@ -4,6 +4,7 @@
 import json
 
 import pytest
+
 from stemcore.runtime.commands.check import check_all
 from stemcore.runtime.commands.main import main
 from stemcore.runtime.commands.sim import output_folder, simulate

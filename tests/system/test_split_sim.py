@@ -2,11 +2,11 @@
 """`make sim` of a model with a dense layer too wide for a core: torch to gateware."""
 
 import pytest
+
 from stemcore.compiler.mapping.split import part_name
 from stemcore.golden.spec.params import PRESETS
 from stemcore.runtime.commands.sim import simulate
 from stemcore.runtime.prepare import Settings
-
 from tests.support.split_networks import NARROW
 
 WIDE_MODEL = """

@@ -4,6 +4,7 @@
 import json
 
 import pytest
+
 from stemcore.runtime.commands.sim import simulate
 from stemcore.runtime.prepare import Settings, prepare
 from stemcore.runtime.sparsify.operation_counts import run_with_counts

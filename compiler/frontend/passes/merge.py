@@ -4,6 +4,7 @@
 from dataclasses import replace
 
 import numpy as np
+
 from stemcore.golden.network.network import INPUT
 
 from ..graph import AVERAGE, IDENTITY, Branch, Clamp, Graph, Layer, MaxPool, Node

@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.assembly.assemble import assemble, check_program, count_macs
 from stemcore.compiler.assembly.core_image import requant_words, update_words
 from stemcore.compiler.assembly.destinations import Destinations, DestinationsFullError
@@ -20,7 +21,6 @@ from stemcore.golden.program.words import unpack_words
 from stemcore.golden.spec.address_generation import loop_nest
 from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.chains import chain, convolution, plain_layer
 from tests.support.random_networks import random_network
 

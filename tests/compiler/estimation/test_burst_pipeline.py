@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.estimation.estimate import estimate_images, spikes_of
 from stemcore.compiler.estimation.flows import Flows
@@ -11,7 +12,6 @@ from stemcore.golden.network.network import INPUT
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.fields import Control
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.chains import chain
 from tests.support.random_networks import random_images, random_network, random_stepped_network
 

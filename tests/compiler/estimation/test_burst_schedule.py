@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.estimation.burst_schedule import BurstSchedules
 from stemcore.compiler.estimation.estimate import spikes_of
@@ -12,7 +13,6 @@ from stemcore.golden.network.network import INPUT
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.fields import Control
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.chains import chain
 from tests.support.random_networks import random_images, random_network
 from tests.support.stepped_programs import stepped_core_program

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError
 from stemcore.compiler.estimation.estimate import estimate
@@ -13,7 +14,6 @@ from stemcore.golden.spec.fields import Control, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.golden.spec.routing import HOST
 from stemcore.golden.spec.timing import update_cycles
-
 from tests.support.chains import chain
 from tests.support.random_networks import random_images, random_network
 

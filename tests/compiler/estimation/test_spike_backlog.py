@@ -2,6 +2,7 @@
 """Spikes that wait in a core: when they are done, when sources are held and may go on."""
 
 import pytest
+
 from stemcore.compiler.estimation.spike_backlog import SpikeBacklog
 from stemcore.golden.spec.timing import SPIKE_CYCLES
 

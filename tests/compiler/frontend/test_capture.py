@@ -6,6 +6,9 @@ import re
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
+
 from stemcore.compiler.errors import CaptureError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.graph import (
@@ -20,9 +23,6 @@ from stemcore.compiler.frontend.graph import (
 )
 from stemcore.compiler.frontend.graph import Unsupported as Refused
 from stemcore.compiler.frontend.run_graph import run_graph
-from torch import nn
-from torch.nn import functional as F
-
 from tests.support.torch_nets import NETS, build
 
 

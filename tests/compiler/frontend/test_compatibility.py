@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
+
 from stemcore.compiler.errors import CompatibilityError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.compatibility import check_compatible, find_problems
 from stemcore.compiler.frontend.passes import form_layers
 from stemcore.golden.spec.params import PRESETS
-from torch import nn
-from torch.nn import functional as F
-
 from tests.support.torch_nets import NETS, build, chain
 
 

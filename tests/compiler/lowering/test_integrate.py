@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError, RangeError
 from stemcore.compiler.lowering.integrate import (
@@ -22,7 +23,6 @@ from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.reference.core import Core
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.random_networks import random_images, random_network
 
 

@@ -3,13 +3,13 @@
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.lowering.lower import lower
 from stemcore.compiler.quantization.quantize import quantize
 from stemcore.compiler.quantization.scales import SHIFTS
 from stemcore.golden.network.layers import check_layer
 from stemcore.golden.network.network import INPUT
-
 from tests.support.torch_nets import NETS, build
 
 

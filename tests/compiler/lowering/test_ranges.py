@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.errors import RangeError
 from stemcore.compiler.lowering.ranges import prove_ranges, signed_bits
 from stemcore.golden.network.forward import run_network

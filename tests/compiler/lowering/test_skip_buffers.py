@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.estimation.estimate import estimate
 from stemcore.compiler.lowering.skip_buffers import buffer_skips, skip_buffer_name, stages
@@ -10,7 +11,6 @@ from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.chains import chain
 from tests.support.random_networks import random_images
 

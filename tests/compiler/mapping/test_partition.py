@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.activity import spike_maps
 from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.mapping.connectivity import before_pool, length, make_tile, taps
@@ -13,7 +14,6 @@ from stemcore.compiler.mapping.partition import Partition, check_partition, part
 from stemcore.compiler.mapping.tiling import LayerCost, split_evenly
 from stemcore.golden.network.network import INPUT, MaxPool
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.chains import chain, convolution, plain_layer
 from tests.support.random_networks import random_network
 

@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.errors import PlacementError
 from stemcore.compiler.mapping.connectivity import connect
 from stemcore.compiler.mapping.partition import partition
@@ -22,7 +23,6 @@ from stemcore.compiler.mapping.place import (
 from stemcore.compiler.mapping.rectangles import cover, links_of, nodes_of
 from stemcore.golden.spec.params import get_preset
 from stemcore.golden.spec.routing import HOST, tree
-
 from tests.support.chains import chain
 from tests.support.random_networks import random_network
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.assembly.assemble import layer_info
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import PartitionError
@@ -11,7 +12,6 @@ from stemcore.compiler.sparsity.search import SCHEMES, scheme_tables
 from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.reference.program_engine import run_program
-
 from tests.support.random_networks import (
     random_images,
     random_network,

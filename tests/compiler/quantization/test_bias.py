@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 import torch
+
 from stemcore.compiler.errors import QuantizeError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.lowering.lower import lower
@@ -11,7 +12,6 @@ from stemcore.compiler.lowering.ranges import prove_ranges
 from stemcore.compiler.quantization.bias import BIAS_FORMATS, round_bias
 from stemcore.compiler.quantization.quantize import quantize
 from stemcore.golden.network.forward import run_network
-
 from tests.support.torch_nets import build
 
 SHIFT = np.array([24, 22, 27], np.int64)

@@ -4,6 +4,9 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
+
 from stemcore.compiler.errors import CompatibilityError, FormatError, QuantizeError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.passes import form_layers
@@ -14,9 +17,6 @@ from stemcore.compiler.quantization.quantize import QuantizedModel, quantize
 from stemcore.compiler.quantization.quantized import PROFILES
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT
-from torch import nn
-from torch.nn import functional as F
-
 from tests.support.random_torch_nets import RandomNet
 from tests.support.torch_nets import NETS, build, chain
 

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.errors import SparsifyError
 from stemcore.compiler.sparsity.search import (
     SCHEMES,
@@ -16,7 +17,6 @@ from stemcore.compiler.sparsity.tables import NONE, apply_tables
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.golden.network.network import INPUT
-
 from tests.support.random_networks import random_images, random_network
 
 

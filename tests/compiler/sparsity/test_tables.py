@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
+
 from stemcore.compiler.errors import FormatError, SparsifyError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.lowering.lower import lower
@@ -22,7 +23,6 @@ from stemcore.compiler.sparsity.tables import (
 from stemcore.golden.arithmetic import activation_tables as tables
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT
-
 from tests.support.torch_nets import build
 
 NAMES = ["rot1", "drlo3", "ones3", "rd20", "rd2.5", "rot1+drlo3"]

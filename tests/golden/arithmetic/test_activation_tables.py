@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from stemcore.golden.arithmetic import activation_tables as tables
 from stemcore.golden.arithmetic.fixed import limits
 from stemcore.golden.arithmetic.stem import count_spikes

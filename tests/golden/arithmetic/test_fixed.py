@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from stemcore.golden.arithmetic import fixed
 
 WIDTHS = st.integers(2, 48)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from stemcore.golden.arithmetic import stem
 from stemcore.golden.arithmetic.fixed import limits
 

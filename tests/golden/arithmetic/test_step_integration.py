@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from stemcore.compiler.lowering.integrate import MODES
 from stemcore.golden.arithmetic.step_integration import (
     HIGHEST,
@@ -19,7 +20,6 @@ from stemcore.golden.arithmetic.step_integration import (
 )
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
-
 from tests.support.plain_network import plain_network
 from tests.support.random_networks import random_images, random_stepped_network
 

@@ -5,10 +5,10 @@ import threading
 
 import numpy as np
 import pytest
+
 from stemcore.golden.arithmetic import threads
 from stemcore.golden.arithmetic.threads import for_each
 from stemcore.golden.network.forward import Forward
-
 from tests.support.random_networks import random_images, random_network
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from stemcore.golden.network.convolution import Convolution, connection_shape, potential_bounds
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
-
 from tests.support.plain_network import plain_potentials
 from tests.support.random_networks import random_image, random_weight
 

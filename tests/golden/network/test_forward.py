@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from stemcore.golden.arithmetic.activation_tables import rot
 from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.network.forward import Forward, n_sops, run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
-
 from tests.support.plain_network import plain_network
 from tests.support.random_networks import random_image, random_network, random_weight
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from stemcore.golden.network.convolution import connection_shape
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.layers import PreparedLayer, check_layer, max_pool
@@ -15,7 +16,6 @@ from stemcore.golden.network.network import (
     Network,
     Population,
 )
-
 from tests.support.random_networks import random_weight
 
 SOURCE = Population(INPUT, (4, 7, 6), 8, False)

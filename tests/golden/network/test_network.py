@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 
 

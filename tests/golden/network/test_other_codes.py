@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from stemcore.golden.network.forward import count_spikes, n_sops, run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 from stemcore.golden.network.other_codes import DirectCode, position_coded

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import CoreImage, InputRoute, LayerInfo, Program
 from stemcore.golden.program.program_file import load_program, save_program

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.reference.topology import Topology
 from stemcore.golden.spec.fields import Memory
-
 from tests.support.edit_program import shortened, with_field
 from tests.support.hand_programs import conv_chain_program, dense_program
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from stemcore.golden.arithmetic.fixed import requantize_one
 from stemcore.golden.reference.core import Core
 from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.edit_program import shortened, with_field, with_memory, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 

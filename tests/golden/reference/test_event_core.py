@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
+
 from stemcore.golden.reference.event_core import EventCore
 from stemcore.golden.spec.address_generation import Operation
 from stemcore.golden.spec.fields import Memory
-
 from tests.support.edit_program import with_field
 from tests.support.hand_programs import conv_chain_program, dense_program
 

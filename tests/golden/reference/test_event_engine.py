@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from stemcore.golden.arithmetic.stem import decode
 from stemcore.golden.reference.event_engine import run_events
 from stemcore.golden.spec.fields import Control, Kind, Memory
-
 from tests.support.edit_program import shortened, with_field, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_image

@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.golden.reference import program_engine as mesh
 from stemcore.golden.reference.event_engine import run_events
 from stemcore.golden.reference.program_engine import COUNTERS, Mesh, run_program
 from stemcore.golden.spec.fields import Control, Formats, Memory
-
 from tests.support.edit_program import with_field, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_image

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.lowering.integrate import MODES, integrate
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
@@ -14,7 +15,6 @@ from stemcore.golden.reference.event_engine import run_events
 from stemcore.golden.reference.program_engine import COUNTERS, run_program
 from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.spec.params import get_preset
-
 from tests.support.edit_program import with_field, with_register
 from tests.support.random_networks import random_images, random_stepped_network
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from stemcore.golden.spec.fields import BitFields, Formats, Memory
 from stemcore.golden.spec.params import PRESETS, get_preset
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
+
 from stemcore.golden.spec.params import PRESETS, ChipParams, bits_for, get_preset
 
 

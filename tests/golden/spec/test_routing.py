@@ -4,6 +4,7 @@
 import itertools
 
 import pytest
+
 from stemcore.golden.spec.routing import HOST, Port, next_ports, opposite, tree
 
 COLUMNS, ROWS = 4, 3

@@ -2,6 +2,7 @@
 """The compiler's cycle formulas are those of the gateware."""
 
 import pytest
+
 from stemcore.golden.spec.params import INTEGRATIONS, get_preset
 from stemcore.golden.spec.timing import NEST_SPIKES, SOMA_LATENCY, STEP_LATENCY, update_cycles
 from stemcore.hdl.core.axon_in import N_ROOM

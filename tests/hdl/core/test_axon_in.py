@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import pytest
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import ResetInserter, Signal
+
 from stemcore.golden.spec.address_generation import Operation, loop_nest
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import PRESETS
 from stemcore.hdl.core.axon_in import N_ROOM, AxonIn
-
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import STALLS, Source, simulate
 

@@ -5,12 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from amaranth.back import rtlil
+
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.hdl.core.axon_out import AxonOut
 from stemcore.hdl.core.plane_scan import PlaneScan
 from stemcore.hdl.core.spike_emit import SpikeEmit, job_layout
-
 from tests.support.fire_tables import Tables
 from tests.support.streams import STALLS, Sink, simulate
 

@@ -3,9 +3,9 @@
 
 import numpy as np
 import pytest
+
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.core.axon_out import AxonOut
-
 from tests.support.fire_tables import Tables
 from tests.support.streams import STALLS, Sink, simulate
 

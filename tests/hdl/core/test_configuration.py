@@ -3,11 +3,11 @@
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Value
+
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.golden.spec.routing import HOST
 from stemcore.hdl.core.configuration import BLOCKS, Configuration
-
 from tests.support.streams import STALLS, Sink, Source, simulate
 
 # Words of many chunks: weights of 4, constants of 4, axons of 2.

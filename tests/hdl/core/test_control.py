@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 from amaranth.back import rtlil
+
 from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import CHUNK_WIDTH, PRESETS, get_preset
 from stemcore.hdl.core.control import SOP_WIDTH, Control
-
 from tests.support.control_bench import (
     Blocks,
     Stillness,

@@ -4,11 +4,11 @@
 
 import pytest
 from amaranth.back import rtlil
+
 from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.core.control import Control
-
 from tests.support.control_bench import (
     Blocks,
     Stillness,

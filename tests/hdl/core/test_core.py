@@ -5,6 +5,7 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
+
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
@@ -12,7 +13,6 @@ from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.golden.spec.routing import HOST
 from stemcore.hdl.core.core import Core
 from stemcore.runtime.host.flits import Host
-
 from tests.support.hand_programs import dense_program
 from tests.support.player import Player
 from tests.support.random_networks import random_images

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import Fragment, ResetInserter, Signal
+
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import PRESETS
 from stemcore.hdl.core.dendrite import Dendrite
 from stemcore.hdl.platforms import PROCESSOR
-
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import simulate
 

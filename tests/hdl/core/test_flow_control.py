@@ -3,10 +3,10 @@ from itertools import pairwise
 
 import pytest
 from amaranth.back import rtlil
+
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.hdl.core.flow_control import FlowControl
-
 from tests.support.streams import STALLS, Sink, simulate
 
 TINY = get_preset("tiny")

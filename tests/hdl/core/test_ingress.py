@@ -4,10 +4,10 @@ import pytest
 from amaranth import Module, Signal
 from amaranth.back import rtlil
 from amaranth.hdl import Value
+
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.hdl.core.ingress import Egress, Ingress
-
 from tests.support.streams import STALLS, Sink, Source, simulate
 
 TINY = get_preset("tiny")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
+
 from stemcore.golden.arithmetic.step_integration import HIGHEST, LOWEST, Late, Scaled, update
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.hdl.core.integrate import Integrate, update_latency
-
 from tests.support.streams import simulate
 
 LATE = get_preset("tiny_late").with_(n_acc_words=8)

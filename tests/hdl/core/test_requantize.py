@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
+
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT, digit, limits, requantize
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import (
@@ -12,7 +13,6 @@ from stemcore.golden.spec.params import (
     get_preset,
 )
 from stemcore.hdl.core.requantize import Requantize
-
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import simulate
 

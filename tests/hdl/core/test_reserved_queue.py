@@ -4,8 +4,8 @@ import re
 from collections import deque
 
 import pytest
-from stemcore.hdl.core.reserved_queue import ReservedQueue
 
+from stemcore.hdl.core.reserved_queue import ReservedQueue
 from tests.support.streams import simulate
 
 

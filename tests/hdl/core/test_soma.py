@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
+
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import PRESETS, get_preset
 from stemcore.hdl.core.requantize import latency
 from stemcore.hdl.core.soma import Soma
-
 from tests.support.config_bus import read_words, write_words
 from tests.support.soma_bench import (
     Accumulators,

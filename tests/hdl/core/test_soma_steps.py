@@ -3,13 +3,13 @@
 
 import numpy as np
 import pytest
+
 from stemcore.golden.arithmetic.step_integration import Late, Scaled, update
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.core.integrate import update_latency
 from stemcore.hdl.core.requantize import latency
 from stemcore.hdl.core.soma import Soma
-
 from tests.support.config_bus import write_words
 from tests.support.soma_bench import (
     Accumulators,

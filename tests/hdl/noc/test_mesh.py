@@ -7,12 +7,12 @@ import itertools
 import pytest
 from amaranth import Module
 from amaranth.hdl import Value
+
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
 from stemcore.golden.spec.routing import HOST, Port, tree
 from stemcore.hdl.noc.mesh import connect_mesh
 from stemcore.hdl.noc.router import Router
-
 from tests.support.streams import Sink, Source, simulate
 
 PARAMS = get_preset("tiny")

@@ -4,8 +4,8 @@
 
 import pytest
 from amaranth.back import rtlil
-from stemcore.hdl.noc.queue import FlitQueue, FlitRegister
 
+from stemcore.hdl.noc.queue import FlitQueue, FlitRegister
 from tests.support.streams import STALLS, Sink, Source, simulate, transfer
 from tests.support.structure import combinational_outputs
 

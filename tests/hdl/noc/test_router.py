@@ -11,13 +11,13 @@ from amaranth.hdl import Fragment, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
+
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
 from stemcore.golden.spec.routing import LINKS, Port, next_ports
 from stemcore.hdl.noc.arbiter import Arbiter
 from stemcore.hdl.noc.router import RouteMask, Router
 from stemcore.hdl.platforms import PROCESSOR
-
 from tests.support.streams import STALLS, Sink, Source, simulate
 from tests.support.structure import combinational_outputs
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 import stemcore.runtime.commands.main as cli
 from stemcore.compiler.errors import CompileError
 from stemcore.models.errors import ModelError

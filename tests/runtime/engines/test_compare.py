@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from stemcore.compiler.backend import compile_network
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import run_network
@@ -8,7 +9,6 @@ from stemcore.golden.network.network import INPUT, Connection, Layer, Network, P
 from stemcore.golden.spec.params import get_preset
 from stemcore.runtime.engines.compare import Difference, compare_values, populations_of, sent_values
 from stemcore.runtime.engines.run import run_engine
-
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images
 

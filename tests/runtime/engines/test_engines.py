@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.fields import Control
 from stemcore.runtime.engines import amaranth
@@ -10,7 +11,6 @@ from stemcore.runtime.engines.compare import compare_values, populations_of
 from stemcore.runtime.engines.result import EngineError
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.toolchain import SIM_BUILD
-
 from tests.support.edit_program import with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from stemcore.golden.network.network import Population
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.routing import HOST
@@ -12,7 +13,6 @@ from stemcore.runtime.host.protocol import (
     output_population,
     tokens_per_sample,
 )
-
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images
 from tests.support.stepped_programs import stepped_core_program

@@ -4,6 +4,7 @@
 import re
 
 import pytest
+
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.export import memory_scopes, node_verilog
 from stemcore.hdl.platforms import PROCESSOR

@@ -3,11 +3,11 @@
 
 import numpy as np
 import pytest
+
 from stemcore.golden.spec.fields import Formats
 from stemcore.hdl.export import chip_verilog
 from stemcore.runtime.native.build import node_sources
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
-
 from tests.support.chip_programs import mesh_case, stepped_case
 from tests.support.hand_programs import conv_chain_program
 from tests.support.links import OUT, configured, native_links, random_flits

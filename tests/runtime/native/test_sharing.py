@@ -5,6 +5,7 @@ import ctypes
 from pathlib import Path
 
 import pytest
+
 from stemcore.runtime.native.build import ENGINE
 from stemcore.runtime.toolchain import SIM_BUILD
 from stemcore.runtime.toolchain.process import built_once, content_key, find_program, run

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.benchmarks.meshes import busy_program
 from stemcore.runtime.engines import verilator
 from stemcore.runtime.native import verilated_mesh as native_mesh
@@ -13,7 +14,6 @@ from stemcore.runtime.native.verilated_mesh import (
     VerilatedMesh,
     default_threads,
 )
-
 from tests.support.chip_programs import mesh_case, stepped_case
 from tests.support.links import OUT, configured, native_links, random_flits, run_images
 

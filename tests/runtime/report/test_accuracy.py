@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+
 from stemcore.models.data import load_dataset
 from stemcore.models.detection import SHOWN_THRESHOLD, Detections
 from stemcore.models.yolo import n_outputs

@@ -4,6 +4,7 @@
 import dataclasses
 
 import pytest
+
 from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.runtime.report.energy import (
     MAC_PJ,
@@ -14,7 +15,6 @@ from stemcore.runtime.report.energy import (
     energy_figures,
     energy_text,
 )
-
 from tests.support.hand_programs import conv_chain_program
 
 ZERO = {

@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 import pytest
+
 from stemcore.runtime.engines.result import RunResult, Timing
 from stemcore.runtime.report import figures as reports
-
 from tests.support.hand_programs import conv_chain_program
 
 NODES = ((0, 1), (1, 1), (0, 2))  # conv, conv, dense

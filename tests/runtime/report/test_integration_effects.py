@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 from stemcore.runtime.prepare import Settings, chip_params, prepare
 from stemcore.runtime.report.integration_effects import compare_integrations
 

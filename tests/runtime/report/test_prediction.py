@@ -3,11 +3,11 @@
 
 import numpy as np
 import pytest
+
 from stemcore.compiler.backend import compile_network
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.params import get_preset
 from stemcore.runtime.report.prediction import describe_times, predict
-
 from tests.support.chains import chain
 
 NETWORK = chain((2, 4, 4), 4, ("dense", 3))

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+
 import stemcore.runtime.sparsify.operation_counts as module
 from stemcore.compiler.sparsity.tables import apply_tables, find_tables
 from stemcore.golden.arithmetic.activation_tables import apply

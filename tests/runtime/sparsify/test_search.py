@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+
 import stemcore.runtime.sparsify.search as module
 from stemcore.compiler.errors import SparsifyError
 from stemcore.compiler.sparsity.tables import read_tables

@@ -2,6 +2,7 @@
 """Which point of a path the budget allows: prediction, margin, as few points as possible."""
 
 import pytest
+
 from stemcore.runtime.sparsify.pareto import Point
 from stemcore.runtime.sparsify.selection import (
     N_POINTS,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Assert, Module, Signal
+
 from stemcore.runtime.toolchain import SIM_BUILD, ToolError, process
 from stemcore.runtime.toolchain.bench import run_bench
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp

@@ -4,6 +4,9 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
+
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.graph import (
     AVERAGE,
@@ -16,9 +19,6 @@ from stemcore.compiler.frontend.graph import (
 )
 from stemcore.compiler.frontend.passes import PIPELINE, form_layers
 from stemcore.compiler.frontend.run_graph import run_graph
-from torch import nn
-from torch.nn import functional as F
-
 from tests.support.torch_nets import NETS, build, chain
 
 
