@@ -39,9 +39,9 @@ from ..report.detections import write_pictures
 from ..report.integration_effects import compare_integrations
 from ..report.prediction import describe_times, predict
 from ..report_html import Run, write_page
+from ..toolchain import SIM_BUILD
 from .check import batches, check_count, golden_accuracy, real_outputs
 
-SIM_BUILD = Path(__file__).parent.parent / "sim_build"
 # Images that the accuracy rests on: so many, or fewer of a large network.
 ACCURACY_IMAGES, ACCURACY_MACS = 1000, 100e9
 # Images whose times are estimated where no gateware runs: else it would take longer than the run.
