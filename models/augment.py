@@ -14,14 +14,20 @@ LEAST_VISIBLE = 0.3
 def augment(images, shift, flip, generator):
     """Each image moved by -shift..shift pixels in both directions and, maybe, mirrored.
 
+    flip : bool, or bool tensor (N,)
+        Whether a random half is mirrored, or which images are.
     images : uint8 tensor (N, C, H, W). Returns a new tensor of the same shape; uncovered pixels
     become ``PADDING_BYTE``. All randomness comes from ``generator``.
     """
     n, _, height, width = images.shape
     rows = torch.arange(height) + torch.zeros(n, 1, dtype=torch.long)
     columns = torch.arange(width) + torch.zeros(n, 1, dtype=torch.long)
-    if flip:
-        mirrored = torch.randint(2, (n, 1), generator=generator).bool()
+    if isinstance(flip, torch.Tensor) or flip:
+        mirrored = (
+            flip[:, None]
+            if isinstance(flip, torch.Tensor)
+            else torch.randint(2, (n, 1), generator=generator).bool()
+        )
         columns = torch.where(mirrored, columns.flip(1), columns)
     if shift:
         images = torch.nn.functional.pad(images, (shift,) * 4, value=PADDING_BYTE)

@@ -30,6 +30,17 @@ class Recipe:
         Detection: how far contrast and the level of each channel move, as a share.
     largest_gradient : float or None
         Longer gradients, as one vector of all weights, are shortened to this length.
+    triangle_to : float or None
+        The rate falls along a line, to this share of its peak, instead of half a cosine.
+    norm_bias_rate : float
+        Learning rate of the biases of batch norms, as a multiple; their decay is divided by it.
+    decays_vectors : bool
+        Decay acts on biases too.
+    alternate_flip : bool
+        Which images are mirrored in the first epoch is random; then all change sides every epoch.
+    look_ahead : bool
+        Every fifth step the weights are set to a running average of themselves, whose memory grows
+        from nothing to some hundred steps over the run.
     half_precision : bool
         bfloat16 autocast and channels-last memory; faster where the processor has such units.
     """
@@ -48,6 +59,11 @@ class Recipe:
     zoom: float = 0.0
     colour: float = 0.0
     largest_gradient: float | None = None
+    triangle_to: float | None = None
+    norm_bias_rate: float = 1.0
+    decays_vectors: bool = False
+    alternate_flip: bool = False
+    look_ahead: bool = False
     half_precision: bool = True
 
 
@@ -65,6 +81,23 @@ RECIPES = {
     ),
     ("tiny_vgg", "cifar10"): Recipe(
         epochs=52, restart_at=28, shift=4, flip=True, label_smoothing=0.1
+    ),
+    # arXiv 2404.00498, with its rates for sums over a batch turned into rates for means.
+    ("vgg7", "cifar10"): Recipe(
+        epochs=20,
+        batch=1024,
+        peak_rate=1.5,
+        triangle_to=0.07,
+        warmup=0.2,
+        momentum=0.85,
+        weight_decay=1.33e-3,
+        decays_vectors=True,
+        norm_bias_rate=64.0,
+        label_smoothing=0.2,
+        shift=2,
+        flip=True,
+        alternate_flip=True,
+        look_ahead=True,
     ),
     ("resnet18_cifar", "cifar10"): Recipe(
         epochs=22, peak_rate=0.2, shift=4, flip=True, label_smoothing=0.05

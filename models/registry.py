@@ -18,6 +18,7 @@ from .digits_cnn import build_digits_cnn
 from .errors import ModelError
 from .resnet import build_resnet18, build_resnet18_cifar, build_resnet34
 from .tiny_vgg import build_tiny_vgg, build_tiny_vgg_12m
+from .vgg7 import build_vgg7
 from .vgg16 import build_vgg16
 from .yolo import build_tiny_yolo, build_tiny_yolo_backbone, build_yolo_resnet34
 
@@ -101,6 +102,12 @@ MODELS = {
         ),
         _spec(
             "tiny_vgg", build_tiny_vgg, (3, 32, 32), "VGG with five convolutions, 0.8M parameters"
+        ),
+        _spec(
+            "vgg7",
+            build_vgg7,
+            (3, 32, 32),
+            "VGG with seven convolutions, whitened input, 2.0M parameters",
         ),
         _spec(
             "tiny_vgg_12m",

@@ -22,6 +22,7 @@ def save_state(folder, state, settings):
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"module/{name}": t for name, t in state.module.state_dict().items()}
     tensors |= {f"momentum/{name}": t for name, t in state.momenta.items()}
+    tensors |= {f"average/{name}": t for name, t in state.averages.items()}
     metadata = {
         "settings": json.dumps(settings, sort_keys=True),
         "epoch": str(state.epoch),
@@ -66,6 +67,7 @@ def resume_state(folder, state, settings):
     with torch.no_grad():
         for name, saved in _part(tensors, "momentum/").items():
             state.momenta[name].copy_(saved)
+    state.averages = _part(tensors, "average/")
     state.epoch, state.log = epoch, log
     return True
 

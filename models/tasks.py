@@ -16,11 +16,20 @@ class Classification:
 
     metric = "accuracy"
 
-    def draw(self, dataset, picked, recipe, generator):
-        """``(uint8 images (N, C, H, W), labels (N,))`` of some training images, augmented."""
+    def draw(self, dataset, picked, recipe, generator, mirrored=None):
+        """``(uint8 images (N, C, H, W), labels (N,))`` of some training images, augmented.
+
+        mirrored : bool tensor over all training images, or None
+            Which ones are mirrored; None: a random half, if the recipe mirrors at all.
+        """
         images = torch.from_numpy(dataset.train_images)[picked]
         return (
-            augment(images, recipe.shift, recipe.flip, generator),
+            augment(
+                images,
+                recipe.shift,
+                recipe.flip if mirrored is None else mirrored[picked],
+                generator,
+            ),
             torch.from_numpy(dataset.train_labels)[picked],
         )
 
@@ -39,7 +48,7 @@ class Detection:
 
     metric = METRIC
 
-    def draw(self, dataset, picked, recipe, generator):
+    def draw(self, dataset, picked, recipe, generator, mirrored=None):
         """``(uint8 images (N, C, H, W), (boxes as shares (N, M, 4), classes (N, M)))``."""
         objects = dataset.train_objects
         images, boxes, classes = augment_boxes(

@@ -106,7 +106,7 @@ def train(
         "n_train": len(data.train_images),
         "recipe": dataclasses.asdict(recipe),
     }
-    state = new_state(lambda: spec.build(n_classes=data.n_classes), seed)
+    state = new_state(lambda: spec.build(n_classes=data.n_classes), seed, data.train_images)
     if start is not None:
         settings["start"] = Path(start).name
         fresh = load_matching(state.module, start)

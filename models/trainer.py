@@ -14,12 +14,16 @@ from .tasks import task_of
 
 # Keeps the random streams of neighbouring epochs and seeds apart.
 _SEED_STRIDE = 1_000_003
+# Look-ahead: steps between two, and what the averages keep of themselves late in the run.
+LOOK_EVERY = 5
+KEPT = 0.95**LOOK_EVERY
 
 
 @dataclass
 class TrainingState:
     """What an interrupted run needs to go on: the module, the momenta, and the epochs behind it.
 
+    averages : running averages of the state dict's float tensors by name; empty without look-ahead
     log : list of dict, one per finished epoch: loss, test_accuracy, seconds.
     """
 
@@ -27,13 +31,20 @@ class TrainingState:
     momenta: dict
     epoch: int = 0
     log: list = field(default_factory=list)
+    averages: dict = field(default_factory=dict)
 
 
-def new_state(build, seed):
-    """A freshly initialised module; the same seed gives the same weights."""
+def new_state(build, seed, images=None):
+    """A freshly initialised module; the same seed gives the same weights.
+
+    images : uint8 (N, C, H, W) or None
+        For modules that take their first weights from training images (``initialise_from``).
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = build()
+    if images is not None and hasattr(module, "initialise_from"):
+        module.initialise_from(images)
     momenta = {name: torch.zeros_like(p) for name, p in module.named_parameters()}
     return TrainingState(module, momenta)
 
@@ -54,6 +65,8 @@ def rate_at(recipe, progress):
     if progress < recipe.warmup:
         return peak * progress / recipe.warmup
     fall = (progress - recipe.warmup) / (1 - recipe.warmup)
+    if recipe.triangle_to is not None:
+        return peak * (1 - fall * (1 - recipe.triangle_to))
     return peak * (1 + math.cos(math.pi * fall)) / 2
 
 
@@ -80,16 +93,18 @@ def _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter):
     n_images = len(dataset.train_images)
     order = torch.randperm(n_images, generator=generator)
     n_steps = max(n_images // recipe.batch, 1)
+    mirrored = _mirrored(n_images, seed, state.epoch) if recipe.alternate_flip else None
     optimizer = _build_optimizer(state, recipe)
     total = 0.0
     for step in range(n_steps):
         picked = order[step * recipe.batch : (step + 1) * recipe.batch]
-        images, targets = task.draw(dataset, picked, recipe, generator)
+        images, targets = task.draw(dataset, picked, recipe, generator, mirrored)
         batch = to_float_input(images)
         if recipe.half_precision:
             batch = batch.contiguous(memory_format=torch.channels_last)
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(recipe, (state.epoch + (step + 1) / n_steps) / recipe.epochs)
+            rate = rate_at(recipe, (state.epoch + (step + 1) / n_steps) / recipe.epochs)
+            group["lr"] = rate * group["multiple"]
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.half_precision):
             outputs = module(batch)
@@ -100,6 +115,9 @@ def _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter):
         if recipe.largest_gradient is not None:
             nn.utils.clip_grad_norm_(module.parameters(), recipe.largest_gradient)
         optimizer.step()
+        done = state.epoch * n_steps + step + 1
+        if recipe.look_ahead and (done % LOOK_EVERY == 0 or done == recipe.epochs * n_steps):
+            _look_ahead(state, done / (recipe.epochs * n_steps))
         total += loss.item()
         if on_step is not None:
             on_step(step + 1, n_steps, loss.item())
@@ -107,16 +125,53 @@ def _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter):
     return total / n_steps
 
 
+def _mirrored(n_images, seed, epoch):
+    """Bool tensor (n_images,): a random half in even epochs, the other half in odd ones."""
+    generator = torch.Generator().manual_seed(seed * _SEED_STRIDE - 1)
+    first = torch.randint(2, (n_images,), generator=generator).bool()
+    return first ^ bool(epoch % 2)
+
+
+@torch.no_grad()
+def _look_ahead(state, progress):
+    """Moves the running averages towards the weights, and the weights to the averages.
+
+    The averages keep ``KEPT * progress ** 3`` of themselves; at the end of the run, all of it.
+    """
+    kept = 1.0 if progress >= 1 else KEPT * progress**3
+    for name, tensor in state.module.state_dict().items():
+        if not tensor.is_floating_point():
+            continue
+        if name not in state.averages:
+            state.averages[name] = tensor.clone()
+        average = state.averages[name]
+        average.lerp_(tensor, 1 - kept)
+        tensor.copy_(average)
+
+
 def _build_optimizer(state, recipe):
-    """SGD whose momentum buffers are the tensors in ``state.momenta``."""
-    parameters = dict(state.module.named_parameters())
-    decayed = [p for p in parameters.values() if p.ndim > 1]
-    plain = [p for p in parameters.values() if p.ndim <= 1]
+    """SGD whose momentum buffers are the tensors in ``state.momenta``.
+
+    Parameters that want no gradient are left out.
+    """
+    parameters = {n: p for n, p in state.module.named_parameters() if p.requires_grad}
+    norm_biases = {
+        f"{name}.bias"
+        for name, module in state.module.named_modules()
+        if isinstance(module, nn.BatchNorm2d) and recipe.norm_bias_rate != 1
+    }
+    groups = []
+    for chosen, multiple in ((True, recipe.norm_bias_rate), (False, 1.0)):
+        group = {n: p for n, p in parameters.items() if (n in norm_biases) is chosen}
+        decayed = [p for p in group.values() if p.ndim > 1 or recipe.decays_vectors]
+        plain = [p for p in group.values() if p.ndim <= 1 and not recipe.decays_vectors]
+        decay = recipe.weight_decay / multiple
+        groups += [
+            {"params": decayed, "weight_decay": decay, "multiple": multiple},
+            {"params": plain, "weight_decay": 0.0, "multiple": multiple},
+        ]
     optimizer = torch.optim.SGD(
-        [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ],
+        [group for group in groups if group["params"]],
         lr=0.0,
         momentum=recipe.momentum,
         nesterov=True,

@@ -15,6 +15,7 @@ PARAMETERS = {
     "digits_cnn": 12_266,
     "tiny_vgg": 808_170,
     "tiny_vgg_12m": 12_026_922,
+    "vgg7": 1_972_792,
     "cifar10net": 36_721_484,
     "cifar10net_w64": 1_262_348,
     "resnet18_cifar": 701_466,

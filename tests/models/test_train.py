@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from stemcore.models import train as command
+from stemcore.models import trainer
 from stemcore.models.augment import PADDING_BYTE, augment
 from stemcore.models.checkpoint import read_checkpoint
 from stemcore.models.data import DATASETS, load_dataset
+from stemcore.models.data.preprocess import to_float_input
 from stemcore.models.errors import CheckpointError, DataError, ModelError
 from stemcore.models.recipes import RECIPES, Recipe, get_recipe
 from stemcore.models.registry import MODELS
@@ -218,3 +220,93 @@ def test_penalty_names_the_run_and_reaches_the_loss(tmp_path):
         command.train("digits_cnn", "digits", **options)
     plain, _ = command.train("digits_cnn", "digits", recipe=recipe, state_folder=tmp_path / "plain")
     assert state.log[0]["loss"] > plain.log[0]["loss"]
+
+
+FAST = Recipe(
+    epochs=3,
+    batch=64,
+    peak_rate=0.2,
+    triangle_to=0.1,
+    norm_bias_rate=8.0,
+    decays_vectors=True,
+    shift=1,
+    flip=True,
+    alternate_flip=True,
+    look_ahead=True,
+    half_precision=False,
+)
+
+
+def test_alternating_images_change_sides_every_epoch():
+    first, second, third = (trainer._mirrored(200, 3, epoch) for epoch in range(3))
+    assert 60 < int(first.sum()) < 140
+    assert torch.equal(second, ~first)
+    assert torch.equal(third, first)
+    assert not torch.equal(trainer._mirrored(200, 4, 0), first)
+
+
+def test_augment_mirrors_the_images_it_is_told_to(rng):
+    images = torch.from_numpy(rng.integers(0, 256, (4, 3, 5, 6), np.uint8))
+    which = torch.tensor([True, False, False, True])
+    result = augment(images, 0, which, torch.Generator())
+    expected = torch.where(which[:, None, None, None], images.flip(3), images)
+    assert torch.equal(result, expected)
+
+
+def test_a_triangle_falls_along_a_line():
+    recipe = Recipe(epochs=10, peak_rate=1.0, warmup=0.2, triangle_to=0.1)
+    rates = [rate_at(recipe, progress) for progress in (0.0, 0.1, 0.2, 0.6, 1.0)]
+    np.testing.assert_allclose(rates, [0.0, 0.5, 1.0, 0.55, 0.1])
+
+
+def test_the_last_step_of_look_ahead_leaves_the_averages_in_the_module(tmp_path):
+    state = run(tmp_path, FAST)
+    assert state.averages
+    for name, average in state.averages.items():
+        assert torch.equal(average, state.module.state_dict()[name]), name
+
+
+def test_look_ahead_resumes_as_if_it_had_not_stopped(tmp_path):
+    whole = run(tmp_path / "whole", FAST)
+    run(tmp_path / "parts", FAST, stop_after=1)
+    parts = run(tmp_path / "parts", FAST)
+    for name, tensor in whole.module.state_dict().items():
+        assert torch.equal(tensor, parts.module.state_dict()[name]), name
+
+
+def test_biases_of_norms_learn_at_their_own_rate(rng):
+    """One step from the same state: the norms' biases move further, and nothing else differs."""
+    moved = {}
+    for multiple in (1.0, 8.0):
+        recipe = dataclasses.replace(FAST, epochs=1, batch=1437, norm_bias_rate=multiple)
+        recipe = dataclasses.replace(recipe, weight_decay=0.0, look_ahead=False)
+        state = trainer.new_state(MODELS["digits_cnn"].build, 0)
+        before = {n: p.clone() for n, p in state.module.named_parameters()}
+        trainer.train_epoch(state, load_dataset("digits", (1, 8, 8)), recipe, 0)
+        moved[multiple] = {n: p - before[n] for n, p in state.module.named_parameters()}
+    norms = {
+        f"{name}.bias"
+        for name, module in state.module.named_modules()
+        if isinstance(module, torch.nn.BatchNorm2d)
+    }
+    assert norms
+    for name, step in moved[1.0].items():
+        wanted = step * 8 if name in norms else step
+        torch.testing.assert_close(moved[8.0][name], wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_first_weights_of_vgg7_whiten_patches_and_pass_channels_on(rng):
+    images = rng.integers(0, 256, (64, 3, 32, 32), np.uint8)
+    # Neighbours that resemble each other, as in photographs.
+    images[..., 1:] = (images[..., 1:].astype(int) + 3 * images[..., :-1].astype(int)) // 4
+    module = trainer.new_state(MODELS["vgg7"].build, 0, images).module
+    filters = module.whiten.weight.flatten(1).double()
+    assert torch.equal(filters[:12], -filters[12:])
+    patches = torch.nn.functional.unfold(to_float_input(images), 2).transpose(1, 2).flatten(0, 1)
+    covariance = torch.cov((patches.double() @ filters[:12].T).T)
+    np.testing.assert_allclose(covariance.numpy(), np.eye(12), atol=0.05)
+    assert not module.whiten.weight.requires_grad
+    first = module.blocks[0].weight
+    wanted = torch.zeros(24, 24, 3, 3)
+    wanted[range(24), range(24), 1, 1] = 1
+    assert torch.equal(first[:24], wanted)

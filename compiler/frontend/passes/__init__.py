@@ -7,11 +7,12 @@ Every pass keeps what the graph computes, leaves it runnable and returns a new o
 from ..graph import Graph, check_graph
 from .concat import split_concat
 from .merge import fuse_clamp, fuse_max_pool, merge_addition
-from .normalize import absorb_flatten, fold_batch_norm, hoist_clamp, make_layers
+from .normalize import absorb_flatten, fold_batch_norm, hoist_batch_norm, hoist_clamp, make_layers
 from .padding import absorb_padding
 
 PIPELINE = (
     absorb_padding,
+    hoist_batch_norm,
     fold_batch_norm,
     split_concat,
     hoist_clamp,

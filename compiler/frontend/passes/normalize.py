@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Passes on captured operators: order, batch norm, flat tensors, and one layer per operator."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -33,12 +34,26 @@ def hoist_clamp(graph: Graph) -> Graph:
 
     Both orders compute the same: a clamp is monotone and works element by element.
     """
+    return _hoist(graph, lambda op: isinstance(op, Clamp), (MaxPool, Flatten))
+
+
+def hoist_batch_norm(graph: Graph) -> Graph:
+    """Batch norms without a negative or zero scale come before the max pooling that they followed.
+
+    Both orders compute the same: such a batch norm is increasing in every channel.
+    """
+    return _hoist(
+        graph, lambda op: isinstance(op, BatchNorm) and bool((op.scale > 0).all()), (MaxPool,)
+    )
+
+
+def _hoist(graph: Graph, moves: Callable[[object], bool], over: tuple[type, ...]) -> Graph:
+    """Nodes whose operator ``moves`` change places with an operator of ``over`` before them."""
     while True:
         for node in graph.nodes:
-            if isinstance(node.op, Clamp) and node.inputs[0] != INPUT:
+            if moves(node.op) and node.inputs[0] != INPUT:
                 first = graph.node(node.inputs[0])
-                movable = isinstance(first.op, (MaxPool, Flatten))
-                if movable and graph.n_users(first.name) == 1:
+                if isinstance(first.op, over) and graph.n_users(first.name) == 1:
                     graph = _swap(graph, first, node)
                     break
         else:

@@ -197,3 +197,29 @@ def test_a_flattened_output_keeps_its_elements_in_order(rng):
     got = run_graph(graph, x)[graph.output]
     assert got.shape == (1, 2, 2, 3)
     np.testing.assert_allclose(got.flatten(1), expected, rtol=1e-5)
+
+
+def batch_norm(gains):
+    """With statistics and the given gains of two channels."""
+    norm = nn.BatchNorm2d(2)
+    norm.weight.data = torch.tensor(gains)
+    norm.bias.data = torch.tensor([0.5, -0.25])
+    norm.running_mean = torch.tensor([0.1, -0.3])
+    norm.running_var = torch.tensor([2.0, 0.5])
+    return norm
+
+
+def test_a_batch_norm_behind_a_max_pooling_folds_into_the_convolution_before_it():
+    module = chain(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), batch_norm([1.0, 0.3]), nn.ReLU())
+    (node,) = layers_of(module, (1, 8, 8)).values()
+    assert (node.op.clamp, node.op.pool) == (Clamp(), MaxPool((2, 2), (2, 2)))
+
+
+@pytest.mark.parametrize("gains", [[1.0, -0.3], [0.0, 1.0]])
+def test_a_batch_norm_that_is_not_increasing_stays_behind_the_max_pooling(gains, rng):
+    module = chain(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), batch_norm(gains), nn.ReLU())
+    graph = form_layers(capture(module.eval(), (1, 8, 8)))
+    assert [node.op.pool is not None for node in graph.nodes] == [True, False]
+    x = torch.from_numpy(rng.normal(size=(2, 1, 8, 8))).float()
+    got = run_graph(graph, x, torch.float32)[graph.output]
+    torch.testing.assert_close(got, module(x))
