@@ -23,7 +23,6 @@ from ..native.build import build
 from ..native.verilated_mesh import (
     AT_REST,
     PATIENCE,
-    SLICE,
     STANDSTILL,
     VerilatedMesh,
     default_threads,
@@ -139,22 +138,22 @@ def _record(mesh: VerilatedMesh, n_images: int):
 def _run_samples(
     mesh: VerilatedMesh, n_images: int, progress: Progress | None, cycle_limit: int
 ) -> None:
-    while True:
-        status = mesh.run(samples=n_images, limit=SLICE)
+    def look() -> None:
         if progress is not None:
             progress(mesh.samples_done, mesh.cycle)
-        if status == 0:
-            return
-        if status in (AT_REST, STANDSTILL) or mesh.cycle > cycle_limit:
-            reasons = {
-                AT_REST: "nothing moves any more",
-                STANDSTILL: f"something waits, and nothing has moved for {PATIENCE} cycles",
-            }
-            reason = reasons.get(status, f"{mesh.cycle} cycles have passed")
-            raise EngineError(
-                f"{mesh.program.name}: {n_images} images must come out, {mesh.samples_done} did, "
-                f"and {reason}\n{watchdog.report(mesh)}"
-            )
+
+    status = mesh.run_sliced(samples=n_images, limit=cycle_limit, look=look)
+    if status == 0:
+        return
+    reasons = {
+        AT_REST: "nothing moves any more",
+        STANDSTILL: f"something waits, and nothing has moved for {PATIENCE} cycles",
+    }
+    reason = reasons.get(status, f"{mesh.cycle} cycles have passed")
+    raise EngineError(
+        f"{mesh.program.name}: {n_images} images must come out, {mesh.samples_done} did, "
+        f"and {reason}\n{watchdog.report(mesh)}"
+    )
 
 
 def _timing(mesh: VerilatedMesh, n_images: int, loaded_at: int) -> Timing:

@@ -93,11 +93,13 @@ void stem_record(void* mesh, int node, uint8_t* values, const int64_t* shape, in
 // Runs until `n_samples` have come out, `n_replies` answers are there and all raw flits have gone
 // and nothing moves (n_samples < 0: until nothing moves), or for `limit` cycles. Returns 0: done,
 // 1: limit reached, 2: all is at rest although not done, 3: no flit has moved and no core has worked
-// for `patience` cycles, although something waits to.
+// for `patience` cycles, although something waits to. A call after one that reached its limit goes on
+// counting those cycles, so that slices shorter than `patience` find a standstill too.
 int stem_run(void* mesh, int64_t n_samples, int64_t n_replies, int64_t limit, int64_t patience) {
     Mesh& m = mesh_of(mesh);
     const stem::Host& host = m.host;
-    m.last_moved = m.cycle;
+    if (!m.is_cut) m.last_moved = m.cycle;
+    m.is_cut = false;
     m.begin();
     for (int64_t i = 0; i < limit; ++i) {
         const bool busy = m.step();
@@ -107,6 +109,7 @@ int stem_run(void* mesh, int64_t n_samples, int64_t n_replies, int64_t limit, in
         if (!busy) return n_samples < 0 || reached ? 0 : 2;
         if (m.cycle - m.last_moved >= patience) return 3;
     }
+    m.is_cut = true;
     return 1;
 }
 

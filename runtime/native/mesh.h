@@ -31,6 +31,7 @@ class Mesh {
     Host host;
     int64_t cycle = 0;
     int64_t last_moved = 0;  // the last cycle in which something moved or worked anywhere
+    bool is_cut = false;     // the last run ended at its limit, in the middle of the work
     int64_t n_shared = 0;    // cycles for which every worker had a thread
 
     // For tests: what stands on all links in every cycle, see stem_links.

@@ -3,6 +3,8 @@
 
 import ctypes
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,9 @@ from ..host.flits import Host
 from . import watchdog
 from .build import MAX_THREADS
 
-SLICE = 20_000  # cycles between two looks at the progress
+# A run of many cycles is cut into slices of about so many seconds; the first is of so many cycles.
+# Between two of them Python looks at signals (Ctrl-C) and shows the progress.
+SLICE_S, SLICE = 0.25, 20_000
 # A standstill: so many cycles in which no flit moves, and no dendrite and no soma works, anywhere.
 # Axon-out may scan empty planes meanwhile, for as many cycles as it has words times time steps.
 PATIENCE = 50_000
@@ -174,9 +178,27 @@ class VerilatedMesh:
             )
         )
 
+    def run_sliced(
+        self, *, samples: int = -1, limit: int, look: Callable[[], None] = lambda: None
+    ) -> int:
+        """As :meth:`run`, slice by slice; ``look`` is called after each.
+
+        Slices change nothing but how often Python has a say.
+        """
+        cycles, end = SLICE, self.cycle + limit
+        while True:
+            started = time.perf_counter()
+            status = self.run(samples=samples, limit=min(cycles, end - self.cycle))
+            look()
+            if status != LIMIT or self.cycle >= end:
+                return status
+            # At most twice as many as before: the work of a cycle differs from phase to phase.
+            ratio = SLICE_S / max(time.perf_counter() - started, 1e-6)
+            cycles = max(1, int(cycles * min(ratio, 2.0)))
+
     def settle(self, limit: int = 100_000_000) -> None:
         """Runs until nothing moves."""
-        status = self.run(limit=limit)
+        status = self.run_sliced(limit=limit)
         if status:
             reason = (
                 f"it did not in {limit} cycles"

@@ -234,8 +234,11 @@ def test_flit_that_leaves_the_mesh_is_named(monkeypatch):
             mesh.settle()
 
 
-def test_images_that_wait_for_a_stray_flit_do_not_wait_for_ever(monkeypatch, rng):
+@pytest.mark.parametrize("cycles", [20_000, 200], ids=["one slice", "slices below the patience"])
+def test_images_that_wait_for_a_stray_flit_do_not_wait_for_ever(monkeypatch, rng, cycles):
     monkeypatch.setattr(native_mesh, "PATIENCE", 500)
+    monkeypatch.setattr(native_mesh, "SLICE", cycles)
+    monkeypatch.setattr(native_mesh, "SLICE_S", 1e-9)  # slices do not grow
     program, network = dense_program(3)
     # Every spike and END goes to a node beyond the mesh.
     words = program.cores[0].memories[Memory.DESTINATION].copy()
@@ -253,6 +256,29 @@ def test_images_that_wait_for_a_stray_flit_do_not_wait_for_ever(monkeypatch, rng
     )
     with pytest.raises(EngineError, match=message):
         run_engine("verilator", stray, random_images(rng, network, 2), out_dir=OUT)
+
+
+def test_slices_change_nothing(monkeypatch, rng):
+    program, network = conv_chain_program(3)
+    images = random_images(rng, network, 3)
+    seen = []
+    whole = run_engine("verilator", program, images, out_dir=OUT)
+    monkeypatch.setattr(native_mesh, "SLICE", 37)
+    monkeypatch.setattr(native_mesh, "SLICE_S", 1e-9)
+    cut = run_engine(
+        "verilator",
+        program,
+        images,
+        out_dir=OUT,
+        progress=lambda done, cycles: seen.append((done, cycles)),
+    )
+    assert len(seen) > 3
+    assert seen == sorted(seen)
+    assert cut.counters == whole.counters
+    assert cut.timing.total == whole.timing.total
+    for name in ("start", "end"):
+        np.testing.assert_array_equal(getattr(cut.timing, name), getattr(whole.timing, name))
+    np.testing.assert_array_equal(cut.outputs, whole.outputs)
 
 
 @pytest.mark.slow
