@@ -29,7 +29,6 @@ from ..prepare import (
     affordable,
     compile_program,
     float_accuracy,
-    model_name,
     prepare,
     torch_values,
 )
@@ -37,6 +36,7 @@ from ..report import figures as reports
 from ..report.accuracy import measure, metric_of
 from ..report.detections import write_pictures
 from ..report.integration_effects import compare_integrations
+from ..report.names import output_folder
 from ..report.prediction import describe_times, predict
 from ..report_html import Run, write_page
 from ..toolchain import SIM_BUILD
@@ -63,11 +63,6 @@ class SimResult:
     report: dict[str, Any]
     folder: Path
     differences: tuple[str, ...]
-
-
-def output_folder(settings: Settings) -> Path:
-    """Folder of a run's results."""
-    return SIM_BUILD / f"{model_name(settings)}-{settings.dataset}"
 
 
 def simulate(

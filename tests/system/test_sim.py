@@ -7,8 +7,9 @@ import pytest
 
 from stemcore.runtime.commands.check import check_all
 from stemcore.runtime.commands.main import main
-from stemcore.runtime.commands.sim import output_folder, simulate
+from stemcore.runtime.commands.sim import simulate
 from stemcore.runtime.prepare import Settings
+from stemcore.runtime.report.names import output_folder
 
 USER_MODEL = """
 import torch
