@@ -16,7 +16,7 @@ from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT
 from stemcore.models.data import BoxDataset, Dataset
 from stemcore.models.data.boxes import pack_objects
-from stemcore.runtime.commands import sim
+from stemcore.runtime import simulate as sim
 from stemcore.runtime.engines.result import Timing
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.prepare import Settings

@@ -16,19 +16,19 @@ from stemcore.golden.spec.fields import BitFields, Formats, Kind, Memory
 from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import chip_verilog, node_verilog
 
-from ..host.flits import Flits, Host
-from ..host.protocol import output_population, tokens_per_sample
-from ..prepare import CALIBRATION_IMAGES, Settings, compile_program, prepare
-from ..report.names import run_name
-from ..toolchain import SIM_BUILD, ToolError
-from ..toolchain.bench import Simulator
-from ..toolchain.icarus import compile_verilog, run_vvp
-from ..toolchain.process import run
-from ..toolchain.verilator import verilate
+from .host.flits import Flits, Host
+from .host.protocol import output_population, tokens_per_sample
+from .prepare import CALIBRATION_IMAGES, Settings, compile_program, prepare
+from .report.names import run_name
+from .toolchain import SIM_BUILD, ToolError
+from .toolchain.bench import Simulator
+from .toolchain.icarus import compile_verilog, run_vvp
+from .toolchain.process import run
+from .toolchain.verilator import verilate
 
 OUT = SIM_BUILD / "verilog"
 BUILDS = SIM_BUILD / "verilog-builds"
-TEMPLATES = Path(__file__).parents[1] / "host" / "templates"
+TEMPLATES = Path(__file__).parent / "host" / "templates"
 SOURCES = ("bench.v", "chip.v", "node.v")
 RUN_LIMIT_S = 3600
 
