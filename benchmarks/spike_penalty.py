@@ -19,7 +19,6 @@ from stemcore.models.trainer import new_state, train_epoch
 from stemcore.runtime.prepare import Settings, prepare
 from stemcore.runtime.report.accuracy import measure
 from stemcore.runtime.report.figures import write_json
-from stemcore.runtime.simulate import SIM_BUILD
 from stemcore.runtime.sparsify.operation_counts import run_with_counts
 from stemcore.runtime.toolchain import SIM_BUILD
 
