@@ -43,18 +43,18 @@ sparsify: $(STAMP) ## search activation tables of MODEL within BUDGET points of 
 	    $(call flag,SCHEME,scheme)
 
 train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
-	@$(PY) -m stemcore train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data) \
+	@$(PY) -m stemcore.models.train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data) \
 	    $(call flag,EPOCHS,epochs) $(call flag,START,start) $(call flag,OUT,out) \
 	    $(call flag,SPIKE_PENALTY,spike-penalty)
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
-	@$(PY) -m stemcore synth $(call flag,PRESET,preset)
+	@$(PY) -m stemcore.benchmarks.synth $(call flag,PRESET,preset)
 
 tables: $(STAMP) ## the paper's tables for the networks trained here, in sim_build/tables
-	@$(PY) -m stemcore tables $(call flag,IMAGES,images) $(call flag,DATA,data)
+	@$(PY) -m stemcore.benchmarks.tables $(call flag,IMAGES,images) $(call flag,DATA,data)
 
 bench: $(STAMP) ## measure every figure that the README states
-	@$(PY) -m stemcore bench
+	@$(PY) -m stemcore.benchmarks
 
 ##@ Check
 STAGES := lint unit cocotb formal system
@@ -92,13 +92,30 @@ lint: $(STAMP) ## ruff on everything, mypy on golden and compiler
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
+##@ Documentation
+# What the site and the notebooks need is installed when they are first asked for.
+DOCS_STAMP := $(VENV)/docs-$(firstword $(shell cat docs/requirements.txt constraints.txt | cksum))
+
+docs: notebooks ## build the documentation, strictly, in sim_build/docs
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+	@printf 'site         sim_build/docs/index.html\n'
+
+notebooks: $(DOCS_STAMP) ## execute the notebooks of docs/notebooks
+	@$(PY) docs/run_notebooks.py
+
+$(DOCS_STAMP): | $(STAMP)
+	@printf 'docs: installing Python packages (pinned)\n'
+	@$(PY) -m pip install -q --disable-pip-version-check -r docs/requirements.txt -c constraints.txt
+	@rm -f $(VENV)/docs-*
+	@touch $@
+
 ##@ Housekeeping
 env: $(STAMP) ## set the environment up (every command does so when needed)
 
 $(STAMP):
 	@PYTHON='$(PYTHON)' .ci/environment $(VENV) $@
 
-constraints: $(STAMP) ## write constraints.txt from what is installed
+constraints: $(DOCS_STAMP) ## write constraints.txt from what is installed
 	@{ sed -n '1,2p' constraints.txt; \
 	   $(PY) -m pip list --disable-pip-version-check --format=freeze 2> /dev/null \
 	       | sed 's/+cpu//' | grep -v '^pip=' | sort -f; } > constraints.new
@@ -143,5 +160,5 @@ help: ## this list
 	    JOBS 'test processes side by side ($(JOBS))' \
 	    PYTHON 'interpreter the environment is made from (python3.11 or newer)'
 
-.PHONY: sim check verilog sparsify tables train synth bench test test-fast unit cocotb formal system lint env \
+.PHONY: sim check verilog sparsify tables train synth bench test test-fast unit cocotb formal system lint docs notebooks env \
     constraints clean distclean help

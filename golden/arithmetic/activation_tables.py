@@ -11,8 +11,7 @@ from numbers import Real
 
 import numpy as np
 
-from ..spec.integers import limits
-from .fixed import Int64Array
+from .fixed import Int64Array, limits
 from .stem import count_spikes
 
 

@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arithmetic.step_integration import Integration
-from ..spec.integers import limits
-from ..spec.windows import window_shape
 
 INPUT = "input"  # name under which connections refer to the network's input
 
@@ -31,7 +29,10 @@ class Population:
     @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest value, both included."""
-        return limits(self.bits, self.is_signed)
+        if self.is_signed:
+            top = (1 << (self.bits - 1)) - 1
+            return -top, top
+        return 0, (1 << self.bits) - 1
 
 
 @dataclass(frozen=True)
@@ -151,11 +152,9 @@ class Layer:
             return self.digits.count * self.digits.step, *self.shape[1:]
         if self.pool is None:
             return self.shape
-        pool = self.pool
-        return (
-            self.shape[0],
-            *window_shape(self.shape[1:], pool.kernel, pool.stride, pool.padding),
-        )
+        channels, height, width = self.shape
+        (ky, kx), (sy, sx), (py, px) = self.pool.kernel, self.pool.stride, self.pool.padding
+        return channels, (height + 2 * py - ky) // sy + 1, (width + 2 * px - kx) // sx + 1
 
     @property
     def population(self) -> Population:

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verilog that runs without Python: it passes, and it finds what is wrong."""
+
+import numpy as np
+import pytest
+
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.params import get_preset
+from stemcore.runtime.commands.verilog import (
+    ports_note,
+    run_bench_verilog,
+    write_bench,
+    write_verilog,
+)
+from stemcore.runtime.prepare import Settings
+from stemcore.runtime.toolchain import SIM_BUILD, ToolError
+from tests.support.chip_programs import stepped_case
+from tests.support.hand_programs import conv_chain_program
+from tests.support.random_networks import random_images
+
+OUT = SIM_BUILD / "verilog-tests"
+SIMULATORS = ("icarus", "verilator")
+
+
+@pytest.fixture
+def chain(rng):
+    program, network = conv_chain_program(5)
+    images = random_images(rng, network, 3)
+    return program, images, run_network(network, images)[program.output]
+
+
+def flip_bit(folder, memory, params):
+    """Changes one bit of the first weight that is written to the first core."""
+    formats = Formats(params)
+    path = folder / "config.hex"
+    lines = path.read_text().splitlines()
+    in_memory = False
+    for n, line in enumerate(lines):
+        if line.startswith("//"):
+            continue
+        fields = formats.flit.unpack(int(line, 16))
+        if fields["kind"] == Kind.ADDRESS:
+            in_memory = formats.pointer.unpack(fields["payload"])["memory"] == memory
+        elif in_memory:
+            fields["payload"] ^= 1 << 6
+            lines[n] = f"{formats.flit.pack(**fields):0{len(line)}x}"
+            break
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_bench_passes_and_fails_with_a_flipped_weight(simulator, chain):
+    program, images, expected = chain
+    folder = write_bench(program, images, OUT / simulator, expected=expected)
+    output = run_bench_verilog(folder, simulator)
+    assert output.count("PASS image") == 3
+    assert "PASS: 3 images" in output
+    flip_bit(folder, Memory.WEIGHT, program.params)
+    with pytest.raises(
+        ToolError,
+        match=r"(?s)FAIL image \d: neuron \(channel \d, row 0, column 0\)"
+        r": expected -?\d+, got -?\d+; \d of 3 differ",
+    ):
+        run_bench_verilog(folder, simulator)
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_bench_plays_time_steps():
+    network, program, images = stepped_case("late")
+    expected = run_network(network, images)[program.output]
+    folder = write_bench(program, images, OUT / "late", expected=expected)
+    assert f"PASS: {len(images)} images" in run_bench_verilog(folder, "icarus")
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_digits_cnn_passes_as_plain_verilog():
+    folder = write_verilog(Settings(model="digits_cnn", preset="ecp5"), n_images=2)
+    assert "PASS: 2 images" in run_bench_verilog(folder, "verilator")
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_bench_says_what_stands_still(chain):
+    program, images, expected = chain
+    folder = write_bench(program, images, OUT / "still", expected=expected)
+    path = folder / "config.hex"
+    # Without its START the core of the last layer does nothing.
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    bench = (folder / "bench.v").read_text()
+    n = sum(not line.startswith("//") for line in path.read_text().splitlines())
+    (folder / "bench.v").write_text(bench.replace(f"N_CONFIG = {n + 1};", f"N_CONFIG = {n};"))
+    with pytest.raises(
+        ToolError,
+        match=r"(?s)0 of 3 images have come out, and no flit has moved.*"
+        r"node \(0, 2\) +dense: at rest, 0 flits sent",
+    ):
+        run_bench_verilog(folder, "icarus")
+
+
+def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
+    program, images, expected = chain
+    folder = write_bench(program, images, tmp_path / "chip", expected=expected)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "node.v",
+        "chip.v",
+        "bench.v",
+        "config.hex",
+        "image.hex",
+        "credit.hex",
+        "expected.hex",
+        "README.txt",
+        "PORTS.txt",
+    }
+    before = (folder / "image.hex").read_bytes()
+    with pytest.raises(ValueError, match=r"^encode: values must lie in 0\.\.255"):
+        write_bench(program, images + 256, folder, expected=expected)
+    assert (folder / "image.hex").read_bytes() == before
+    write_bench(program, images[:1], folder, expected=expected[:1])
+    assert (folder / "image.hex").read_bytes() != before
+    assert [path.name for path in tmp_path.iterdir()] == ["chip"]
+
+
+def test_same_program_writes_the_same_bytes(chain, tmp_path):
+    program, images, expected = chain
+    folders = [write_bench(program, images, tmp_path / n / "chip", expected=expected) for n in "ab"]
+    for path in folders[0].iterdir():
+        assert path.read_bytes() == (folders[1] / path.name).read_bytes(), path.name
+
+
+def test_expected_values_default_to_those_of_the_program(chain, tmp_path):
+    program, images, expected = chain
+    folder = write_bench(program, images, tmp_path / "chip")
+    words = [
+        int(line, 16)
+        for line in (folder / "expected.hex").read_text().splitlines()
+        if not line.startswith("//")
+    ]
+    np.testing.assert_array_equal(words, expected.reshape(-1) & 255)
+
+
+def test_ports_note_states_the_flits_bits():
+    note = ports_note(get_preset("tiny"))
+    assert "A flit, 47 bits" in note
+    assert "[46:15]    payload" in note
+
+
+def test_unknown_simulator_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^simulator must be 'icarus' or 'verilator', not 'vcs'$"):
+        run_bench_verilog(tmp_path, "vcs")
