@@ -43,18 +43,18 @@ sparsify: $(STAMP) ## search activation tables of MODEL within BUDGET points of 
 	    $(call flag,SCHEME,scheme)
 
 train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
-	@$(PY) -m stemcore.models.train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data) \
+	@$(PY) -m stemcore train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data) \
 	    $(call flag,EPOCHS,epochs) $(call flag,START,start) $(call flag,OUT,out) \
 	    $(call flag,SPIKE_PENALTY,spike-penalty)
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
-	@$(PY) -m stemcore.benchmarks.synth $(call flag,PRESET,preset)
+	@$(PY) -m stemcore synth $(call flag,PRESET,preset)
 
 tables: $(STAMP) ## the paper's tables for the networks trained here, in sim_build/tables
-	@$(PY) -m stemcore.benchmarks.tables $(call flag,IMAGES,images) $(call flag,DATA,data)
+	@$(PY) -m stemcore tables $(call flag,IMAGES,images) $(call flag,DATA,data)
 
 bench: $(STAMP) ## measure every figure that the README states
-	@$(PY) -m stemcore.benchmarks
+	@$(PY) -m stemcore bench
 
 ##@ Check
 STAGES := lint unit cocotb formal system

@@ -16,11 +16,11 @@ from stemcore.models.data import load_dataset
 from stemcore.models.recipes import get_recipe
 from stemcore.models.registry import get_model
 from stemcore.models.trainer import new_state, train_epoch
-from stemcore.runtime.commands.sim import SIM_BUILD
 from stemcore.runtime.prepare import Settings, prepare
 from stemcore.runtime.report.accuracy import measure
 from stemcore.runtime.report.figures import write_json
 from stemcore.runtime.sparsify.operation_counts import run_with_counts
+from stemcore.runtime.toolchain import SIM_BUILD
 
 RESULT = SIM_BUILD / "spike_penalty.json"
 PENALTIES = (0.0, 0.05, 0.1, 0.2)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Synthesises one node for an ECP5 FPGA, places and routes it: cells, Fmax, critical path.
 
-``python -m stemcore.benchmarks.synth [--preset ecp5 --preset ecp5_32] [--seeds 1] [--freq 120]``
-
 The device is the LFE5U-85F in speed grade 6. A node has more pins than the package, so a harness
 gives it neighbours: East and West are joined into a ring of one node and South to itself, without
 registers, so that paths from node to node are timed as in a mesh; the host's link hangs on shift
@@ -10,12 +8,11 @@ registers. Coordinates are constants, as in a mesh on an FPGA, of a node in row 
 the most turns. Results go to ``sim_build/synth``, one JSON file a run.
 """
 
-import argparse
 import importlib.metadata
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -243,9 +240,7 @@ def measure(preset: str, seed: int, freq: float) -> dict[str, Any]:
         **place(folder, seed, freq),
         "versions": versions(),
         "machine": platform.machine(),
-        "command": (
-            f"python -m stemcore.benchmarks.synth --preset {preset} --seed {seed} --freq {freq:g}"
-        ),
+        "command": (f"stemcore synth --preset {preset} --seed {seed} --freq {freq:g}"),
     }
     (OUT / f"{preset}-seed{seed}.json").write_text(json.dumps(result, indent=2) + "\n")
     return result
@@ -296,30 +291,18 @@ HEADINGS = (
 )
 
 
-def main(words: list[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="stemcore.benchmarks.synth", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--preset", action="append", help=f"default: {', '.join(DEFAULT)}")
-    parser.add_argument("--seeds", type=int, default=1, help="placements per preset, seeds 1..N")
-    parser.add_argument("--seed", type=int, help="this seed alone")
-    parser.add_argument("--freq", type=float, default=120.0, help="target in MHz")
-    parser.add_argument("--path", action="store_true", help="print critical paths")
-    arguments = parser.parse_args(words)
-    seeds = range(1, arguments.seeds + 1) if arguments.seed is None else [arguments.seed]
+def run_presets(
+    presets: Sequence[str], seeds: Sequence[int], freq: float, *, show_paths: bool = False
+) -> None:
+    """Measures every preset with every seed of the placement, and prints a row for each."""
     print(
         f"one node, {DEVICE}; LUT4 to MULT18: the node alone after synthesis; COMB: LUT sites "
         "used by node and harness"
     )
     print("".join(f"{h:>11}" for h in HEADINGS))
-    for preset in arguments.preset or DEFAULT:
+    for preset in presets:
         for seed in seeds:
-            result = measure(preset, seed, arguments.freq)
+            result = measure(preset, seed, freq)
             print(row(result), flush=True)
-            if arguments.path:
+            if show_paths:
                 print("\n".join(f"    {line}" for line in result["critical_path"]))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the lowered network to the program: the steps of the back end, each with its check."""
 
-import numpy as np
-
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams
@@ -11,7 +9,8 @@ from .activity import Activity
 from .assembly.assemble import assemble, check_program
 from .assembly.destinations import DestinationsFullError
 from .estimation.pacing import set_gaps
-from .lowering.integrate import check_integrations, sums_proved
+from .lowering.integrate import check_integrations
+from .lowering.ranges import potentials_fit
 from .mapping.partition import check_partition, partition
 from .mapping.place import check_mesh, check_placement, mesh_for, place
 
@@ -42,7 +41,8 @@ def compile_network(
     activity : optional
         Expected spikes of every population (:mod:`stemcore.compiler.activity`).
     overflow_proved : bool, optional
-        What the program says about the range of potentials. Default: :func:`potentials_fit`.
+        What the program says about the range of potentials. Default:
+        :func:`stemcore.compiler.lowering.ranges.potentials_fit`.
 
     Raises
     ------
@@ -84,33 +84,3 @@ def compile_network(
     program = set_gaps(program, activity)
     check_program(program)
     return program
-
-
-def potentials_fit(network: Network, params: ChipParams) -> bool:
-    """True if no order of spikes can take any potential out of ``acc_width`` signed bits (where
-    integration is per time step: any weight sum of a step, since potentials saturate).
-
-    Every spike adds ``+-(w << shift)``; the sums of all positive and of all negative ones bound
-    every partial sum.
-    """
-    if params.is_stepped:
-        return sums_proved(network)
-    limit = 1 << (params.acc_width - 1)
-    for layer in network.layers:
-        highest = np.zeros(layer.shape[0], dtype=np.int64)
-        lowest = np.zeros(layer.shape[0], dtype=np.int64)
-        for connection in layer.connections:
-            source = network.population(connection.source)
-            weight = connection.weight.astype(np.int64).reshape(layer.shape[0], -1)
-            plus = np.maximum(weight, 0).sum(axis=1) << connection.shift
-            minus = np.maximum(-weight, 0).sum(axis=1) << connection.shift
-            if source.is_signed:
-                adds = (1 << (source.bits - 1)) - 1
-                takes = 1 << (source.bits - 1)
-            else:
-                adds, takes = (1 << source.bits) - 1, 0
-            highest += plus * adds + minus * takes
-            lowest += minus * adds + plus * takes
-        if (highest >= limit).any() or (lowest > limit).any():
-            return False
-    return True

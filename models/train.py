@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: train one registered model on one data set.
-
-``python -m stemcore.models.train --model tiny_vgg --dataset cifar10 [--epochs N] [--data FOLDER]
-[--seed 0] [--threads N] [--start PATH] [--out PATH]``
+"""`stemcore train`: one registered model on one data set.
 
 The state is saved after every epoch in ``sim_build/train/<model>-<dataset>``, and the same command
 goes on from there. The weights are written to ``models/checkpoints/<model>-<dataset>.safetensors``
-at the end, or to ``--out``. ``--start`` names a weight file, of this or another model, whose
+at the end, or to ``out``. ``start`` names a weight file, of this or another model, whose
 tensors are taken over where name and shape agree.
 """
 
-import argparse
 import dataclasses
 import sys
 import time
@@ -21,7 +17,7 @@ from tqdm import tqdm
 
 from .checkpoint import checkpoint_path, load_matching, round_for_file, save_checkpoint
 from .data import load_dataset, resolve_dataset
-from .errors import CheckpointError, DataError, ModelError
+from .errors import DataError, ModelError
 from .recipes import get_recipe
 from .registry import get_model
 from .resume import resume_state, save_state
@@ -154,69 +150,43 @@ def publish(path, model, data, state, recipe, seed, start=None):
     return accuracy
 
 
-def parse_arguments(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m stemcore.models.train",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--model", required=True, help="registered name, such as tiny_vgg")
-    parser.add_argument("--dataset", help="a name or a folder; default: the model's own")
-    parser.add_argument("--epochs", type=int, help="one cycle of that many; default: the recipe's")
-    parser.add_argument("--data", metavar="FOLDER", help="folder of the data set")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--spike-penalty",
-        type=float,
-        default=0.0,
-        metavar="P",
-        help="loss for each expected synaptic operation per multiply-accumulate",
-    )
-    parser.add_argument("--threads", type=int, help="processor threads; default: torch's")
-    parser.add_argument("--start", metavar="PATH", type=Path, help="weight file to begin with")
-    parser.add_argument("--out", metavar="PATH", type=Path, help="weight file to write")
-    parsed = parser.parse_args(arguments)
-    for name in ("epochs", "threads"):
-        if getattr(parsed, name) is not None and getattr(parsed, name) < 1:
-            parser.error(f"--{name}: must be at least 1; {getattr(parsed, name)} came")
-    return parsed
+def train_and_publish(
+    model,
+    dataset=None,
+    *,
+    data=None,
+    epochs=None,
+    seed=0,
+    spike_penalty=0.0,
+    threads=None,
+    start=None,
+    out=None,
+):
+    """What `stemcore train` does; the parameters are its options. Returns the weight file's path.
 
-
-def main(arguments=None):
-    """Run the command line. Returns the process's exit status."""
-    options = parse_arguments(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    try:
-        dataset, folder = resolve_dataset(
-            options.dataset or get_model(options.model).default_dataset, options.data
-        )
-        recipe = get_recipe(options.model, dataset)
-        if options.epochs:
-            recipe = dataclasses.replace(recipe, epochs=options.epochs, restart_at=None)
-        state, data = train(
-            options.model,
-            dataset,
-            recipe=recipe,
-            seed=options.seed,
-            folder=folder,
-            start=options.start,
-            spike_penalty=options.spike_penalty,
-        )
-        path = options.out or checkpoint_path(options.model, dataset)
-        figure = publish(path, options.model, data, state, recipe, options.seed, options.start)
-    except (CheckpointError, DataError, ModelError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on after the last finished epoch", file=sys.stderr)
-        return 130
-    print(f"wrote {path}: {options.model} on {data.provenance}")
+    epochs : int or None
+        One cycle of that many; None follows the recipe of the pair.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    dataset, folder = resolve_dataset(dataset or get_model(model).default_dataset, data)
+    recipe = get_recipe(model, dataset)
+    if epochs:
+        recipe = dataclasses.replace(recipe, epochs=epochs, restart_at=None)
+    state, loaded = train(
+        model,
+        dataset,
+        recipe=recipe,
+        seed=seed,
+        folder=folder,
+        start=start,
+        spike_penalty=spike_penalty,
+    )
+    path = out or checkpoint_path(model, dataset)
+    figure = publish(path, model, loaded, state, recipe, seed, start)
+    print(f"wrote {path}: {model} on {loaded.provenance}")
     print(
-        f"float test {task_of(data).metric} {100 * figure:.2f} % on {len(data.test_images)} images"
+        f"float test {task_of(loaded).metric} {100 * figure:.2f} % on "
+        f"{len(loaded.test_images)} images"
     )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return path

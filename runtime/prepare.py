@@ -52,6 +52,7 @@ INTEGRATION_IMAGES = 128
 RANDOM_IMAGES = 32
 DEFAULT_DATASET = "digits"
 DEFAULT_PRESET = "sim32"
+DEFAULT_BITS = 8
 TRAINED = "trained"
 OWN = "the model's own"
 
@@ -61,7 +62,8 @@ class Settings:
     """What the user asked for. An empty data set is the model's default, an empty form of
     integration (``exact``, or one of ``stemcore.compiler.lowering.integrate.MODES``) the preset's.
 
-    The path of a data set becomes the name of its layout, and ``data``.
+    The path of a data set becomes the name of its layout, and ``data``; ``own_data`` remembers that
+    it is a set of the user's own, not a place where a known one lies.
     """
 
     model: str
@@ -72,15 +74,18 @@ class Settings:
     mesh: tuple[int, int] | None = None
     profile: str = "exact"
     bias: str | None = None
-    bits: int = 8
+    bits: int = DEFAULT_BITS
     tables: str = NONE
     integration: str | None = None
     checkpoint: Path | None = None
+    own_data: bool = False
 
     def __post_init__(self) -> None:
         spec = MODELS.get(self.model)
         text = self.dataset or (spec.default_dataset if spec else DEFAULT_DATASET)
         dataset, data = resolve_dataset(text, self.data)
+        is_path = dataset != text
+        object.__setattr__(self, "own_data", data is not None and (is_path or self.own_data))
         object.__setattr__(self, "dataset", dataset)
         object.__setattr__(self, "data", data)
 
@@ -109,13 +114,6 @@ class Prepared:
     integers: NDArray[np.int64]
     params: ChipParams
     activity: dict[str, NDArray[np.float64]]
-
-
-def model_name(settings: Settings) -> str:
-    """A name for files: the registered one, or ``file.function`` or ``archive`` of a user's."""
-    if not is_user_model(settings.model):
-        return settings.model
-    return Path(settings.model).name.removesuffix(".pt2").replace(".py:", ".")
 
 
 @dataclass(frozen=True)
@@ -180,12 +178,19 @@ def affordable(most: int, budget: float, n_macs: int, least: int) -> int:
     return max(least, min(most, int(budget / max(n_macs, 1))))
 
 
+def default_preset(model: str) -> str:
+    """Chip that a model runs on where none is named."""
+    return DEFAULT_PRESET if is_user_model(model) else get_model(model).preset
+
+
+def preset_name(settings: Settings) -> str:
+    """The preset that was asked for, or the model's own."""
+    return settings.preset or default_preset(settings.model)
+
+
 def chip_params(settings: Settings) -> ChipParams:
-    """The preset, or the model's own, with the integration mode that was asked for."""
-    preset = settings.preset or DEFAULT_PRESET
-    if settings.preset is None and not is_user_model(settings.model):
-        preset = get_model(settings.model).preset
-    params = get_preset(preset)
+    """The sizes of the chip, with the integration mode that was asked for."""
+    params = get_preset(preset_name(settings))
     if settings.integration is None:
         return params
     return params.with_integration(settings.integration.removesuffix("_shift"))

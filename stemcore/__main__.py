@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m stemcore``: the console script, where it is not on the path."""
 
-import sys
+from .runtime.commands.main import entry
 
-from .runtime.commands.main import main
-
-sys.exit(main())
+entry()

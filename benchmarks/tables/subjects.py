@@ -23,12 +23,13 @@ from stemcore.models.checkpoint import checkpoint_path, read_checkpoint
 from stemcore.models.cifar10net import STEPS
 from stemcore.models.data.preprocess import to_integer_input
 from stemcore.models.registry import MODELS
-from stemcore.runtime.commands.sim import SIM_BUILD, output_folder
 from stemcore.runtime.prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare, torch_values
 from stemcore.runtime.prepare import float_accuracy as accuracy_of_float
 from stemcore.runtime.report.accuracy import measure, metric_of
 from stemcore.runtime.report.figures import write_json
+from stemcore.runtime.report.names import output_folder
 from stemcore.runtime.sparsify.operation_counts import Measured, run_with_counts
+from stemcore.runtime.toolchain import SIM_BUILD
 
 from .trained_codes import measure_integration, trained_forms, training_of
 

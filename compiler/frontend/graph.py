@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.network.network import INPUT
+from stemcore.golden.spec.windows import window_shape
 
 Shape = tuple[int, int, int]
 Pair = tuple[int, int]
@@ -240,11 +241,9 @@ def check_graph(graph: Graph) -> Graph:
 def conv_shape(source: Shape, conv: Conv | Branch) -> Shape:
     """Output shape of a convolution over a source of shape (C, H, W)."""
     channels, _, ky, kx = conv.weight.shape
-    (sy, sx), (py, px) = conv.stride, conv.padding
-    return channels, (source[1] + 2 * py - ky) // sy + 1, (source[2] + 2 * px - kx) // sx + 1
+    return (channels, *window_shape(source[1:], (ky, kx), conv.stride, conv.padding))
 
 
 def pool_shape(source: Shape, pool: MaxPool | AveragePool) -> Shape:
     """Output shape of a pooling over a source of shape (C, H, W)."""
-    (ky, kx), (sy, sx), (py, px) = pool.kernel, pool.stride, pool.padding
-    return source[0], (source[1] + 2 * py - ky) // sy + 1, (source[2] + 2 * px - kx) // sx + 1
+    return (source[0], *window_shape(source[1:], pool.kernel, pool.stride, pool.padding))

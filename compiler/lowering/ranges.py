@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.golden.network.convolution import connection_bounds
 from stemcore.golden.network.network import INPUT, Layer, Network
-from stemcore.golden.spec.params import BIAS_WIDTH, PRODUCT_WIDTH
+from stemcore.golden.spec.integers import code_limits, signed_bits, signed_limits
+from stemcore.golden.spec.params import BIAS_WIDTH, PRODUCT_WIDTH, ChipParams
 
 from ..errors import RangeError
+from .integrate import sums_proved
 
 IntArray = NDArray[np.int64]
 
@@ -95,9 +98,25 @@ def prove_ranges(
     return RangeReport(acc_width, tuple(ranges))
 
 
-def signed_bits(low: int, high: int) -> int:
-    """Width of the narrowest signed field that holds ``low..high``."""
-    return max((-low - 1).bit_length() if low < 0 else 0, max(high, 0).bit_length()) + 1
+def potentials_fit(network: Network, params: ChipParams) -> bool:
+    """Whether no spikes at all, in any order, can take a potential out of its register.
+
+    Exact integration: every sum on the way stays within ``acc_width`` signed bits, whatever the
+    activation tables. Integration per time step: every weight sum of a step does; potentials
+    saturate.
+    """
+    if params.is_stepped:
+        return sums_proved(network)
+    least, most = signed_limits(params.acc_width)
+    for layer in network.layers:
+        low, high = np.zeros((2, layer.shape[0]), np.int64)
+        for connection in layer.connections:
+            source = network.population(connection.source)
+            bounds = connection_bounds(connection, *code_limits(source.bits, source.is_signed))
+            low, high = low + bounds[0], high + bounds[1]
+        if (low < least).any() or (high > most).any():
+            return False
+    return True
 
 
 def _value_limits(layer: Layer) -> tuple[int, int]:
@@ -122,16 +141,17 @@ def _layer_range(
     partial_low, partial_high = low.copy(), high.copy()
     for connection in layer.connections:
         source = network.population(connection.source)
-        weight = connection.weight.reshape(channels, -1).astype(np.int64) << connection.shift
-        positive, negative = np.maximum(weight, 0).sum(axis=1), np.minimum(weight, 0).sum(axis=1)
         x_low, x_high = limits[connection.source]
-        low += x_low * positive + x_high * negative
-        high += x_high * positive + x_low * negative
+        smallest, largest = connection_bounds(connection, x_low, x_high)
+        low += smallest
+        high += largest
         # Spikes on the way stand for any subset of the bits of x.
-        bit_low = -(1 << (source.bits - 1)) if source.is_signed else 0
-        bit_high = (1 << (source.bits - 1)) - 1 if source.is_signed else x_high
-        partial_low += bit_low * positive + bit_high * negative
-        partial_high += bit_high * positive + bit_low * negative
+        code_low, code_high = code_limits(source.bits, source.is_signed)
+        smallest, largest = connection_bounds(
+            connection, code_low, code_high if source.is_signed else x_high
+        )
+        partial_low += smallest
+        partial_high += largest
     _check_product(layer, low, high, acc_width)
     fits = signed_bits(int(low.min()), int(high.max()))
     flag_bits = signed_bits(int(partial_low.min()), int(partial_high.max()))
@@ -168,10 +188,10 @@ def _check_product(layer: Layer, low: IntArray, high: IntArray, acc_width: int) 
             f"the bias must fit in {BIAS_WIDTH} signed bits, needs {bias_bits}",
             "quantize again, or raise bias_shift",
         )
-    half = 1 << (acc_width - 1)
+    least, most = signed_limits(acc_width)
     shifted = layer.bias << (8 * layer.bias_shift)
-    product_low = layer.multiplier * np.maximum(low, -half) + shifted
-    product_high = layer.multiplier * np.minimum(high, half - 1) + shifted
+    product_low = layer.multiplier * np.maximum(low, least) + shifted
+    product_high = layer.multiplier * np.minimum(high, most) + shifted
     bits = signed_bits(int(product_low.min()), int(product_high.max()))
     if bits > PRODUCT_WIDTH:
         raise RangeError(

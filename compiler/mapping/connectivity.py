@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.golden.network.convolution import reached_outputs
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network
+from stemcore.golden.spec.windows import window_span
 
 from ..errors import CompileError
 
@@ -88,12 +90,9 @@ def before_pool(layer: Layer, axis: int, outputs: Span) -> Span:
     """Rows (axis 0) or columns (axis 1) before pooling that a span of outputs needs."""
     if layer.pool is None:
         return outputs
-    kernel, stride, padding = (
-        value[axis] for value in (layer.pool.kernel, layer.pool.stride, layer.pool.padding)
-    )
-    size = layer.shape[1 + axis]
-    return max(0, outputs[0] * stride - padding), min(
-        size, (outputs[1] - 1) * stride - padding + kernel
+    pool = layer.pool
+    return window_span(
+        outputs, layer.shape[1 + axis], pool.kernel[axis], pool.stride[axis], pool.padding[axis]
     )
 
 
@@ -105,17 +104,18 @@ def window(layer: Layer, axis: int, output: int) -> Span:
 def taps(
     connection: Connection, axis: int, size: int, outputs: Span
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First output and number of outputs within ``outputs`` that each of ``size`` sources reaches.
+    """First output, and number of outputs within ``outputs``, that each source position reaches.
 
-    Source y reaches output o where ``0 <= y + padding - o*stride < kernel``; the first output is
-    meaningful where the number is not zero.
+    Rows (axis 0) or columns (axis 1) of a source with ``size`` of them; see
+    :func:`stemcore.golden.network.convolution.reached_outputs`.
     """
-    kernel = connection.weight.shape[2 + axis]
-    stride, padding = connection.stride[axis], connection.padding[axis]
-    source = np.arange(size) + padding
-    first = np.maximum(-((kernel - 1 - source) // stride), outputs[0])
-    last = np.minimum(source // stride, outputs[1] - 1)
-    return first, np.maximum(last - first + 1, 0)
+    return reached_outputs(
+        size,
+        connection.weight.shape[2 + axis],
+        connection.stride[axis],
+        connection.padding[axis],
+        outputs,
+    )
 
 
 def hit_channels(connection: Connection, blocks: Span, lanes: int) -> Span:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stemcore.golden.arithmetic.fixed import MAX_BIAS_SHIFT, MAX_SHIFT
+from stemcore.golden.spec.integers import signed_limits
 from stemcore.golden.spec.params import BIAS_WIDTH
 
 from ..errors import QuantizeError
@@ -34,7 +35,7 @@ INT32, FRACTION16, OUTPUT8, OUTPUT16, OUTPUT = BIAS_FORMATS = (
     "output",
 )
 DEFAULT_FORMAT = {EXACT: INT32, GENERAL: INT32, PAPER: OUTPUT}
-MAX_BIAS = (1 << (BIAS_WIDTH - 1)) - 1
+MAX_BIAS = signed_limits(BIAS_WIDTH)[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ def round_bias(
 
 
 def _fits(largest: float, bits: int) -> bool:
-    return bool(np.round(largest) < 1 << (bits - 1))
+    return bool(np.round(largest) <= signed_limits(bits)[1])
 
 
 def _int32(name: str, bias: FloatArray, rescale_shift: IntArray, max_shift: int) -> Bias:

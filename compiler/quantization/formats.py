@@ -51,11 +51,6 @@ def is_unsigned(layer: Layer, sources: Mapping[str, Source]) -> bool:
     return layer.clamp is not None or (positive and bool((layer.bias >= 0).all()))
 
 
-def top_of(bits: int, is_signed: bool) -> int:
-    """Largest value of a population."""
-    return (1 << (bits - is_signed)) - 1
-
-
 def fixed_scale(layer: Layer, sources: Mapping[str, Source], top: int) -> float | None:
     """The output scale of a layer that only passes values on, where they fit; None elsewhere."""
     if len(layer.branches) == 1 and layer.branches[0].kind == IDENTITY:

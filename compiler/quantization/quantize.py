@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from stemcore.golden.arithmetic.bounds import sum_bounds
 from stemcore.golden.network.network import INPUT
+from stemcore.golden.spec.integers import limits
 from stemcore.golden.spec.params import ChipParams
 
 from ..errors import QuantizeError
@@ -19,7 +21,7 @@ from ..frontend.compatibility import check_compatible
 from ..frontend.graph import Graph, Layer, Shape
 from ..frontend.passes import form_layers
 from ..frontend.run_graph import run_graph
-from .formats import LayerFormat, Source, choose_formats, find_signs, fixed_scale, top_of
+from .formats import LayerFormat, Source, choose_formats, find_signs, fixed_scale
 from .quantize_layer import quantize_layer
 from .quantized import (
     EXACT,
@@ -80,7 +82,7 @@ def quantize(
             "input_scale", f"must be a power of two in the exact profile, got {input_scale}"
         )
     forms = choose_formats(graph, profile, bits, weight_bits, per_channel, acc_width, bias)
-    source = Source(input_scale, (-top_of(input_bits, True), top_of(input_bits, True)), input_bits)
+    source = Source(input_scale, limits(input_bits, True), input_bits)
     images = _check_images(calibration, graph, source)
     largest = _largest(graph, images, input_scale)
     # Pass 2 needs signs, which follow from the graph alone.
@@ -90,7 +92,7 @@ def quantize(
     for node in graph.nodes:
         assert isinstance(node.op, Layer)
         form, is_signed = forms[node.name], signs[node.name]
-        scale = fixed_scale(node.op, sources, top_of(form.bits, is_signed)) or wishes[node.name]
+        scale = fixed_scale(node.op, sources, limits(form.bits, is_signed)[1]) or wishes[node.name]
         layer = quantize_layer(node, sources, scale, is_signed, form)
         sources[node.name] = Source(layer.scale, layer.limits, layer.bits)
         layers.append(layer)
@@ -150,7 +152,7 @@ def _best_scales(
 ) -> dict[str, float]:
     """Per layer the candidate scale with the least squared error; for logits, with the fewest
     classes lost."""
-    tops = {name: top_of(forms[name].bits, signs[name]) for name in signs}
+    tops = {name: limits(forms[name].bits, signs[name])[1] for name in signs}
     candidates = {
         name: scale_candidates(largest[name], tops[name], forms[name].is_exact)[
             : 1 if forms[name].is_widest else None
@@ -195,7 +197,7 @@ class QuantizedModel(torch.nn.Module):
     def __init__(self, network: QuantizedNetwork) -> None:
         super().__init__()
         self.network = network
-        self._limits = {INPUT: top_of(network.input_bits, True)}
+        self._limits = {INPUT: limits(network.input_bits, True)[1]}
         for i, layer in enumerate(network.layers):
             self._limits[layer.name] = layer.top
             for j, branch in enumerate(layer.branches):
@@ -264,9 +266,8 @@ class QuantizedModel(torch.nn.Module):
     def _convolve(
         self, branch: QuantizedBranch, weight: torch.Tensor, x: torch.Tensor
     ) -> torch.Tensor:
-        bound = self._limits[branch.source] * int(
-            np.abs(branch.weight.astype(np.int64)).sum(axis=(1, 2, 3)).max()
-        )
+        top = self._limits[branch.source]
+        bound = int(sum_bounds(branch.weight.astype(np.int64), -top, top)[1].max())
         # Reduced-precision matrix units would not be exact at any bound.
         is_plain = x.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
         dtype = torch.float32 if bound < EXACT_FLOAT32 and is_plain else torch.float64

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from stemcore.golden.arithmetic.bounds import sum_bounds
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT
+from stemcore.golden.spec.integers import code_limits, limits, signed_limits
 from stemcore.golden.spec.params import MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
 from ..errors import QuantizeError
 from ..frontend.graph import AVERAGE, IDENTITY, LEARNED, Branch, FloatArray, Layer, Node
 from .bias import MAX_BIAS, round_bias
-from .formats import LayerFormat, Source, top_of
+from .formats import LayerFormat, Source
 from .quantized import IntArray, QuantizedBranch, QuantizedLayer
 from .scales import (
     MAX_TOTAL_SHIFT,
@@ -24,7 +26,7 @@ from .scales import (
     weight_scales,
 )
 
-MAX_WEIGHT = (1 << (WEIGHT_WIDTH - 1)) - 1
+MAX_WEIGHT = limits(WEIGHT_WIDTH, True)[1]
 
 
 def quantize_layer(
@@ -36,7 +38,7 @@ def quantize_layer(
     largest connection shift cannot express it.
     """
     assert isinstance(node.op, Layer)
-    layer, top = node.op, top_of(form.bits, is_signed)
+    layer, top = node.op, limits(form.bits, is_signed)[1]
     if layer.branches[0].kind == AVERAGE:
         scale, alignment = _average(layer, sources, scale, form)
     else:
@@ -79,7 +81,7 @@ def _weights(
     integers = []
     for branch, h in zip(layer.branches, alignment.shifts, strict=True):
         scale = alignment.acc_scale * 2.0**h / sources[branch.source].scale
-        top = top_of(form.weight_bits, True) if branch.kind == LEARNED else MAX_WEIGHT
+        top = limits(form.weight_bits, True)[1] if branch.kind == LEARNED else MAX_WEIGHT
         rounded = np.round(branch.weight / scale.reshape(-1, 1, 1, 1))
         integers.append(np.clip(rounded, -top, top))
     return integers
@@ -98,7 +100,7 @@ def _average(
         return scale, Alignment(np.full(channels, source.scale * share), (0,))
     ratio_shift = round(math.log2(source.scale / scale))
     n_taps = branch.weight.shape[2] * branch.weight.shape[3]
-    room = ((1 << (form.acc_width - 1)) - 1) // ((1 << source.bits) * n_taps)
+    room = signed_limits(form.acc_width)[1] // ((1 << source.bits) * n_taps)
     weight_limit = max(1, min(MAX_WEIGHT, room))
     _, s = average_weight(ratio_shift, round(1 / share), n_taps, source.limits, weight_limit)
     return scale, Alignment(np.full(channels, scale / 2.0**s), (0,))
@@ -151,13 +153,12 @@ def _excess(
     weights = _weights(layer, sources, alignment, form)
     for branch, weight, h in zip(layer.branches, weights, alignment.shifts, strict=True):
         source = sources[branch.source]
-        flat = weight.reshape(len(weight), -1) * 2.0**h
-        positive, negative = np.maximum(flat, 0).sum(axis=1), np.maximum(-flat, 0).sum(axis=1)
         # The first spike of a signed value may come alone.
-        bit_low = float(1 << (source.bits - 1)) if source.limits[0] < 0 else 0.0
-        low += bit_low * positive + source.limits[1] * negative
-        high += source.limits[1] * positive + bit_low * negative
-    return np.maximum(low, high) / ((1 << (form.acc_width - 1)) - 1)
+        least = code_limits(source.bits, source.limits[0] < 0)[0]
+        smallest, largest = sum_bounds(weight * 2.0**h, least, source.limits[1])
+        low += smallest
+        high += largest
+    return np.maximum(-low, high) / signed_limits(form.acc_width)[1]
 
 
 def _operands(layer: Layer, sources: Mapping[str, Source], form: LayerFormat) -> list[Operand]:
@@ -177,7 +178,7 @@ def _branch_scales(branch: Branch, before: list[Operand], form: LayerFormat) -> 
         if form.is_exact or all(operand.weight_scale is not None for operand in before):
             return None
         return np.full(len(branch.weight), 1.0 / MAX_WEIGHT)
-    top = top_of(form.weight_bits, True)
+    top = limits(form.weight_bits, True)[1]
     return weight_scales(
         branch.weight,
         top,

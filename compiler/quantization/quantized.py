@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.golden.spec.integers import limits
+
 from ..archive import read_archive, write_archive
 from ..errors import FormatError
 from ..frontend.graph import FloatArray, MaxPool, Pair, Shape
@@ -58,9 +60,7 @@ class QuantizedLayer:
     @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest value, both included."""
-        if self.is_signed:
-            return -((1 << (self.bits - 1)) - 1), self.top
-        return 0, self.top
+        return limits(self.bits, self.is_signed)[0], self.top
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from stemcore.golden.arithmetic import activation_tables as golden_tables
-from stemcore.golden.arithmetic.fixed import limits
 from stemcore.golden.network.network import INPUT, Network
+from stemcore.golden.spec.integers import limits
 
 from ..errors import FormatError, SparsifyError
 from ..quantization.quantized import IntArray, QuantizedNetwork

@@ -11,7 +11,8 @@ from numbers import Real
 
 import numpy as np
 
-from .fixed import Int64Array, limits
+from ..spec.integers import limits
+from .fixed import Int64Array
 from .stem import count_spikes
 
 

@@ -10,20 +10,13 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..spec.integers import limits, signed_limits
 from ..spec.params import ACTIVATION_WIDTH, BIAS_SHIFT_WIDTH, PRODUCT_WIDTH
 
 Int64Array = NDArray[np.int64]
 
 MAX_SHIFT = PRODUCT_WIDTH - 1  # a larger rounding shift would leave no bit of the product
 MAX_BIAS_SHIFT = (1 << BIAS_SHIFT_WIDTH) - 1  # bytes
-
-
-def limits(bits: int, is_signed: bool) -> tuple[int, int]:
-    """Smallest and largest activation of ``bits`` bits; signed limits are symmetric."""
-    if is_signed:
-        top = (1 << (bits - 1)) - 1
-        return -top, top
-    return 0, (1 << bits) - 1
 
 
 def wrap_one(x: int, width: int) -> int:
@@ -43,8 +36,8 @@ def wrap(x: ArrayLike, width: int) -> Int64Array:
 
 def saturate(x: ArrayLike, width: int) -> Int64Array:
     """Clamp ``x`` to the signed ``width``-bit range ``-2**(width-1) .. 2**(width-1) - 1``."""
-    half = 1 << (width - 1)
-    return np.clip(np.asarray(x, np.int64), -half, half - 1)
+    low, high = signed_limits(width)
+    return np.clip(np.asarray(x, np.int64), low, high)
 
 
 def clamp(y: ArrayLike, bits: int, is_signed: bool) -> Int64Array:

@@ -14,7 +14,8 @@ Symbols of the paper (arXiv 2505.12221) as they are used here:
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .fixed import Int64Array, limits
+from ..spec.integers import code_limits, limits
+from .fixed import Int64Array
 
 
 def weight_of_step(t: int, bits: int, is_signed: bool) -> int:
@@ -32,8 +33,7 @@ def encode(values: ArrayLike, bits: int, is_signed: bool) -> NDArray[np.uint8]:
     Returns uint8 (T, \\*shape) of zeros and ones. ``ValueError`` for a value that has no train.
     """
     x = np.asarray(values, np.int64)
-    low = -(1 << (bits - 1)) if is_signed else 0
-    high = limits(bits, is_signed)[1]
+    low, high = code_limits(bits, is_signed)
     if x.size and (x.min() < low or x.max() > high):
         raise ValueError(
             f"encode: values must lie in {low}..{high} for {bits} "

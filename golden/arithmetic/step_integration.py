@@ -24,10 +24,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..spec.integers import signed_limits
 from ..spec.params import MULTIPLIER_WIDTH, STEP_WIDTH, ChipParams
 from .fixed import round_half_even_shift_one
 
-LOWEST, HIGHEST = -(1 << (STEP_WIDTH - 1)), (1 << (STEP_WIDTH - 1)) - 1
+LOWEST, HIGHEST = signed_limits(STEP_WIDTH)
 MAX_SCALE_SHIFT = 31  # of k1: a 16-bit multiplier and 16 bits below one
 MAX_LATE_SHIFT = 15
 

@@ -12,7 +12,9 @@ import threading
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..arithmetic.bounds import sum_bounds
 from ..arithmetic.fixed import Int64Array
+from ..spec.windows import window_shape
 from .network import Connection, Population
 
 FloatArray = NDArray[np.floating]
@@ -21,32 +23,44 @@ FLOAT32_BOUND = 1 << 24  # every integer of smaller magnitude is exact
 FLOAT64_BOUND = 1 << 53
 
 
-def window_count(size: int, kernel: int, stride: int, padding: int) -> int:
-    """Positions of a window along one axis, as in torch."""
-    return (size + 2 * padding - kernel) // stride + 1
-
-
 def connection_shape(connection: Connection, source: Population) -> tuple[int, int, int]:
     """Shape (C, H, W) of the potentials that ``connection`` produces from ``source``."""
     c_out, _, ky, kx = connection.weight.shape
-    _, height, width = source.shape
-    (sy, sx), (py, px) = connection.stride, connection.padding
-    return c_out, window_count(height, ky, sy, py), window_count(width, kx, sx, px)
+    return (
+        c_out,
+        *window_shape(source.shape[1:], (ky, kx), connection.stride, connection.padding),
+    )
+
+
+def reached_outputs(
+    size: int, kernel: int, stride: int, padding: int, outputs: tuple[int, int]
+) -> tuple[Int64Array, Int64Array]:
+    """First output, and number of outputs, whose windows read each of ``size`` source positions.
+
+    Along one axis, of the outputs ``outputs[0]`` up to but not including ``outputs[1]``. The first
+    output is meaningful where the number is not zero. Two int64 arrays (size,).
+    """
+    source = np.arange(size) + padding
+    # Position y is read by output o where 0 <= y + padding - o * stride < kernel.
+    first = np.maximum(-((kernel - 1 - source) // stride), outputs[0])
+    last = np.minimum(source // stride, outputs[1] - 1)
+    return first, np.maximum(last - first + 1, 0)
+
+
+def connection_bounds(connection: Connection, low: int, high: int) -> tuple[Int64Array, Int64Array]:
+    """Smallest and largest sum, per output channel, that source values in low..high can produce.
+
+    Shift applied. Two int64 arrays (C_out,); ``low <= 0 <= high``.
+    """
+    return sum_bounds(connection.weight.astype(np.int64) << connection.shift, low, high)
 
 
 def potential_bounds(connection: Connection, source: Population) -> tuple[Int64Array, Int64Array]:
-    """Smallest and largest sum, per output channel, that any source values can produce.
+    """:func:`connection_bounds` over all activations of ``source``.
 
-    ``x_max * (sum of positive w) - x_min * (sum of negative w)`` and the converse, shift applied.
-    No partial sum, in whatever order, exceeds the larger of the two magnitudes.
+    No partial sum of whole values, in whatever order, lies outside.
     """
-    low, high = source.limits
-    flat = connection.weight.reshape(len(connection.weight), -1).astype(np.int64)
-    positive = np.maximum(flat, 0).sum(axis=1)
-    negative = np.maximum(-flat, 0).sum(axis=1)
-    smallest = low * positive - high * negative
-    largest = high * positive - low * negative
-    return smallest << connection.shift, largest << connection.shift
+    return connection_bounds(connection, *source.limits)
 
 
 class Scratch(threading.local):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arithmetic.fixed import Int64Array
 from ..arithmetic.stem import count_spikes
 from ..arithmetic.threads import for_each, n_processors
-from .convolution import FloatArray, connection_shape
+from .convolution import FloatArray, connection_shape, reached_outputs
 from .layers import PreparedLayer
 from .network import INPUT, Connection, Network, Population
 
@@ -208,14 +208,9 @@ def fan_out(connection: Connection, source: Population) -> Int64Array:
     _, _, ky, kx = connection.weight.shape
     (sy, sx), (py, px) = connection.stride, connection.padding
 
-    def taps(size: int, n_out: int, kernel: int, stride: int, padding: int) -> Int64Array:
-        count = np.zeros(size, np.int64)
-        for k in range(kernel):
-            positions = np.arange(n_out) * stride + k - padding
-            count[positions[(positions >= 0) & (positions < size)]] += 1
-        return count
-
-    per_position = np.outer(taps(height, out_h, ky, sy, py), taps(width, out_w, kx, sx, px))
+    _, n_rows = reached_outputs(height, ky, sy, py, (0, out_h))
+    _, n_columns = reached_outputs(width, kx, sx, px, (0, out_w))
+    per_position = np.outer(n_rows, n_columns)
     return per_position * (c_out // connection.groups)
 
 

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arithmetic.activation_tables import apply
-from ..arithmetic.fixed import MAX_SHIFT, digit, limits, requantize
+from ..arithmetic.fixed import MAX_SHIFT, digit, requantize
 from ..arithmetic.step_integration import HIGHEST, LOWEST
+from ..spec.integers import limits
 from ..spec.params import ACTIVATION_WIDTH, PRODUCT_WIDTH
+from ..spec.windows import window_shape
 from .convolution import (
     FLOAT32_BOUND,
     FLOAT64_BOUND,
@@ -22,7 +24,6 @@ from .convolution import (
     Scratch,
     connection_shape,
     potential_bounds,
-    window_count,
 )
 from .network import Digits, Layer, MaxPool, Network
 from .step_sums import StepSums
@@ -94,8 +95,7 @@ def max_pool(values: NDArray, pool: MaxPool) -> NDArray:
     """Maximum over windows of (N, H, W, C); what lies outside the border never wins."""
     (ky, kx), (sy, sx), (py, px) = pool.kernel, pool.stride, pool.padding
     n, height, width, channels = values.shape
-    out_h = window_count(height, ky, sy, py)
-    out_w = window_count(width, kx, sx, px)
+    out_h, out_w = window_shape((height, width), pool.kernel, pool.stride, pool.padding)
     if py or px:
         lowest = values.min(initial=0) - 1
         padding = ((0, 0), (py, py), (px, px), (0, 0))

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arithmetic.step_integration import Integration
+from ..spec.integers import limits
+from ..spec.windows import window_shape
 
 INPUT = "input"  # name under which connections refer to the network's input
 
@@ -29,10 +31,7 @@ class Population:
     @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest value, both included."""
-        if self.is_signed:
-            top = (1 << (self.bits - 1)) - 1
-            return -top, top
-        return 0, (1 << self.bits) - 1
+        return limits(self.bits, self.is_signed)
 
 
 @dataclass(frozen=True)
@@ -152,9 +151,11 @@ class Layer:
             return self.digits.count * self.digits.step, *self.shape[1:]
         if self.pool is None:
             return self.shape
-        channels, height, width = self.shape
-        (ky, kx), (sy, sx), (py, px) = self.pool.kernel, self.pool.stride, self.pool.padding
-        return channels, (height + 2 * py - ky) // sy + 1, (width + 2 * px - kx) // sx + 1
+        pool = self.pool
+        return (
+            self.shape[0],
+            *window_shape(self.shape[1:], pool.kernel, pool.stride, pool.padding),
+        )
 
     @property
     def population(self) -> Population:

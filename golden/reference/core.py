@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arithmetic.fixed import Int64Array, digit, limits, requantize, wrap
+from ..arithmetic.fixed import Int64Array, digit, requantize, wrap
 from ..arithmetic.step_integration import Integration, read_integration
 from ..program.program import CoreImage
 from ..program.words import unpack_words
 from ..spec.fields import Control, Formats, Memory
+from ..spec.integers import limits
 from ..spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, WEIGHT_WIDTH, ChipParams
 
 

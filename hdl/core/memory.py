@@ -34,7 +34,8 @@ class ConfigMemory(wiring.Component):
     ``data`` is the word at ``address``, one cycle after ``enable``, or two with ``registered``; it
     holds while ``enable`` is low. A read in the cycle of a write to the same word returns the old
     word. Words wider than a chunk are written by chunks; bits of the last chunk beyond the word do
-    not exist and read as zero. ``config.read`` takes the port over for one cycle.
+    not exist and read as zero. ``config.read`` of this memory takes the port over for one cycle; a
+    read of another memory changes nothing here.
 
     Parameters
     ----------
@@ -81,6 +82,7 @@ class ConfigMemory(wiring.Component):
         read = ram.read_port()
 
         selected = Signal()
+        taken = Signal()
         word = Value.cast(read.data)[: self._width]
         m.d.comb += [
             selected.eq(self.config.memory == self._memory.value),
@@ -88,8 +90,10 @@ class ConfigMemory(wiring.Component):
             write.data.as_value().eq(self.config.data.replicate(n_chunks))
             if n_chunks > 1
             else write.data.eq(self.config.data),
-            read.addr.eq(Mux(self.config.read, self.config.address, self.address)),
-            read.en.eq(self.enable | (self.config.read & selected)),
+            # Only a read of this memory takes the port: the core may be at work in all others.
+            taken.eq(self.config.read & selected),
+            read.addr.eq(Mux(taken, self.config.address, self.address)),
+            read.en.eq(self.enable | taken),
         ]
         for i in range(n_chunks):
             is_chunk = self.config.chunk == i if n_chunks > 1 else 1
@@ -97,7 +101,7 @@ class ConfigMemory(wiring.Component):
 
         chunk = Signal.like(self.config.chunk, reset_less=True)
         asked = Signal()
-        m.d.sync += asked.eq(self.config.read & selected)
+        m.d.sync += asked.eq(taken)
         with m.If(self.config.read):
             m.d.sync += chunk.eq(self.config.chunk)
         if not self._registered:

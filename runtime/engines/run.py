@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One call over all engines that execute a program."""
+"""One call over all engines that execute a program.
+
+An engine is imported when it runs: gateware and its tools take half a second to load.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +15,6 @@ from stemcore.golden.program.program import Program
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.routing import Node
 
-from . import amaranth, verilator
 from .result import RunResult
 
 ENGINES = ("verilator", "amaranth", "program", "golden")
@@ -41,6 +43,8 @@ def run_engine(
     if engine == "verilator":
         if out_dir is None:
             raise ValueError("run_engine: engine 'verilator' must have out_dir, got None")
+        from . import verilator
+
         return verilator.run(
             program,
             images,
@@ -51,6 +55,8 @@ def run_engine(
             threads=threads,
         )
     if engine == "amaranth":
+        from . import amaranth
+
         return amaranth.run(program, images, progress=progress)
     if engine == "program":
         started = time.perf_counter()

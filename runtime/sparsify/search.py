@@ -33,10 +33,10 @@ from stemcore.golden.network.forward import Forward
 from stemcore.models.data import DATASETS, DETECTION
 from stemcore.models.data.preprocess import to_integer_input
 
-from ..commands.sim import output_folder
 from ..prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare
 from ..report.accuracy import predictions
 from ..report.figures import write_json
+from ..report.names import output_folder
 from .augmentation import augmented_images, find_strength
 from .operation_counts import Measured, measure_choice
 from .pareto import Point, markdown, plot

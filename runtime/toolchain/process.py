@@ -23,6 +23,10 @@ LAST_LINES = 20
 _MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS")
 
 
+# Programs that run now, for end_all().
+_running: set[subprocess.Popen[str]] = set()
+
+
 class ToolError(RuntimeError):
     """An outside program is missing or failed. Its last lines are in the message."""
 
@@ -83,6 +87,7 @@ def run(
         )
     except OSError as error:
         raise ToolError(f"{name}: cannot be started: {error}; run `make env`") from error
+    _running.add(process)
     late = False
     try:
         output, _ = process.communicate(timeout=timeout_s)
@@ -94,6 +99,8 @@ def run(
         _end(process)
         process.communicate()
         raise
+    finally:
+        _running.discard(process)
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as file:
@@ -104,6 +111,12 @@ def run(
         what = f"{name}: exit status {process.returncode} in {cwd}"
         raise ToolError(what, output=output, log=log)
     return process.returncode, output
+
+
+def end_all() -> None:
+    """Ends every program that :func:`run` waits for, with its children."""
+    for process in list(_running):
+        _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

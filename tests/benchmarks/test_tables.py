@@ -9,11 +9,12 @@ import pytest
 
 import stemcore.benchmarks.tables.subjects as subjects
 from stemcore.benchmarks.tables import published
-from stemcore.benchmarks.tables.__main__ import main, text_of
 from stemcore.benchmarks.tables.build import TABLES, Row, Table
 from stemcore.benchmarks.tables.subjects import Subject, cached, digest, find_subjects
+from stemcore.benchmarks.tables.write import text_of
 from stemcore.compiler.errors import CompileError
 from stemcore.golden.network.forward import n_sops, run_network
+from stemcore.runtime.commands.main import main
 
 
 class MadeUp:
@@ -285,8 +286,8 @@ def test_figures_are_of_the_networks_layers_alone(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_tables_of_a_trained_network(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(subjects, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr("stemcore.benchmarks.tables.__main__.CACHE", tmp_path / "cache")
-    assert main(["--model", "digits_cnn", "--images", "40"]) == 0
+    monkeypatch.setattr("stemcore.benchmarks.tables.write.CACHE", tmp_path / "cache")
+    assert main(["tables", "--model", "digits_cnn", "--images", "40"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"wrote {tmp_path / 'tables.md'}"
     tables = json.loads((tmp_path / "tables.json").read_text())["tables"]
     assert [table["number"] for table in tables][:4] == ["I", "II", "III", "IV"]
@@ -297,5 +298,5 @@ def test_tables_of_a_trained_network(tmp_path, monkeypatch, capsys):
     rot = [row["ours"] for row in tables[4]["rows"]]
     assert 0 > rot[0] > rot[1] > rot[2]
     stored = sorted(tmp_path.glob("cache/*.json"))
-    assert main(["--model", "digits_cnn", "--images", "40"]) == 0
+    assert main(["tables", "--model", "digits_cnn", "--images", "40"]) == 0
     assert sorted(tmp_path.glob("cache/*.json")) == stored

@@ -4,8 +4,9 @@
 import numpy as np
 import pytest
 
-from stemcore.compiler.backend import compile_network, potentials_fit
+from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError, PartitionError, PlacementError
+from stemcore.compiler.lowering.ranges import potentials_fit
 from stemcore.compiler.mapping.connectivity import block_count
 from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.golden.network.network import INPUT

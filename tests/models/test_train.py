@@ -18,6 +18,7 @@ from stemcore.models.recipes import RECIPES, Recipe, get_recipe
 from stemcore.models.registry import MODELS
 from stemcore.models.resume import STATE_FILE
 from stemcore.models.trainer import rate_at
+from stemcore.runtime.commands.main import main
 
 TINY = Recipe(epochs=3, batch=256, shift=1, half_precision=False)
 
@@ -154,8 +155,18 @@ def test_training_without_training_images_is_refused(tmp_path):
 def test_command_trains_and_writes_the_checkpoint(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "BUILD_FOLDER", tmp_path / "build")
     out = tmp_path / "weights.safetensors"
-    arguments = ["--model", "digits_cnn", "--epochs", "2", "--threads", "1", "--out", str(out)]
-    assert command.main(arguments) == 0
+    arguments = [
+        "train",
+        "--model",
+        "digits_cnn",
+        "--epochs",
+        "2",
+        "--threads",
+        "1",
+        "--out",
+        str(out),
+    ]
+    assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     _, metadata = read_checkpoint(out)
     assert lines[0].startswith("epoch 1/2: loss ")
@@ -172,8 +183,18 @@ def test_a_detector_trains_and_names_its_metric(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "load_dataset", lambda *_: few)
     monkeypatch.setattr(command, "BUILD_FOLDER", tmp_path / "build")
     out = tmp_path / "weights.safetensors"
-    arguments = ["--model", "tiny_yolo", "--epochs", "4", "--threads", "1", "--out", str(out)]
-    assert command.main(arguments) == 0
+    arguments = [
+        "train",
+        "--model",
+        "tiny_yolo",
+        "--epochs",
+        "4",
+        "--threads",
+        "1",
+        "--out",
+        str(out),
+    ]
+    assert main(arguments) == 0
     losses = [
         float(line.split("loss ")[1].split(",")[0])
         for line in capsys.readouterr().out.splitlines()
@@ -183,9 +204,11 @@ def test_a_detector_trains_and_names_its_metric(tmp_path, monkeypatch, capsys):
     _, metadata = read_checkpoint(out)
     assert metadata["metric"] == "mAP@0.5"
     assert metadata["class_names"] == list("0123456789")
-    start = ["--start", str(out), "--model", "tiny_yolo_backbone", "--dataset", "voc"]
-    assert command.main(start) == 1
-    assert capsys.readouterr().err.startswith("tiny_yolo_backbone: needs images with one label")
+    start = ["train", "--start", str(out), "--model", "tiny_yolo_backbone", "--dataset", "voc"]
+    assert main(start) == 2
+    assert capsys.readouterr().err.startswith(
+        "error: tiny_yolo_backbone: needs images with one label"
+    )
 
 
 def test_a_start_is_taken_and_written_down(tmp_path):
@@ -205,11 +228,11 @@ def test_a_start_is_taken_and_written_down(tmp_path):
 
 
 def test_command_reports_errors_and_bad_options(capsys):
-    assert command.main(["--model", "alexnet"]) == 1
-    assert capsys.readouterr().err.startswith("model: must be one of")
+    assert main(["train", "--model", "alexnet"]) == 2
+    assert capsys.readouterr().err.startswith("error: model: must be one of")
     with pytest.raises(SystemExit, match=r"^2$"):
-        command.main(["--model", "digits_cnn", "--epochs", "0"])
-    assert "--epochs: must be at least 1; 0 came" in capsys.readouterr().err
+        main(["train", "--model", "digits_cnn", "--epochs", "0"])
+    assert "--epochs: must be at least 1, got '0'" in capsys.readouterr().err
 
 
 def test_penalty_names_the_run_and_reaches_the_loss(tmp_path):

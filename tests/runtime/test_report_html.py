@@ -16,11 +16,12 @@ from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT
 from stemcore.models.data import BoxDataset, Dataset
 from stemcore.models.data.boxes import pack_objects
-from stemcore.runtime.commands import sim
+from stemcore.runtime import simulate as sim
 from stemcore.runtime.engines.result import Timing
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.prepare import Settings
 from stemcore.runtime.report import figures as reports
+from stemcore.runtime.report import names
 from stemcore.runtime.report.detections import write_pictures
 from stemcore.runtime.report_html import Run, write_page
 from stemcore.runtime.report_html.bars import layer_figures
@@ -385,7 +386,7 @@ def test_long_names_keep_their_end():
 
 @pytest.mark.parametrize("engine", ["golden", "program"])
 def test_sim_leaves_the_page_beside_the_report(tmp_path, monkeypatch, engine):
-    monkeypatch.setattr(sim, "SIM_BUILD", tmp_path)
+    monkeypatch.setattr(names, "SIM_BUILD", tmp_path)
     (tmp_path / "mine.py").write_text(USER_MODEL)
     settings = Settings(f"{tmp_path / 'mine.py'}:net")
     result = sim.simulate(settings, n_images=2, engine=engine, accuracy_images=20)

@@ -14,9 +14,9 @@ from stemcore.compiler.estimation.estimate import estimate_images
 from stemcore.golden.spec.params import get_preset
 from stemcore.models.data import find_data
 from stemcore.models.errors import DataError
-from stemcore.runtime.commands.sim import simulate
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.prepare import Settings
+from stemcore.runtime.simulate import simulate
 from stemcore.runtime.toolchain import SIM_BUILD
 from tests.support.random_networks import random_images, random_network, random_stepped_network
 

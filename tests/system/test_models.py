@@ -14,10 +14,11 @@ from stemcore.models.detection import intersection_over_union
 from stemcore.models.errors import DataError, ModelError
 from stemcore.models.random_weights import NAME as RANDOM
 from stemcore.models.registry import MODELS
-from stemcore.runtime.commands.check import check_all
+from stemcore.runtime.check import check_all
 from stemcore.runtime.commands.main import main
-from stemcore.runtime.commands.sim import output_folder, simulate
 from stemcore.runtime.prepare import Settings, affordable, load_model, prepare
+from stemcore.runtime.report.names import output_folder
+from stemcore.runtime.simulate import simulate
 
 USER_DETECTOR = """
 from torch import nn

@@ -16,9 +16,9 @@ from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.lowering.integrate import MODES
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.params import get_preset
-from stemcore.runtime.commands.sim import SIM_BUILD
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
 from stemcore.runtime.engines.run import run_engine
+from stemcore.runtime.toolchain import SIM_BUILD
 from tests.support.random_networks import (
     random_images,
     random_network,

@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from stemcore.runtime.commands.check import check_all
+from stemcore.runtime.check import check_all
 from stemcore.runtime.commands.main import main
-from stemcore.runtime.commands.sim import output_folder, simulate
 from stemcore.runtime.prepare import Settings
+from stemcore.runtime.report.names import output_folder
+from stemcore.runtime.simulate import simulate
 
 USER_MODEL = """
 import torch

@@ -7,9 +7,9 @@ import pytest
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.mapping.split import split_layers
 from stemcore.golden.network.forward import run_network
-from stemcore.runtime.commands.sim import SIM_BUILD
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
 from stemcore.runtime.engines.run import run_engine
+from stemcore.runtime.toolchain import SIM_BUILD
 from tests.support.random_networks import random_images
 from tests.support.split_networks import NARROW, SPLIT_SEEDS, splitting_network
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from stemcore.runtime.commands.sim import simulate
 from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.simulate import simulate
 from stemcore.runtime.sparsify.operation_counts import run_with_counts
 
 TABLES = {"layers.0": "rot1+drlo3", "layers.3": [0] * 8 + list(range(8, 256)), "input": "rot2"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stemcore.compiler.errors import RangeError
-from stemcore.compiler.lowering.ranges import prove_ranges, signed_bits
+from stemcore.compiler.lowering.ranges import prove_ranges
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 
@@ -75,13 +75,6 @@ def test_a_table_narrows_what_the_next_layer_can_get():
     first = layer(column([1, 2]), table=table)
     second = layer(column([10]), source="a", name="b")
     assert prove_ranges(network(first, second), 24).layer("b").high == 50
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "bits"), [(0, 0, 1), (-1, 0, 1), (0, 1, 2), (-2, 1, 2), (-3, 1, 3), (-8, 8, 5)]
-)
-def test_signed_bits_counts_the_sign(low, high, bits):
-    assert signed_bits(low, high) == bits
 
 
 def test_a_bound_that_does_not_fit_names_layer_channel_and_bits():

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from stemcore.golden.arithmetic import activation_tables as tables
-from stemcore.golden.arithmetic.fixed import limits
 from stemcore.golden.arithmetic.stem import count_spikes
+from stemcore.golden.spec.integers import limits
 
 FORMS = [(bits, is_signed) for bits in range(2, 9) for is_signed in (False, True)]
 

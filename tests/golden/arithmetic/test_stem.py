@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from stemcore.golden.arithmetic import stem
-from stemcore.golden.arithmetic.fixed import limits
+from stemcore.golden.spec.integers import limits
 
 FORMS = [(bits, is_signed) for bits in range(2, 9) for is_signed in (False, True)]
 

@@ -108,3 +108,34 @@ def test_memory_converts_with_the_width_of_its_format(preset, memory):
     assert "module" in rtlil.convert(dut)
     if preset == "tiny":
         assert "endmodule" in verilog.convert(dut)
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("registered", [False, True])
+@pytest.mark.parametrize("memory", SAMPLES)
+def test_reads_of_other_memories_do_not_disturb_a_memory(memory, registered, rng):
+    """The core's words come as if nothing happened while the host reads elsewhere."""
+    words = _words(rng, memory, 4)
+    dut = ConfigMemory(params=TINY, memory=memory, registered=registered)
+    others = [other.value for other in Memory if other is not memory]
+    got, want = [], []
+
+    async def bench(ctx):
+        await write_words(ctx, dut.config, TINY, memory, words)
+        pipeline = [None, None]
+        for _ in range(60):
+            address = int(rng.integers(4))
+            ctx.set(dut.address, address)
+            ctx.set(dut.enable, 1)
+            ctx.set(dut.config.read, int(rng.integers(2)))
+            ctx.set(dut.config.memory, int(rng.choice(others)))
+            ctx.set(dut.config.address, int(rng.integers(4)))
+            await ctx.tick()
+            pipeline = [words[address], pipeline[0]]
+            word = pipeline[registered]
+            if word is not None:
+                got.append(ctx.get(dut.data))
+                want.append(word)
+
+    simulate(dut, [bench], limit=20_000)
+    assert got == want

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
-from stemcore.golden.arithmetic.fixed import MAX_SHIFT, digit, limits, requantize
+from stemcore.golden.arithmetic.fixed import MAX_SHIFT, digit, requantize
 from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.integers import limits
 from stemcore.golden.spec.params import (
     ACTIVATION_WIDTH,
     BIAS_WIDTH,

@@ -5,15 +5,16 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-import stemcore.runtime.commands.main as cli
 from stemcore.compiler.errors import CompileError
 from stemcore.models.errors import ModelError
-from stemcore.runtime.commands.sim import SimResult
+from stemcore.runtime.commands.main import main
 from stemcore.runtime.engines.compare import Difference
 from stemcore.runtime.engines.result import EngineError
 from stemcore.runtime.prepare import Settings
+from stemcore.runtime.simulate import SimResult
 from stemcore.runtime.toolchain import ToolError
 
 
@@ -29,13 +30,13 @@ def simulated(monkeypatch):
             report=answer["report"], folder=Path("out"), differences=answer["differences"]
         )
 
-    monkeypatch.setattr(cli, "simulate", simulate)
+    monkeypatch.setattr("stemcore.runtime.simulate.simulate", simulate)
     return calls, answer
 
 
 def test_defaults_of_sim(simulated):
     calls, _ = simulated
-    assert cli.main(["sim"]) == 0
+    assert main(["sim"]) == 0
     settings, options = calls[0]
     assert settings == Settings("tiny_vgg", dataset="digits", profile="exact")
     assert options["n_images"] == 4
@@ -51,7 +52,7 @@ def test_every_option_arrives(simulated):
         "--cores 7 --mesh 3x4 --profile general --bias fraction16 --bits 5 --tables rot1 "
         "--images 2 --sim amaranth --waves 1 --threads 3 --accuracy-images 9"
     )
-    assert cli.main(words.split()) == 0
+    assert main(words.split()) == 0
     settings, options = calls[0]
     assert settings == Settings(
         "m.py:f",
@@ -77,14 +78,14 @@ def test_every_option_arrives(simulated):
 )
 def test_waves_name_nodes(simulated, text, nodes):
     calls, _ = simulated
-    assert cli.main(["sim", "--waves", text]) == 0
+    assert main(["sim", "--waves", text]) == 0
     assert calls[0][1]["waves"] == nodes
 
 
 def test_differences_return_one_and_are_shown(simulated, capsys):
     _, answer = simulated
     answer["differences"] = ("conv: image 0, neuron ...", "dense: image 1, neuron ...")
-    assert cli.main(["sim"]) == 1
+    assert main(["sim"]) == 1
     shown = capsys.readouterr().err.splitlines()
     assert shown == [
         "DIFFERENT    conv: image 0, neuron ...",
@@ -93,9 +94,16 @@ def test_differences_return_one_and_are_shown(simulated, capsys):
 
 
 def test_report_is_pointed_to(simulated, capsys):
-    assert cli.main(["sim", "--sim", "program"]) == 0
+    assert main(["sim", "--sim", "program"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2:] == ["report       out/report.json", "page         out/report.html"]
+
+
+def raising(error, module="stemcore.runtime.simulate"):
+    """A function that raises ``error`` as one of ``module`` does."""
+    names = {"__name__": module, "error": error}
+    exec("def simulate(settings, **options):\n    raise error", names)
+    return names["simulate"]
 
 
 @pytest.mark.parametrize(
@@ -111,22 +119,45 @@ def test_report_is_pointed_to(simulated, capsys):
     ids=lambda error: type(error).__name__,
 )
 def test_errors_return_two_and_one_message(monkeypatch, capsys, error):
-    def simulate(settings, **options):
-        raise error
-
-    monkeypatch.setattr(cli, "simulate", simulate)
-    assert cli.main(["sim"]) == 2
+    monkeypatch.setattr("stemcore.runtime.simulate.simulate", raising(error))
+    assert main(["sim"]) == 2
     captured = capsys.readouterr()
     assert captured.err == f"error: {error}\n"
 
 
-def test_mistakes_of_ours_are_not_hidden(monkeypatch):
-    def simulate(settings, **options):
-        raise AssertionError("an invariant")
+def fall_out_of_numpy(settings, **options):
+    np.zeros(3).reshape(2, 2)
 
-    monkeypatch.setattr(cli, "simulate", simulate)
-    with pytest.raises(AssertionError, match=r"^an invariant$"):
-        cli.main(["sim"])
+
+@pytest.mark.parametrize(
+    ("simulate", "said"),
+    [
+        (raising(AssertionError("an invariant")), "AssertionError: an invariant"),
+        (raising(ValueError("a shape"), "numpy.linalg"), "ValueError: a shape"),
+        (fall_out_of_numpy, "ValueError: cannot reshape array of size 3"),
+        (raising(KeyError("lost")), "KeyError: 'lost'"),
+    ],
+    ids=["assert", "library", "extension", "key"],
+)
+def test_mistakes_of_ours_are_called_so_and_kept(monkeypatch, capsys, tmp_path, simulate, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("stemcore.runtime.simulate.simulate", simulate)
+    assert main(["sim", "--model", "digits_cnn"]) == 70
+    first, second, *rest = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"bug: {said}")
+    assert rest == []
+    (path,) = (tmp_path / "sim_build").iterdir()
+    assert second.endswith(f"Please report it with {path}")
+    text = path.read_text()
+    assert "command    stemcore sim --model digits_cnn\n" in text
+    assert "Traceback (most recent call last)" in text
+    assert said in text
+
+
+def test_interrupt_returns_130_and_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("stemcore.runtime.simulate.simulate", raising(KeyboardInterrupt()))
+    assert main(["sim"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.parametrize(
@@ -139,15 +170,18 @@ def test_mistakes_of_ours_are_not_hidden(monkeypatch):
         (["sim", "--preset", "huge"], r"argument --preset: invalid choice: 'huge' \(choose from"),
         (["sim", "--sim", "questa"], r"argument --sim: invalid choice: 'questa'"),
         (["sim", "--images", "two"], r"argument --images: invalid int value: 'two'"),
-        (["simulate"], r"argument command: invalid choice: 'simulate'"),
-        ([], r"the following arguments are required: command"),
+        (["sim", "--imgaes", "2"], r"unrecognized arguments: --imgaes 2; did you mean --images\?"),
+        (["sim", "--image", "2"], r"unrecognized arguments: --image 2; did you mean --images\?"),
+        (["simulate"], r"COMMAND: must be one of check, sim, .*, got 'simulate'"),
+        (["sparsefy"], r"COMMAND: .*, got 'sparsefy'; did you mean sparsify\?"),
+        ([], r"a COMMAND is required; --help lists them"),
     ],
 )
 def test_words_that_make_no_command_are_refused(capsys, words, message):
     with pytest.raises(SystemExit) as stopped:
-        cli.main(words)
+        main(words)
     assert stopped.value.code == 2
-    assert re.search(rf"^runtime.*: error: {message}", capsys.readouterr().err, re.MULTILINE)
+    assert re.search(rf"^stemcore.*: error: {message}", capsys.readouterr().err, re.MULTILINE)
 
 
 def test_check_prints_figures(monkeypatch, capsys):
@@ -157,18 +191,18 @@ def test_check_prints_figures(monkeypatch, capsys):
         seen.append((settings.model, n_images))
         return {"images": n_images, "quantized": 1.0}
 
-    monkeypatch.setattr(cli, "check_all", check_all)
-    assert cli.main(["check", "--model", "digits_cnn", "--images", "5"]) == 0
+    monkeypatch.setattr("stemcore.runtime.check.check_all", check_all)
+    assert main(["check", "--model", "digits_cnn", "--images", "5"]) == 0
     assert seen == [("digits_cnn", 5)]
     assert json.loads(capsys.readouterr().out) == {"images": 5, "quantized": 1.0}
 
 
 def test_verilog_names_its_folder(monkeypatch, capsys):
     monkeypatch.setattr(
-        "stemcore.runtime.commands.verilog.write_verilog",
+        "stemcore.runtime.write_verilog.write_verilog",
         lambda settings, n_images: Path("made") / settings.model,
     )
-    assert cli.main(["verilog", "--model", "digits_cnn"]) == 0
+    assert main(["verilog", "--model", "digits_cnn"]) == 0
     assert capsys.readouterr().out == "verilog      made/digits_cnn\n"
 
 
@@ -176,8 +210,8 @@ def test_check_shows_a_difference(monkeypatch, capsys):
     def check_all(settings, *, n_images):
         raise Difference("conv: image 0, neuron ...")
 
-    monkeypatch.setattr(cli, "check_all", check_all)
-    assert cli.main(["check", "--model", "digits_cnn"]) == 1
+    monkeypatch.setattr("stemcore.runtime.check.check_all", check_all)
+    assert main(["check", "--model", "digits_cnn"]) == 1
     assert capsys.readouterr().err == "DIFFERENT    conv: image 0, neuron ...\n"
 
 
@@ -194,8 +228,8 @@ def test_sparsify_passes_its_options_and_points_to_its_files(monkeypatch, capsys
         return report, tmp_path
 
     monkeypatch.setattr("stemcore.runtime.sparsify.search.sparsify", sparsify)
-    assert cli.main(["sparsify", "--model", "digits_cnn", "--budget", "1", "--scheme", "rd"]) == 0
-    assert cli.main(["sparsify"]) == 0
+    assert main(["sparsify", "--model", "digits_cnn", "--budget", "1", "--scheme", "rd"]) == 0
+    assert main(["sparsify"]) == 0
     (settings, options), (_, defaults) = calls
     assert settings.model == "digits_cnn"
     assert (options["budget"], options["schemes"]) == (1.0, ["rd"])

@@ -3,19 +3,25 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
+from stemcore.compiler.estimation.flows import Flows
+from stemcore.golden.network.network import INPUT
 from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.runtime.report.energy import (
     MAC_PJ,
+    PARTS,
     SOP_PJ,
     MemoryModel,
     access_pj,
     add_pj,
+    ann_parts,
     energy_figures,
     energy_text,
 )
 from tests.support.hand_programs import conv_chain_program
+from tests.support.stepped_programs import stepped_core_program
 
 ZERO = {
     "sops": 0,
@@ -93,6 +99,93 @@ def test_figures_are_per_image_and_over_all_cores(program):
     assert memory["hops"] == 3 * n
     assert memory["pj_per_image"] == pytest.approx(sum(memory["parts"].values()))
     assert memory["parts"]["adds"] == pytest.approx(50 * n * add_pj(program.params.acc_width))
+
+
+@pytest.mark.parametrize("mode", ["scaled", "late"])
+def test_update_passes_of_every_time_step_are_counted(rng, mode):
+    """In 16 bits an image takes a pass for each time step, with the potentials beside the sums."""
+    _, program = stepped_core_program(rng, mode)
+    formats, image = Formats(program.params), program.cores[0]
+    soma = MemoryModel(formats).core(image, {**ZERO, "samples": 1})["soma"]
+    registers = image.memories[Memory.CONTROL][:, 0]
+    steps = int(formats.integration.unpack(int(registers[Control.INTEGRATION]))["steps"])
+    p = program.params
+    word = access_pj(p.acc_width * p.lanes, p.n_acc_words)
+    table = access_pj(formats.word_width(Memory.UPDATE), formats.memory(Memory.UPDATE)[1])
+    passes = int(registers[Control.N_UPDATE]) * steps * (4 * word + table)
+    assert steps > 1
+    assert passes < soma
+    # What is left is done once an image: as in a core that integrates exactly.
+    exact = MemoryModel(formats).ann_core(image, 0, 0, 0, 0)["soma"]
+    wide = access_pj(p.with_integration("exact").acc_width * p.lanes, p.n_acc_words)
+    once = exact - int(registers[Control.N_UPDATE]) * (2 * wide + table)
+    assert soma - passes <= once
+
+
+# ---- the ANN on the same memories
+
+
+def test_the_ann_does_every_product_once(program):
+    """By hand: a 3 x 3 kernel on 4 x 4 has 100 taps inside; blocks of 4 lanes; 32 inputs each."""
+    p, formats = program.params, Formats(program.params)
+    first, second, dense = ann_parts(program)
+    mac = 3.1 / 1024 * 64 + add_pj(24)
+    weight = access_pj(8 * p.lanes, p.n_weight_words)
+    potential = access_pj(24 * p.lanes, p.n_acc_words)
+    hop = 8 * 0.1 + 2 * access_pj(8, p.queue_depth)
+    for core, operations, macs, hops in (
+        (first, 200, 800, 32 + 16 + 16 + 3),  # it stands between the host and all others
+        (second, 200, 800, 16),
+        (dense, 32, 96, 3),
+    ):
+        assert core["adds"] == pytest.approx(macs * mac)
+        assert core["weights"] == pytest.approx(operations * weight)
+        assert core["potentials"] == pytest.approx(operations * 2 * potential)
+        assert core["loop_nests"] == pytest.approx(32 * 2 * access_pj(8, p.n_spikes))
+        assert core["network"] == pytest.approx(hops * hop)
+    assert sum(layer.n_macs for layer in program.layers) == 1600 + 96
+    # An update is the same work in both.
+    samples = MemoryModel(formats).core(program.cores[0], {**ZERO, "samples": 1})
+    assert first["soma"] == pytest.approx(samples["soma"])
+    assert first["fire"] < samples["fire"]
+
+
+def test_the_ann_is_what_one_spike_for_each_activation_would_cost(program):
+    """Additions, queues and links apart, whose words differ, both models charge the same."""
+    formats = Formats(program.params)
+    ones = {INPUT: np.ones((2, 4, 4)), "conv": np.ones((8, 2, 2)), "dense": np.ones((3, 1, 1))}
+    loads = Flows(program).loads(ones)
+    for i, (image, ann) in enumerate(zip(program.cores, ann_parts(program), strict=True)):
+        counters = {**ZERO, "busy": int(loads.received()[i]), "samples": 1}
+        spiking = MemoryModel(formats).core(image, counters)
+        for part in ("weights", "potentials", "soma"):
+            assert ann[part] == pytest.approx(spiking[part])
+
+
+def test_layers_add_up_to_the_whole(program):
+    counters = {
+        (core.x, core.y): {**ZERO, "sops": 90 + i, "busy": 40, "spikes_in": 7, "hops": i}
+        for i, core in enumerate(program.cores)
+    }
+    memory = energy_figures(program, counters, 2)["energy_memory"]
+    for figures in (memory, memory["ann"]):
+        assert list(figures["layers"]) == ["conv", "dense"]
+        for part in PARTS:
+            total = sum(layer[part] for layer in figures["layers"].values())
+            assert figures["parts"][part] == pytest.approx(total)
+        assert figures["pj_per_image"] == pytest.approx(sum(figures["parts"].values()))
+    ann = memory["ann"]
+    assert ann["pj_per_image_in_registers"] == pytest.approx(
+        ann["pj_per_image"] - ann["parts"]["potentials"]
+    )
+
+
+def test_samples_that_nobody_counted_are_the_images(program):
+    counted = {(c.x, c.y): {**ZERO, "samples": 3} for c in program.cores}
+    uncounted = {
+        node: {name: n for name, n in c.items() if name != "samples"} for node, c in counted.items()
+    }
+    assert energy_figures(program, uncounted, 3) == energy_figures(program, counted, 3)
 
 
 @pytest.mark.parametrize(

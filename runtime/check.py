@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
 
-from ..engines.compare import compare_values
-from ..prepare import CALIBRATION_IMAGES, Prepared, Settings, float_accuracy, prepare, torch_values
-from ..report.accuracy import measure, metric_of
-from ..report.integration_effects import compare_integrations
+from .engines.compare import compare_values
+from .prepare import CALIBRATION_IMAGES, Prepared, Settings, float_accuracy, prepare, torch_values
+from .report.accuracy import measure, metric_of
+from .report.integration_effects import compare_integrations
 
 # Values of all layers, of one batch, that are compared at a time.
 BATCH_IMAGES, BATCH_VALUES = 100, 1 << 25

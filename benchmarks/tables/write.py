@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``make tables``: writes ``sim_build/tables/tables.md`` and ``tables.json``.
+"""``stemcore tables``: writes ``sim_build/tables/tables.md`` and ``tables.json``."""
 
-``python -m stemcore.benchmarks.tables [--only VIII ..] [--model tiny_vgg ..] [--images N] [--data
-FOLDER]``
-"""
-
-import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from stemcore.models.errors import DataError
@@ -45,24 +40,30 @@ def text_of(tables: list[Table], subjects: list[Subject], missing: list[str]) ->
     return "\n".join(lines) + "\n\n" + "\n".join(table.to_markdown() for table in tables)
 
 
-def main(words: list[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="stemcore.benchmarks.tables", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("--only", action="append", choices=tuple(TABLES))
-    parser.add_argument("--model", action="append", help="of these networks alone")
-    parser.add_argument("--images", type=int, default=IMAGES, help="test images at most")
-    parser.add_argument("--data", type=Path, help="folder of the data sets")
-    options = parser.parse_args(words)
-    if options.images < 1:
-        parser.error(f"--images: must be at least 1, got {options.images}")
-    subjects = find_subjects(options.images, options.data)
-    if options.model:
-        subjects = [subject for subject in subjects if subject.model in options.model]
+def write_tables(
+    *,
+    only: Sequence[str] | None = None,
+    models: Sequence[str] | None = None,
+    n_images: int = IMAGES,
+    data: Path | None = None,
+) -> Path:
+    """Measures and writes; returns the Markdown file.
+
+    only, models : numbers of tables and names of networks, all where empty
+    n_images : test images at most
+    data : folder of the data sets
+    """
+    if n_images < 1:
+        raise ValueError(f"images: must be at least 1, got {n_images}")
+    unknown = [number for number in only or () if number not in TABLES]
+    if unknown:
+        raise ValueError(f"only: must be of {', '.join(TABLES)}, got {', '.join(unknown)}")
+    subjects = find_subjects(n_images, data)
+    if models:
+        subjects = [subject for subject in subjects if subject.model in models]
     there, missing = usable(subjects)
     tables = []
-    for number in options.only or TABLES:
+    for number in only or TABLES:
         print(f"table {number}", flush=True)
         tables.append(TABLES[number](there))
     folder = CACHE.parent
@@ -70,10 +71,6 @@ def main(words: list[str] | None = None) -> int:
         folder / "tables.json",
         {"tables": [table.to_dict() for table in tables], "left_out": missing},
     )
-    (folder / "tables.md").write_text(text_of(tables, there, missing))
-    print(f"wrote {folder / 'tables.md'}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    path = folder / "tables.md"
+    path.write_text(text_of(tables, there, missing))
+    return path

@@ -19,28 +19,28 @@ from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.models.data import BoxDataset, Dataset
 from stemcore.models.random_weights import NAME as RANDOM
 
-from ..engines.compare import Difference, compare_values, populations_of, sent_values
-from ..engines.result import EngineError, RunResult
-from ..engines.run import ENGINES, run_engine
-from ..prepare import (
+from .check import batches, check_count, golden_accuracy, real_outputs
+from .engines.compare import Difference, compare_values, populations_of, sent_values
+from .engines.result import EngineError, RunResult
+from .engines.run import ENGINES, run_engine
+from .prepare import (
     CALIBRATION_IMAGES,
     Prepared,
     Settings,
     affordable,
     compile_program,
     float_accuracy,
-    model_name,
     prepare,
     torch_values,
 )
-from ..report import figures as reports
-from ..report.accuracy import measure, metric_of
-from ..report.detections import write_pictures
-from ..report.integration_effects import compare_integrations
-from ..report.prediction import describe_times, predict
-from ..report_html import Run, write_page
-from ..toolchain import SIM_BUILD
-from .check import batches, check_count, golden_accuracy, real_outputs
+from .report import figures as reports
+from .report.accuracy import measure, metric_of
+from .report.detections import write_pictures
+from .report.integration_effects import compare_integrations
+from .report.names import output_folder
+from .report.prediction import describe_times, predict
+from .report_html import Run, write_page
+from .toolchain import SIM_BUILD
 
 # Images that the accuracy rests on: so many, or fewer of a large network.
 ACCURACY_IMAGES, ACCURACY_MACS = 1000, 100e9
@@ -63,11 +63,6 @@ class SimResult:
     report: dict[str, Any]
     folder: Path
     differences: tuple[str, ...]
-
-
-def output_folder(settings: Settings) -> Path:
-    """Folder of a run's results."""
-    return SIM_BUILD / f"{model_name(settings)}-{settings.dataset}"
 
 
 def simulate(

@@ -16,24 +16,26 @@ from stemcore.golden.spec.fields import BitFields, Formats, Kind, Memory
 from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import chip_verilog, node_verilog
 
-from ..host.flits import Flits, Host
-from ..host.protocol import output_population, tokens_per_sample
-from ..prepare import CALIBRATION_IMAGES, Settings, compile_program, model_name, prepare
-from ..toolchain import SIM_BUILD, ToolError
-from ..toolchain.bench import Simulator
-from ..toolchain.icarus import compile_verilog, run_vvp
-from ..toolchain.process import run
-from ..toolchain.verilator import verilate
+from .host.flits import Flits, Host
+from .host.protocol import output_population, tokens_per_sample
+from .prepare import CALIBRATION_IMAGES, Settings, compile_program, prepare
+from .report.names import run_name
+from .toolchain import SIM_BUILD, ToolError
+from .toolchain.bench import Simulator
+from .toolchain.icarus import compile_verilog, run_vvp
+from .toolchain.process import run
+from .toolchain.verilator import verilate
 
 OUT = SIM_BUILD / "verilog"
 BUILDS = SIM_BUILD / "verilog-builds"
-TEMPLATES = Path(__file__).parents[1] / "host" / "templates"
+TEMPLATES = Path(__file__).parent / "host" / "templates"
 SOURCES = ("bench.v", "chip.v", "node.v")
 RUN_LIMIT_S = 3600
 
 
 def write_verilog(settings: Settings, n_images: int = 1) -> Path:
-    """Verilog, flits and bench of a model; returns ``sim_build/verilog/MODEL-DATASET``.
+    """Verilog, flits and bench of a model; returns its folder below
+    ``sim_build/verilog``, named as in :mod:`stemcore.runtime.report.names`.
 
     The bench runs the first ``n_images`` test images and expects what golden computes.
     """
@@ -48,7 +50,7 @@ def write_verilog(settings: Settings, n_images: int = 1) -> Path:
     values = run_network(
         prepared.network, images, acc_width=prepared.params.acc_width, keep={program.output}
     )
-    folder = OUT / f"{model_name(settings)}-{settings.dataset}"
+    folder = OUT / run_name(settings)
     return write_bench(program, images, folder, expected=values[program.output])
 
 

@@ -1,37 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``make bench``: measures, prints a table, writes ``sim_build/bench.json``.
+"""``stemcore bench``: measures, prints a table, writes ``sim_build/bench.json``.
 
-``python -m benchmarks [--only NAME ...]``; every figure carries the command that measures it alone.
+Every figure carries the command that measures it alone.
 """
 
-import argparse
 import json
 import os
 import platform
-import sys
 import time
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 from stemcore.runtime.toolchain import SIM_BUILD
 
-from .compiling import compilation
 from .measure import Figure
-from .simulators import pipeline, simulators, whole_chip_of_16
-from .software import golden_against_torch, program_engine
-from .synth import stored_figures
 
 RESULT = SIM_BUILD / "bench.json"
+# Module beside this one and its function; imported when it is measured, for some need torch.
 BENCHMARKS = {
-    "simulators": simulators,
-    "pipeline": pipeline,
-    "compile": compilation,
-    "golden": golden_against_torch,
-    "program": program_engine,
-    "synth": stored_figures,
+    "simulators": ("simulators", "simulators"),
+    "pipeline": ("simulators", "pipeline"),
+    "compile": ("compiling", "compilation"),
+    "golden": ("software", "golden_against_torch"),
+    "program": ("software", "program_engine"),
+    "synth": ("synth", "stored_figures"),
 }
 # Too long for every time: only when asked for.
-LONG = {"chip16": whole_chip_of_16}
+LONG = {"chip16": ("simulators", "whole_chip_of_16")}
 
 
 def machine() -> dict[str, object]:
@@ -51,11 +48,14 @@ def machine() -> dict[str, object]:
     }
 
 
-def main(words: list[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.split("\n")[0])
-    parser.add_argument("--only", action="append", choices=sorted(BENCHMARKS | LONG))
-    chosen = parser.parse_args(words).only or list(BENCHMARKS)
+def _figures(name: str) -> Iterator[Figure]:
+    module, function = (BENCHMARKS | LONG)[name]
+    return getattr(import_module(f".{module}", __package__), function)()
+
+
+def run_benchmarks(only: Sequence[str] | None = None) -> None:
+    """Measures, prints and stores; ``only`` names some of ``BENCHMARKS`` and ``LONG``."""
+    chosen = only or list(BENCHMARKS)
     before = machine()
     print(f"{before['processor']}, {before['processors']} processors, load {before['load']}")
     results: dict[str, object] = {}
@@ -63,11 +63,11 @@ def main(words: list[str] | None = None) -> int:
         # Figures that are not measured now stay as they were.
         results = json.loads(RESULT.read_text()).get("benchmarks", {})
     for name in chosen:
-        command = f"python -m benchmarks --only {name}"
+        command = f"stemcore bench --only {name}"
         print(f"\n{name}: {command}")
         started = time.perf_counter()
         figures: list[Figure] = []
-        for figure in (BENCHMARKS | LONG)[name]():
+        for figure in _figures(name):
             print(
                 f"  {figure.name:<52} {figure.value:>14,.{figure.digits}f} {figure.unit:<12} "
                 f"{figure.note}",
@@ -86,8 +86,3 @@ def main(words: list[str] | None = None) -> int:
         aside.write_text(json.dumps({"benchmarks": results}, indent=2) + "\n")
         aside.replace(RESULT)
     print(f"\nstored in {RESULT}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that say which network runs on which chip, shared by the commands that compile one."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..prepare import Settings
+
+DEFAULT_MODEL = "tiny_vgg"
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """Options for :func:`source_settings`."""
+    from stemcore.compiler.lowering.integrate import MODES
+    from stemcore.compiler.quantization.bias import BIAS_FORMATS
+    from stemcore.compiler.quantization.quantized import PROFILES
+    from stemcore.compiler.sparsity.tables import NAMED
+    from stemcore.golden.spec.params import PRESETS
+
+    network = parser.add_argument_group("the network")
+    network.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="a registered name, file.py:function, or an archive .pt2 (default: %(default)s)",
+    )
+    network.add_argument(
+        "--dataset",
+        default="",
+        metavar="NAME|FOLDER",
+        help="a registered name or a folder (default: the model's own)",
+    )
+    network.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of the data set (default: $STEMCORE_DATA, else ./data)",
+    )
+    network.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="weights, safetensors (default: those that come with the model)",
+    )
+    numbers = parser.add_argument_group("its numbers")
+    numbers.add_argument(
+        "--profile",
+        default="exact",
+        choices=PROFILES,
+        help="form of the scales: powers of two, multipliers, or the paper's (default: exact)",
+    )
+    numbers.add_argument(
+        "--bits",
+        type=int,
+        default=8,
+        help="bits of the activations, 2 to 8, and so the time steps T (default: %(default)s)",
+    )
+    numbers.add_argument(
+        "--bias",
+        choices=BIAS_FORMATS,
+        help="format of the biases (default: int32, of the paper's profile output)",
+    )
+    numbers.add_argument(
+        "--tables",
+        default="none",
+        help=f"activation tables: none, {NAMED}, or a JSON file (default: %(default)s)",
+    )
+    numbers.add_argument(
+        "--integration",
+        choices=("exact", *MODES),
+        help="how potentials are summed (default: the preset's, mostly exact)",
+    )
+    chip = parser.add_argument_group("the chip")
+    chip.add_argument(
+        "--preset", choices=sorted(PRESETS), help="sizes (default: the model's, mostly sim32)"
+    )
+    chip.add_argument("--cores", type=int, help="cores to use at most (default: as many as pay)")
+    chip.add_argument(
+        "--mesh",
+        type=_mesh,
+        metavar="COLUMNSxROWS",
+        help="nodes, such as 6x6 (default: the smallest that holds the network)",
+    )
+
+
+def source_settings(arguments: argparse.Namespace) -> "Settings":
+    """What the options say, checked; ``ValueError`` where a name is unknown."""
+    from ..prepare import Settings
+
+    return Settings(
+        model=arguments.model,
+        dataset=arguments.dataset,
+        data=arguments.data,
+        preset=arguments.preset,
+        cores=arguments.cores,
+        mesh=arguments.mesh,
+        profile=arguments.profile,
+        bias=arguments.bias,
+        bits=arguments.bits,
+        tables=arguments.tables,
+        integration=arguments.integration,
+        checkpoint=arguments.checkpoint,
+    )
+
+
+def _mesh(text: str) -> tuple[int, int]:
+    columns, _, rows = text.partition("x")
+    if not (columns.isdigit() and rows.isdigit()):
+        raise argparse.ArgumentTypeError(f"must be columns x rows such as 6x6, got {text!r}")
+    return int(columns), int(rows)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``stemcore synth``: one node in an FPGA."""
+
+import argparse
+
+from .registry import DEVELOP
+
+NAME = "synth"
+GROUP = DEVELOP
+HELP = "synthesise one node for an ECP5, place and route it: cells, memories, Fmax"
+EXAMPLES = ("stemcore synth", "stemcore synth --preset ecp5 --seeds 3", "stemcore synth --path")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from stemcore.golden.spec.params import PRESETS
+
+    parser.add_argument(
+        "--preset",
+        action="append",
+        choices=sorted(PRESETS),
+        help="sizes of the node, may be repeated (default: those that fit the device)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="placements per preset, with seeds 1..N (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, help="the placement of this seed alone")
+    parser.add_argument(
+        "--freq", type=float, default=120.0, help="target in MHz (default: %(default)s)"
+    )
+    parser.add_argument("--path", action="store_true", help="print critical paths")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from stemcore.benchmarks.synth import DEFAULT, run_presets
+
+    seeds = range(1, arguments.seeds + 1) if arguments.seed is None else [arguments.seed]
+    run_presets(arguments.preset or DEFAULT, seeds, arguments.freq, show_paths=arguments.path)
+    return 0

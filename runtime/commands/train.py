@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``stemcore train``: weights of a registered model."""
+
+import argparse
+from pathlib import Path
+
+from .registry import DEVELOP
+from .source_options import DEFAULT_MODEL
+
+NAME = "train"
+GROUP = DEVELOP
+HELP = "train a registered model and write its weight file; goes on where it was interrupted"
+EXAMPLES = (
+    "stemcore train --model digits_cnn",
+    "stemcore train --model tiny_vgg --dataset cifar10 --epochs 5 --out mine.safetensors",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, help="registered name (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--dataset", metavar="NAME|FOLDER", help="a name or a folder (default: the model's own)"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of the data set (default: $STEMCORE_DATA, else ./data)",
+    )
+    parser.add_argument(
+        "--epochs", type=_positive, help="one cycle of that many (default: as the recipe says)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument(
+        "--spike-penalty",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="loss for each expected synaptic operation per multiply-accumulate "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--threads", type=_positive, help="processor threads (default: torch's)")
+    parser.add_argument(
+        "--start", metavar="FILE", type=Path, help="weight file to begin with (default: random)"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="weight file to write (default: where the model's weights are looked for)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from stemcore.models.train import train_and_publish
+
+    options = vars(arguments).copy()
+    train_and_publish(options.pop("model"), options.pop("dataset"), **options)
+    return 0
+
+
+def _positive(text: str) -> int:
+    if not (text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text!r}")
+    return int(text)

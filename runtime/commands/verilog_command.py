@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``stemcore verilog``: a model's chip for other tools."""
+
+import argparse
+
+from .registry import RUN
+from .source_options import add_source_options, source_settings
+
+NAME = "verilog"
+GROUP = RUN
+HELP = "write a model's chip as self-contained Verilog, with memory files and a bench"
+EXAMPLES = ("stemcore verilog --model digits_cnn", "stemcore verilog --preset ecp5 --images 3")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--images", type=int, default=1, help="test images of the bench (default: %(default)s)"
+    )
+    add_source_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..write_verilog import write_verilog
+
+    folder = write_verilog(source_settings(arguments), n_images=arguments.images)
+    print(f"verilog      {folder}")
+    return 0

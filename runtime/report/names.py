@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of its own for every choice of model, data and settings.
+
+``<model>-<data set>[-<setting>..]``: settings in the order of :func:`changed_settings`, each only
+where it is not the default, so that the default run is found under its model and data set alone.
+Names of files and folders end in a hash of the resolved path: two that are called alike do not
+meet. How much of a model is run (images, engine, threads, waves) does not change the folder; see
+:mod:`stemcore.runtime.report.run_folder`.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from stemcore.compiler.quantization.bias import DEFAULT_FORMAT
+from stemcore.compiler.quantization.quantized import EXACT
+from stemcore.compiler.sparsity.tables import NONE, read_tables
+from stemcore.golden.spec.params import get_preset
+from stemcore.models.checkpoint import checkpoint_path
+from stemcore.models.user_model import is_user_model
+
+from ..prepare import DEFAULT_BITS, Settings, default_preset, preset_name
+from ..toolchain import SIM_BUILD
+
+HASH_DIGITS = 8
+LONGEST = 32  # characters of a part that is the user's own; the hash tells longer ones apart
+
+
+def output_folder(settings: Settings) -> Path:
+    """Folder of the results of these settings."""
+    return SIM_BUILD / run_name(settings)
+
+
+def run_name(settings: Settings) -> str:
+    """Name of that folder: equal only where model, data and all settings are.
+
+    Raises what reading a file of tables raises.
+    """
+    return "-".join(
+        [model_name(settings.model), dataset_name(settings), *changed_settings(settings)]
+    )
+
+
+def model_name(model: str) -> str:
+    """The registered name; ``file.function.<hash>`` or ``archive.<hash>`` of a user's model."""
+    if not is_user_model(model):
+        return model
+    if model.endswith(".pt2"):
+        path, function = Path(model), ""
+        name = path.stem
+    else:
+        text, _, function = model.rpartition(":")
+        path = Path(text)
+        name = f"{path.stem}.{function}"
+    return _with_hash(name, f"{path.resolve()}:{function}")
+
+
+def dataset_name(settings: Settings) -> str:
+    """The known name, wherever the set lies; ``folder.<hash>`` where a folder was named instead."""
+    if not settings.own_data or settings.data is None:
+        return settings.dataset
+    return path_name(settings.data)
+
+
+def path_name(path: Path) -> str:
+    """A name for what lies at ``path``, that nothing at another path has."""
+    resolved = path.resolve()
+    return _with_hash(resolved.name if resolved.is_dir() else resolved.stem, str(resolved))
+
+
+def changed_settings(settings: Settings) -> list[str]:
+    """What is not as by default, in a fixed order; no value can be taken for another's."""
+    preset = preset_name(settings)
+    by_preset = get_preset(preset).integration
+    usual_bias = DEFAULT_FORMAT.get(settings.profile)
+    parts = [
+        _unless(settings.integration or by_preset, by_preset),
+        f"bits{settings.bits}" if settings.bits != DEFAULT_BITS else "",
+        _tables_name(settings.tables),
+        _unless(settings.profile, EXACT),
+        _unless(settings.bias or usual_bias or "", usual_bias),
+        _unless(preset, default_preset(settings.model)),
+        f"cores{settings.cores}" if settings.cores is not None else "",
+        f"mesh{settings.mesh[0]}x{settings.mesh[1]}" if settings.mesh else "",
+        _weights_name(settings),
+    ]
+    return [part for part in parts if part]
+
+
+def _unless(value: str, usual: str | None) -> str:
+    return "" if value == usual else value
+
+
+def _tables_name(text: str) -> str:
+    """A named table as it is written; of a file its stem, and a hash of what it says."""
+    tables = read_tables(text)
+    if isinstance(tables, str):
+        return "" if text == NONE else _shortened(text)
+    return "tables." + _with_hash(Path(text).stem, json.dumps(tables, sort_keys=True))
+
+
+def _weights_name(settings: Settings) -> str:
+    path = settings.checkpoint
+    if path is None:
+        return ""
+    if not is_user_model(settings.model):
+        usual = checkpoint_path(settings.model, settings.dataset)
+        if path.resolve() == usual.resolve():
+            return ""
+    return "weights." + path_name(path)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else _with_hash(text, text)
+
+
+def _with_hash(name: str, identity: str) -> str:
+    """``name`` in characters that every file system and shell takes, and a hash of ``identity``.
+
+    A dash stands between parts alone.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.+]", "_", name)[:LONGEST]
+    return f"{plain}.{hashlib.sha256(identity.encode()).hexdigest()[:HASH_DIGITS]}"
