@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.compatibility import check_compatible
-from stemcore.compiler.frontend.graph import Conv, Graph, Linear
+from stemcore.compiler.frontend.graph import Graph
+from stemcore.compiler.frontend.ops.convolution import Conv
+from stemcore.compiler.frontend.ops.dense import Linear
 from stemcore.compiler.lowering.integrate import integrate
 from stemcore.compiler.lowering.lower import lower
 from stemcore.compiler.lowering.ranges import RangeReport, prove_ranges

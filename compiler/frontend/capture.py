@@ -11,10 +11,11 @@ import torch
 from stemcore.golden.network.network import INPUT
 
 from ..errors import CaptureError
-from .capture_ops import IN_PLACE, translate
 from .fx import OpContext, is_shared_view, layer_name, value_shape
-from .graph import Graph, Node, Shape, Unsupported, check_graph
+from .graph import Graph, Node, check_graph
+from .ops.operator import Shape, Unsupported
 from .run_graph import run_graph
+from .translate import IN_PLACE, translate
 
 QUANTIZED = re.compile(r"quantized_decomposed|quantize_affine|quantize_per_|^quantized\.")
 

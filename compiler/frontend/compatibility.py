@@ -3,27 +3,12 @@
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
 from stemcore.golden.spec.params import ChipParams
 
 from ..errors import CompatibilityError, Problem
-from .graph import (
-    Add,
-    BatchNorm,
-    Concat,
-    Conv,
-    Flatten,
-    Graph,
-    Layer,
-    Linear,
-    Node,
-    Shape,
-    Unsupported,
-    ZeroPad,
-)
-
-_NO_LAYERS = (Flatten, Concat, ZeroPad, Unsupported)  # no population has their shape
+from .graph import Graph, Node
+from .ops.layout import Flatten
+from .ops.operator import Operand, Shape
 
 
 def check_compatible(
@@ -52,7 +37,7 @@ def find_problems(
         problems.extend(_size_problems("input", graph.input_shape, params))
     for node in graph.nodes:
         problems.extend(_node_problems(node, graph))
-        if params is not None and not isinstance(node.op, _NO_LAYERS):
+        if params is not None and node.op.is_population:
             problems.extend(_size_problems(node.name, node.shape, params))
     return tuple(problems)
 
@@ -87,39 +72,9 @@ def _size_problems(name: str, shape: Shape, params: ChipParams) -> Iterator[Prob
 
 
 def _node_problems(node: Node, graph: Graph) -> Iterator[Problem]:
-    op = node.op
-    if isinstance(op, Unsupported):
-        yield Problem(node.name, op.problem, op.remedy)
-    elif isinstance(op, (Conv, Linear)):
-        yield from _weight_problems(node.name, {"weights": op.weight, "bias": op.bias})
-        if not op.weight.any():
-            yield Problem(node.name, "all weights are zero", "load trained weights")
-    elif isinstance(op, Layer):
-        for i, branch in enumerate(op.branches):
-            yield from _weight_problems(node.name, {f"weights of {i}": branch.weight})
-        yield from _weight_problems(node.name, {"bias": op.bias})
-    elif isinstance(op, BatchNorm):
-        yield from _weight_problems(node.name, {"scale": op.scale, "offset": op.offset})
-        if _is_flattened(node.inputs[0], graph):
-            yield Problem(
-                node.name,
-                "batch norm over a flattened image has a factor per position",
-                "put it before the flattening, or after the dense layer",
-            )
-    elif isinstance(op, Add):
-        shapes = [graph.shape_of(name) for name in node.inputs]
-        if any(shape != node.shape for shape in shapes):
-            yield Problem(
-                node.name,
-                f"both operands of an addition must have one shape, got {shapes[0]} and "
-                f"{shapes[-1]}",
-                "bring them to one shape with a 1 x 1 convolution",
-            )
-        flattened = [_is_flattened(name, graph) for name in node.inputs]
-        if any(flattened):
-            yield Problem(
-                node.name, "a flattened image cannot be added to", "add before the flattening"
-            )
+    operands = [Operand(graph.shape_of(name), _is_flattened(name, graph)) for name in node.inputs]
+    for problem, remedy in node.op.find_problems(operands):
+        yield Problem(node.name, problem, remedy)
 
 
 def _is_flattened(name: str, graph: Graph) -> bool:
@@ -129,18 +84,7 @@ def _is_flattened(name: str, graph: Graph) -> bool:
         op = nodes[name].op
         if isinstance(op, Flatten):
             return True
-        if isinstance(op, (Conv, Linear, Add, Layer)):
+        if not op.keeps_flattening:
             return False
         name = nodes[name].inputs[0]
     return False
-
-
-def _weight_problems(name: str, arrays: Mapping[str, np.ndarray]) -> Iterator[Problem]:
-    for what, array in arrays.items():
-        n_bad = int(np.size(array) - np.isfinite(array).sum())
-        if n_bad:
-            yield Problem(
-                name,
-                f"{what} must be finite, {n_bad} of {np.size(array)} are NaN or infinite",
-                "load weights of a training that converged",
-            )

@@ -2,12 +2,13 @@
 """Reading fx nodes without importing torch: arguments, constants, shapes, names."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
-from .graph import FloatArray, Pair, Shape, Unsupported
+from .ops.operator import FloatArray, Operator, Pair, Shape, Unsupported
 
 VIEWS = {"aten.view.default", "aten.reshape.default", "aten.flatten.using_ints"}
 
@@ -47,7 +48,10 @@ class OpContext:
 
 @dataclass(frozen=True)
 class Call:
-    """One call: arguments in order (keywords appended by ``get``), shapes, constants."""
+    """One call of an ATen operator, as its translation sees it.
+
+    ``shape`` is that of the result, ``sources`` those of the operands that are computed.
+    """
 
     fx_node: Any
     target: str
@@ -64,6 +68,26 @@ class Call:
     def array(self, position: int, name: str) -> FloatArray | None:
         """A constant argument; None where it was left out."""
         return self.context.array(self.get(position, name))
+
+
+Translation = Callable[[Call], Operator | None]
+TRANSLATIONS: dict[str, Translation] = {}  # by ATen operator and overload, such as "relu.default"
+
+
+def captures(*targets: str) -> Callable[[Translation], Translation]:
+    """Decorator: the function translates calls of these ATen operators.
+
+    It gives the operator, ``Unsupported`` where the call is none that can be compiled
+    (:func:`refuse`), or None where the result is the first operand itself.
+    """
+
+    def register(translation: Translation) -> Translation:
+        for target in targets:
+            assert target not in TRANSLATIONS, f"{target} has two translations"
+            TRANSLATIONS[target] = translation
+        return translation
+
+    return register
 
 
 def pair(value: Any, default: Pair = (1, 1)) -> Pair:

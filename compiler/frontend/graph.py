@@ -1,153 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The captured float graph: frozen nodes with integer shapes (C, H, W), no batch dimension.
+"""The float graph: frozen nodes with integer shapes (C, H, W), no batch dimension.
 
-Capture writes every operator but ``Layer``; the passes rewrite until only ``Layer`` is left.
-Flat tensors have the shape (C, 1, 1). Weights are float64 arrays that nobody writes to.
+Capture writes every operator of :mod:`ops` but ``Layer``; the passes rewrite until only ``Layer``
+is left. Flat tensors have the shape (C, 1, 1).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass, replace
 
 from stemcore.golden.network.network import INPUT
-from stemcore.golden.spec.windows import window_shape
 
-Shape = tuple[int, int, int]
-Pair = tuple[int, int]
-FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Conv:
-    """Grouped convolution; weight (O, C / groups, K_y, K_x), bias (O,)."""
-
-    weight: FloatArray
-    bias: FloatArray
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    groups: int = 1
-
-
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """Dense layer over a flat tensor; weight (O, I), bias (O,)."""
-
-    weight: FloatArray
-    bias: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class BatchNorm:
-    """Inference form: ``y[c] = scale[c] * x[c] + offset[c]``."""
-
-    scale: FloatArray
-    offset: FloatArray
-
-
-@dataclass(frozen=True)
-class Clamp:
-    """``min(max(x, low), high)``; ReLU is ``low = 0`` and ``high = None`` (no upper limit)."""
-
-    low: float = 0.0
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class MaxPool:
-    """Maximum; windows are clipped at the border."""
-
-    kernel: Pair
-    stride: Pair
-    padding: Pair = (0, 0)
-
-
-@dataclass(frozen=True)
-class AveragePool:
-    """Sum over the window, zeros at the border, divided by ``divisor``."""
-
-    kernel: Pair
-    stride: Pair
-    padding: Pair
-    divisor: int
-
-
-@dataclass(frozen=True)
-class Add:
-    """Sum of two tensors of one shape."""
-
-
-@dataclass(frozen=True)
-class Flatten:
-    """(C, H, W) to (C * H * W, 1, 1), rows first."""
-
-
-@dataclass(frozen=True)
-class Concat:
-    """Channels of tensors of one height and width, one after another."""
-
-
-@dataclass(frozen=True)
-class ZeroPad:
-    """Rows and columns of zeros: (y, x) before the first, and after the last."""
-
-    before: Pair
-    after: Pair
-
-
-@dataclass(frozen=True)
-class Unsupported:
-    """An operator that has no spiking form; the compatibility check reports it."""
-
-    problem: str
-    remedy: str
-
-
-LEARNED, IDENTITY, AVERAGE = "learned", "identity", "average"
-
-
-@dataclass(frozen=True, eq=False)
-class Branch:
-    """One connection of a layer: a grouped convolution without bias.
-
-    ``kind`` says how its weights may be quantized: LEARNED ones get a scale each; IDENTITY is 1 x 1
-    depthwise with weights 1; AVERAGE is depthwise with one constant for all.
-    """
-
-    source: str
-    weight: FloatArray
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    groups: int = 1
-    kind: str = LEARNED
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """What one population of neurons computes: connections, bias, clamp, max pooling."""
-
-    branches: tuple[Branch, ...]
-    bias: FloatArray
-    shape: Shape  # before pooling
-    clamp: Clamp | None = None
-    pool: MaxPool | None = None
-
-
-Op = (
-    Conv
-    | Linear
-    | BatchNorm
-    | Clamp
-    | MaxPool
-    | AveragePool
-    | Add
-    | Flatten
-    | Concat
-    | ZeroPad
-    | Unsupported
-    | Layer
-)
+from .ops.layer import Layer
+from .ops.operator import Operator, Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +19,7 @@ class Node:
     """One operator: its name (the path of its module), operands and output shape."""
 
     name: str
-    op: Op
+    op: Operator
     inputs: tuple[str, ...]
     shape: Shape
 
@@ -211,39 +75,38 @@ class Graph:
             node = replacements.get(old.name, old)
             op = node.op
             if isinstance(op, Layer):
-                branches = tuple(
-                    Branch(resolve(b.source), b.weight, b.stride, b.padding, b.groups, b.kind)
-                    for b in op.branches
-                )
-                op = Layer(branches, op.bias, op.shape, op.clamp, op.pool)
+                branches = tuple(replace(b, source=resolve(b.source)) for b in op.branches)
+                op = replace(op, branches=branches)
             inputs = tuple(resolve(name) for name in node.inputs)
             nodes.append(Node(node.name, op, inputs, node.shape))
         return self.with_nodes(nodes, resolve(self.output))
 
 
 def check_graph(graph: Graph) -> Graph:
-    """Our own invariants, asserted between passes; returns the graph."""
-    known = {INPUT: graph.input_shape}
+    """Our own invariants, asserted on what is captured; returns the graph."""
+    known = {INPUT}
     for node in graph.nodes:
         assert node.name not in known, f"{node.name}: defined twice"
         assert all(name in known for name in node.inputs), f"{node.name}: operand comes later"
         assert all(size >= 1 for size in node.shape), f"{node.name}: shape {node.shape}"
-        if isinstance(node.op, Layer):
-            assert tuple(branch.source for branch in node.op.branches) == node.inputs, node.name
-            for branch in node.op.branches:
-                out_shape = conv_shape(known[branch.source], branch)
-                assert out_shape == node.op.shape, f"{node.name}: {out_shape} != {node.op.shape}"
-        known[node.name] = node.shape
+        known.add(node.name)
     assert graph.output in known, f"{graph.output}: output is not a node"
     return graph
 
 
-def conv_shape(source: Shape, conv: Conv | Branch) -> Shape:
-    """Output shape of a convolution over a source of shape (C, H, W)."""
-    channels, _, ky, kx = conv.weight.shape
-    return (channels, *window_shape(source[1:], (ky, kx), conv.stride, conv.padding))
+def check_shapes(graph: Graph) -> Graph:
+    """:func:`check_graph`, and that every shape is that of its operator; between passes.
 
-
-def pool_shape(source: Shape, pool: MaxPool | AveragePool) -> Shape:
-    """Output shape of a pooling over a source of shape (C, H, W)."""
-    return (source[0], *window_shape(source[1:], pool.kernel, pool.stride, pool.padding))
+    The graph has passed the compatibility check.
+    """
+    known = {INPUT: graph.input_shape}
+    for node in check_graph(graph).nodes:
+        shape = node.op.output_shape([known[name] for name in node.inputs])
+        assert shape == node.shape, f"{node.name}: {shape} != {node.shape}"
+        if isinstance(node.op, Layer):
+            assert tuple(branch.source for branch in node.op.branches) == node.inputs, node.name
+            for branch in node.op.branches:
+                shape = branch.output_shape(known[branch.source])
+                assert shape == node.op.shape, f"{node.name}: {shape} != {node.op.shape}"
+        known[node.name] = node.shape
+    return graph

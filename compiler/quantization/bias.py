@@ -24,7 +24,7 @@ from stemcore.golden.spec.integers import signed_limits
 from stemcore.golden.spec.params import BIAS_WIDTH
 
 from ..errors import QuantizeError
-from ..frontend.graph import FloatArray
+from ..frontend.ops.operator import FloatArray
 from .quantized import EXACT, GENERAL, PAPER, IntArray
 
 INT32, FRACTION16, OUTPUT8, OUTPUT16, OUTPUT = BIAS_FORMATS = (

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from stemcore.golden.network.network import INPUT
 
 from ..errors import QuantizeError
-from ..frontend.graph import IDENTITY, Graph, Layer
+from ..frontend.graph import Graph
+from ..frontend.ops.layer import IDENTITY, Layer
 from .bias import BIAS_FORMATS, DEFAULT_FORMAT
 from .quantized import EXACT, PAPER, PROFILES
 

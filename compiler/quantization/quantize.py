@@ -18,7 +18,9 @@ from stemcore.golden.spec.params import ChipParams
 
 from ..errors import QuantizeError
 from ..frontend.compatibility import check_compatible
-from ..frontend.graph import Graph, Layer, Shape
+from ..frontend.graph import Graph
+from ..frontend.ops.layer import Layer
+from ..frontend.ops.operator import Shape
 from ..frontend.passes import form_layers
 from ..frontend.run_graph import run_graph
 from .formats import LayerFormat, Source, choose_formats, find_signs, fixed_scale

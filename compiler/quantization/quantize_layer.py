@@ -12,7 +12,9 @@ from stemcore.golden.spec.integers import code_limits, limits, signed_limits
 from stemcore.golden.spec.params import MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
 from ..errors import QuantizeError
-from ..frontend.graph import AVERAGE, IDENTITY, LEARNED, Branch, FloatArray, Layer, Node
+from ..frontend.graph import Node
+from ..frontend.ops.layer import AVERAGE, IDENTITY, LEARNED, Branch, Layer
+from ..frontend.ops.operator import FloatArray
 from .bias import MAX_BIAS, round_bias
 from .formats import LayerFormat, Source
 from .quantized import IntArray, QuantizedBranch, QuantizedLayer

@@ -13,7 +13,8 @@ from stemcore.golden.spec.integers import limits
 
 from ..archive import read_archive, write_archive
 from ..errors import FormatError
-from ..frontend.graph import FloatArray, MaxPool, Pair, Shape
+from ..frontend.ops.operator import FloatArray, Pair, Shape
+from ..frontend.ops.pooling import MaxPool
 
 EXACT, GENERAL, PAPER = PROFILES = ("exact", "general", "paper")
 IntArray = NDArray[np.int64]

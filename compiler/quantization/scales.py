@@ -10,7 +10,7 @@ import numpy as np
 
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT
 
-from ..frontend.graph import FloatArray
+from ..frontend.ops.operator import FloatArray
 
 MAX_TOTAL_SHIFT = 15  # left shift of a weight, T-1-t+h, in four bits
 SHIFTS = (0, 4, 8)  # left shifts of a connection; finer steps go into the weights

@@ -164,6 +164,12 @@ NETS = {
         ),
         (2, 8, 8),
     ),
+    "space_to_depth": (
+        lambda: chain(
+            nn.PixelUnshuffle(2), nn.Conv2d(8, 4, 3, padding=1), nn.ReLU(), nn.PixelUnshuffle(3)
+        ),
+        (2, 6, 12),
+    ),
     "depthwise": (
         lambda: chain(
             nn.Conv2d(3, 6, 1),

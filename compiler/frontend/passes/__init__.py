@@ -4,14 +4,15 @@
 Every pass keeps what the graph computes, leaves it runnable and returns a new one.
 """
 
-from ..graph import Graph, check_graph
+from ..graph import Graph, check_shapes
 from .concat import split_concat
+from .convolutions import absorb_padding, make_convolutions
 from .merge import fuse_clamp, fuse_max_pool, merge_addition
 from .normalize import absorb_flatten, fold_batch_norm, hoist_batch_norm, hoist_clamp, make_layers
-from .padding import absorb_padding
 
 PIPELINE = (
     absorb_padding,
+    make_convolutions,
     hoist_batch_norm,
     fold_batch_norm,
     split_concat,
@@ -27,5 +28,5 @@ PIPELINE = (
 def form_layers(graph: Graph) -> Graph:
     """All passes in order; afterwards every node is a ``Layer``."""
     for step in PIPELINE:
-        graph = check_graph(step(graph))
+        graph = check_shapes(step(graph))
     return graph

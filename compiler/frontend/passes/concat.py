@@ -1,29 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Concatenated channels: what reads them reads each of the tensors that they come from."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
 import numpy as np
 
-from ..graph import (
-    Add,
-    AveragePool,
-    Clamp,
-    Concat,
-    Conv,
-    Flatten,
-    Graph,
-    Linear,
-    MaxPool,
-    Node,
-    Op,
-    Shape,
-)
-
-BY_CHANNEL = (Clamp, MaxPool, AveragePool, Flatten)
+from ..graph import Graph, Node
+from ..ops.addition import Add
+from ..ops.convolution import Conv
+from ..ops.dense import Linear
+from ..ops.layout import Concat
+from ..ops.operator import Operator, Shape
 
 
 def split_concat(graph: Graph) -> Graph:
@@ -69,16 +58,16 @@ class _Splitting:
                     for source, first, stop in self._spans(joined)
                 ],
             )
-        elif joined and (isinstance(op, BY_CHANNEL) or self._has_own_groups(op, joined)):
+        elif joined and (ops := self._by_tensor(op, joined)):
             self.parts[node.name] = [
-                self._add(f"{node.name}.part{i}", *self._on_channels(node, first, stop), [source])
-                for i, (source, first, stop) in enumerate(self._spans(joined), 1)
+                self._add(f"{node.name}.part{i}", part, part.output_shape([shape]), [source])
+                for i, (source, shape, part) in enumerate(ops, 1)
             ]
         else:
             self._copy(node.inputs)
             self.nodes[node.name] = node
 
-    def _add(self, name: str, op: Op, shape: Shape, inputs: Sequence[str]) -> str:
+    def _add(self, name: str, op: Operator, shape: Shape, inputs: Sequence[str]) -> str:
         self.nodes[name] = Node(name, op, tuple(inputs), shape)
         return name
 
@@ -91,28 +80,19 @@ class _Splitting:
         ends = [0, *accumulate(self._shape_of(name)[0] for name in names)]
         return [(name, *span) for name, span in zip(names, pairwise(ends), strict=True)]
 
-    def _has_own_groups(self, op: Op, joined: str) -> bool:
-        """Whether no group of a convolution has channels of two parts."""
-        if not isinstance(op, Conv):
-            return False
-        return all(first % op.weight.shape[1] == 0 for _, first, _ in self._spans(joined))
+    def _by_tensor(self, op: Operator, joined: str) -> list[tuple[str, Shape, Operator]]:
+        """Every part, its shape, and the operator on its channels; empty where these mix."""
+        parts: list[tuple[str, Shape, Operator]] = []
+        for source, first, stop in self._spans(joined):
+            part = op.on_channels(first, stop)
+            if part is None:
+                return []
+            parts.append((source, self._shape_of(source), part))
+        return parts
 
-    def _on_channels(self, node: Node, first: int, stop: int) -> tuple[Op, Shape]:
-        """The operator for these channels of its operand alone, and the shape of its result."""
-        op, (_, height, width) = node.op, node.shape
-        if isinstance(op, Flatten):
-            before = self.graph.shape_of(node.inputs[0])
-            return op, ((stop - first) * math.prod(before[1:]), 1, 1)
-        if not isinstance(op, Conv):
-            return op, (stop - first, height, width)
-        group_in, group_out = op.weight.shape[1], len(op.weight) // op.groups
-        outputs = slice(first // group_in * group_out, stop // group_in * group_out)
-        weight = op.weight[outputs]
-        groups = (stop - first) // group_in
-        part = replace(op, weight=weight, bias=op.bias[outputs], groups=groups)
-        return part, (len(weight), height, width)
-
-    def _sum(self, name: str, shape: Shape, kind: str, terms: Sequence[tuple[str, Op]]) -> None:
+    def _sum(
+        self, name: str, shape: Shape, kind: str, terms: Sequence[tuple[str, Operator]]
+    ) -> None:
         """``name`` becomes the sum of operators, each on a tensor; ``kind`` is in their names."""
         total = ""
         for i, (source, op) in enumerate(terms, 1):

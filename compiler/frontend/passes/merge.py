@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Passes on layers: additions, clamps and max poolings join the layer that they follow."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from stemcore.golden.network.network import INPUT
 
-from ..graph import AVERAGE, IDENTITY, Branch, Clamp, Graph, Layer, MaxPool, Node
+from ..graph import Graph, Node
+from ..ops.clamp import Clamp
+from ..ops.layer import AVERAGE, IDENTITY, Branch, Layer
+from ..ops.operator import Operator
+from ..ops.pooling import MaxPool
 from .normalize import identity
 
 
@@ -74,56 +79,47 @@ def _merge_equal(branches: list[Branch]) -> tuple[Branch, ...]:
 
 
 def fuse_clamp(graph: Graph) -> Graph:
-    """No clamp is left: each is part of its layer, or of an identity layer."""
-    while True:
-        for node in graph.nodes:
-            if isinstance(node.op, Clamp):
-                graph = _fuse_clamp(graph, node, node.op)
-                break
-        else:
-            return graph
+    """No clamp is left: each is part of the layer before it, or of an identity layer."""
 
+    def with_clamp(layer: Layer, clamp: Operator) -> Layer:
+        assert isinstance(clamp, Clamp)
+        highs = [c.high for c in (layer.clamp, clamp) if c is not None and c.high is not None]
+        return replace(layer, clamp=Clamp(0.0, min(highs) if highs else None))
 
-def _fuse_clamp(graph: Graph, node: Node, clamp: Clamp) -> Graph:
-    source_name = node.inputs[0]
-    source = None if source_name == INPUT else graph.node(source_name)
-    if (
-        source is not None
-        and isinstance(source.op, Layer)
-        and source.op.pool is None
-        and graph.n_users(source_name) == 1
-    ):
-        highs = [c.high for c in (source.op.clamp, clamp) if c is not None and c.high is not None]
-        both = Clamp(0.0, min(highs) if highs else None)
-        fused = replace(source, op=replace(source.op, clamp=both))
-        return graph.with_replaced({source_name: fused}, {node.name: source_name})
-    shape = graph.shape_of(source_name)
-    layer = Layer((identity(source_name, shape),), np.zeros(shape[0]), shape, clamp)
-    return graph.with_replaced({node.name: replace(node, op=layer)}, {})
+    return _fuse(graph, Clamp, with_clamp)
 
 
 def fuse_max_pool(graph: Graph) -> Graph:
-    """No max pooling is left: each is part of its layer, or of an identity layer."""
+    """No max pooling is left: each is part of the layer before it, or of an identity layer."""
+
+    def with_pool(layer: Layer, pool: Operator) -> Layer:
+        assert isinstance(pool, MaxPool)
+        return replace(layer, pool=pool)
+
+    return _fuse(graph, MaxPool, with_pool)
+
+
+def _fuse(graph: Graph, kind: type, into: Callable[[Layer, Operator], Layer]) -> Graph:
+    """Operators of one kind, each taken ``into`` a layer.
+
+    Into the one before it, where that has no pooling and no other reader; else into a new layer of
+    identity connections.
+    """
     while True:
-        for node in graph.nodes:
-            if isinstance(node.op, MaxPool):
-                graph = _fuse_max_pool(graph, node, node.op)
-                break
-        else:
+        node = next((node for node in graph.nodes if isinstance(node.op, kind)), None)
+        if node is None:
             return graph
-
-
-def _fuse_max_pool(graph: Graph, node: Node, pool: MaxPool) -> Graph:
-    source_name = node.inputs[0]
-    source = None if source_name == INPUT else graph.node(source_name)
-    if (
-        source is not None
-        and isinstance(source.op, Layer)
-        and source.op.pool is None
-        and graph.n_users(source_name) == 1
-    ):
-        fused = replace(source, op=replace(source.op, pool=pool), shape=node.shape)
-        return graph.with_replaced({source_name: fused}, {node.name: source_name})
-    shape = graph.shape_of(source_name)
-    layer = Layer((identity(source_name, shape),), np.zeros(shape[0]), shape, pool=pool)
-    return graph.with_replaced({node.name: replace(node, op=layer)}, {})
+        name = node.inputs[0]
+        source = None if name == INPUT else graph.node(name)
+        if (
+            source is not None
+            and isinstance(source.op, Layer)
+            and source.op.pool is None
+            and graph.n_users(name) == 1
+        ):
+            fused = replace(source, op=into(source.op, node.op), shape=node.shape)
+            graph = graph.with_replaced({name: fused}, {node.name: name})
+        else:
+            shape = graph.shape_of(name)
+            layer = Layer((identity(name, shape),), np.zeros(shape[0]), shape)
+            graph = graph.with_replaced({node.name: replace(node, op=into(layer, node.op))}, {})

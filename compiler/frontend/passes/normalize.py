@@ -8,25 +8,16 @@ import numpy as np
 
 from stemcore.golden.network.network import INPUT
 
-from ..graph import (
-    AVERAGE,
-    IDENTITY,
-    Add,
-    AveragePool,
-    BatchNorm,
-    Branch,
-    Clamp,
-    Conv,
-    Flatten,
-    FloatArray,
-    Graph,
-    Layer,
-    Linear,
-    MaxPool,
-    Node,
-    Shape,
-    conv_shape,
-)
+from ..graph import Graph, Node
+from ..ops.addition import Add
+from ..ops.batch_norm import BatchNorm
+from ..ops.clamp import Clamp
+from ..ops.convolution import Conv
+from ..ops.dense import Linear
+from ..ops.layer import AVERAGE, IDENTITY, Branch, Layer
+from ..ops.layout import Flatten
+from ..ops.operator import FloatArray, Operator, Shape
+from ..ops.pooling import AveragePool, MaxPool
 
 
 def hoist_clamp(graph: Graph) -> Graph:
@@ -47,7 +38,7 @@ def hoist_batch_norm(graph: Graph) -> Graph:
     )
 
 
-def _hoist(graph: Graph, moves: Callable[[object], bool], over: tuple[type, ...]) -> Graph:
+def _hoist(graph: Graph, moves: Callable[[Operator], bool], over: tuple[type, ...]) -> Graph:
     """Nodes whose operator ``moves`` change places with an operator of ``over`` before them."""
     while True:
         for node in graph.nodes:
@@ -101,8 +92,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
             replaced[source.name] = replace(source, op=folded)
             renamed[node.name] = source.name
         else:
-            conv = Conv(scale.reshape(-1, 1, 1, 1), offset, groups=len(scale))
-            replaced[node.name] = replace(node, op=conv)
+            replaced[node.name] = replace(node, op=node.op.depthwise())
     return graph.with_replaced(replaced, renamed)
 
 
@@ -118,8 +108,7 @@ def absorb_flatten(graph: Graph) -> Graph:
             renamed[node.name] = node.inputs[0]
         elif isinstance(node.op, Linear):
             source = renamed.get(node.inputs[0], node.inputs[0])
-            weight = node.op.weight.reshape(-1, *graph.shape_of(source))
-            replaced[node.name] = replace(node, op=Conv(weight, node.op.bias))
+            replaced[node.name] = replace(node, op=node.op.over_image(graph.shape_of(source)))
     return graph.with_replaced(replaced, renamed)
 
 
@@ -149,6 +138,6 @@ def identity(source: str, shape: Shape) -> Branch:
 
 def layer_node(node: Node, branches: tuple[Branch, ...], bias: FloatArray, graph: Graph) -> Node:
     """A ``Layer`` in place of ``node``."""
-    shape = conv_shape(graph.shape_of(branches[0].source), branches[0])
+    shape = branches[0].output_shape(graph.shape_of(branches[0].source))
     layer = Layer(branches, bias, shape)
     return Node(node.name, layer, tuple(branch.source for branch in branches), shape)

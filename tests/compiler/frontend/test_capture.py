@@ -11,17 +11,14 @@ from torch.nn import functional as F
 
 from stemcore.compiler.errors import CaptureError
 from stemcore.compiler.frontend.capture import capture
-from stemcore.compiler.frontend.graph import (
-    Add,
-    AveragePool,
-    BatchNorm,
-    Clamp,
-    Conv,
-    Flatten,
-    Linear,
-    MaxPool,
-)
-from stemcore.compiler.frontend.graph import Unsupported as Refused
+from stemcore.compiler.frontend.ops.addition import Add
+from stemcore.compiler.frontend.ops.batch_norm import BatchNorm
+from stemcore.compiler.frontend.ops.clamp import Clamp
+from stemcore.compiler.frontend.ops.convolution import Conv
+from stemcore.compiler.frontend.ops.dense import Linear
+from stemcore.compiler.frontend.ops.layout import Flatten
+from stemcore.compiler.frontend.ops.operator import Unsupported as Refused
+from stemcore.compiler.frontend.ops.pooling import AveragePool, MaxPool
 from stemcore.compiler.frontend.run_graph import run_graph
 from tests.support.torch_nets import NETS, build
 

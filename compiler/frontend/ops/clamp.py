@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ReLU and its relatives with an upper limit."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..fx import Call, captures, refuse
+from .operator import Operator, Shape
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Clamp(Operator):
+    """``min(max(x, low), high)``; ReLU is ``low = 0`` and ``high = None`` (no upper limit)."""
+
+    low: float = 0.0
+    high: float | None = None
+
+    def output_shape(self, sources: Sequence[Shape]) -> Shape:
+        return sources[0]
+
+    def run(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
+        (x,) = inputs
+        return x.clamp(self.low, self.high)
+
+    def on_channels(self, first: int, stop: int) -> "Clamp":
+        return self
+
+
+@captures("relu.default")
+def _relu(call: Call) -> Operator:
+    return Clamp()
+
+
+@captures("relu6.default")
+def _relu6(call: Call) -> Operator:
+    return Clamp(0.0, 6.0)
+
+
+@captures("hardtanh.default")
+def _hardtanh(call: Call) -> Operator:
+    return _clamp(call, call.get(1, "min_val", -1), call.get(2, "max_val", 1))
+
+
+@captures("clamp.default")
+def _clamp_both(call: Call) -> Operator:
+    return _clamp(call, call.get(1, "min"), call.get(2, "max"))
+
+
+@captures("clamp_min.default")
+def _clamp_min(call: Call) -> Operator:
+    return _clamp(call, call.get(1, "min"), None)
+
+
+def _clamp(call: Call, low: Any, high: Any) -> Operator:
+    if low != 0 or (high is not None and high <= 0):
+        return refuse(
+            call,
+            f"must clamp to 0 and above, clamps to {low}..{high}",
+            "use ReLU or ReLU6; values without ReLU are signed and need no clamp",
+        )
+    return Clamp(0.0, None if high is None or math.isinf(high) else float(high))

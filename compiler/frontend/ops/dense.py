@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dense (fully connected) layer."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..fx import Call, captures, refuse
+from .convolution import Conv, find_unusable
+from .operator import Finding, FloatArray, Operand, Operator, Shape
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(Operator):
+    """Dense layer over a flat tensor; weight (O, I), bias (O,)."""
+
+    weight: FloatArray
+    bias: FloatArray
+
+    keeps_flattening = False
+
+    def output_shape(self, sources: Sequence[Shape]) -> Shape:
+        return len(self.weight), 1, 1
+
+    def find_problems(self, operands: Sequence[Operand]) -> Iterator[Finding]:
+        yield from find_unusable(self.weight, self.bias)
+
+    def run(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
+        from torch.nn import functional as F
+
+        (x,) = inputs
+        y = F.linear(x.flatten(1), x.new_tensor(self.weight), x.new_tensor(self.bias))
+        return y[:, :, None, None]
+
+    def over_image(self, source: Shape) -> Conv:
+        """The same layer reading the image (C, H, W) that its operand was flattened from."""
+        return Conv(self.weight.reshape(-1, *source), self.bias)
+
+
+def _dense(call: Call, weight: FloatArray | None, bias: FloatArray | None) -> Operator:
+    if weight is None or weight.ndim != 2:
+        return refuse(call, "must have a constant weight matrix", "use nn.Linear")
+    if call.sources[0] != (weight.shape[1], 1, 1):
+        return refuse(call, f"must read a flat tensor, got {call.sources[0]}", "flatten it first")
+    return Linear(weight, np.zeros(weight.shape[0]) if bias is None else bias)
+
+
+@captures("linear.default")
+def _linear(call: Call) -> Operator:
+    return _dense(call, call.array(1, "weight"), call.array(2, "bias"))
+
+
+@captures("addmm.default")
+def _addmm(call: Call) -> Operator:
+    weight = call.array(2, "mat2")
+    return _dense(call, None if weight is None else weight.T, call.array(0, "input"))

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one population of neurons computes: the operator that all others become."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .clamp import Clamp
+from .convolution import convolution_shape
+from .operator import Finding, FloatArray, Operand, Operator, Pair, Shape, find_infinite
+from .pooling import MaxPool
+
+if TYPE_CHECKING:
+    import torch
+
+LEARNED, IDENTITY, AVERAGE = "learned", "identity", "average"
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """One connection of a layer: a grouped convolution without bias.
+
+    ``kind`` says how its weights may be quantized: LEARNED ones get a scale each; IDENTITY is 1 x 1
+    depthwise with weights 1; AVERAGE is depthwise with one constant for all.
+    """
+
+    source: str
+    weight: FloatArray
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    groups: int = 1
+    kind: str = LEARNED
+
+    def output_shape(self, source: Shape) -> Shape:
+        """Shape of what the connection adds, for a source of shape (C, H, W)."""
+        return convolution_shape(source, self.weight, self.stride, self.padding)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer(Operator):
+    """Sum of the connections and a bias (C,), then clamp, then max pooling.
+
+    ``shape`` is that of the sum, before pooling.
+    """
+
+    branches: tuple[Branch, ...]
+    bias: FloatArray
+    shape: Shape
+    clamp: Clamp | None = None
+    pool: MaxPool | None = None
+
+    keeps_flattening = False
+
+    def output_shape(self, sources: Sequence[Shape]) -> Shape:
+        return self.shape if self.pool is None else self.pool.output_shape([self.shape])
+
+    def find_problems(self, operands: Sequence[Operand]) -> Iterator[Finding]:
+        weights = {f"weights of {i}": branch.weight for i, branch in enumerate(self.branches)}
+        yield from find_infinite({**weights, "bias": self.bias})
+
+    def run(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
+        from torch.nn import functional as F
+
+        total = inputs[0].new_tensor(self.bias)[:, None, None]
+        for branch, source in zip(self.branches, inputs, strict=True):
+            weight = source.new_tensor(branch.weight)
+            total = total + F.conv2d(
+                source, weight, None, branch.stride, branch.padding, 1, branch.groups
+            )
+        total = total if self.clamp is None else self.clamp.run([total])
+        return total if self.pool is None else self.pool.run([total])

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators that move values and compute none: flattening, concatenation, and what does nothing."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..fx import Call, captures, refuse
+from .operator import Operator, Shape
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Flatten(Operator):
+    """(C, H, W) to (C * H * W, 1, 1), rows first."""
+
+    is_population = False
+
+    def output_shape(self, sources: Sequence[Shape]) -> Shape:
+        return math.prod(sources[0]), 1, 1
+
+    def run(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
+        return inputs[0].flatten(1)[:, :, None, None]
+
+    def on_channels(self, first: int, stop: int) -> "Flatten":
+        return self
+
+
+@dataclass(frozen=True)
+class Concat(Operator):
+    """Channels of tensors of one height and width, one after another."""
+
+    is_population = False
+
+    def output_shape(self, sources: Sequence[Shape]) -> Shape:
+        return sum(source[0] for source in sources), *sources[0][1:]
+
+    def run(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
+        import torch
+
+        return torch.cat(list(inputs), 1)
+
+
+@captures(
+    "view.default",
+    "reshape.default",
+    "flatten.using_ints",
+    "squeeze.dims",
+    "squeeze.dim",
+    "unsqueeze.default",
+)
+def _reshape(call: Call) -> Operator | None:
+    source = call.sources[0]
+    batch = [node.meta["val"].shape[0] for node in (call.fx_node, call.fx_node.args[0])]
+    if batch[0] == batch[1] and call.shape == source:
+        return None
+    if batch[0] == batch[1] and call.shape == (math.prod(source), 1, 1):
+        return Flatten()
+    return refuse(
+        call,
+        f"must keep the shape or flatten to (N, {math.prod(source)}), makes {call.shape} of "
+        f"{source}",
+        "keep images as they are until the first dense layer",
+    )
+
+
+@captures("cat.default", "concat.default")
+def _concat(call: Call) -> Operator | None:
+    tensors = call.fx_node.args[0]
+    if len(set(tensors)) != len(call.sources):
+        return refuse(
+            call, "must join computed tensors, one is constant", "put it into the next layer's bias"
+        )
+    rank = len(call.fx_node.meta["val"].shape)
+    if call.get(1, "dim", 0) not in (1, 1 - rank):
+        return refuse(call, "must join channels", "use dim=1")
+    return Concat() if len(tensors) > 1 else None
+
+
+@captures(
+    "dropout.default",
+    "feature_dropout.default",
+    "contiguous.default",
+    "clone.default",
+    "detach.default",
+    "alias.default",
+    "lift_fresh_copy.default",
+)
+def _drop(call: Call) -> Operator | None:
+    if "dropout" in call.target and call.get(2, "train"):
+        return refuse(call, "is in training mode", "call .eval() before the export")
+    return None

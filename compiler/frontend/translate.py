@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From ATen calls to operators of the float graph. Works on fx nodes without importing torch."""
+
+import importlib
+import pkgutil
+from typing import Any
+
+from . import ops
+from .fx import TRANSLATIONS, Call, OpContext, refuse
+from .ops.operator import Operator, Shape
+
+# Every file of the folder registers its translations.
+for _module in pkgutil.iter_modules(ops.__path__, f"{ops.__name__}."):
+    importlib.import_module(_module.name)
+
+_WRITERS = ("relu_", "relu6_", "hardtanh_", "clamp_", "clamp_min_", "add_", "dropout_")
+IN_PLACE = {f"aten.{name}.{kind}" for name in _WRITERS for kind in ("default", "Tensor")}
+
+REMEDIES = {
+    "sigmoid": "use ReLU",
+    "silu": "use ReLU",
+    "gelu": "use ReLU",
+    "hardswish": "use ReLU",
+    "hardsigmoid": "use ReLU",
+    "leaky_relu": "use ReLU",
+    "prelu": "use ReLU",
+    "softmax": "leave it out of the network: the largest logit is the same",
+    "log_softmax": "leave it out of the network: the largest logit is the same",
+    "pad": "pad with zeros",
+    "mul": "fold constant factors into the weights",
+    "div": "fold constant factors into the weights",
+    "sub": "fold constants into the bias",
+    "layer_norm": "use batch norm, which folds into weights",
+    "group_norm": "use batch norm, which folds into weights",
+    "instance_norm": "use batch norm, which folds into weights",
+    "conv1d": "use nn.Conv2d with a kernel of height 1",
+    "conv_transpose2d": "upsample outside the network, or use nn.Conv2d",
+}
+
+
+def translate(
+    fx_node: Any, target: str, shape: Shape, sources: list[Shape | None], context: OpContext
+) -> Operator | None:
+    """The operator of a call; None where the result is the operand itself.
+
+    Calls that nothing in :mod:`ops` translates become ``Unsupported``.
+    """
+    key = target.removeprefix("aten.")
+    if target in IN_PLACE:
+        base, _, overload = key.partition("_.")
+        key = f"{base}.{overload}"
+    call = Call(fx_node, target, shape, [s for s in sources if s is not None], context)
+    translation = TRANSLATIONS.get(key)
+    if translation is None:
+        remedy = REMEDIES.get(key.split(".")[0].strip("_"), "replace it by supported layers")
+        return refuse(call, "has no spiking form", remedy)
+    return translation(call)
