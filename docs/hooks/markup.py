@@ -23,7 +23,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     head = list(head)
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
-        cells = (str(cell).replace("|", "\\|").replace("\n", " ") for cell in row)
+        cells = (_cell(str(cell)) for cell in row)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -36,3 +36,9 @@ def sentence(words: str) -> str:
 def words(text: str) -> str:
     """Plain text as Markdown: a ``<`` is a character, not the begin of a mark."""
     return text.replace("<", "&lt;")
+
+
+def _cell(text: str) -> str:
+    """In one line, and with bars that do not end the cell; those in code do not."""
+    parts = text.replace("\n", " ").split("`")
+    return "`".join(p if i % 2 else p.replace("|", "\\|") for i, p in enumerate(parts))

@@ -43,7 +43,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
             rows.append((names, _value(action), _help(action)))
         if rows:
             title = "" if group.title in ("options", "positional arguments") else group.title
-            yield f"{sentence(title)}\n" if title else ""
+            yield f"**{sentence(title).rstrip('.')}**\n" if title else ""
             yield table(("option", "value", "meaning"), rows)
 
 
