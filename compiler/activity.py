@@ -50,7 +50,9 @@ def population_maps(
     return maps
 
 
-def spike_maps(network: Network, activity: Activity | None = None) -> dict[str, NDArray]:
+def spike_maps(
+    network: Network, activity: Activity | None = None
+) -> dict[str, NDArray[np.float64]]:
     """An array (C, H, W) of expected spikes for the input and every layer of ``network``."""
     names = (INPUT, *(layer.name for layer in network.layers))
     return population_maps({name: network.population(name).shape for name in names}, activity)

@@ -28,7 +28,7 @@ def write_archive(
     unfinished = path.with_name(path.name + ".part")
     with unfinished.open("wb") as file:
         stored = {_JSON: np.frombuffer(text.encode(), np.uint8), **arrays}
-        np.savez_compressed(file, allow_pickle=False, **stored)  # type: ignore[arg-type]
+        np.savez_compressed(file, allow_pickle=False, **stored)
     unfinished.replace(path)
 
 

@@ -172,7 +172,7 @@ def count_macs(network: Network, layer: Layer, connection: Connection) -> int:
         int(taps(connection, axis, shape[1 + axis], (0, layer.shape[1 + axis]))[1].sum())
         for axis in (0, 1)
     ]
-    return n_taps[0] * n_taps[1] * layer.shape[0] * connection.weight.shape[1]
+    return n_taps[0] * n_taps[1] * layer.shape[0] * int(connection.weight.shape[1])
 
 
 def check_program(program: Program) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of a core that fill up with runs of entries from address 0."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +31,7 @@ class Table:
         self._starts: dict[bytes, int] = {}
         self.n_used = 0
 
-    def add(self, **columns: NDArray) -> int:
+    def add(self, **columns: NDArray[Any]) -> int:
         """Address of the first of these entries (a column per field)."""
         names = [field for field, _ in self.layout.widths]
         run = np.stack([np.asarray(columns[name], dtype=np.int64) for name in names], axis=1)

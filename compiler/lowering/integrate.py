@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +164,7 @@ def measure(network: Network, images: NDArray[np.integer]) -> list[LayerReach]:
     ]
 
 
-def _magnitude(values: NDArray) -> int:
+def _magnitude(values: NDArray[Any]) -> int:
     return int(max(-values.min(), values.max(), 0))
 
 

@@ -66,7 +66,7 @@ def partition(
 
 
 def _least_target(
-    network: Network, costs: list[LayerCost], n_cores: int, spikes: dict[str, NDArray]
+    network: Network, costs: list[LayerCost], n_cores: int, spikes: dict[str, NDArray[np.float64]]
 ) -> float:
     """The smallest time of a busiest core for which the cores suffice, to a 16000th of the
     largest."""

@@ -25,7 +25,7 @@ from .connectivity import (
     make_tile,
 )
 from .weight_blocks import count_weight_words, read_channels
-from .work import Array, Axis, block_spikes, layer_work, rectangle_sums
+from .work import Array, Axis, Edges, block_spikes, layer_work, rectangle_sums
 
 MAX_CUTS = 32  # places considered for a cut, in rows and in columns
 Needs = dict[str, tuple[int, int]]  # what is needed, and what there is
@@ -218,7 +218,7 @@ def block_needs(network: Network, layer: Layer, params: ChipParams, blocks: Span
     }
 
 
-def _largest(values: Array, rows: tuple, columns: tuple) -> Array:
+def _largest(values: Array, rows: Edges, columns: Edges) -> Array:
     """The largest sum over a rectangle among all blocks of ``values`` (blocks, H, W)."""
     largest = rectangle_sums(values[0], rows, columns)
     for i in range(1, len(values)):

@@ -11,6 +11,7 @@ from stemcore.golden.network.network import Connection, Layer, Network
 from .connectivity import Span, block_count, hit_channels, taps, window
 
 Array = NDArray[np.float64]
+Edges = tuple[NDArray[np.int64], NDArray[np.int64]]  # starts and stops of spans
 
 
 class Axis:
@@ -81,13 +82,12 @@ class Axis:
         return int(first), int(stop)
 
 
-def rectangle_sums(
-    values: Array, rows: tuple[NDArray, NDArray], columns: tuple[NDArray, NDArray]
-) -> Array:
+def rectangle_sums(values: Array, rows: Edges, columns: Edges) -> Array:
     """Sums of ``values`` (H, W) over all rectangles: rows (starts, stops) times columns."""
     sums = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     strips = sums[rows[1]] - sums[rows[0]]
-    return strips[:, columns[1]] - strips[:, columns[0]]
+    rectangles: Array = strips[:, columns[1]] - strips[:, columns[0]]
+    return rectangles
 
 
 def layer_work(network: Network, layer: Layer, lanes: int, spikes: Mapping[str, Array]) -> Array:
@@ -128,4 +128,5 @@ def block_spikes(fired: Array, lanes: int) -> Array:
     """Expected spikes (blocks, H, W) of each activation word."""
     n_blocks = block_count(len(fired), lanes)
     padded = np.pad(fired, ((0, n_blocks * lanes - len(fired)), (0, 0), (0, 0)))
-    return padded.reshape(n_blocks, lanes, *fired.shape[1:]).sum(axis=1)
+    words: Array = padded.reshape(n_blocks, lanes, *fired.shape[1:]).sum(axis=1)
+    return words

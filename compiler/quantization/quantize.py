@@ -259,7 +259,7 @@ class QuantizedModel(torch.nn.Module):
     def _accumulate(
         self, i: int, layer: QuantizedLayer, values: Mapping[str, torch.Tensor]
     ) -> torch.Tensor:
-        total: Any = 0.0
+        total = torch.zeros((), dtype=torch.float64)
         for j, branch in enumerate(layer.branches):
             sums = self._convolve(branch, getattr(self, f"weight_{i}_{j}"), values[branch.source])
             total = total + sums.to(torch.float64) * 2.0**branch.shift

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT
 
 from ..frontend.ops.operator import FloatArray
+
+IntArray = NDArray[np.int64]
 
 MAX_TOTAL_SHIFT = 15  # left shift of a weight, T-1-t+h, in four bits
 SHIFTS = (0, 4, 8)  # left shifts of a connection; finer steps go into the weights
@@ -20,12 +23,14 @@ MAX_IDENTITY, MAX_IDENTITY_EXACT = 127, 64  # weights of an identity
 def power_above(value: FloatArray | float) -> FloatArray:
     """Smallest power of two that is not below ``value`` (positive)."""
     mantissa, exponent = np.frexp(value)
-    return np.ldexp(1.0, exponent - (mantissa == 0.5))
+    power: FloatArray = np.ldexp(1.0, exponent - (mantissa == 0.5))
+    return power
 
 
 def power_below(value: FloatArray | float) -> FloatArray:
     """Largest power of two that is not above ``value`` (positive)."""
-    return np.ldexp(1.0, np.frexp(value)[1] - 1)
+    power: FloatArray = np.ldexp(1.0, np.frexp(value)[1] - 1)
+    return power
 
 
 def scale_candidates(largest: float, top: int, is_exact: bool) -> FloatArray:
@@ -178,8 +183,9 @@ def average_weight(
     return best[1:]
 
 
-def _round_ratio(numerator: np.ndarray, denominator: int) -> np.ndarray:
+def _round_ratio(numerator: IntArray, denominator: int) -> IntArray:
     """Integers nearest to a ratio, halves to even."""
     quotient, rest = np.divmod(numerator, denominator)
     up = (2 * rest > denominator) | ((2 * rest == denominator) & (quotient & 1 == 1))
-    return quotient + up
+    rounded: IntArray = quotient + up
+    return rounded

@@ -11,6 +11,7 @@ thousands of right-or-wrong answers could not.
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -158,7 +159,7 @@ class Measurement:
                 found.append(Candidate(layer, name, sops / len(array), loss / len(array)))
         return found
 
-    def _forward(self, images: NDArray) -> dict[str, FloatArray]:
+    def _forward(self, images: NDArray[Any]) -> dict[str, FloatArray]:
         values = {INPUT: np.ascontiguousarray(images.transpose(0, 2, 3, 1), dtype=np.float32)}
         for layer in self.layers:
             values[layer.layer.name] = layer.run(values, False).values
@@ -192,14 +193,17 @@ def divergence(expected: ArrayLike, got: ArrayLike, scale: float) -> NDArray[np.
     """
     p, q = (np.asarray(x, np.float64) * scale for x in (expected, got))
     if p[0].size != max(p.shape[1:]):
-        return np.square(p - q).reshape(len(p), -1).mean(axis=1)
+        squares: NDArray[np.float64] = np.square(p - q).reshape(len(p), -1).mean(axis=1)
+        return squares
     log_p, log_q = (_log_softmax(x.reshape(len(x), -1)) for x in (p, q))
-    return (np.exp(log_p) * (log_p - log_q)).sum(axis=1)
+    lost: NDArray[np.float64] = (np.exp(log_p) * (log_p - log_q)).sum(axis=1)
+    return lost
 
 
 def _log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
     x = x - x.max(axis=1, keepdims=True)
-    return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+    logs: NDArray[np.float64] = x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+    return logs
 
 
 def greedy_path(candidates: Sequence[Candidate]) -> list[dict[str, str]]:

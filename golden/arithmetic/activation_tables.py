@@ -36,7 +36,8 @@ def rot(bits: int, r: int, is_signed: bool = False) -> Int64Array:
         raise ValueError(f"rot: r must lie in 0..{bits - 1}, got {r}")
     low, high = limits(bits, is_signed)
     rounded = (identity(bits, is_signed) + ((1 << r) >> 1)) >> r
-    return np.clip(rounded, -(-low >> r), high >> r) << r
+    table: Int64Array = np.clip(rounded, -(-low >> r), high >> r) << r
+    return table
 
 
 def drlo(bits: int, k: int, is_signed: bool = False) -> Int64Array:
@@ -68,7 +69,8 @@ def _best(bits: int, is_signed: bool, weight_of_ones: Real | float, max_ones: in
     order = np.lexsort((values, ones))
     values, ones = values[order], ones[order]
     distance = (identity(bits, is_signed)[:, None] - values) ** 2
-    return values[np.argmin(distance + float(weight_of_ones) * ones, axis=1)]
+    table: Int64Array = values[np.argmin(distance + float(weight_of_ones) * ones, axis=1)]
+    return table
 
 
 def nearest_ones(bits: int, k: int, is_signed: bool = False) -> Int64Array:
@@ -91,9 +93,11 @@ def compose(first: Int64Array, second: Int64Array) -> Int64Array:
         raise ValueError(
             f"compose: tables must have the same length, got {first.shape} and {second.shape}"
         )
-    return second[first & (len(second) - 1)]
+    composed: Int64Array = second[first & (len(second) - 1)]
+    return composed
 
 
 def apply(table: Int64Array, values: Int64Array) -> Int64Array:
     """``table[q mod 2**bits]`` for every value."""
-    return table[np.asarray(values, np.int64) & (len(table) - 1)]
+    found: Int64Array = table[np.asarray(values, np.int64) & (len(table) - 1)]
+    return found

@@ -90,4 +90,5 @@ def count_spikes(values: ArrayLike, bits: int) -> Int64Array:
     x = np.asarray(values)
     if x.dtype.kind not in "iu":
         raise TypeError(f"count_spikes: values must be integers, got {x.dtype}")
-    return np.bitwise_count(x & ((1 << bits) - 1)).astype(np.int64)
+    ones: Int64Array = np.bitwise_count(x & ((1 << bits) - 1)).astype(np.int64)
+    return ones

@@ -6,6 +6,7 @@ Arrays are channels-last floats that hold exact integers, as in
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ def _check_digits(layer: Layer) -> None:
         )
 
 
-def max_pool(values: NDArray, pool: MaxPool) -> NDArray:
+def max_pool(values: NDArray[Any], pool: MaxPool) -> NDArray[Any]:
     """Maximum over windows of (N, H, W, C); what lies outside the border never wins."""
     (ky, kx), (sy, sx), (py, px) = pool.kernel, pool.stride, pool.padding
     n, height, width, channels = values.shape
@@ -100,7 +101,7 @@ def max_pool(values: NDArray, pool: MaxPool) -> NDArray:
         lowest = values.min(initial=0) - 1
         padding = ((0, 0), (py, py), (px, px), (0, 0))
         values = np.pad(values, padding, constant_values=lowest)
-    out: NDArray | None = None
+    out: NDArray[Any] | None = None
     for dy in range(ky):
         for dx in range(kx):
             rows = values[:, dy : dy + sy * (out_h - 1) + 1 : sy]

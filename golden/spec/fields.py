@@ -10,7 +10,7 @@ operators alone.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from .params import (
     ACTIVATION_WIDTH,
@@ -22,6 +22,8 @@ from .params import (
     ChipParams,
     bits_for,
 )
+
+Word = TypeVar("Word")  # an integer, or an integer array
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class BitFields:
             yield field, position, width
             position += width
 
-    def pack(self, **values: Any) -> Any:
+    def pack(self, **values: Word) -> Word:
         """One integer (or integer array) from a value for every field.
 
         Raises ``ValueError`` for an unknown or missing field, or a value that does not fit.
@@ -52,6 +54,7 @@ class BitFields:
         if sorted(values) != sorted(names):
             raise ValueError(f"{self.name}: fields must be {names}, got {sorted(values)}")
         word: Any = 0
+        value: Any
         for field, position, width in self:
             value = values[field]
             low, high = (value.min(), value.max()) if getattr(value, "size", 0) else (value, value)
@@ -60,11 +63,13 @@ class BitFields:
                     f"{self.name}.{field}: must fit in {width} unsigned bits, got {low}..{high}"
                 )
             word = word | (value << position)
-        return word
+        packed: Word = word
+        return packed
 
-    def unpack(self, word: Any) -> dict[str, Any]:
+    def unpack(self, word: Word) -> dict[str, Word]:
         """Every field of an integer (or integer array)."""
-        return {field: (word >> position) & ((1 << width) - 1) for field, position, width in self}
+        bits: Any = word
+        return {field: (bits >> position) & ((1 << width) - 1) for field, position, width in self}
 
 
 GAP_WIDTH = 6  # bits of the distance of spikes sent, in cycles
