@@ -88,6 +88,7 @@ system: $(STAMP) ## models end to end: torch, golden, program and RTL
 	@$(PYTEST) -q -n $(JOBS) --dist worksteal tests/system
 
 lint: $(STAMP) ## ruff on everything, mypy on golden and compiler
+	@.ci/typing $(VENV)
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy

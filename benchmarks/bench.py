@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-from stemcore.runtime.toolchain import SIM_BUILD
+from stemcore.folders import results
 
 from .measure import Figure
 
-RESULT = SIM_BUILD / "bench.json"
 # Module beside this one and its function; imported when it is measured, for some need torch.
 BENCHMARKS = {
     "simulators": ("simulators", "simulators"),
@@ -55,13 +54,14 @@ def _figures(name: str) -> Iterator[Figure]:
 
 def run_benchmarks(only: Sequence[str] | None = None) -> None:
     """Measures, prints and stores; ``only`` names some of ``BENCHMARKS`` and ``LONG``."""
+    stored = results() / "bench.json"
     chosen = only or list(BENCHMARKS)
     before = machine()
     print(f"{before['processor']}, {before['processors']} processors, load {before['load']}")
-    results: dict[str, object] = {}
-    if RESULT.exists():
+    measured: dict[str, object] = {}
+    if stored.exists():
         # Figures that are not measured now stay as they were.
-        results = json.loads(RESULT.read_text()).get("benchmarks", {})
+        measured = json.loads(stored.read_text()).get("benchmarks", {})
     for name in chosen:
         command = f"stemcore bench --only {name}"
         print(f"\n{name}: {command}")
@@ -74,15 +74,15 @@ def run_benchmarks(only: Sequence[str] | None = None) -> None:
                 flush=True,
             )
             figures.append(figure)
-        results[name] = {
+        measured[name] = {
             "command": command,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine(),
             "seconds": round(time.perf_counter() - started, 1),
             "figures": [figure.to_dict() for figure in figures],
         }
-        RESULT.parent.mkdir(exist_ok=True)
-        aside = RESULT.with_suffix(".new")
-        aside.write_text(json.dumps({"benchmarks": results}, indent=2) + "\n")
-        aside.replace(RESULT)
-    print(f"\nstored in {RESULT}")
+        stored.parent.mkdir(exist_ok=True)
+        aside = stored.with_suffix(".new")
+        aside.write_text(json.dumps({"benchmarks": measured}, indent=2) + "\n")
+        aside.replace(stored)
+    print(f"\nstored in {stored}")

@@ -130,7 +130,6 @@ def build_chip(program: Program, out_dir: Path) -> Path:
         cpp_sources=[HOST_SOURCE],
         flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
         depends=[folder / "fields.h", ENGINE.with_name("host.h")],
-        include=[folder, ENGINE.parent],
         cflags=["-std=c++20", "-march=native"],
         optimize="-O3",
     )

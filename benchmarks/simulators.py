@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stemcore.compiler.estimation.estimate import estimate
+from stemcore.folders import results
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.verilated_mesh import LEAST_NODES, default_threads
 from stemcore.runtime.prepare import Settings, compile_program, prepare
 from stemcore.runtime.report.figures import rtl_figures
-from stemcore.runtime.toolchain import SIM_BUILD
 
 from .measure import Figure
 from .meshes import build_chip, busy_program, chip_speed, native_speed, one_node_program
@@ -28,9 +28,9 @@ MODEL_SIZES = (3, 4, 8, 16)  # it needs five cores; on the smallest mesh it take
 
 def simulators() -> Iterator[Figure]:
     """Busy meshes of 1 to 256 nodes; a real program on them; the other simulators."""
-    SIM_BUILD.mkdir(exist_ok=True)
+    results().mkdir(exist_ok=True)
     program, _ = one_node_program()
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=SIM_BUILD) as folder:
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=results()) as folder:
         began = time.perf_counter()
         library = build(program.params, Path(folder))
         what = "sim32 node, nothing kept; the same for all meshes"
@@ -101,11 +101,11 @@ def _real_program(library: Path) -> Iterator[Figure]:
 
 def whole_chip(sizes: tuple[int, ...], busy: dict[int, float]) -> Iterator[Figure]:
     """One Verilator model of all nodes; ``busy``: the native engine's rates, for the ratio."""
-    SIM_BUILD.mkdir(exist_ok=True)
+    results().mkdir(exist_ok=True)
     for size in sizes:
         nodes = size * size
         program, images = busy_program(size, size)
-        with tempfile.TemporaryDirectory(prefix="bench-", dir=SIM_BUILD) as folder:
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=results()) as folder:
             began = time.perf_counter()
             binary = build_chip(program, Path(folder))
             built = time.perf_counter() - began
@@ -140,8 +140,7 @@ def pipeline(model: str = MODEL, n_images: int = 6) -> Iterator[Figure]:
     prepared = prepare(Settings(model=model))
     program = compile_program(prepared)
     images = prepared.integers[:n_images]
-    out_dir = SIM_BUILD / "engines"
-    result = run_engine("verilator", program, images, out_dir=out_dir)
+    result = run_engine("verilator", program, images)
     figures = rtl_figures(program, result, n_images)
     interval = figures["cycles_per_image"]["interval"]
     predicted = estimate(program, prepared.activity).interval

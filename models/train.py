@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from stemcore.folders import results
+
 from .checkpoint import checkpoint_path, load_matching, round_for_file, save_checkpoint
 from .data import load_dataset, resolve_dataset
 from .errors import DataError, ModelError
@@ -23,8 +25,6 @@ from .registry import get_model
 from .resume import resume_state, save_state
 from .tasks import task_of
 from .trainer import new_state, train_epoch
-
-BUILD_FOLDER = Path(__file__).resolve().parents[1] / "sim_build" / "train"
 
 
 class Progress:
@@ -80,7 +80,7 @@ def train(
         See :func:`stemcore.models.trainer.train_epoch`.
     """
     spec = get_model(model)
-    state_folder = Path(state_folder or BUILD_FOLDER / f"{model}-{dataset}")
+    state_folder = Path(state_folder or results() / "train" / f"{model}-{dataset}")
     spec.check_task(dataset)
     if spike_penalty and spec.relu_form:
         raise ModelError(

@@ -40,7 +40,6 @@ from .report.integration_effects import compare_integrations
 from .report.names import output_folder
 from .report.prediction import describe_times, predict
 from .report_html import Run, write_page
-from .toolchain import SIM_BUILD
 
 # Images that the accuracy rests on: so many, or fewer of a large network.
 ACCURACY_IMAGES, ACCURACY_MACS = 1000, 100e9
@@ -152,7 +151,6 @@ def simulate(
                 engine,
                 program,
                 images,
-                out_dir=SIM_BUILD / "engines",
                 progress=progress,
                 waves_dir=folder if waves else None,
                 waves_nodes=None if waves == "all" else waves,

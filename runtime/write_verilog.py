@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.folders import cache, results
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import Program
 from stemcore.golden.reference.program_engine import run_program
@@ -20,14 +21,12 @@ from .host.flits import Flits, Host
 from .host.protocol import output_population, tokens_per_sample
 from .prepare import CALIBRATION_IMAGES, Settings, compile_program, prepare
 from .report.names import run_name
-from .toolchain import SIM_BUILD, ToolError
+from .toolchain import ToolError
 from .toolchain.bench import Simulator
 from .toolchain.icarus import compile_verilog, run_vvp
 from .toolchain.process import run
 from .toolchain.verilator import verilate
 
-OUT = SIM_BUILD / "verilog"
-BUILDS = SIM_BUILD / "verilog-builds"
 TEMPLATES = Path(__file__).parent / "host" / "templates"
 SOURCES = ("bench.v", "chip.v", "node.v")
 RUN_LIMIT_S = 3600
@@ -50,7 +49,7 @@ def write_verilog(settings: Settings, n_images: int = 1) -> Path:
     values = run_network(
         prepared.network, images, acc_width=prepared.params.acc_width, keep={program.output}
     )
-    folder = OUT / run_name(settings)
+    folder = results() / "verilog" / run_name(settings)
     return write_bench(program, images, folder, expected=values[program.output])
 
 
@@ -87,12 +86,13 @@ def run_bench_verilog(folder: Path, simulator: Simulator) -> str:
     """Runs the bench in ``folder``; returns what it printed. Raises ``ToolError`` if it fails."""
     folder = Path(folder)
     sources = [folder / name for name in SOURCES]
+    builds = cache() / "benches"
     if simulator == "icarus":
-        program = compile_verilog(sources, top="bench", out_dir=BUILDS)
+        program = compile_verilog(sources, top="bench", out_dir=builds)
         return run_vvp(program, cwd=folder, timeout_s=RUN_LIMIT_S)
     if simulator != "verilator":
         raise ValueError(f"simulator must be 'icarus' or 'verilator', not {simulator!r}")
-    program = verilate(sources, top="bench", out_dir=BUILDS, binary=True)
+    program = verilate(sources, top="bench", out_dir=builds, binary=True)
     _, output = run([program], cwd=folder, timeout_s=RUN_LIMIT_S)
     if not any(line.startswith("PASS:") for line in output.splitlines()):
         raise ToolError(f"{folder.name}: the bench must end with PASS", output=output)

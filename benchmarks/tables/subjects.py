@@ -16,6 +16,7 @@ from stemcore.compiler.lowering.integrate import integrate
 from stemcore.compiler.lowering.lower import lower
 from stemcore.compiler.quantization.quantize import quantize
 from stemcore.compiler.sparsity.tables import apply_tables, find_tables
+from stemcore.folders import results
 from stemcore.golden.network.network import Network
 from stemcore.golden.network.other_codes import DirectCode, position_coded
 from stemcore.models import checkpoint
@@ -29,15 +30,18 @@ from stemcore.runtime.report.accuracy import measure, metric_of
 from stemcore.runtime.report.figures import write_json
 from stemcore.runtime.report.names import output_folder
 from stemcore.runtime.sparsify.operation_counts import Measured, run_with_counts
-from stemcore.runtime.toolchain import SIM_BUILD
 
 from .trained_codes import measure_integration, trained_forms, training_of
 
-CACHE = SIM_BUILD / "tables" / "cache"
 IMAGES = 500
 CODE_IMAGES = 200
 BATCH = 50
 Figures = dict[str, Any]
+
+
+def tables_folder() -> Path:
+    """Where the tables go, with what was measured for them."""
+    return results() / "tables"
 
 
 def digest(thing: object) -> str:
@@ -71,7 +75,7 @@ def cached(what: str, inputs: object, measure_it: Callable[[], Figures]) -> Figu
 
     ``what`` is printed before it is measured.
     """
-    path = CACHE / f"{digest([what, inputs])}.json"
+    path = tables_folder() / "cache" / f"{digest([what, inputs])}.json"
     if path.exists():
         return json.loads(path.read_text())
     print(f"  {what}", flush=True)

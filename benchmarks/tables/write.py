@@ -9,7 +9,7 @@ from stemcore.models.registry import MODELS
 from stemcore.runtime.report.figures import write_json
 
 from .build import TABLES, Table
-from .subjects import CACHE, IMAGES, Subject, find_subjects
+from .subjects import IMAGES, Subject, find_subjects, tables_folder
 
 
 def usable(subjects: list[Subject]) -> tuple[list[Subject], list[str]]:
@@ -66,7 +66,7 @@ def write_tables(
     for number in only or TABLES:
         print(f"table {number}", flush=True)
         tables.append(TABLES[number](there))
-    folder = CACHE.parent
+    folder = tables_folder()
     write_json(
         folder / "tables.json",
         {"tables": [table.to_dict() for table in tables], "left_out": missing},

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.folders import engines
 from stemcore.golden.program.program import Program
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.routing import Node
@@ -34,21 +35,20 @@ def run_engine(
 ) -> RunResult:
     """Run ``images`` (N, C, H, W) of input integers through ``program``.
 
-    engine : "verilator" (cycle-accurate; ``out_dir`` keeps its builds), "amaranth" or "program"
+    engine : "verilator" (cycle-accurate), "amaranth" or "program"
+    out_dir : keeps the builds of "verilator"; None: the user's cache
     waves_dir : folder for waves, verilator only
     waves_nodes : nodes (x, y) whose waves are written; None: all that have a core
     threads : that step the mesh, verilator only; None: see
     stemcore.runtime.native.verilated_mesh.default_threads
     """
     if engine == "verilator":
-        if out_dir is None:
-            raise ValueError("run_engine: engine 'verilator' must have out_dir, got None")
         from . import verilator
 
         return verilator.run(
             program,
             images,
-            out_dir=out_dir,
+            out_dir=engines() if out_dir is None else out_dir,
             progress=progress,
             waves_dir=waves_dir,
             waves_nodes=waves_nodes,

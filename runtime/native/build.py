@@ -11,18 +11,19 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from stemcore import hdl
+from stemcore.golden import spec
 from stemcore.golden.spec.fields import BitFields, Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import RAM_NAME, memory_scopes, node_verilog
 
-from ..toolchain.process import built_once, content_key, find_program, run
+from ..toolchain.process import built_once, content_key, find_program, run, tree_key
 from ..toolchain.verilator import COMPILER_HINT, verilate
 from . import clocks
 from .clocks import BLOCKS, simulation_verilog
 
 ENGINE = Path(__file__).parent / "engine.cpp"
 HEADERS = [ENGINE.parent / name for name in ("host.h", "mesh.h", "node.h", "sharing.h", "team.h")]
-ROOT = Path(__file__).parent.parent.parent
 MAX_THREADS = 8  # that step a mesh; a node has a byte for each of them
 # Registers from which the watchdog tells what a core waits for: scope and name.
 WATCHED = (
@@ -32,12 +33,10 @@ WATCHED = (
     ("node.core.spikes.fifo", "inner_level"),
 )
 # Of the gateware as it was imported: a file may be edited before this process converts a node.
+# hdl sees golden.spec and nothing else of this project.
 _SOURCES_KEY = content_key(
-    [
-        *sorted([*(ROOT / "hdl").rglob("*.py"), *(ROOT / "golden").glob("*.py")]),
-        Path(__file__),
-        Path(clocks.__file__),
-    ]
+    [Path(__file__), Path(clocks.__file__)],
+    *(tree_key(Path(package.__file__).parent) for package in (hdl, spec)),
 )
 
 
@@ -50,7 +49,6 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
         out_dir=Path(out_dir),
         cpp_sources=[ENGINE],
         depends=[folder / "fields.h", *HEADERS],
-        include=[folder, ENGINE.parent],
         flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
         cflags=[
             "-std=c++20",
@@ -76,7 +74,7 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
 def _processor() -> str:
     """What the compiler makes of ``-march=native``: a library is of use on such machines only."""
     compiler = find_program("g++", hint=COMPILER_HINT)
-    _, text = run([compiler, "-march=native", "-Q", "--help=target"], cwd=ROOT)
+    _, text = run([compiler, "-march=native", "-Q", "--help=target"], cwd=ENGINE.parent)
     return f"0x{content_key([], text)}"
 
 

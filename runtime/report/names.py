@@ -16,12 +16,12 @@ from pathlib import Path
 from stemcore.compiler.quantization.bias import DEFAULT_FORMAT
 from stemcore.compiler.quantization.quantized import EXACT
 from stemcore.compiler.sparsity.tables import NONE, read_tables
+from stemcore.folders import results
 from stemcore.golden.spec.params import get_preset
 from stemcore.models.checkpoint import checkpoint_path
 from stemcore.models.user_model import is_user_model
 
 from ..prepare import DEFAULT_BITS, Settings, default_preset, preset_name
-from ..toolchain import SIM_BUILD
 
 HASH_DIGITS = 8
 LONGEST = 32  # characters of a part that is the user's own; the hash tells longer ones apart
@@ -29,7 +29,7 @@ LONGEST = 32  # characters of a part that is the user's own; the hash tells long
 
 def output_folder(settings: Settings) -> Path:
     """Folder of the results of these settings."""
-    return SIM_BUILD / run_name(settings)
+    return results() / run_name(settings)
 
 
 def run_name(settings: Settings) -> str:

@@ -5,6 +5,6 @@
 no caller needs all of them.
 """
 
-from .process import SIM_BUILD, ToolError
+from .process import ToolError
 
-__all__ = ["SIM_BUILD", "ToolError"]
+__all__ = ["ToolError"]

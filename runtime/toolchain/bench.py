@@ -132,17 +132,17 @@ def _verilated(
     """Folder of the design with cocotb's own main(), as its runner expects it."""
     libraries = cocotb_tools.config.libs_dir
     flags = ["--vpi", "--timing", "--timescale", TIMESCALE]
-    flags += ["--public-flat-rw"] if public is None else [str(Path(public).resolve())]
+    flags += ["--public-flat-rw"] if public is None else []
     flags += [f"-D{name}={value}" for name, value in (defines or {}).items()]
     flags += [f"-G{name}={value}" for name, value in (parameters or {}).items()]
     program = verilate(
-        sources,
+        [*sources, *([] if public is None else [public])],
         top=top,
         out_dir=out_dir,
         prefix="Vtop",
         flags=flags,
         cpp_sources=[cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"],
-        depends=depends if public is None else [*depends, public],
+        depends=depends,
         ldflags=[f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"],
         trace="fst" if waves else None,
         optimize=optimize,

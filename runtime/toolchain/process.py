@@ -3,6 +3,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import shlex
 import shutil
@@ -14,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SIM_BUILD = ROOT / "sim_build"
-TOOLCHAIN = SIM_BUILD / "toolchain"
 
 LAST_LINES = 20
 
@@ -139,10 +138,22 @@ def content_key(files: Iterable[Path], *words: object) -> str:
     """Hash of the files' names and bytes, in order, and of ``words``."""
     digest = hashlib.sha256(repr(words).encode())
     for file in files:
-        data = file.read_bytes()
-        digest.update(f"{file.name}:{len(data)}:".encode())
-        digest.update(data)
+        _add_file(digest, file.name, file)
     return digest.hexdigest()[:16]
+
+
+def tree_key(folder: Path, pattern: str = "*.py") -> str:
+    """Hash of the paths below ``folder``, at any depth, that match, and of their bytes."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(folder).rglob(pattern)):
+        _add_file(digest, file.relative_to(folder).as_posix(), file)
+    return digest.hexdigest()[:16]
+
+
+def _add_file(digest: "hashlib._Hash", name: str, file: Path) -> None:
+    data = file.read_bytes()
+    digest.update(f"{name}:{len(data)}:".encode())
+    digest.update(data)
 
 
 @contextmanager
@@ -151,19 +162,60 @@ def built_once(out_dir: Path, name: str, key: str) -> Iterator[tuple[Path, bool]
 
     Yields the folder and whether it still has to be filled. It counts as filled when the block ends
     without an exception; what a failed or interrupted one left is removed by the next to try,
-    so that its log can be read until then.
+    so that its log can be read until then. A filled folder keeps a list of its files with their
+    sizes and hashes: where one is missing, cut off or changed, the folder is filled again. Files
+    that come later are not looked at.
     """
     folder = out_dir / f"{name}-{key}"
-    filled = folder / ".filled"
-    if filled.exists():
+    if _is_whole(folder):
         yield folder, False
         return
     with locked(out_dir / f".{name}-{key}.lock"):
-        if filled.exists():
+        if _is_whole(folder):
             yield folder, False
             return
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
         yield folder, True
-        filled.touch()
+        _seal(folder)
+
+
+_FILLED = ".filled"
+_seen_whole: set[tuple[Path, int]] = set()  # folders and the time of their list: read once
+
+
+def _seal(folder: Path) -> None:
+    """Writes the list of what is in ``folder``, in one step."""
+    files = {
+        file.relative_to(folder).as_posix(): _fingerprint(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+    aside = folder / f"{_FILLED}.part"
+    aside.write_text(json.dumps(files, indent=0))
+    aside.replace(folder / _FILLED)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether every file that ``folder`` was filled with is there as it was."""
+    try:
+        mark = (folder, (folder / _FILLED).stat().st_mtime_ns)
+        if mark in _seen_whole:
+            return True
+        files = json.loads((folder / _FILLED).read_text())
+        whole = all(
+            (folder / name).stat().st_size == print_[0] and _fingerprint(folder / name) == print_
+            for name, print_ in files.items()
+        )
+    except (OSError, ValueError, AttributeError, TypeError, IndexError):
+        return False  # no list, or one that is damaged itself
+    if whole:
+        _seen_whole.add(mark)
+    return whole
+
+
+def _fingerprint(file: Path) -> list[object]:
+    """Size and hash: what a file must have to be the one that was built."""
+    with file.open("rb") as opened:
+        return [file.stat().st_size, hashlib.file_digest(opened, "sha256").hexdigest()]

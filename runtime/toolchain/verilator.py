@@ -8,21 +8,26 @@ The package's binary works; its include folder was written for the machine that 
 import importlib.metadata
 import importlib.resources
 import logging
+import platform
 import re
+import shlex
 import shutil
-import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from .process import TOOLCHAIN, ToolError, built_once, content_key, find_program, run
+from stemcore.folders import cache
+
+from .process import ToolError, built_once, content_key, find_program, run
 
 PACKAGE = "verilator"
+SOURCES = "sources"  # folder of a build that holds copies of what it is made from
 COMPILER_HINT = "install a C++20 compiler, on Debian: apt-get install g++"
 LAUNCHER = """\
 #!/bin/sh
 # Calls Verilator with the include folder that works on this machine.
-VERILATOR_ROOT={root}
+VERILATOR_ROOT={quoted}
 export VERILATOR_ROOT
 case "$1" in
     # The packaged binary does not know its version.
@@ -37,16 +42,19 @@ OBJECT_CACHE = """\
 # COMPILER ... -o OUT SOURCE: compiles, keeping the objects of the run-time library.
 for source; do output=$last; last=$source; done
 case "$source" in
-    {root}/include/*) ;;
+    {quoted}/include/*) ;;
     *) exec "$@" ;;
 esac
 key=$({{ "$1" -dumpfullversion -dumpmachine; printf '%s\\n' "$@"; }} | sha256sum | cut -c1-32)
-kept={root}/objects/$key.o
-if [ ! -f "$kept" ]; then
+cd_objects() {{ cd {quoted}/objects; }}
+kept={quoted}/objects/$key.o
+# The sum comes last, so that an object without it, or with another one, is made again.
+if (cd_objects && sha256sum --check --status "$key.sum") 2> /dev/null; then
+    cp "$kept" "$output"
+else
     "$@" || exit
     cp "$output" "$kept.$$" && mv "$kept.$$" "$kept"
-else
-    cp "$kept" "$output"
+    (cd_objects && sha256sum "$key.o" > "$key.sum.$$" && mv "$key.sum.$$" "$key.sum")
 fi
 """
 
@@ -56,7 +64,7 @@ _MAKE_VARIABLES = {
     "CXX": "g++",
     "LINK": "g++",
     "PERL": "perl",
-    "PYTHON3": sys.executable,
+    "PYTHON3": "python3",  # process.environment puts our own first
     "CFG_CXXFLAGS_STD": "-std=gnu++20",
     "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
     "CFG_CXXFLAGS_PCH_I": "-include",
@@ -89,15 +97,17 @@ def verilator_version() -> str:
 
 
 def verilator_root() -> Path:
-    """Folder to use as ``VERILATOR_ROOT``; made at the first call, then kept in ``sim_build``.
+    """Folder to use as ``VERILATOR_ROOT``; made at the first call, then kept in the cache.
 
     ``bin/verilator`` in it sets the variable itself: putting :func:`launcher_folder` on ``PATH``
     is enough for any program that looks for Verilator.
     """
     package = importlib.metadata.version(PACKAGE)
     source = Path(str(importlib.resources.files(PACKAGE)))
-    key = content_key([Path(__file__)], package, str(source), str(TOOLCHAIN))
-    with built_once(TOOLCHAIN, f"verilator-{package}", key) as (root, empty):
+    out_dir = cache() / "toolchain"
+    # The scripts in it name the folder itself.
+    key = content_key([Path(__file__)], package, str(out_dir), platform.machine())
+    with built_once(out_dir, f"verilator-{package}", key) as (root, empty):
         if empty:
             # Real copies: Verilator's hierarchical mode does not follow links.
             shutil.copytree(source / "include", root / "include")
@@ -107,7 +117,8 @@ def verilator_root() -> Path:
             (root / "objects").mkdir()
             for name, text in (("verilator", LAUNCHER), ("object_cache", OBJECT_CACHE)):
                 script = root / "bin" / name
-                script.write_text(text.format(root=root, version=verilator_version()))
+                quoted = shlex.quote(str(root))
+                script.write_text(text.format(quoted=quoted, version=verilator_version()))
                 script.chmod(0o755)
     return root
 
@@ -143,7 +154,6 @@ def verilate(
     out_dir: Path,
     cpp_sources: Sequence[Path] = (),
     depends: Sequence[Path] = (),
-    include: Sequence[Path] = (),
     flags: Sequence[str] = (),
     cflags: Sequence[str] = (),
     ldflags: Sequence[str] = (),
@@ -157,9 +167,10 @@ def verilate(
 ) -> Path:
     """Compile Verilog to an executable or a shared library, and return its path.
 
-    The result depends on the names and bytes of all files, wherever they lie, and on every option
-    but ``include``; while none of them changes it is built once, in ``out_dir/NAME-HASH/``, also
-    when several processes ask for it.
+    The result depends on the names and bytes of all files, wherever they lie, and on every option;
+    while none of them changes it is built once, in ``out_dir/NAME-HASH/``, also when several
+    processes ask for it. It is built from copies of the files in one folder, so that their own path
+    may hold anything; they include each other by name, and no two may have the same.
 
     Parameters
     ----------
@@ -168,7 +179,6 @@ def verilate(
     out_dir : folder that keeps the results.
     cpp_sources : C++ files linked in: ``main()``, or the functions that a library exports.
     depends : further files the result depends on: headers, Verilog includes.
-    include : folders of C++ headers, which ``depends`` must name.
     flags, cflags, ldflags : more options of Verilator, the C++ compiler and the linker.
     name : name of the result, default ``top``; libraries are called ``libNAME.so``.
     prefix : C++ class of the model, default ``"V" + top``.
@@ -189,6 +199,9 @@ def verilate(
     for file in hashed:
         if not file.is_file():
             raise ToolError(f"{top}: source file {file} does not exist")
+    names = Counter(file.name for file in hashed)
+    if twice := [file for file, count in names.items() if count > 1]:
+        raise ValueError(f"{top}: files must have different names, several are called {twice[0]}")
     target = f"lib{name}.so" if shared else name
     root = verilator_root()
 
@@ -223,9 +236,13 @@ def verilate(
         if empty:
             log = folder / "build.log"
             _log.info("verilating %s (log: %s)", name, log)
-            for path in include:
-                command += ["-CFLAGS", f"-I{Path(path).resolve()}"]
-            run([*command, *files], cwd=folder, log=log)
+            # Make, which compiles the C++ files, cannot name a file in a path with spaces.
+            (folder / SOURCES).mkdir()
+            for file in hashed:
+                shutil.copyfile(file, folder / SOURCES / file.name)
+            command += ["-CFLAGS", f"-I{SOURCES}", f"-I{SOURCES}"]
+            copies = [f"{SOURCES}/{file.name}" for file in files]
+            run([*command, *copies], cwd=folder, log=log)
             _log.info("compiling %s", name)
             run(
                 [

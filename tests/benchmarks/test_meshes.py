@@ -12,12 +12,12 @@ from stemcore.benchmarks.meshes import (
     one_node_program,
     write_host_file,
 )
+from stemcore.folders import engines
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.runtime.engines import verilator
 from stemcore.runtime.native.build import build
-from stemcore.runtime.toolchain import SIM_BUILD
 
-OUT = SIM_BUILD / "engines"
+OUT = engines()
 
 
 @pytest.mark.sim

@@ -42,18 +42,20 @@ def test_critical_path_is_the_slowest_between_registers():
 
 
 def test_stored_figures_carry_their_command(tmp_path, monkeypatch):
-    monkeypatch.setattr(synth, "OUT", tmp_path)
+    monkeypatch.chdir(tmp_path)
     result = {
         "preset": "ecp5",
         "seed": 3,
         "cells": {"LUT4": 7000},
         "fmax_mhz": 95.5,
-        "command": "python -m stemcore.benchmarks.synth",
+        "command": "stemcore synth",
     }
-    (tmp_path / "ecp5-seed3.json").write_text(json.dumps(result))
+    folder = tmp_path / "sim_build" / "synth"
+    folder.mkdir(parents=True)
+    (folder / "ecp5-seed3.json").write_text(json.dumps(result))
     figures = list(synth.stored_figures())
     assert [(f.name, f.value, f.unit) for f in figures] == [
         ("ecp5, seed 3: LUT4", 7000, "cells"),
         ("ecp5, seed 3: Fmax", 95.5, "MHz"),
     ]
-    assert {f.note for f in figures} == {"python -m stemcore.benchmarks.synth"}
+    assert {f.note for f in figures} == {"stemcore synth"}

@@ -235,7 +235,7 @@ def test_digest_follows_contents():
 
 
 def test_cached_runs_once_per_input(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(subjects, "CACHE", tmp_path)
+    monkeypatch.chdir(tmp_path)
     calls = []
 
     def run():
@@ -267,7 +267,7 @@ def test_subjects_are_the_weight_files_of_registered_models(tmp_path, monkeypatc
 def test_figures_are_of_the_networks_layers_alone(tmp_path, monkeypatch):
     # On a chip its residual connections pass through skip buffers, which are no layers of the
     # network.
-    monkeypatch.setattr(subjects, "CACHE", tmp_path)
+    monkeypatch.chdir(tmp_path)
     subject = Subject("resnet18_cifar", "digits", 3)
     names = [layer.name for layer in subject.prepared.quantized.network.layers]
     assert [layer.name for layer in subject.network.layers] == names
@@ -285,11 +285,11 @@ def test_figures_are_of_the_networks_layers_alone(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_tables_of_a_trained_network(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(subjects, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr("stemcore.benchmarks.tables.write.CACHE", tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "sim_build" / "tables"
     assert main(["tables", "--model", "digits_cnn", "--images", "40"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {tmp_path / 'tables.md'}"
-    tables = json.loads((tmp_path / "tables.json").read_text())["tables"]
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {folder / 'tables.md'}"
+    tables = json.loads((folder / "tables.json").read_text())["tables"]
     assert [table["number"] for table in tables][:4] == ["I", "II", "III", "IV"]
     assert len(tables) == len(TABLES)
     torch, golden = tables[1]["rows"]
@@ -297,6 +297,6 @@ def test_tables_of_a_trained_network(tmp_path, monkeypatch, capsys):
     assert golden["why"].startswith("every output equal on 40 images")
     rot = [row["ours"] for row in tables[4]["rows"]]
     assert 0 > rot[0] > rot[1] > rot[2]
-    stored = sorted(tmp_path.glob("cache/*.json"))
+    stored = sorted(folder.glob("cache/*.json"))
     assert main(["tables", "--model", "digits_cnn", "--images", "40"]) == 0
-    assert sorted(tmp_path.glob("cache/*.json")) == stored
+    assert sorted(folder.glob("cache/*.json")) == stored

@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
+from stemcore.folders import results
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.export import (
@@ -16,11 +17,10 @@ from stemcore.hdl.export import (
     memory_scopes,
     node_verilog,
 )
-from stemcore.runtime.toolchain import SIM_BUILD
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
 
 TINY = get_preset("tiny")
-OUT = SIM_BUILD / "export-tests"
+OUT = results() / "export-tests"
 
 
 @pytest.fixture(scope="module")

@@ -153,7 +153,7 @@ def test_training_without_training_images_is_refused(tmp_path):
 
 
 def test_command_trains_and_writes_the_checkpoint(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "BUILD_FOLDER", tmp_path / "build")
+    monkeypatch.chdir(tmp_path)
     out = tmp_path / "weights.safetensors"
     arguments = [
         "train",
@@ -181,7 +181,7 @@ def test_a_detector_trains_and_names_its_metric(tmp_path, monkeypatch, capsys):
     """A few steps on small canvases: the loss falls, and the file says what was measured."""
     few = load_dataset("digit_boxes", (3, 112, 112), n_train=32, n_test=4)
     monkeypatch.setattr(command, "load_dataset", lambda *_: few)
-    monkeypatch.setattr(command, "BUILD_FOLDER", tmp_path / "build")
+    monkeypatch.chdir(tmp_path)
     out = tmp_path / "weights.safetensors"
     arguments = [
         "train",

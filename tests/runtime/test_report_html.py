@@ -21,7 +21,6 @@ from stemcore.runtime.engines.result import Timing
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.prepare import Settings
 from stemcore.runtime.report import figures as reports
-from stemcore.runtime.report import names
 from stemcore.runtime.report.detections import write_pictures
 from stemcore.runtime.report_html import Run, write_page
 from stemcore.runtime.report_html.bars import layer_figures
@@ -386,7 +385,7 @@ def test_long_names_keep_their_end():
 
 @pytest.mark.parametrize("engine", ["golden", "program"])
 def test_sim_leaves_the_page_beside_the_report(tmp_path, monkeypatch, engine):
-    monkeypatch.setattr(names, "SIM_BUILD", tmp_path)
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(USER_MODEL)
     settings = Settings(f"{tmp_path / 'mine.py'}:net")
     result = sim.simulate(settings, n_images=2, engine=engine, accuracy_images=20)

@@ -4,11 +4,12 @@
 import numpy as np
 import pytest
 
+from stemcore.folders import results
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.runtime.prepare import Settings
-from stemcore.runtime.toolchain import SIM_BUILD, ToolError
+from stemcore.runtime.toolchain import ToolError
 from stemcore.runtime.write_verilog import (
     ports_note,
     run_bench_verilog,
@@ -19,7 +20,7 @@ from tests.support.chip_programs import stepped_case
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images
 
-OUT = SIM_BUILD / "verilog-tests"
+OUT = results() / "verilog-tests"
 SIMULATORS = ("icarus", "verilator")
 
 

@@ -5,14 +5,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from stemcore.folders import engines, results
 from stemcore.golden.spec.params import ChipParams
 from stemcore.runtime.native.build import node_sources
-from stemcore.runtime.toolchain import SIM_BUILD
 from stemcore.runtime.toolchain.bench import run_bench
 
 BENCHES = Path(__file__).parent.parent / "cocotb"
-OUT = SIM_BUILD / "cocotb"
-ENGINES = SIM_BUILD / "engines"
+OUT = results() / "cocotb"
+ENGINES = engines()
 SIMULATORS = ("icarus", "verilator")
 
 

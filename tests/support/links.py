@@ -5,13 +5,13 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from stemcore.folders import engines
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.runtime.host.protocol import output_population, tokens_per_sample
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
-from stemcore.runtime.toolchain import SIM_BUILD
 
-OUT = SIM_BUILD / "engines"
+OUT = engines()
 
 
 @contextmanager

@@ -11,13 +11,13 @@ import pytest
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError
 from stemcore.compiler.estimation.estimate import estimate_images
+from stemcore.folders import engines
 from stemcore.golden.spec.params import get_preset
 from stemcore.models.data import find_data
 from stemcore.models.errors import DataError
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.prepare import Settings
 from stemcore.runtime.simulate import simulate
-from stemcore.runtime.toolchain import SIM_BUILD
 from tests.support.random_networks import random_images, random_network, random_stepped_network
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
@@ -70,7 +70,7 @@ def test_random_networks_of_a_few_hundred_cycles(integration, rng):
         except CompileError:
             continue
         images = random_images(rng, network, 4)
-        result = run_engine("verilator", program, images, out_dir=SIM_BUILD / "engines")
+        result = run_engine("verilator", program, images, out_dir=engines())
         interval = np.diff(result.timing.end).mean()
         errors.append(estimate_images(program, images, result.values).interval / interval - 1)
     assert np.abs(errors).mean() < 0.05, errors

@@ -14,11 +14,11 @@ import pytest
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.lowering.integrate import MODES
+from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.params import get_preset
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
 from stemcore.runtime.engines.run import run_engine
-from stemcore.runtime.toolchain import SIM_BUILD
 from tests.support.random_networks import (
     random_images,
     random_network,
@@ -53,7 +53,7 @@ def run_one(number: int, mode: str | None = None) -> int:
     expected = run_network(network, images)
     model = run_engine("program", program, images)
     compare_values(populations_of(program), expected, model.values, names=("golden", "program"))
-    rtl = run_engine("verilator", program, images, out_dir=SIM_BUILD / "engines")
+    rtl = run_engine("verilator", program, images, out_dir=engines())
     sent = sent_values(program, expected)
     compare_values(populations_of(program), sent, rtl.values, names=("golden", "RTL"))
     assert np.array_equal(rtl.outputs, expected[program.output])

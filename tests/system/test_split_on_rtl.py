@@ -6,10 +6,10 @@ import pytest
 
 from stemcore.compiler.backend import compile_network
 from stemcore.compiler.mapping.split import split_layers
+from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
 from stemcore.runtime.engines.run import run_engine
-from stemcore.runtime.toolchain import SIM_BUILD
 from tests.support.random_networks import random_images
 from tests.support.split_networks import NARROW, SPLIT_SEEDS, splitting_network
 
@@ -26,7 +26,7 @@ def test_split_network_runs_exactly_on_the_gateware(seed):
     all_expected = run_network(split, images)
     model = run_engine("program", program, images)
     compare_values(populations_of(program), all_expected, model.values, names=("golden", "program"))
-    rtl = run_engine("verilator", program, images, out_dir=SIM_BUILD / "engines")
+    rtl = run_engine("verilator", program, images, out_dir=engines())
     sent = sent_values(program, all_expected)
     compare_values(populations_of(program), sent, rtl.values, names=("golden", "RTL"))
     np.testing.assert_array_equal(rtl.outputs, expected[program.output])

@@ -4,13 +4,13 @@
 import numpy as np
 import pytest
 
+from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.fields import Control
 from stemcore.runtime.engines import amaranth
 from stemcore.runtime.engines.compare import compare_values, populations_of
 from stemcore.runtime.engines.result import EngineError
 from stemcore.runtime.engines.run import run_engine
-from stemcore.runtime.toolchain import SIM_BUILD
 from tests.support.edit_program import with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images
@@ -34,7 +34,7 @@ def test_engine_equals_golden_on_a_hand_written_program(name, engine, rng):
     program, network = CASES[name](5)
     images = random_images(rng, network, 3)
     expected = run_network(network, images)
-    result = run_engine(engine, program, images, out_dir=SIM_BUILD / "engines")
+    result = run_engine(engine, program, images, out_dir=engines())
     assert result.engine == engine
     assert (
         compare_values(populations_of(program), expected, result.values, names=("golden", engine))
@@ -49,7 +49,7 @@ def test_verilator_and_program_count_alike(rng):
     program, network = conv_chain_program(6)
     images = random_images(rng, network, 3)
     model = run_engine("program", program, images)
-    rtl = run_engine("verilator", program, images, out_dir=SIM_BUILD / "engines")
+    rtl = run_engine("verilator", program, images, out_dir=engines())
     assert model.counters.keys() == rtl.counters.keys()
     for node, counters in model.counters.items():
         assert {name: rtl.counters[node][name] for name in counters} == counters

@@ -4,16 +4,16 @@
 import numpy as np
 import pytest
 
+from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.fields import Control, Memory
 from stemcore.runtime.engines.verilator import _record
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
-from stemcore.runtime.toolchain import SIM_BUILD
 from tests.support.chip_programs import four_core_case
 
 pytestmark = pytest.mark.sim
-OUT = SIM_BUILD / "engines"
+OUT = engines()
 READABLE = [register for register in Control if register is not Control.COMMAND]
 
 

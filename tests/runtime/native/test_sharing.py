@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from stemcore.folders import engines
 from stemcore.runtime.native.build import ENGINE
-from stemcore.runtime.toolchain import SIM_BUILD
 from stemcore.runtime.toolchain.process import built_once, content_key, find_program, run
 from stemcore.runtime.toolchain.verilator import COMPILER_HINT
 
@@ -19,7 +19,7 @@ ALONE = 250  # ns for a step of a node
 @pytest.fixture(scope="module")
 def functions():
     sources = [SOURCE, ENGINE.with_name("sharing.h")]
-    with built_once(SIM_BUILD / "engines", "sharing", content_key(sources)) as (folder, empty):
+    with built_once(engines(), "sharing", content_key(sources)) as (folder, empty):
         if empty:
             compiler = find_program("g++", hint=COMPILER_HINT)
             run(

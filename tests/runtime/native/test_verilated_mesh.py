@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
@@ -18,14 +19,13 @@ from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.native import verilated_mesh as native_mesh
 from stemcore.runtime.native.build import build, node_sources
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
-from stemcore.runtime.toolchain import SIM_BUILD
 from tests.support.chip_programs import four_core_case
 from tests.support.edit_program import with_field, with_memory, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images
 
 pytestmark = pytest.mark.sim
-OUT = SIM_BUILD / "engines"
+OUT = engines()
 CONFIGURED = [memory for memory in Memory if memory != Memory.CONTROL]
 
 

@@ -14,10 +14,10 @@ from stemcore.compiler.errors import SparsifyError
 from stemcore.compiler.lowering.integrate import MODES
 from stemcore.compiler.quantization.bias import BIAS_FORMATS, DEFAULT_FORMAT
 from stemcore.compiler.quantization.quantized import PROFILES
+from stemcore.folders import results
 from stemcore.golden.spec.params import PRESETS
 from stemcore.models.checkpoint import checkpoint_path
 from stemcore.runtime.prepare import Settings, default_preset
-from stemcore.runtime.report import names
 from stemcore.runtime.report.names import model_name, output_folder, run_name
 
 
@@ -51,7 +51,7 @@ def test_name_says_what_is_not_the_default(changes, name):
     ],
 )
 def test_a_default_that_is_spelled_out_changes_nothing(changes):
-    assert output_folder(Settings("tiny_vgg", **changes)) == names.SIM_BUILD / "tiny_vgg-digits"
+    assert output_folder(Settings("tiny_vgg", **changes)) == results() / "tiny_vgg-digits"
 
 
 def test_each_presets_own_integration_is_its_default():

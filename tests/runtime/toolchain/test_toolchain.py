@@ -10,13 +10,16 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Assert, Module, Signal
 
-from stemcore.runtime.toolchain import SIM_BUILD, ToolError, process
+from stemcore import golden, hdl
+from stemcore.folders import results
+from stemcore.golden import spec
+from stemcore.runtime.toolchain import ToolError, process
 from stemcore.runtime.toolchain.bench import run_bench
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
 from stemcore.runtime.toolchain.verilator import launcher_folder, verilate, verilator_root
 from stemcore.runtime.toolchain.yosys import prove, run_yosys
 
-OUT = SIM_BUILD / "toolchain-tests"
+OUT = results() / "toolchain-tests"
 
 COUNTER = """
 module counter #(parameter WIDTH = 8)
@@ -140,6 +143,105 @@ def test_built_once_builds_again_after_a_failure(tmp_path):
     assert not build(fail=False)
 
 
+def fill(out_dir, texts):
+    """Fills ``out_dir/thing-key`` if need be; returns whether that was so."""
+    with process.built_once(out_dir, "thing", "key") as (folder, empty):
+        if empty:
+            for name, text in texts.items():
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_text(text)
+        assert {name: (folder / name).read_text() for name in texts} == texts
+        return empty
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def change(file):
+    data = bytearray(file.read_bytes())
+    data[0] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [cut, change, Path.unlink], ids=["cut", "changed", "gone"])
+@pytest.mark.parametrize("name", ["library.so", "include/header.h", ".filled"])
+def test_built_once_mends_what_was_damaged(tmp_path, monkeypatch, name, damage):
+    texts = {"library.so": "machine code", "include/header.h": "#pragma once"}
+    assert fill(tmp_path, texts)
+    # A process looks through a folder once; damage is found by the next.
+    monkeypatch.setattr(process, "_seen_whole", set())
+    assert not fill(tmp_path, texts)
+    damage(tmp_path / "thing-key" / name)
+    monkeypatch.setattr(process, "_seen_whole", set())
+    assert fill(tmp_path, texts)
+    assert not fill(tmp_path, texts)
+
+
+def test_built_once_leaves_alone_what_came_later(tmp_path, monkeypatch):
+    assert fill(tmp_path, {"library.so": "machine code"})
+    (tmp_path / "thing-key" / "run.log").write_text("ran")
+    monkeypatch.setattr(process, "_seen_whole", set())
+    assert not fill(tmp_path, {"library.so": "machine code"})
+    assert (tmp_path / "thing-key" / "run.log").read_text() == "ran"
+
+
+FILLER = """
+import sys, time
+from pathlib import Path
+from stemcore.runtime.toolchain.process import built_once
+with built_once(Path(sys.argv[1]), "thing", "key") as (folder, empty):
+    if empty:
+        (folder / "first").write_text("half")
+        time.sleep(0.3)
+        (folder / "second").write_text("whole")
+    assert (folder / "second").read_text() == "whole"
+    print(empty)
+"""
+
+
+def test_built_once_lets_one_of_several_processes_fill(tmp_path):
+    command = [sys.executable, "-c", FILLER, str(tmp_path)]
+    started = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    ended = [(process.communicate(), process.returncode) for process in started]
+    assert [status for _, status in ended] == [0] * 4, ended
+    assert sorted(out.strip() for (out, _), _ in ended) == ["False"] * 3 + ["True"]
+
+
+def test_tree_key_depends_on_files_at_any_depth(tmp_path):
+    deep = tmp_path / "room" / "inner"
+    deep.mkdir(parents=True)
+    (tmp_path / "a.py").write_text("one")
+    (deep / "b.py").write_text("two")
+    first = process.tree_key(tmp_path)
+    (tmp_path / "note.txt").write_text("no source")
+    assert process.tree_key(tmp_path) == first
+    keys = {first}
+    (deep / "b.py").write_text("three")
+    keys.add(process.tree_key(tmp_path))
+    (deep / "b.py").rename(deep.parent / "b.py")
+    keys.add(process.tree_key(tmp_path))
+    assert len(keys) == 3
+
+
+def test_node_is_keyed_by_all_sources_of_the_gateware():
+    """What hdl imports is in the key: hdl itself and golden.spec, however deep."""
+    keyed = {Path(hdl.__file__).parent, Path(spec.__file__).parent}
+    script = (
+        "import sys, stemcore.hdl.export, stemcore.hdl.chip\n"
+        "print(*(m.__file__ for n, m in sys.modules.items() "
+        "if n.startswith('stemcore.') and getattr(m, '__file__', None)), sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    files = [Path(line) for line in done.stdout.splitlines()]
+    assert len(files) > 10, done.stderr
+    rooms = {Path(golden.__file__)}
+    assert all(file in rooms or any(file.is_relative_to(k) for k in keyed) for file in files)
+
+
 def test_content_key_depends_on_names_bytes_and_words(tmp_path):
     first, second = write(tmp_path, a_v="text", b_v="text")
     keys = {
@@ -224,6 +326,39 @@ def test_verilate_needs_something_that_drives_the_model(tmp_path):
         verilate([], top="counter", out_dir=tmp_path)
 
 
+def test_verilate_wants_different_names(tmp_path):
+    (tmp_path / "other").mkdir()
+    files = [*write(tmp_path, counter_v=COUNTER), *write(tmp_path / "other", counter_v=COUNTER)]
+    with pytest.raises(ValueError, match=r"^counter: files must have different names"):
+        verilate(files, top="counter", out_dir=tmp_path, binary=True)
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_verilate_takes_sources_from_any_path(tmp_path):
+    folder = tmp_path / "my $projects (1); it's `all`"
+    folder.mkdir()
+    rtl, library = write(folder, counter_v=COUNTER, library_cpp=LIBRARY)
+    built = verilate([rtl], top="counter", out_dir=tmp_path, cpp_sources=[library], shared=True)
+    assert ctypes.CDLL(str(built)).count_to(300) == 300 - 256
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_damaged_objects_of_the_runtime_library_are_made_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEMCORE_CACHE", str(tmp_path / "cache"))
+    rtl, library = write(tmp_path, counter_v=COUNTER, library_cpp=LIBRARY)
+    for attempt in ("first", "second"):
+        built = verilate(
+            [rtl], top="counter", out_dir=tmp_path / attempt, cpp_sources=[library], shared=True
+        )
+        assert ctypes.CDLL(str(built)).count_to(300) == 300 - 256
+        objects = sorted((verilator_root() / "objects").glob("*.o"))
+        assert objects
+        for file in objects:
+            cut(file)
+
+
 def test_verilate_names_a_missing_source(tmp_path):
     (main,) = write(tmp_path, main_cpp=MAIN)
     with pytest.raises(ToolError, match=r"^counter: source file .*counter\.v does not exist$"):
@@ -268,7 +403,7 @@ def test_bench_passes_under_both_simulators(simulator, waves, tmp_path):
         simulator,
         sources,
         top="counter",
-        test_module="tests.runtime.bench_counter",
+        test_module="tests.runtime.toolchain.bench_counter",
         testcase="counts_enabled_cycles",
         parameters={"WIDTH": 5},
         waves=waves,
@@ -293,7 +428,7 @@ def test_bench_raises_what_the_failed_test_said(simulator, tmp_path):
             simulator,
             sources,
             top="counter",
-            test_module="tests.runtime.bench_counter",
+            test_module="tests.runtime.toolchain.bench_counter",
             parameters={"WIDTH": 5},
             out_dir=OUT,
             run_dir=tmp_path,
@@ -308,7 +443,7 @@ def test_bench_raises_where_no_test_ran(tmp_path):
             "icarus",
             sources,
             top="counter",
-            test_module="tests.runtime.test_toolchain",
+            test_module="tests.runtime.toolchain.test_toolchain",
             testcase="none",
             out_dir=OUT,
             run_dir=tmp_path,
