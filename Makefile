@@ -143,7 +143,7 @@ help: ## this list
 	    START 'train: weight file whose layers are taken over where they fit' \
 	    OUT 'train: weight file to write; default: models/checkpoints/<model>-<dataset>' \
 	    IMAGES 'how many test images to run' \
-	    SIM 'verilator | amaranth | program | golden' \
+	    SIM 'engine: verilator (default), or one that `stemcore sim --help` lists' \
 	    INTEGRATION 'exact (default) | scaled | scaled_shift | late: 16 bits' \
 	    TABLES 'activation tables: none | rot1 | drlo3 | ones3 | rd20 | rot1+drlo3 | a JSON file' \
 	    SPIKE_PENALTY 'loss that training adds for spikes, such as 0.1 (none)' \

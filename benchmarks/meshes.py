@@ -16,6 +16,7 @@ from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.hdl.export import chip_verilog
 from stemcore.runtime.host.flits import Host
+from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import ENGINE, node_sources
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
 from stemcore.runtime.toolchain.process import run
@@ -98,7 +99,7 @@ def native_speed(
     with VerilatedMesh(library, program, threads=threads) as mesh:
         for core in program.cores:
             mesh.load(core)
-        mesh.settle()
+        watchdog.settled(mesh)
         population = next(
             layer.population for layer in program.layers if layer.population.name == program.output
         )

@@ -21,8 +21,12 @@ from stemcore.models.random_weights import NAME as RANDOM
 
 from .check import batches, check_count, golden_accuracy, real_outputs
 from .engines.compare import Difference, compare_values, populations_of, sent_values
-from .engines.result import EngineError, RunResult
-from .engines.run import ENGINES, run_engine
+from .engines.engine import NetworkEngine, Progress, RunOptions
+from .engines.program import Program as ProgramInNumpy
+from .engines.registry import DEFAULT, check_options, get_engine
+from .engines.result import RunResult
+from .engines.run import run_engine
+from .errors import EngineError
 from .prepare import (
     CALIBRATION_IMAGES,
     Prepared,
@@ -68,12 +72,12 @@ def simulate(
     settings: Settings,
     *,
     n_images: int = 4,
-    engine: str = "verilator",
+    engine: str = DEFAULT,
     accuracy_images: int | None = None,
     waves: Waves = None,
     threads: int | None = None,
     say: Say = lambda line: None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SimResult:
     """Compile a model, run ``n_images`` test images through ``engine``, compare, report.
 
@@ -83,8 +87,10 @@ def simulate(
     ``ACCURACY_IMAGES``, as cost ``ACCURACY_MACS``. report.json is written in any case that comes
     to an end; differences are in the result, not raised.
     """
-    if engine not in ENGINES:
-        raise ValueError(f"SIM: must be one of {', '.join(ENGINES)}, got {engine!r}")
+    chosen = get_engine(engine)
+    folder = output_folder(settings)
+    options = RunOptions(waves_dir=folder if waves else None, threads=threads)
+    check_options(chosen, options)
     if accuracy_images is not None and accuracy_images < 1:
         raise ValueError(
             f"accuracy-images: must be 1 or more, got {accuracy_images}; leave it out for "
@@ -120,10 +126,9 @@ def simulate(
     if prepared.params.is_stepped:
         for line in describe(prepared.network):
             say(f"integration  {line}")
-    folder = output_folder(settings)
     prepared.quantized.save(folder / "quantized.npz")
     program = None
-    if engine != "golden":
+    if not isinstance(chosen, NetworkEngine):
         say("compile      partition, place, assemble")
         program = _saved(compile_program(prepared), folder)
     images = prepared.integers[:n_images]
@@ -138,23 +143,24 @@ def simulate(
     differences["torch_golden"] = _difference(prepared.exact, in_torch, exact, ("torch", "golden"))
     ran, result, predicted = None, None, None
     if program is not None:
-        ran = run_engine("program", program, images)
+        ran = run_engine(ProgramInNumpy(), program, images)
         differences["golden_program"] = _difference(
             program, golden, ran.values, ("golden", "program")
         )
-        n_timed = n_images if engine != "program" else min(n_images, ESTIMATED_IMAGES)
+        simulates = not isinstance(chosen, ProgramInNumpy)
+        n_timed = n_images if simulates else min(n_images, ESTIMATED_IMAGES)
         predicted = predict(program, images, ran.values, n_timed=n_timed)
         say(f"estimate     {describe_times(predicted)}")
-        if engine != "program":
-            say(f"simulate     {len(program.cores)} cores, {engine}")
+        if simulates:
+            say(f"simulate     {len(program.cores)} cores, {chosen.name}")
             result = run_engine(
-                engine,
+                chosen,
                 program,
                 images,
                 progress=progress,
-                waves_dir=folder if waves else None,
+                waves_dir=options.waves_dir,
                 waves_nodes=None if waves == "all" else waves,
-                threads=threads,
+                threads=options.threads,
             )
             differences["golden_rtl"] = _difference(
                 program,

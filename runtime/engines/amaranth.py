@@ -3,6 +3,8 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from amaranth.sim import Simulator
@@ -11,37 +13,75 @@ from numpy.typing import NDArray
 from stemcore.golden.program.program import Program
 from stemcore.hdl.chip import Chip
 
-from ..host.protocol import Protocol, core_recorders
-from .result import EngineError, RunResult, Timing
+from ..errors import EngineError
+from ..host.protocol import Protocol, Recorder, core_recorders
+from .engine import Feature, ProgramEngine, Progress, RunOptions
+from .result import RunResult, Timing
 
-Progress = Callable[[int, int], None]
 LOOK = 200  # cycles between two looks at the progress
+STILL = 4  # cycles without a flit in a quiet chip after which nothing can move any more
+Process = Callable[[Any], Any]  # a coroutine function of Amaranth's simulator
 
 
-def run(
-    program: Program,
-    images: NDArray[np.integer],
-    *,
-    progress: Progress | None = None,
-    cycle_limit: int = 2_000_000,
-) -> RunResult:
-    """Run ``images`` (N, C, H, W); everything goes over the mesh, as with a board.
+@dataclass(frozen=True)
+class Amaranth(ProgramEngine):
+    """Everything goes over the mesh, as with a board.
 
     Raises :class:`EngineError` beyond ``cycle_limit`` cycles, or when the chip is quiet and the
     images are not done.
     """
-    started = time.perf_counter()
-    chip = Chip(params=program.params, columns=program.columns, rows=program.rows)
-    protocol = Protocol(program, images)
-    recorders = core_recorders(program, len(images))
-    simulator = Simulator(chip)
-    simulator.add_clock(1e-8)
-    end_cycles: list[int] = []
 
-    async def host(ctx):
+    name: ClassVar[str] = "amaranth"
+    summary: ClassVar[str] = "Amaranth's own simulator, for small nets"
+    features: ClassVar[frozenset[Feature]] = frozenset({Feature.CYCLES})
+
+    cycle_limit: int = 2_000_000
+
+    def run(
+        self, program: Program, images: NDArray[np.integer], *, options: RunOptions
+    ) -> RunResult:
+        """As every engine; ``timing`` has the ends of the images alone."""
+        started = time.perf_counter()
+        chip = Chip(params=program.params, columns=program.columns, rows=program.rows)
+        protocol = Protocol(program, images)
+        recorders = core_recorders(program, len(images))
+        simulator = Simulator(chip)
+        simulator.add_clock(1e-8)
+        end_cycles: list[int] = []
+        simulator.add_testbench(
+            _host(chip, protocol, len(images), self.cycle_limit, options.progress, end_cycles)
+        )
+        for position, recorder in recorders.items():
+            simulator.add_process(_watch(chip.nodes[position], recorder))
+        simulator.run()
+        return RunResult(
+            engine=self.name,
+            outputs=protocol.output.values,
+            values={core.layer: recorders[core.x, core.y].values for core in program.cores},
+            timing=Timing(
+                start=np.zeros(0, np.int64),
+                end=np.array(end_cycles, np.int64),
+                layer_ends={},
+                total=end_cycles[-1] if end_cycles else 0,
+            ),
+            wall_s=time.perf_counter() - started,
+        )
+
+
+def _host(
+    chip: Chip,
+    protocol: Protocol,
+    n_images: int,
+    cycle_limit: int,
+    progress: Progress | None,
+    end_cycles: list[int],
+) -> Process:
+    """Plays the host until all images are out; appends the cycle in which each one came."""
+
+    async def host(ctx: Any) -> None:
         cycle, still = 0, 0
         ctx.set(chip.o.ready, 1)
-        while protocol.samples_done < len(images):
+        while protocol.samples_done < n_images:
             flit = protocol.offer()
             ctx.set(chip.i.valid, flit is not None)
             ctx.set(chip.i.payload.as_value(), flit or 0)
@@ -57,37 +97,23 @@ def run(
                 if protocol.samples_done > done:
                     end_cycles.append(cycle)
             still = still + 1 if quiet and flit is None and not valid else 0
-            if still > 4 or cycle > cycle_limit:
-                reason = "nothing moves any more" if still > 4 else f"{cycle} cycles have passed"
+            if still > STILL or cycle > cycle_limit:
+                moves = still <= STILL
+                reason = f"{cycle} cycles have passed" if moves else "nothing moves any more"
                 raise EngineError(
-                    f"{program.name}: {len(images)} images must come out, "
+                    f"{protocol.program.name}: {n_images} images must come out, "
                     f"{protocol.samples_done} did, and {reason}"
                 )
             if progress is not None and cycle % LOOK == 0:
                 progress(protocol.samples_done, cycle)
 
-    def watch(node, recorder):
-        async def process(ctx):
-            async for _, _, sent, flit in ctx.tick().sample(node.sent, node.sent_flit.as_value()):
-                if sent:
-                    recorder.see(flit)
+    return host
 
-        return process
 
-    simulator.add_testbench(host)
-    for position, recorder in recorders.items():
-        simulator.add_process(watch(chip.nodes[position], recorder))
-    simulator.run()
-    values = {core.layer: recorders[core.x, core.y].values for core in program.cores}
-    return RunResult(
-        engine="amaranth",
-        outputs=protocol.output.values,
-        values=values,
-        timing=Timing(
-            start=np.zeros(0, np.int64),
-            end=np.array(end_cycles),
-            layer_ends={},
-            total=end_cycles[-1],
-        ),
-        wall_s=time.perf_counter() - started,
-    )
+def _watch(node: Any, recorder: Recorder) -> Process:
+    async def watch(ctx: Any) -> None:
+        async for _, _, sent, flit in ctx.tick().sample(node.sent, node.sent_flit.as_value()):
+            if sent:
+                recorder.see(flit)
+
+    return watch

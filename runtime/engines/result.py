@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from stemcore.golden.spec.routing import Node
 
+from ..errors import EngineError
+
+__all__ = ["Counters", "EngineError", "RunResult", "Timing"]
+
 Counters = Mapping[str, int]  # by the lower-case names of stemcore.golden.spec.fields.Control
-
-
-class EngineError(RuntimeError):
-    """An engine could not finish a run: where, what must hold, what came, what to do."""
 
 
 @dataclass(frozen=True)

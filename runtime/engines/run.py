@@ -1,91 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One call over all engines that execute a program.
+"""One call over all engines."""
 
-An engine is imported when it runs: gateware and its tools take half a second to load.
-"""
-
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.folders import engines
+from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
-from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import Node
 
+from .engine import NetworkEngine, ProgramEngine, Progress, RunOptions
+from .registry import check_options, get_engine
 from .result import RunResult
-
-ENGINES = ("verilator", "amaranth", "program", "golden")
-Progress = Callable[[int, int], None]
 
 
 def run_engine(
-    engine: str,
-    program: Program,
+    engine: str | ProgramEngine | NetworkEngine,
+    program: Program | None,
     images: NDArray[np.integer],
     *,
+    network: Network | None = None,
+    params: ChipParams | None = None,
     out_dir: Path | None = None,
     progress: Progress | None = None,
     waves_dir: Path | None = None,
     waves_nodes: Sequence[Node] | None = None,
     threads: int | None = None,
 ) -> RunResult:
-    """Run ``images`` (N, C, H, W) of input integers through ``program``.
+    """Run ``images`` (N, C, H, W) of input integers; before that, refuse what cannot be.
 
-    engine : "verilator" (cycle-accurate), "amaranth" or "program"
-    out_dir : keeps the builds of "verilator"; None: the user's cache
-    waves_dir : folder for waves, verilator only
-    waves_nodes : nodes (x, y) whose waves are written; None: all that have a core
-    threads : that step the mesh, verilator only; None: see
-    stemcore.runtime.native.verilated_mesh.default_threads
+    engine : a name or alias (stemcore.runtime.engines.registry.engine_names), or an engine itself
+    program : what engines of memory images run; may be None for others
+    network, params : what ``golden`` runs, and the chip whose potentials it has (default: the
+        program's); may be None for others
+    out_dir, progress, waves_dir, waves_nodes, threads : see
+        :class:`stemcore.runtime.engines.engine.RunOptions`
+
+    Raises ``ValueError`` for an unknown engine, one that lacks what it is to run, and an option
+    that it does not have; :class:`stemcore.runtime.errors.EngineError` where the run fails.
     """
-    if engine == "verilator":
-        from . import verilator
-
-        return verilator.run(
-            program,
-            images,
-            out_dir=engines() if out_dir is None else out_dir,
-            progress=progress,
-            waves_dir=waves_dir,
-            waves_nodes=waves_nodes,
-            threads=threads,
-        )
-    if engine == "amaranth":
-        from . import amaranth
-
-        return amaranth.run(program, images, progress=progress)
-    if engine == "program":
-        started = time.perf_counter()
-        result = run_program(program, images)
-        return RunResult(
-            engine="program",
-            outputs=result.outputs,
-            values=result.values,
-            counters=_by_node(program, result.counters),
-            wall_s=time.perf_counter() - started,
-        )
-    raise ValueError(
-        f"engine: must be verilator, amaranth or program to run a program, got {engine!r}"
+    chosen = get_engine(engine) if isinstance(engine, str) else engine
+    options = RunOptions(
+        out_dir=out_dir,
+        progress=progress,
+        waves_dir=waves_dir,
+        waves_nodes=waves_nodes,
+        threads=threads,
     )
-
-
-# The program engine's names for the gateware's counters (stemcore.golden.spec.fields.Control) that
-# differ.
-_NAMES = {"ops": "busy"}
-
-
-def _by_node(
-    program: Program, counters: Mapping[str, NDArray[np.int64]]
-) -> dict[tuple[int, int], dict[str, int]]:
-    """Counters (images, cores) by name, as totals by node."""
-    return {
-        (core.x, core.y): {
-            _NAMES.get(name, name): int(values[:, number].sum())
-            for name, values in counters.items()
-        }
-        for number, core in enumerate(program.cores)
-    }
+    check_options(chosen, options)
+    if isinstance(chosen, NetworkEngine):
+        params = params or (program.params if program is not None else None)
+        if network is None or params is None:
+            raise ValueError(
+                f"engine {chosen.name!r} runs a lowered network: network and params must be given, "
+                f"got {'no network' if network is None else 'no params'}"
+            )
+        return chosen.run(network, params, images, options=options)
+    if program is None:
+        raise ValueError(f"engine {chosen.name!r} runs a program: it must be given, got None")
+    return chosen.run(program, images, options=options)

@@ -6,8 +6,9 @@ weights are part of it.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,96 +16,108 @@ from numpy.typing import NDArray
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Control, Memory
-from stemcore.golden.spec.routing import Node
 
-from ..host.protocol import tokens_per_sample
+from ..errors import EngineError
+from ..host.protocol import output_population, tokens_per_sample
 from ..native import watchdog
 from ..native.build import build
-from ..native.verilated_mesh import (
-    AT_REST,
-    PATIENCE,
-    STANDSTILL,
-    VerilatedMesh,
-    default_threads,
-)
-from .result import EngineError, RunResult, Timing
+from ..native.verilated_mesh import Status, VerilatedMesh, default_threads
+from .engine import Feature, ProgramEngine, Progress, RunOptions
+from .result import RunResult, Timing
 
-Progress = Callable[[int, int], None]  # images done, cycles so far
+Values = dict[str, NDArray[np.uint8]]  # by population, (N, C, H, W), as the bits that were fired
 
 
-def run(
-    program: Program,
-    images: NDArray[np.integer],
-    *,
-    out_dir: Path,
-    progress: Progress | None = None,
-    over_mesh: bool = False,
-    cycle_limit: int = 2_000_000_000,
-    waves_dir: Path | None = None,
-    waves_nodes: Sequence[Node] | None = None,
-    threads: int | None = None,
-) -> RunResult:
-    """Run ``images`` (N, C, H, W) through the gateware of ``program``.
+@dataclass(frozen=True)
+class Verilator(ProgramEngine):
+    """The gateware of a program, stepped clock by clock.
 
-    ``over_mesh`` writes the memories by WRITE packets instead of straight into the model. The
-    waves of ``waves_nodes`` (default: of all nodes with a core) go to ``waves_dir/waves-X-Y.fst``.
-    ``threads`` step the nodes, see :func:`stemcore.runtime.native.verilated_mesh.default_threads`;
-    one writes waves. Raises :class:`EngineError` when nothing moves any more, when a core fires
-    what it must not, or beyond ``cycle_limit``; ``ValueError`` for waves of a node that is not
-    there.
+    ``options.out_dir`` keeps the compiled node. ``options.threads`` step the nodes (see
+    :func:`stemcore.runtime.native.verilated_mesh.default_threads`); one writes waves, of each
+    node into ``waves-X-Y.fst``. Raises :class:`EngineError` when nothing moves any more, when a
+    core fires what it must not, or beyond ``cycle_limit`` cycles; ``ValueError`` for waves of a
+    node that is not there.
+
+    over_mesh : write the memories by WRITE packets instead of straight into the model
     """
-    if waves_nodes is None:
-        waves_nodes = [(core.x, core.y) for core in program.cores]
-    for x, y in waves_nodes:
+
+    name: ClassVar[str] = "verilator"
+    summary: ClassVar[str] = "the compiled gateware, cycle-accurate"
+    aliases: ClassVar[tuple[str, ...]] = ("rtl",)
+    features: ClassVar[frozenset[Feature]] = frozenset(Feature)
+
+    over_mesh: bool = False
+    cycle_limit: int = 2_000_000_000
+
+    def run(
+        self, program: Program, images: NDArray[np.integer], *, options: RunOptions
+    ) -> RunResult:
+        """As every engine; ``build_s`` is the time that the node took to compile, if it had to."""
+        if options.out_dir is None:
+            raise ValueError(f"run_engine: engine {self.name!r} must have out_dir, got None")
+        _check_nodes(program, options)
+        waves = options.waves_dir is not None
+        started = time.perf_counter()
+        library = build(program.params, options.out_dir, waves=waves)
+        built = time.perf_counter()
+        n_threads = 1 if waves else options.threads or default_threads()
+        with VerilatedMesh(library, program, threads=n_threads) as mesh:
+            self._load(mesh)
+            values, outputs = _record(mesh, len(images))
+            _trace(mesh, options)
+            loaded_at = mesh.cycle
+            for core in program.cores:
+                mesh.send(mesh.host.start(core))
+            mesh.prepare_host(np.asarray(images, np.int64))
+            _run_samples(mesh, len(images), options.progress, self.cycle_limit)
+            watchdog.settled(mesh)
+            timing = _timing(mesh, len(images), loaded_at)
+            _check_recorders(mesh, len(images))
+            counters = {(core.x, core.y): mesh.counters(core) for core in program.cores}
+            notes = {
+                "node_cycles": sum(map(mesh.evaluated, range(program.columns * program.rows))),
+                "load_cycles": loaded_at,
+                "threads": n_threads,
+                "shared_cycles": mesh.shared_cycles,
+            }
+        populations = {layer.population.name: layer.population for layer in program.layers}
+        return RunResult(
+            engine=self.name,
+            outputs=_to_signed(outputs, populations[program.output]),
+            values={name: _to_signed(array, populations[name]) for name, array in values.items()},
+            counters=counters,
+            timing=timing,
+            build_s=built - started,
+            wall_s=time.perf_counter() - built,
+            notes=notes,
+        )
+
+    def _load(self, mesh: VerilatedMesh) -> None:
+        for core in mesh.program.cores:
+            if self.over_mesh:
+                mesh.send(mesh.host.configuration(core))
+            else:
+                mesh.load(core)
+        watchdog.settled(mesh)
+
+
+def _check_nodes(program: Program, options: RunOptions) -> None:
+    for x, y in options.waves_nodes or ():
         if not (0 <= x < program.columns and 1 <= y <= program.rows):
             raise ValueError(
                 f"waves: a node must lie in columns 0 to {program.columns - 1} and rows 1 to "
                 f"{program.rows}, got ({x}, {y})"
             )
-    started = time.perf_counter()
-    library = build(program.params, out_dir, waves=waves_dir is not None)
-    built = time.perf_counter()
-    n_images = len(images)
-    n_threads = 1 if waves_dir is not None else threads or default_threads()
-    with VerilatedMesh(library, program, threads=n_threads) as mesh:
-        for core in program.cores:
-            if over_mesh:
-                mesh.send(mesh.host.configuration(core))
-            else:
-                mesh.load(core)
-        mesh.settle()
-        values, outputs = _record(mesh, n_images)
-        if waves_dir is not None:
-            for x, y in waves_nodes:
-                mesh.trace(mesh.number(x, y), Path(waves_dir) / f"waves-{x}-{y}.fst")
-        loaded_at = mesh.cycle
-        for core in program.cores:
-            mesh.send(mesh.host.start(core))
-        mesh.prepare_host(np.asarray(images, np.int64))
-        _run_samples(mesh, n_images, progress, cycle_limit)
-        mesh.settle()
-        timing = _timing(mesh, n_images, loaded_at)
-        _check_recorders(mesh, n_images)
-        counters = {(core.x, core.y): mesh.counters(core) for core in program.cores}
-        shared = mesh.shared_cycles
-        evaluated = sum(mesh.evaluated(n) for n in range(program.columns * program.rows))
-    finished = time.perf_counter()
-    signed = {layer.population.name: layer.population for layer in program.layers}
-    return RunResult(
-        engine="verilator",
-        outputs=_to_signed(outputs, signed[program.output]),
-        values={name: _to_signed(array, signed[name]) for name, array in values.items()},
-        counters=counters,
-        timing=timing,
-        build_s=built - started,
-        wall_s=finished - built,
-        notes={
-            "node_cycles": evaluated,
-            "load_cycles": loaded_at,
-            "threads": n_threads,
-            "shared_cycles": shared,
-        },
-    )
+
+
+def _trace(mesh: VerilatedMesh, options: RunOptions) -> None:
+    if options.waves_dir is None:
+        return
+    nodes = options.waves_nodes
+    if nodes is None:
+        nodes = [(core.x, core.y) for core in mesh.program.cores]
+    for x, y in nodes:
+        mesh.trace(mesh.number(x, y), Path(options.waves_dir) / f"waves-{x}-{y}.fst")
 
 
 def _to_signed(values: NDArray[np.uint8], population: Population) -> NDArray[np.int64]:
@@ -114,7 +127,7 @@ def _to_signed(values: NDArray[np.uint8], population: Population) -> NDArray[np.
     return np.where(wide >> (population.bits - 1), wide - (1 << population.bits), wide)
 
 
-def _record(mesh: VerilatedMesh, n_images: int):
+def _record(mesh: VerilatedMesh, n_images: int) -> tuple[Values, NDArray[np.uint8]]:
     """Recorders at every core and at the host's end."""
     program = mesh.program
     populations = {layer.population.name: layer.population for layer in program.layers}
@@ -129,7 +142,7 @@ def _record(mesh: VerilatedMesh, n_images: int):
         ends = end_list.unpack(word)["count"] * tokens_per_sample(program, population)
         mesh.record(mesh.number(core.x, core.y), values[core.layer], population.bits, ends)
     outputs = np.zeros_like(values[program.output])
-    population = populations[program.output]
+    population = output_population(program)
     ends = program.output_ends * tokens_per_sample(program, population)
     mesh.record(-1, outputs, population.bits, ends)
     return values, outputs
@@ -143,11 +156,11 @@ def _run_samples(
             progress(mesh.samples_done, mesh.cycle)
 
     status = mesh.run_sliced(samples=n_images, limit=cycle_limit, look=look)
-    if status == 0:
+    if status is Status.DONE:
         return
     reasons = {
-        AT_REST: "nothing moves any more",
-        STANDSTILL: f"something waits, and nothing has moved for {PATIENCE} cycles",
+        Status.AT_REST: "nothing moves any more",
+        Status.STANDSTILL: watchdog.standstill(),
     }
     reason = reasons.get(status, f"{mesh.cycle} cycles have passed")
     raise EngineError(

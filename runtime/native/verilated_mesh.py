@@ -5,6 +5,7 @@ import ctypes
 import os
 import time
 from collections.abc import Callable
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +16,35 @@ from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.hdl.export import RAM_NAME, memory_scopes
 
-from ..engines.result import EngineError
+from ..errors import EngineError
 from ..host.flits import Host
-from . import watchdog
 from .build import MAX_THREADS
 
 # A run of many cycles is cut into slices of about so many seconds; the first is of so many cycles.
 # Between two of them Python looks at signals (Ctrl-C) and shows the progress.
 SLICE_S, SLICE = 0.25, 20_000
+SETTLE_LIMIT = 100_000_000  # cycles in which a mesh that was only written to must come to rest
 # A standstill: so many cycles in which no flit moves, and no dendrite and no soma works, anywhere.
 # Axon-out may scan empty planes meanwhile, for as many cycles as it has words times time steps.
 PATIENCE = 50_000
 # Threads that step a mesh together meet twice a cycle, which takes as long as half a node's step.
 LEAST_NODES = 3
 USUAL_THREADS = 4
-LIMIT, AT_REST, STANDSTILL = 1, 2, 3  # results of VerilatedMesh.run but for 0, done
+
+
+class Status(IntEnum):
+    """How :meth:`VerilatedMesh.run` came back; the numbers are those of ``stem_run``.
+
+    DONE : what was asked for has come, or nothing moves any more where nothing was asked for
+    LIMIT : the cycles are over
+    AT_REST : nothing moves any more, and what was asked for has not come
+    STANDSTILL : something waits, and nothing has moved for ``PATIENCE`` cycles
+    """
+
+    DONE = 0
+    LIMIT = 1
+    AT_REST = 2
+    STANDSTILL = 3
 
 
 def default_threads() -> int:
@@ -166,9 +181,12 @@ class VerilatedMesh:
         )
         return values
 
-    def run(self, *, samples: int = -1, replies: int = 0, limit: int = SLICE) -> int:
-        """Runs at most ``limit`` cycles; see ``stem_run`` for the result."""
-        return int(
+    def run(self, *, samples: int = -1, replies: int = 0, limit: int = SLICE) -> Status:
+        """Runs at most ``limit`` cycles, until ``samples`` samples and ``replies`` replies are out.
+
+        With neither, until nothing moves.
+        """
+        return Status(
             self._library.stem_run(
                 self._mesh,
                 ctypes.c_int64(samples),
@@ -180,7 +198,7 @@ class VerilatedMesh:
 
     def run_sliced(
         self, *, samples: int = -1, limit: int, look: Callable[[], None] = lambda: None
-    ) -> int:
+    ) -> Status:
         """As :meth:`run`, slice by slice; ``look`` is called after each.
 
         Slices change nothing but how often Python has a say.
@@ -190,32 +208,25 @@ class VerilatedMesh:
             started = time.perf_counter()
             status = self.run(samples=samples, limit=min(cycles, end - self.cycle))
             look()
-            if status != LIMIT or self.cycle >= end:
+            if status is not Status.LIMIT or self.cycle >= end:
                 return status
             # At most twice as many as before: the work of a cycle differs from phase to phase.
             ratio = SLICE_S / max(time.perf_counter() - started, 1e-6)
             cycles = max(1, int(cycles * min(ratio, 2.0)))
 
-    def settle(self, limit: int = 100_000_000) -> None:
-        """Runs until nothing moves."""
-        status = self.run_sliced(limit=limit)
-        if status:
-            reason = (
-                f"it did not in {limit} cycles"
-                if status == LIMIT
-                else f"something waits, and nothing has moved for {PATIENCE} cycles"
-            )
-            raise EngineError(
-                f"{self.program.name}: the mesh must come to rest; {reason}. A memory image or the "
-                f"gateware is wrong: run the engine 'program' to find out\n{watchdog.report(self)}"
-            )
+    def settle(self, limit: int = SETTLE_LIMIT) -> Status:
+        """Runs until nothing moves: ``DONE``, or why it is not so.
+
+        :func:`stemcore.runtime.native.watchdog.settled` raises an error instead.
+        """
+        return self.run_sliced(limit=limit)
 
     def read(self, core: CoreImage, memory: Memory, address: int, n_chunks: int = 1) -> list[int]:
         """Reads chunks over the mesh."""
         values = []
         for request in self.host.read(core, memory, address, n_chunks):
             self.send(request)
-            if self.run(samples=0, replies=1, limit=100_000) != 0:
+            if self.run(samples=0, replies=1, limit=100_000) is not Status.DONE:
                 raise EngineError(
                     f"node ({core.x}, {core.y}): a READ must be answered; no answer came in "
                     "100000 cycles. The core may still be at work: let the mesh settle first"

@@ -1,19 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Says what the nodes of a mesh wait for: tokens, spikes, flits that nobody takes."""
 
-from typing import TYPE_CHECKING
-
 from stemcore.golden.program.program import CoreImage
 from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 
-if TYPE_CHECKING:
-    from .verilated_mesh import VerilatedMesh
+from ..errors import EngineError
+from . import verilated_mesh
+from .verilated_mesh import SETTLE_LIMIT, Status, VerilatedMesh
 
 LINKS = ("north", "east", "south", "west")
 STEPS = ((0, -1), (1, 0), (0, 1), (-1, 0))
 
 
-def report(mesh: "VerilatedMesh") -> str:
+def settled(mesh: VerilatedMesh, limit: int = SETTLE_LIMIT) -> None:
+    """Runs ``mesh`` until nothing moves; raises :class:`EngineError` if that does not come."""
+    status = mesh.settle(limit)
+    if status is Status.DONE:
+        return
+    reason = f"it did not in {limit} cycles" if status is Status.LIMIT else standstill()
+    raise EngineError(
+        f"{mesh.program.name}: the mesh must come to rest; {reason}. A memory image or the "
+        f"gateware is wrong: run the engine 'program' to find out\n{report(mesh)}"
+    )
+
+
+def standstill() -> str:
+    """What ``Status.STANDSTILL`` says, in words."""
+    return f"something waits, and nothing has moved for {verilated_mesh.PATIENCE} cycles"
+
+
+def report(mesh: VerilatedMesh) -> str:
     """A line for every core, and one for every flit that stands on a link and is not taken."""
     program = mesh.program
     cores = {(core.x, core.y): core for core in program.cores}
@@ -30,7 +46,7 @@ def report(mesh: "VerilatedMesh") -> str:
     return "\n".join(lines)
 
 
-def _tokens(mesh: "VerilatedMesh", core: CoreImage) -> str:
+def _tokens(mesh: VerilatedMesh, core: CoreImage) -> str:
     number = mesh.number(core.x, core.y)
     registers = core.memories[Memory.CONTROL]
     wanted = {
@@ -50,7 +66,7 @@ def _tokens(mesh: "VerilatedMesh", core: CoreImage) -> str:
     )
 
 
-def _standing(mesh: "VerilatedMesh", x: int, y: int) -> list[str]:
+def _standing(mesh: VerilatedMesh, x: int, y: int) -> list[str]:
     lines = []
     program = mesh.program
     for port, (_, _, _, valid, flit, ready) in enumerate(mesh.ports(x, y).tolist()):

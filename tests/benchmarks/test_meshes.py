@@ -14,7 +14,7 @@ from stemcore.benchmarks.meshes import (
 )
 from stemcore.folders import engines
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.runtime.engines import verilator
+from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.native.build import build
 
 OUT = engines()
@@ -23,7 +23,7 @@ OUT = engines()
 @pytest.mark.sim
 def test_one_node_computes_its_convolution():
     program, images = one_node_program("tiny")
-    got = verilator.run(program, images[:2], out_dir=OUT)
+    got = run_engine("verilator", program, images[:2], out_dir=OUT)
     np.testing.assert_array_equal(got.outputs, run_program(program, images[:2]).outputs)
     assert got.outputs.any()
 

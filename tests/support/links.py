@@ -8,6 +8,7 @@ import numpy as np
 from stemcore.folders import engines
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.runtime.host.protocol import output_population, tokens_per_sample
+from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
 
@@ -21,7 +22,7 @@ def configured(program, **options):
         mesh.links()
         for core in program.cores:
             mesh.send(mesh.host.configuration(core))
-        mesh.settle()
+        watchdog.settled(mesh)
         yield mesh
 
 
@@ -77,7 +78,7 @@ def run_images(mesh, images):
         mesh.send(mesh.host.start(core))
     mesh.prepare_host(images)
     assert mesh.run(samples=len(images), limit=100_000) == 0
-    mesh.settle()
+    watchdog.settled(mesh)
 
 
 def native_links(program, images, **options):

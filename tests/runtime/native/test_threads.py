@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from stemcore.benchmarks.meshes import busy_program
-from stemcore.runtime.engines import verilator
+from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.native import verilated_mesh as native_mesh
+from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.verilated_mesh import (
     MAX_THREADS,
@@ -65,7 +66,7 @@ def test_threads_are_for_enough_nodes_at_work(size, options, share):
     with VerilatedMesh(build(program.params, OUT), program, **options) as mesh:
         for core in program.cores:
             mesh.load(core)
-        mesh.settle()
+        watchdog.settled(mesh)
         run_images(mesh, images[:2])
         assert mesh.shared_cycles == share * mesh.cycle
 
@@ -73,7 +74,7 @@ def test_threads_are_for_enough_nodes_at_work(size, options, share):
 @pytest.mark.sim
 def test_a_run_on_several_threads_gives_the_same_results():
     _, program, images = mesh_case(3, 3)
-    runs = [verilator.run(program, images[:2], out_dir=OUT, threads=n) for n in (1, 3)]
+    runs = [run_engine("verilator", program, images[:2], out_dir=OUT, threads=n) for n in (1, 3)]
     assert [run.notes["threads"] for run in runs] == [1, 3]
     for name, values in runs[0].values.items():
         np.testing.assert_array_equal(runs[1].values[name], values, name)

@@ -12,11 +12,12 @@ from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.hdl.export import node_verilog
-from stemcore.runtime.engines import verilator
 from stemcore.runtime.engines.compare import Difference, compare_values, populations_of
-from stemcore.runtime.engines.result import EngineError
 from stemcore.runtime.engines.run import run_engine
+from stemcore.runtime.engines.verilator import Verilator
+from stemcore.runtime.errors import EngineError
 from stemcore.runtime.native import verilated_mesh as native_mesh
+from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import build, node_sources
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
 from tests.support.chip_programs import four_core_case
@@ -52,7 +53,7 @@ def load(mesh, program, over_mesh):
             mesh.send(mesh.host.configuration(core))
         else:
             mesh.load(core)
-    mesh.settle()
+    watchdog.settled(mesh)
 
 
 @pytest.fixture(params=["lookup", "conv_chain", "random"])
@@ -93,7 +94,7 @@ def test_memories_and_registers_are_read_back(program, over_mesh):
 def test_run_is_the_same_however_the_memories_were_loaded(number):
     network, program, images = four_core_case(number)
     direct, written = (
-        verilator.run(program, images, out_dir=OUT, over_mesh=over_mesh)
+        run_engine(Verilator(over_mesh=over_mesh), program, images, out_dir=OUT)
         for over_mesh in (False, True)
     )
     np.testing.assert_array_equal(direct.outputs, written.outputs)
@@ -155,7 +156,7 @@ def test_run_beyond_its_limit_says_who_is_at_work(rng):
         r"\d+ spikes wait; at work$"
     )
     with pytest.raises(EngineError, match=message):
-        verilator.run(program, images, out_dir=OUT, cycle_limit=100)
+        run_engine(Verilator(cycle_limit=100), program, images, out_dir=OUT)
 
 
 def test_flipped_weight_bit_is_found_and_named():
@@ -212,7 +213,7 @@ def test_mesh_that_does_not_come_to_rest_is_refused():
     with opened(program) as mesh:
         mesh.send(mesh.host.configuration(program.cores[0]))
         with pytest.raises(EngineError, match=message):
-            mesh.settle(limit=5)
+            watchdog.settled(mesh, limit=5)
 
 
 def test_flit_that_leaves_the_mesh_is_named(monkeypatch):
@@ -231,7 +232,7 @@ def test_flit_that_leaves_the_mesh_is_named(monkeypatch):
             r"  node \(0, 2\) dense: [^\n]* at rest$"
         )
         with pytest.raises(EngineError, match=message):
-            mesh.settle()
+            watchdog.settled(mesh)
 
 
 @pytest.mark.parametrize("cycles", [20_000, 200], ids=["one slice", "slices below the patience"])
