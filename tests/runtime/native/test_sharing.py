@@ -12,7 +12,7 @@ from stemcore.runtime.toolchain.process import built_once, content_key, find_pro
 from stemcore.runtime.toolchain.verilator import COMPILER_HINT
 
 pytestmark = pytest.mark.sim
-SOURCE = Path(__file__).parents[1] / "support" / "sharing.cpp"
+SOURCE = Path(__file__).parents[2] / "support" / "sharing.cpp"
 ALONE = 250  # ns for a step of a node
 
 
