@@ -21,7 +21,7 @@ from stemcore.models.random_weights import NAME as RANDOM
 
 from .check import batches, check_count, golden_accuracy, real_outputs
 from .engines.compare import Difference, compare_values, populations_of, sent_values
-from .engines.engine import NetworkEngine, Progress, RunOptions
+from .engines.engine import NetworkEngine, RunOptions
 from .engines.program import Program as ProgramInNumpy
 from .engines.registry import DEFAULT, check_options, get_engine
 from .engines.result import RunResult
@@ -37,6 +37,7 @@ from .prepare import (
     prepare,
     torch_values,
 )
+from .progress import Progress
 from .report import figures as reports
 from .report.accuracy import measure, metric_of
 from .report.detections import write_pictures

@@ -24,13 +24,16 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from ..engines.run import ENGINES
+    from ..engines.registry import DEFAULT, describe_engines, engine_names
 
     parser.add_argument(
         "--images", type=int, default=4, help="test images to run (default: %(default)s)"
     )
     parser.add_argument(
-        "--sim", default="verilator", choices=ENGINES, help="the engine (default: %(default)s)"
+        "--sim",
+        default=DEFAULT,
+        choices=engine_names(),
+        help=f"the engine: {describe_engines()} (default: %(default)s)",
     )
     parser.add_argument(
         "--threads",

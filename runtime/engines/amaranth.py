@@ -4,19 +4,21 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
 from stemcore.golden.program.program import Program
-from stemcore.hdl.chip import Chip
 
 from ..errors import EngineError
 from ..host.protocol import Protocol, Recorder, core_recorders
-from .engine import Feature, ProgramEngine, Progress, RunOptions
+from ..progress import Progress
+from .engine import Feature, ProgramEngine, RunOptions
 from .result import RunResult, Timing
+
+if TYPE_CHECKING:
+    from stemcore.hdl.chip import Chip
 
 LOOK = 200  # cycles between two looks at the progress
 STILL = 4  # cycles without a flit in a quiet chip after which nothing can move any more
@@ -41,6 +43,10 @@ class Amaranth(ProgramEngine):
         self, program: Program, images: NDArray[np.integer], *, options: RunOptions
     ) -> RunResult:
         """As every engine; ``timing`` has the ends of the images alone."""
+        from amaranth.sim import Simulator  # gateware takes its time to load
+
+        from stemcore.hdl.chip import Chip
+
         started = time.perf_counter()
         chip = Chip(params=program.params, columns=program.columns, rows=program.rows)
         protocol = Protocol(program, images)
@@ -69,7 +75,7 @@ class Amaranth(ProgramEngine):
 
 
 def _host(
-    chip: Chip,
+    chip: "Chip",
     protocol: Protocol,
     n_images: int,
     cycle_limit: int,

@@ -3,11 +3,12 @@
 
 A file of this package that defines one :class:`ProgramEngine` or :class:`NetworkEngine` is an
 engine; :mod:`stemcore.runtime.engines.registry` finds it, and commands, help texts and tests take
-their choices from there.
+their choices from there. They import every engine for that: what takes long to load (gateware,
+torch) an engine imports when it runs.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,10 +22,8 @@ from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import Node
 
+from ..progress import Progress
 from .result import RunResult
-
-Progress = Callable[[int, int], None]
-"""Called now and then during a run: images done, clock cycles so far."""
 
 
 class Feature(StrEnum):

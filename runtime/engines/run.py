@@ -12,7 +12,8 @@ from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import Node
 
-from .engine import NetworkEngine, ProgramEngine, Progress, RunOptions
+from ..progress import Progress
+from .engine import NetworkEngine, ProgramEngine, RunOptions
 from .registry import check_options, get_engine
 from .result import RunResult
 

@@ -12,7 +12,7 @@ import pytest
 import stemcore.runtime.commands.main as cli
 import stemcore.runtime.engines as package
 from stemcore.golden.network.forward import run_network
-from stemcore.runtime.commands import sim
+from stemcore.runtime import simulate as sim
 from stemcore.runtime.engines.engine import Feature
 from stemcore.runtime.engines.registry import (
     describe_engines,
