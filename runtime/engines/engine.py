@@ -45,7 +45,7 @@ class Feature(StrEnum):
 class RunOptions:
     """How to run; an engine's results do not depend on any of it.
 
-    out_dir : folder that keeps what an engine builds
+    out_dir : folder that keeps what an engine builds; None: the user's cache
     progress : called during the run
     waves_dir : folder for waves; None: no waves
     waves_nodes : nodes (x, y) whose waves are written; None: all that have a core

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore import folders
 from stemcore.golden.program.program import Program
 
 from .engine import Feature, ProgramEngine, RunOptions
@@ -44,12 +45,10 @@ class Verilator(ProgramEngine):
         """As every engine; ``notes`` say how much was stepped, on how many threads."""
         from ..native.run import run_program  # gateware takes its time to load
 
-        if options.out_dir is None:
-            raise ValueError(f"run_engine: engine {self.name!r} must have out_dir, got None")
         ran = run_program(
             program,
             images,
-            out_dir=options.out_dir,
+            out_dir=options.out_dir or folders.engines(),
             over_mesh=self.over_mesh,
             cycle_limit=self.cycle_limit,
             progress=options.progress,

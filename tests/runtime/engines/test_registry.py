@@ -87,7 +87,7 @@ def test_one_file_is_an_engine(beside_ours, rng, capsys):
 @pytest.mark.slow
 def test_one_file_is_simulated_and_compared(beside_ours, tmp_path, monkeypatch):
     shutil.copy(ENGINE_FILE, beside_ours / "replay.py")
-    monkeypatch.setattr(sim, "SIM_BUILD", tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
     result = sim.simulate(Settings("digits_cnn"), n_images=2, engine="again", accuracy_images=20)
     assert result.report["bit_exact"]["golden_rtl"] is True
     assert not result.differences
