@@ -6,12 +6,15 @@ import math
 import torch
 
 from .data.image_files import PADDING_BYTE
+from .recipes import Recipe
 
 # An object of which less than this share of its area is left is not looked for any more.
 LEAST_VISIBLE = 0.3
 
 
-def augment(images, shift, flip, generator):
+def augment(
+    images: torch.Tensor, shift: int, flip: bool | torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
     """Each image moved by -shift..shift pixels in both directions and, maybe, mirrored.
 
     flip : bool, or bool tensor (N,)
@@ -38,7 +41,13 @@ def augment(images, shift, flip, generator):
     return picked.permute(0, 3, 1, 2)
 
 
-def augment_boxes(images, boxes, classes, recipe, generator):
+def augment_boxes(
+    images: torch.Tensor,
+    boxes: torch.Tensor,
+    classes: torch.Tensor,
+    recipe: Recipe,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Images moved, zoomed, mirrored and tinted at random, and their boxes with them.
 
     images : uint8 tensor (N, C, H, W)
@@ -54,7 +63,7 @@ def augment_boxes(images, boxes, classes, recipe, generator):
     """
     n, channels, height, width = images.shape
 
-    def uniform(*shape):
+    def uniform(*shape: int) -> torch.Tensor:
         return torch.rand(n, *shape, generator=generator) * 2 - 1
 
     zoom = torch.exp(uniform() * math.log1p(recipe.zoom))
@@ -64,7 +73,7 @@ def augment_boxes(images, boxes, classes, recipe, generator):
     # From a place u of the result back to x in the image: x = (u - shift) * back, from the centre.
     back = torch.stack([mirror / zoom, 1 / zoom], 1)
     theta = torch.cat([torch.diag_embed(back), (-shift / half * back)[:, :, None]], 2)
-    grid = torch.nn.functional.affine_grid(theta, images.shape, align_corners=False)
+    grid = torch.nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
     moved = torch.nn.functional.grid_sample(
         images.float() - PADDING_BYTE, grid, align_corners=False
     )
@@ -80,5 +89,5 @@ def augment_boxes(images, boxes, classes, recipe, generator):
     return (moved + PADDING_BYTE).round().clamp(0, 255).to(torch.uint8), clipped, classes
 
 
-def _areas(boxes):
+def _areas(boxes: torch.Tensor) -> torch.Tensor:
     return (boxes[..., 2:] - boxes[..., :2]).prod(-1)

@@ -2,11 +2,14 @@
 """Weight files: safetensors with matrices in float16, vectors in float32, and their origin."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from .errors import CheckpointError
 
@@ -14,12 +17,12 @@ FOLDER = Path(__file__).resolve().parent / "checkpoints"
 _COUNTER = "num_batches_tracked"
 
 
-def checkpoint_path(model, dataset):
+def checkpoint_path(model: str, dataset: str) -> Path:
     """Where the committed weights of a pair lie, whether or not the file exists."""
     return FOLDER / f"{model}-{dataset}.safetensors"
 
 
-def round_for_file(state):
+def round_for_file(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors that a file keeps: kernels and matrices in float16, vectors in float32.
 
     Batch-norm statistics, factors and biases are vectors; batch-norm's step counter is left out,
@@ -40,7 +43,9 @@ def round_for_file(state):
     return kept
 
 
-def save_checkpoint(path, state, metadata):
+def save_checkpoint(
+    path: Path | str, state: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
+) -> None:
     """Write a module's state dict in one step, so that a reader never sees half a file.
 
     metadata : dict with at least ``model`` and ``dataset``; values are stored as JSON text.
@@ -58,7 +63,7 @@ def save_checkpoint(path, state, metadata):
     unfinished.replace(path)
 
 
-def read_checkpoint(path):
+def read_checkpoint(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """``(state dict of float32 tensors, metadata dict)`` of a weight file.
 
     Raises :exc:`CheckpointError` when the file is missing, not safetensors, lacks its metadata or
@@ -94,7 +99,7 @@ def read_checkpoint(path):
     return {name: tensor.float() for name, tensor in state.items()}, metadata
 
 
-def load_checkpoint(model, dataset):
+def load_checkpoint(model: str, dataset: str) -> dict[str, torch.Tensor]:
     """State dict of the committed weights of a pair. See :func:`read_checkpoint` for errors."""
     path = checkpoint_path(model, dataset)
     state, metadata = read_checkpoint(path)
@@ -107,7 +112,7 @@ def load_checkpoint(model, dataset):
     return state
 
 
-def load_into(module, path, model=None):
+def load_into(module: nn.Module, path: Path | str, model: str | None = None) -> dict[str, Any]:
     """Load a weight file into ``module`` and return the file's metadata.
 
     model : str or None
@@ -138,7 +143,7 @@ def load_into(module, path, model=None):
     return metadata
 
 
-def load_matching(module, path):
+def load_matching(module: nn.Module, path: Path | str) -> list[str]:
     """Copy the tensors of a weight file that have a namesake of the same shape in ``module``.
 
     Returns the names of the parameters and statistics that were left as they are. Raises
@@ -163,7 +168,7 @@ def load_matching(module, path):
     return sorted(own.keys() - matching.keys())
 
 
-def _how_to_train(path):
+def _how_to_train(path: Path) -> str:
     """The way out: the command that makes the file, where its name says which one."""
     model, _, dataset = path.stem.rpartition("-")
     return f"run 'make train MODEL={model or '..'} DATASET={dataset if model else '..'}'"

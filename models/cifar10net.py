@@ -6,12 +6,13 @@ FC 2048, FC 100, average over groups of 10. With ReLU it is what runs on the chi
 it is the directly trained spiking network that SDANN is compared with (its figure 12).
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import nn
 
-from .lif import LIF, direct_code, position_code
+from .lif import LIF, Code, direct_code, position_code
 
 VOTERS = 10
 STEPS = 8  # time steps of the spiking forms, as many as the bits of an activation
@@ -23,7 +24,7 @@ class Vote(nn.Linear):
     Input: (N, VOTERS * n_classes). Output: (N, n_classes).
     """
 
-    def __init__(self, n_classes):
+    def __init__(self, n_classes: int) -> None:
         super().__init__(VOTERS * n_classes, n_classes, bias=False)
         self.weight.requires_grad_(False)
         with torch.no_grad():
@@ -47,7 +48,13 @@ class Cifar10Net(nn.Module):
     Output: (N, n_classes), not negative: averages of rectified neurons.
     """
 
-    def __init__(self, width=256, hidden=2048, n_classes=10, neuron=nn.ReLU):
+    def __init__(
+        self,
+        width: int = 256,
+        hidden: int = 2048,
+        n_classes: int = 10,
+        neuron: Callable[[], nn.Module] = nn.ReLU,
+    ) -> None:
         super().__init__()
         layers, n_in = [], 3
         for _ in range(2):
@@ -69,7 +76,7 @@ class Cifar10Net(nn.Module):
             Vote(n_classes),
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x)
 
 
@@ -89,7 +96,7 @@ class LifCifar10Net(Cifar10Net):
     Output: (N, n_classes), 0..T: spikes of a class's voters, the mean of the ten.
     """
 
-    def __init__(self, code, steps=STEPS, **sizes):
+    def __init__(self, code: Code, steps: int = STEPS, **sizes: int) -> None:
         super().__init__(**sizes, neuron=partial(LIF, steps))
         self.code, self.steps = code, steps
         # Nothing normalises what dense layers give: at torch's own scale no neuron would ever fire.
@@ -97,41 +104,41 @@ class LifCifar10Net(Cifar10Net):
             if isinstance(part, nn.Linear) and part.weight.requires_grad:
                 nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         votes = self.layers(self.code(x, self.steps))
         return votes.unflatten(0, (self.steps, -1)).sum(0)
 
 
-def build_cifar10net(n_classes=10):
+def build_cifar10net(n_classes: int = 10) -> nn.Module:
     """The published width: 36.7M parameters, 1.7G multiply-accumulates."""
     return Cifar10Net(n_classes=n_classes)
 
 
-def build_cifar10net_64(n_classes=10):
+def build_cifar10net_64(n_classes: int = 10) -> nn.Module:
     """A quarter as wide: 1.3M parameters, 107M multiply-accumulates."""
     return Cifar10Net(width=64, hidden=256, n_classes=n_classes)
 
 
-def build_cifar10net_16(n_classes=10):
+def build_cifar10net_16(n_classes: int = 10) -> nn.Module:
     """A sixteenth as wide: 0.16M parameters, 7M multiply-accumulates."""
     return Cifar10Net(width=16, hidden=128, n_classes=n_classes)
 
 
-def build_cifar10net_64_direct(n_classes=10):
+def build_cifar10net_64_direct(n_classes: int = 10) -> nn.Module:
     """:func:`build_cifar10net_64` with LIF neurons and direct coding."""
     return LifCifar10Net(direct_code, width=64, hidden=256, n_classes=n_classes)
 
 
-def build_cifar10net_64_position(n_classes=10):
+def build_cifar10net_64_position(n_classes: int = 10) -> nn.Module:
     """:func:`build_cifar10net_64` with LIF neurons and position coding."""
     return LifCifar10Net(position_code, width=64, hidden=256, n_classes=n_classes)
 
 
-def build_cifar10net_16_direct(n_classes=10):
+def build_cifar10net_16_direct(n_classes: int = 10) -> nn.Module:
     """:func:`build_cifar10net_16` with LIF neurons and direct coding."""
     return LifCifar10Net(direct_code, width=16, hidden=128, n_classes=n_classes)
 
 
-def build_cifar10net_16_position(n_classes=10):
+def build_cifar10net_16_position(n_classes: int = 10) -> nn.Module:
     """:func:`build_cifar10net_16` with LIF neurons and position coding."""
     return LifCifar10Net(position_code, width=16, hidden=128, n_classes=n_classes)

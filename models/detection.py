@@ -3,14 +3,20 @@
 
 import contextlib
 import io
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from .data.boxes import NO_OBJECT
+from .arrays import Floats, Labels
+from .data.boxes import NO_OBJECT, Objects
 from .yolo import BOX_VALUES, N_BOXES
+
+Result = TypeVar("Result")
 
 MAP_THRESHOLD = 0.02
 SHOWN_THRESHOLD = 0.2
@@ -32,15 +38,17 @@ class Detections:
     classes : int64 array (K,)
     """
 
-    boxes: np.ndarray
-    scores: np.ndarray
-    classes: np.ndarray
+    boxes: Floats
+    scores: Floats
+    classes: Labels
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.scores)
 
 
-def detect(outputs, size, threshold=MAP_THRESHOLD):
+def detect(
+    outputs: ArrayLike, size: tuple[int, int], threshold: float = MAP_THRESHOLD
+) -> list[Detections]:
     """Decoded and suppressed detections of every image.
 
     outputs : array (N, 5 B + C, S, S) of real values, see :mod:`stemcore.models.yolo`
@@ -52,7 +60,7 @@ def detect(outputs, size, threshold=MAP_THRESHOLD):
     return [suppress(decode(one, size, threshold)) for one in np.asarray(outputs, np.float64)]
 
 
-def decode(output, size, threshold):
+def decode(output: Floats, size: tuple[int, int], threshold: float) -> Detections:
     """All boxes of one image whose score for a class reaches the threshold, best first."""
     height, width = size
     rows, columns = output.shape[1:]
@@ -80,7 +88,9 @@ def decode(output, size, threshold):
     return Detections(boxes[box, row, column][order], found[order], label[order])
 
 
-def suppress(detections, overlap=SUPPRESSION_OVERLAP, most=MOST_DETECTIONS):
+def suppress(
+    detections: Detections, overlap: float = SUPPRESSION_OVERLAP, most: int = MOST_DETECTIONS
+) -> Detections:
     """Greedy non-maximum suppression: a box falls to a better one of its class it overlaps.
 
     detections : Detections, best first
@@ -102,15 +112,17 @@ def suppress(detections, overlap=SUPPRESSION_OVERLAP, most=MOST_DETECTIONS):
     return Detections(detections.boxes[kept], detections.scores[kept], detections.classes[kept])
 
 
-def intersection_over_union(box, boxes):
+def intersection_over_union(box: Floats, boxes: Floats) -> Floats:
     """Of one box (4,) with each of ``boxes`` (K, 4), all with an area."""
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    both = np.clip(sides, 0, None).prod(axis=1)
+    both: Floats = np.clip(sides, 0, None).prod(axis=1)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     return both / (areas + (box[2:] - box[:2]).prod() - both)
 
 
-def mean_average_precision(detections, objects, n_classes):
+def mean_average_precision(
+    detections: Sequence[Detections], objects: Objects, n_classes: int
+) -> float:
     """mAP@0.5 in 0..1: mean over the classes that occur of the average precision.
 
     Computed by pycocotools (101 recall points) at an intersection over union of 0.5. Objects marked
@@ -135,8 +147,8 @@ def mean_average_precision(detections, objects, n_classes):
     return _quietly(_evaluate, truth, found)
 
 
-def _annotations(objects):
-    rows = []
+def _annotations(objects: Objects) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     for i, j in np.argwhere(objects.classes != NO_OBJECT):
         box = _corner_size(objects.boxes[i, j])
         rows.append(
@@ -152,7 +164,7 @@ def _annotations(objects):
     return rows
 
 
-def _coco(annotations, n_images, n_classes):
+def _coco(annotations: list[dict[str, Any]], n_images: int, n_classes: int) -> COCO:
     coco = COCO()
     coco.dataset = {
         "info": {},
@@ -164,7 +176,7 @@ def _coco(annotations, n_images, n_classes):
     return coco
 
 
-def _evaluate(truth, found):
+def _evaluate(truth: COCO, found: list[dict[str, Any]]) -> float:
     evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
     evaluation.params.iouThrs = np.array([0.5])
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
@@ -176,12 +188,12 @@ def _evaluate(truth, found):
     return float(precision[precision > -1].mean()) if (precision > -1).any() else 0.0
 
 
-def _corner_size(box):
+def _corner_size(box: Iterable[float]) -> list[float]:
     x0, y0, x1, y1 = map(float, box)
     return [x0, y0, x1 - x0, y1 - y0]
 
 
-def _quietly(function, *arguments):
+def _quietly(function: Callable[..., Result], *arguments: Any) -> Result:
     """The library reports its progress on the standard output."""
     with contextlib.redirect_stdout(io.StringIO()):
         return function(*arguments)

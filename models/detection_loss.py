@@ -9,7 +9,9 @@ COORDINATES = 5.0
 EMPTY = 0.5
 
 
-def detection_loss(outputs, boxes, classes):
+def detection_loss(
+    outputs: torch.Tensor, boxes: torch.Tensor, classes: torch.Tensor
+) -> torch.Tensor:
     """Sum of squared errors over cells, averaged over images.
 
     Of a cell's boxes the one that overlaps the object most is responsible for it: its position
@@ -40,7 +42,9 @@ def detection_loss(outputs, boxes, classes):
     return (COORDINATES * position + (weight * confidence).sum() + kind.sum()) / n
 
 
-def cell_targets(boxes, classes, rows, columns):
+def cell_targets(
+    boxes: torch.Tensor, classes: torch.Tensor, rows: int, columns: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """What each cell should answer: ``(x, y, roots (N, 4, rows, columns), class (N, rows, ..))``.
 
     Of several objects in a cell the last of the list counts. A class of -1 is an empty cell.
@@ -63,7 +67,7 @@ def cell_targets(boxes, classes, rows, columns):
 
 
 @torch.no_grad()
-def _overlaps(values, target):
+def _overlaps(values: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Intersection over union of each predicted box with its cell's target: (N, B, rows, columns).
 
     Both are about the same cell, so that the cell's own position drops out.
@@ -71,7 +75,7 @@ def _overlaps(values, target):
     rows, columns = target.shape[2:]
     scale = torch.tensor([1 / columns, 1 / rows]).view(2, 1, 1)
 
-    def edges(x):
+    def edges(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         centre, half = x[..., :2, :, :] * scale, x[..., 2:4, :, :].clamp(min=0).square() / 2
         return centre - half, centre + half
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small network for tests: every kind of layer the compiler must take, in 12k parameters."""
 
+import torch
 from torch import nn
 
 
@@ -13,7 +14,7 @@ class DigitsCnn(nn.Module):
     Input: float32 (N, 1, 8, 8) of :func:`data.to_float_input`. Output: logits (N, 10).
     """
 
-    def __init__(self, n_classes=10):
+    def __init__(self, n_classes: int = 10) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(1, 16, 3, padding=1, bias=False),
@@ -28,10 +29,10 @@ class DigitsCnn(nn.Module):
             nn.Linear(32 * 4 * 4, n_classes),
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x)
 
 
-def build_digits_cnn(n_classes=10):
+def build_digits_cnn(n_classes: int = 10) -> nn.Module:
     """The registered form: 1 x 8 x 8 in, ten logits out for ten classes."""
     return DigitsCnn(n_classes)

@@ -6,6 +6,9 @@ no such layer. All T time steps of a batch lie one after the other in the batch'
 step: (T * N, ..), so that convolutions, batch norm and pooling see a larger batch and nothing else.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -13,6 +16,7 @@ from .data.preprocess import INPUT_OFFSET, INPUT_SCALE
 
 LEAK = 0.5  # what a time step leaves of a potential
 THRESHOLD = 1.0
+Code = Callable[[torch.Tensor, int], torch.Tensor]  # images and steps to spikes
 LEVELS = 2 * INPUT_OFFSET  # of grey, in the bytes behind an image
 
 
@@ -24,13 +28,13 @@ class Fire(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(context, distance):
+    def forward(context: Any, distance: torch.Tensor) -> torch.Tensor:
         context.save_for_backward(distance)
         # Straight into the wanted type: by way of booleans this step is twenty times as long.
         return torch.ge(distance, 0, out=torch.empty_like(distance))
 
     @staticmethod
-    def backward(context, gradient):
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
         (distance,) = context.saved_tensors
         return gradient / (1 + (torch.pi * distance) ** 2)
 
@@ -53,22 +57,22 @@ class LIF(nn.Module):
     Input: (T * N, ..), step by step. Output: spikes, 0 or 1, of the same shape and type.
     """
 
-    def __init__(self, steps):
+    def __init__(self, steps: int) -> None:
         super().__init__()
         self.steps = steps
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         h, spikes = None, []
         for drive in x.chunk(self.steps):
             h = drive if h is None else drive + LEAK * h * (1 - spikes[-1].detach())
-            spikes.append(Fire.apply(h - THRESHOLD))
+            spikes.append(Fire.apply(h - THRESHOLD))  # type: ignore[no-untyped-call]
         return torch.cat(spikes)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"steps={self.steps}"
 
 
-def direct_code(images, steps):
+def direct_code(images: torch.Tensor, steps: int) -> torch.Tensor:
     """The image as it is, at every time step: the first layer's neurons turn it into spikes.
 
     images : float (N, C, H, W). Returns (T * N, C, H, W).
@@ -76,7 +80,7 @@ def direct_code(images, steps):
     return images.repeat(steps, 1, 1, 1)
 
 
-def position_code(images, steps):
+def position_code(images: torch.Tensor, steps: int) -> torch.Tensor:
     """One spike per pixel; when it comes says how bright the pixel is, the brightest come first.
 
     The T steps share the 256 grey levels evenly: level u (0..255) fires at

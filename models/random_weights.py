@@ -8,6 +8,7 @@ so that it can be quantized, compiled and simulated.
 import torch
 from torch import nn
 
+from .arrays import Bytes
 from .data.preprocess import to_float_input
 
 SEED = 0
@@ -15,7 +16,7 @@ NAME = f"calibrated random (seed {SEED})"
 
 
 @torch.no_grad()
-def calibrate_random(module, images, seed=SEED, batch=8):
+def calibrate_random(module: nn.Module, images: Bytes, seed: int = SEED, batch: int = 8) -> None:
     """Fill a module in place: He's normal weights, batch-norm statistics of these images.
 
     Convolutions and dense layers get weights of variance 2 / fan-in (He et al., "Delving Deep into

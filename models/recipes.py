@@ -152,6 +152,6 @@ FALLBACK = {
 }
 
 
-def get_recipe(model, dataset):
+def get_recipe(model: str, dataset: str) -> Recipe:
     """The recipe of a pair, or the data set's general one."""
     return RECIPES.get((model, dataset), FALLBACK[dataset])

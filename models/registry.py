@@ -4,6 +4,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import nn
+
+from .arrays import Shape
 from .cifar10net import (
     build_cifar10net,
     build_cifar10net_16,
@@ -48,8 +51,8 @@ class ModelSpec:
     """
 
     name: str
-    build: Callable
-    input_shape: tuple
+    build: Callable[..., nn.Module]
+    input_shape: Shape
     n_classes: int
     default_dataset: str
     summary: str
@@ -57,11 +60,11 @@ class ModelSpec:
     relu_form: str = ""
 
     @property
-    def task(self):
+    def task(self) -> str:
         """``CLASSIFICATION`` or ``DETECTION``."""
         return DATASETS[self.default_dataset].task
 
-    def check_task(self, dataset):
+    def check_task(self, dataset: str) -> None:
         """Raises :exc:`ModelError` unless the data set is for this model's task."""
         check_dataset(dataset)
         if DATASETS[dataset].task != self.task:
@@ -74,7 +77,7 @@ class ModelSpec:
                 "one of these data sets or another model"
             )
 
-    def check_compiles(self):
+    def check_compiles(self) -> None:
         """Raises :exc:`ModelError` for a network that the compiler has no layers for."""
         if self.relu_form:
             raise ModelError(
@@ -86,7 +89,15 @@ class ModelSpec:
             )
 
 
-def _spec(name, build, input_shape, summary, task=CLASSIFICATION, preset="sim32", relu_form=""):
+def _spec(
+    name: str,
+    build: Callable[..., nn.Module],
+    input_shape: Shape,
+    summary: str,
+    task: str = CLASSIFICATION,
+    preset: str = "sim32",
+    relu_form: str = "",
+) -> ModelSpec:
     default = "digits" if task == CLASSIFICATION else "digit_boxes"
     return ModelSpec(name, build, input_shape, 10, default, summary, preset, relu_form)
 
@@ -207,7 +218,7 @@ MODELS = {
 }
 
 
-def get_model(name):
+def get_model(name: str) -> ModelSpec:
     """The :class:`ModelSpec` of a registered name. Raises :exc:`ModelError` for another name."""
     try:
         return MODELS[name]

@@ -2,18 +2,21 @@
 """Saving a training run after each epoch, and going on from there. Files hold tensors and JSON."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .errors import CheckpointError
+from .trainer import TrainingState
 
 STATE_FILE = "state.safetensors"
 
 
-def save_state(folder, state, settings):
+def save_state(folder: Path | str, state: TrainingState, settings: Mapping[str, Any]) -> None:
     """Write ``state`` in one step to ``folder/state.safetensors``.
 
     settings : JSON-able dict that names the run; a run resumes only under equal settings.
@@ -33,7 +36,7 @@ def save_state(folder, state, settings):
     unfinished.replace(folder / STATE_FILE)
 
 
-def resume_state(folder, state, settings):
+def resume_state(folder: Path | str, state: TrainingState, settings: Mapping[str, Any]) -> bool:
     """Fill a new ``state`` from the folder's file. Returns whether there was one.
 
     Raises :exc:`CheckpointError` for a damaged file or one of a run with other settings.
@@ -72,5 +75,5 @@ def resume_state(folder, state, settings):
     return True
 
 
-def _part(tensors, prefix):
+def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -1,22 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
 """What training needs to know about a task: its batches, its loss and its measure."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
 import torch
 from torch import nn
 
+from .arrays import Bytes, Labels
 from .augment import augment, augment_boxes
-from .data.boxes import BoxDataset
+from .data.boxes import BoxDataset, Objects
+from .data.dataset import Dataset
 from .data.preprocess import to_float_input
 from .detection import METRIC, detect, mean_average_precision
 from .detection_loss import detection_loss
+from .recipes import Recipe
+
+Data = TypeVar("Data")
+Targets = TypeVar("Targets")
 
 
-class Classification:
+class Task(ABC, Generic[Data, Targets]):
+    """What a kind of data set asks of training and of measuring; ``metric`` names its figure."""
+
+    metric: str
+
+    @abstractmethod
+    def draw(
+        self,
+        dataset: Data,
+        picked: torch.Tensor,
+        recipe: Recipe,
+        generator: torch.Generator,
+        mirrored: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, Targets]:
+        """Augmented uint8 images (N, C, H, W) and targets of the training images ``picked``.
+
+        mirrored : bool tensor over all training images, or None
+            Which ones are mirrored; None: a random half, if the recipe mirrors at all.
+        """
+
+    @abstractmethod
+    def loss(self, outputs: torch.Tensor, targets: Targets, recipe: Recipe) -> torch.Tensor:
+        """Scalar with gradients, from float32 outputs (N, ..)."""
+
+    @abstractmethod
+    def measure(self, module: nn.Module, dataset: Data, half_precision: bool = False) -> float:
+        """The metric on the test images, in 0..1."""
+
+
+class Classification(Task[Dataset, torch.Tensor]):
     """Labels, cross-entropy, share of images that are right."""
 
     metric = "accuracy"
 
-    def draw(self, dataset, picked, recipe, generator, mirrored=None):
+    def draw(
+        self,
+        dataset: Dataset,
+        picked: torch.Tensor,
+        recipe: Recipe,
+        generator: torch.Generator,
+        mirrored: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """``(uint8 images (N, C, H, W), labels (N,))`` of some training images, augmented.
 
         mirrored : bool tensor over all training images, or None
@@ -33,22 +79,29 @@ class Classification:
             torch.from_numpy(dataset.train_labels)[picked],
         )
 
-    def loss(self, outputs, targets, recipe):
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor, recipe: Recipe) -> torch.Tensor:
         return nn.functional.cross_entropy(outputs, targets, label_smoothing=recipe.label_smoothing)
 
-    def measure(self, module, dataset, half_precision=False):
+    def measure(self, module: nn.Module, dataset: Dataset, half_precision: bool = False) -> float:
         """Accuracy on the test images, in 0..1."""
         return measure_accuracy(
             module, dataset.test_images, dataset.test_labels, half_precision=half_precision
         )
 
 
-class Detection:
+class Detection(Task[BoxDataset, tuple[torch.Tensor, torch.Tensor]]):
     """Boxes, the loss of YOLOv1, mean average precision."""
 
     metric = METRIC
 
-    def draw(self, dataset, picked, recipe, generator, mirrored=None):
+    def draw(
+        self,
+        dataset: BoxDataset,
+        picked: torch.Tensor,
+        recipe: Recipe,
+        generator: torch.Generator,
+        mirrored: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
         """``(uint8 images (N, C, H, W), (boxes as shares (N, M, 4), classes (N, M)))``."""
         objects = dataset.train_objects
         images, boxes, classes = augment_boxes(
@@ -61,10 +114,14 @@ class Detection:
         height, width = images.shape[2:]
         return images, (boxes / torch.tensor([width, height] * 2), classes)
 
-    def loss(self, outputs, targets, recipe):
+    def loss(
+        self, outputs: torch.Tensor, targets: tuple[torch.Tensor, torch.Tensor], recipe: Recipe
+    ) -> torch.Tensor:
         return detection_loss(outputs, *targets)
 
-    def measure(self, module, dataset, half_precision=False):
+    def measure(
+        self, module: nn.Module, dataset: BoxDataset, half_precision: bool = False
+    ) -> float:
         """mAP@0.5 on the test images, in 0..1."""
         return measure_map(
             module,
@@ -75,20 +132,22 @@ class Detection:
         )
 
 
-def task_of(dataset):
+def task_of(dataset: Dataset | BoxDataset) -> Task[Any, Any]:
     """The task that a loaded data set is for."""
     return Detection() if isinstance(dataset, BoxDataset) else Classification()
 
 
 @torch.no_grad()
-def run_batches(module, images, batch=250, half_precision=False):
+def run_batches(
+    module: nn.Module, images: Bytes, batch: int = 250, half_precision: bool = False
+) -> Iterator[torch.Tensor]:
     """Outputs (float32 tensors) of a float module, batch by batch.
 
     images : uint8 array (N, C, H, W)
     """
     module.eval()
     if half_precision:
-        module.to(memory_format=torch.channels_last)
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for start in range(0, len(images), batch):
         x = to_float_input(images[start : start + batch])
         if half_precision:
@@ -98,7 +157,9 @@ def run_batches(module, images, batch=250, half_precision=False):
         yield outputs.float()
 
 
-def measure_accuracy(module, images, labels, batch=250, half_precision=False):
+def measure_accuracy(
+    module: nn.Module, images: Bytes, labels: Labels, batch: int = 250, half_precision: bool = False
+) -> float:
     """Share of images whose largest logit is the label's, in 0..1.
 
     images : uint8 array (N, C, H, W); labels : int64 array (N,). Ties go to the lower class.
@@ -109,7 +170,14 @@ def measure_accuracy(module, images, labels, batch=250, half_precision=False):
     return float((predicted.numpy() == labels).mean())
 
 
-def measure_map(module, images, objects, n_classes, batch=50, half_precision=False):
+def measure_map(
+    module: nn.Module,
+    images: Bytes,
+    objects: Objects,
+    n_classes: int,
+    batch: int = 50,
+    half_precision: bool = False,
+) -> float:
     """mAP@0.5 of a float detector, in 0..1.
 
     images : uint8 array (N, C, H, W); objects : stemcore.models.data.boxes.Objects of N images.

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The VGG family: 3 x 3 convolutions with batch norm and ReLU, max pooling by two, dense layers."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import nn
+
+from .arrays import Shape
 
 TINY_VGG = (32, 32, "M", 64, 128, "M", 192, 256, "M")
 TINY_VGG_12M = (32, "M", 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, "M")
@@ -25,12 +30,18 @@ class TinyVgg(nn.Module):
     Output: logits (N, n_classes).
     """
 
-    def __init__(self, config=TINY_VGG, dense=(), input_shape=(3, 32, 32), n_classes=10):
+    def __init__(
+        self,
+        config: Sequence[int | str] = TINY_VGG,
+        dense: Sequence[int] = (),
+        input_shape: Shape = (3, 32, 32),
+        n_classes: int = 10,
+    ) -> None:
         super().__init__()
         channels, height, width = input_shape
-        layers = []
+        layers: list[nn.Module] = []
         for item in config:
-            if item == "M":
+            if isinstance(item, str):
                 layers.append(nn.MaxPool2d(2))
                 height, width = height // 2, width // 2
             else:
@@ -48,15 +59,15 @@ class TinyVgg(nn.Module):
         layers.append(nn.Linear(features, n_classes))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x)
 
 
-def build_tiny_vgg(n_classes=10):
+def build_tiny_vgg(n_classes: int = 10) -> nn.Module:
     """The default: 0.8M parameters, 76M multiply-accumulates for a 3 x 32 x 32 image."""
     return TinyVgg(n_classes=n_classes)
 
 
-def build_tiny_vgg_12m(n_classes=10):
+def build_tiny_vgg_12m(n_classes: int = 10) -> nn.Module:
     """The paper's size: 12.0M parameters for a 3 x 64 x 64 image, with two hidden dense layers."""
     return TinyVgg(TINY_VGG_12M, dense=(2048, 1536), input_shape=(3, 64, 64), n_classes=n_classes)

@@ -10,6 +10,7 @@ tensors are taken over where name and shape agree.
 import dataclasses
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -19,23 +20,25 @@ from stemcore.folders import results
 
 from .checkpoint import checkpoint_path, load_matching, round_for_file, save_checkpoint
 from .data import load_dataset, resolve_dataset
+from .data.boxes import BoxDataset
+from .data.dataset import Dataset
 from .errors import DataError, ModelError
-from .recipes import get_recipe
+from .recipes import Recipe, get_recipe
 from .registry import get_model
 from .resume import resume_state, save_state
 from .tasks import task_of
-from .trainer import new_state, train_epoch
+from .trainer import TrainingState, new_state, train_epoch
 
 
 class Progress:
     """A bar on a terminal, one plain line per epoch elsewhere."""
 
-    def __init__(self, epoch, n_epochs, metric):
+    def __init__(self, epoch: int, n_epochs: int, metric: str) -> None:
         self.label = f"epoch {epoch}/{n_epochs}"
         self.metric = metric
-        self.bar = None
+        self.bar: tqdm[int] | None = None
 
-    def step(self, step, n_steps, loss):
+    def step(self, step: int, n_steps: int, loss: float) -> None:
         if not sys.stderr.isatty():
             return
         if self.bar is None:
@@ -43,7 +46,7 @@ class Progress:
         self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         self.bar.update(step - self.bar.n)
 
-    def finish(self, entry):
+    def finish(self, entry: Mapping[str, float]) -> None:
         if self.bar is not None:
             self.bar.close()
         print(
@@ -54,17 +57,17 @@ class Progress:
 
 
 def train(
-    model,
-    dataset,
+    model: str,
+    dataset: str,
     *,
-    recipe,
-    seed=0,
-    folder=None,
-    state_folder=None,
-    stop_after=None,
-    start=None,
-    spike_penalty=0.0,
-):
+    recipe: Recipe,
+    seed: int = 0,
+    folder: Path | str | None = None,
+    state_folder: Path | str | None = None,
+    stop_after: int | None = None,
+    start: Path | str | None = None,
+    spike_penalty: float = 0.0,
+) -> tuple[TrainingState, Dataset | BoxDataset]:
     """Train, or go on training, a registered model. Returns ``(state, Dataset)``.
 
     recipe : Recipe
@@ -124,7 +127,15 @@ def train(
     return state, data
 
 
-def publish(path, model, data, state, recipe, seed, start=None):
+def publish(
+    path: Path | str,
+    model: str,
+    data: Dataset | BoxDataset,
+    state: TrainingState,
+    recipe: Recipe,
+    seed: int,
+    start: Path | str | None = None,
+) -> float:
     """Write the weight file and return accuracy or mAP of the rounded weights, in 0..1."""
     module = get_model(model).build(n_classes=data.n_classes)
     module.load_state_dict(round_for_file(state.module.state_dict()), strict=False)
@@ -151,17 +162,17 @@ def publish(path, model, data, state, recipe, seed, start=None):
 
 
 def train_and_publish(
-    model,
-    dataset=None,
+    model: str,
+    dataset: str | None = None,
     *,
-    data=None,
-    epochs=None,
-    seed=0,
-    spike_penalty=0.0,
-    threads=None,
-    start=None,
-    out=None,
-):
+    data: Path | str | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    spike_penalty: float = 0.0,
+    threads: int | None = None,
+    start: Path | str | None = None,
+    out: Path | str | None = None,
+) -> Path | str:
     """What `stemcore train` does; the parameters are its options. Returns the weight file's path.
 
     epochs : int or None

@@ -2,13 +2,18 @@
 """The training loop: one epoch at a time, each a pure function of the state before it."""
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
+from .arrays import Bytes
+from .data.boxes import BoxDataset
+from .data.dataset import Dataset
 from .data.preprocess import to_float_input
+from .recipes import Recipe
 from .spikes import SpikeMeter
 from .tasks import task_of
 
@@ -28,13 +33,15 @@ class TrainingState:
     """
 
     module: nn.Module
-    momenta: dict
+    momenta: dict[str, torch.Tensor]
     epoch: int = 0
-    log: list = field(default_factory=list)
-    averages: dict = field(default_factory=dict)
+    log: list[dict[str, float]] = field(default_factory=list)
+    averages: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def new_state(build, seed, images=None):
+def new_state(
+    build: Callable[[], nn.Module], seed: int, images: Bytes | None = None
+) -> TrainingState:
     """A freshly initialised module; the same seed gives the same weights.
 
     images : uint8 (N, C, H, W) or None
@@ -43,13 +50,14 @@ def new_state(build, seed, images=None):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = build()
-    if images is not None and hasattr(module, "initialise_from"):
-        module.initialise_from(images)
+    initialise = getattr(module, "initialise_from", None)
+    if images is not None and initialise is not None:
+        initialise(images)
     momenta = {name: torch.zeros_like(p) for name, p in module.named_parameters()}
     return TrainingState(module, momenta)
 
 
-def rate_at(recipe, progress):
+def rate_at(recipe: Recipe, progress: float) -> float:
     """Learning rate at ``progress`` in 0..1 of the run: linear up, then half a cosine to zero.
 
     Twice, where the recipe has a restart.
@@ -70,7 +78,14 @@ def rate_at(recipe, progress):
     return peak * (1 + math.cos(math.pi * fall)) / 2
 
 
-def train_epoch(state, dataset, recipe, seed, on_step=None, spike_penalty=0.0):
+def train_epoch(
+    state: TrainingState,
+    dataset: Dataset | BoxDataset,
+    recipe: Recipe,
+    seed: int,
+    on_step: Callable[[int, int, float], None] | None = None,
+    spike_penalty: float = 0.0,
+) -> float:
     """Train ``state`` in place for one epoch. Returns the mean loss.
 
     The order of the images and their augmentation follow from ``seed`` and ``state.epoch`` alone,
@@ -84,10 +99,18 @@ def train_epoch(state, dataset, recipe, seed, on_step=None, spike_penalty=0.0):
         return _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter)
 
 
-def _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter):
+def _train_epoch(
+    state: TrainingState,
+    dataset: Dataset | BoxDataset,
+    recipe: Recipe,
+    seed: int,
+    on_step: Callable[[int, int, float], None] | None,
+    spike_penalty: float,
+    meter: SpikeMeter | None,
+) -> float:
     module = state.module.train()
     if recipe.half_precision:
-        module.to(memory_format=torch.channels_last)
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     generator = torch.Generator().manual_seed(seed * _SEED_STRIDE + state.epoch)
     task = task_of(dataset)
     n_images = len(dataset.train_images)
@@ -111,7 +134,7 @@ def _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter):
         loss = task.loss(outputs.float(), targets, recipe)
         if meter is not None:
             loss = loss + spike_penalty * meter.take()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if recipe.largest_gradient is not None:
             nn.utils.clip_grad_norm_(module.parameters(), recipe.largest_gradient)
         optimizer.step()
@@ -125,7 +148,7 @@ def _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter):
     return total / n_steps
 
 
-def _mirrored(n_images, seed, epoch):
+def _mirrored(n_images: int, seed: int, epoch: int) -> torch.Tensor:
     """Bool tensor (n_images,): a random half in even epochs, the other half in odd ones."""
     generator = torch.Generator().manual_seed(seed * _SEED_STRIDE - 1)
     first = torch.randint(2, (n_images,), generator=generator).bool()
@@ -133,7 +156,7 @@ def _mirrored(n_images, seed, epoch):
 
 
 @torch.no_grad()
-def _look_ahead(state, progress):
+def _look_ahead(state: TrainingState, progress: float) -> None:
     """Moves the running averages towards the weights, and the weights to the averages.
 
     The averages keep ``KEPT * progress ** 3`` of themselves; at the end of the run, all of it.
@@ -149,7 +172,7 @@ def _look_ahead(state, progress):
         tensor.copy_(average)
 
 
-def _build_optimizer(state, recipe):
+def _build_optimizer(state: TrainingState, recipe: Recipe) -> torch.optim.SGD:
     """SGD whose momentum buffers are the tensors in ``state.momenta``.
 
     Parameters that want no gradient are left out.

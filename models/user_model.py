@@ -7,12 +7,14 @@ names it. Only name files and archives that you trust.
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from .arrays import Shape
 from .errors import ModelError
 
 FORMS = "path/to/file.py:function or path/to/model.pt2"
@@ -37,17 +39,17 @@ class UserModel:
 
     name: str
     module: nn.Module
-    input_shape: tuple
-    output_shape: tuple
-    program: object = None
+    input_shape: Shape
+    output_shape: tuple[int, ...]
+    program: torch.export.ExportedProgram | None = None
 
 
-def is_user_model(reference):
+def is_user_model(reference: str) -> bool:
     """Whether a ``MODEL`` value has a form of :func:`load_user_model`, not a registered name."""
     return reference.endswith(".pt2") or ".py:" in reference
 
 
-def load_user_model(reference):
+def load_user_model(reference: str) -> UserModel:
     """The :class:`UserModel` named ``path/to/file.py:function`` or ``path/to/model.pt2``.
 
     The function takes no argument and returns an ``nn.Module`` with its weights; ``input_shape``,
@@ -68,7 +70,7 @@ def load_user_model(reference):
     return _load_function(Path(path), function, reference)
 
 
-def _load_function(path, function, where):
+def _load_function(path: Path, function: str, where: str) -> UserModel:
     if not path.is_file():
         raise ModelError(f"{where}: the file must exist; nothing is at {path}; check the path")
     # A neighbour of the file may be imported, as if the file were run as a script.
@@ -94,9 +96,10 @@ def _load_function(path, function, where):
     return UserModel(function, module, shape, _trial_output(module, (1, *shape), where))
 
 
-def _call(path, function, where):
+def _call(path: Path, function: str, where: str) -> tuple[Callable[[], object], object]:
     """The named function and what it returns."""
     spec = importlib.util.spec_from_file_location(f"stemcore_user_{path.stem}", path)
+    assert spec is not None and spec.loader is not None, "a file that ends in .py has a loader"
     code = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(code)
@@ -123,7 +126,7 @@ def _call(path, function, where):
         ) from error
 
 
-def _load_archive(path):
+def _load_archive(path: Path) -> UserModel:
     where = str(path)
     if not path.is_file():
         raise ModelError(f"{where}: the archive must exist; nothing is there; check the path")
@@ -151,8 +154,8 @@ def _load_archive(path):
             f"{where}: the model must take one tensor (N, C, H, W); {found} came; "
             "export it with one image batch as its only input"
         )
-    batch, *shape = inputs[0].shape
-    shape = _checked_shape(shape, where)
+    batch, *sizes = inputs[0].shape
+    shape = _checked_shape(sizes, where)
     module = program.module()
     batch = batch if isinstance(batch, int) else 2
     return UserModel(
@@ -160,7 +163,7 @@ def _load_archive(path):
     )
 
 
-def _register_quantized_operators():
+def _register_quantized_operators() -> None:
     """Make the operators of quantized graphs known: an archive names them and does not bring them.
 
     A quantization library that is already imported has done so itself, and twice is an error.
@@ -169,7 +172,7 @@ def _register_quantized_operators():
         importlib.import_module("torch.ao.quantization.fx._decomposed")
 
 
-def _checked_shape(shape, where):
+def _checked_shape(shape: object, where: str) -> Shape:
     if (
         not isinstance(shape, tuple | list)
         or len(shape) != 3
@@ -183,7 +186,7 @@ def _checked_shape(shape, where):
 
 
 @torch.no_grad()
-def _trial_output(module, batch_shape, where):
+def _trial_output(module: nn.Module, batch_shape: tuple[int, ...], where: str) -> tuple[int, ...]:
     """Shape of one image's output, from a run on zeros."""
     try:
         output = module(torch.zeros(batch_shape))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """VGG-16: Simonyan and Zisserman, "Very Deep Convolutional Networks", configuration D."""
 
+import torch
 from torch import nn
 
 VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
@@ -14,11 +15,12 @@ class Vgg16(nn.Module):
     Output: logits (N, n_classes).
     """
 
-    def __init__(self, n_classes):
+    def __init__(self, n_classes: int) -> None:
         super().__init__()
-        layers, channels = [], 3
+        layers: list[nn.Module] = []
+        channels = 3
         for item in VGG16:
-            if item == "M":
+            if isinstance(item, str):
                 layers.append(nn.MaxPool2d(2))
             else:
                 layers += [nn.Conv2d(channels, item, 3, padding=1), nn.ReLU()]
@@ -33,10 +35,10 @@ class Vgg16(nn.Module):
             nn.Linear(HIDDEN, n_classes),
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x)
 
 
-def build_vgg16(n_classes=10):
+def build_vgg16(n_classes: int = 10) -> nn.Module:
     """The registered form: 134M parameters with ten classes, 138M with 1,000."""
     return Vgg16(n_classes)

@@ -7,9 +7,12 @@ weights whiten the image's patches, three blocks of two 3 x 3 convolutions that 
 batch norm without gain, and logits scaled by 1/9.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
+from .arrays import Bytes
 from .data.preprocess import to_float_input
 
 WIDTHS = (64, 256, 256)
@@ -33,11 +36,12 @@ class Vgg7(nn.Module):
     n_classes : int
     """
 
-    def __init__(self, widths=WIDTHS, n_classes=10):
+    def __init__(self, widths: Sequence[int] = WIDTHS, n_classes: int = 10) -> None:
         super().__init__()
         n_patch = 3 * PATCH * PATCH
         self.whiten = nn.Conv2d(3, 2 * n_patch, PATCH)
         self.whiten.weight.requires_grad_(False)
+        assert self.whiten.bias is not None
         nn.init.zeros_(self.whiten.bias)
         layers, channels = [], 2 * n_patch
         for width in widths:
@@ -55,13 +59,13 @@ class Vgg7(nn.Module):
         self.pool = nn.MaxPool2d(3)
         self.classify = nn.Linear(channels, n_classes, bias=False)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.relu(self.whiten(x))
         x = self.pool(self.blocks(x)).flatten(1)
         return self.classify(x) * LOGIT_SCALE
 
     @torch.no_grad()
-    def initialise_from(self, images):
+    def initialise_from(self, images: Bytes) -> None:
         """Sets the first convolution to whiten the patches of ``images``, uint8 (N, 3, H, W).
 
         Its filters are the eigenvectors of the patches' covariance, each divided by the standard
@@ -76,20 +80,20 @@ class Vgg7(nn.Module):
         self.whiten.weight.copy_(torch.cat([filters, -filters]))
 
 
-def _convolution(n_in, n_out):
+def _convolution(n_in: int, n_out: int) -> nn.Conv2d:
     """3 x 3, without bias; the first ``n_in`` outputs start as copies of the inputs."""
     convolution = nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)
     nn.init.dirac_(convolution.weight[:n_in].data)
     return convolution
 
 
-def _batch_norm(channels):
+def _batch_norm(channels: int) -> nn.BatchNorm2d:
     """Without a gain, and with statistics that follow the last few batches."""
     norm = nn.BatchNorm2d(channels, eps=1e-5, momentum=0.4)
     norm.weight.requires_grad_(False)
     return norm
 
 
-def build_vgg7(n_classes=10):
+def build_vgg7(n_classes: int = 10) -> nn.Module:
     """2.0M parameters, 0.12G multiply-accumulates for a 3 x 32 x 32 image."""
     return Vgg7(n_classes=n_classes)

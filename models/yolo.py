@@ -14,6 +14,9 @@ convolution where the publication has dense layers: every cell sees most of the 
 layers before it.
 """
 
+from collections.abc import Sequence
+
+import torch
 from torch import nn
 
 from .resnet import BLOCKS_34, convolution, imagenet_stem, residual_stages
@@ -24,16 +27,17 @@ BOX_VALUES = 5
 TINY_YOLO = ("M", 64, 64, "M", 128, 128, "M", 192, 192, 256)
 
 
-def n_outputs(n_classes):
+def n_outputs(n_classes: int) -> int:
     """Values of one cell."""
     return BOX_VALUES * N_BOXES + n_classes
 
 
-def tiny_layers(config=TINY_YOLO, stem=32):
+def tiny_layers(config: Sequence[int | str] = TINY_YOLO, stem: int = 32) -> list[nn.Module]:
     """All layers of the small detector but its head: 3 x 112 x 112 to 256 x 7 x 7."""
-    layers, channels = [*convolution(3, stem, 3, stride=2), nn.ReLU()], stem
+    layers: list[nn.Module] = [*convolution(3, stem, 3, stride=2), nn.ReLU()]
+    channels = stem
     for item in config:
-        if item == "M":
+        if isinstance(item, str):
             layers.append(nn.MaxPool2d(2))
         else:
             layers += [*convolution(channels, item, 3), nn.ReLU()]
@@ -48,13 +52,13 @@ class TinyYolo(nn.Module):
     Output: (N, 10 + n_classes, 7, 7), see the module's text.
     """
 
-    def __init__(self, n_classes):
+    def __init__(self, n_classes: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             *tiny_layers(), nn.Conv2d(TINY_YOLO[-1], n_outputs(n_classes), 1)
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x)
 
 
@@ -64,14 +68,14 @@ class TinyYoloBackbone(nn.Module):
     Input: float32 (N, 3, 112, 112). Output: logits (N, n_classes).
     """
 
-    def __init__(self, n_classes):
+    def __init__(self, n_classes: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(*tiny_layers())
         self.head = nn.Sequential(
             nn.AvgPool2d(7), nn.Flatten(), nn.Linear(TINY_YOLO[-1], n_classes)
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.layers(x))
 
 
@@ -83,7 +87,7 @@ class YoloResnet34(nn.Module):
     Output: (N, 10 + n_classes, 7, 7), see the module's text.
     """
 
-    def __init__(self, n_classes):
+    def __init__(self, n_classes: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(*imagenet_stem())
         self.stages = nn.Sequential(*residual_stages(BLOCKS_34, 64))
@@ -91,20 +95,20 @@ class YoloResnet34(nn.Module):
             *convolution(512, 512, 3), nn.ReLU(), nn.Conv2d(512, n_outputs(n_classes), 1)
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.stages(self.stem(x)))
 
 
-def build_tiny_yolo(n_classes=10):
+def build_tiny_yolo(n_classes: int = 10) -> nn.Module:
     """The registered form: 1.3M parameters, 138M multiply-accumulates."""
     return TinyYolo(n_classes)
 
 
-def build_tiny_yolo_backbone(n_classes=10):
+def build_tiny_yolo_backbone(n_classes: int = 10) -> nn.Module:
     """The registered form: 1.3M parameters."""
     return TinyYoloBackbone(n_classes)
 
 
-def build_yolo_resnet34(n_classes=10):
+def build_yolo_resnet34(n_classes: int = 10) -> nn.Module:
     """The registered form: 23.7M parameters with 20 classes."""
     return YoloResnet34(n_classes)

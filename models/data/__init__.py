@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..arrays import Shape
 from ..errors import DataError
 from .boxes import BoxDataset
 from .cifar10 import CLASS_NAMES as CIFAR10_NAMES
@@ -61,17 +62,17 @@ class Source:
     """
 
     task: str
-    load: Callable
-    find: Callable | None = None
+    load: Callable[..., Dataset | BoxDataset]
+    find: Callable[[Path], Path | None] | None = None
     wants: str = ""
-    class_names: tuple | Callable = TEN
+    class_names: tuple[str, ...] | Callable[[Path], tuple[str, ...]] = TEN
     fits: bool = False
 
 
-def _imagenet_source(name):
+def _imagenet_source(name: str) -> Source:
     return Source(
         CLASSIFICATION,
-        lambda place, *rest: load_imagenet(place, *rest, name=name),
+        lambda place, shape, n_train, n_test: load_imagenet(place, shape, n_train, n_test, name),
         lambda folder: find_imagenet(folder, name),
         f"train/<class>/ and val/<class>/, a folder {name}.. of them, or {name}..tar",
         lambda place: ImageTree(place).class_names,
@@ -108,7 +109,7 @@ DATASETS = {
 }
 
 
-def find_data(dataset, folder=None):
+def find_data(dataset: str, folder: Path | str | None = None) -> Path | None:
     """The folder or file that holds a data set, or None for one that needs no folder.
 
     Looked at: ``folder``, else the environment variable ``STEMCORE_DATA``, else ``DATA``, else
@@ -132,7 +133,13 @@ def find_data(dataset, folder=None):
     )
 
 
-def load_dataset(dataset, input_shape=None, folder=None, n_train=None, n_test=None):
+def load_dataset(
+    dataset: str,
+    input_shape: Shape | None = None,
+    folder: Path | str | None = None,
+    n_train: int | None = None,
+    n_test: int | None = None,
+) -> Dataset | BoxDataset:
     """One data set as a :class:`Dataset` or :class:`BoxDataset`, fitted to a model's (C, H, W).
 
     input_shape : tuple or None
@@ -162,14 +169,17 @@ def load_dataset(dataset, input_shape=None, folder=None, n_train=None, n_test=No
     )
 
 
-def load_class_names(dataset, folder=None):
+def load_class_names(dataset: str, folder: Path | str | None = None) -> tuple[str, ...]:
     """Names of a data set's classes, without loading its images."""
     place = find_data(dataset, folder)
     names = DATASETS[dataset].class_names
-    return names(place) if callable(names) else names
+    if not callable(names):
+        return names
+    assert place is not None, "classes are read from a set that lies in a folder"
+    return names(place)
 
 
-def resolve_dataset(text, folder=None):
+def resolve_dataset(text: str, folder: Path | str | None = None) -> tuple[str, Path | str | None]:
     """``(name, folder)`` of what a user wrote: a known name, or the path of a set.
 
     A path holds a set in the layout of ImageNet or VOC. Raises :exc:`DataError` for another.
@@ -179,7 +189,8 @@ def resolve_dataset(text, folder=None):
         return text, folder
     place = Path(text)
     for name in ("imagenet", "voc"):
-        if place.is_dir() and DATASETS[name].find(place) is not None:
+        find = DATASETS[name].find
+        if place.is_dir() and find is not None and find(place) is not None:
             return name, place
     raise DataError(
         f"dataset: a path must be a folder with {DATASETS['imagenet'].wants}, or with "
@@ -188,7 +199,7 @@ def resolve_dataset(text, folder=None):
     )
 
 
-def check_dataset(dataset):
+def check_dataset(dataset: str) -> None:
     """Raises :exc:`DataError` unless a data set has this name."""
     if dataset not in DATASETS:
         raise DataError(

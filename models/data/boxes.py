@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The result type of data sets for detection: images, and boxes around what is on them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..arrays import Bytes, Labels, Shape
 from ..errors import DataError
 
 NO_OBJECT = -1
+Entry = tuple[NDArray[np.floating[Any]], int, bool]  # box (4,), class, whether it is difficult
 
 
 @dataclass(frozen=True)
@@ -24,19 +29,19 @@ class Objects:
         Objects that count neither as found nor as missed.
     """
 
-    boxes: np.ndarray
-    classes: np.ndarray
-    difficult: np.ndarray
+    boxes: NDArray[np.float32]
+    classes: Labels
+    difficult: NDArray[np.bool_]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.classes)
 
-    def __getitem__(self, part):
+    def __getitem__(self, part: slice | Labels) -> "Objects":
         """The objects of some images: a slice or an array of indices."""
         return Objects(self.boxes[part], self.classes[part], self.difficult[part])
 
 
-def pack_objects(lists):
+def pack_objects(lists: Sequence[Sequence[Entry]]) -> Objects:
     """:class:`Objects` from one list of ``(box, class, difficult)`` per image."""
     most = max((len(one) for one in lists), default=0)
     objects = Objects(
@@ -67,14 +72,14 @@ class BoxDataset:
     """
 
     name: str
-    train_images: np.ndarray
+    train_images: Bytes
     train_objects: Objects
-    test_images: np.ndarray
+    test_images: Bytes
     test_objects: Objects
-    class_names: tuple
+    class_names: tuple[str, ...]
     provenance: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for split in ("train", "test"):
             self._check_split(
                 f"{self.name} {split}",
@@ -82,7 +87,7 @@ class BoxDataset:
                 getattr(self, f"{split}_objects"),
             )
 
-    def _check_split(self, where, images, objects):
+    def _check_split(self, where: str, images: Bytes, objects: Objects) -> None:
         if images.dtype != np.uint8 or images.ndim != 4:
             raise DataError(
                 f"{where}: images must be uint8 (N, C, H, W); {images.dtype} "
@@ -108,10 +113,11 @@ class BoxDataset:
             )
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> Shape:
         """(C, H, W) of every image."""
-        return tuple(self.test_images.shape[1:])
+        channels, height, width = self.test_images.shape[1:]
+        return channels, height, width
 
     @property
-    def n_classes(self):
+    def n_classes(self) -> int:
         return len(self.class_names)

@@ -11,10 +11,14 @@ Each split is taken from the first layout in this order that has it, so that oth
 be put beside the training images in one file, or supplied alone.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..arrays import Bytes, Labels
 from ..errors import DataError
 from .dataset import Dataset
 from .jpeg_pack import open_pack
@@ -39,7 +43,7 @@ PACK_NAME = "cifar10_jpeg.npz"
 _N_VALUES = SHAPE[0] * SHAPE[1] * SHAPE[2]
 
 
-def find_split(folder, names):
+def find_split(folder: Path | str, names: tuple[str, ...]) -> tuple[str, list[Path]] | None:
     """``(layout, files)`` of one split, with layout binary, python or packed, or None.
 
     names : tuple of str
@@ -59,12 +63,14 @@ def find_split(folder, names):
     return ("packed", [pack]) if pack.is_file() else None
 
 
-def has_cifar10(folder):
+def has_cifar10(folder: Path | str) -> bool:
     """Whether the folder holds at least one split in a known layout."""
     return any(find_split(folder, names) is not None for names in (BATCHES, TEST_BATCH))
 
 
-def load_cifar10(folder, n_train=None, n_test=None):
+def load_cifar10(
+    folder: Path | str, n_train: int | None = None, n_test: int | None = None
+) -> Dataset:
     """CIFAR10 as a :class:`Dataset` of 3 x 32 x 32 images; a split that is not there is empty.
 
     n_train, n_test : int or None
@@ -96,7 +102,9 @@ def load_cifar10(folder, n_train=None, n_test=None):
     )
 
 
-def _load_split(folder, names, n_wanted):
+def _load_split(
+    folder: Path | str, names: tuple[str, ...], n_wanted: int | None
+) -> tuple[Bytes, Labels, str | None]:
     """Images, labels and origin (None where there are no files) of one split."""
     found = find_split(folder, names)
     if found is None:
@@ -108,14 +116,16 @@ def _load_split(folder, names, n_wanted):
     return *_load_files(files, read, n_wanted), f"{layout} files"
 
 
-def _load_pack(path, names, n_wanted):
+def _load_pack(path: Path, names: tuple[str, ...], n_wanted: int | None) -> tuple[Bytes, Labels]:
     pack = open_pack(path)
     first, labels = (0, pack.y_train) if names == BATCHES else (len(pack.y_train), pack.y_test)
     labels = labels[:n_wanted]
     return pack.decode(first, first + len(labels), SHAPE), labels
 
 
-def _load_files(files, read, n_wanted):
+def _load_files(
+    files: list[Path], read: Callable[[Path], tuple[Bytes, Labels]], n_wanted: int | None
+) -> tuple[Bytes, Labels]:
     """Concatenated images and labels of the files, read up to the wanted number."""
     images, labels = [], []
     for path in files:
@@ -127,7 +137,7 @@ def _load_files(files, read, n_wanted):
     return np.concatenate(images)[:n_wanted], np.concatenate(labels)[:n_wanted]
 
 
-def _read_binary(path):
+def _read_binary(path: Path) -> tuple[Bytes, Labels]:
     raw = np.fromfile(path, np.uint8)
     record = 1 + _N_VALUES
     if raw.size == 0 or raw.size % record:
@@ -139,7 +149,7 @@ def _read_binary(path):
     return _checked(path, raw[:, 1:], raw[:, 0])
 
 
-def _read_python(path):
+def _read_python(path: Path) -> tuple[Bytes, Labels]:
     batch = load_restricted(path)
     if not isinstance(batch, dict):
         raise DataError(
@@ -159,7 +169,7 @@ def _read_python(path):
     return _checked(path, fields["data"], np.asarray(fields["labels"]))
 
 
-def _checked(path, pixels, labels):
+def _checked(path: Path, pixels: NDArray[Any], labels: NDArray[Any]) -> tuple[Bytes, Labels]:
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _N_VALUES:
         raise DataError(
             f"{path}: pixels must be uint8 (N, {_N_VALUES}); {pixels.dtype} "

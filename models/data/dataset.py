@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import Bytes, Floats, Labels, Shape
 from ..errors import DataError
 
 
@@ -28,14 +29,14 @@ class Dataset:
     """
 
     name: str
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-    class_names: tuple
+    train_images: Bytes
+    train_labels: Labels
+    test_images: Bytes
+    test_labels: Labels
+    class_names: tuple[str, ...]
     provenance: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for split in ("train", "test"):
             self._check_split(
                 split, getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
@@ -47,7 +48,7 @@ class Dataset:
                 "convert one of them"
             )
 
-    def _check_split(self, split, images, labels):
+    def _check_split(self, split: str, images: Bytes, labels: Labels) -> None:
         where = f"{self.name} {split}"
         if images.dtype != np.uint8 or images.ndim != 4:
             raise DataError(
@@ -66,16 +67,17 @@ class Dataset:
             )
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> Shape:
         """(C, H, W) of every image."""
-        return tuple(self.test_images.shape[1:])
+        channels, height, width = self.test_images.shape[1:]
+        return channels, height, width
 
     @property
-    def n_classes(self):
+    def n_classes(self) -> int:
         return len(self.class_names)
 
 
-def resize_bilinear(images, height, width):
+def resize_bilinear(images: Bytes, height: int, width: int) -> Bytes:
     """Bilinear resize, pixel centres at half coordinates, edges repeated, halves to even.
 
     images : uint8 (N, C, H, W). Returns uint8 (N, C, height, width); the same array when nothing
@@ -87,10 +89,11 @@ def resize_bilinear(images, height, width):
     columns = _interpolation(images.shape[3], width)
     resized = np.einsum("yh,nchw,xw->ncyx", rows, images.astype(np.float64), columns, optimize=True)
     # Products of short binary fractions are exact for whole ratios, so rint is reproducible there.
-    return np.rint(resized).astype(np.uint8)
+    rounded: Bytes = np.rint(resized).astype(np.uint8)
+    return rounded
 
 
-def _interpolation(n_in, n_out):
+def _interpolation(n_in: int, n_out: int) -> Floats:
     """Matrix (n_out, n_in) of linear interpolation weights, each row summing to 1."""
     centre = np.clip((np.arange(n_out) + 0.5) * n_in / n_out - 0.5, 0, n_in - 1)
     low = np.minimum(centre.astype(np.int64), max(n_in - 2, 0))
@@ -100,7 +103,7 @@ def _interpolation(n_in, n_out):
     return weights
 
 
-def fit_images(images, input_shape, where):
+def fit_images(images: Bytes, input_shape: Shape, where: str) -> Bytes:
     """Images resized and, from grey, repeated over channels, to a model's (C, H, W).
 
     where : str naming the data set, the start of the error text.

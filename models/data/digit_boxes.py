@@ -6,10 +6,15 @@ Every canvas follows from the seed, its split and its number alone. Digits of th
 canvases.
 """
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Bytes, Floats, Labels, Shape
 from ..errors import DataError
-from .boxes import BoxDataset, pack_objects
+from .boxes import BoxDataset, Entry, Objects, pack_objects
 from .dataset import resize_bilinear
 from .digits import load_digits
 
@@ -27,7 +32,9 @@ CONTRAST = 90
 NOISE = 8
 
 
-def load_digit_boxes(input_shape, n_train=None, n_test=None):
+def load_digit_boxes(
+    input_shape: Shape, n_train: int | None = None, n_test: int | None = None
+) -> BoxDataset:
     """The set as a :class:`BoxDataset` of canvases of ``input_shape`` (C, H, W), C 1 or 3.
 
     n_train, n_test : int or None
@@ -53,11 +60,13 @@ def load_digit_boxes(input_shape, n_train=None, n_test=None):
     )
 
 
-def _count(wanted, available):
+def _count(wanted: int | None, available: int) -> int:
     return available if wanted is None else min(wanted, available)
 
 
-def _draw_all(split, n, input_shape, digits, labels):
+def _draw_all(
+    split: int, n: int, input_shape: Shape, digits: Bytes, labels: Labels
+) -> tuple[Bytes, Objects]:
     images = np.empty((n, *input_shape), np.uint8)
     lists = []
     for i in range(n):
@@ -67,14 +76,16 @@ def _draw_all(split, n, input_shape, digits, labels):
     return images, pack_objects(lists)
 
 
-def draw_canvas(rng, input_shape, digits, labels):
+def draw_canvas(
+    rng: np.random.Generator, input_shape: Shape, digits: Bytes, labels: Labels
+) -> tuple[Bytes, list[Entry]]:
     """One canvas: ``(uint8 (C, H, W), list of (box, label, False))``.
 
     digits : uint8 (N, 1, 8, 8); labels : int64 (N,)
     """
     channels, height, width = input_shape
     canvas = _background(rng, input_shape)
-    objects = []
+    objects: list[Entry] = []
     for _ in range(rng.integers(1, MOST_DIGITS + 1)):
         chosen = rng.integers(len(digits))
         placed = _place(rng, digits[chosen], (height, width), [box for box, _, _ in objects])
@@ -90,7 +101,7 @@ def draw_canvas(rng, input_shape, digits, labels):
     return np.rint(np.clip(canvas, 0, 255)).astype(np.uint8), objects
 
 
-def _background(rng, input_shape):
+def _background(rng: np.random.Generator, input_shape: Shape) -> Floats:
     """A plane of colour that leans to one side, float64 (C, H, W)."""
     channels, height, width = input_shape
     y = np.linspace(-1, 1, height)[None, :, None]
@@ -99,19 +110,25 @@ def _background(rng, input_shape):
     return level[:, None, None] + slope_y[:, None, None] * y + slope_x[:, None, None] * x
 
 
-def _colour(rng, under):
+def _colour(rng: np.random.Generator, under: Floats) -> Floats:
     """A colour that stands out: every channel moves away from ``under`` to the same side."""
     up = under.mean() < 128
     distance = rng.uniform(CONTRAST, 255, len(under))
-    return np.clip(under + distance if up else under - distance, 0, 255)
+    colour: Floats = np.clip(under + distance if up else under - distance, 0, 255)
+    return colour
 
 
-def _place(rng, digit, size, taken):
+def _place(
+    rng: np.random.Generator,
+    digit: Bytes,
+    size: tuple[int, int],
+    taken: Sequence[NDArray[np.floating[Any]]],
+) -> tuple[Floats, int, int, NDArray[np.float32]] | None:
     """``(ink (K, K), top, left, box)`` of a digit in a free place, or None when there is none."""
     for _ in range(TRIES):
         side = int(rng.uniform(SMALLEST, LARGEST) * min(size))
         ink = resize_bilinear(digit[None], side, side)[0, 0].astype(np.float64)
-        top, left = rng.integers(0, size[0] - side + 1), rng.integers(0, size[1] - side + 1)
+        top, left = (int(rng.integers(0, length - side + 1)) for length in size)
         rows, columns = (np.flatnonzero((ink >= INK).any(axis)) for axis in (1, 0))
         box = np.array(
             [left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1],
@@ -122,8 +139,8 @@ def _place(rng, digit, size, taken):
     return None
 
 
-def _overlap(a, b):
+def _overlap(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
     """Intersection over union of two boxes."""
     sides = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None)
     both = sides.prod()
-    return both / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - both)
+    return float(both / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - both))

@@ -3,13 +3,16 @@
 
 import numpy as np
 
+from ..arrays import Labels
 from .dataset import Dataset
 
 N_TEST = 360
 SPLIT_SEED = 2024
 
 
-def split_indices(labels, n_test=N_TEST, seed=SPLIT_SEED):
+def split_indices(
+    labels: Labels, n_test: int = N_TEST, seed: int = SPLIT_SEED
+) -> tuple[Labels, Labels]:
     """Fixed stratified split: shuffled ``(train, test)`` indices, the same on every call.
 
     Each class gives its share of the test set, rounded by largest remainder.
@@ -27,7 +30,7 @@ def split_indices(labels, n_test=N_TEST, seed=SPLIT_SEED):
     return order[~is_test[order]], order[is_test[order]]
 
 
-def load_digits(n_train=None, n_test=None):
+def load_digits(n_train: int | None = None, n_test: int | None = None) -> Dataset:
     """Digits as a :class:`Dataset` of 1 x 8 x 8 images, ``u8 = round(v * 255 / 16)``.
 
     n_train, n_test : int or None

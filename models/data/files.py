@@ -12,10 +12,10 @@ SUFFIX = ".tar"
 class FolderTree:
     """Files below a folder. Names are relative, with ``/`` between their parts."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
 
-    def names(self, below=""):
+    def names(self, below: str = "") -> list[str]:
         """Sorted names of all files below a part of the tree."""
         return sorted(
             path.relative_to(self.path).as_posix()
@@ -23,7 +23,7 @@ class FolderTree:
             if path.is_file()
         )
 
-    def read(self, name):
+    def read(self, name: str) -> bytes:
         """Bytes of one file. Raises :exc:`DataError` where there is none."""
         try:
             return (self.path / name).read_bytes()
@@ -37,7 +37,7 @@ class FolderTree:
 class TarTree:
     """The same view of a tar archive; links and devices in it are not seen."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         try:
             with tarfile.open(path, "r:") as archive:
@@ -51,11 +51,11 @@ class TarTree:
                 f"{path}: must be a tar archive; reading it gave {error}; get the file again"
             ) from error
 
-    def names(self, below=""):
+    def names(self, below: str = "") -> list[str]:
         prefix = below.rstrip("/") + "/" if below else ""
         return sorted(name for name in self._places if name.startswith(prefix))
 
-    def read(self, name):
+    def read(self, name: str) -> bytes:
         if name not in self._places:
             raise DataError(
                 f"{self.path}/{name}: the file must exist; the archive has none of "
@@ -67,11 +67,11 @@ class TarTree:
             return file.read(size)
 
 
-def open_tree(path):
+def open_tree(path: Path | str) -> FolderTree | TarTree:
     """The tree at ``path``, a folder or an archive."""
     return TarTree(path) if is_archive(path) else FolderTree(path)
 
 
-def is_archive(path):
+def is_archive(path: Path | str) -> bool:
     """Whether the path names a tar archive, by its suffix."""
     return str(path).endswith(SUFFIX)

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 from PIL import Image
 
+from ..arrays import Bytes
 from ..errors import DataError
 
 # Becomes 0 at the network's input, as the convolutions' own padding does.
@@ -15,7 +16,7 @@ PADDING_BYTE = 128
 CROP_MARGIN = 256 / 224
 
 
-def decode(raw, where, channels):
+def decode(raw: bytes, where: str, channels: int) -> Image.Image:
     """A picture of 1 or 3 channels from the bytes of a JPEG, PNG, ...
 
     Raises :exc:`DataError`, beginning with ``where``, for bytes that are no picture or one of an
@@ -42,7 +43,7 @@ def decode(raw, where, channels):
         ) from error
 
 
-def fill(picture, height, width):
+def fill(picture: Image.Image, height: int, width: int) -> Bytes:
     """The middle of a picture: shorter side ``CROP_MARGIN`` too long, then cropped.
 
     Returns uint8 (C, height, width).
@@ -54,7 +55,9 @@ def fill(picture, height, width):
     return to_planes(picture.crop((left, top, left + width, top + height)))
 
 
-def letterbox(picture, height, width):
+def letterbox(
+    picture: Image.Image, height: int, width: int
+) -> tuple[Bytes, tuple[float, float], int, int]:
     """The whole picture, as large as fits, in the middle; the rest is ``PADDING_BYTE``.
 
     Returns ``(uint8 (C, height, width), ratio, left, top)``: a point (x, y) of the picture is at
@@ -72,7 +75,7 @@ def letterbox(picture, height, width):
     return canvas, (size[0] / picture.width, size[1] / picture.height), left, top
 
 
-def to_planes(picture):
+def to_planes(picture: Image.Image) -> Bytes:
     """uint8 (C, H, W) of a picture of one or three channels."""
     pixels = np.asarray(picture)
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))

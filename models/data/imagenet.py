@@ -5,8 +5,11 @@ Read from a folder, or from a tar archive without unpacking it. The classes are 
 the folders below ``train``.
 """
 
+from pathlib import Path
+
 import numpy as np
 
+from ..arrays import Bytes, Labels, Shape
 from ..errors import DataError
 from .dataset import Dataset
 from .files import is_archive, open_tree
@@ -24,7 +27,7 @@ class ImageTree:
     Raises :exc:`DataError` when a split or its classes are missing.
     """
 
-    def __init__(self, place):
+    def __init__(self, place: Path) -> None:
         self.place = place
         self._tree = open_tree(place)
         paths = [name.split("/") for name in self._tree.names() if name.lower().endswith(SUFFIXES)]
@@ -45,7 +48,7 @@ class ImageTree:
             order = np.random.Generator(np.random.PCG64(SHUFFLE_SEED)).permutation(len(files))
             self.splits[split] = [files[i] for i in order]
 
-    def load(self, split, input_shape, n_wanted):
+    def load(self, split: str, input_shape: Shape, n_wanted: int | None) -> tuple[Bytes, Labels]:
         """``(uint8 (N, C, H, W), int64 (N,))`` of the first ``n_wanted`` images of a split."""
         files = self.splits[split][:n_wanted]
         images = np.empty((len(files), *input_shape), np.uint8)
@@ -55,7 +58,13 @@ class ImageTree:
         return images, np.array([label for _, label in files], np.int64).reshape(len(files))
 
 
-def load_imagenet(place, input_shape, n_train=None, n_test=None, name="imagenet"):
+def load_imagenet(
+    place: Path,
+    input_shape: Shape,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    name: str = "imagenet",
+) -> Dataset:
     """A tree as a :class:`Dataset`, its pictures cropped to ``input_shape`` (C, H, W).
 
     n_train, n_test : int or None
@@ -73,7 +82,7 @@ def load_imagenet(place, input_shape, n_train=None, n_test=None, name="imagenet"
     )
 
 
-def find_imagenet(folder, name="imagenet"):
+def find_imagenet(folder: Path, name: str = "imagenet") -> Path | None:
     """The folder or archive of the set in or at ``folder``, or None.
 
     name : str

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..arrays import Bytes, Labels, Shape
 from ..errors import DataError
 
 FIELDS = ("header", "length", "data", "y_train", "y_test")
@@ -25,12 +26,12 @@ class JpegPack:
 
     path: Path
     header: bytes
-    offsets: np.ndarray
-    data: np.ndarray
-    y_train: np.ndarray
-    y_test: np.ndarray
+    offsets: Labels
+    data: Bytes
+    y_train: Labels
+    y_test: Labels
 
-    def decode(self, start, stop, shape):
+    def decode(self, start: int, stop: int, shape: Shape) -> Bytes:
         """Images ``start <= i < stop`` as uint8 (N, C, H, W); shape is the (C, H, W) expected.
 
         Raises :exc:`DataError` naming the image that does not decode to that shape.
@@ -56,7 +57,7 @@ class JpegPack:
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
-def open_pack(path):
+def open_pack(path: Path | str) -> JpegPack:
     """The pack at ``path``. Raises :exc:`DataError` when its arrays do not fit together."""
     try:
         with np.load(path, allow_pickle=False) as archive:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """MNIST from ``mnist.npz``: X_train, y_train, X_test, y_test, or x_train .. of Keras's file."""
 
+from pathlib import Path
+
 import numpy as np
 
 from ..errors import DataError
@@ -10,13 +12,13 @@ FILE_NAME = "mnist.npz"
 SHAPE = (28, 28)
 
 
-def find_mnist(folder):
+def find_mnist(folder: Path) -> Path | None:
     """The file in or at ``folder``, or None."""
     path = folder if folder.is_file() else folder / FILE_NAME
     return path if path.is_file() else None
 
 
-def load_mnist(path, n_train=None, n_test=None):
+def load_mnist(path: Path | str, n_train: int | None = None, n_test: int | None = None) -> Dataset:
     """MNIST as a :class:`Dataset` of 1 x 28 x 28 images. Raises :exc:`DataError` for other files.
 
     n_train, n_test : int or None

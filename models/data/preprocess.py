@@ -8,6 +8,7 @@ and the float network start from identical values.
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
 
@@ -17,7 +18,7 @@ INPUT_OFFSET = 128
 INPUT_MAX = 127
 
 
-def to_integer_input(images):
+def to_integer_input(images: ArrayLike) -> NDArray[np.int8]:
     """Network integer input: ``clip(u8 - 128, -127, 127)``.
 
     images : uint8 numpy array, any shape. Returns int8, same shape.
@@ -33,7 +34,7 @@ def to_integer_input(images):
     return np.clip(shifted, -INPUT_MAX, INPUT_MAX).astype(np.int8)
 
 
-def to_float_input(images):
+def to_float_input(images: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
     """Float input of the trained network: the integer input divided by 128.
 
     images : uint8 numpy array or torch tensor, any shape. Returns a float32 torch tensor, same

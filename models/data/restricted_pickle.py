@@ -9,9 +9,12 @@ afterwards, so that neither numpy nor anything else is called with what the file
 import io
 import math
 import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError
 
@@ -23,27 +26,28 @@ class _Recorder:
     """Stands for an admitted function; it has no attribute that a pickle could set."""
 
     __slots__ = ("_make",)
+    _make: Callable[..., Any]
 
-    def __init__(self, make):
+    def __init__(self, make: Callable[..., Any]) -> None:
         object.__setattr__(self, "_make", make)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object) -> None:
         raise pickle.UnpicklingError(f"attribute {name!r} of a function")
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments: Any) -> Any:
         return self._make(*arguments)
 
 
 class _Dtype:
     """The type of a pickled array: a kind and a size, then the byte order in the state."""
 
-    def __init__(self, code, *_):
-        code = _text(code)
-        if code[:1] not in tuple("biuf") or not code[1:].isdigit():
-            raise pickle.UnpicklingError(f"array type {code!r}")
-        self.code, self.order = code, "="
+    def __init__(self, code: str | bytes, *_: object) -> None:
+        self.code: str = _text(code)
+        self.order = "="
+        if self.code[:1] not in tuple("biuf") or not self.code[1:].isdigit():
+            raise pickle.UnpicklingError(f"array type {self.code!r}")
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.order = _text(state[1])
         if self.order not in ("<", ">", "|", "="):
             raise pickle.UnpicklingError(f"byte order {self.order!r}")
@@ -52,13 +56,13 @@ class _Dtype:
 class _Array:
     """A pickled array: shape, type, order and bytes."""
 
-    def __init__(self, *_):
-        self.parts = None
+    def __init__(self, *_: object) -> None:
+        self.parts: tuple[Any, ...] = ()  # shape, type, whether columns come first, bytes
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, self.parts = state[0], tuple(state[1:])
 
-    def build(self):
+    def build(self) -> NDArray[Any]:
         shape, dtype, fortran, raw = self.parts
         if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes | bytearray):
             raise pickle.UnpicklingError("an array that is not of numbers")
@@ -70,24 +74,24 @@ class _Array:
         return np.frombuffer(raw, kind).reshape(shape, order="F" if fortran else "C").copy()
 
 
-def _from_buffer(raw, dtype, shape, order):
+def _from_buffer(raw: object, dtype: object, shape: object, order: object) -> _Array:
     array = _Array()
     array.parts = (shape, dtype, order == "F", raw)
     return array
 
 
-def _encode(text, encoding="latin1"):
+def _encode(text: object, encoding: object = "latin1") -> bytes:
     """How bytes are stored up to protocol 2."""
     if encoding not in ("latin1", "latin-1") or not isinstance(text, str):
         raise pickle.UnpicklingError(f"encoding {encoding!r}")
     return text.encode("latin1")
 
 
-def _empty_bytes():
+def _empty_bytes() -> bytes:
     return b""
 
 
-_ADMITTED = {
+_ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _Array,
     ("_codecs", "encode"): _encode,
@@ -98,17 +102,17 @@ _ADMITTED |= {(module, "_frombuffer"): _from_buffer for module in _BUFFER_MODULE
 
 
 class _Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
             raise pickle.UnpicklingError(f"{module}.{name}")
         return _Recorder(_ADMITTED[module, name])
 
 
-def _text(value):
+def _text(value: Any) -> Any:
     return value.decode("latin1") if isinstance(value, bytes) else value
 
 
-def _finish(value):
+def _finish(value: Any) -> Any:
     """The loaded value with every record replaced by its array."""
     if isinstance(value, _Array):
         return value.build()
@@ -121,7 +125,7 @@ def _finish(value):
     raise pickle.UnpicklingError(f"a value of type {type(value).__name__.strip('_')}")
 
 
-def load_restricted(path):
+def load_restricted(path: Path | str) -> Any:
     """The data in a pickle file: arrays of numbers, bytes, str, numbers, dict, list, tuple.
 
     Strings of Python 2 files are read as bytes. Anything else raises :exc:`DataError`, and nothing

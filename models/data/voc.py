@@ -8,11 +8,15 @@ those of ``trainval`` or ``train``; tests use ``test``, else ``val``. Where ``te
 """
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from ..arrays import Bytes, Floats, Shape
 from ..errors import DataError
-from .boxes import BoxDataset, pack_objects
+from .boxes import BoxDataset, Objects, pack_objects
 from .files import open_tree
 from .image_files import decode, letterbox
 
@@ -38,6 +42,8 @@ CLASS_NAMES = (
     "train",
     "tvmonitor",
 )
+# Class name; x0, y0, x1, y1 in pixel edges of the file's image; whether it is difficult.
+Annotation = tuple[str, tuple[float, float, float, float], bool]
 LISTS = "ImageSets/Main/"
 # A smaller box, in pixels of the network's input, is nothing to learn from.
 SMALLEST = 1.0
@@ -49,7 +55,7 @@ class VocTree:
     Raises :exc:`DataError` when the place has no ``ImageSets/Main`` or more than one.
     """
 
-    def __init__(self, place):
+    def __init__(self, place: Path) -> None:
         self.place = place
         self._tree = open_tree(place)
         names = self._tree.names()
@@ -74,22 +80,22 @@ class VocTree:
             "train": "trainval" if has_test and "trainval.txt" in lists else "train",
         }
 
-    def ids(self, split):
+    def ids(self, split: str) -> list[str]:
         """Image ids of ``train`` or ``test``, in the order of the list."""
         name = f"{self._root}{LISTS}{self.splits[split]}.txt"
         lines = self._tree.read(name).decode("utf-8", "replace").split("\n")
         return [line.split()[0] for line in lines if line.strip()]
 
-    def objects(self, image_id):
+    def objects(self, image_id: str) -> list[Annotation]:
         """List of ``(class name, box, difficult)``, box in pixel edges of the file's image."""
         name = f"{self._root}Annotations/{image_id}.xml"
         return read_annotation(self._tree.read(name), f"{self.place}/{name}")
 
-    def picture(self, image_id, channels):
+    def picture(self, image_id: str, channels: int) -> Image.Image:
         name = f"{self._root}JPEGImages/{image_id}.jpg"
         return decode(self._tree.read(name), f"{self.place}/{name}", channels)
 
-    def class_names(self):
+    def class_names(self) -> tuple[str, ...]:
         """VOC's twenty classes, or, where others occur, the sorted names that occur."""
         found = {
             name
@@ -100,7 +106,7 @@ class VocTree:
         return CLASS_NAMES if found <= set(CLASS_NAMES) else tuple(sorted(found))
 
 
-def read_annotation(raw, where):
+def read_annotation(raw: bytes, where: str) -> list[Annotation]:
     """Objects of one annotation file: list of ``(name, (x0, y0, x1, y1), difficult)``.
 
     VOC counts pixels from 1, both ends included; edges here count from 0.
@@ -131,19 +137,29 @@ def read_annotation(raw, where):
         ) from error
 
 
-def _read_object(node):
-    box = node.find("bndbox")
-    x0, y0, x1, y1 = (float(box.find(key).text) for key in ("xmin", "ymin", "xmax", "ymax"))
+def _read_object(node: ElementTree.Element) -> Annotation:
+    x0, y0, x1, y1 = (
+        float(_text(node, f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")
+    )
     if not np.isfinite([x0, y0, x1, y1]).all():
         raise ValueError(f"box {x0}, {y0}, {x1}, {y1}")
     return (
-        node.find("name").text.strip(),
+        _text(node, "name").strip(),
         (x0 - 1, y0 - 1, x1, y1),
         node.findtext("difficult", "0").strip() == "1",
     )
 
 
-def load_voc(place, input_shape, n_train=None, n_test=None):
+def _text(node: ElementTree.Element, path: str) -> str:
+    text = node.findtext(path)
+    if not text:
+        raise ValueError(f"no text in {path}")
+    return text
+
+
+def load_voc(
+    place: Path, input_shape: Shape, n_train: int | None = None, n_test: int | None = None
+) -> BoxDataset:
     """A VOC tree as a :class:`BoxDataset`, its pictures letterboxed to ``input_shape`` (C, H, W).
 
     n_train, n_test : int or None
@@ -164,7 +180,13 @@ def load_voc(place, input_shape, n_train=None, n_test=None):
     )
 
 
-def _load_split(tree, split, n_wanted, input_shape, class_names):
+def _load_split(
+    tree: VocTree,
+    split: str,
+    n_wanted: int | None,
+    input_shape: Shape,
+    class_names: tuple[str, ...],
+) -> tuple[Bytes, Objects]:
     ids = tree.ids(split)[:n_wanted]
     images = np.empty((len(ids), *input_shape), np.uint8)
     lists = []
@@ -182,7 +204,13 @@ def _load_split(tree, split, n_wanted, input_shape, class_names):
     return images, pack_objects(lists)
 
 
-def _fitted(objects, ratio, left, top, picture):
+def _fitted(
+    objects: Iterable[Annotation],
+    ratio: tuple[float, float],
+    left: int,
+    top: int,
+    picture: Image.Image,
+) -> Iterator[tuple[str, Floats, bool]]:
     """Objects with their boxes clipped to the picture and moved onto the canvas."""
     limits = np.array([picture.width, picture.height] * 2)
     for name, box, difficult in objects:
@@ -191,7 +219,7 @@ def _fitted(objects, ratio, left, top, picture):
             yield name, edges, difficult
 
 
-def find_voc(folder):
+def find_voc(folder: Path) -> Path | None:
     """The folder or archive of a VOC set in or at ``folder``, or None."""
     if folder.is_file():
         return folder
