@@ -14,12 +14,45 @@ from torch import nn
 from .errors import CheckpointError
 
 FOLDER = Path(__file__).resolve().parent / "checkpoints"
+# Every weight file of the repository, as `sha256sum` writes it. An installed package has the list,
+# and those files of it that its size allows.
+LIST = "SHA256SUMS"
 _COUNTER = "num_batches_tracked"
 
 
+def own_checkpoint_path(model: str, dataset: str) -> Path:
+    """Where weights that are trained here go, and are looked for first."""
+    return Path.cwd() / "checkpoints" / f"{model}-{dataset}.safetensors"
+
+
 def checkpoint_path(model: str, dataset: str) -> Path:
-    """Where the committed weights of a pair lie, whether or not the file exists."""
-    return FOLDER / f"{model}-{dataset}.safetensors"
+    """Where the weights of a pair lie, whether or not the file exists.
+
+    In ``checkpoints`` of the working directory, else with the package.
+    """
+    own = own_checkpoint_path(model, dataset)
+    return own if own.is_file() else FOLDER / own.name
+
+
+def find_checkpoint(model: str, dataset: str) -> Path | None:
+    """The weight file of a pair, or None where there is none to be had.
+
+    Raises :exc:`CheckpointError` where the project has weights of the pair and this installation
+    has not: nobody should take random ones for them.
+    """
+    path = checkpoint_path(model, dataset)
+    if path.is_file():
+        return path
+    list_of_all = FOLDER / LIST
+    known = list_of_all.read_text().split()[1::2] if list_of_all.is_file() else []
+    if path.name in known:
+        own = own_checkpoint_path(model, dataset)
+        raise CheckpointError(
+            f"{path.name}: the weights of {model} on {dataset} must be there; this installation "
+            f"leaves them out; copy models/checkpoints/{path.name} of the project's repository to "
+            f"{own}, name a file with --checkpoint, or {_how_to_train(path)}"
+        )
+    return None
 
 
 def round_for_file(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -100,7 +133,7 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str
 
 
 def load_checkpoint(model: str, dataset: str) -> dict[str, torch.Tensor]:
-    """State dict of the committed weights of a pair. See :func:`read_checkpoint` for errors."""
+    """State dict of a pair's weights. See :func:`read_checkpoint` for errors."""
     path = checkpoint_path(model, dataset)
     state, metadata = read_checkpoint(path)
     if (metadata["model"], metadata["dataset"]) != (model, dataset):
@@ -171,4 +204,7 @@ def load_matching(module: nn.Module, path: Path | str) -> list[str]:
 def _how_to_train(path: Path) -> str:
     """The way out: the command that makes the file, where its name says which one."""
     model, _, dataset = path.stem.rpartition("-")
-    return f"run 'make train MODEL={model or '..'} DATASET={dataset if model else '..'}'"
+    return (
+        f"run 'stemcore train --model {model or '..'} --dataset {dataset if model else '..'}' "
+        "(make train)"
+    )

@@ -2,9 +2,9 @@
 """`stemcore train`: one registered model on one data set.
 
 The state is saved after every epoch in ``sim_build/train/<model>-<dataset>``, and the same command
-goes on from there. The weights are written to ``models/checkpoints/<model>-<dataset>.safetensors``
-at the end, or to ``out``. ``start`` names a weight file, of this or another model, whose
-tensors are taken over where name and shape agree.
+goes on from there. The weights are written to ``checkpoints/<model>-<dataset>.safetensors`` at the
+end, where they are looked for first, or to ``out``. ``start`` names a weight file, of this or
+another model, whose tensors are taken over where name and shape agree.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from stemcore.folders import results
 
-from .checkpoint import checkpoint_path, load_matching, round_for_file, save_checkpoint
+from .checkpoint import load_matching, own_checkpoint_path, round_for_file, save_checkpoint
 from .data import load_dataset, resolve_dataset
 from .data.boxes import BoxDataset
 from .data.dataset import Dataset
@@ -193,7 +193,7 @@ def train_and_publish(
         start=start,
         spike_penalty=spike_penalty,
     )
-    path = out or checkpoint_path(model, dataset)
+    path = out or own_checkpoint_path(model, dataset)
     figure = publish(path, model, loaded, state, recipe, seed, start)
     print(f"wrote {path}: {model} on {loaded.provenance}")
     print(

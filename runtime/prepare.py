@@ -27,7 +27,7 @@ from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams, get_preset
-from stemcore.models.checkpoint import checkpoint_path, load_into
+from stemcore.models.checkpoint import find_checkpoint, load_into
 from stemcore.models.data import (
     DATASETS,
     DETECTION,
@@ -130,18 +130,18 @@ class LoadedModel:
 def load_model(settings: Settings) -> LoadedModel:
     """The float model with its weights.
 
-    A registered model without a weight file for the data set gets random weights at the scale of
-    the data, see :func:`stemcore.models.random_weights.calibrate_random`, and says so.
+    A registered model that nobody trained on the data set gets random weights at the scale of the
+    data, see :func:`stemcore.models.random_weights.calibrate_random`, and says so.
     """
     if is_user_model(settings.model):
         return _load_users_model(settings)
     spec = get_model(settings.model)
     spec.check_compiles()
     spec.check_task(settings.dataset)
-    path = settings.checkpoint or checkpoint_path(settings.model, settings.dataset)
+    path = settings.checkpoint or find_checkpoint(settings.model, settings.dataset)
     n_classes = len(load_class_names(settings.dataset, settings.data))
     module = spec.build(n_classes=n_classes)
-    if settings.checkpoint or path.is_file():
+    if path is not None:
         load_into(module, path, model=settings.model)
         return LoadedModel(module.eval(), spec.input_shape, TRAINED)
     data = load_dataset(

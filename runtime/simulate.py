@@ -104,9 +104,8 @@ def simulate(
     say(
         f"weights      {prepared.weights}"
         + (
-            f"; no trained ones for {settings.dataset} are here, 'make "
-            f"train MODEL={settings.model} "
-            f"DATASET={settings.dataset}' makes some"
+            f"; nobody trained this network on {settings.dataset}; 'stemcore train --model "
+            f"{settings.model} --dataset {settings.dataset}' does"
             if prepared.weights == RANDOM
             else ""
         )

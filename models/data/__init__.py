@@ -37,7 +37,6 @@ __all__ = [
 
 CLASSIFICATION, DETECTION = "classification", "detection"
 TEN = tuple("0123456789")
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -112,25 +111,22 @@ DATASETS = {
 def find_data(dataset: str, folder: Path | str | None = None) -> Path | None:
     """The folder or file that holds a data set, or None for one that needs no folder.
 
-    Looked at: ``folder``, else the environment variable ``STEMCORE_DATA``, else ``DATA``, else
-    ``data`` and then ``../shared/data`` of the repository. A folder that is named, by argument or
-    variable, must hold the data set. Raises :exc:`DataError` where nothing is found.
+    Looked at: ``folder``, else the environment variable ``STEMCORE_DATA``, else ``data`` in the
+    working directory. Raises :exc:`DataError` where the set is not there.
     """
     check_dataset(dataset)
     source = DATASETS[dataset]
     if source.find is None:
         return None
-    named = folder or os.environ.get("STEMCORE_DATA") or os.environ.get("DATA")
-    places = [Path(named)] if named else [_ROOT / "data", _ROOT.parent / "shared" / "data"]
-    for place in places:
-        found = source.find(place)
-        if found is not None:
-            return found
-    raise DataError(
-        f"{dataset}: a folder with {source.wants} must be found; looked at "
-        f"{', '.join(map(str, places))}; name it with DATA=.. or STEMCORE_DATA, or use "
-        f"the dataset {'digits' if source.task == CLASSIFICATION else 'digit_boxes'}"
-    )
+    place = Path(folder or os.environ.get("STEMCORE_DATA") or Path.cwd() / "data")
+    found = source.find(place)
+    if found is None:
+        raise DataError(
+            f"{dataset}: a folder with {source.wants} must be found; looked at {place}; name it "
+            "with --data (make: DATA=..) or the variable STEMCORE_DATA, or use the dataset "
+            f"{'digits' if source.task == CLASSIFICATION else 'digit_boxes'}"
+        )
+    return found
 
 
 def load_dataset(

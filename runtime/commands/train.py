@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="FILE",
         type=Path,
-        help="weight file to write (default: where the model's weights are looked for)",
+        help="weight file to write (default: ./checkpoints/MODEL-DATASET.safetensors, found there)",
     )
 
 

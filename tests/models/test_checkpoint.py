@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weight files: round trip, refusals, and the accuracy that the committed ones promise."""
 
+import hashlib
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from stemcore.models.checkpoint import (
     FOLDER,
+    LIST,
     checkpoint_path,
+    find_checkpoint,
     load_checkpoint,
     load_into,
     load_matching,
+    own_checkpoint_path,
     read_checkpoint,
     round_for_file,
     save_checkpoint,
@@ -59,8 +64,8 @@ def test_missing_file_tells_the_command():
     with pytest.raises(
         CheckpointError,
         match=r"^tiny_vgg_12m-digits\.safetensors: the weight file "
-        r"must exist; nothing is at .*; run 'make train "
-        r"MODEL=tiny_vgg_12m DATASET=digits'$",
+        r"must exist; nothing is at .*; run 'stemcore train --model tiny_vgg_12m "
+        r"--dataset digits' \(make train\)$",
     ):
         load_checkpoint("tiny_vgg_12m", "digits")
 
@@ -96,7 +101,7 @@ def test_nan_weights_are_refused(tmp_path):
     with pytest.raises(
         CheckpointError,
         match=r"^weights\.safetensors: every weight must be finite;"
-        r" tensor 'a' holds NaN or infinity; run 'make",
+        r" tensor 'a' holds NaN or infinity; run 'stemcore",
     ):
         read_checkpoint(path)
 
@@ -164,6 +169,44 @@ def test_a_start_without_common_layers_is_refused(tmp_path, module):
         r"model; no tensor of the same name and shape came",
     ):
         load_matching(get_model("resnet18_cifar").build(), path)
+
+
+def test_own_weights_come_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    packaged = FOLDER / "digits_cnn-digits.safetensors"
+    assert checkpoint_path("digits_cnn", "digits") == packaged
+    assert find_checkpoint("digits_cnn", "digits") == packaged
+    own = own_checkpoint_path("digits_cnn", "digits")
+    assert own == tmp_path / "checkpoints" / packaged.name
+    own.parent.mkdir()
+    own.write_bytes(b"trained here")
+    assert find_checkpoint("digits_cnn", "digits") == checkpoint_path("digits_cnn", "digits") == own
+
+
+def test_pair_that_nobody_trained_has_no_weights():
+    assert find_checkpoint("vgg16", "imagenet") is None
+
+
+def test_weights_that_an_installation_leaves_out_are_missed(tmp_path, monkeypatch):
+    (tmp_path / LIST).write_text((FOLDER / LIST).read_text())
+    monkeypatch.setattr("stemcore.models.checkpoint.FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "checkpoints" / "tiny_yolo-voc.safetensors"
+    with pytest.raises(
+        CheckpointError,
+        match=r"^tiny_yolo-voc\.safetensors: the weights of tiny_yolo on voc must be there; this "
+        r"installation leaves them out; copy models/checkpoints/tiny_yolo-voc\.safetensors of the "
+        rf"project's repository to {own}, name a file with --checkpoint, or run '.*",
+    ):
+        find_checkpoint("tiny_yolo", "voc")
+
+
+def test_list_of_weight_files_is_complete():
+    lines = [line.split() for line in (FOLDER / LIST).read_text().splitlines()]
+    found = {path.name: path.read_bytes() for path in FOLDER.glob("*.safetensors")}
+    assert {name: digest for digest, name in lines} == {
+        name: hashlib.sha256(data).hexdigest() for name, data in found.items()
+    }
 
 
 def test_renamed_file_is_refused(tmp_path, module, monkeypatch):

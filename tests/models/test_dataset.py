@@ -85,22 +85,26 @@ def test_find_data_needs_no_folder_for_digits():
     assert find_data("digits", "/nowhere") is None
 
 
-@pytest.mark.parametrize("variable", ["STEMCORE_DATA", "DATA"])
-def test_find_data_order(tmp_path, monkeypatch, variable):
+def test_find_data_looks_at_argument_variable_and_working_directory(tmp_path, monkeypatch):
     monkeypatch.delenv("STEMCORE_DATA", raising=False)
-    named, by_variable = tmp_path / "named", tmp_path / "variable"
-    for folder in (named, by_variable):
+    monkeypatch.setenv("DATA", str(tmp_path / "named"))  # too common a name to mean this project
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=rf"looked at {tmp_path / 'data'}; name it with --data"):
+        find_data("cifar10")
+    named, by_variable, here = (tmp_path / name for name in ("named", "variable", "data"))
+    for folder in (named, by_variable, here):
         folder.mkdir()
         (folder / "test_batch.bin").write_bytes(bytes(3073))
-    monkeypatch.setenv(variable, str(by_variable))
-    assert find_data("cifar10", named) == named
+    assert find_data("cifar10") == here
+    monkeypatch.setenv("STEMCORE_DATA", str(by_variable))
     assert find_data("cifar10") == by_variable
+    assert find_data("cifar10", named) == named
 
 
 def test_find_data_refuses_a_named_folder_without_the_data_set(tmp_path):
     with pytest.raises(
         DataError,
         match=r"^cifar10: a folder with .* must be found; looked at .*; "
-        r"name it with DATA=\.\. or STEMCORE_DATA",
+        r"name it with --data \(make: DATA=\.\.\) or the variable STEMCORE_DATA",
     ):
         load_dataset("cifar10", folder=tmp_path)

@@ -67,8 +67,8 @@ def test_names_of_other_sets_are_not_taken(tmp_path):
     with pytest.raises(
         DataError,
         match=r"^imagenet: a folder with train/<class>/ and val/<class>/"
-        r".* must be found; looked at .*; name it with DATA=\.\. "
-        r"or STEMCORE_DATA, or use the dataset digits$",
+        r".* must be found; looked at .*; name it with --data "
+        r"\(make: DATA=\.\.\) or the variable STEMCORE_DATA, or use the dataset digits$",
     ):
         find_data("imagenet", tmp_path)
 

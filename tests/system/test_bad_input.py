@@ -166,14 +166,14 @@ def test_weights_of_another_model(refused, models):
 def test_weights_that_are_not_there(refused, tmp_path):
     path = tmp_path / "digits_cnn-digits.safetensors"
     matches(
-        rf"{path.name}: the weight file must exist; nothing is at {path}; run 'make train "
-        r"MODEL=digits_cnn DATASET=digits'",
+        rf"{path.name}: the weight file must exist; nothing is at {path}; run "
+        r"'stemcore train --model digits_cnn --dataset digits' \(make train\)",
         refused("sim", "--model", "digits_cnn", "--checkpoint", path),
     )
     path.write_bytes(checkpoint_path("digits_cnn", "digits").read_bytes()[:1000])
     matches(
         rf"{path.name}: must be a safetensors file with JSON metadata; reading it gave .*; run "
-        r"'make train MODEL=digits_cnn DATASET=digits'",
+        r"'stemcore train --model digits_cnn --dataset digits' \(make train\)",
         refused("sim", "--model", "digits_cnn", "--checkpoint", path),
     )
 
@@ -238,8 +238,8 @@ def test_folder_without_cifar10(refused, models, tmp_path):
     words = ("--dataset", "cifar10", "--data", tmp_path / "empty")
     matches(
         r"cifar10: a folder with data_batch_1\.bin \.\., data_batch_1 \.\. or cifar10_jpeg\.npz "
-        rf"must be found; looked at {tmp_path / 'empty'}; name it with DATA=\.\. or "
-        r"STEMCORE_DATA, or use the dataset digits",
+        rf"must be found; looked at {tmp_path / 'empty'}; name it with --data "
+        r"\(make: DATA=\.\.\) or the variable STEMCORE_DATA, or use the dataset digits",
         refused("sim", "--model", f"{models}:plain", *words),
     )
 
