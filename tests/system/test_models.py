@@ -106,9 +106,8 @@ def test_network_without_weights_says_so(capsys):
     assert not checkpoint_path("tiny_vgg_12m", "digits").exists()
     words = "sim --model tiny_vgg_12m --sim golden --images 1 --accuracy-images 2"
     assert main(words.split()) == 0
-    assert (
-        f"weights      {RANDOM}; nobody trained this network on digits" in capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert f"weights      {RANDOM}; nobody trained this network on digits" in said
     report = json.loads((output_folder(Settings("tiny_vgg_12m")) / "report.json").read_text())
     assert report["weights"] == RANDOM
     # Batch norm is folded: a bias for each channel takes the place of its two parameters.
