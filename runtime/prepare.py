@@ -46,6 +46,7 @@ from stemcore.models.user_model import is_user_model, load_user_model
 from stemcore.models.yolo import n_outputs
 
 from .report.accuracy import float_outputs, measure
+from .report.stopwatch import Stopwatch
 
 # At most so many images, and fewer where they would cost more multiply-accumulates in all.
 CALIBRATION_IMAGES, CALIBRATION_MACS = 512, 250e9
@@ -96,7 +97,8 @@ class Settings:
 class Prepared:
     """Everything up to the memory images, each stage checked.
 
-    ``weights`` says where they come from; ``n_macs`` counts one image's multiply-accumulates.
+    ``weights`` says where they come from; ``n_macs`` counts one image's multiply-accumulates;
+    ``n_calibration`` training images set the scales.
     ``integers`` are the test images on the input's integer scale (N, C, H, W), through the input's
     activation table if there is one: the host fires what it gets. ``exact`` are the layers of the
     torch model, with exact integration; ``network`` is what the cores run, in their form of
@@ -108,6 +110,7 @@ class Prepared:
     module: torch.nn.Module
     weights: str
     n_macs: int
+    n_calibration: int
     quantized: QuantizedModel
     network: Network
     exact: Network
@@ -199,56 +202,68 @@ def chip_params(settings: Settings) -> ChipParams:
 
 
 def prepare(
-    settings: Settings, *, n_train: int | None = None, n_test: int | None = None
+    settings: Settings,
+    *,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    watch: Stopwatch | None = None,
 ) -> Prepared:
     """Runs every stage of the compiler up to the lowered network.
 
     The compatibility check speaks before anything is calibrated.
 
     n_train, n_test : images of each split to load; None loads all.
+    watch : times the stages load, capture, quantize and lower
     """
+    watch = watch or Stopwatch()
     params = chip_params(settings)
     wanted_tables = read_tables(settings.tables)
-    loaded = load_model(settings)
-    graph = capture(loaded.module, loaded.input_shape)
-    check_compatible(graph, bits=settings.bits)
-    dataset = load_dataset(settings.dataset, loaded.input_shape, settings.data, n_train, n_test)
+    with watch("load"):
+        loaded = load_model(settings)
+    with watch("capture"):
+        graph = capture(loaded.module, loaded.input_shape)
+        check_compatible(graph, bits=settings.bits)
+    with watch("load"):
+        dataset = load_dataset(settings.dataset, loaded.input_shape, settings.data, n_train, n_test)
     n_macs = count_graph_macs(graph)
     n_calibration = affordable(CALIBRATION_IMAGES, CALIBRATION_MACS, n_macs, 16)
     calibration = to_integer_input(dataset.train_images[:n_calibration])
-    quantized = quantize(
-        graph, calibration, profile=settings.profile, bits=settings.bits, bias=settings.bias
-    )
+    with watch("quantize"):
+        quantized = quantize(
+            graph, calibration, profile=settings.profile, bits=settings.bits, bias=settings.bias
+        )
     integers = to_integer_input(dataset.test_images).astype(np.int64)
     tables = find_tables(quantized.network, wanted_tables)
     if tables:
         quantized = QuantizedModel(with_tables(quantized.network, tables))
     if INPUT in tables:
         calibration, integers = apply(tables[INPUT], calibration), apply(tables[INPUT], integers)
-    exact = lower(quantized)
-    network = buffer_skips(split_layers(exact, params))
-    exact_width = params.with_integration("exact").acc_width
-    ranges = prove_ranges(exact, exact_width)
-    if params.is_stepped:
-        n_steps = affordable(INTEGRATION_IMAGES, CALIBRATION_MACS, settings.bits * n_macs, 4)
-        network = integrate(
-            network,
-            settings.integration or params.integration,
-            calibration[:n_steps],
-            multipliers=params.multipliers,
-        )
-    n_activity = affordable(ACTIVITY_IMAGES, ACTIVITY_MACS, n_macs, 2)
-    values = run_network(network, calibration[:n_activity], acc_width=params.acc_width)
-    activity = {
-        name: count_spikes(array, network.population(name).bits).mean(axis=0)
-        for name, array in values.items()
-    }
+    with watch("lower"):
+        exact = lower(quantized)
+        network = buffer_skips(split_layers(exact, params))
+        exact_width = params.with_integration("exact").acc_width
+        ranges = prove_ranges(exact, exact_width)
+        if params.is_stepped:
+            n_steps = affordable(INTEGRATION_IMAGES, CALIBRATION_MACS, settings.bits * n_macs, 4)
+            network = integrate(
+                network,
+                settings.integration or params.integration,
+                calibration[:n_steps],
+                multipliers=params.multipliers,
+            )
+        n_activity = affordable(ACTIVITY_IMAGES, ACTIVITY_MACS, n_macs, 2)
+        values = run_network(network, calibration[:n_activity], acc_width=params.acc_width)
+        activity = {
+            name: count_spikes(array, network.population(name).bits).mean(axis=0)
+            for name, array in values.items()
+        }
     return Prepared(
         settings=settings,
         dataset=dataset,
         module=loaded.module,
         weights=loaded.weights,
         n_macs=n_macs,
+        n_calibration=len(calibration),
         quantized=quantized,
         network=network,
         exact=exact,

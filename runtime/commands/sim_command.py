@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         for one in bar:
             one.close()
     report = result.report
-    if "layers" in report:
+    if "lane_utilisation" in report:
         print(f"\n{table(report)}\n\n{summary(report)}")
     else:
         print(json.dumps({k: report[k] for k in ("bit_exact", "accuracy")}, indent=2))

@@ -203,6 +203,15 @@ def _sum(layers: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     return {part: sum(parts[part] for parts in layers.values()) for part in PARTS}
 
 
+def paper_energy(sops: float, macs: float) -> dict[str, Any]:
+    """The paper's model alone, for so many operations of an image."""
+    return {
+        "energy_pj_per_image": sops * SOP_PJ,
+        "energy_model": PAPER_MODEL,
+        "ann_energy_pj_per_image": macs * MAC_PJ,
+    }
+
+
 def energy_figures(
     program: Program, counters: Mapping[tuple[int, int], Mapping[str, int]], n_images: int
 ) -> dict[str, Any]:
@@ -225,9 +234,7 @@ def energy_figures(
     sops = sum(counters[image.x, image.y]["sops"] for image in program.cores) / n_images
     macs = sum(layer.n_macs for layer in program.layers)
     return {
-        "energy_pj_per_image": sops * SOP_PJ,
-        "energy_model": PAPER_MODEL,
-        "ann_energy_pj_per_image": macs * MAC_PJ,
+        **paper_energy(sops, macs),
         "energy_memory": {
             "pj_per_image": sum(parts.values()),
             "parts": parts,

@@ -2,63 +2,161 @@
 """The report of a run: report.json, and the table on the screen."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from stemcore.golden.arithmetic.stem import count_spikes
+from stemcore.golden.network.forward import n_sops
+from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import LayerInfo, Program
+from stemcore.golden.spec.routing import Node
 
-from ..engines.result import RunResult
-from .energy import energy_figures, energy_text
+from ..engines.result import Counters, RunResult
+from .energy import energy_figures, energy_text, paper_energy
 
 
-def layer_rows(program: Program, rtl: RunResult, n_images: int) -> list[dict[str, Any]]:
-    """Per layer and image: what the counters of its cores say.
+def layer_rows(
+    program: Program, counters: Mapping[Node, Counters], n_images: int
+) -> list[dict[str, Any]]:
+    """Per layer and image: what the counters of its cores say over ``n_images``.
 
     ``cycles`` are accumulate cycles of the busiest core (dendrite busy, or spikes waiting), and
-    ``utilisation`` is SOPs / (lanes * accumulate cycles), over all cores of the layer.
+    ``utilisation`` is SOPs / (lanes * accumulate cycles), over all cores of the layer; both are
+    None, like what update and fire take, where the counters are of an engine without a clock.
     """
-    assert rtl.counters is not None
     rows = []
     for layer in program.layers:
         name = layer.population.name
-        cores = [core for core in program.cores if core.layer == name]
-        counters = [rtl.counters[core.x, core.y] for core in cores]
-        total = {key: sum(c[key] for c in counters) for key in counters[0]}
-        accumulate = [c["busy"] + c["stalled"] for c in counters]
+        own = [counters[core.x, core.y] for core in program.cores if core.layer == name]
+        total = {key: sum(c[key] for c in own) for key in ("sops", "fired", "spikes_out")}
         rows.append(
             {
-                "name": name,
-                "shape": list(layer.shape),
-                "neurons": int(np.prod(layer.shape)),
-                "parameters": layer.n_parameters,
-                "cores": len(cores),
-                "macs": layer.n_macs,
+                **_layer_sizes(layer),
+                "cores": len(own),
                 "sops": total["sops"] / n_images,
                 "spikes": total["fired"] / n_images,
                 "packets": total["spikes_out"] / n_images,
-                "cycles": max(accumulate) / n_images,
-                "update_cycles": max(c["update_cycles"] for c in counters) / n_images,
-                "fire_cycles": max(c["fire_cycles"] for c in counters) / n_images,
-                "utilisation": total["sops"] / (program.params.lanes * max(1, sum(accumulate))),
+                **_layer_cycles(own, program.params.lanes, n_images),
             }
         )
     return rows
+
+
+# Of engines without a clock.
+NO_CYCLES = dict.fromkeys(("cycles", "update_cycles", "fire_cycles", "utilisation"))
+
+
+def _layer_cycles(
+    counters: Sequence[Counters], lanes: int, n_images: int
+) -> Mapping[str, float | None]:
+    if "stalled" not in counters[0]:
+        return NO_CYCLES
+    accumulate = [c["busy"] + c["stalled"] for c in counters]
+    sops = sum(c["sops"] for c in counters)
+    return {
+        "cycles": max(accumulate) / n_images,
+        "update_cycles": max(c["update_cycles"] for c in counters) / n_images,
+        "fire_cycles": max(c["fire_cycles"] for c in counters) / n_images,
+        "utilisation": sops / (lanes * max(1, sum(accumulate))),
+    }
+
+
+def _layer_sizes(layer: LayerInfo) -> dict[str, Any]:
+    return {
+        "name": layer.population.name,
+        "shape": list(layer.shape),
+        "neurons": int(np.prod(layer.shape)),
+        "parameters": layer.n_parameters,
+        "macs": layer.n_macs,
+    }
+
+
+def golden_figures(
+    network: Network, layers: Iterable[LayerInfo], values: Mapping[str, NDArray[np.int64]]
+) -> dict[str, Any]:
+    """Figures of a run in golden, per image: spikes, and the synapses that these meet.
+
+    ``values`` are the integers that every population fires, the input among them.
+    """
+    sops = n_sops(network, values)
+    rows = []
+    for layer in layers:
+        population = layer.population
+        spikes = count_spikes(values[population.name], population.bits)
+        rows.append(
+            {
+                **_layer_sizes(layer),
+                "cores": None,
+                "sops": float(sops[population.name].mean()),
+                "spikes": float(spikes.sum()) / len(spikes),
+                "packets": None,
+                **NO_CYCLES,
+            }
+        )
+    return {
+        **_sums(rows),
+        **paper_energy(sum(row["sops"] for row in rows), sum(row["macs"] for row in rows)),
+        "layers": rows,
+    }
+
+
+def _sums(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    rows = tuple(rows)
+    return {f"{key}_per_image": sum(row[key] for row in rows) for key in ("sops", "spikes")}
+
+
+def chip_figures(
+    program: Program, counters: Mapping[Node, Counters], n_images: int
+) -> dict[str, Any]:
+    """Figures of a run of any engine that counts what its cores do, per image."""
+    rows = layer_rows(program, counters, n_images)
+    return {**_sums(rows), **energy_figures(program, counters, n_images), "layers": rows}
 
 
 def timing_figures(rtl: RunResult) -> dict[str, float | None]:
     """Latency and interval of images, in cycles.
 
     Latency: from the host's first flit of an image that finds the chip empty (the first) to its
-    last END. Interval: mean distance of the ends of successive images; None for a single image.
+    last END; None where the engine does not know the start. Interval: mean distance of the ends of
+    successive images; None for a single image.
     """
     timing = rtl.timing
     assert timing is not None
-    latency = float(timing.end[0] - timing.start[0])
+    latency = float(timing.end[0] - timing.start[0]) if len(timing.start) else None
     interval = float(np.diff(timing.end).mean()) if len(timing.end) > 1 else None
     return {"latency": latency, "interval": interval}
+
+
+# Notes of our own engines that report.json has fields for.
+NOTES = ("node_cycles", "load_cycles", "threads", "shared_cycles")
+
+
+def no_clock() -> dict[str, Any]:
+    """What takes the place of :func:`clock_figures` for an engine that has none."""
+    return {"cycles_per_image": dict.fromkeys(("latency", "interval", "busiest_core"))}
+
+
+def clock_figures(rtl: RunResult) -> dict[str, Any]:
+    """Figures of a run that has a clock: cycles of images, and how fast they were simulated."""
+    assert rtl.timing is not None
+    known = {name: rtl.notes[name] for name in NOTES if name in rtl.notes}
+    others = {name: value for name, value in rtl.notes.items() if name not in NOTES}
+    return {
+        "cycles_per_image": {**timing_figures(rtl), "busiest_core": None},
+        "simulation": {
+            "engine": rtl.engine,
+            "build_s": round(rtl.build_s, 2),
+            "wall_s": round(rtl.wall_s, 2),
+            "cycles": int(rtl.timing.total),
+            "cycles_per_s": rtl.timing.total / max(rtl.wall_s, 1e-9),
+            **known,
+            **({"notes": others} if others else {}),
+        },
+    }
 
 
 def steady_utilisation(program: Program, rtl: RunResult, n_images: int, interval: float) -> float:
@@ -69,35 +167,23 @@ def steady_utilisation(program: Program, rtl: RunResult, n_images: int, interval
 
 
 def rtl_figures(program: Program, rtl: RunResult, n_images: int) -> dict[str, Any]:
-    """Figures of a run on the gateware, for report.json."""
-    rows = layer_rows(program, rtl, n_images)
-    sops = sum(row["sops"] for row in rows)
-    cycles: dict[str, float | None] = timing_figures(rtl)
-    busiest = max(c["busy"] for c in (rtl.counters or {}).values())
-    cycles["busiest_core"] = busiest / n_images
-    accumulate = sum(c["busy"] + c["stalled"] for c in (rtl.counters or {}).values())
-    assert rtl.timing is not None
+    """Figures of a run on the gateware that has both a clock and its counters."""
+    assert rtl.counters is not None
+    counters = rtl.counters.values()
+    figures = chip_figures(program, rtl.counters, n_images) | clock_figures(rtl)
+    cycles = figures["cycles_per_image"]
+    cycles["busiest_core"] = max(c["busy"] for c in counters) / n_images
+    accumulate = sum(c["busy"] + c["stalled"] for c in counters)
+    sops = figures["sops_per_image"] * n_images
     return {
-        "cycles_per_image": cycles,
-        "sops_per_image": sops,
-        "spikes_per_image": sum(row["spikes"] for row in rows),
-        **energy_figures(program, rtl.counters or {}, n_images),
-        "lane_utilisation": sops * n_images / (program.params.lanes * max(1, accumulate)),
+        **figures,
+        "lane_utilisation": sops / (program.params.lanes * max(1, accumulate)),
         "steady_lane_utilisation": (
             steady_utilisation(program, rtl, n_images, cycles["interval"])
             if cycles["interval"]
             else None
         ),
-        "overflow": any(c["overflow"] for c in (rtl.counters or {}).values()),
-        "simulation": {
-            "engine": rtl.engine,
-            "build_s": round(rtl.build_s, 2),
-            "wall_s": round(rtl.wall_s, 2),
-            "cycles": rtl.timing.total,
-            "cycles_per_s": rtl.timing.total / max(rtl.wall_s, 1e-9),
-            **rtl.notes,
-        },
-        "layers": rows,
+        "overflow": any(c["overflow"] for c in counters),
     }
 
 

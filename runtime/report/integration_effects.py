@@ -19,18 +19,18 @@ def compare_integrations(
 ) -> dict[str, Any]:
     """The cores' integration mode against the exact one, on test images from the first on.
 
-    ``accuracy`` is the form's, on all of them; ``changed`` the share of activations, by layer, that
-    differ from exact integration; ``changed_alone`` likewise with exact inputs to every layer, so
-    that differences do not spread.
+    ``accuracy`` is that of the mode, on all of them; ``changed`` the share of activations, by
+    layer, that differ from exact integration; ``changed_alone`` likewise with exact inputs to every
+    layer, so that differences do not spread.
     """
     exact = Forward(prepared.exact, acc_width=prepared.exact_width)
-    form = Forward(prepared.network)
+    stepped = Forward(prepared.network)
     names = [layer.name for layer in prepared.exact.layers]
     changed, alone, size = (dict.fromkeys(names, 0) for _ in range(3))
     outputs = []
     for batch in batches:
-        wanted, got = exact.run(batch), form.run(batch)
-        by_itself = _layers_alone(form, wanted)
+        wanted, got = exact.run(batch), stepped.run(batch)
+        by_itself = _layers_alone(stepped, wanted)
         for name in names:
             changed[name] += int((wanted[name] != got[name]).sum())
             alone[name] += int((wanted[name] != by_itself[name]).sum())
@@ -38,7 +38,7 @@ def compare_integrations(
         outputs.append(got[names[-1]])
     integers = np.concatenate(outputs)
     return {
-        "form": prepared.params.integration,
+        "mode": prepared.settings.integration or prepared.params.integration,
         "constants": describe(prepared.network),
         "accuracy": measure(prepared.dataset, integers * prepared.exact.scales[names[-1]]),
         "images": len(integers),
@@ -48,7 +48,7 @@ def compare_integrations(
 
 
 def _layers_alone(
-    form: Forward, exact: dict[str, NDArray[np.int64]]
+    network: Forward, exact: dict[str, NDArray[np.int64]]
 ) -> dict[str, NDArray[np.float32]]:
     """Every layer's activations (N, C, H, W) from the exact ones of its sources."""
     values = {
@@ -56,7 +56,7 @@ def _layers_alone(
         for name, array in exact.items()
     }
     alone = {}
-    for prepared_layer in form.layers:
+    for prepared_layer in network.layers:
         name = prepared_layer.layer.name
         result = prepared_layer.run(values, keep_potentials=False).values
         # A skip buffer's value is its source's; the layers after it read it.

@@ -191,13 +191,29 @@ class Estimate(_Part):
     busiest_link: BusiestLink
 
 
+class AnnEnergy(_Part):
+    """Picojoules per image of the same layers as multiply-accumulates on the same cores."""
+
+    pj_per_image: Figure
+    pj_per_image_in_registers: Figure
+    parts: dict[str, Figure]
+    layers: dict[str, dict[str, Figure]]
+    model: str
+
+
 class MemoryEnergy(_Part):
-    """Picojoules per image, memories and links included; ``parts`` add up to ``pj_per_image``."""
+    """Picojoules per image, memories and links included; ``parts`` add up to ``pj_per_image``.
+
+    layers : parts of each layer
+    hops : links that spikes crossed
+    """
 
     pj_per_image: Figure
     parts: dict[str, Figure]
+    layers: dict[str, dict[str, Figure]]
     hops: Figure
     model: str
+    ann: AnnEnergy
 
 
 class Simulation(_Part):
@@ -205,6 +221,7 @@ class Simulation(_Part):
 
     node_cycles : cycles that nodes were evaluated in; load_cycles: before the first image
     shared_cycles : that several threads stepped
+    notes : whatever else the engine noted
     """
 
     engine: str
@@ -216,6 +233,7 @@ class Simulation(_Part):
     load_cycles: Count | UnsetType = UNSET
     threads: Count | UnsetType = UNSET
     shared_cycles: Count | UnsetType = UNSET
+    notes: dict[str, Any] | UnsetType = UNSET
 
 
 class Layer(_Part):
@@ -301,7 +319,8 @@ class Report(_Part):
     # Gateware
     simulation: Simulation | UnsetType = UNSET
     lane_utilisation: Share | UnsetType = UNSET
-    steady_lane_utilisation: Share | UnsetType | None = UNSET
+    # Of the interval's own image: can exceed 1 where images differ and few were run.
+    steady_lane_utilisation: Figure | UnsetType | None = UNSET
     overflow: bool | UnsetType = UNSET
     # A detector
     detections: list[Picture] | UnsetType = UNSET

@@ -27,7 +27,7 @@ class LayerFigures:
 
 def layer_figures(run: Run) -> list[LayerFigures]:
     """A row for every layer, in the network's order."""
-    if "layers" in run.report:
+    if "lane_utilisation" in run.report:
         keys = ("name", "cores", "macs", "spikes", "sops", "cycles", "utilisation")
         return [
             LayerFigures(**{key: row[key] for key in keys}, shape=tuple(row["shape"]))
@@ -93,7 +93,7 @@ def _bar(key, value, highest, said) -> str:
 
 
 def _explained(run: Run) -> str:
-    if "layers" in run.report:
+    if "lane_utilisation" in run.report:
         cycles = "Cycles are those in which the busiest core accumulates or waits for spikes"
     elif run.counters is not None:
         cycles = (

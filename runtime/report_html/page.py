@@ -17,8 +17,11 @@ HERE = Path(__file__).parent
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
-def page(run: Run, folder: Path) -> str:
-    """HTML of a run whose report.json, pictures and search lie in ``folder``."""
+def page(run: Run, folder: Path, search: Path | None = None) -> str:
+    """HTML of a run whose report.json and pictures lie in ``folder``.
+
+    ``search`` is the folder of the search for activation tables; default: ``sparsify`` in it.
+    """
     title = escape(f"{run.report['model']} on {run.report['dataset']}")
     parts = [
         header(run),
@@ -27,7 +30,7 @@ def page(run: Run, folder: Path) -> str:
         floorplan_section(run),
         raster_section(run),
         pictures_section(run, folder),
-        search_section(run, folder),
+        search_section(run, search or folder / "sparsify"),
     ]
     style, script = ((HERE / name).read_text() for name in ("style.css", "script.js"))
     return (
@@ -40,10 +43,10 @@ def page(run: Run, folder: Path) -> str:
     )
 
 
-def write_page(folder: Path, run: Run) -> Path:
-    """Writes ``folder/report.html``, whole or not at all, and returns its path."""
+def write_page(folder: Path, run: Run, search: Path | None = None) -> Path:
+    """Writes :func:`page` to ``folder/report.html``, whole or not at all, and returns its path."""
     path = folder / "report.html"
     temporary = path.with_suffix(".html.tmp")
-    temporary.write_text(page(run, folder), encoding="utf-8")
+    temporary.write_text(page(run, folder, search), encoding="utf-8")
     temporary.replace(path)
     return path

@@ -16,8 +16,8 @@ NAMES = tuple(field.name for field in fields(Point))
 
 
 def search_section(run: Run, folder: Path) -> str:
-    """Accuracy over SOPs, spikes and cycles from ``folder/sparsify/pareto.json``."""
-    path = folder / "sparsify" / "pareto.json"
+    """Accuracy over SOPs, spikes and cycles from ``folder/pareto.json``."""
+    path = folder / "pareto.json"
     if not path.is_file():
         why = "No search was run on this network: 'make sparsify' makes one."
         return section("pareto", TITLE, [missing(why)])

@@ -148,7 +148,7 @@ def _settings(run: Run) -> list[tuple[str, str]]:
         ("profile", str(report["profile"])),
         ("biases", ", ".join(f"{counted(n, 'layer')}: {form}" for form, n in forms.items())),
         ("activation tables", str(report["tables"])),
-        ("integration", str(report["integration"]["form"])),
+        ("integration", str(report["integration"]["mode"])),
     ]
     if "overflow_proved" in report:
         settings.append(

@@ -62,7 +62,7 @@ def base_report(figures):
         "bias": {"conv": "32 bits", "dense": "32 bits"},
         "bit_exact": {"torch_golden": True, "golden_program": True, "golden_rtl": None},
         "differences": [],
-        "integration": {"form": "exact"},
+        "integration": {"mode": "exact"},
         "metric": "accuracy",
         "accuracy": {"float": 0.9875, "quantized": 0.975, "rtl": None, "images": 360},
         **figures,

@@ -6,7 +6,10 @@ import json
 import numpy as np
 import pytest
 
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.network import INPUT
 from stemcore.runtime.engines.result import RunResult, Timing
+from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.report import figures as reports
 from tests.support.hand_programs import conv_chain_program
 
@@ -50,7 +53,8 @@ def run():
 
 
 def test_layer_rows_say_what_the_counters_say(run):
-    conv, dense = reports.layer_rows(*run, 2)
+    program, result = run
+    conv, dense = reports.layer_rows(program, result.counters, 2)
     assert conv == {
         "name": "conv",
         "shape": [8, 4, 4],
@@ -75,7 +79,37 @@ def test_layer_that_never_ran_has_no_utilisation(run):
     program, result = run
     idle = dict.fromkeys(counters(0, 0, 0), 0)
     result.counters[0, 2] = idle
-    assert reports.layer_rows(program, result, 2)[1]["utilisation"] == 0
+    assert reports.layer_rows(program, result.counters, 2)[1]["utilisation"] == 0
+
+
+def test_an_engine_without_a_clock_leaves_cycles_out(run):
+    program, result = run
+    clock = ("stalled", "update_cycles", "fire_cycles", "overflow", "samples")
+    counted = {
+        node: {key: value for key, value in c.items() if key not in clock}
+        for node, c in result.counters.items()
+    }
+    figures = reports.chip_figures(program, counted, 2)
+    whole = reports.rtl_figures(program, result, 2)
+    assert figures.keys() < whole.keys()
+    for key in ("sops_per_image", "spikes_per_image", "energy_pj_per_image", "energy_memory"):
+        assert figures[key] == whole[key]
+    for row, timed in zip(figures["layers"], whole["layers"], strict=True):
+        assert row == {**timed, **reports.NO_CYCLES}
+
+
+def test_golden_counts_the_synapses_that_its_spikes_meet(rng):
+    program, network = conv_chain_program()
+    images = rng.integers(0, 256, (3, 2, 4, 4))
+    golden = run_network(network, images)
+    ran = run_engine("program", program, images)
+    figures = reports.golden_figures(network, program.layers, {INPUT: images, **golden})
+    on_cores = reports.chip_figures(program, ran.counters, 3)
+    assert figures["sops_per_image"] == on_cores["sops_per_image"] > 0
+    assert figures["energy_pj_per_image"] == on_cores["energy_pj_per_image"]
+    cores = ("cores", "packets")
+    for row, counted in zip(figures["layers"], on_cores["layers"], strict=True):
+        assert row == {**counted, **dict.fromkeys(cores)}
 
 
 def test_latency_is_the_first_images_and_interval_the_mean_distance_of_ends(run):
@@ -84,6 +118,9 @@ def test_latency_is_the_first_images_and_interval_the_mean_distance_of_ends(run)
     single = Timing(np.array([5]), np.array([15]), {}, 20)
     alone = RunResult(engine="verilator", outputs=result.outputs, values={}, timing=single)
     assert reports.timing_figures(alone) == {"latency": 10, "interval": None}
+    without_start = Timing(np.array([]), np.array([15, 45]), {}, 50)
+    alone = RunResult(engine="amaranth", outputs=result.outputs, values={}, timing=without_start)
+    assert reports.timing_figures(alone) == {"latency": None, "interval": 30}
 
 
 def test_rtl_figures_of_a_run(run):

@@ -40,7 +40,7 @@ def test_prepare_keeps_the_exact_network_beside_the_integrated_one(prepared):
 def test_late_integration_keeps_the_accuracy_and_changes_little(prepared):
     n = 180
     report = compare_integrations(prepared, [prepared.integers[:100], prepared.integers[100:n]])
-    assert (report["form"], report["images"]) == ("late", n)
+    assert (report["mode"], report["images"]) == ("late", n)
     assert len(report["constants"]) == len(prepared.network.layers)
     assert report["accuracy"] > 0.98
     names = [layer.name for layer in prepared.exact.layers]

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much of a model is run, and by which engine; checked before any work starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemcore.golden.program.program import Program
+
+from .engines.engine import NetworkEngine, ProgramEngine, RunOptions
+from .engines.program import Program as ProgramInNumpy
+from .engines.registry import DEFAULT, check_options, get_engine
+from .engines.result import RunResult
+from .engines.run import run_engine
+from .progress import Progress
+
+# Images that the accuracy rests on: so many, or fewer of a large network.
+ACCURACY_IMAGES, ACCURACY_MACS = 1000, 100e9
+
+Waves = None | Literal["all"] | tuple[tuple[int, int], ...]  # nodes (x, y) whose waves are written
+
+
+@dataclass(frozen=True)
+class SimOptions:
+    """What `make sim` does with the model that :class:`stemcore.runtime.prepare.Settings` name.
+
+    n_images : test images through every engine
+    engine : name or alias of the last that runs
+    accuracy_images : that accuracy rests on; None: as many as the work allows
+    waves : nodes whose waves are written
+    threads : that the engine runs on; None: its choice
+    """
+
+    n_images: int = 4
+    engine: str = DEFAULT
+    accuracy_images: int | None = None
+    waves: Waves = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        waves_dir = Path() if self.waves else None
+        check_options(self.chosen, RunOptions(waves_dir=waves_dir, threads=self.threads))
+        if self.accuracy_images is not None and self.accuracy_images < 1:
+            raise ValueError(
+                f"accuracy-images: must be 1 or more, got {self.accuracy_images}; leave it out for "
+                f"up to {ACCURACY_IMAGES} as the network's size allows"
+            )
+
+    @property
+    def chosen(self) -> ProgramEngine | NetworkEngine:
+        """The engine. ``ValueError`` where there is none of that name."""
+        return get_engine(self.engine)
+
+    @property
+    def name(self) -> str:
+        """Tells runs of one model and its settings apart: what figures depend on."""
+        accuracy = f"-accuracy{self.accuracy_images}" if self.accuracy_images is not None else ""
+        return f"{self.chosen.name}-images{self.n_images}{accuracy}"
+
+    @property
+    def has_chip(self) -> bool:
+        """Whether a program is compiled and run."""
+        return not isinstance(self.chosen, NetworkEngine)
+
+    @property
+    def simulates(self) -> bool:
+        """Whether an engine runs beside golden and the one that executes memory images."""
+        return self.has_chip and not isinstance(self.chosen, ProgramInNumpy)
+
+    def run(
+        self,
+        program: Program,
+        images: NDArray[np.integer],
+        waves_dir: Path,
+        progress: Progress | None = None,
+    ) -> RunResult:
+        """The engine's run of a program; waves go to ``waves_dir``."""
+        nodes = None if self.waves is None or self.waves == "all" else self.waves
+        return run_engine(
+            self.chosen,
+            program,
+            images,
+            progress=progress,
+            waves_dir=waves_dir if self.waves else None,
+            waves_nodes=nodes,
+            threads=self.threads,
+        )
