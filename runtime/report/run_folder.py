@@ -99,7 +99,10 @@ class RunFolder:
                 f"{self.folder}: a run's results must match {', '.join(self._results)}, got "
                 f"{', '.join(sorted(made))}; name them in runtime/report/run_folder.py"
             )
-        shutil.rmtree(self.folder / EARLIER / self.name, ignore_errors=True)
+        earlier = self.folder / EARLIER
+        shutil.rmtree(earlier / self.name, ignore_errors=True)
+        if earlier.exists() and not any(earlier.iterdir()):
+            earlier.rmdir()
 
     def _locked(self) -> IO[str]:
         """The open lock file, held and with our process id in it."""

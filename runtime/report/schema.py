@@ -170,12 +170,16 @@ class Cycles(_Part):
 
 
 class BusiestCore(_Part):
+    """The core with most accumulate cycles per image."""
+
     node: Node
     layer: str
     cycles: Figure
 
 
 class BusiestLink(_Part):
+    """The link that most spikes of an image cross."""
+
     from_: Node = msgspec.field(name="from")
     to: Node
     spikes: Figure
@@ -262,13 +266,15 @@ class Layer(_Part):
 
 
 class Object(_Part):
+    """One detection: x0, y0, x1, y1 in pixels of the network's input."""
+
     class_: str = msgspec.field(name="class")
     score: Share
     box: tuple[float, float, float, float]
 
 
 class Picture(_Part):
-    """Detections in one image: x0, y0, x1, y1 in pixels of the network's input."""
+    """What was found in one image; ``picture`` is the file that shows it, beside the report."""
 
     picture: str
     objects: list[Object]
