@@ -37,12 +37,13 @@ def _with_links(root: Path, source: str, text: str) -> str:
         if not target or "://" in target:
             return match[0]
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
-        if not (root / path).exists():
-            raise PluginError(f"{source}: the link to {target} must lead to a file; nothing there")
         if path in PAGES:
             return f"[{label}]({PAGES[path]}{anchor})"
         if path.startswith("docs/") and path.endswith((".md", ".svg")):
+            # Some of these are made by other hooks; the build looks whether they are there.
             return f"[{label}]({path.removeprefix('docs/')}{anchor})"
+        if not (root / path).exists():
+            raise PluginError(f"{source}: the link to {target} must lead to a file; nothing there")
         return label
 
     return LINK.sub(link, text)

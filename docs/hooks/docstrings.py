@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Docstrings as mkdocstrings is to read them: reStructuredText's marks become Markdown's."""
+
+import re
+
+import griffe
+
+ROLE = re.compile(r":(?:func|class|mod|meth|exc|data|attr):`~?(?P<name>[\w.]+)`")
+# A list of fields, "name : meaning" or "name, name : meaning", that stands after a paragraph.
+FIELD = re.compile(r"^(?P<names>\w+(?:, \w+)*) : ", re.MULTILINE)
+
+
+class MarkdownDocstrings(griffe.Extension):
+    """Rewrites each docstring once, when its object has been read."""
+
+    def on_object(self, *, obj: griffe.Object, **_: object) -> None:
+        """Called for every module, class, function and attribute."""
+        if obj.docstring is not None:
+            obj.docstring.value = as_markdown(obj.docstring.value)
+
+
+def as_markdown(text: str) -> str:
+    """The docstring with Markdown's marks; sections that numpy's form knows stay as they are."""
+    text = ROLE.sub(r"`\g<name>`", text).replace("``", "`").replace("\\*", "*")
+    head, *sections = re.split(r"\n(?=\w[\w ]*\n-{3,}\n)", text)
+    head = FIELD.sub(r"* `\g<names>`: ", head)
+    head = re.sub(r"\n(?=\* `)", "\n\n", head, count=1)
+    return "\n".join([head, *sections])
