@@ -281,11 +281,50 @@ class Picture(_Part):
 
 
 class Report(_Part):
-    """Everything that report.json holds."""
+    """Everything that report.json holds; figures per image are means over those that ran.
+
+    schema_version : of this definition
+    command : words of the command line
+    started : ISO 8601, UTC
+    model, dataset : as they were named
+    data : where the images come from, in words
+    weights : where the weights come from, in words
+    images : test images that went through every engine
+    tables, profile : as in ``settings``
+    bias : format of every layer's biases, in words
+    settings : everything that was asked for
+    versions : of Python and of the packages that results may depend on
+    commit : null outside a checkout
+    hashes : of what went in and what came out
+    times, machine : how long the stages took, and where
+    bit_exact : which pairs of engines were equal in every spike
+    differences : the first difference of each pair that was not
+    integration : mode, and what it changes
+    metric : name of what ``accuracy`` is
+    accuracy : of the float network, the quantized one and the gateware
+    neurons, parameters : of all layers
+    macs_per_image : multiply-accumulates of the ANN, zero padding not counted
+    sops_per_image : synaptic operations
+    spikes_per_image : spikes fired; the input's are not among them
+    energy_pj_per_image : picojoules of additions alone
+    energy_model : what ``energy_pj_per_image`` and ``ann_energy_pj_per_image`` rest on
+    ann_energy_pj_per_image : multiply-accumulates of the ANN alone
+    layers : figures layer by layer
+    cores, mesh, lanes : of the program: cores in use, columns and rows of nodes, neurons a word
+    overflow_proved : whether no potential can leave its range; else ``overflow`` guards the run
+    energy_memory : energy with memories and links
+    estimate : predicted before the gateware ran
+    cycles_per_image : measured, beside the estimate
+    simulation : how long the gateware was simulated
+    lane_utilisation : SOPs / (lanes * accumulate cycles), over all cores
+    steady_lane_utilisation : SOPs of the busiest core / (lanes * interval)
+    overflow : whether a core's sticky overflow flag was set
+    detections : of a detector, image by image
+    """
 
     schema_version: int
     command: list[str]
-    started: str  # ISO 8601, UTC
+    started: str
     model: str
     dataset: str
     data: str
