@@ -3,7 +3,7 @@
 
 import re
 from types import UnionType
-from typing import Annotated, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from markup import markdown, table, text
@@ -89,7 +89,13 @@ def _is_union(kind: object) -> bool:
 
 
 def _json(kind: object) -> str:
-    plain = {str: "string", int: "integer", float: "number", bool: "boolean"}
+    plain: dict[object, str] = {
+        Any: "any",
+        str: "string",
+        int: "integer",
+        float: "number",
+        bool: "boolean",
+    }
     if kind in plain:
         return plain[kind]
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
