@@ -5,7 +5,6 @@ import dataclasses
 import inspect
 import re
 
-from griffe import Docstring, DocstringSectionAttributes
 from markup import markdown, table, text
 
 from stemcore.golden.program import program_file
@@ -119,15 +118,18 @@ def memory_images() -> str:
 
 # Presets ---------------------------------------------------------------------------------------
 def _attributes(kind: type) -> dict[str, str]:
-    """Descriptions of a class's attributes, from the section of its docstring."""
-    sections = Docstring(inspect.getdoc(kind) or "").parse("numpy")
+    """Descriptions of a class's attributes, from that section of its docstring."""
+    section = (inspect.getdoc(kind) or "").partition("Attributes\n----------\n")[2]
+    section = section.partition("\n\n")[0]
     found: dict[str, str] = {}
-    for section in sections:
-        if isinstance(section, DocstringSectionAttributes):
-            for item in section.value:
-                for name in item.name.split(","):
-                    found[name.strip()] = markdown(item.description)
-    return found
+    names: list[str] = []
+    for line in section.splitlines():
+        if not line.startswith(" "):
+            names = [name.strip() for name in line.partition(":")[0].split(",")]
+            found |= dict.fromkeys(names, "")
+        else:
+            found |= {name: f"{found[name]} {line.strip()}".strip() for name in names}
+    return {name: markdown(text) for name, text in found.items()}
 
 
 def presets() -> str:

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reference pages that are made from the code: they can be made, and say all there is."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.spec.params import PRESETS, ChipParams
+from stemcore.runtime.commands.registry import commands
+
+HOOKS = Path(__file__).resolve().parents[2] / "docs" / "hooks"
+
+
+@pytest.fixture
+def page(monkeypatch):
+    """Text of a page by the name of the hook's file and function."""
+    monkeypatch.syspath_prepend(HOOKS)
+    return lambda module, function: getattr(importlib.import_module(module), function)()
+
+
+def test_memory_images_show_every_field_memory_register_and_kind(page):
+    text = page("reference_hardware", "memory_images")
+    for member in (*Memory, *Control, *Kind):
+        assert f"`{member.name}`" in text
+    layouts = [
+        name
+        for name in vars(Formats)
+        if isinstance(vars(Formats)[name], property)
+        and name not in ("payload_width", "n_registers")
+    ]
+    assert set(layouts) <= set(re.findall(r"^### (\w+)$", text, re.MULTILINE))
+
+
+def test_presets_show_every_preset_and_a_meaning_of_every_size(page):
+    text = page("reference_hardware", "presets")
+    head = next(line for line in text.splitlines() if line.startswith("| field | `"))
+    assert re.findall(r"`(\w+)`", head) == list(PRESETS)
+    meanings = text.split("## Fields")[1]
+    for name in ChipParams().to_dict():
+        assert re.search(rf"^\| `{name}` \| \S", meanings, re.MULTILINE), name
+
+
+def test_command_line_shows_every_command_and_option(page):
+    text = page("reference_commands", "command_line")
+    assert re.findall(r"^### stemcore (\w+)$", text, re.MULTILINE) == list(commands())
+    for option in ("--model", "--images", "--preset", "--waves"):
+        assert f"| `{option}` |" in text
+
+
+def test_report_shows_every_object_of_the_definition(page):
+    text = page("reference_report", "report")
+    links = set(re.findall(r"\]\(#(\w+)\)", text))
+    headings = {name.lower() for name in re.findall(r"^## (\w+)$", text, re.MULTILINE)}
+    assert links
+    assert links <= headings
