@@ -75,7 +75,7 @@ def simulate(
     waves: Waves = None,
     threads: int | None = None,
     say: Say = lambda line: None,
-    progress: Progress | None = None,
+    progress: Callable[[int, float], Progress] | None = None,
     command: Sequence[str] | None = None,
 ) -> SimResult:
     """Compile a model, run ``n_images`` test images through ``engine``, compare, report.
@@ -85,7 +85,12 @@ def simulate(
     compiled for one. Accuracy rests on ``accuracy_images``; by default on as many, up to
     ``ACCURACY_IMAGES``, as cost ``ACCURACY_MACS``. Results are written in any case that comes to an
     end, all at once (:class:`stemcore.runtime.report.run_folder.RunFolder`); differences are in
-    them, not raised. ``command`` is what the report says was typed; default: this process's.
+    them, not raised.
+
+    say : gets a line, ``name  text``, as each stage begins
+    progress : gets the number of images and the cycles that they should take, and returns what an
+        engine tells of its progress
+    command : what the report says was typed; default: this process's words
     """
     options = SimOptions(n_images, engine, accuracy_images, waves, threads)
     details = {"command": list(command or command_line()), "started": now()}
@@ -96,6 +101,7 @@ def simulate(
         outcome = _run(prepared, program, options, place.aside, say, progress, watch)
         if isinstance(prepared.dataset, BoxDataset):
             details["detections"] = _pictures(prepared, outcome, place.aside)
+        say("report       accuracies of float and quantized network, figures, page")
         report = make_report(prepared, options, outcome, watch, **details)
         write_json(place.aside / REPORT_FILE, report)
         _write_page(prepared, outcome, report, place)
@@ -146,7 +152,7 @@ def _run(
     options: SimOptions,
     folder: Path,
     say: Say,
-    progress: Progress | None,
+    progress: Callable[[int, float], Progress] | None,
     watch: Stopwatch,
 ) -> Outcome:
     """The images through every engine up to the one asked for, each compared with golden."""
@@ -167,7 +173,9 @@ def _run(
     if not options.simulates:
         return Outcome(images, golden, differences, program, ran, None, predicted)
     say(f"simulate     {len(program.cores)} cores, {options.chosen.name}")
-    rtl = options.run(program, images, folder, progress)
+    expected = predicted["latency"] + (len(images) - 1) * predicted["interval"]
+    tell = progress(len(images), expected) if progress else None
+    rtl = options.run(program, images, folder, tell)
     differences["golden_rtl"] = _difference(
         program, sent_values(program, golden), _with_outputs(program, rtl), ("golden", "RTL")
     )

@@ -2,9 +2,10 @@
 """``stemcore sim``: one model through every stage, cycle-accurately."""
 
 import argparse
-import json
+import shlex
+import shutil
 import sys
-import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .registry import RUN
@@ -21,6 +22,9 @@ EXAMPLES = (
     "stemcore sim --model mine.py:build --images 8 --waves 0,1",
     "stemcore sim --model tiny_vgg --integration late --sim program",
 )
+
+VIEWERS = ("surfer", "gtkwave")  # that read FST
+SHOWN_WAVES = 4  # files that are named one by one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,17 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..report.figures import summary, table
-    from ..simulate import simulate
+    from ..report.screen import summary, table
+    from .progress import Display
 
-    bar: list[_Bar] = []
+    with Display() as display:
+        display.say("load         the compiler and its libraries")
+        from ..simulate import simulate
 
-    def progress(images: int, cycles: int) -> None:
-        if not bar:
-            bar.append(_Bar(arguments.images))
-        bar[0](images, cycles)
-
-    try:
         result = simulate(
             source_settings(arguments),
             n_images=arguments.images,
@@ -74,22 +74,31 @@ def run(arguments: argparse.Namespace) -> int:
             accuracy_images=arguments.accuracy_images,
             waves=arguments.waves,
             threads=arguments.threads,
-            say=lambda line: print(line, flush=True),
-            progress=progress,
+            say=display.say,
+            progress=display.count,
         )
-    finally:
-        for one in bar:
-            one.close()
     report = result.report
-    if "lane_utilisation" in report:
-        print(f"\n{table(report)}\n\n{summary(report)}")
-    else:
-        print(json.dumps({k: report[k] for k in ("bit_exact", "accuracy")}, indent=2))
+    print(f"\n{table(report)}\n\n{summary(report)}")
     print(f"report       {result.folder / 'report.json'}")
     print(f"page         {result.folder / 'report.html'}")
+    if arguments.waves:
+        print("\n".join(wave_lines(result.folder)))
     for difference in result.differences:
         print(f"DIFFERENT    {difference}", file=sys.stderr)
     return 1 if result.differences else 0
+
+
+def wave_lines(folder: Path) -> list[str]:
+    """Wave files in ``folder``, and the command that opens the first of them."""
+    files = sorted(folder.glob("waves-*.fst"))
+    if not files:
+        return []
+    lines = [f"waves        {path}" for path in files[:SHOWN_WAVES]]
+    if len(files) > SHOWN_WAVES:
+        lines.append(f"             and {len(files) - SHOWN_WAVES} more, one for each node")
+    found = [name for name in VIEWERS if shutil.which(name)]
+    lines += [f"open with    {name} {shlex.quote(str(files[0]))}" for name in found or VIEWERS]
+    return lines
 
 
 def _threads(text: str) -> int:
@@ -110,27 +119,3 @@ def _waves(text: str) -> "Waves":
             f"must be all, or nodes X,Y[;X,Y..] such as '0,1;1,1', got {text!r}"
         )
     return tuple((int(x), int(y)) for x, y in nodes)
-
-
-class _Bar:
-    """Progress of a simulation: images, and cycles as they go by."""
-
-    def __init__(self, n_images: int):
-        from tqdm import tqdm
-
-        # In a log file, a line now and then is enough.
-        interval = 0.2 if sys.stderr.isatty() else 5.0
-        self._bar = tqdm(total=n_images, unit="image", file=sys.stderr, mininterval=interval)
-        self._last = 0.0
-        self._interval = interval
-
-    def __call__(self, images: int, cycles: int) -> None:
-        now = time.monotonic()
-        if now - self._last < self._interval and images < (self._bar.total or 0):
-            return
-        self._last = now
-        self._bar.n = images
-        self._bar.set_postfix_str(f"{cycles:,} cycles")
-
-    def close(self) -> None:
-        self._bar.close()

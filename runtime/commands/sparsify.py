@@ -38,13 +38,15 @@ def run(arguments: argparse.Namespace) -> int:
     from stemcore.compiler.sparsity.search import SCHEMES
 
     from ..sparsify.search import choices_on_test, sparsify
+    from .progress import Display
 
-    report, folder = sparsify(
-        source_settings(arguments),
-        budget=arguments.budget,
-        schemes=arguments.scheme or tuple(SCHEMES),
-        say=lambda line: print(line, flush=True),
-    )
+    with Display() as display:
+        report, folder = sparsify(
+            source_settings(arguments),
+            budget=arguments.budget,
+            schemes=arguments.scheme or tuple(SCHEMES),
+            say=display.say,
+        )
     print(
         f"\n{choices_on_test(report)}\ntables       {folder / 'tables.json'} ({report['best']})\n"
         f"pareto       {folder / 'pareto.md'}"

@@ -6,6 +6,7 @@ kept: the conversion by the content of the sources, the library by that of the V
 """
 
 import gc
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -32,6 +33,7 @@ WATCHED = (
     ("node.core.control", "samples"),
     ("node.core.spikes.fifo", "inner_level"),
 )
+_log = logging.getLogger(__name__)
 # Of the gateware as it was imported: a file may be edited before this process converts a node.
 # hdl sees golden.spec and nothing else of this project.
 _SOURCES_KEY = content_key(
@@ -87,6 +89,7 @@ def node_sources(params: ChipParams, out_dir: Path, *, simulation: bool = False)
     name = "simulation" if simulation else "node"
     with built_once(Path(out_dir).resolve(), name, key) as (folder, empty):
         if empty:
+            _log.info("node for these chip sizes: Amaranth to Verilog, once; kept for later runs")
             with _no_garbage_collection():
                 if simulation:
                     verilog = simulation_verilog(params, reached=[scope for scope, _ in WATCHED])

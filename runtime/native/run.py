@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One run of a program on compiled nodes: load, record, send the images, read the counters."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from . import watchdog
 from .build import build
 from .verilated_mesh import Status, VerilatedMesh, default_threads
 
+_log = logging.getLogger(__name__)
 HOST = -1  # number of the host's end of the mesh, where nodes have theirs
 FIRST_FLITS = -2  # asks VerilatedMesh.cycles for the samples' first flits
 Values = dict[str, NDArray[np.uint8]]  # by population, (N, C, H, W), the bits that were fired
@@ -71,6 +73,9 @@ def run_program(
     library = build(program.params, out_dir, waves=waves_dir is not None)
     built = time.perf_counter()
     n_threads = 1 if waves_dir is not None else threads or default_threads()
+    _log.info(
+        "memories of %d cores, %d threads", len(program.cores), n_threads, extra={"stage": "load"}
+    )
     with VerilatedMesh(library, program, threads=n_threads) as mesh:
         _load(mesh, over_mesh)
         values, outputs = _record(mesh, len(images))

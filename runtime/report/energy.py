@@ -57,7 +57,7 @@ PARTS = {
     "potentials": ("potential memory", "partial sums"),
     "loop_nests": ("spike queue, address tables", "input buffer"),
     "soma": ("soma", "soma"),
-    "fire": ("scan of activations, destinations", "read of activations"),
+    "fire": ("activation scan, destinations", "activation reads"),
     "network": ("links and router queues", "links and router queues"),
 }
 ANN_MODEL = (
@@ -67,7 +67,7 @@ ANN_MODEL = (
     "wait in a buffer as long as the spike queue; they come in a fixed order, so that addresses "
     "need no table and links carry their bits alone; each update as in the spiking core. An "
     "accelerator that keeps partial sums in registers until they are finished spends nothing on "
-    "their memory: `pj_per_image_in_registers`"
+    "their memory"
 )
 
 

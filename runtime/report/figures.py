@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of a run: report.json, and the table on the screen."""
+"""The figures of a run, as report.json has them."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,16 @@ from stemcore.golden.program.program import LayerInfo, Program
 from stemcore.golden.spec.routing import Node
 
 from ..engines.result import Counters, RunResult
-from .energy import energy_figures, energy_text, paper_energy
+from .energy import energy_figures, paper_energy
+
+# Rates in time are stated at this clock; cycles are what is measured. An assumption, not a result
+# of synthesis: `make synth` says what a board reaches.
+CLOCK_HZ = 100e6
+
+
+def images_per_second(interval: float) -> float:
+    """Rate at ``CLOCK_HZ`` of images that follow each other every ``interval`` cycles."""
+    return CLOCK_HZ / interval
 
 
 def layer_rows(
@@ -214,91 +223,3 @@ def write_json(path: Path, report: Mapping[str, Any]) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(report, indent=2) + "\n")
     temporary.replace(path)
-
-
-def _cell(value: float) -> str:
-    if value >= 1e9:
-        return f"{value / 1e9:.2f}G"
-    if value >= 1e6:
-        return f"{value / 1e6:.2f}M"
-    if value >= 1e4:
-        return f"{value / 1e3:.1f}k"
-    return f"{value:.0f}"
-
-
-def table(report: Mapping[str, Any]) -> str:
-    """The summary as text."""
-    head = ("layer", "neurons", "cores", "MACs", "SOPs", "spikes", "cycles", "utilisation")
-    lines = [head]
-    for row in report["layers"]:
-        lines.append(
-            (
-                row["name"],
-                _cell(row["neurons"]),
-                str(row["cores"]),
-                _cell(row["macs"]),
-                _cell(row["sops"]),
-                _cell(row["spikes"]),
-                _cell(row["cycles"]),
-                f"{100 * row['utilisation']:.1f} %",
-            )
-        )
-    lines.append(
-        (
-            "all",
-            _cell(report["neurons"]),
-            str(report["cores"]),
-            _cell(report["macs_per_image"]),
-            _cell(report["sops_per_image"]),
-            _cell(report["spikes_per_image"]),
-            "",
-            f"{100 * report['lane_utilisation']:.1f} %",
-        )
-    )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    text = []
-    for number, line in enumerate(lines):
-        cells = [line[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        text.append("  ".join(cells))
-        if number in (0, len(lines) - 2):
-            text.append("-" * len(text[-1]))
-    return "\n".join(text)
-
-
-def summary(report: Mapping[str, Any]) -> str:
-    """The lines below the table."""
-    accuracy, cycles = report["accuracy"], report["cycles_per_image"]
-    simulation = report["simulation"]
-
-    def share(value: float | None) -> str:
-        return "-" if value is None else f"{100 * value:.2f} %"
-
-    def number(value: float | None) -> str:
-        return "-" if value is None else f"{value:,.0f}"
-
-    exact = ", ".join(
-        f"{name.replace('_', ' = ')}: {'equal' if value else 'not run' if value is None else 'NOT'}"
-        for name, value in report["bit_exact"].items()
-    )
-    lines = {
-        report.get("metric", "accuracy"): f"float {share(accuracy['float'])}, quantized "
-        f"{share(accuracy['quantized'])} ({accuracy['images']} test images), "
-        f"RTL {share(accuracy['rtl'])} "
-        f"({report['images']} images); {report['data']}",
-        "cycles": f"latency {number(cycles['latency'])} (estimated "
-        f"{number(cycles['estimated_latency'])}), interval {number(cycles['interval'])} "
-        f"(estimated {number(cycles['estimated_interval'])}; busiest core "
-        f"{number(cycles['busiest_core'])}) per image",
-        "energy": f"{energy_text(report['energy_pj_per_image'])} per image in additions (the ANN: "
-        f"{energy_text(report['ann_energy_pj_per_image'])}), "
-        f"{energy_text(report['energy_memory']['pj_per_image'])} with memories and links; 45 nm, "
-        "models in report.json",
-        "chip": f"{report['cores']} cores of {report['lanes']} lanes on {report['mesh'][0]} x "
-        f"{report['mesh'][1]} nodes; {report['parameters']:,} parameters",
-        "simulation": f"{simulation['cycles']:,} cycles in {simulation['wall_s']:.1f} s "
-        f"({simulation['cycles_per_s'] / 1e3:,.0f}k cycles/s), built in "
-        f"{simulation['build_s']:.1f} s",
-        "spike trains": exact,
-    }
-    return "\n".join(f"{name:<12} {text}" for name, text in lines.items())

@@ -19,7 +19,7 @@ def predict(
     """Cycles of a run over ``images`` (N, C, H, W), for report.json.
 
     ``values`` are the integers that every layer fires, by name. Interval and latency are those of
-    the first ``n_timed`` images; the interval of one is None.
+    the first ``n_timed`` images; the interval of one is that of the image sent twice.
     """
     fired = {INPUT: (images, program.input.bits)} | {
         info.population.name: (values[info.population.name], info.population.bits)
@@ -30,12 +30,16 @@ def predict(
         for i in range(len(images))
     ]
     n_timed = min(n_timed, len(images))
-    times = estimate_images(program, images[:n_timed], values)
+    # One image that comes twice has an interval too.
+    timed = np.arange(n_timed) if n_timed > 1 else np.zeros(2, np.int64)
+    times = estimate_images(
+        program, images[timed], {name: array[timed] for name, array in values.items()}
+    )
     mean = {name: np.mean([image[name] for image in spikes], axis=0) for name in fired}
     figures = estimate(program, mean)
     core, (link, load) = figures.busiest_core, figures.busiest_link
     return {
-        "interval": times.interval if n_timed > 1 else None,
+        "interval": times.interval,
         "latency": times.latency,
         "images": n_timed,
         "busiest_core": {"node": [core.x, core.y], "layer": core.layer, "cycles": core.busy},
@@ -46,9 +50,8 @@ def predict(
 def describe_times(predicted: Mapping[str, Any]) -> str:
     """One line."""
     core, link = predicted["busiest_core"], predicted["busiest_link"]
-    interval = predicted["interval"]
-    every = "" if interval is None else f"one every {interval:,.0f}, "
     return (
-        f"the first image after {predicted['latency']:,.0f} cycles, {every}busiest core "
-        f"({core['layer']}) {core['cycles']:,.0f}, busiest link {link['spikes']:,.0f} spikes"
+        f"the first image after {predicted['latency']:,.0f} cycles, one every "
+        f"{predicted['interval']:,.0f}, busiest core ({core['layer']}) {core['cycles']:,.0f}, "
+        f"busiest link {link['spikes']:,.0f} spikes"
     )

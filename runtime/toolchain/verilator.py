@@ -235,7 +235,7 @@ def verilate(
     with built_once(Path(out_dir).resolve(), name, key) as (folder, empty):
         if empty:
             log = folder / "build.log"
-            _log.info("verilating %s (log: %s)", name, log)
+            _log.info("%s: Verilog to C++ (log: %s)", name, log)
             # Make, which compiles the C++ files, cannot name a file in a path with spaces.
             (folder / SOURCES).mkdir()
             for file in hashed:
@@ -243,7 +243,7 @@ def verilate(
             command += ["-CFLAGS", f"-I{SOURCES}", f"-I{SOURCES}"]
             copies = [f"{SOURCES}/{file.name}" for file in files]
             run([*command, *copies], cwd=folder, log=log)
-            _log.info("compiling %s", name)
+            _log.info("%s: C++ to machine code, once; kept for later runs", name)
             run(
                 [
                     "make",

@@ -3,6 +3,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,20 @@ import pytest
 from stemcore.compiler.errors import CompileError
 from stemcore.models.errors import ModelError
 from stemcore.runtime.commands.main import main
+from stemcore.runtime.commands.sim_command import wave_lines
 from stemcore.runtime.engines.compare import Difference
 from stemcore.runtime.engines.result import EngineError
 from stemcore.runtime.prepare import Settings
 from stemcore.runtime.simulate import SimResult
 from stemcore.runtime.toolchain import ToolError
+from tests.support.made_up_run import made_up_report
 
 
 @pytest.fixture
 def simulated(monkeypatch):
     """Replaces the simulation; returns what it was called with, and what it is to return."""
     calls = []
-    answer = {"report": {"bit_exact": {}, "accuracy": {}}, "differences": ()}
+    answer = {"report": made_up_report(), "differences": ()}
 
     def simulate(settings, **options):
         calls.append((settings, options))
@@ -96,7 +99,28 @@ def test_differences_return_one_and_are_shown(simulated, capsys):
 def test_report_is_pointed_to(simulated, capsys):
     assert main(["sim", "--sim", "program"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert "accuracy     float 98.75 %, quantized 98.00 % (360 test images)" in lines
+    assert [line.split()[0] for line in lines if "%" in line][:3] == ["conv", "dense", "all"]
     assert lines[-2:] == ["report       out/report.json", "page         out/report.html"]
+
+
+@pytest.mark.parametrize("n_files", [1, 6])
+def test_waves_are_named_with_the_way_to_open_them(tmp_path, monkeypatch, n_files):
+    for number in range(n_files):
+        (tmp_path / f"waves-0-{number}.fst").touch()
+    first = tmp_path / "waves-0-0.fst"
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    lines = wave_lines(tmp_path)
+    assert lines[0] == f"waves        {first}"
+    assert lines[-2:] == [f"open with    surfer {first}", f"open with    gtkwave {first}"]
+    assert ("             and 2 more, one for each node" in lines) == (n_files == 6)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == "gtkwave" else None)
+    assert wave_lines(tmp_path)[-1:] == [f"open with    gtkwave {first}"]
+    assert "surfer" not in "".join(wave_lines(tmp_path))
+
+
+def test_no_waves_need_no_viewer(tmp_path):
+    assert wave_lines(tmp_path) == []
 
 
 def raising(error, module="stemcore.runtime.simulate"):

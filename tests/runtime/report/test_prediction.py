@@ -2,7 +2,6 @@
 """What is said of a run before it: times of so many images, loads of all."""
 
 import numpy as np
-import pytest
 
 from stemcore.compiler.backend import compile_network
 from stemcore.golden.reference.program_engine import run_program
@@ -27,11 +26,13 @@ def test_times_are_those_of_the_first_images(rng):
     assert predicted(images, 99)["images"] == 5
 
 
-@pytest.mark.parametrize("n_images", [1, 2])
-def test_one_image_has_no_interval(n_images, rng):
-    got = predicted(rng.integers(0, 256, (n_images, 2, 4, 4)), n_images)
-    assert (got["interval"] is None) == (n_images == 1)
-    assert ("one every" in describe_times(got)) == (n_images == 2)
+def test_one_image_has_the_interval_of_two_like_it(rng):
+    image = rng.integers(0, 256, (1, 2, 4, 4))
+    one, two = predicted(image, 1), predicted(np.repeat(image, 2, axis=0), 2)
+    assert one["images"] == 1
+    assert (one["interval"], one["latency"]) == (two["interval"], two["latency"])
+    assert one["interval"] < one["latency"]
+    assert f"one every {one['interval']:,.0f}, " in describe_times(one)
 
 
 def test_an_image_without_spikes_passes_all_the_same():

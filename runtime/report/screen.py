@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of a run as text of at most 80 columns: a table of layers, and lines below it."""
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .energy import PARTS, energy_text
+from .figures import CLOCK_HZ, images_per_second
+
+LINE_WIDTH = 80
+NAME_WIDTH = 12  # of what stands before a text; the text begins a blank later
+LAYER_WIDTH = 20  # of a layer's name, whose end tells more than its beginning
+
+HEAD = ("layer", "neurons", "cores", "MACs", "SOPs", "spikes", "cycles", "lanes")
+STAGES = {
+    "torch_golden": "torch = golden",
+    "golden_program": "golden = program",
+    "golden_rtl": "golden = RTL",
+}
+
+
+def entry(name: str, text: str, width: int = LINE_WIDTH) -> str:
+    """``name`` and ``text`` side by side, in lines of ``width`` at most that begin below the text.
+
+    Words longer than a line, paths mostly, stay whole.
+    """
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=f"{name:<{NAME_WIDTH}} ",
+        subsequent_indent=" " * (NAME_WIDTH + 1),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def shortened(text: str, length: int) -> str:
+    """The end of a long name, which is where names of layers differ."""
+    return text if len(text) <= length else "…" + text[len(text) - length + 1 :]
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "-"
+    if value >= 1e9:
+        return f"{value / 1e9:.2f}G"
+    if value >= 1e6:
+        return f"{value / 1e6:.2f}M"
+    if value >= 1e4:
+        return f"{value / 1e3:.1f}k"
+    return f"{value:.0f}"
+
+
+def table(report: Mapping[str, Any]) -> str:
+    """Layers, per image; cycles of the busiest core, ``lanes`` the share of them that adds.
+
+    A dash where the engine has no clock, or no cores.
+    """
+    lines = [HEAD]
+    for row in report["layers"]:
+        lines.append(
+            (
+                shortened(row["name"], LAYER_WIDTH),
+                _cell(row["neurons"]),
+                _cell(row["cores"]),
+                *(_cell(row[key]) for key in ("macs", "sops", "spikes", "cycles")),
+                _percent(row["utilisation"]),
+            )
+        )
+    lines.append(
+        (
+            "all",
+            _cell(report["neurons"]),
+            _cell(report.get("cores")),
+            _cell(report["macs_per_image"]),
+            _cell(report["sops_per_image"]),
+            _cell(report["spikes_per_image"]),
+            "",
+            _percent(report.get("lane_utilisation")),
+        )
+    )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
+    text = []
+    for number, line in enumerate(lines):
+        cells = [line[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        text.append("  ".join(cells))
+        if number in (0, len(lines) - 2):
+            text.append("-" * len(text[-1]))
+    return "\n".join(text)
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """The lines below the table; of whatever the engine knows."""
+    return "\n".join(entry(name, text) for name, text in _lines(report))
+
+
+def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from _accuracy(report)
+    yield from _times(report)
+    if "energy_memory" in report:
+        yield from _energy(report)
+    if "cores" in report:
+        columns, rows = report["mesh"]
+        chip = f"{report['cores']} cores of {report['lanes']} lanes on {columns} x {rows} nodes"
+        yield "chip", f"{chip}; {report['parameters']:,} parameters"
+    if "simulation" in report:
+        run = report["simulation"]
+        speed = f"{run['cycles_per_s'] / 1e3:,.0f}k cycles/s"
+        took = f"{run['cycles']:,} cycles in {run['wall_s']:.1f} s ({speed})"
+        yield "simulation", f"{took}, built in {run['build_s']:.1f} s"
+    verdicts = {True: "equal", False: "DIFFERENT", None: "not run"}
+    found = [f"{STAGES[key]}: {verdicts[value]}" for key, value in report["bit_exact"].items()]
+    yield "spike trains", ", ".join(found)
+
+
+def _accuracy(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    accuracy = report["accuracy"]
+    text = (
+        f"float {_share(accuracy['float'])}, quantized {_share(accuracy['quantized'])} "
+        f"({accuracy['images']} test images)"
+    )
+    if accuracy["rtl"] is not None:
+        n = report["images"]
+        text += f", RTL {_share(accuracy['rtl'])} ({n} image{'' if n == 1 else 's'})"
+    yield report.get("metric", "accuracy"), text
+    yield "data", report["data"]
+
+
+def _times(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """First image and interval, measured and estimated, whichever there are."""
+    measured, guess = report.get("cycles_per_image", {}), report.get("estimate", {})
+    for key, name, what in (
+        ("latency", "latency", "from the first flit in to the last one out"),
+        ("interval", "interval", "from image to image"),
+    ):
+        value, estimated = measured.get(key), guess.get(key)
+        if value is None and estimated is None:
+            continue
+        if value is None:
+            text = f"{estimated:,.0f} cycles {what}, estimated"
+        else:
+            text = f"{value:,.0f} cycles {what}"
+            text += "" if estimated is None else f" (estimated {estimated:,.0f})"
+        if key == "interval":
+            rate = images_per_second(estimated if value is None else value)
+            text += f": {rate:,.0f} images/s at {CLOCK_HZ / 1e6:.0f} MHz"
+        yield name, text
+
+
+def _energy(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Like with like: memories with memories, operations with operations."""
+    memory = report["energy_memory"]
+    ann, total = memory["ann"], memory["pj_per_image"]
+    largest = sorted(memory["parts"].items(), key=lambda item: -item[1])[:2]
+    shares = ", ".join(f"{PARTS[name][0]} {100 * pj / total:.0f} %" for name, pj in largest)
+    ours = f"{energy_text(total)} per image with memories and links ({shares})"
+    in_memory, in_registers = (
+        energy_text(ann[key]) for key in ("pj_per_image", "pj_per_image_in_registers")
+    )
+    theirs = f"{in_memory}, {in_registers} with partial sums in registers"
+    yield "energy", f"{ours}; the ANN on the same memories: {theirs}"
+    additions, macs = (
+        energy_text(report[key]) for key in ("energy_pj_per_image", "ann_energy_pj_per_image")
+    )
+    alone = f"{additions} of additions, the ANN's multiply-accumulates {macs}"
+    yield "", f"operations alone: {alone}; 45 nm, models in report.json"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.2f} %"
