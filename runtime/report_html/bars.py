@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 
 from .run import Run
-from .text import compact, escape, percent, section, whole
+from .text import compact, escape, percent, scrolled, section, whole
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,6 @@ class LayerFigures:
     """
 
     name: str
-    shape: tuple[int, ...]
     cores: int | None
     macs: float
     spikes: float
@@ -29,10 +28,7 @@ def layer_figures(run: Run) -> list[LayerFigures]:
     """A row for every layer, in the network's order."""
     if "lane_utilisation" in run.report:
         keys = ("name", "cores", "macs", "spikes", "sops", "cycles", "utilisation")
-        return [
-            LayerFigures(**{key: row[key] for key in keys}, shape=tuple(row["shape"]))
-            for row in run.report["layers"]
-        ]
+        return [LayerFigures(**{key: row[key] for key in keys}) for row in run.report["layers"]]
     rows = []
     for layer in run.layers:
         population = layer.population
@@ -51,9 +47,7 @@ def layer_figures(run: Run) -> list[LayerFigures]:
                 "cycles": max(c["busy"] for c in counters) / len(run.images),
                 "utilisation": sops / (run.program.params.lanes * max(1, busy)),
             }
-        rows.append(
-            LayerFigures(population.name, layer.shape, macs=layer.n_macs, spikes=spikes, **cores)
-        )
+        rows.append(LayerFigures(population.name, macs=layer.n_macs, spikes=spikes, **cores))
     return rows
 
 
@@ -68,18 +62,17 @@ def bars_section(run: Run) -> str:
     body = []
     for row in rows:
         cells = "".join(_bar(key, getattr(row, key), highest[key], compact) for key, _ in COLUMNS)
-        shape = " × ".join(map(str, row.shape))
         body.append(
-            f'<tr><th scope="row">{escape(row.name)}</th><td>{shape}</td>'
+            f'<tr><th scope="row">{escape(row.name)}</th><td>{run.shape_text(row.name)}</td>'
             f"<td>{whole(row.cores)}</td>{cells}"
             f"{_bar('utilisation', row.utilisation, 1, lambda value: percent(value, 1))}</tr>\n"
         )
     table = (
-        '<table class="bars"><thead><tr><th scope="col">layer</th><th scope="col">shape</th>'
+        '<table class="bars"><thead><tr><th scope="col">layer</th><th scope="col">C × H × W</th>'
         f'<th scope="col">cores</th>{head}<th scope="col" class="bar">utilisation</th></tr>'
         f"</thead>\n<tbody>\n{''.join(body)}</tbody></table>"
     )
-    return section("layers", "Layers", [table], _explained(run))
+    return section("layers", "Layers", [scrolled(table, "layers")], _explained(run))
 
 
 def _bar(key, value, highest, said) -> str:

@@ -4,9 +4,10 @@
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.routing import HOST, Node
 
-from .colours import BUSY, LINK, gradient, ink_on, on_scale
+from ..report.screen import shortened
+from .colours import BUSY, LINK, colours_of, gradient, ink_on
 from .run import Run
-from .text import compact, escape, missing, section, shortened
+from .text import compact, escape, missing, scrolled, section
 
 WIDTH = 1100  # of the drawing at most
 PITCH = (30, 130)  # from node to node, at least and at most
@@ -22,10 +23,11 @@ def floorplan_section(run: Run) -> str:
         return section("floorplan", "Floorplan", [missing(why)])
     busy = busy_cycles(run)
     drawing = _Drawing(run.program).draw(busy, dict(run.loads.links))
+    drawing = f"<figure>{scrolled(drawing, 'floorplan')}</figure>"
     return section(
         "floorplan",
         "Floorplan",
-        [f'<div class="plan"><figure>{drawing}</figure>{_legend(run, busy)}</div>'],
+        [f'<div class="plan">{drawing}{_legend(run, busy)}</div>'],
         "Per image: cycles in which a core adds weights, and spikes that cross a link.",
     )
 
@@ -51,7 +53,7 @@ def _legend(run: Run, busy: dict[Node, float]) -> str:
         scales.append((LINK, "spikes over a link", load))
         said.append(f"Busiest link: {_node(start)} to {_node(end)}, {compact(load)} spikes.")
     marks = "".join(
-        f'<div class="scale"><span>{title}</span><i style="background:{gradient(scale)}"></i>'
+        f'<div class="scale"><span>{title}</span><i style="{gradient(scale)}"></i>'
         f"<small><span>0</span><span>{compact(most)}</span></small></div>"
         for scale, title, most in scales
     )
@@ -101,8 +103,9 @@ class _Drawing:
             for node in nodes
         ]
         return (
-            f'<svg class="mesh" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-            f'role="img" aria-label="mesh of {program.columns} by {program.rows} nodes">\n'
+            f'<svg class="mesh" style="--natural:{width}px" viewBox="0 0 {width} {height}" '
+            f'width="{width}" height="{height}" role="img" '
+            f'aria-label="mesh of {program.columns} by {program.rows} nodes">\n'
             + "\n".join(parts)
             + "\n</svg>"
         )
@@ -128,14 +131,16 @@ class _Drawing:
         node = (core.x, core.y)
         x, y = self._centre(node)
         inside = f"<title>{escape(f'{_node(node)} {core.layer}: {cycles:,.0f} cycles')}</title>"
-        ink = ink_on(share)
+        ink = f'style="{ink_on(share)}"'
         if self.cell >= NAME_CELL:
             name = escape(shortened(core.layer, int((self.cell - 4) / LETTER)))
             up = 3 if self.cell >= NUMBER_CELL else -4
-            inside += f'<text class="name" x="{x:g}" y="{y - up:g}" fill="{ink}">{name}</text>'
+            inside += f'<text class="name on" x="{x:g}" y="{y - up:g}" {ink}>{name}</text>'
         if self.cell >= NUMBER_CELL:
-            inside += f'<text x="{x:g}" y="{y + 13:g}" fill="{ink}">{compact(cycles)}</text>'
-        return self._box(node, self.cell, f'fill="{on_scale(BUSY, share)}"', inside)
+            inside += f'<text class="on" x="{x:g}" y="{y + 13:g}" {ink}>{compact(cycles)}</text>'
+        return self._box(
+            node, self.cell, f'class="scaled" style="{colours_of(BUSY, share)}"', inside
+        )
 
     def _arrow(self, start: Node, end: Node, load: float, share: float) -> str:
         """From box to box; the two ways between nodes lie side by side."""
@@ -155,6 +160,6 @@ class _Drawing:
         )
         said = escape(f"{_node(start)} to {_node(end)}: {load:,.0f} spikes")
         return (
-            f'<polygon class="link" points="{points}" fill="{on_scale(LINK, share)}">'
+            f'<polygon class="link scaled" points="{points}" style="{colours_of(LINK, share)}">'
             f"<title>{said}</title></polygon>"
         )

@@ -4,6 +4,8 @@
 from pathlib import Path
 
 from .bars import bars_section
+from .cycle_bars import cycles_section
+from .energy_bars import energy_section
 from .floorplan import floorplan_section
 from .images import pictures_section
 from .raster import raster_section
@@ -27,6 +29,8 @@ def page(run: Run, folder: Path, search: Path | None = None) -> str:
         header(run),
         summary_section(run),
         bars_section(run),
+        energy_section(run),
+        cycles_section(run),
         floorplan_section(run),
         raster_section(run),
         pictures_section(run, folder),

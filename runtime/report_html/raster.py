@@ -8,7 +8,7 @@ from stemcore.golden.arithmetic.stem import encode, weight_of_step
 from stemcore.golden.network.network import INPUT, Population
 
 from .run import Run
-from .text import compact, counted, escape, percent, section
+from .text import compact, counted, escape, percent, scrolled, section
 
 SAMPLE = 400  # neurons that are drawn at most
 PLOT, ROW = 800, 22  # width of the raster; height of a time step
@@ -33,11 +33,12 @@ def raster_section(run: Run) -> str:
             f'<option value="raster-{number}"{" selected" if chosen else ""}>'
             f"{escape(name)}</option>"
         )
+        shape = run.shape_text(population.name)
         trains = encode(run.values(population.name)[0], population.bits, population.is_signed)
         rasters.append(
             f'<figure class="raster" id="raster-{number}"{"" if chosen else " hidden"}>'
-            f"<figcaption>{_caption(name, population, trains)}</figcaption>"
-            f"{draw(population, trains)}</figure>\n"
+            f"<figcaption>{_caption(name, shape, population, trains)}</figcaption>"
+            f"{scrolled(draw(population, trains), 'spikes')}</figure>\n"
         )
     choice = (
         '<p class="choice" hidden><label for="raster-choice">layer</label> '
@@ -47,18 +48,17 @@ def raster_section(run: Run) -> str:
         "raster",
         "Spikes",
         [choice, *rasters],
-        f"First image, engine '{run.engine}'. A column is a neuron, a row a time step; a spike "
+        f"First image, engine '{run.engine}'. A column is an output, a row a time step; a spike "
         "at a step weighs half of one at the step before.",
     )
 
 
-def _caption(name: str, population: Population, trains: NDArray[np.uint8]) -> str:
+def _caption(name: str, shape: str, population: Population, trains: NDArray[np.uint8]) -> str:
     n = int(np.prod(population.shape))
     drawn = len(sample(n))
     which = f"all {n:,}" if drawn == n else f"{drawn} of {n:,}, evenly spread"
-    shape = " × ".join(map(str, population.shape))
     return (
-        f"<b>{escape(name)}</b> {shape} · neurons drawn: {which} · "
+        f"<b>{escape(name)}</b> {shape} · outputs drawn: {which} · "
         f"{counted(int(trains.sum()), 'spike')}, {percent(float(trains.mean()), 1)} of all that "
         "could be"
     )
@@ -99,7 +99,7 @@ def draw(population: Population, trains: NDArray[np.uint8]) -> str:
     parts.append(f'<path class="spikes" d="{marks}" stroke-width="{max(1, 0.7 * pitch):g}"/>')
     bottom = TOP + steps * ROW + 17
     parts.append(
-        f'<text x="{LEFT}" y="{bottom}">neuron 0</text>'
+        f'<text x="{LEFT}" y="{bottom}">output 0</text>'
         f'<text x="{LEFT + width}" y="{bottom}" text-anchor="end">{flat.shape[1] - 1:,}</text>'
         if width > 160
         else ""

@@ -18,6 +18,9 @@ from stemcore.golden.spec.routing import Node
 from stemcore.models.data import BoxDataset, Dataset
 
 from ..engines.result import Counters, RunResult
+from ..report.energy import energy_figures
+from ..report.figures import timing_figures
+from .text import shape_text
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,17 @@ class Run:
         """The input, then every layer, as they fire."""
         return self.network.input, *(layer.population for layer in self.layers)
 
+    def shape_text(self, name: str) -> str:
+        """Shape of a population, the same wherever it is named: of a layer that of its neurons,
+        before any pooling, as report.json has it.
+        """
+        if name == INPUT:
+            return shape_text(self.network.input.shape)
+        layer = next(one for one in self.layers if one.population.name == name)
+        pooled = layer.population.shape
+        text = shape_text(layer.shape)
+        return text if pooled == layer.shape else f"{text}, pooled to {shape_text(pooled[1:])}"
+
     def values(self, name: str) -> NDArray[np.int64]:
         """Integers that the engine's population ``name`` fired (N, C, H, W)."""
         if name == INPUT:
@@ -87,6 +101,28 @@ class Run:
         """
         found = [one.counters for one in (self.rtl, self.ran) if one and one.counters is not None]
         return found[0] if found else None
+
+    @cached_property
+    def energy(self) -> Mapping[str, Any] | None:
+        """Both models' figures, see :func:`energy_figures`; None where there are no cores."""
+        if self.program is None or self.counters is None:
+            return None
+        return energy_figures(self.program, self.counters, len(self.images))
+
+    @cached_property
+    def cycles(self) -> Mapping[str, float | None]:
+        """Measured ``latency`` and ``interval`` of images, where the engine has a clock."""
+        if self.rtl and self.rtl.timing is not None:
+            return timing_figures(self.rtl)
+        return {}
+
+    @property
+    def interval(self) -> tuple[float | None, bool]:
+        """Cycles between images, and whether they were measured, not estimated."""
+        measured = self.cycles.get("interval")
+        if measured is not None:
+            return measured, True
+        return self.report.get("estimate", {}).get("interval"), False
 
     def spikes(self, population: Population) -> NDArray[np.int64]:
         """Spikes of every neuron in every image (N, C, H, W)."""

@@ -3,18 +3,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 
 from ..report.energy import energy_text
-from ..report.figures import timing_figures
+from ..report.figures import CLOCK_HZ, images_per_second
+from ..report.screen import STAGES
 from .run import Run
 from .text import compact, counted, escape, percent, section, whole
-
-STAGES = {
-    "torch_golden": "torch = golden",
-    "golden_program": "golden = program",
-    "golden_rtl": "golden = RTL",
-}
 
 
 def header(run: Run) -> str:
@@ -86,13 +80,14 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
             f"{percent(spikes / possible, 1)} of all that could be",
         )
     )
-    if "energy_memory" in report:
-        additions = energy_text(report["energy_pj_per_image"])
+    if run.energy is not None:
+        memory = run.energy["energy_memory"]
+        ann = energy_text(memory["ann"]["pj_per_image"])
         tiles.append(
             (
                 "energy per image",
-                energy_text(report["energy_memory"]["pj_per_image"]),
-                f"with memories and links; additions alone {additions}",
+                energy_text(memory["pj_per_image"]),
+                f"with memories and links; the ANN on the same memories {ann}",
             )
         )
     if run.program:
@@ -122,19 +117,18 @@ def _sops(run: Run) -> float | None:
 
 def _cycle_tiles(run: Run) -> list[tuple[str, str, str]]:
     estimate = run.report.get("estimate", {})
-    measured: Mapping[str, float | None] = {}
-    # An engine that counts cycles may not know when an image begins.
-    if run.rtl and run.rtl.timing is not None and len(run.rtl.timing.start):
-        measured = timing_figures(run.rtl)
     tiles = []
     for key, title in (("interval", "cycles between images"), ("latency", "cycles, first image")):
-        value, guess = measured.get(key), estimate.get(key)
+        value, guess = run.cycles.get(key), estimate.get(key)
         if value is None and guess is None:
             continue
         if value is None:
             value, note = guess, "estimated from the spikes"
         else:
             note = "measured" if guess is None else f"measured; estimated {whole(guess)}"
+        if key == "interval":
+            rate = images_per_second(value)
+            note += f"; {compact(rate)} images/s at {CLOCK_HZ / 1e6:.0f} MHz"
         tiles.append((title, whole(value), note))
     return tiles
 

@@ -34,9 +34,9 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def shortened(text: str, length: int) -> str:
-    """The end of a long name, which is where names of layers differ."""
-    return text if len(text) <= length else "…" + text[len(text) - length + 1 :]
+def shape_text(shape: Iterable[int]) -> str:
+    """Channels, rows and columns, the one notation of the page; never cut into lines."""
+    return "\u00a0×\u00a0".join(map(str, shape))
 
 
 def data_url(png: bytes) -> str:
@@ -48,6 +48,11 @@ def section(name: str, title: str, parts: Iterable[str], lead: str = "") -> str:
     """One part of the page; ``lead`` is plain text below its title, the others are markup."""
     below = f'<p class="lead">{escape(lead)}</p>' if lead else ""
     return f'<section id="{name}">\n<h2>{escape(title)}</h2>{below}\n{"".join(parts)}\n</section>\n'
+
+
+def scrolled(markup: str, what: str) -> str:
+    """What may be wider than a narrow page is moved sideways, by touch or keys."""
+    return f'<div class="wide" tabindex="0" role="group" aria-label="{escape(what)}">{markup}</div>'
 
 
 def missing(why: str) -> str:

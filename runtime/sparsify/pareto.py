@@ -16,7 +16,8 @@ class Point:
 
     ``cycles`` is the estimated interval; ``lost`` the share of answers lost against the network
     without tables, ``error`` its standard error, ``divergence`` how far the outputs moved;
-    ``chosen`` is the one that its scheme ends with.
+    ``chosen`` is the one that its scheme ends with, and ``predicted`` the loss that it was judged
+    by (:func:`stemcore.runtime.sparsify.selection.choose`); None for all others.
     """
 
     scheme: str
@@ -29,6 +30,7 @@ class Point:
     spikes: float
     cycles: float
     chosen: bool = False
+    predicted: float | None = None
 
 
 def markdown(points: Sequence[Point], base: Point) -> str:
@@ -78,7 +80,8 @@ def plot(points: Sequence[Point], base: Point, title: str) -> str:
     )
     schemes = list(dict.fromkeys(p.scheme for p in points))
     legend = "".join(
-        f'<circle cx="{MARGIN + 150 * i}" cy="{HEIGHT + 52}" r="4" fill="{_colour(schemes, s)}"/>'
+        f'<circle {_kind(schemes, s, "point")} cx="{MARGIN + 150 * i}" cy="{HEIGHT + 52}" r="4" '
+        f'fill="{_colour(schemes, s)}"/>'
         f'<text x="{MARGIN + 10 + 150 * i}" y="{HEIGHT + 56}">{escape(s)}</text>'
         for i, s in enumerate(schemes)
     )
@@ -87,7 +90,7 @@ def plot(points: Sequence[Point], base: Point, title: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT + 70}" '
         f'viewBox="0 0 {width} {HEIGHT + 70}" '
         f'font-family="sans-serif" font-size="11">\n'
-        f'<rect width="100%" height="100%" fill="white"/>\n'
+        f'<rect class="paper" width="100%" height="100%" fill="white"/>\n'
         f'<text x="{MARGIN}" y="18" font-size="13">{escape(title)}</text>\n'
         f"{panels}{legend}\n</svg>\n"
     )
@@ -95,6 +98,11 @@ def plot(points: Sequence[Point], base: Point, title: str) -> str:
 
 def _colour(schemes: Sequence[str], scheme: str) -> str:
     return COLOURS[schemes.index(scheme) % len(COLOURS)]
+
+
+def _kind(schemes: Sequence[str], scheme: str, more: str = "") -> str:
+    """Classes by which a page that embeds the plot gives it colours of its own."""
+    return f'class="{more} scheme-{schemes.index(scheme) % len(COLOURS)}"'.replace('" ', '"')
 
 
 def _panel(
@@ -115,8 +123,8 @@ def _panel(
 
     parts = [
         (
-            f'<rect x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" '
-            f'fill="none" stroke="#999"/>'
+            f'<rect class="frame" x="{left}" y="{top}" width="{right - left}" '
+            f'height="{bottom - top}" fill="none" stroke="#999"/>'
         )
     ]
     for percent in range(0, 101, 25):
@@ -132,18 +140,21 @@ def _panel(
         )
     parts.append(
         f'<text x="{(left + right) / 2}" y="{bottom + 30}" text-anchor="middle">{label}, % '
-        f"(black: no tables)</text>"
+        f"(100: no tables)</text>"
     )
     schemes = list(dict.fromkeys(p.scheme for p in points))
     for scheme in schemes:
         own = sorted((p for p in points if p.scheme == scheme), key=lambda p: getattr(p, key))
-        colour = _colour(schemes, scheme)
+        colour, kind = _colour(schemes, scheme), _kind(schemes, scheme)
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(at, [*own, base]))
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}"/>')
+        parts.append(f'<polyline {kind} points="{path}" fill="none" stroke="{colour}"/>')
         for point in own:
             x, y = at(point)
             ring = ' stroke="black" stroke-width="2"' if point.chosen else ""
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"{ring}/>')
+            own_kind = _kind(schemes, scheme, "point chosen" if point.chosen else "point")
+            parts.append(
+                f'<circle {own_kind} cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"{ring}/>'
+            )
     x, y = at(base)
-    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="black"/>')
+    parts.append(f'<circle class="base" cx="{x:.1f}" cy="{y:.1f}" r="4" fill="black"/>')
     return "".join(parts) + "\n"

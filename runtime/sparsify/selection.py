@@ -48,9 +48,13 @@ class SchemePath:
             if self.point(int(index)).lost > most:
                 break
 
-    def ended(self, chosen: int) -> list[Point]:
-        """The measured points in order, one marked as chosen; the first only where it is that."""
-        marked = dataclasses.replace(self.points[chosen], scheme=self.scheme, chosen=True)
+    def ended(self, chosen: int, predicted: float) -> list[Point]:
+        """The measured points in order, one marked as chosen, with the loss that it was judged by;
+        the first only where it is that.
+        """
+        marked = dataclasses.replace(
+            self.points[chosen], scheme=self.scheme, chosen=True, predicted=predicted
+        )
         points = {**self.points, chosen: marked}
         return [points[i] for i in sorted(points) if i or chosen == 0]
 
@@ -65,17 +69,24 @@ def choose(paths: Sequence[SchemePath], budget: float) -> list[Point]:
     for path in paths:
         path.survey(REACH * budget)
 
-    def fits(path: SchemePath, index: int) -> bool:
+    def predicted(path: SchemePath, index: int) -> float:
         point = path.point(index)
         measured = [p for one in paths for p in one.points.values()]
-        return predicted_loss(measured, point, REACH * budget) + point.error <= budget
+        return predicted_loss(measured, point, REACH * budget)
+
+    def fits(path: SchemePath, index: int) -> bool:
+        return predicted(path, index) + path.point(index).error <= budget
 
     while True:
         chosen = [last_that_fits(partial(fits, path), len(path)) for path in paths]
         # Each point measured makes the prediction better, so that what fitted once may not now.
         if all(map(fits, paths, chosen)):
             break
-    return [point for path, index in zip(paths, chosen, strict=True) for point in path.ended(index)]
+    return [
+        point
+        for path, index in zip(paths, chosen, strict=True)
+        for point in path.ended(index, predicted(path, index))
+    ]
 
 
 def predicted_loss(measured: Sequence[Point], point: Point, most: float) -> float:

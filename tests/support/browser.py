@@ -135,8 +135,12 @@ class Browser:
         elif event == "Log.entryAdded":
             self.messages.append(values["entry"]["text"])
 
-    def open(self, path: Path, *, width: int = 1280, script: bool = True) -> None:
-        """Loads a file and waits until it is shown."""
+    def open(
+        self, path: Path, *, width: int = 1280, script: bool = True, dark: bool = False
+    ) -> None:
+        """Loads a file and waits until it is shown; ``dark``: to a reader who prefers that."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,

@@ -124,7 +124,7 @@ def test_plot_has_three_panels_and_escapes_its_title():
     root = ElementTree.fromstring(plot(others, base, "a < b & c"))
     texts = ["".join(t.itertext()) for t in root.iter("{http://www.w3.org/2000/svg}text")]
     assert texts[0] == "a < b & c"
-    assert sum("(black: no tables)" in text for text in texts) == 3
+    assert sum("(100: no tables)" in text for text in texts) == 3
     circles = list(root.iter("{http://www.w3.org/2000/svg}circle"))
     # Each point and the network without tables in three panels, and two entries of the legend.
     assert len(circles) == 3 * 4 + 2

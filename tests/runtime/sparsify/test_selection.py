@@ -6,6 +6,7 @@ import pytest
 from stemcore.runtime.sparsify.pareto import Point
 from stemcore.runtime.sparsify.selection import (
     N_POINTS,
+    REACH,
     SchemePath,
     choose,
     last_that_fits,
@@ -65,6 +66,18 @@ def test_the_chosen_point_has_its_standard_error_to_spare():
     """With 0.1 per divergence, point i is predicted to lose i / 10000, and 0.001 is kept back."""
     for budget, index in ((0.005, 40), (0.002, 10), (0.0011, 1), (0.0009, 0)):
         assert chosen(choose([MadeUpPath("rd", 200, 0.1)], budget)) == {"rd": index}
+
+
+def test_a_chosen_point_says_what_it_was_judged_by():
+    points = choose([MadeUpPath("a", 100, 0.1), MadeUpPath("b", 100, 0.15)], 0.005)
+    for point in points:
+        if not point.chosen:
+            assert point.predicted is None
+            continue
+        judged = predicted_loss([BASE, *points], point, REACH * 0.005)
+        assert point.predicted == pytest.approx(judged)
+        assert point.predicted + point.error <= 0.005
+        assert point.predicted != point.lost
 
 
 def test_points_of_one_path_help_to_predict_another():
