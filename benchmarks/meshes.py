@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.compiler.backend import compile_network
+from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Control, Formats, Memory

@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Intermediate results on disk: a zip of numpy arrays and one JSON text, nothing executable."""
+"""Intermediate results on disk: a zip of numpy arrays and one JSON text, nothing executable.
 
+The text holds ``format``, ``version``, ``kind`` and ``content``; the arrays lie beside it as numpy
+writes them. What becomes of frozen dataclasses in it says :mod:`stemcore.compiler.records`.
+"""
+
+import hashlib
+import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,35 +20,97 @@ from numpy.typing import NDArray
 
 from .errors import FormatError
 
+FORMAT = "stemcore archive"
+VERSION = 1
 _JSON = "content.json"
+_ARRAY = ".npy"
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # no file knows when it was written: same contents, same bytes
+_DEFLATE_LEVEL = 1  # higher levels take three times as long for a few percent
+_DAMAGES = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
+
+def archive_bytes(kind: str, content: Any, arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """An archive of ``content`` (plain JSON) and ``arrays``; same contents, same bytes."""
+    document = {"format": FORMAT, "version": VERSION, "kind": kind, "content": content}
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        _add(archive, _JSON, json.dumps(document, separators=(",", ":")).encode())
+        for name, array in arrays.items():
+            if array.dtype.hasobject:
+                raise TypeError(f"archive: array {name!r} must hold numbers, holds objects")
+            data = io.BytesIO()
+            np.lib.format.write_array(data, np.asarray(array), allow_pickle=False)
+            _add(archive, name + _ARRAY, data.getbuffer(), _method(array))
+    return stream.getvalue()
+
+
+def _method(array: NDArray[Any]) -> int:
+    """Integers shrink; the digits of real numbers do not."""
+    return zipfile.ZIP_STORED if array.dtype.kind == "f" else zipfile.ZIP_DEFLATED
+
+
+def _add(
+    archive: zipfile.ZipFile, name: str, data: Any, method: int = zipfile.ZIP_DEFLATED
+) -> None:
+    entry = zipfile.ZipInfo(name, _LONG_AGO)
+    archive.writestr(entry, data, method, _DEFLATE_LEVEL)
 
 
 def write_archive(
-    path: Path | str, kind: str, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
-) -> None:
-    """Write ``content`` (plain JSON) and ``arrays``, whole or not at all.
+    path: Path | str, kind: str, content: Any, arrays: Mapping[str, NDArray[Any]]
+) -> str:
+    """Writes an archive whole or not at all, making folders as needed; returns its SHA-256."""
+    return write_whole(Path(path), archive_bytes(kind, content, arrays))
 
-    Same contents, same bytes. Folders are made as needed.
-    """
-    text = json.dumps({"kind": kind, "content": content}, sort_keys=True)
-    path = Path(path)
+
+def write_whole(path: Path, data: bytes) -> str:
+    """Writes a file whole or not at all, making folders as needed; returns its SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
-    with unfinished.open("wb") as file:
-        stored = {_JSON: np.frombuffer(text.encode(), np.uint8), **arrays}
-        np.savez_compressed(file, allow_pickle=False, **stored)
+    unfinished.write_bytes(data)
     unfinished.replace(path)
+    return hashlib.sha256(data).hexdigest()
 
 
-def read_archive(path: Path | str, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Contents and arrays of an archive of this kind; ``FormatError`` for any other file."""
+def read_archive(path: Path | str, kind: str) -> tuple[Any, dict[str, NDArray[Any]]]:
+    """Content and arrays of an archive of this kind; ``FormatError`` for any other file."""
+    where, remedy = str(path), "compile the network again"
     try:
-        with np.load(Path(path), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        document = json.loads(arrays.pop(_JSON).tobytes().decode())
-        found, content = document["kind"], document["content"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise FormatError(str(path), f"must be an archive of a {kind}: {error}") from error
-    if found != kind:
-        raise FormatError(str(path), f"must hold a {kind}, holds a {found}")
+        with zipfile.ZipFile(path) as archive:
+            document = json.loads(archive.read(_JSON))
+            found = document["format"], document["version"], document["kind"]
+            content = document["content"]
+            arrays = {
+                name.removesuffix(_ARRAY): _read_array(archive, name)
+                for name in archive.namelist()
+                if name != _JSON
+            }
+    except _DAMAGES as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise FormatError(where, f"must be an archive of a {kind}; {reason}", remedy) from error
+    if found[0] != FORMAT or found[1] != VERSION:
+        raise FormatError(
+            where,
+            f"must be of the format {FORMAT!r}, version {VERSION}; is {found[0]!r}, {found[1]!r}",
+            remedy,
+        )
+    if found[2] != kind:
+        raise FormatError(where, f"must hold a {kind}, holds a {found[2]}", "name another file")
     return content, arrays
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    # Read whole: only then the checksum of the zip's entry is compared.
+    return np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make check`: torch against golden on every integer; accuracy of the quantized network."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,19 @@ from .prepare import CALIBRATION_IMAGES, Settings, float_accuracy, prepare, torc
 from .report.accuracy import measure, metric_of
 from .report.evaluation import batches, check_count, real_outputs
 from .report.integration_effects import compare_integrations
+from .report.names import compile_folder
 
 
-def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, Any]:
+def check_all(
+    settings: Settings,
+    *,
+    n_images: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
     """Torch against golden on every integer of every layer, over the test set.
 
-    With integration in 16 bits also what that changes (:func:`compare_integrations`).
+    With integration in 16 bits also what that changes (:func:`compare_integrations`). ``say`` is
+    told what was compiled before.
 
     Raises :class:`Difference` at the first one; returns accuracy figures.
     """
@@ -26,6 +34,8 @@ def check_all(settings: Settings, *, n_images: int | None = None) -> dict[str, A
         n_train=CALIBRATION_IMAGES,
         # A number that is refused below is told how many there are.
         n_test=n_images if n_images and n_images > 0 else None,
+        folder=compile_folder(settings),
+        say=say,
     )
     n = len(prepared.integers) if n_images is None else n_images
     check_count(n, prepared)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From names to a program: model, data, weights, quantization, compilation."""
+"""From names to what the compiler takes: a model with its weights, a data set, options."""
 
+import glob
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,23 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stemcore.compiler.backend import compile_network
-from stemcore.compiler.frontend.capture import capture
-from stemcore.compiler.frontend.compatibility import check_compatible
-from stemcore.compiler.frontend.graph import Graph
-from stemcore.compiler.frontend.ops.convolution import Conv
-from stemcore.compiler.frontend.ops.dense import Linear
-from stemcore.compiler.lowering.integrate import integrate
-from stemcore.compiler.lowering.lower import lower
-from stemcore.compiler.lowering.ranges import RangeReport, prove_ranges
-from stemcore.compiler.lowering.skip_buffers import buffer_skips
-from stemcore.compiler.mapping.split import split_layers
-from stemcore.compiler.quantization.quantize import QuantizedModel, quantize
-from stemcore.compiler.sparsity.tables import NONE, find_tables, read_tables, with_tables
+from stemcore.compiler.lowering.ranges import RangeReport
+from stemcore.compiler.pipeline import Compilation, run_stages
+from stemcore.compiler.quantization.quantize import QuantizedModel
+from stemcore.compiler.saved import CompileFolder
+from stemcore.compiler.sparsity.tables import NONE, read_tables
+from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs, Options, calibration_count
 from stemcore.golden.arithmetic.activation_tables import apply
-from stemcore.golden.arithmetic.stem import count_spikes
-from stemcore.golden.network.forward import run_network
-from stemcore.golden.network.network import INPUT, Network
+from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams, get_preset
 from stemcore.models.checkpoint import find_checkpoint, load_into
@@ -48,10 +41,6 @@ from stemcore.models.yolo import n_outputs
 from .report.accuracy import float_outputs, measure
 from .report.stopwatch import Stopwatch
 
-# At most so many images, and fewer where they would cost more multiply-accumulates in all.
-CALIBRATION_IMAGES, CALIBRATION_MACS = 512, 250e9
-ACTIVITY_IMAGES, ACTIVITY_MACS = 32, 60e9
-INTEGRATION_IMAGES = 128
 RANDOM_IMAGES = 32
 DEFAULT_DATASET = "digits"
 DEFAULT_PRESET = "sim32"
@@ -95,39 +84,84 @@ class Settings:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything up to the memory images, each stage checked.
+    """A model and its data, and what the compiler made of them, up to the memory images.
 
-    ``weights`` says where they come from; ``n_macs`` counts one image's multiply-accumulates;
-    ``n_calibration`` training images set the scales.
-    ``integers`` are the test images on the input's integer scale (N, C, H, W), through the input's
-    activation table if there is one: the host fires what it gets. ``exact`` are the layers of the
-    torch model, with exact integration; ``network`` is what the cores run, in their form of
-    integration, wide fan-ins split; ``exact_width`` bits hold the potentials.
+    ``weights`` says where they come from. ``integers`` are the test images on the input's integer
+    scale (N, C, H, W), through the input's activation table if there is one: the host fires what it
+    gets. ``store`` is where the compiler's results are kept, if anywhere.
     """
 
     settings: Settings
     dataset: Dataset | BoxDataset
     module: torch.nn.Module
     weights: str
-    n_macs: int
-    n_calibration: int
-    quantized: QuantizedModel
-    network: Network
-    exact: Network
-    exact_width: int
-    ranges: RangeReport
+    compilation: Compilation
     integers: NDArray[np.int64]
-    params: ChipParams
-    activity: dict[str, NDArray[np.float64]]
+    store: CompileFolder | None
+    say: Callable[[str], None]
+
+    @property
+    def n_macs(self) -> int:
+        """Multiply-accumulates of one image."""
+        return self.compilation.n_macs
+
+    @property
+    def n_calibration(self) -> int:
+        """Training images that set the scales."""
+        return min(calibration_count(self.n_macs), len(self.dataset.train_images))
+
+    @property
+    def quantized(self) -> QuantizedModel:
+        """The quantized network in torch."""
+        return self.compilation.quantized_model
+
+    @property
+    def network(self) -> Network:
+        """What the cores run: in their integration mode, wide fan-ins split, skips buffered."""
+        return self.compilation.network
+
+    @property
+    def exact(self) -> Network:
+        """The layers of the torch model, with exact integration."""
+        return self.compilation.exact
+
+    @property
+    def exact_width(self) -> int:
+        """Bits that hold the potentials of :attr:`exact`."""
+        return self.compilation.exact_width
+
+    @property
+    def ranges(self) -> RangeReport:
+        """What is proved of these potentials."""
+        return self.compilation.ranges
+
+    @property
+    def params(self) -> ChipParams:
+        """Of the cores."""
+        return self.compilation.options.params
+
+    @property
+    def activity(self) -> dict[str, NDArray[np.float64]]:
+        """Expected spikes of every neuron."""
+        return self.compilation.activity
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A float model in evaluation mode, its input (C, H, W), and where its weights come from."""
+    """A float model in evaluation mode, its input (C, H, W), and where its weights come from.
+
+    ``program`` is the exported one that the module was read from, if it was.
+    """
 
     module: torch.nn.Module
     input_shape: tuple[int, int, int]
     weights: str
+    program: object = None
+
+    @property
+    def source(self) -> object:
+        """What the compiler reads."""
+        return self.module if self.program is None else self.program
 
 
 def load_model(settings: Settings) -> LoadedModel:
@@ -166,21 +200,9 @@ def _load_users_model(settings: Settings) -> LoadedModel:
             )
     if settings.checkpoint is not None:
         load_into(loaded.module, settings.checkpoint)
-    return LoadedModel(loaded.module, loaded.input_shape, TRAINED if settings.checkpoint else OWN)
-
-
-def count_graph_macs(graph: Graph) -> int:
-    """Multiply-accumulates of one image in convolutions and dense layers, padding included."""
-    return sum(
-        node.op.weight.size * node.shape[1] * node.shape[2]
-        for node in graph.nodes
-        if isinstance(node.op, Conv | Linear)
-    )
-
-
-def affordable(most: int, budget: float, n_macs: int, least: int) -> int:
-    """How many images, at most ``most`` and at least ``least``, the budget of work allows."""
-    return max(least, min(most, int(budget / max(n_macs, 1))))
+    if settings.checkpoint is not None:
+        return LoadedModel(loaded.module, loaded.input_shape, TRAINED)
+    return LoadedModel(loaded.module, loaded.input_shape, OWN, loaded.program)
 
 
 def default_preset(model: str) -> str:
@@ -201,92 +223,106 @@ def chip_params(settings: Settings) -> ChipParams:
     return params.with_integration(settings.integration.removesuffix("_shift"))
 
 
+def compile_options(settings: Settings, input_shape: tuple[int, int, int]) -> Options:
+    """The settings as far as they are the compiler's."""
+    return Options(
+        input_shape=input_shape,
+        params=chip_params(settings),
+        profile=settings.profile,
+        bits=settings.bits,
+        bias=settings.bias,
+        tables=read_tables(settings.tables),
+        integration=settings.integration,
+        mesh=settings.mesh,
+        cores=settings.cores,
+    )
+
+
 def prepare(
     settings: Settings,
     *,
     n_train: int | None = None,
     n_test: int | None = None,
     watch: Stopwatch | None = None,
+    folder: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Prepared:
-    """Runs every stage of the compiler up to the lowered network.
+    """Model, data, and every stage of the compiler up to the expected spikes.
 
     The compatibility check speaks before anything is calibrated.
 
-    n_train, n_test : images of each split to load; None loads all.
+    n_train, n_test : images of each split to load; None loads all
     watch : times the stages load, capture, quantize and lower
+    folder : where results of the compiler's stages are kept and, where nothing that they depend on
+        has changed, found again (see :func:`kept_beside`); ``say`` tells what was. None keeps
+        nothing
     """
+    chip_params(settings)
+    read_tables(settings.tables)  # what is misspelt is refused before anything is loaded
     watch = watch or Stopwatch()
-    params = chip_params(settings)
-    wanted_tables = read_tables(settings.tables)
     with watch("load"):
         loaded = load_model(settings)
+    options = compile_options(settings, loaded.input_shape)
     with watch("capture"):
-        graph = capture(loaded.module, loaded.input_shape)
-        check_compatible(graph, bits=settings.bits)
+        captured = run_stages(Compilation(options, Inputs(loaded.source)), stop="check")
     with watch("load"):
         dataset = load_dataset(settings.dataset, loaded.input_shape, settings.data, n_train, n_test)
-    n_macs = count_graph_macs(graph)
-    n_calibration = affordable(CALIBRATION_IMAGES, CALIBRATION_MACS, n_macs, 16)
-    calibration = to_integer_input(dataset.train_images[:n_calibration])
+    calibration = to_integer_input(dataset.train_images[:CALIBRATION_IMAGES])
+    store = None if folder is None else CompileFolder(folder, kept_beside(folder))
     with watch("quantize"):
-        quantized = quantize(
-            graph, calibration, profile=settings.profile, bits=settings.bits, bias=settings.bias
+        quantized = run_stages(
+            captured.with_inputs(calibration=calibration), stop="tables", store=store
         )
-    integers = to_integer_input(dataset.test_images).astype(np.int64)
-    tables = find_tables(quantized.network, wanted_tables)
-    if tables:
-        quantized = QuantizedModel(with_tables(quantized.network, tables))
-    if INPUT in tables:
-        calibration, integers = apply(tables[INPUT], calibration), apply(tables[INPUT], integers)
     with watch("lower"):
-        exact = lower(quantized)
-        network = buffer_skips(split_layers(exact, params))
-        exact_width = params.with_integration("exact").acc_width
-        ranges = prove_ranges(exact, exact_width)
-        if params.is_stepped:
-            n_steps = affordable(INTEGRATION_IMAGES, CALIBRATION_MACS, settings.bits * n_macs, 4)
-            network = integrate(
-                network,
-                settings.integration or params.integration,
-                calibration[:n_steps],
-                multipliers=params.multipliers,
-            )
-        n_activity = affordable(ACTIVITY_IMAGES, ACTIVITY_MACS, n_macs, 2)
-        values = run_network(network, calibration[:n_activity], acc_width=params.acc_width)
-        activity = {
-            name: count_spikes(array, network.population(name).bits).mean(axis=0)
-            for name, array in values.items()
-        }
+        compilation = run_stages(quantized, stop="activity", store=store)
+    say_reused(store, say)
+    integers = to_integer_input(dataset.test_images).astype(np.int64)
+    table = compilation.input_table
     return Prepared(
         settings=settings,
         dataset=dataset,
         module=loaded.module,
         weights=loaded.weights,
-        n_macs=n_macs,
-        n_calibration=len(calibration),
-        quantized=quantized,
-        network=network,
-        exact=exact,
-        exact_width=exact_width,
-        ranges=ranges,
-        integers=integers,
-        params=params,
-        activity=activity,
+        compilation=compilation,
+        integers=integers if table is None else apply(table, integers),
+        store=store,
+        say=say,
     )
+
+
+def kept_beside(folder: Path) -> list[Path]:
+    """Folders of compilations of the same model and data with other settings.
+
+    ``folder`` lies in a run's folder, whose name begins with model and data set, each without a
+    dash (:mod:`stemcore.runtime.report.names`).
+    """
+    run = folder.parent
+    stem = glob.escape("-".join(run.name.split("-")[:2]))
+    found = [*run.parent.glob(f"{stem}/{folder.name}"), *run.parent.glob(f"{stem}-*/{folder.name}")]
+    return sorted(path for path in found if path != folder)
+
+
+def say_reused(store: CompileFolder | None, say: Callable[[str], None]) -> None:
+    """Says in one line which stages were found, and where."""
+    if store is not None and store.reused:
+        folders = dict.fromkeys(_short(path) for path in store.reused.values())
+        names = list(store.reused)
+        span = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+        say(f"compile      {span} reused from {' and '.join(folders)}")
+        store.reused.clear()
+
+
+def _short(path: Path) -> str:
+    """Seen from the working directory, where it lies below that."""
+    here, resolved = Path.cwd(), path.resolve()
+    return str(resolved.relative_to(here) if resolved.is_relative_to(here) else path)
 
 
 def compile_program(prepared: Prepared) -> Program:
-    """Places the network on a chip."""
-    settings = prepared.settings
-    columns, rows = settings.mesh or (None, None)
-    return compile_network(
-        prepared.network,
-        prepared.params,
-        columns=columns,
-        rows=rows,
-        cores=settings.cores,
-        activity=prepared.activity,
-    )
+    """The remaining stages: places the network on a chip."""
+    program = run_stages(prepared.compilation, store=prepared.store).program
+    say_reused(prepared.store, prepared.say)
+    return program
 
 
 def torch_values(quantized: QuantizedModel, integers: NDArray[np.int64]) -> dict[str, NDArray]:

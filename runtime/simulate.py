@@ -37,7 +37,7 @@ from .report.contents import Outcome, make_report
 from .report.detections import write_pictures
 from .report.evaluation import check_count, real_outputs
 from .report.figures import write_json
-from .report.names import output_folder
+from .report.names import compile_folder, output_folder
 from .report.prediction import describe_times, predict
 from .report.provenance import command_line, now
 from .report.run_folder import RunFolder
@@ -113,7 +113,14 @@ def _prepared(settings: Settings, options: SimOptions, say: Say, watch: Stopwatc
     """Everything before the memory images; what was chosen is said."""
     say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
     n_test = max(options.n_images, options.accuracy_images or ACCURACY_IMAGES)
-    prepared = prepare(settings, n_train=CALIBRATION_IMAGES, n_test=n_test, watch=watch)
+    prepared = prepare(
+        settings,
+        n_train=CALIBRATION_IMAGES,
+        n_test=n_test,
+        watch=watch,
+        folder=compile_folder(settings),
+        say=say,
+    )
     check_count(options.n_images, prepared)
     train = f"'stemcore train --model {settings.model} --dataset {settings.dataset}'"
     nobody = f"; nobody trained this network on {settings.dataset}; {train} does"

@@ -3,7 +3,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from stemcore.hdl.export import chip_verilog, node_verilog
 from .host.flits import Flits, Host
 from .host.protocol import output_population, tokens_per_sample
 from .prepare import CALIBRATION_IMAGES, Settings, compile_program, prepare
-from .report.names import run_name
+from .report.names import compile_folder, run_name
 from .toolchain import ToolError
 from .toolchain.bench import Simulator
 from .toolchain.icarus import compile_verilog, run_vvp
@@ -32,13 +32,18 @@ SOURCES = ("bench.v", "chip.v", "node.v")
 RUN_LIMIT_S = 3600
 
 
-def write_verilog(settings: Settings, n_images: int = 1) -> Path:
+def write_verilog(
+    settings: Settings, n_images: int = 1, *, say: Callable[[str], None] = lambda line: None
+) -> Path:
     """Verilog, flits and bench of a model; returns its folder below
     ``sim_build/verilog``, named as in :mod:`stemcore.runtime.report.names`.
 
-    The bench runs the first ``n_images`` test images and expects what golden computes.
+    The bench runs the first ``n_images`` test images and expects what golden computes. ``say``
+    is told what was compiled before.
     """
-    prepared = prepare(settings, n_train=CALIBRATION_IMAGES)
+    prepared = prepare(
+        settings, n_train=CALIBRATION_IMAGES, folder=compile_folder(settings), say=say
+    )
     if not 1 <= n_images <= len(prepared.integers):
         raise ValueError(
             f"IMAGES: must lie in 1..{len(prepared.integers)}, the test images of "

@@ -24,6 +24,7 @@ MAY_IMPORT = {
 GOLDEN_ROOMS = ("spec", "arithmetic", "network", "program", "reference")
 COMPILER_ROOMS = (
     "frontend",
+    "frontends",
     "quantization",
     "sparsity",
     "lowering",
@@ -31,8 +32,8 @@ COMPILER_ROOMS = (
     "assembly",
     "estimation",
 )
-COMPILER_BESIDE = {"errors", "activity", "archive"}  # what all of them may read
-TORCH_IN_COMPILER = ("capture", "quantize", "run_graph")
+COMPILER_BESIDE = {"errors", "activity", "archive", "records"}  # what all of them may read
+TORCH_IN_COMPILER = ("capture", "quantize", "run_graph", "torch_")
 # Operators need torch for their references alone, and import it where these run.
 TORCH_IN_FUNCTIONS = "compiler/frontend/ops"
 SOURCES = [path for room in (*ROOMS, "stemcore") for path in sorted((ROOT / room).rglob("*.py"))]

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory images from placed tiles: what the rest of the system is told about them."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from stemcore.golden.network.network import Connection, Layer, Network
 from stemcore.golden.program.program import CoreImage, InputRoute, LayerInfo, Program
 from stemcore.golden.spec.fields import Control, Formats, Memory
 from stemcore.golden.spec.params import ChipParams
-from stemcore.golden.spec.routing import HOST, Rectangle
+from stemcore.golden.spec.routing import HOST, Node, Rectangle
 
 from ..errors import AssembleError
 from ..lowering import integrate as integration
@@ -15,7 +17,7 @@ from ..mapping.connectivity import Connectivity, Tile, connect, members, taps
 from ..mapping.place import Placement
 from ..mapping.rectangles import cover, nodes_of
 from .core_image import build_memories
-from .destinations import Destinations
+from .destinations import Destinations, Run
 
 
 def assemble(
@@ -31,43 +33,23 @@ def assemble(
     connectivity = connect(network, tiles, params.lanes)
     located = (*placement.nodes, HOST)
     host = len(tiles)
-
-    def rectangles(mask: int) -> tuple[Rectangle, ...]:
-        return cover(located[i] for i in members(mask))
-
     cores = []
-    for index, tile in enumerate(tiles):
-        x, y = located[index]
+    for index, wiring in enumerate(wire(network, params, tiles, placement, connectivity)):
+        tile, (x, y) = tiles[index], located[index]
         layer = network.layers[tile.layer]
-        destinations = Destinations(f"{layer.name} (core {x}, {y}) destinations", params)
-        is_output = tile.layer == len(network.layers) - 1
-        axons = [reader.axon for reader in connectivity.readers[tile.layer]]
-        runs = {
-            masks: tuple(
-                (*rectangle, axon)
-                for mask, axon in zip(masks, axons, strict=True)
-                for rectangle in rectangles(mask)
-            )
-            for masks in dict.fromkeys(connectivity.words[index])
-        }
-        if is_output:
-            runs = dict.fromkeys(runs, ((*HOST, *HOST, 0),))
-        sources = connectivity.sources(index)
-        ends = tuple((*r, 0) for r in rectangles(connectivity.destinations[index]))
-        credits = tuple((*r, 0) for r in rectangles(sources))
-        destinations.add_all([*runs.values(), ends, credits])
+        destinations = wiring.destinations
         memories = build_memories(
             network,
             params,
             tile,
             f"{layer.name} (core {x}, {y})",
             connectivity.coordinates[index],
-            [destinations.run(runs[masks]) for masks in connectivity.words[index]],
+            [destinations.run(run) for run in wiring.words],
         )
         memories[Memory.DESTINATION] = destinations.words()
         formats = Formats(params)
         registers = {
-            Control.N_SOURCES: sources.bit_count(),
+            Control.N_SOURCES: connectivity.sources(index).bit_count(),
             Control.N_DESTINATIONS: connectivity.destinations[index].bit_count(),
             Control.N_UPDATE: len(memories[Memory.UPDATE]),
             Control.N_FIRE: len(memories[Memory.FIRE]),
@@ -79,8 +61,8 @@ def assemble(
                 is_raw=int(layer.digits is not None),
                 gap=0,
             ),
-            Control.END_LIST: _token_list(formats, destinations.run(ends)),
-            Control.CREDIT_LIST: _token_list(formats, destinations.run(credits)),
+            Control.END_LIST: _token_list(formats, destinations.run(wiring.ends)),
+            Control.CREDIT_LIST: _token_list(formats, destinations.run(wiring.credits)),
         }
         if params.is_stepped:
             registers[Control.INTEGRATION] = integration.register(layer, network, params)
@@ -99,13 +81,65 @@ def assemble(
         layers=tuple(layer_info(network, layer) for layer in network.layers),
         input=network.input,
         input_routes=_input_routes(connectivity, located),
-        input_end=rectangles(connectivity.destinations[host]),
+        input_end=_rectangles(connectivity.destinations[host], located),
         input_credits=connectivity.destinations[host].bit_count(),
         output=network.output.name,
         output_ends=ends_at_host.bit_count(),
         output_cores=tuple(located[i] for i in members(ends_at_host)),
         overflow_proved=overflow_proved,
     )
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Where one core sends: a run of destinations for each of its activation words, in their order,
+    and those of its END and CREDIT tokens; all of them are in the table ``destinations``."""
+
+    destinations: Destinations
+    words: tuple[Run, ...]
+    ends: Run
+    credits: Run
+
+
+def wire(
+    network: Network,
+    params: ChipParams,
+    tiles: tuple[Tile, ...],
+    placement: Placement,
+    connectivity: Connectivity | None = None,
+) -> list[Wiring]:
+    """Destinations of every core; ``DestinationsFullError`` where a table is too small.
+
+    ``connectivity`` is that of the tiles, where it is known already.
+    """
+    connectivity = connectivity or connect(network, tiles, params.lanes)
+    located = (*placement.nodes, HOST)
+    wirings = []
+    for index, tile in enumerate(tiles):
+        name, (x, y) = network.layers[tile.layer].name, located[index]
+        axons = [reader.axon for reader in connectivity.readers[tile.layer]]
+        runs: dict[tuple[int, ...], Run] = {
+            masks: tuple(
+                (*rectangle, axon)
+                for mask, axon in zip(masks, axons, strict=True)
+                for rectangle in _rectangles(mask, located)
+            )
+            for masks in dict.fromkeys(connectivity.words[index])
+        }
+        if tile.layer == len(network.layers) - 1:
+            runs = dict.fromkeys(runs, ((*HOST, *HOST, 0),))
+        ends = tuple((*r, 0) for r in _rectangles(connectivity.destinations[index], located))
+        credits = tuple((*r, 0) for r in _rectangles(connectivity.sources(index), located))
+        destinations = Destinations(f"{name} (core {x}, {y}) destinations", params)
+        destinations.add_all([*runs.values(), ends, credits])
+        words = tuple(runs[masks] for masks in connectivity.words[index])
+        wirings.append(Wiring(destinations, words, ends, credits))
+    return wirings
+
+
+def _rectangles(mask: int, located: tuple[Node, ...]) -> tuple[Rectangle, ...]:
+    """Rectangles that cover the nodes of a set of tiles."""
+    return cover(located[i] for i in members(mask))
 
 
 def _token_list(formats: Formats, run: tuple[int, int]) -> int:

@@ -13,6 +13,13 @@ from .ops.operator import Operator, Shape
 for _module in pkgutil.iter_modules(ops.__path__, f"{ops.__name__}."):
     importlib.import_module(_module.name)
 
+
+def operators(kind: type[Operator] = Operator) -> tuple[type[Operator], ...]:
+    """All operators that a graph may hold: they are known once this module is imported."""
+    below = [one for sub in kind.__subclasses__() for one in (sub, *operators(sub))]
+    return tuple(below)
+
+
 _WRITERS = ("relu_", "relu6_", "hardtanh_", "clamp_", "clamp_min_", "add_", "dropout_")
 IN_PLACE = {f"aten.{name}.{kind}" for name in _WRITERS for kind in ("default", "Tensor")}
 

@@ -69,7 +69,7 @@ def _least_target(
     network: Network, costs: list[LayerCost], n_cores: int, spikes: dict[str, NDArray[np.float64]]
 ) -> float:
     """The smallest time of a busiest core for which the cores suffice, to a 16000th of the
-    largest."""
+    largest; infinite where only the fewest tiles are few enough."""
     high = max(cost.cycles(tile) for cost in costs for tile in cost.tiles(np.inf))
     # No core can be faster than the host sends the image.
     connections = [c for layer in network.layers for c in layer.connections]
@@ -77,6 +77,9 @@ def _least_target(
     low = min(low, high)
     if sum(cost.n_tiles(low) for cost in costs) <= n_cores:
         return low
+    if sum(cost.n_tiles(high) for cost in costs) > n_cores:
+        # Cuts are chosen by bounds, which can exceed what the finished tiles take.
+        return np.inf
     for _ in range(N_BISECTIONS):
         middle = (low + high) / 2
         if sum(cost.n_tiles(middle) for cost in costs) <= n_cores:

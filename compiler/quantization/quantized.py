@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The quantized network: integers of every layer with the real value of one unit beside them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.golden.network.network import INPUT
 from stemcore.golden.spec.integers import limits
+from stemcore.golden.spec.windows import window_shape
 
-from ..archive import read_archive, write_archive
-from ..errors import FormatError
+from ..errors import QuantizeError
 from ..frontend.ops.operator import FloatArray, Pair, Shape
 from ..frontend.ops.pooling import MaxPool
+from ..records import load_record, save_record
 
 EXACT, GENERAL, PAPER = PROFILES = ("exact", "general", "paper")
+KIND = "quantized network"
 IntArray = NDArray[np.int64]
 
 
@@ -82,60 +83,41 @@ class QuantizedNetwork:
 
 def save_quantized(network: QuantizedNetwork, path: Path | str) -> None:
     """Write the network as one archive without pickled objects; same network, same bytes."""
-    arrays: dict[str, NDArray[Any]] = {}
-    layers = []
-    for i, layer in enumerate(network.layers):
-        for key in _ARRAYS:
-            arrays[f"{i}.{key}"] = getattr(layer, key)
-        if layer.table is not None:
-            arrays[f"{i}.table"] = layer.table
-        for j, branch in enumerate(layer.branches):
-            arrays[f"{i}.weight.{j}"] = branch.weight
-        description = {key: getattr(layer, key) for key in _PLAIN}
-        description["pool"] = None if layer.pool is None else vars(layer.pool)
-        description["branches"] = [
-            {key: getattr(branch, key) for key in _BRANCH} for branch in layer.branches
-        ]
-        layers.append(description)
-    plain = {f.name: getattr(network, f.name) for f in fields(network) if f.name != "layers"}
-    write_archive(path, "quantized network", {**plain, "layers": layers}, arrays)
+    save_record(path, KIND, network)
 
 
 def load_quantized(path: Path | str) -> QuantizedNetwork:
     """Inverse of :func:`save_quantized`; ``FormatError`` where the file is something else."""
-    content, arrays = read_archive(path, "quantized network")
-    try:
-        layers = tuple(_layer(i, entry, arrays) for i, entry in enumerate(content.pop("layers")))
-        shape = _sizes(content.pop("input_shape"))
-        return QuantizedNetwork(input_shape=shape, layers=layers, **content)
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(str(path), f"must hold a quantized network: {error!r}") from error
+    network: QuantizedNetwork = load_record(path, KIND, QuantizedNetwork, check_quantized)
+    return network
 
 
-_ARRAYS = ("bias", "multiplier", "rescale_shift", "acc_scale")
-_PLAIN = ("name", "shape", "bias_shift", "bits", "is_signed", "top", "scale", "bias_format")
-_BRANCH = ("source", "stride", "padding", "groups", "shift")
-
-
-def _sizes(values: list[int]) -> Any:
-    return tuple(int(value) for value in values)
-
-
-def _layer(i: int, entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> QuantizedLayer:
-    branches = tuple(
-        QuantizedBranch(
-            weight=arrays[f"{i}.weight.{j}"],
-            **{k: _sizes(v) if isinstance(v, list) else v for k, v in branch.items()},
-        )
-        for j, branch in enumerate(entry["branches"])
-    )
-    pool = entry["pool"]
-    plain: dict[str, Any] = {key: entry[key] for key in _PLAIN if key != "shape"}
-    plain |= {key: arrays[f"{i}.{key}"] for key in _ARRAYS}
-    return QuantizedLayer(
-        shape=_sizes(entry["shape"]),
-        branches=branches,
-        pool=None if pool is None else MaxPool(**{k: _sizes(v) for k, v in pool.items()}),
-        table=arrays.get(f"{i}.table"),
-        **plain,
-    )
+def check_quantized(network: QuantizedNetwork) -> None:
+    """Raises :class:`QuantizeError` unless every layer's arrays fit its shape and its sources."""
+    shapes: dict[str, Shape] = {INPUT: network.input_shape}
+    for layer in network.layers:
+        channels = layer.shape[0]
+        for key in ("bias", "multiplier", "rescale_shift", "acc_scale"):
+            shape = getattr(layer, key).shape
+            if shape != (channels,):
+                raise QuantizeError(layer.name, f"{key} must have shape ({channels},), has {shape}")
+        if layer.table is not None and layer.table.shape != (1 << layer.bits,):
+            raise QuantizeError(
+                layer.name,
+                f"the table of {layer.bits} bits must have {1 << layer.bits} entries, has "
+                f"{layer.table.size}",
+            )
+        if layer.name in shapes:
+            raise QuantizeError(layer.name, "layers must have different names")
+        for branch in layer.branches:
+            if branch.source not in shapes:
+                raise QuantizeError(layer.name, f"{branch.source!r} must come before it")
+            height_and_width = window_shape(
+                shapes[branch.source][1:], branch.weight.shape[2:], branch.stride, branch.padding
+            )
+            if (len(branch.weight), *height_and_width) != layer.shape:
+                raise QuantizeError(
+                    layer.name, f"the branch from {branch.source} must give shape {layer.shape}"
+                )
+        pool = layer.pool
+        shapes[layer.name] = layer.shape if pool is None else pool.output_shape([layer.shape])

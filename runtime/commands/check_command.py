@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import sys
 
 from .registry import RUN
 from .source_options import add_source_options, source_settings
@@ -24,5 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..check import check_all
 
-    print(json.dumps(check_all(source_settings(arguments), n_images=arguments.images), indent=2))
+    figures = check_all(
+        source_settings(arguments),
+        n_images=arguments.images,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(json.dumps(figures, indent=2))
     return 0

@@ -22,6 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..write_verilog import write_verilog
 
-    folder = write_verilog(source_settings(arguments), n_images=arguments.images)
+    folder = write_verilog(
+        source_settings(arguments),
+        n_images=arguments.images,
+        say=lambda line: print(line, flush=True),
+    )
     print(f"verilog      {folder}")
     return 0

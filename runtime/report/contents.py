@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from stemcore.compiler.assembly.assemble import layer_info
 from stemcore.compiler.quantization.bias import DEFAULT_FORMAT
 from stemcore.compiler.sparsity.tables import read_tables
+from stemcore.compiler.stages import affordable
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program import Program
 
 from ..engines.result import RunResult
-from ..prepare import Prepared, affordable, float_accuracy, preset_name
+from ..prepare import Prepared, float_accuracy, preset_name
 from ..sim_options import ACCURACY_IMAGES, ACCURACY_MACS, SimOptions
 from . import figures, provenance
 from .accuracy import measure, metric_of

@@ -32,6 +32,11 @@ def output_folder(settings: Settings) -> Path:
     return results() / run_name(settings)
 
 
+def compile_folder(settings: Settings) -> Path:
+    """Where the compiler keeps what it made of these settings, for all commands."""
+    return output_folder(settings) / "compiled"
+
+
 def run_name(settings: Settings) -> str:
     """Name of that folder: equal only where model, data and all settings are.
 

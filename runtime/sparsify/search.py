@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import SparsifyError
 from stemcore.compiler.estimation.estimate import estimate
+from stemcore.compiler.pipeline import compile_network
 from stemcore.compiler.sparsity.search import (
     BUDGET,
     SCHEMES,
@@ -36,7 +36,7 @@ from stemcore.models.data.preprocess import to_integer_input
 from ..prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare
 from ..report.accuracy import predictions
 from ..report.figures import write_json
-from ..report.names import output_folder
+from ..report.names import compile_folder, output_folder
 from .augmentation import augmented_images, find_strength
 from .operation_counts import Measured, measure_choice
 from .pareto import Point, markdown, plot
@@ -171,7 +171,7 @@ def sparsify(
         raise SparsifyError(
             settings.dataset, "must have labels, has boxes", "choose a data set of labels"
         )
-    prepared = prepare(settings)
+    prepared = prepare(settings, folder=compile_folder(settings), say=say)
     search = Search(prepared, say)
     points = choose([search.path(scheme) for scheme in schemes], budget / 100)
     chosen = [point for point in points if point.chosen]

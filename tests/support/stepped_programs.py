@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError
+from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import get_preset

@@ -8,9 +8,9 @@ test_sim.py.
 import numpy as np
 import pytest
 
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError
 from stemcore.compiler.estimation.estimate import estimate_images
+from stemcore.compiler.pipeline import compile_network
 from stemcore.folders import engines
 from stemcore.golden.spec.params import get_preset
 from stemcore.models.data import find_data

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from stemcore.compiler.stages import affordable
 from stemcore.models.checkpoint import checkpoint_path
 from stemcore.models.data.boxes import NO_OBJECT
 from stemcore.models.detection import intersection_over_union
@@ -16,7 +17,7 @@ from stemcore.models.random_weights import NAME as RANDOM
 from stemcore.models.registry import MODELS
 from stemcore.runtime.check import check_all
 from stemcore.runtime.commands.main import main
-from stemcore.runtime.prepare import Settings, affordable, load_model, prepare
+from stemcore.runtime.prepare import Settings, load_model, prepare
 from stemcore.runtime.report.names import output_folder
 from stemcore.runtime.simulate import simulate
 

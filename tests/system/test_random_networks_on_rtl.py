@@ -11,9 +11,9 @@ import os
 import numpy as np
 import pytest
 
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.lowering.integrate import MODES
+from stemcore.compiler.pipeline import compile_network
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.params import get_preset

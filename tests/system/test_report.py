@@ -125,7 +125,7 @@ def test_a_run_that_fails_leaves_no_report(monkeypatch):
     with pytest.raises(ValueError, match=r"^the page cannot be made$"):
         simulate(settings, n_images=1, engine="program")
     left = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    assert left == {"earlier"}
+    assert left == {"compiled", "earlier"}  # what the compiler kept is whole and no result
     assert read_report(folder / "earlier" / "program-images1")["images"] == 1
 
 
@@ -159,7 +159,7 @@ def test_an_interrupted_run_leaves_nothing_that_looks_like_a_result(
     ended, errors = interrupted(tmp_path, number, words)
     assert ended == status, errors
     shown = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    assert shown == {"earlier"}
+    assert shown == {"compiled", "earlier"}
     assert read_report(folder / "earlier" / "program-images360") == before
     # The next one neither waits nor finds anything of it.
     said = []
@@ -168,6 +168,7 @@ def test_an_interrupted_run_leaves_nothing_that_looks_like_a_result(
     assert {path.name for path in after.folder.iterdir()} == {
         ".lock",
         ".name",
+        "compiled",
         "program",
         "quantized.npz",
         "report.html",

@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.mapping.split import split_layers
+from stemcore.compiler.pipeline import compile_network
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values

@@ -10,12 +10,12 @@ from stemcore.compiler.assembly.assemble import assemble, check_program, count_m
 from stemcore.compiler.assembly.core_image import requant_words, update_words
 from stemcore.compiler.assembly.destinations import Destinations, DestinationsFullError
 from stemcore.compiler.assembly.tables import Table
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import AssembleError
 from stemcore.compiler.mapping.connectivity import make_tile
 from stemcore.compiler.mapping.partition import partition
 from stemcore.compiler.mapping.place import place
 from stemcore.compiler.mapping.weight_blocks import make_weight_blocks
+from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.network import INPUT, MaxPool
 from stemcore.golden.program.words import unpack_words
 from stemcore.golden.spec.address_generation import loop_nest

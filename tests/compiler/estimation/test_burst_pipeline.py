@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.estimation.estimate import estimate_images, spikes_of
 from stemcore.compiler.estimation.flows import Flows
+from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.reference.program_engine import run_program

@@ -4,10 +4,10 @@
 import numpy as np
 import pytest
 
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.estimation.burst_schedule import BurstSchedules
 from stemcore.compiler.estimation.estimate import spikes_of
 from stemcore.compiler.estimation.flows import Flows
+from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.arithmetic.stem import count_spikes, encode
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.reference.program_engine import run_program

@@ -5,7 +5,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError, RangeError
 from stemcore.compiler.lowering.integrate import (
     MODES,
@@ -18,6 +17,7 @@ from stemcore.compiler.lowering.integrate import (
     sums_proved,
 )
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
+from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.arithmetic.step_integration import Late, Scaled
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population

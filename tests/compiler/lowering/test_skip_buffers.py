@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.estimation.estimate import estimate
 from stemcore.compiler.lowering.skip_buffers import buffer_skips, skip_buffer_name, stages
+from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.reference.program_engine import run_program

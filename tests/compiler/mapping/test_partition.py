@@ -35,6 +35,14 @@ def test_random_partitions_are_legal(rng):
             assert cores is None or result.n_cores <= cores
 
 
+def test_the_fewest_cores_are_enough(rng):
+    for _ in range(60):
+        network = random_network(rng)
+        fewest = partition(network, TINY).n_cores
+        for cores in range(fewest, fewest + 3):
+            assert partition(network, TINY, cores).n_cores <= cores
+
+
 def test_more_cores_never_slow_the_busiest_down(rng):
     network = random_network(rng, n_layers=3)
     fewest = partition(network, TINY).n_cores

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from stemcore.compiler.assembly.assemble import layer_info
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.mapping.split import part_name, split_layers
+from stemcore.compiler.pipeline import compile_network
 from stemcore.compiler.sparsity.search import SCHEMES, scheme_tables
 from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.lowering.integrate import MODES, integrate
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
+from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.reference.event_engine import run_events

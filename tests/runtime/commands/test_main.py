@@ -211,7 +211,7 @@ def test_words_that_make_no_command_are_refused(capsys, words, message):
 def test_check_prints_figures(monkeypatch, capsys):
     seen = []
 
-    def check_all(settings, *, n_images):
+    def check_all(settings, *, n_images, say):
         seen.append((settings.model, n_images))
         return {"images": n_images, "quantized": 1.0}
 
@@ -224,14 +224,14 @@ def test_check_prints_figures(monkeypatch, capsys):
 def test_verilog_names_its_folder(monkeypatch, capsys):
     monkeypatch.setattr(
         "stemcore.runtime.write_verilog.write_verilog",
-        lambda settings, n_images: Path("made") / settings.model,
+        lambda settings, n_images, say: Path("made") / settings.model,
     )
     assert main(["verilog", "--model", "digits_cnn"]) == 0
     assert capsys.readouterr().out == "verilog      made/digits_cnn\n"
 
 
 def test_check_shows_a_difference(monkeypatch, capsys):
-    def check_all(settings, *, n_images):
+    def check_all(settings, *, n_images, say):
         raise Difference("conv: image 0, neuron ...")
 
     monkeypatch.setattr("stemcore.runtime.check.check_all", check_all)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from stemcore.compiler.backend import compile_network
+from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population

@@ -4,10 +4,10 @@
 import numpy as np
 import pytest
 
-from stemcore.compiler.backend import compile_network
 from stemcore.compiler.errors import CompileError, PartitionError, PlacementError
 from stemcore.compiler.lowering.ranges import potentials_fit
 from stemcore.compiler.mapping.connectivity import block_count
+from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program_file import load_program, save_program
@@ -35,7 +35,7 @@ def compare(program, network, images):
 def test_random_networks_match_golden(batch, rng):
     for _ in range(10):
         network = random_network(rng)
-        sizes = ({}, {"columns": 3, "rows": 3}, {"cores": 7}, {"columns": 8, "rows": 1})
+        sizes = ({}, {"columns": 3, "rows": 3}, {"cores": 9}, {"columns": 8, "rows": 1})
         program = compile_network(network, TINY, **sizes[int(rng.integers(len(sizes)))])
         compare(program, network, random_images(rng, network, 2))
 

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a network to tiles on nodes, such that every table of a core holds what it must."""
+
+from dataclasses import dataclass
+
+from stemcore.golden.network.network import Network
+from stemcore.golden.spec.params import ChipParams
+
+from ..activity import Activity
+from ..mapping.partition import Partition, check_partition, partition
+from ..mapping.place import Placement, check_mesh, check_placement, mesh_for, place
+from .assemble import wire
+from .destinations import DestinationsFullError
+
+N_ATTEMPTS = 8  # with fewer cores each, where destination tables are too small
+
+
+@dataclass(frozen=True)
+class MappedNetwork:
+    """Tiles of all layers, and the node of every tile."""
+
+    partition: Partition
+    placement: Placement
+
+
+def fit_to_mesh(
+    network: Network,
+    params: ChipParams,
+    *,
+    mesh: tuple[int, int] | None = None,
+    cores: int | None = None,
+    activity: Activity | None = None,
+) -> MappedNetwork:
+    """Tiles and their nodes; afterwards :func:`check_mapped` holds.
+
+    Parameters
+    ----------
+    network, params
+        Lowered integer layers, and the chip.
+    mesh : (columns, rows), optional
+        Default: the smallest near-square one for the cores.
+    cores : int, optional
+        Cores that may be used, one tile each. Default: all nodes of the mesh; without a mesh, the
+        fewest that fit the network, rounded up to a full mesh.
+    activity : optional
+        Expected spikes of every population (:mod:`stemcore.compiler.activity`).
+
+    Raises
+    ------
+    CompileError
+        Names the layer, what it needs and what there is.
+    """
+    budget = _budget(network, params, mesh, cores, activity)
+    for attempt in range(N_ATTEMPTS):
+        parts = partition(network, params, budget, activity)
+        columns, rows = mesh or mesh_for(parts.n_cores, params)
+        placement = place(network, params, parts.tiles, columns, rows, activity)
+        mapped = MappedNetwork(parts, placement)
+        try:
+            check_mapped(network, params, mapped)
+            return mapped
+        except DestinationsFullError:
+            # Fewer cores have fewer neighbours.
+            budget = parts.n_cores - 1
+            is_fewest = partition(network, params, None, activity).n_cores > budget
+            if attempt == N_ATTEMPTS - 1 or is_fewest:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _budget(
+    network: Network,
+    params: ChipParams,
+    mesh: tuple[int, int] | None,
+    cores: int | None,
+    activity: Activity | None,
+) -> int:
+    """Cores that may be used."""
+    if mesh is not None:
+        columns, rows = mesh
+        check_mesh(params, columns, rows)
+        return columns * rows if cores is None else min(cores, columns * rows)
+    if cores is not None:
+        return min(cores, params.max_columns * params.max_rows)
+    columns, rows = mesh_for(partition(network, params, None, activity).n_cores, params)
+    return columns * rows
+
+
+def check_mapped(network: Network, params: ChipParams, mapped: MappedNetwork) -> None:
+    """Raises unless every neuron is computed once, every tile has a node of its own, and its
+    core's destinations fit their table."""
+    tiles, placement = mapped.partition.tiles, mapped.placement
+    check_partition(network, params, mapped.partition)
+    check_placement(tiles, placement)
+    wire(network, params, tiles, placement)

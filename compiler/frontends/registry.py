@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the frontend that reads a model: by the type of a live object, by the suffix of a file."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ..errors import CaptureError
+from ..frontend.graph import Graph
+from ..frontend.ops.operator import Shape
+
+Reader = Callable[[object, Shape | None, str], Graph]
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """Reads one kind of model.
+
+    Attributes
+    ----------
+    name : str
+        For messages: what it reads, in words.
+    read : callable
+        ``read(model, input_shape, name)`` gives the captured graph; ``model`` is an object of one
+        of ``types``, or the ``Path`` of a file with one of ``suffixes``; ``input_shape`` (C, H, W)
+        is None where the model has to know it. Raises ``CaptureError``.
+    types : names of classes with their modules, such as ``torch.nn.modules.module.Module``
+        Objects of classes derived from them are meant too. Names and not classes, so that a
+        library is imported only by those who hold one of its objects.
+    suffixes : such as ``.pt2``
+    """
+
+    name: str
+    read: Reader
+    types: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+
+
+@cache
+def frontends() -> tuple[Frontend, ...]:
+    """All frontends, in alphabetical order of their files."""
+    package = importlib.import_module(__package__)
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    modules = [importlib.import_module(f"{__package__}.{name}") for name in names]
+    found = tuple(m.FRONTEND for m in modules if hasattr(m, "FRONTEND"))
+    claims = [claim for frontend in found for claim in (*frontend.types, *frontend.suffixes)]
+    assert len(set(claims)) == len(claims), f"two frontends read the same: {sorted(claims)}"
+    return found
+
+
+def find_frontend(model: object) -> Frontend:
+    """The frontend for a live object, or for the path of a file; ``CaptureError`` for none."""
+    if isinstance(model, str | Path):
+        suffix = Path(model).suffix
+        for frontend in frontends():
+            if suffix in frontend.suffixes:
+                return frontend
+        known = sorted(suffix for frontend in frontends() for suffix in frontend.suffixes)
+        raise CaptureError(
+            str(model),
+            f"a file of a model must end in {' or '.join(known)}, ends in {suffix or 'no suffix'}",
+            "export the model, or pass the live module",
+        )
+    # The nearest class decides: a kind of module may have a frontend of its own.
+    for kind in type(model).__mro__:
+        for frontend in frontends():
+            if f"{kind.__module__}.{kind.__qualname__}" in frontend.types:
+                return frontend
+    raise CaptureError(
+        "capture",
+        f"a model must be {', '.join(f.name for f in frontends())}, got {type(model).__name__}",
+        "pass the module itself, or the path of its file",
+    )
+
+
+def read_model(model: object, input_shape: Shape | None = None, name: str = "network") -> Graph:
+    """The captured graph of a model of any kind that has a frontend.
+
+    model : a live object, or the path of a file.
+    """
+    frontend = find_frontend(model)
+    return frontend.read(Path(model) if isinstance(model, str) else model, input_shape, name)
