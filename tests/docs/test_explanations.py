@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from stemcore.compiler.pipeline import STAGES
 from stemcore.compiler.quantization.quantized import PROFILES
 from stemcore.golden.spec.fields import Kind
 from stemcore.runtime.engines.registry import engines
@@ -40,3 +41,7 @@ def test_every_field_of_a_report_has_a_meaning_in_the_definition():
     described = [name for line in lines for name in line.split(", ")]
     fields = [field.encode_name for field in msgspec.structs.fields(Report)]
     assert sorted(described) == sorted(fields)
+
+
+def test_stages_are_listed_in_their_order():
+    assert first_cells("compiler.md", "stage") == list(STAGES)
