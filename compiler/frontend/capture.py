@@ -4,16 +4,22 @@
 import operator
 import re
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from stemcore.golden.network.network import INPUT
 
 from ..errors import CaptureError
-from .fx import OpContext, is_shared_view, layer_name, value_shape
+from .fx import OpContext, graph_shape, is_shared_view, layer_name, value_shape
 from .graph import Graph, Node, check_graph
-from .ops.operator import Shape, Unsupported
+from .ops.gather import arrangement
+from .ops.layout import Flatten
+from .ops.operator import FloatArray, Operator, Shape, Unsupported
+from .rearrangement import EXAMPLE_IMAGES, MOVES, Moved, move, unmoved
 from .run_graph import run_graph
 from .translate import IN_PLACE, translate
 
@@ -22,7 +28,7 @@ QUANTIZED = re.compile(r"quantized_decomposed|quantize_affine|quantize_per_|^qua
 
 def capture(
     model: "torch.nn.Module | torch.export.ExportedProgram",
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: Sequence[int] | None = None,
     name: str = "network",
 ) -> Graph:
     """The float graph of a module in evaluation mode, or of an exported program.
@@ -33,9 +39,9 @@ def capture(
     Parameters
     ----------
     model : torch.nn.Module or torch.export.ExportedProgram
-        Takes one float tensor (N, C, H, W) and returns one tensor.
-    input_shape : (C, H, W)
-        May be left out for an exported program.
+        Takes one float tensor (N, C, H, W), (N, C, L) or (N, F) and returns one tensor.
+    input_shape : (C, H, W), (C, L) or (F,)
+        May be left out for an exported program. The graph has the shape (C, 1, L) or (F, 1, 1).
     name : str
         Of the network, for reports.
 
@@ -60,11 +66,11 @@ def capture(
     _refuse_quantized(program)
     graph = check_graph(_read(program, input_shape, name))
     if isinstance(model, torch.nn.Module):
-        _check_function(model, graph)
+        _check_function(model, graph, input_shape)
     return graph
 
 
-def _export(module: torch.nn.Module, shape: Shape) -> torch.export.ExportedProgram:
+def _export(module: torch.nn.Module, shape: Sequence[int]) -> torch.export.ExportedProgram:
     training = [name or "the module" for name, m in module.named_modules() if m.training]
     if training:
         raise CaptureError(
@@ -73,7 +79,7 @@ def _export(module: torch.nn.Module, shape: Shape) -> torch.export.ExportedProgr
     _check_shape("capture", shape)
     failure: Exception | None = None
     # Two images show that the batch stays a batch; some modules are written for one alone.
-    for n_images in (2, 1):
+    for n_images in (EXAMPLE_IMAGES, 1):
         example = torch.zeros(n_images, *shape)
         try:
             with warnings.catch_warnings(), torch.no_grad():
@@ -84,19 +90,19 @@ def _export(module: torch.nn.Module, shape: Shape) -> torch.export.ExportedProgr
     first_line = str(failure).strip().splitlines()[0] if str(failure).strip() else repr(failure)
     raise CaptureError(
         "capture",
-        f"torch.export must accept the module with an input of shape (N, {shape[0]}, {shape[1]}, "
-        f"{shape[2]}), it raised {type(failure).__name__}: {first_line}",
+        "torch.export must accept the module with an input of shape "
+        f"({', '.join(map(str, ('N', *shape)))}), it raised {type(failure).__name__}: {first_line}",
         "check the input shape; take data-dependent Python out of forward()",
     ) from failure
 
 
-def _check_function(module: torch.nn.Module, graph: Graph) -> None:
+def _check_function(module: torch.nn.Module, graph: Graph, sizes: Sequence[int]) -> None:
     """The graph computes what the module computes, on one image of noise."""
     if any(isinstance(node.op, Unsupported) for node in graph.nodes):
         return
     noise = torch.rand(1, *graph.input_shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
-        expected = module(noise).flatten()
+        expected = module(noise.reshape(1, *sizes)).flatten()
     got = run_graph(graph, noise)[graph.output].flatten()
     if not torch.isfinite(expected).all():
         return  # the compatibility check names the weights
@@ -112,9 +118,11 @@ def _check_function(module: torch.nn.Module, graph: Graph) -> None:
 
 def _check_shape(where: str, shape: Any) -> None:
     sizes = tuple(shape)
-    if len(sizes) != 3 or not all(isinstance(size, int) and size >= 1 for size in sizes):
+    if not 1 <= len(sizes) <= 3 or not all(isinstance(n, int) and n >= 1 for n in sizes):
         raise CaptureError(
-            where, f"input_shape must be three positive sizes (C, H, W), got {shape}"
+            where,
+            "input_shape must be positive sizes (C, H, W), (C, L) or (F,), without the batch, "
+            f"got {shape}",
         )
 
 
@@ -129,7 +137,7 @@ def _refuse_quantized(program: torch.export.ExportedProgram) -> None:
 
 
 def _read(
-    program: torch.export.ExportedProgram, input_shape: Shape | None, graph_name: str
+    program: torch.export.ExportedProgram, input_shape: Sequence[int] | None, graph_name: str
 ) -> Graph:
     signature = program.graph_signature
     if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:
@@ -139,31 +147,186 @@ def _read(
             f"{len(signature.user_inputs)} and {len(signature.user_outputs)}",
             "wrap it in a module that takes one tensor and returns one",
         )
-    context = OpContext(_constants(program), {INPUT})
-    values: dict[str, str] = {}  # fx node to IR value
-    nodes: list[Node] = []
-    shape: Shape | None = None
+    reader = _Reader(program)
     for fx_node in program.graph.nodes:
         if fx_node.op == "placeholder" and fx_node.name == signature.user_inputs[0]:
-            shape = _image_shape(fx_node)
-            if input_shape is not None and tuple(input_shape) != shape:
-                raise CaptureError(
-                    "capture", f"the program was exported for {shape}, got {tuple(input_shape)}"
-                )
-            values[fx_node.name] = INPUT
+            reader.begin(fx_node, input_shape)
         elif fx_node.op == "call_function":
-            node = _read_call(fx_node, values, context)
-            if node is not None:
-                nodes.append(node)
-    assert shape is not None
-    output = values.get(str(signature.user_outputs[0]))
-    if output is None or output == INPUT:
-        raise CaptureError("capture", "the output must be computed from the input, it is not")
-    return Graph(graph_name, shape, tuple(nodes), output).with_nodes(nodes)
+            reader.read(fx_node)
+    output = reader.output(str(signature.user_outputs[0]))
+    return Graph(graph_name, reader.input_shape, tuple(reader.nodes), output).with_nodes(
+        reader.nodes
+    )
+
+
+class _Reader:
+    """Turns the calls of an exported program into nodes, in order.
+
+    A value that only holds elements of another in another arrangement has no node until an operator
+    reads it (:mod:`stemcore.compiler.frontend.rearrangement`). What does not depend on the input is
+    computed here and now.
+
+    Attributes
+    ----------
+    nodes : list of Node
+    values : dict
+        What stands for each fx node that depends on the input.
+    constants : dict of tensors
+        Fx nodes that do not.
+    """
+
+    def __init__(self, program: torch.export.ExportedProgram):
+        self.nodes: list[Node] = []
+        self.values: dict[str, Moved] = {}
+        self.constants = _constants(program)
+        arrays = {name: _array(tensor) for name, tensor in self.constants.items()}
+        self._context = OpContext(arrays, {INPUT})
+        self._arranged: dict[str, str] = {}  # fx nodes of moved values to the nodes made of them
+        self._shapes: dict[str, Shape] = {}
+        self.input_shape: Shape = (1, 1, 1)
+
+    def begin(self, fx_node: Any, input_shape: Sequence[int] | None) -> None:
+        """Takes the program's input."""
+        sizes = _image_sizes(fx_node)
+        if input_shape is not None and tuple(input_shape) != sizes:
+            raise CaptureError(
+                "capture", f"the program was exported for {sizes}, got {tuple(input_shape)}"
+            )
+        shape = graph_shape(sizes)
+        assert shape is not None
+        self.input_shape = self._shapes[INPUT] = shape
+        self.values[fx_node.name] = unmoved(INPUT, _sizes(fx_node.meta["val"]))
+
+    def read(self, fx_node: Any) -> None:
+        """Takes a call: ``nodes``, ``values`` or ``constants`` then know its result."""
+        target = str(fx_node.target)
+        sources = [arg for arg in fx_node.all_input_nodes if arg.name in self.values]
+        if target.startswith("aten.sym_size"):
+            return
+        if not sources:
+            self._fold(fx_node)
+        elif fx_node.target is operator.getitem:
+            self._pick(fx_node, sources[0])
+        elif target in MOVES and len(sources) == 1 and fx_node.args[0] is sources[0]:
+            moved = move(fx_node, self.values[sources[0].name])
+            if moved is None:
+                self._refuse(fx_node, sources)
+            else:
+                self.values[fx_node.name] = moved
+        else:
+            self._compute(fx_node, target, sources)
+
+    def output(self, name: str) -> str:
+        """The node that is the program's output ``name``."""
+        if name not in self.values:
+            raise CaptureError("capture", "the output must be computed from the input, it is not")
+        output = self._operand(name)
+        if output == INPUT:
+            raise CaptureError("capture", "the output must be computed from the input, it is not")
+        last = self.nodes[-1]
+        if isinstance(last.op, Flatten) and last.name == output and last.op.order is not None:
+            problem = "the output must be in the order of the last layer's channels, is permuted"
+            remedy = "leave the permutation out of the network and do it with the result"
+            self.nodes[-1] = replace(last, op=Unsupported(problem, remedy))
+        return output
+
+    def _fold(self, fx_node: Any) -> None:
+        """Computes what depends on constants alone, where these are all known."""
+        names = [arg.name for arg in fx_node.all_input_nodes]
+        is_plain = fx_node.target is operator.getitem or str(fx_node.target).startswith("aten.")
+        if not is_plain or not all(name in self.constants for name in names):
+            return
+        with torch.no_grad():
+            arguments = torch.fx.node.map_arg(fx_node.args, lambda n: self.constants[n.name])
+            keywords = torch.fx.node.map_arg(fx_node.kwargs, lambda n: self.constants[n.name])
+            value = fx_node.target(*arguments, **keywords)
+        self.constants[fx_node.name] = value
+        if isinstance(value, torch.Tensor):
+            self._context.constants[fx_node.name] = _array(value)
+
+    def _pick(self, fx_node: Any, source: Any) -> None:
+        """One of the tensors of a call that gives several."""
+        value, number = self.values[source.name], fx_node.args[1]
+        if isinstance(value.positions, tuple):
+            self.values[fx_node.name] = Moved(value.source, value.positions[number], fx_node)
+        elif number == 0:  # of a pooling that also gives indices
+            self.values[fx_node.name] = value
+        else:
+            self._refuse(fx_node, [source])
+
+    def _compute(self, fx_node: Any, target: str, sources: list[Any]) -> None:
+        if target in IN_PLACE and is_shared_view(sources[0]):
+            # Other readers of the tensor would see the old values in the graph.
+            raise CaptureError(
+                layer_name(fx_node),
+                f"{target} writes through a view of a tensor that is used elsewhere",
+                "use the operator that returns a new tensor",
+            )
+        operands = [a for a in _flat(fx_node.args) if getattr(a, "name", None) in self.values]
+        # Nodes of operands come first, and take their names first.
+        inputs = {arg.name: self._operand(arg.name) for arg in operands}
+        shape, source_shapes = value_shape(fx_node), [value_shape(node) for node in sources]
+        if shape is None or None in source_shapes:
+            self._refuse(fx_node, sources)
+            return
+        name = self._context.unique(layer_name(fx_node))
+        op = translate(fx_node, target, shape, source_shapes, self._context)
+        if op is None:
+            self._context.used.discard(name)
+            self.values[fx_node.name] = self.values[sources[0].name]
+            return
+        self._add(fx_node, name, op, tuple(inputs[arg.name] for arg in operands), shape)
+
+    def _refuse(self, fx_node: Any, sources: list[Any]) -> None:
+        """A node that says why the call cannot be read."""
+        problem = (
+            f"{fx_node.target} must turn tensors (N, C, H, W), (N, C, L) or (N, C) into one, got "
+            f"{[tuple(s.meta['val'].shape) for s in sources if 'val' in s.meta]}"
+        )
+        op = Unsupported(problem, "keep to images, sequences and vectors with the batch first")
+        name = self._context.unique(layer_name(fx_node))
+        inputs = tuple(self.values[source.name].source for source in sources)
+        self._add(fx_node, name, op, inputs, value_shape(fx_node) or (1, 1, 1))
+
+    def _add(
+        self, fx_node: Any, name: str, op: Operator, inputs: tuple[str, ...], shape: Shape
+    ) -> None:
+        self.nodes.append(Node(name, op, inputs, shape))
+        self._shapes[name] = shape
+        value = fx_node.meta.get("val")
+        value = value[0] if isinstance(value, (tuple, list)) else value
+        self.values[fx_node.name] = unmoved(name, _sizes(value) if value is not None else (1, 1))
+
+    def _operand(self, name: str) -> str:
+        """The node whose result is the value of an fx node; one that rearranges where needed."""
+        value = self.values[name]
+        if name in self._arranged:
+            return self._arranged[name]
+        if isinstance(value.positions, tuple):
+            return value.source
+        shape = graph_shape(value.positions.shape[1:])
+        source = self._shapes[value.source]
+        positions = value.positions[0].reshape(-1).numpy()
+        if shape == source and np.array_equal(positions, np.arange(len(positions))):
+            return value.source
+        op: Operator | None = None
+        if shape is not None:
+            op = arrangement(positions.reshape(shape), source)
+        if op is None:
+            made = tuple(value.positions.shape[1:])
+            op = Unsupported(
+                f"brings values of {source} into an order of shape {made} that no layer has",
+                "flatten images only before a dense layer, and choose or shuffle whole channels",
+            )
+        node_name = self._context.unique(layer_name(value.fx_node))
+        self.nodes.append(Node(node_name, op, (value.source,), shape or (1, 1, 1)))
+        self._shapes[node_name] = shape or (1, 1, 1)
+        self._arranged[name] = node_name
+        return node_name
 
 
 def _constants(program: torch.export.ExportedProgram) -> dict[str, Any]:
-    """Parameters, buffers and lifted tensors as float64 arrays, by placeholder."""
+    """Parameters, buffers and lifted tensors by placeholder; floats in 64 bits."""
     signature = program.graph_signature
     named: dict[str, Any] = {**program.constants, **program.state_dict}
     targets = {
@@ -171,62 +334,35 @@ def _constants(program: torch.export.ExportedProgram) -> dict[str, Any]:
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
-    arrays = {}
+    constants = {}
     for placeholder, target in targets.items():
-        array = named[target].detach().to("cpu", torch.float64).numpy().copy()
-        array.flags.writeable = False
-        arrays[placeholder] = array
-    return arrays
+        tensor = named[target].detach().to("cpu")
+        constants[placeholder] = tensor.double() if tensor.is_floating_point() else tensor
+    return constants
 
 
-def _image_shape(fx_node: Any) -> Shape:
+def _array(tensor: torch.Tensor) -> FloatArray:
+    array: FloatArray = tensor.detach().double().numpy().copy()
+    array.flags.writeable = False
+    return array
+
+
+def _image_sizes(fx_node: Any) -> tuple[int, ...]:
+    """Sizes of the input without the batch."""
     sizes = tuple(fx_node.meta["val"].shape)[1:]
-    if len(sizes) != 3 or not all(isinstance(size, int) for size in sizes):
+    if graph_shape(sizes) is None or not all(isinstance(size, int) for size in sizes):
         raise CaptureError(
             "capture",
-            f"the input must have the shape (N, C, H, W) with fixed C, H and W, has {sizes}",
+            "the input must have the shape (N, C, H, W), (N, C, L) or (N, F) with all sizes but N "
+            f"fixed, has {sizes} behind N",
             "export with a dynamic batch dimension at most",
         )
     return sizes
 
 
-def _read_call(fx_node: Any, values: dict[str, str], context: OpContext) -> Node | None:
-    """The IR node of a call, or None where it adds none (``values`` then knows what it is)."""
-    target = str(fx_node.target)
-    sources = [arg for arg in fx_node.all_input_nodes if arg.name in values]
-    if not sources:
-        context.fold(fx_node, target)
-        return None
-    if fx_node.target is operator.getitem and fx_node.args[1] == 0:
-        values[fx_node.name] = values[sources[0].name]
-        return None
-    if target.startswith("aten.sym_size"):
-        return None
-    name = context.unique(layer_name(fx_node))
-    if target in IN_PLACE and is_shared_view(sources[0]):
-        # Other readers of the tensor would see the old values in the graph.
-        raise CaptureError(
-            name,
-            f"{target} writes through a view of a tensor that is used elsewhere",
-            "use the operator that returns a new tensor",
-        )
-    shape, source_shapes = value_shape(fx_node), [value_shape(node) for node in sources]
-    if shape is None or None in source_shapes:
-        op: Any = Unsupported(
-            f"{target} must turn tensors (N, C, H, W) or (N, C) into one, got "
-            f"{[tuple(s.meta['val'].shape) for s in sources if 'val' in s.meta]}",
-            "keep to images and vectors with the batch first",
-        )
-        shape = shape or (1, 1, 1)
-    else:
-        op = translate(fx_node, target, shape, source_shapes, context)
-    if op is None:
-        context.used.discard(name)
-        values[fx_node.name] = values[sources[0].name]
-        return None
-    operands = [arg for arg in _flat(fx_node.args) if getattr(arg, "name", None) in values]
-    values[fx_node.name] = name
-    return Node(name, op, tuple(values[arg.name] for arg in operands), shape)
+def _sizes(value: Any) -> tuple[int, ...]:
+    """Shape of a fake tensor; a batch that is not fixed counts as two images."""
+    return tuple(size if isinstance(size, int) else EXAMPLE_IMAGES for size in value.shape)
 
 
 def _flat(arguments: Any) -> list[Any]:

@@ -2,7 +2,7 @@
 """Reading fx nodes without importing torch: arguments, constants, shapes, names."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,18 +33,6 @@ class OpContext:
         """The constant behind an argument; None where there is none."""
         return self.constants.get(getattr(fx_node, "name", ""))
 
-    def fold(self, fx_node: Any, target: str) -> None:
-        """Operators on constants alone that exported programs put around weights."""
-        source = self.array(fx_node.args[0]) if fx_node.args else None
-        if source is None:
-            return
-        if target == "aten.t.default":
-            self.constants[fx_node.name] = source.T
-        elif target == "aten.permute.default":
-            self.constants[fx_node.name] = source.transpose(fx_node.args[1])
-        elif target in {"aten.detach.default", "aten.alias.default", "aten.clone.default"}:
-            self.constants[fx_node.name] = source
-
 
 @dataclass(frozen=True)
 class Call:
@@ -64,6 +52,10 @@ class Call:
         if len(self.fx_node.args) > position:
             return self.fx_node.args[position]
         return self.fx_node.kwargs.get(name, default)
+
+    def computes(self, argument: Any) -> bool:
+        """Whether an argument is a tensor that depends on the input."""
+        return hasattr(argument, "name") and self.context.array(argument) is None
 
     def array(self, position: int, name: str) -> FloatArray | None:
         """A constant argument; None where it was left out."""
@@ -90,6 +82,13 @@ def captures(*targets: str) -> Callable[[Translation], Translation]:
     return register
 
 
+def line(value: Any, default: int = 1) -> int:
+    """torch's way of writing one size: a number, one in a list, or nothing."""
+    if value is None or value == []:
+        return default
+    return int(value if isinstance(value, int) else value[0])
+
+
 def pair(value: Any, default: Pair = (1, 1)) -> Pair:
     """torch's way of writing two sizes: one number, one in a list, two in a list, or nothing."""
     if value is None or value == []:
@@ -105,14 +104,26 @@ def refuse(call: Call, what: str, remedy: str) -> Unsupported:
 
 
 def value_shape(fx_node: Any) -> Shape | None:
-    """(C, H, W) of an image, (C, 1, 1) of a vector; None for anything else."""
+    """Shape of a value in the graph (:func:`graph_shape`); None where it has none."""
     value = fx_node.meta.get("val")
     if isinstance(value, (tuple, list)):
         value = value[0]
     sizes = tuple(getattr(value, "shape", ()))
-    if len(sizes) not in (2, 4) or not all(isinstance(size, int) for size in sizes[1:]):
+    if not all(isinstance(size, int) for size in sizes[1:]):
         return None
-    return (sizes[1], sizes[2], sizes[3]) if len(sizes) == 4 else (sizes[1], 1, 1)
+    return graph_shape(sizes[1:])
+
+
+def graph_shape(sizes: Sequence[int]) -> Shape | None:
+    """(C, H, W) of an image, (C, 1, L) of a sequence (C, L), (F, 1, 1) of a vector; else None."""
+    match tuple(sizes):
+        case (channels, height, width):
+            return channels, height, width
+        case (channels, length):
+            return channels, 1, length
+        case (features,):
+            return features, 1, 1
+    return None
 
 
 def is_shared_view(fx_node: Any) -> bool:

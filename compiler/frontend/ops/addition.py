@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Residual addition."""
+"""Sums and differences of tensors, and of tensors and constants."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..fx import Call, captures, refuse
+from ..fx import Call, captures
+from .affine import per_channel, scaled
 from .operator import Finding, Operand, Operator, Shape
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Add(Operator):
-    """Sum of two tensors of one shape; of one tensor and itself where there is one operand."""
+    """``factors[0] * x + factors[1] * y`` for tensors of one shape; y is x where one came."""
+
+    factors: tuple[float, float] = (1.0, 1.0)
 
     keeps_flattening = False
 
@@ -32,14 +35,34 @@ class Add(Operator):
             yield "a flattened image cannot be added to", "add before the flattening"
 
     def run(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
-        return inputs[0] + inputs[-1]
+        return inputs[0] * self.factors[0] + inputs[-1] * self.factors[1]
 
 
 @captures("add.Tensor")
 def _add(call: Call) -> Operator:
-    is_doubled = call.fx_node.args[0] is call.fx_node.args[1]
-    if len(call.sources) + is_doubled != 2 or call.get(2, "alpha", 1) != 1:
-        return refuse(
-            call, "must add two tensors", "fold constants into the bias of the layer before"
-        )
-    return Add()
+    return _sum(call, 1.0)
+
+
+@captures("sub.Tensor")
+def _sub(call: Call) -> Operator:
+    return _sum(call, -1.0)
+
+
+@captures("rsub.Scalar")
+def _rsub(call: Call) -> Operator:
+    constant = float(call.get(1, "other"))
+    return scaled(call, -float(call.get(2, "alpha", 1)), constant)
+
+
+def _sum(call: Call, sign: float) -> Operator:
+    """The first argument plus ``sign * alpha`` times the second; one may be constant."""
+    first, second = call.get(0, "self"), call.get(1, "other")
+    factor = sign * float(call.get(2, "alpha", 1))
+    is_doubled = first is second
+    if len(call.sources) + is_doubled == 2:
+        return Add((1.0, factor))
+    if call.computes(first):
+        constant = per_channel(call, second)
+        return constant if isinstance(constant, Operator) else scaled(call, 1.0, constant * factor)
+    constant = per_channel(call, first)
+    return constant if isinstance(constant, Operator) else scaled(call, factor, constant)

@@ -9,7 +9,7 @@ import numpy as np
 
 from stemcore.golden.spec.windows import window_shape
 
-from ..fx import Call, captures, pair, refuse
+from ..fx import Call, captures, line, pair, refuse
 from .operator import Finding, FloatArray, Operand, Operator, Pair, Shape, find_infinite
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def find_unusable(weight: FloatArray, bias: FloatArray) -> Iterator[Finding]:
 def _conv(call: Call, weight: FloatArray | None, bias: FloatArray | None, rest: Any) -> Operator:
     stride, padding, dilation, groups = rest
     if weight is None or weight.ndim != 4:
-        return refuse(call, "must have constant 4-dimensional weights", "use nn.Conv2d")
+        return refuse(call, "must have constant weights over rows and columns", "use nn.Conv2d")
     stride, (dy, dx) = pair(stride), pair(dilation)
     if (dy, dx) != (1, 1):
         o, i, ky, kx = weight.shape
@@ -94,6 +94,16 @@ def _conv2d(call: Call) -> Operator:
     rest = [call.get(3, "stride", 1), call.get(4, "padding", 0)]
     rest += [call.get(5, "dilation", 1), call.get(6, "groups", 1)]
     return _conv(call, call.array(1, "weight"), call.array(2, "bias"), rest)
+
+
+@captures("conv1d.default", "conv1d.padding")
+def _conv1d(call: Call) -> Operator:
+    weight, padding = call.array(1, "weight"), call.get(4, "padding", 0)
+    rest: list[Any] = [(1, line(call.get(3, "stride")))]
+    rest += [padding if isinstance(padding, str) else (0, line(padding, 0))]
+    rest += [(1, line(call.get(5, "dilation"))), call.get(6, "groups", 1)]
+    image = None if weight is None else weight[:, :, None, :]
+    return _conv(call, image, call.array(2, "bias"), rest)
 
 
 @captures("convolution.default")

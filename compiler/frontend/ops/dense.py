@@ -2,10 +2,11 @@
 """Dense (fully connected) layer."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..fx import Call, captures, refuse
 from .convolution import Conv, find_unusable
@@ -36,6 +37,14 @@ class Linear(Operator):
         (x,) = inputs
         y = F.linear(x.flatten(1), x.new_tensor(self.weight), x.new_tensor(self.bias))
         return y[:, :, None, None]
+
+    def in_order(self, order: "NDArray[np.int64] | None") -> "Linear":
+        """The same layer reading its operand before it was put into ``order``."""
+        if order is None:
+            return self
+        weight = np.empty_like(self.weight)
+        weight[:, order] = self.weight
+        return replace(self, weight=weight)
 
     def over_image(self, source: Shape) -> Conv:
         """The same layer reading the image (C, H, W) that its operand was flattened from."""

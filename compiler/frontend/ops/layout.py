@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..fx import Call, captures, refuse
 from .operator import Operator, Shape
 
@@ -13,9 +16,14 @@ if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Flatten(Operator):
-    """(C, H, W) to (C * H * W, 1, 1), rows first."""
+    """(C, H, W) to (C * H * W, 1, 1), rows first.
+
+    ``order`` (C * H * W,), if there is one, says from which place of that order each value comes.
+    """
+
+    order: NDArray[np.int64] | None = None
 
     is_population = False
 
@@ -23,10 +31,11 @@ class Flatten(Operator):
         return math.prod(sources[0]), 1, 1
 
     def run(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
-        return inputs[0].flatten(1)[:, :, None, None]
+        flat = inputs[0].flatten(1)
+        return (flat if self.order is None else flat[:, self.order])[:, :, None, None]
 
-    def on_channels(self, first: int, stop: int) -> "Flatten":
-        return self
+    def on_channels(self, first: int, stop: int) -> "Flatten | None":
+        return self if self.order is None else None
 
 
 @dataclass(frozen=True)
@@ -44,29 +53,6 @@ class Concat(Operator):
         return torch.cat(list(inputs), 1)
 
 
-@captures(
-    "view.default",
-    "reshape.default",
-    "flatten.using_ints",
-    "squeeze.dims",
-    "squeeze.dim",
-    "unsqueeze.default",
-)
-def _reshape(call: Call) -> Operator | None:
-    source = call.sources[0]
-    batch = [node.meta["val"].shape[0] for node in (call.fx_node, call.fx_node.args[0])]
-    if batch[0] == batch[1] and call.shape == source:
-        return None
-    if batch[0] == batch[1] and call.shape == (math.prod(source), 1, 1):
-        return Flatten()
-    return refuse(
-        call,
-        f"must keep the shape or flatten to (N, {math.prod(source)}), makes {call.shape} of "
-        f"{source}",
-        "keep images as they are until the first dense layer",
-    )
-
-
 @captures("cat.default", "concat.default")
 def _concat(call: Call) -> Operator | None:
     tensors = call.fx_node.args[0]
@@ -80,16 +66,8 @@ def _concat(call: Call) -> Operator | None:
     return Concat() if len(tensors) > 1 else None
 
 
-@captures(
-    "dropout.default",
-    "feature_dropout.default",
-    "contiguous.default",
-    "clone.default",
-    "detach.default",
-    "alias.default",
-    "lift_fresh_copy.default",
-)
+@captures("dropout.default", "feature_dropout.default")
 def _drop(call: Call) -> Operator | None:
-    if "dropout" in call.target and call.get(2, "train"):
+    if call.get(2, "train"):
         return refuse(call, "is in training mode", "call .eval() before the export")
     return None

@@ -3,11 +3,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from stemcore.golden.spec.windows import window_shape
 
-from ..fx import Call, captures, pair, refuse
+from ..fx import Call, captures, line, pair, refuse
 from .operator import Operator, Pair, Shape
 
 if TYPE_CHECKING:
@@ -72,17 +73,44 @@ def _max_pool(call: Call) -> Operator:
     return _pool_or_refusal(call, pool)
 
 
+@captures("max_pool1d.default", "max_pool1d_with_indices.default")
+def _max_pool1d(call: Call) -> Operator:
+    kernel = line(call.get(1, "kernel_size"))
+    pool = MaxPool(
+        (1, kernel),
+        (1, line(call.get(2, "stride"), kernel)),
+        (0, line(call.get(3, "padding"), 0)),
+    )
+    if line(call.get(4, "dilation")) != 1:
+        return refuse(call, "must have dilation 1", "use a larger kernel")
+    return _pool_or_refusal(call, pool)
+
+
+@captures("avg_pool1d.default")
+def _avg_pool1d(call: Call) -> Operator:
+    kernel = line(call.get(1, "kernel_size"))
+    stride, padding = line(call.get(2, "stride"), kernel), line(call.get(3, "padding"), 0)
+    if padding and not call.get(5, "count_include_pad", True):
+        return _refuse_divisors(call)
+    pool = AveragePool((1, kernel), (1, stride), (0, padding), kernel)
+    return _pool_or_refusal(call, pool)
+
+
+def _refuse_divisors(call: Call) -> Operator:
+    return refuse(
+        call,
+        "has count_include_pad=False with padding: windows would have different divisors",
+        "set count_include_pad=True or padding=0",
+    )
+
+
 @captures("avg_pool2d.default")
 def _avg_pool(call: Call) -> Operator:
     kernel = pair(call.get(1, "kernel_size"))
     stride, padding = pair(call.get(2, "stride"), kernel), pair(call.get(3, "padding"), (0, 0))
     divisor = call.get(6, "divisor_override") or kernel[0] * kernel[1]
     if padding != (0, 0) and not call.get(5, "count_include_pad", True):
-        return refuse(
-            call,
-            "has count_include_pad=False with padding: windows would have different divisors",
-            "set count_include_pad=True or padding=0",
-        )
+        return _refuse_divisors(call)
     if divisor < 1:
         return refuse(call, f"must have a positive divisor, has {divisor}", "remove it")
     return _pool_or_refusal(call, AveragePool(kernel, stride, padding, divisor))
@@ -108,26 +136,59 @@ def _adaptive_max_pool(call: Call) -> Operator:
     return _to_size(call, call.get(1, "size"), MaxPool)
 
 
+@captures("adaptive_avg_pool1d.default")
+def _adaptive_avg_pool1d(call: Call) -> Operator:
+    return _to_size(call, (1, line(call.get(1, "output_size"))), AveragePool)
+
+
+@captures("adaptive_max_pool1d.default")
+def _adaptive_max_pool1d(call: Call) -> Operator:
+    return _to_size(call, (1, line(call.get(1, "output_size"))), MaxPool)
+
+
 @captures("mean.dim")
 def _mean(call: Call) -> Operator:
+    return _over_positions(call, "mean", AveragePool)
+
+
+@captures("amax.default")
+def _amax(call: Call) -> Operator:
+    return _over_positions(call, "maximum", MaxPool)
+
+
+def _over_positions(call: Call, what: str, kind: type) -> Operator:
+    """A pooling over all positions: the call must reduce every axis but batch and channels."""
     rank = len(call.fx_node.args[0].meta["val"].shape)
-    axes = sorted(axis % rank for axis in (call.get(1, "dim") or []))
-    if rank != 4 or axes != [2, 3]:
-        return refuse(call, "must be the mean over height and width", "use dim=(2, 3)")
-    return _to_size(call, 1, AveragePool)
+    dims = call.get(1, "dim") or []
+    axes = sorted(axis % rank for axis in ([dims] if isinstance(dims, int) else dims))
+    if rank < 3 or axes != list(range(2, rank)):
+        return refuse(
+            call,
+            f"must be the {what} over all positions of each channel, is over axes {axes} of {rank}",
+            "reduce height and width together, dim=(2, 3)",
+        )
+    return _to_size(call, 1, kind)
 
 
 def _to_size(call: Call, size: Any, kind: type) -> Operator:
-    """A pooling with output ``size``, whose windows neither overlap nor leave gaps."""
-    source, (height, width) = call.sources[0], pair(size)
-    if source[1] % height or source[2] % width:
-        return refuse(
-            call,
-            f"must have an output size that divides the input, got {height} x {width} of "
-            f"{source[1]} x {source[2]}",
-            "choose a divisor, or a pooling with a fixed kernel",
-        )
-    kernel = (source[1] // height, source[2] // width)
+    """A pooling with output ``size``, as torch's adaptive ones, whose windows are all alike."""
+    source, sizes = call.sources[0], pair(size)
+    kernel, stride = [], []
+    for length, n in zip(source[1:], sizes, strict=True):
+        # Window i reaches from floor(i * length / n) to ceil((i + 1) * length / n).
+        starts = [i * length // n for i in range(n)]
+        lengths = {-(-(i + 1) * length // n) - starts[i] for i in range(n)}
+        steps = {b - a for a, b in pairwise(starts)}
+        if len(lengths) > 1 or len(steps) > 1:
+            return refuse(
+                call,
+                f"must have windows of one size at one distance, got {n} of {length} "
+                f"{'rows' if not kernel else 'columns'}, which it cuts unevenly",
+                "choose an output size that divides the input, or a pooling with a fixed kernel",
+            )
+        kernel.append(lengths.pop())
+        stride.append(steps.pop() if steps else length)
+    window = (kernel[0], kernel[1])
     if kind is MaxPool:
-        return MaxPool(kernel, kernel)
-    return AveragePool(kernel, kernel, (0, 0), kernel[0] * kernel[1])
+        return MaxPool(window, (stride[0], stride[1]))
+    return AveragePool(window, (stride[0], stride[1]), (0, 0), window[0] * window[1])

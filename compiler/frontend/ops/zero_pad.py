@@ -67,7 +67,10 @@ def _pad(call: Call) -> Operator | None:
     is_constant = "constant" in call.target
     mode = "constant" if is_constant else call.get(2, "mode", "constant")
     value = call.get(2 if is_constant else 3, "value")
-    sizes = [*call.get(1, "pad"), 0, 0, 0, 0, 0, 0][:6]
+    given = list(call.get(1, "pad"))
+    if len(call.fx_node.meta["val"].shape) == 3:  # (N, C, L): one row
+        given[2:2] = [0, 0]
+    sizes = [*given, 0, 0, 0, 0, 0, 0][:6]
     (left, right, above, below), beyond = sizes[:4], sizes[4:]
     if mode != "constant" or value not in (None, 0) or min(sizes) < 0 or any(beyond):
         return refuse(

@@ -14,7 +14,8 @@ from ..ops.batch_norm import BatchNorm
 from ..ops.clamp import Clamp
 from ..ops.convolution import Conv
 from ..ops.dense import Linear
-from ..ops.layer import AVERAGE, IDENTITY, Branch, Layer
+from ..ops.gather import IntArray
+from ..ops.layer import AVERAGE, IDENTITY, LEARNED, Branch, Layer
 from ..ops.layout import Flatten
 from ..ops.operator import FloatArray, Operator, Shape
 from ..ops.pooling import AveragePool, MaxPool
@@ -103,12 +104,15 @@ def absorb_flatten(graph: Graph) -> Graph:
     """
     replaced: dict[str, Node] = {}
     renamed: dict[str, str] = {}
+    orders: dict[str, IntArray | None] = {}
     for node in graph.nodes:
         if isinstance(node.op, Flatten):
             renamed[node.name] = node.inputs[0]
+            orders[node.name] = node.op.order
         elif isinstance(node.op, Linear):
             source = renamed.get(node.inputs[0], node.inputs[0])
-            replaced[node.name] = replace(node, op=node.op.over_image(graph.shape_of(source)))
+            dense = node.op.in_order(orders.get(node.inputs[0]))
+            replaced[node.name] = replace(node, op=dense.over_image(graph.shape_of(source)))
     return graph.with_replaced(replaced, renamed)
 
 
@@ -125,7 +129,10 @@ def make_layers(graph: Graph) -> Graph:
             branch = Branch(inputs[0], weight, op.stride, op.padding, node.shape[0], AVERAGE)
             node = layer_node(node, (branch,), np.zeros(node.shape[0]), graph)
         elif isinstance(op, Add):
-            branches = tuple(identity(name, node.shape) for name in inputs)
+            branches = tuple(
+                scaled_identity(inputs[i if len(inputs) > 1 else 0], node.shape, factor)
+                for i, factor in enumerate(op.factors)
+            )
             node = layer_node(node, branches, np.zeros(node.shape[0]), graph)
         nodes.append(node)
     return graph.with_nodes(nodes)
@@ -134,6 +141,14 @@ def make_layers(graph: Graph) -> Graph:
 def identity(source: str, shape: Shape) -> Branch:
     """The connection that passes a population on."""
     return Branch(source, np.ones((shape[0], 1, 1, 1)), groups=shape[0], kind=IDENTITY)
+
+
+def scaled_identity(source: str, shape: Shape, factor: float) -> Branch:
+    """The connection that adds ``factor`` times a population."""
+    branch = identity(source, shape)
+    if factor == 1:
+        return branch
+    return replace(branch, weight=branch.weight * factor, kind=LEARNED)
 
 
 def layer_node(node: Node, branches: tuple[Branch, ...], bias: FloatArray, graph: Graph) -> Node:
