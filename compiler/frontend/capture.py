@@ -19,6 +19,7 @@ from .graph import Graph, Node, check_graph
 from .ops.gather import arrangement
 from .ops.layout import Flatten
 from .ops.operator import FloatArray, Operator, Shape, Unsupported
+from .passes.flat_norm import fold_flat_norm
 from .rearrangement import EXAMPLE_IMAGES, MOVES, Moved, move, unmoved
 from .run_graph import run_graph
 from .translate import IN_PLACE, translate
@@ -64,8 +65,8 @@ def capture(
             f"got {type(model).__name__}",
         )
     _refuse_quantized(program)
-    graph = check_graph(_read(program, input_shape, name))
-    if isinstance(model, torch.nn.Module):
+    graph = fold_flat_norm(check_graph(_read(program, input_shape, name)))
+    if isinstance(model, torch.nn.Module) and input_shape is not None:
         _check_function(model, graph, input_shape)
     return graph
 
@@ -281,7 +282,7 @@ class _Reader:
         """A node that says why the call cannot be read."""
         problem = (
             f"{fx_node.target} must turn tensors (N, C, H, W), (N, C, L) or (N, C) into one, got "
-            f"{[tuple(s.meta['val'].shape) for s in sources if 'val' in s.meta]}"
+            f"{', '.join(_described(source) for source in sources)}"
         )
         op = Unsupported(problem, "keep to images, sequences and vectors with the batch first")
         name = self._context.unique(layer_name(fx_node))
@@ -300,10 +301,10 @@ class _Reader:
     def _operand(self, name: str) -> str:
         """The node whose result is the value of an fx node; one that rearranges where needed."""
         value = self.values[name]
+        if value.fx_node is None or isinstance(value.positions, tuple):
+            return value.source  # as it was computed
         if name in self._arranged:
             return self._arranged[name]
-        if isinstance(value.positions, tuple):
-            return value.source
         shape = graph_shape(value.positions.shape[1:])
         source = self._shapes[value.source]
         positions = value.positions[0].reshape(-1).numpy()
@@ -358,6 +359,13 @@ def _image_sizes(fx_node: Any) -> tuple[int, ...]:
             "export with a dynamic batch dimension at most",
         )
     return sizes
+
+
+def _described(fx_node: Any) -> str:
+    """Shape of a value, or of all of several, for a message."""
+    value = fx_node.meta.get("val")
+    values = value if isinstance(value, (tuple, list)) else [value]
+    return " and ".join(str(tuple(getattr(one, "shape", ()))) for one in values)
 
 
 def _sizes(value: Any) -> tuple[int, ...]:

@@ -122,6 +122,79 @@ class FlatJoined(nn.Module):
         return self.last(torch.cat([F.relu(self.hidden(y)), y], 1))
 
 
+class Constants(nn.Module):
+    """Every kind of arithmetic with constants, before and behind convolutions and alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+        self.gain = nn.Parameter(torch.tensor([0.5, -1.5, 0.25, 2.0]).reshape(4, 1, 1))
+        self.register_buffer("mean", torch.tensor([0.1, -0.2, 0.3]))
+        self.register_buffer("std", torch.tensor([0.5, 0.25, 2.0]))
+
+    def forward(self, x):
+        x = (x - self.mean[None, :, None, None]) / self.std[None, :, None, None]
+        y = F.relu(2 * self.a(x) - 1 + self.gain)
+        z = self.b(y * 0.5 + 0.25) * self.gain
+        z = F.relu(1 - z / 3)
+        z += 0.125
+        return (-z).flatten(1)
+
+
+class Differences(nn.Module):
+    """Tensors subtracted, scaled residuals, and an addition with a factor."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(2, 4, 1)
+
+    def forward(self, x):
+        y, z = F.relu(self.a(x)), F.relu(self.b(x))
+        d = F.relu(y - z)
+        return F.relu(torch.add(d, y, alpha=-0.5) + 0.1 * z)
+
+
+class Channels(nn.Module):
+    """Channels chunked, split, sliced, chosen and shuffled; rows and columns cropped."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 12, 3, padding=1), nn.Conv2d(4, 8, 3, padding=1)
+        self.c = nn.Conv2d(8, 8, 3, padding=1, groups=4)
+
+    def forward(self, x):
+        y = F.relu(self.a(x))
+        first, _, third = y.chunk(3, 1)
+        left, right = torch.split(y, [3, 9], 1)
+        z = self.b(torch.cat([first[:, 1:3], third[:, ::2]], 1))
+        n, c, h, w = z.shape
+        z = z.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+        z = F.relu(self.c(z))
+        z = z + F.channel_shuffle(right[:, :8], 2)
+        z = torch.cat([z, left], 1)
+        return z[:, :, 1:-1, ::2].flatten(1)
+
+
+class Permuted(nn.Module):
+    """A dense layer over an image whose channels come last."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.d = nn.Conv2d(2, 3, 3), nn.Linear(27, 5)
+
+    def forward(self, x):
+        return self.d(F.relu(self.a(x)).permute(0, 2, 3, 1).reshape(x.shape[0], -1))
+
+
+def weight_normed():
+    """Weights that the module computes from others."""
+    return nn.Sequential(
+        nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 4, 3)),
+        nn.ReLU(),
+        nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 4, 1)),
+    )
+
+
 def chain(*layers):
     """Layers in order."""
     return nn.Sequential(*layers)
@@ -243,6 +316,21 @@ NETS = {
         (3, 8, 8),
     ),
     "shared": (Shared, (2, 8, 8)),
+    "constants": (Constants, (3, 5, 4)),
+    "differences": (Differences, (2, 5, 5)),
+    "channels": (Channels, (2, 6, 7)),
+    "permuted": (Permuted, (2, 5, 5)),
+    "weight norm": (weight_normed, (2, 5, 5)),
+    "flat norm": (
+        lambda: chain(
+            nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.BatchNorm1d(27), nn.Linear(27, 4)
+        ),
+        (1, 5, 5),
+    ),
+    "overlapping": (
+        lambda: chain(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(3)),
+        (1, 7, 7),
+    ),
     "sums": (Sums, (3, 5, 5)),
     "fire": (
         lambda: chain(

@@ -173,7 +173,8 @@ def _over_positions(call: Call, what: str, kind: type) -> Operator:
 def _to_size(call: Call, size: Any, kind: type) -> Operator:
     """A pooling with output ``size``, as torch's adaptive ones, whose windows are all alike."""
     source, sizes = call.sources[0], pair(size)
-    kernel, stride = [], []
+    kernel: list[int] = []
+    stride: list[int] = []
     for length, n in zip(source[1:], sizes, strict=True):
         # Window i reaches from floor(i * length / n) to ceil((i + 1) * length / n).
         starts = [i * length // n for i in range(n)]

@@ -178,11 +178,20 @@ REFUSED = {
         lambda x: F.avg_pool2d(x, 3, padding=1, count_include_pad=False),
         r"count_include_pad=False with padding",
     ),
-    "adaptive": (lambda x: F.adaptive_avg_pool2d(x, 2), r"divides the input, got 2 x 2 of 5 x 5$"),
-    "mean": (lambda x: x.mean(1, keepdim=True), r"must be the mean over height and width$"),
-    "constant": (lambda x: x + 1, r"must add two tensors$"),
-    "scaled": (lambda x: torch.add(x, x * 1, alpha=2), r"must add two tensors|has no spiking"),
-    "reshape": (lambda x: x.reshape(-1, 25, 2, 1), r"must keep the shape or flatten to \(N, 50\)"),
+    "adaptive": (
+        lambda x: F.adaptive_avg_pool2d(x, 3),
+        r"must have windows of one size at one distance, got 3 of 5 rows, which it cuts unevenly$",
+    ),
+    "mean": (lambda x: x.mean(1, keepdim=True), r"mean over all positions of each channel, is"),
+    "position": (
+        lambda x: x + torch.arange(25.0).reshape(5, 5),
+        r"has a constant of shape \(5, 5\), which differs between positions of a channel$",
+    ),
+    "gate": (lambda x: x * x, r"multiplies two computed tensors"),
+    "divisor": (lambda x: 1 / (x + 2), r"must divide a computed tensor|has no spiking form"),
+    "reshape": (lambda x: x.reshape(-1, 25, 2, 1), r"brings values of \(2, 5, 5\) into an order"),
+    "output order": (lambda x: x.permute(0, 2, 3, 1).flatten(1), r"output must be in the order of"),
+    "mixed images": (lambda x: x.transpose(0, 1), r"must turn tensors \(N, C, H, W\)"),
     "rows": (lambda x: torch.cat([x, x], 2), r"^aten\.cat\.default must join channels$"),
     "joined constant": (
         lambda x: torch.cat([x, torch.zeros(2, 2, 5, 5)], 1),
@@ -198,10 +207,10 @@ REFUSED = {
     "pixels": (nn.Linear(5, 3), r"must read a flat tensor, got \(2, 5, 5\)$"),
     "weights": (
         lambda x: F.conv2d(x, x[:1]),
-        r"must have constant 4-dimensional weights|no spiking",
+        r"must have constant weights over rows and columns|no spiking",
     ),
     "transposed": (lambda x: F.conv_transpose2d(x, torch.ones(2, 1, 2, 2)), r"no spiking form$"),
-    "rank": (lambda x: x.flatten(2), r"must turn tensors \(N, C, H, W\) or \(N, C\) into one"),
+    "rank": (lambda x: x.flatten(2), r"into an order of shape \(2, 25\) that no layer has$"),
 }
 
 
@@ -252,9 +261,9 @@ def test_a_missing_shape_is_named():
         capture(nn.Conv2d(1, 1, 1).eval())
 
 
-@pytest.mark.parametrize("shape", [(1, 2), (1, 2, 0), (1, 2.0, 2)])
+@pytest.mark.parametrize("shape", [(), (1, 2, 0), (1, 2.0, 2), (1, 1, 2, 2)])
 def test_a_wrong_shape_is_named(shape):
-    with pytest.raises(CaptureError, match=r"^capture: input_shape must be three positive sizes"):
+    with pytest.raises(CaptureError, match=r"^capture: input_shape must be positive sizes"):
         capture(nn.Conv2d(1, 1, 1).eval(), shape)
 
 
@@ -298,3 +307,52 @@ def test_quantized_graphs_are_refused_with_the_way_out():
     pattern = r"^\w+: the graph must hold float operators, aten\.fake_quantize.*; capture the float"
     with pytest.raises(CaptureError, match=pattern):
         capture(Net().eval(), (1, 2, 2))
+
+
+class Sequence1d(nn.Module):
+    """Every operator over sequences."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.ZeroPad1d((1, 2)),
+            nn.Conv1d(2, 6, 3, stride=2, padding=1),
+            nn.BatchNorm1d(6),
+            nn.ReLU(),
+            nn.MaxPool1d(2),
+            nn.Conv1d(6, 6, 3, dilation=2, groups=3, padding="same"),
+            nn.ReLU(),
+            nn.AvgPool1d(2),
+            nn.AdaptiveMaxPool1d(3),
+        )
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, x):
+        return self.head(self.body(x).mean(2))
+
+
+def test_sequences_are_images_of_one_row(rng):
+    module = Sequence1d().eval()
+    graph = capture(module, (2, 33))
+    assert graph.input_shape == (2, 1, 33)
+    assert not any(isinstance(node.op, Refused) for node in graph.nodes)
+    x = torch.from_numpy(rng.normal(size=(3, 2, 33))).float()
+    got = run_graph(graph, x[:, :, None])[graph.output].flatten(1)
+    torch.testing.assert_close(got, module(x))
+
+
+def test_vectors_are_images_of_one_pixel(rng):
+    module = nn.Sequential(nn.Linear(7, 5), nn.ReLU(), nn.Linear(5, 2)).eval()
+    graph = capture(module, (7,))
+    assert graph.input_shape == (7, 1, 1)
+    x = torch.from_numpy(rng.normal(size=(3, 7))).float()
+    got = run_graph(graph, x[:, :, None, None])[graph.output].flatten(1)
+    torch.testing.assert_close(got, module(x))
+
+
+def test_a_dynamic_batch_may_pass_through_views():
+    module = build("permuted")[0]
+    batch = {0: torch.export.Dim("batch", min=2, max=64)}
+    program = torch.export.export(module, (torch.zeros(4, 2, 5, 5),), dynamic_shapes=(batch,))
+    graph = capture(program)
+    assert not any(isinstance(node.op, Refused) for node in graph.nodes)
