@@ -14,13 +14,13 @@ import torch
 from stemcore.golden.network.network import INPUT
 
 from ..errors import CaptureError
+from .capture_moves import EXAMPLE_IMAGES, MOVES, Moved, move, unmoved
 from .fx import OpContext, graph_shape, is_shared_view, layer_name, value_shape
 from .graph import Graph, Node, check_graph
 from .ops.gather import arrangement
 from .ops.layout import Flatten
 from .ops.operator import FloatArray, Operator, Shape, Unsupported
 from .passes.flat_norm import fold_flat_norm
-from .rearrangement import EXAMPLE_IMAGES, MOVES, Moved, move, unmoved
 from .run_graph import run_graph
 from .translate import IN_PLACE, translate
 
@@ -164,7 +164,7 @@ class _Reader:
     """Turns the calls of an exported program into nodes, in order.
 
     A value that only holds elements of another in another arrangement has no node until an operator
-    reads it (:mod:`stemcore.compiler.frontend.rearrangement`). What does not depend on the input is
+    reads it (:mod:`stemcore.compiler.frontend.capture_moves`). What does not depend on the input is
     computed here and now.
 
     Attributes

@@ -2,7 +2,7 @@
 """Values of one tensor in another arrangement: channels chosen, shuffled or cropped.
 
 Capture follows views, permutations, splits and slices with an array of positions
-(:mod:`stemcore.compiler.frontend.rearrangement`), and asks here which operator makes the result.
+(:mod:`stemcore.compiler.frontend.capture_moves`), and asks here which operator makes the result.
 """
 
 import math
