@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many spikes are expected where: what partition, place and estimate weigh their choices with.
+"""Expected spikes of every population, on which partitioning, placement and estimates rest.
 
 An activity maps a population's name (``INPUT`` for the network's input) to the expected number of
 spikes (set bits) of each of its neurons in one image: an array (C, H, W), or one number for all.

@@ -40,7 +40,7 @@ from .sparsity.tables import with_tables
 from .stages import Inputs, Options, Workload, exact_width
 
 if TYPE_CHECKING:
-    from .quantization.quantize import QuantizedModel
+    from .quantization.quantized_model import QuantizedModel
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Compilation:
     @cached_property
     def quantized_model(self) -> "QuantizedModel":
         """:attr:`quantized` as a torch module."""
-        from .quantization.quantize import QuantizedModel
+        from .quantization.quantized_model import QuantizedModel
 
         return QuantizedModel(self.quantized)
 

@@ -60,7 +60,7 @@ def round_for_file(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
 
     Batch-norm statistics, factors and biases are vectors; batch-norm's step counter is left out,
     inference does not use it. Raises :exc:`CheckpointError` for a value that is not finite in the
-    kept form.
+    type that is kept.
     """
     kept = {}
     for name, tensor in state.items():

@@ -15,7 +15,7 @@ from torch import nn
 from .lif import LIF, Code, direct_code, position_code
 
 VOTERS = 10
-STEPS = 8  # time steps of the spiking forms, as many as the bits of an activation
+STEPS = 8  # time steps of the spiking networks, as many as the bits of an activation
 
 
 class Vote(nn.Linear):

@@ -9,7 +9,7 @@ class DigitsCnn(nn.Module):
     """Three 3 x 3 convolutions and a classifier for 1 x 8 x 8 digits.
 
     The first convolution has batch norm and no bias, the others a bias and no batch norm, and the
-    pooling is an average, so that each form is captured and lowered at least once.
+    pooling is an average, so that each kind of layer is captured and lowered at least once.
 
     Input: float32 (N, 1, 8, 8) of :func:`data.to_float_input`. Output: logits (N, 10).
     """
@@ -34,5 +34,5 @@ class DigitsCnn(nn.Module):
 
 
 def build_digits_cnn(n_classes: int = 10) -> nn.Module:
-    """The registered form: 1 x 8 x 8 in, ten logits out for ten classes."""
+    """The registered network: 1 x 8 x 8 in, ten logits out for ten classes."""
     return DigitsCnn(n_classes)

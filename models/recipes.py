@@ -15,7 +15,7 @@ class Recipe:
         Learning rate reached after ``warmup`` (a fraction of the run), then falling to zero along
         half a cosine.
     restart_at : int or None
-        Epochs before a second cycle of the same form, whose peak is ``restart_rate``.
+        Epochs before a second cycle of the same shape, whose peak is ``restart_rate``.
     restart_rate : float
     momentum, weight_decay : float
         Decay acts on weight matrices and kernels alone, not on biases or batch norm.

@@ -46,7 +46,7 @@ class ModelSpec:
         One line for lists.
     preset : str
         Chip that holds it, by its name in ``stemcore.golden.spec.params.PRESETS``.
-    relu_form : str
+    relu_model : str
         For a network of LIF neurons, which no chip holds: the name of the same layers with ReLU.
     """
 
@@ -57,7 +57,7 @@ class ModelSpec:
     default_dataset: str
     summary: str
     preset: str = "sim32"
-    relu_form: str = ""
+    relu_model: str = ""
 
     @property
     def task(self) -> str:
@@ -79,12 +79,12 @@ class ModelSpec:
 
     def check_compiles(self) -> None:
         """Raises :exc:`ModelError` for a network that the compiler has no layers for."""
-        if self.relu_form:
+        if self.relu_model:
             raise ModelError(
                 f"{self.name}: the compiler needs ReLU; LIF neurons came, which fire when their "
                 "potential crosses a threshold and keep the rest for later steps, where the "
                 "chip's neurons fire the bits of a finished integer; choose "
-                f"MODEL={self.relu_form}, the same layers with ReLU, or `make tables`, which "
+                f"MODEL={self.relu_model}, the same layers with ReLU, or `make tables`, which "
                 "compares both"
             )
 
@@ -96,10 +96,10 @@ def _spec(
     summary: str,
     task: str = CLASSIFICATION,
     preset: str = "sim32",
-    relu_form: str = "",
+    relu_model: str = "",
 ) -> ModelSpec:
     default = "digits" if task == CLASSIFICATION else "digit_boxes"
-    return ModelSpec(name, build, input_shape, 10, default, summary, preset, relu_form)
+    return ModelSpec(name, build, input_shape, 10, default, summary, preset, relu_model)
 
 
 MODELS = {
@@ -145,14 +145,14 @@ MODELS = {
             build_cifar10net_64_direct,
             (3, 32, 32),
             "cifar10net_w64 with LIF neurons and direct coding, for comparison",
-            relu_form="cifar10net_w64",
+            relu_model="cifar10net_w64",
         ),
         _spec(
             "cifar10net_w64_position",
             build_cifar10net_64_position,
             (3, 32, 32),
             "cifar10net_w64 with LIF neurons and position coding, for comparison",
-            relu_form="cifar10net_w64",
+            relu_model="cifar10net_w64",
         ),
         _spec(
             "cifar10net_w16",
@@ -165,14 +165,14 @@ MODELS = {
             build_cifar10net_16_direct,
             (3, 32, 32),
             "cifar10net_w16 with LIF neurons and direct coding, for comparison",
-            relu_form="cifar10net_w16",
+            relu_model="cifar10net_w16",
         ),
         _spec(
             "cifar10net_w16_position",
             build_cifar10net_16_position,
             (3, 32, 32),
             "cifar10net_w16 with LIF neurons and position coding, for comparison",
-            relu_form="cifar10net_w16",
+            relu_model="cifar10net_w16",
         ),
         _spec(
             "resnet18_cifar",
@@ -197,7 +197,7 @@ MODELS = {
             "tiny_yolo",
             build_tiny_yolo,
             (3, 112, 112),
-            "detector of tiny_vgg's form, 7 x 7 cells, 1.3M parameters",
+            "detector built like tiny_vgg, 7 x 7 cells, 1.3M parameters",
             DETECTION,
         ),
         _spec(

@@ -85,10 +85,10 @@ def train(
     spec = get_model(model)
     state_folder = Path(state_folder or results() / "train" / f"{model}-{dataset}")
     spec.check_task(dataset)
-    if spike_penalty and spec.relu_form:
+    if spike_penalty and spec.relu_model:
         raise ModelError(
             f"{model}: spike_penalty expects the bits of activations; LIF neurons "
-            f"came, which have none; train {spec.relu_form} with it, or leave it out"
+            f"came, which have none; train {spec.relu_model} with it, or leave it out"
         )
     data = load_dataset(dataset, spec.input_shape, folder)
     task = task_of(data)

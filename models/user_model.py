@@ -17,7 +17,7 @@ from torch import nn
 from .arrays import Shape
 from .errors import ModelError
 
-FORMS = "path/to/file.py:function or path/to/model.pt2"
+ACCEPTED = "path/to/file.py:function or path/to/model.pt2"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class UserModel:
 
 
 def is_user_model(reference: str) -> bool:
-    """Whether a ``MODEL`` value has a form of :func:`load_user_model`, not a registered name."""
+    """Whether ``MODEL`` is a reference for :func:`load_user_model`, not a registered name."""
     return reference.endswith(".pt2") or ".py:" in reference
 
 
@@ -64,7 +64,7 @@ def load_user_model(reference: str) -> UserModel:
     path, colon, function = reference.rpartition(":")
     if not colon or not path.endswith(".py") or not function.isidentifier():
         raise ModelError(
-            f"model: must be {FORMS}; {reference!r} came; write it in one of these "
+            f"model: must be {ACCEPTED}; {reference!r} came; write it in one of these "
             "forms or choose a registered name"
         )
     return _load_function(Path(path), function, reference)

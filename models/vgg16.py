@@ -40,5 +40,5 @@ class Vgg16(nn.Module):
 
 
 def build_vgg16(n_classes: int = 10) -> nn.Module:
-    """The registered form: 134M parameters with ten classes, 138M with 1,000."""
+    """The registered network: 134M parameters with ten classes, 138M with 1,000."""
     return Vgg16(n_classes)

@@ -46,7 +46,7 @@ def tiny_layers(config: Sequence[int | str] = TINY_YOLO, stem: int = 32) -> list
 
 
 class TinyYolo(nn.Module):
-    """The form of :class:`stemcore.models.tiny_vgg.TinyVgg` with a first convolution of stride two.
+    """Built like :class:`stemcore.models.tiny_vgg.TinyVgg`, with a first convolution of stride two.
 
     Input: float32 (N, 3, 112, 112) of :func:`stemcore.models.data.to_float_input`.
     Output: (N, 10 + n_classes, 7, 7), see the module's text.
@@ -100,15 +100,15 @@ class YoloResnet34(nn.Module):
 
 
 def build_tiny_yolo(n_classes: int = 10) -> nn.Module:
-    """The registered form: 1.3M parameters, 138M multiply-accumulates."""
+    """The registered network: 1.3M parameters, 138M multiply-accumulates."""
     return TinyYolo(n_classes)
 
 
 def build_tiny_yolo_backbone(n_classes: int = 10) -> nn.Module:
-    """The registered form: 1.3M parameters."""
+    """The registered network: 1.3M parameters."""
     return TinyYoloBackbone(n_classes)
 
 
 def build_yolo_resnet34(n_classes: int = 10) -> nn.Module:
-    """The registered form: 23.7M parameters with 20 classes."""
+    """The registered network: 23.7M parameters with 20 classes."""
     return YoloResnet34(n_classes)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stemcore.compiler.lowering.ranges import RangeReport
 from stemcore.compiler.pipeline import Compilation, run_stages
-from stemcore.compiler.quantization.quantize import QuantizedModel
+from stemcore.compiler.quantization.quantized_model import QuantizedModel
 from stemcore.compiler.saved import CompileFolder
 from stemcore.compiler.sparsity.tables import NONE, read_tables
 from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs, Options, calibration_count

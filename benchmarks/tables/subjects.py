@@ -261,6 +261,6 @@ def find_subjects(n_images: int, data: Path | None = None) -> list[Subject]:
     found = []
     for path in sorted(checkpoint.FOLDER.glob("*.safetensors")):
         model, _, dataset = path.stem.rpartition("-")
-        if model in MODELS and not MODELS[model].relu_form:
+        if model in MODELS and not MODELS[model].relu_model:
             found.append(Subject(model, dataset, n_images, data))
     return found

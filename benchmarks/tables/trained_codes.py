@@ -87,7 +87,7 @@ def trained_forms(model: str, dataset: str) -> dict[str, tuple[ModelSpec, Path]]
     forms = {
         spec.name.removeprefix(f"{model}_"): (spec, checkpoint_path(spec.name, dataset))
         for spec in MODELS.values()
-        if spec.relu_form == model
+        if spec.relu_model == model
     }
     return {code: (spec, path) for code, (spec, path) in forms.items() if path.is_file()}
 

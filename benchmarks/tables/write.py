@@ -28,7 +28,7 @@ def usable(subjects: list[Subject]) -> tuple[list[Subject], list[str]]:
 def text_of(tables: list[Table], subjects: list[Subject], missing: list[str]) -> str:
     """All tables as one Markdown document."""
     trained = {subject.model for subject in subjects}
-    without = [name for name, spec in MODELS.items() if not spec.relu_form and name not in trained]
+    without = [name for name, spec in MODELS.items() if not spec.relu_model and name not in trained]
     lines = ["# Counterparts of the paper's tables", ""]
     lines += [
         f"* {s.name}: {s.plain()['images']} test images, {s.plain()['provenance']}"

@@ -98,7 +98,7 @@ def _export(module: torch.nn.Module, shape: Sequence[int]) -> torch.export.Expor
 
 
 def _check_function(module: torch.nn.Module, graph: Graph, sizes: Sequence[int]) -> None:
-    """The graph computes what the module computes, on one image of noise."""
+    """Raises unless the graph computes what the module computes, on one image of noise."""
     if any(isinstance(node.op, Unsupported) for node in graph.nodes):
         return
     noise = torch.rand(1, *graph.input_shape, generator=torch.Generator().manual_seed(0)) * 2 - 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Says what cannot be compiled before anything else runs: all of it, with the way out."""
+"""The compatibility check: every reason why a graph cannot be compiled, each with a remedy."""
 
 from collections.abc import Iterator, Mapping
 

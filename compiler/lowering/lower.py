@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the quantized network to the lowered one: integers only, in golden's form."""
+"""From the quantized network to the lowered one: the integer network of golden."""
 
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from ..quantization.quantized import QuantizedLayer, QuantizedNetwork
 
 
 class HasNetwork(Protocol):
-    """A ``QuantizedModel``, named by what is needed of it, so that torch stays out."""
+    """What has a quantized network; a ``QuantizedModel``, whose own module would import torch."""
 
     @property
     def network(self) -> QuantizedNetwork: ...

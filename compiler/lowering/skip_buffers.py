@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Buffers on skip connections, so that every image is in one place at a time and the pipeline full.
+"""Skip buffers: identity layers on connections that skip stages of the pipeline.
 
-A layer that reads a population several layers back would keep it from firing the next image until
-its own other sources have come: the stages between would take turns. Where tokens stand for time
-steps they would stand still for ever (hdl/README.md). A skip buffer holds a copy for one stage
-each: a layer of identity synapses, which fires what it reads one image, or time step, later.
+A layer that reads a population several stages back would keep that population from firing the next
+image until the layer's other sources have arrived, so that the stages between would work by turns.
+Where tokens are exchanged per time step the pipeline would even come to a standstill
+(hdl/README.md). A skip buffer is a layer of identity synapses that holds a copy for one stage: it
+fires what it reads one image, or one time step, later.
 """
 
 from dataclasses import replace
@@ -28,10 +29,10 @@ def stages(network: Network) -> dict[str, int]:
 
 
 def buffer_skips(network: Network) -> Network:
-    """The same function; every connection goes from one stage to the next.
+    """The network with skip buffers, so that every connection leads from one stage to the next.
 
-    Values of the network's own layers do not change; skip buffers are layers called
-    :func:`skip_buffer_name`, shared by all that read the same population.
+    Values of the network's own layers do not change. Skip buffers are called
+    :func:`skip_buffer_name`, and are shared by all layers that read the same population.
     """
     stage = stages(network)
     needed = dict.fromkeys(stage, 0)  # skip buffers behind each population

@@ -76,7 +76,7 @@ def make_tile(layer: Layer, index: int, blocks: Span, rows: Span, columns: Span)
 
 
 def digit_count(layer: Layer) -> int:
-    """Activation words that a word of potentials becomes."""
+    """Number of activation words that each word of potentials becomes."""
     return 1 if layer.digits is None else layer.digits.count
 
 
@@ -152,7 +152,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Connectivity:
-    """Who reads whom.
+    """Which tiles read which activation words, and who exchanges tokens with whom.
 
     Attributes
     ----------
@@ -174,7 +174,7 @@ class Connectivity:
     destinations: tuple[int, ...]
 
     def sources(self, tile: int) -> int:
-        """Set of tiles (or the host) that ``tile`` reads END from."""
+        """Set of tiles (or the host) whose END ``tile`` awaits."""
         return sum(1 << i for i, mask in enumerate(self.destinations) if mask >> tile & 1)
 
 
@@ -196,7 +196,7 @@ def _reader(network: Network, tiles: tuple[Tile, ...], lanes: int, layer: int, a
 
 
 def connect(network: Network, tiles: tuple[Tile, ...], lanes: int) -> Connectivity:
-    """Who reads whom, for tiles that cover the network."""
+    """The connectivity of tiles that cover the network."""
     position = {layer.name: index for index, layer in enumerate(network.layers)}
     position[INPUT] = -1
     readers: list[list[Reader]] = [[] for _ in range(len(network.layers) + 1)]

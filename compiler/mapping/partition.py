@@ -68,8 +68,10 @@ def partition(
 def _least_target(
     network: Network, costs: list[LayerCost], n_cores: int, spikes: dict[str, NDArray[np.float64]]
 ) -> float:
-    """The smallest time of a busiest core for which the cores suffice, to a 16000th of the
-    largest; infinite where only the fewest tiles are few enough."""
+    """The least cycles of the busiest core for which ``n_cores`` suffice.
+
+    Within 2**-14 of the cycles that the fewest cores would take; infinite where only the fewest tiles are few enough.
+    """
     high = max(cost.cycles(tile) for cost in costs for tile in cost.tiles(np.inf))
     # No core can be faster than the host sends the image.
     connections = [c for layer in network.layers for c in layer.connections]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts tiles on the nodes of the mesh, so that spikes take few packets and few links.
+"""Places tiles on the nodes of the mesh, so that spikes need few packets and few links.
 
 Tiles in order follow a boustrophedon through strips of the mesh; the best strip width is then
 improved by exchanging pairs of nodes, a bounded number of times, with a fixed seed.
@@ -151,7 +151,7 @@ def _strips(columns: int, rows: int, width: int) -> Iterator[Node]:
 
 @dataclass(frozen=True)
 class _Route:
-    """Way of a flow: packets for each spike, and the links that these cross."""
+    """Route of a flow: packets for each spike, and the links that these cross."""
 
     n_packets: int
     links: tuple[Link, ...]
@@ -183,7 +183,7 @@ class Traffic:
                 self._touching[tile].add(index)
         # Whole numbers, so that what is added can be taken away again exactly.
         self._spikes = [max(1, round(16 * flow.spikes)) for flow in flows]
-        self._way = [self._route(index) for index in range(len(flows))]
+        self._taken = [self._route(index) for index in range(len(flows))]
         for index in range(len(flows)):
             self._add(index, 1)
 
@@ -199,13 +199,13 @@ class Traffic:
 
     def _add(self, index: int, sign: int) -> None:
         layer, spikes = self._flows[index].layer, sign * self._spikes[index]
-        for link in self._way[index].links:
+        for link in self._taken[index].links:
             load = self._load.setdefault(link, {})
             load[layer] = load.get(layer, 0) + spikes
 
     def _flow_cost(self, index: int) -> int:
-        way = self._way[index]
-        return self._spikes[index] * (PACKET_COST * way.n_packets + len(way.links))
+        route = self._taken[index]
+        return self._spikes[index] * (PACKET_COST * route.n_packets + len(route.links))
 
     def _shared(self, links: "set[Link] | dict[Link, dict[int, int]]") -> int:
         loads = [self._load[link].values() for link in links if link in self._load]
@@ -218,12 +218,15 @@ class Traffic:
         return (flows + self._shared(self._load)) / 16
 
     def exchange(self, a: int, b: int) -> int:
-        """Exchanges the nodes of two tiles if that lowers the cost; how many flows it looked at."""
+        """Exchanges the nodes of two tiles if that lowers the cost.
+
+        Returns the number of flows whose cost was evaluated.
+        """
         affected = sorted(self._touching[a] | self._touching[b])
-        before = {index: self._way[index] for index in affected}
+        before = {index: self._taken[index] for index in affected}
         self.nodes[a], self.nodes[b] = self.nodes[b], self.nodes[a]
         after = {index: self._route(index) for index in affected}
-        links = {link for index in affected for w in (before, after) for link in w[index].links}
+        links = {link for index in affected for r in (before, after) for link in r[index].links}
         old = self._shared(links) + sum(map(self._flow_cost, affected))
         self._move(after)
         if self._shared(links) + sum(map(self._flow_cost, affected)) >= old:
@@ -231,10 +234,10 @@ class Traffic:
             self._move(before)
         return len(affected)
 
-    def _move(self, ways: dict[int, _Route]) -> None:
-        for index, way in ways.items():
+    def _move(self, routes: dict[int, _Route]) -> None:
+        for index, route in routes.items():
             self._add(index, -1)
-            self._way[index] = way
+            self._taken[index] = route
             self._add(index, 1)
 
 

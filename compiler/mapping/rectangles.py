@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sets of nodes as few rectangles, and the links that a packet to a rectangle takes."""
+"""Covers sets of nodes by few rectangles; the links that a packet to a rectangle takes."""
 
 from collections.abc import Iterable
 

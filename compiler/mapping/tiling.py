@@ -66,7 +66,6 @@ class LayerCost:
         if not np.isfinite(self._cheapest(np.inf)[0]):
             self._prepare(max(layer.out_shape[1:]))
 
-    # Rectangles of positions ------------------------------------------------------------------
     def _prepare(self, max_cuts: int) -> None:
         """Costs of all rectangles: arrays (row spans, column spans)."""
         p = self.params
@@ -159,7 +158,6 @@ class LayerCost:
         gaps = y.positions[row] * x.positions[column] - y.covered[row] * x.covered[column]
         return int(y.reads[row] * x.reads[column] + gaps) * tile.n_blocks * tile.n_digits
 
-    # Channel spans ----------------------------------------------------------------------------
     def block_needs(self, blocks: Span) -> Needs:
         """Needs that depend on a tile's channel blocks alone."""
         return block_needs(self.network, self.layer, self.params, blocks)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weight words of one connection in one tile: a weight block of words for each source channel."""
+"""Weight words of one connection in one tile, in blocks: the words of one source channel."""
 
 from dataclasses import dataclass
 
@@ -17,12 +17,12 @@ class WeightBlocks:
 
     Attributes
     ----------
-    words : int8 array (n_weight_blocks, K_y, K_x, blocks, lanes)
+    words : int8 array (weight blocks, K_y, K_x, channel blocks, lanes)
     channels : Span
         Source channels that the arrays below describe; others have no synapse in the tile.
-    weight block, first, count : int64 arrays
-        For each of these channels: its weight block, the tile's block that it starts at, how many
-        blocks.
+    weight_block, first, count : int64 arrays
+        For each of these channels: the index of its weight block in ``words``, the first channel
+        block of the tile that it reaches, and how many it reaches.
     n_synapses : int64 array
         For each of these channels: neurons of the tile that one tap of it reaches.
     """
@@ -37,7 +37,7 @@ class WeightBlocks:
 
     @property
     def n_words(self) -> int:
-        """Weight words that the weight blocks take."""
+        """Weight words in all."""
         return int(np.prod(self.words.shape[:4]))
 
     @property
@@ -47,10 +47,10 @@ class WeightBlocks:
         Exact where every channel reaches as many neurons beyond its full blocks: all dense
         connections, and grouped ones whose groups do not cross blocks. Otherwise the mean, rounded.
         """
-        loop_nests = self.count > 0
-        if not loop_nests.any():
+        reached = self.count > 0
+        if not reached.any():
             return 0
-        last = self.n_synapses[loop_nests] - (self.count[loop_nests] - 1) * self.lanes
+        last = self.n_synapses[reached] - (self.count[reached] - 1) * self.lanes
         return int(np.clip(np.rint(last.mean()), 1, self.lanes)) - 1
 
 
@@ -96,7 +96,7 @@ def make_weight_blocks(connection: Connection, blocks: Span, lanes: int) -> Weig
         words[i][:, :, block, lane] = weights.transpose(1, 2, 0)
     flat = words.reshape(len(channels), -1)
     _, keep, weight_block = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-    # WeightBlocks in order of their first channel, whatever their weights.
+    # In the order of the first channel that uses them, whatever their weights.
     order = np.argsort(keep)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every span of rows, and every span of columns, of a layer's output needs and reads."""
+"""Sizes and expected work of all spans of rows and of columns of a layer's output."""
 
 from collections.abc import Mapping
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Formats of a layer's bias: how many bits, and what one unit of it is worth.
 
-The core computes ``round((m z + (b << 8 sb)) / 2**s)`` with b of 32 bits, whatever the form: a form
-says on which grid the bias is rounded, and with how few bits a memory could store it. All of them
-are exact in these fields.
+The core computes ``round((m z + (b << 8 sb)) / 2**s)`` with b of 32 bits, whatever the format: a
+format says on which grid the bias is rounded, and with how few bits a memory could store it. All of
+them are exact in these fields.
 
 ``int32``       32 bits on the grid of the product, in the exact profile the accumulator's
 ``fraction16``  16 bits with a binary fraction that is common to the layer
@@ -40,7 +40,7 @@ MAX_BIAS = signed_limits(BIAS_WIDTH)[1]
 
 @dataclass(frozen=True, eq=False)
 class Bias:
-    """Bias integers (C,) for the core, their left shift in bytes, and what was chosen, in words."""
+    """Bias integers (C,) for the core, their left shift in bytes, and the format for reports."""
 
     integers: IntArray
     shift: int
@@ -48,9 +48,9 @@ class Bias:
 
 
 def round_bias(
-    name: str, bias: FloatArray, rescale_shift: IntArray, form: str, *, is_exact: bool
+    name: str, bias: FloatArray, rescale_shift: IntArray, bias_format: str, *, is_exact: bool
 ) -> Bias:
-    """The bias of one layer in a form.
+    """The bias of one layer, rounded to a format.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def round_bias(
     is_exact : bool
         The exact profile, which shifts no bias.
 
-    ``QuantizeError`` where the bias needs more bits than the form has.
+    ``QuantizeError`` where the bias needs more bits than the format has.
     """
     if (rescale_shift < 0).any() or (rescale_shift > MAX_SHIFT).any():
         worst = int(rescale_shift[np.argmax(np.abs(rescale_shift - MAX_SHIFT // 2))])
@@ -75,23 +75,23 @@ def round_bias(
         )
     largest = float(np.abs(bias).max(initial=0))
     max_shift = 0 if is_exact else MAX_BIAS_SHIFT
-    if form == INT32:
+    if bias_format == INT32:
         return _int32(name, bias, rescale_shift, max_shift)
-    fraction, bits = 0, 8 if form == OUTPUT8 else 16
-    if form == OUTPUT and _fits(largest, 8):
+    fraction, bits = 0, 8 if bias_format == OUTPUT8 else 16
+    if bias_format == OUTPUT and _fits(largest, 8):
         bits = 8
-    if form == FRACTION16:
+    if bias_format == FRACTION16:
         while fraction < rescale_shift.min() and _fits(np.ldexp(largest, fraction + 1), 16):
             fraction += 1
     if not _fits(largest, bits):
         raise QuantizeError(
             name,
             f"the bias must fit in {bits} bits at the scale of the output, is up to {largest:.4g}",
-            f"choose the form {INT32}" + (f" or {OUTPUT16}" if bits == 8 else ""),
+            f"choose the bias format {INT32}" + (f" or {OUTPUT16}" if bits == 8 else ""),
         )
     coarse = np.round(np.ldexp(bias, fraction)).astype(np.int64)
     said = f"{bits} bits at the output's scale"
-    if form == FRACTION16:
+    if bias_format == FRACTION16:
         said = f"16 bits, {fraction} of them fraction"
     return _exactly(name, coarse, rescale_shift - fraction, max_shift, said)
 
@@ -101,7 +101,7 @@ def _fits(largest: float, bits: int) -> bool:
 
 
 def _int32(name: str, bias: FloatArray, rescale_shift: IntArray, max_shift: int) -> Bias:
-    """The finest grid on which all channels fit."""
+    """Rounds to the finest grid on which the biases of all channels fit."""
     for bias_shift in range(max_shift + 1):
         integers = np.round(np.ldexp(bias, rescale_shift - 8 * bias_shift))
         if np.abs(integers).max(initial=0) <= MAX_BIAS:
@@ -116,7 +116,7 @@ def _int32(name: str, bias: FloatArray, rescale_shift: IntArray, max_shift: int)
 
 
 def _exactly(name: str, coarse: IntArray, left: IntArray, max_shift: int, said: str) -> Bias:
-    """``coarse << left`` as 32-bit integers and a shift in bytes, without a remainder."""
+    """``coarse << left`` as 32-bit integers and a common shift in bytes that drops no bit."""
     for bias_shift in range(max_shift + 1):
         rest = left - 8 * bias_shift
         used = rest[coarse != 0]
@@ -129,5 +129,5 @@ def _exactly(name: str, coarse: IntArray, left: IntArray, max_shift: int, said: 
         name,
         f"the bias ({said}) must fit in {BIAS_WIDTH} bits and a shift by bytes for all channels, "
         "whose scales are too far apart",
-        f"choose the form {INT32}",
+        f"choose the bias format {INT32}",
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Form of each layer: what the user chooses, and the sign, which follows from the graph."""
+"""Number formats of layers: what the user chooses, and the sign, which follows from the graph."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from .quantized import EXACT, PAPER, PROFILES
 
 @dataclass(frozen=True)
 class Source:
-    """What a connection reads: real value of one unit, limits, bits."""
+    """A population that connections read: real value of one unit, limits of its values, bits."""
 
     scale: float
     limits: tuple[int, int]
@@ -24,7 +24,7 @@ class Source:
 
 @dataclass(frozen=True)
 class LayerFormat:
-    """What the user may choose for a layer."""
+    """What the user may choose for a layer: see :func:`stemcore.compiler.quantization.quantize`."""
 
     profile: str
     bits: int
@@ -70,7 +70,7 @@ def choose_formats(
     acc_width: int,
     bias: str | None,
 ) -> dict[str, LayerFormat]:
-    """The form of every layer; ``QuantizeError`` for choices that do not exist."""
+    """The format of every layer; ``QuantizeError`` for choices that do not exist."""
     if profile not in PROFILES:
         raise QuantizeError("profile", f"must be one of {', '.join(PROFILES)}, got {profile!r}")
     bias = DEFAULT_FORMAT[profile] if bias is None else bias

@@ -32,29 +32,40 @@ MAX_WEIGHT = limits(WEIGHT_WIDTH, True)[1]
 
 
 def quantize_layer(
-    node: Node, sources: Mapping[str, Source], scale: float, is_signed: bool, form: LayerFormat
+    node: Node,
+    sources: Mapping[str, Source],
+    scale: float,
+    is_signed: bool,
+    layer_format: LayerFormat,
 ) -> QuantizedLayer:
     """The layer in integers.
 
-    ``scale`` is the wish for the output's; it is raised where weights of the allowed range and the
-    largest connection shift cannot express it.
+    ``scale`` is the wanted scale of the output; a larger one is taken where weights of the allowed
+    range and the largest connection shift cannot express it.
     """
     assert isinstance(node.op, Layer)
-    layer, top = node.op, limits(form.bits, is_signed)[1]
+    layer, top = node.op, limits(layer_format.bits, is_signed)[1]
     if layer.branches[0].kind == AVERAGE:
-        scale, alignment = _average(layer, sources, scale, form)
+        scale, alignment = _average(layer, sources, scale, layer_format)
     else:
-        scale, alignment = _align_within(node.name, layer, sources, scale, form)
+        scale, alignment = _align_within(node.name, layer, sources, scale, layer_format)
     acc_scale = alignment.acc_scale
     branches = tuple(
         QuantizedBranch(b.source, w.astype(np.int8), b.stride, b.padding, b.groups, h)
         for b, w, h in zip(
-            layer.branches, _weights(layer, sources, alignment, form), alignment.shifts, strict=True
+            layer.branches,
+            _weights(layer, sources, alignment, layer_format),
+            alignment.shifts,
+            strict=True,
         )
     )
-    multiplier, rescale_shift = _rescale(acc_scale / scale, form.is_exact)
+    multiplier, rescale_shift = _rescale(acc_scale / scale, layer_format.is_exact)
     bias = round_bias(
-        node.name, layer.bias / scale, rescale_shift, form.bias, is_exact=form.is_exact
+        node.name,
+        layer.bias / scale,
+        rescale_shift,
+        layer_format.bias,
+        is_exact=layer_format.is_exact,
     )
     if layer.clamp is not None and layer.clamp.high is not None:
         top = max(1, min(top, round(layer.clamp.high / scale)))
@@ -66,7 +77,7 @@ def quantize_layer(
         multiplier,
         rescale_shift,
         bias.shift,
-        form.bits,
+        layer_format.bits,
         is_signed,
         top,
         layer.pool,
@@ -77,55 +88,57 @@ def quantize_layer(
 
 
 def _weights(
-    layer: Layer, sources: Mapping[str, Source], alignment: Alignment, form: LayerFormat
+    layer: Layer, sources: Mapping[str, Source], alignment: Alignment, layer_format: LayerFormat
 ) -> list[FloatArray]:
     """Integer weights of every branch."""
     integers = []
     for branch, h in zip(layer.branches, alignment.shifts, strict=True):
         scale = alignment.acc_scale * 2.0**h / sources[branch.source].scale
-        top = limits(form.weight_bits, True)[1] if branch.kind == LEARNED else MAX_WEIGHT
+        top = limits(layer_format.weight_bits, True)[1] if branch.kind == LEARNED else MAX_WEIGHT
         rounded = np.round(branch.weight / scale.reshape(-1, 1, 1, 1))
         integers.append(np.clip(rounded, -top, top))
     return integers
 
 
 def _average(
-    layer: Layer, sources: Mapping[str, Source], scale: float, form: LayerFormat
+    layer: Layer, sources: Mapping[str, Source], scale: float, layer_format: LayerFormat
 ) -> tuple[float, Alignment]:
     """Output scale, and accumulator scale for the best constant weights of an average pooling."""
     (branch,) = layer.branches
     source, share = sources[branch.source], float(branch.weight.flat[0])
     channels = layer.shape[0]
-    # Steps smaller than those of the sum say nothing.
-    scale = max(scale, source.scale * (float(power_above(share)) if form.is_exact else share))
-    if not form.is_exact:
+    # Steps smaller than those of the sum carry no information.
+    scale = max(
+        scale, source.scale * (float(power_above(share)) if layer_format.is_exact else share)
+    )
+    if not layer_format.is_exact:
         return scale, Alignment(np.full(channels, source.scale * share), (0,))
     ratio_shift = round(math.log2(source.scale / scale))
     n_taps = branch.weight.shape[2] * branch.weight.shape[3]
-    room = signed_limits(form.acc_width)[1] // ((1 << source.bits) * n_taps)
+    room = signed_limits(layer_format.acc_width)[1] // ((1 << source.bits) * n_taps)
     weight_limit = max(1, min(MAX_WEIGHT, room))
     _, s = average_weight(ratio_shift, round(1 / share), n_taps, source.limits, weight_limit)
     return scale, Alignment(np.full(channels, scale / 2.0**s), (0,))
 
 
 def _align_within(
-    name: str, layer: Layer, sources: Mapping[str, Source], scale: float, form: LayerFormat
+    name: str, layer: Layer, sources: Mapping[str, Source], scale: float, layer_format: LayerFormat
 ) -> tuple[float, Alignment]:
     """Output scale and alignment of everything but averages.
 
     Channels whose potentials could exceed the accumulator get coarser weights, if the operands
     permit it; otherwise the range check will find them.
     """
-    operands = _operands(layer, sources, form)
+    operands = _operands(layer, sources, layer_format)
     # The bias has 32 bits on the accumulator's grid, or up to 40 on that of the product.
-    bias_step = np.abs(layer.bias) / (MAX_BIAS if form.is_exact else 2.0**22)
-    smallest = 2.0 ** -(MAX_SHIFT if form.is_exact else MAX_SHIFT - 16)
+    bias_step = np.abs(layer.bias) / (MAX_BIAS if layer_format.is_exact else 2.0**22)
+    smallest = 2.0 ** -(MAX_SHIFT if layer_format.is_exact else MAX_SHIFT - 16)
     least = np.maximum(scale * smallest, bias_step)
-    most = scale if form.is_exact else math.inf
-    alignment = align(operands, least, most, form.is_exact)
+    most = scale if layer_format.is_exact else math.inf
+    alignment = align(operands, least, most, layer_format.is_exact)
     if alignment is None:
         most = math.inf
-        alignment = align(operands, least, most, form.is_exact)
+        alignment = align(operands, least, most, layer_format.is_exact)
     if alignment is None:
         scales = ", ".join(f"{b.source} {sources[b.source].scale:g}" for b in layer.branches)
         raise QuantizeError(
@@ -134,25 +147,25 @@ def _align_within(
             f"({scales}) are too far apart",
             "give the sources more similar ranges, or use the general profile",
         )
-    while (excess := _excess(layer, sources, alignment, form)).max() > 1:
-        step = power_above(excess) if form.is_exact else excess * (1 + 2.0**-10)
+    while (excess := _excess(layer, sources, alignment, layer_format)).max() > 1:
+        step = power_above(excess) if layer_format.is_exact else excess * (1 + 2.0**-10)
         coarser = np.maximum(least, np.where(excess > 1, alignment.acc_scale * step, 0.0))
         least = np.maximum(least, coarser)
-        retry = align(operands, least, most, form.is_exact)
+        retry = align(operands, least, most, layer_format.is_exact)
         if retry is None or (retry.acc_scale <= alignment.acc_scale).all():
             break
         alignment = retry
-    if form.is_exact:
+    if layer_format.is_exact:
         scale = max(scale, float(alignment.acc_scale.max()))
     return scale, alignment
 
 
 def _excess(
-    layer: Layer, sources: Mapping[str, Source], alignment: Alignment, form: LayerFormat
+    layer: Layer, sources: Mapping[str, Source], alignment: Alignment, layer_format: LayerFormat
 ) -> FloatArray:
-    """Largest sum on the way to each channel's potential, in units of the register's range."""
+    """Largest partial sum of each channel (C,), as a multiple of what the accumulator holds."""
     low, high = np.zeros(layer.shape[0]), np.zeros(layer.shape[0])
-    weights = _weights(layer, sources, alignment, form)
+    weights = _weights(layer, sources, alignment, layer_format)
     for branch, weight, h in zip(layer.branches, weights, alignment.shifts, strict=True):
         source = sources[branch.source]
         # The first spike of a signed value may come alone.
@@ -160,33 +173,37 @@ def _excess(
         smallest, largest = sum_bounds(weight * 2.0**h, least, source.limits[1])
         low += smallest
         high += largest
-    return np.maximum(-low, high) / signed_limits(form.acc_width)[1]
+    return np.maximum(-low, high) / signed_limits(layer_format.acc_width)[1]
 
 
-def _operands(layer: Layer, sources: Mapping[str, Source], form: LayerFormat) -> list[Operand]:
+def _operands(
+    layer: Layer, sources: Mapping[str, Source], layer_format: LayerFormat
+) -> list[Operand]:
     operands: list[Operand] = []
     for branch in layer.branches:
         source = sources[branch.source]
         max_shift = MAX_TOTAL_SHIFT - (source.bits - 1)
-        scales = _branch_scales(branch, operands, form)
+        scales = _branch_scales(branch, operands, layer_format)
         fan_in = int(np.prod(branch.weight.shape[1:]))
         operands.append(Operand(source.scale, max_shift, scales, fan_in))
     return operands
 
 
-def _branch_scales(branch: Branch, before: list[Operand], form: LayerFormat) -> FloatArray | None:
+def _branch_scales(
+    branch: Branch, before: list[Operand], layer_format: LayerFormat
+) -> FloatArray | None:
     """Finest useful weight scales; None for an identity, whose weight is chosen with the scale."""
     if branch.kind == IDENTITY:
-        if form.is_exact or all(operand.weight_scale is not None for operand in before):
+        if layer_format.is_exact or all(operand.weight_scale is not None for operand in before):
             return None
         return np.full(len(branch.weight), 1.0 / MAX_WEIGHT)
-    top = limits(form.weight_bits, True)[1]
+    top = limits(layer_format.weight_bits, True)[1]
     return weight_scales(
         branch.weight,
         top,
-        per_channel=form.per_channel,
-        is_exact=form.is_exact,
-        is_widest=form.is_widest,
+        per_channel=layer_format.per_channel,
+        is_exact=layer_format.is_exact,
+        is_widest=layer_format.is_widest,
     )
 
 

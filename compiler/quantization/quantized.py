@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The quantized network: integers of every layer with the real value of one unit beside them."""
+"""The quantized network: integers of every layer, and the real value that one unit stands for."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class QuantizedLayer:
     ``z = sum (weight << shift) x``, one unit worth ``acc_scale[c]``;
     ``q = clamp(round_half_even((multiplier z + (bias << 8 bias_shift)) / 2**rescale_shift))``, one
     unit worth ``scale``; then ``table[q mod 2**bits]``, where there is one, and max pooling.
-    ``top`` is the upper clamp, ``bias_format`` what the bias was rounded to, in words.
+    ``top`` is the upper clamp; ``bias_format`` tells reports what the bias was rounded to.
     """
 
     name: str

@@ -46,7 +46,7 @@ def weight_scales(
 ) -> FloatArray:
     """Scale of every output channel (axis 0) with the least squared error for -top..top.
 
-    ``is_widest``: that of the largest weight instead, which clips none.
+    ``is_widest``: the scale of the largest weight instead, which clips none.
 
     Channels without weights get the largest of the others'; a tensor of zeros gets zeros.
     """
@@ -76,7 +76,7 @@ def weight_scales(
 
 @dataclass(frozen=True, eq=False)
 class Operand:
-    """One connection, as the choice of the accumulator's scale sees it.
+    """What the choice of the accumulator's scale has to know of one connection.
 
     ``weight_scale`` is the finest useful scale of the weights per channel, or None for an identity,
     whose weight is any integer 1..127 (exact profile: a power of two).
@@ -99,10 +99,10 @@ class Alignment:
 def align(
     operands: Sequence[Operand], least: FloatArray, most: float, is_exact: bool
 ) -> Alignment | None:
-    """Let all connections of a layer add into one accumulator, with the least rounding noise.
+    """How all connections of a layer add into one accumulator, with the least rounding noise.
 
-    The accumulator's scale of channel c lies in ``least[c]..most``. Returns None where no shifts
-    bring the operands together.
+    The accumulator's scale of channel c lies in ``least[c]..most``. None where no left shifts of
+    the connections allow a common scale.
     """
     best: tuple[float, int, Alignment] | None = None
     choices = [[h for h in SHIFTS if h <= operand.max_shift] for operand in operands]
@@ -158,7 +158,7 @@ def _acc_scale(
 def average_weight(
     ratio_shift: int, divisor: int, n_taps: int, limits: tuple[int, int], top: int
 ) -> tuple[int, int]:
-    """Weight w and shift s so that ``round(w * sum / 2**s)`` is the rounded average.
+    """Weight w and shift s with which ``round(w * sum / 2**s)`` is the rounded average.
 
     The average of ``n_taps`` values within ``limits`` is ``sum * 2**ratio_shift / divisor``, halves
     to even. Exact where the divisor is a power of two; elsewhere every sum is enumerated and

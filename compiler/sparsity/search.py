@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which table for which layer: what each candidate saves and costs, and an order to take them in.
+"""Choice of activation tables: what each candidate saves and costs, and in which order to use them.
 
-Candidates are measured one at a time on images. A greedy path then leads from the network as it is
-to the sparsest one: at every step the layer moves on that saves the most synaptic operations for
-what it adds to the divergence of the outputs. Divergence instead of accuracy, because it changes
-with every image and not only with those that change sides: hundreds of images rank candidates that
-thousands of right-or-wrong answers could not.
+Candidates are measured one at a time on images. A greedy path then leads from the network without
+tables to the sparsest one: every step changes the table of the layer that saves the most synaptic
+operations for what it adds to the divergence of the outputs. Divergence takes the place of accuracy
+because it changes with every image, not only with those whose class changes: hundreds of images
+rank candidates that thousands of right-or-wrong answers could not.
 """
 
 import itertools
@@ -53,8 +53,8 @@ SCHEMES: dict[str, tuple[str, ...]] = {
 class Candidate:
     """One table for one population, measured alone.
 
-    ``sops`` are synaptic operations per image of the spikes that this population fires (before
-    what changes in later layers), ``loss`` the mean divergence of the outputs.
+    ``sops`` are the synaptic operations per image that this population's spikes cause (not counting
+    changes in later layers), ``loss`` is the mean divergence of the outputs.
     """
 
     layer: str
@@ -64,9 +64,10 @@ class Candidate:
 
 
 def scheme_tables(network: Network, scheme: str) -> dict[str, dict[str, IntArray]]:
-    """Tables by population and name: all that exist for its bits; none for the last layer.
+    """Tables of a scheme by population and name, as far as they exist for the population's bits.
 
-    Names that change nothing are left out. ``SparsifyError`` for an unknown scheme.
+    None for the last layer; tables that change no value are left out. ``SparsifyError`` for an
+    unknown scheme.
     """
     if scheme not in SCHEMES:
         raise SparsifyError("SCHEME", f"must be one of {', '.join(SCHEMES)}, got {scheme!r}")
@@ -74,7 +75,7 @@ def scheme_tables(network: Network, scheme: str) -> dict[str, dict[str, IntArray
     tops = {
         layer.name: int(layer.table.max()) for layer in network.layers if layer.table is not None
     }
-    # Bytes of a sum have no table: none of them may change.
+    # The bytes of a split sum have no table: each of them has to arrive unchanged.
     hidden = [layer.population for layer in network.layers[:-1] if layer.digits is None]
     for population in (network.input, *hidden):
         low, high = population.limits
@@ -93,14 +94,14 @@ def scheme_tables(network: Network, scheme: str) -> dict[str, dict[str, IntArray
 
 
 class Measurement:
-    """Candidates of every population on images, batch by batch.
+    """Measures the candidates of every population on images, batch by batch.
 
     Parameters
     ----------
     network : Network
-        Without tables of the search.
+        Without the tables that are to be chosen.
     tables : mapping
-        Of :func:`scheme_tables`; none may fall (so that they commute with max pooling).
+        Of :func:`scheme_tables`. Each must be non-decreasing, so that it commutes with max pooling.
     """
 
     def __init__(self, network: Network, tables: Mapping[str, Mapping[str, IntArray]]):
@@ -122,17 +123,19 @@ class Measurement:
                 self.fan_out[connection.source] += fan_out(connection, source)
 
     def run(self, images: ArrayLike) -> list[Candidate]:
-        """Every candidate, and NONE for every population (``loss`` 0).
+        """Every candidate, and for every population NONE with a ``loss`` of 0.
 
         images : integers (N, C, H, W) as for :func:`stemcore.golden.network.forward.run_network`.
         """
         array = check_images(images, self.network.input)
         starts = range(0, len(array), self.batch)
-        parts: dict[int, tuple[dict[str, NDArray[np.float64]], dict[tuple[str, str], float]]] = {}
+        measured: dict[
+            int, tuple[dict[str, NDArray[np.float64]], dict[tuple[str, str], float]]
+        ] = {}
 
         def measure(start: int) -> None:
             values = self._forward(array[start : start + self.batch])
-            parts[start] = (
+            measured[start] = (
                 {name: self._histogram(name, values[name]) for name in self.tables},
                 {
                     (layer, name): self._loss(values, layer, table)
@@ -145,9 +148,9 @@ class Measurement:
         histograms = {name: np.zeros(1 << self.populations[name].bits) for name in self.tables}
         losses = {(layer, name): 0.0 for layer, of in self.tables.items() for name in of}
         for start in starts:  # in order: floats add up to the same in every run
-            for name, histogram in parts[start][0].items():
+            for name, histogram in measured[start][0].items():
                 histograms[name] += histogram
-            for key, loss in parts[start][1].items():
+            for key, loss in measured[start][1].items():
                 losses[key] += loss
         found = []
         for layer, of in self.tables.items():
@@ -173,7 +176,7 @@ class Measurement:
         return np.bincount(index.ravel(), weights.ravel(), size).astype(np.float64)
 
     def _loss(self, values: Mapping[str, FloatArray], changed: str, table: IntArray) -> float:
-        """Sum over images; only layers that the change reaches are computed again."""
+        """Sum of divergences over images; only layers that a change reaches are computed again."""
         new = dict(values)
         new[changed] = apply(table, values[changed].astype(np.int64)).astype(np.float32)
         reached = {changed}
@@ -186,9 +189,9 @@ class Measurement:
 
 
 def divergence(expected: ArrayLike, got: ArrayLike, scale: float) -> NDArray[np.float64]:
-    """How far outputs are from what they were, per image: (N,), zero where they are equal.
+    """Distance of outputs ``got`` from ``expected`` (N, C, H, W) per image: (N,), zero where equal.
 
-    Of class scores, Kullback-Leibler's divergence of the softmax; of maps, the mean squared
+    For class scores the Kullback-Leibler divergence of their softmax, for maps the mean squared
     difference. ``scale`` is the real value of one unit.
     """
     p, q = (np.asarray(x, np.float64) * scale for x in (expected, got))
@@ -207,11 +210,11 @@ def _log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def greedy_path(candidates: Sequence[Candidate]) -> list[dict[str, str]]:
-    """Choices of tables by population, from none to the sparsest, one step of one layer each.
+    """Choices of tables by population, from none to the sparsest; each step changes one layer.
 
-    A layer's candidates that are worth taking form the lower convex hull of loss over operations
-    saved; the steps of all hulls are taken in the order of loss per operation. Sums of single
-    losses stand for the loss together, so whoever follows the path measures again.
+    A layer's useful candidates are the lower convex hull of loss over operations saved; the steps
+    of all hulls are taken in the order of loss per operation. The path assumes that losses of
+    single tables add up, so each choice has to be measured again as a whole.
     """
     by_layer: dict[str, list[Candidate]] = {}
     for candidate in candidates:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Activation tables of a network: what they are called, and the passes that put them in.
+"""Activation tables of a network: their names, and the passes that insert them.
 
-A table replaces every finished activation of a layer by another of the same form, so that fewer
-spikes say nearly the same (:mod:`stemcore.golden.arithmetic.activation_tables`). Contents of a
-memory, not a circuit: any pointwise function will do.
+A table replaces every finished activation of a layer by another of the same range, so that fewer
+spikes carry nearly the same value (:mod:`stemcore.golden.arithmetic.activation_tables`). It is the
+contents of a memory, not a circuit: any pointwise function will do.
 """
 
 import dataclasses
@@ -30,11 +30,11 @@ _PART = re.compile(r"(rot|drlo|ones|rd)(\d+(?:\.\d+)?)")
 
 
 def named_table(name: str, bits: int, is_signed: bool, where: str = "TABLES") -> IntArray:
-    """The table that a name stands for, for activations of this form.
+    """The table that a name stands for, for activations of ``bits`` bits.
 
     ``rot<r>``: nearest multiple of ``2**r``; ``drlo<k>``: the k highest one-bits; ``ones<k>``: the
     nearest value with at most k ones; ``rd<lambda>``: least ``(q - q')**2 + lambda * ones(q')``.
-    Parts joined by ``+`` are applied from left to right. ``SparsifyError`` for anything else.
+    Names joined by ``+`` are applied from left to right. ``SparsifyError`` for anything else.
     """
     table = golden_tables.identity(bits, is_signed)
     for kind, number in _parts(name, where):
@@ -72,7 +72,7 @@ def _one_table(kind: str, number: str, bits: int, is_signed: bool) -> IntArray:
 
 
 def read_tables(text: str) -> str | dict[str, Entry]:
-    """What the option TABLES says: a name, or the contents of the JSON file that it names.
+    """The value of the option TABLES: a table's name, or the contents of the JSON file it names.
 
     The file maps a layer's name (or ``input``) to a table's name or to its ``2**bits`` entries;
     layers that it leaves out keep their activations. ``SparsifyError`` for a name that is none.
@@ -104,10 +104,10 @@ def _is_entry(entry: object) -> bool:
 def find_tables(
     network: QuantizedNetwork, wanted: str | Mapping[str, Entry]
 ) -> dict[str, IntArray]:
-    """Tables by layer: of a name, for every layer but the last; of a mapping, for those it names.
+    """Tables by layer. A name stands for all layers but the last, a mapping for those it names.
 
-    The last layer's values are the answer, the input's are fired by the host: a name leaves both as
-    they are. A mapping may name them; whoever fires the input then applies its table.
+    The last layer's values are the network's result, and the input is fired by the host: a name
+    leaves both as they are. A mapping may name them; the host then has to apply the input's table.
 
     Raises
     ------
@@ -115,21 +115,21 @@ def find_tables(
         For a layer that is not there, a name that is no table, or entries beyond the layer's
         limits.
     """
-    forms = {layer.name: (layer.bits, layer.is_signed, layer.limits) for layer in network.layers}
-    forms[INPUT] = (network.input_bits, True, limits(network.input_bits, True))
+    formats = {layer.name: (layer.bits, layer.is_signed, layer.limits) for layer in network.layers}
+    formats[INPUT] = (network.input_bits, True, limits(network.input_bits, True))
     if isinstance(wanted, str):
         hidden = [layer.name for layer in network.layers[:-1]]
         wanted = {} if wanted == NONE else dict.fromkeys(hidden, wanted)
-    unknown = sorted(set(wanted) - set(forms))
+    unknown = sorted(set(wanted) - set(formats))
     if unknown:
         raise SparsifyError(
             "TABLES",
             f"names must be layers, got {', '.join(unknown)}",
-            f"the layers are {', '.join(forms)}",
+            f"the layers are {', '.join(formats)}",
         )
     found = {}
     for name, entry in wanted.items():
-        bits, is_signed, (low, high) = forms[name]
+        bits, is_signed, (low, high) = formats[name]
         if isinstance(entry, str):
             if entry == NONE:
                 continue
@@ -154,7 +154,7 @@ def _checked(name: str, table: IntArray, bits: int, within: tuple[int, int]) -> 
 
 
 def with_tables(network: QuantizedNetwork, tables: Tables) -> QuantizedNetwork:
-    """The quantized network with these tables behind every named layer's clamp."""
+    """The quantized network in which the named layers apply these tables to clamped values."""
     layers = tuple(
         dataclasses.replace(layer, table=tables[layer.name]) if layer.name in tables else layer
         for layer in network.layers

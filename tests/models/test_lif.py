@@ -134,13 +134,13 @@ def test_network_equals_its_layers_run_step_by_step(rng, code):
     assert torch.allclose(output, votes, rtol=1e-6)
 
 
-def test_every_lif_network_has_its_relu_form():
-    pairs = {spec.name: spec.relu_form for spec in MODELS.values() if spec.relu_form}
+def test_every_lif_network_has_its_relu_model():
+    pairs = {spec.name: spec.relu_model for spec in MODELS.values() if spec.relu_model}
     assert len(pairs) == 4
-    for name, relu_form in pairs.items():
+    for name, relu_model in pairs.items():
         tensors, of_relu = (
             {key: tuple(tensor.shape) for key, tensor in MODELS[n].build().state_dict().items()}
-            for n in (name, relu_form)
+            for n in (name, relu_model)
         )
         assert tensors == of_relu
-        assert name.removeprefix(f"{relu_form}_") in ("direct", "position")
+        assert name.removeprefix(f"{relu_model}_") in ("direct", "position")

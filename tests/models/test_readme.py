@@ -53,7 +53,7 @@ def test_weight_files_are_all_listed_with_the_figure_they_carry():
         assert row[2] == metadata.get("metric", "accuracy")
         figure = float(row[3].removesuffix(" %"))
         assert figure == pytest.approx(100 * metadata["test_accuracy"], abs=0.005)
-        if registry.MODELS[metadata["model"]].relu_form:
+        if registry.MODELS[metadata["model"]].relu_model:
             assert row[4] == "-"
         else:
             # What eight bits may cost.

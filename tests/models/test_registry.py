@@ -70,7 +70,7 @@ def test_model_keeps_its_contract(name):
     module = spec.build().eval()
     kinds = {type(part) for part in module.modules() if not list(part.children())}
     assert kinds <= set(LAYERS)
-    assert (LIF in kinds) == bool(spec.relu_form)
+    assert (LIF in kinds) == bool(spec.relu_model)
     assert spec.default_dataset in DATASETS
     with torch.no_grad():
         assert module(torch.zeros(2, *spec.input_shape)).shape == (2, spec.n_classes)
@@ -111,14 +111,14 @@ def test_models_refuse_data_of_another_task(model, dataset, needs):
 @pytest.mark.parametrize("name", MODELS)
 def test_networks_of_lif_neurons_alone_do_not_compile(name):
     spec = get_model(name)
-    if not spec.relu_form:
+    if not spec.relu_model:
         assert spec.check_compiles() is None
         return
-    get_model(spec.relu_form).check_compiles()
+    get_model(spec.relu_model).check_compiles()
     with pytest.raises(
         ModelError,
         match=rf"^{name}: the compiler needs ReLU; LIF neurons came, "
-        rf".*; choose MODEL={spec.relu_form}, the same layers",
+        rf".*; choose MODEL={spec.relu_model}, the same layers",
     ):
         spec.check_compiles()
 

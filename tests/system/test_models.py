@@ -86,7 +86,7 @@ def test_whole_networks_run_exactly_on_the_gateware(model):
     [
         path
         for path in sorted(checkpoint_path("a", "b").parent.glob("*.safetensors"))
-        if not MODELS[path.stem.rpartition("-")[0]].relu_form
+        if not MODELS[path.stem.rpartition("-")[0]].relu_model
     ],
     ids=lambda path: path.stem,
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Concatenated channels: what reads them reads each of the tensors that they come from."""
+"""Removes concatenations: what reads the joined channels reads each of the joined tensors."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,12 +27,12 @@ def split_concat(graph: Graph) -> Graph:
 
 
 class _Splitting:
-    """The nodes so far; ``parts`` are the tensors of what is concatenated."""
+    """The nodes so far; ``tensors`` names the joined tensors of every concatenated value."""
 
     def __init__(self, graph: Graph):
         self.graph = graph
         self.nodes: dict[str, Node] = {}
-        self.parts: dict[str, list[str]] = {}
+        self.tensors: dict[str, list[str]] = {}
 
     def result(self) -> Graph:
         for node in self.graph.nodes:
@@ -42,9 +42,9 @@ class _Splitting:
 
     def _take(self, node: Node) -> None:
         op = node.op
-        joined = node.inputs[0] if node.inputs[0] in self.parts else None
+        joined = node.inputs[0] if node.inputs[0] in self.tensors else None
         if isinstance(op, Concat):
-            self.parts[node.name] = [p for i in node.inputs for p in self.parts.get(i, [i])]
+            self.tensors[node.name] = [p for i in node.inputs for p in self.tensors.get(i, [i])]
         elif joined and (isinstance(op, Linear) or (isinstance(op, Conv) and op.groups == 1)):
             self._sum(
                 node.name,
@@ -59,7 +59,7 @@ class _Splitting:
                 ],
             )
         elif joined and (ops := self._by_tensor(op, joined)):
-            self.parts[node.name] = [
+            self.tensors[node.name] = [
                 self._add(f"{node.name}.part{i}", part, part.output_shape([shape]), [source])
                 for i, (source, shape, part) in enumerate(ops, 1)
             ]
@@ -75,13 +75,13 @@ class _Splitting:
         return self.nodes[name].shape if name in self.nodes else self.graph.shape_of(name)
 
     def _spans(self, joined: str) -> list[tuple[str, int, int]]:
-        """Every part with its first channel and the one after its last."""
-        names = self.parts[joined]
+        """Every joined tensor with its first channel and the one after its last."""
+        names = self.tensors[joined]
         ends = [0, *accumulate(self._shape_of(name)[0] for name in names)]
         return [(name, *span) for name, span in zip(names, pairwise(ends), strict=True)]
 
     def _by_tensor(self, op: Operator, joined: str) -> list[tuple[str, Shape, Operator]]:
-        """Every part, its shape, and the operator on its channels; empty where these mix."""
+        """Joined tensors, their shapes, the operator on each; empty where it mixes channels."""
         parts: list[tuple[str, Shape, Operator]] = []
         for source, first, stop in self._spans(joined):
             part = op.on_channels(first, stop)
@@ -104,9 +104,9 @@ class _Splitting:
                 total = self._add(this, Add(), shape, [total, term])
 
     def _copy(self, names: Sequence[str]) -> None:
-        """Those of the names that are concatenated get a layer that holds all their channels."""
+        """Each of the names that is a concatenation gets a layer that copies all its channels."""
         for name in names:
-            if name in self.parts and name not in self.nodes:
+            if name in self.tensors and name not in self.nodes:
                 shape = self.graph.shape_of(name)
                 rows = np.eye(shape[0])[:, :, None, None]
                 self._sum(

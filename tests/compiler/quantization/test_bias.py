@@ -68,8 +68,13 @@ SCALE = r" bits at the scale of the output, is up to "
 @pytest.mark.parametrize(
     ("form", "biases", "shift", "message"),
     [
-        ("output8", [127.6], [20], f"{FITS}8{SCALE}127\\.6; choose the form int32 or output16$"),
-        ("output", [33000.0], [20], f"{FITS}16{SCALE}3\\.3e\\+04; choose the form int32$"),
+        (
+            "output8",
+            [127.6],
+            [20],
+            f"{FITS}8{SCALE}127\\.6; choose the bias format int32 or output16$",
+        ),
+        ("output", [33000.0], [20], f"{FITS}16{SCALE}3\\.3e\\+04; choose the bias format int32$"),
         ("fraction16", [33000.0], [20], f"{FITS}16{SCALE}"),
         ("output16", [3e4, 1.0], [30, 3], r"^conv: the bias \(16 bits at .*\) must fit in 32"),
         ("int32", [1e9], [40], f"{FITS}32 bits, needs "),

@@ -13,8 +13,9 @@ from stemcore.compiler.frontend.passes import form_layers
 from stemcore.compiler.frontend.run_graph import run_graph
 from stemcore.compiler.lowering.lower import lower
 from stemcore.compiler.lowering.ranges import prove_ranges
-from stemcore.compiler.quantization.quantize import QuantizedModel, quantize
+from stemcore.compiler.quantization.quantize import quantize
 from stemcore.compiler.quantization.quantized import PROFILES
+from stemcore.compiler.quantization.quantized_model import QuantizedModel
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT
 from tests.support.random_torch_nets import RandomNet

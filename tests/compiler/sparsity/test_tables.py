@@ -12,7 +12,8 @@ import torch
 from stemcore.compiler.errors import FormatError, SparsifyError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.lowering.lower import lower
-from stemcore.compiler.quantization.quantize import QuantizedModel, quantize
+from stemcore.compiler.quantization.quantize import quantize
+from stemcore.compiler.quantization.quantized_model import QuantizedModel
 from stemcore.compiler.sparsity.tables import (
     apply_tables,
     find_tables,
