@@ -70,7 +70,8 @@ def _least_target(
 ) -> float:
     """The least cycles of the busiest core for which ``n_cores`` suffice.
 
-    Within 2**-14 of the cycles that the fewest cores would take; infinite where only the fewest tiles are few enough.
+    Within 2**-14 of the cycles that the fewest cores would take; infinite where only the fewest
+    tiles are few enough.
     """
     high = max(cost.cycles(tile) for cost in costs for tile in cost.tiles(np.inf))
     # No core can be faster than the host sends the image.
