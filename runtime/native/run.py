@@ -78,7 +78,7 @@ def run_program(
     )
     with VerilatedMesh(library, program, threads=n_threads) as mesh:
         _load(mesh, over_mesh)
-        values, outputs = _record(mesh, len(images))
+        values, outputs = record(mesh, len(images))
         if waves_dir is not None:
             for x, y in waves_nodes:
                 mesh.trace(mesh.number(x, y), Path(waves_dir) / f"waves-{x}-{y}.fst")
@@ -138,7 +138,7 @@ def _to_signed(values: NDArray[np.uint8], population: Population) -> NDArray[np.
     return np.where(wide >> (population.bits - 1), wide - (1 << population.bits), wide)
 
 
-def _record(mesh: VerilatedMesh, n_images: int) -> tuple[Values, NDArray[np.uint8]]:
+def record(mesh: VerilatedMesh, n_images: int) -> tuple[Values, NDArray[np.uint8]]:
     """Recorders at every core and at the host's end."""
     program = mesh.program
     populations = {layer.population.name: layer.population for layer in program.layers}

@@ -32,7 +32,7 @@ def run_bench(
     depends: Sequence[Path] = (),
     parameters: Mapping[str, object] | None = None,
     defines: Mapping[str, object] | None = None,
-    public: Path | None = None,
+    public: Sequence[Path] | None = None,
     waves: bool = False,
     plusargs: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
@@ -50,7 +50,7 @@ def run_bench(
     run_dir : folder of this run alone (log, results, waves); default ``out_dir/run-SIMULATOR``.
     testcase : names of the tests to run; default all.
     seed : cocotb's seed; default the environment's ``SEED``, or 0.
-    public : Verilator control file that names the signals the bench touches; default all signals,
+    public : Verilator control files that name the signals the bench touches; default all signals,
         at two to four times the run time.
     waves : write FST waves to ``run_dir``.
     """
@@ -125,7 +125,7 @@ def _verilated(
     depends: Sequence[Path],
     defines: Mapping[str, object] | None,
     parameters: Mapping[str, object] | None,
-    public: Path | None,
+    public: Sequence[Path] | None,
     waves: bool,
     optimize: str,
 ) -> Path:
@@ -136,7 +136,7 @@ def _verilated(
     flags += [f"-D{name}={value}" for name, value in (defines or {}).items()]
     flags += [f"-G{name}={value}" for name, value in (parameters or {}).items()]
     program = verilate(
-        [*sources, *([] if public is None else [public])],
+        [*sources, *(public or ())],
         top=top,
         out_dir=out_dir,
         prefix="Vtop",

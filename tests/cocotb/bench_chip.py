@@ -5,7 +5,8 @@ import cocotb
 
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.reference.program_engine import run_program
-from tests.support.chip_programs import four_core_program, seeded
+from stemcore.testing import seeded
+from tests.support.chip_programs import four_core_program
 from tests.support.cocotb_host import started_host
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import cocotb
 
-from tests.support.chip_programs import four_core_case, seeded
+from stemcore.testing import seeded
+from tests.support.chip_programs import four_core_case
 from tests.support.cocotb_host import started_host
 
 CASES = (0, 1)  # networks, as four_core_case numbers them

@@ -11,9 +11,9 @@ from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
 from stemcore.golden.spec.params import get_preset
 from stemcore.runtime.engines.compare import Difference
-from tests.support.chip_programs import one_core_program, seeded
+from stemcore.testing import check_equal, seeded
+from tests.support.chip_programs import one_core_program
 from tests.support.cocotb_host import started_host
-from tests.support.cocotb_streams import cycles
 from tests.support.hand_programs import dense_program
 from tests.support.random_networks import random_images
 
@@ -31,7 +31,7 @@ async def run_and_check(dut, rng, program, network, images, stalls="free/free"):
     await host.check_counters()
     for core in program.cores:
         for memory, words in (await host.read_memories(core)).items():
-            np.testing.assert_array_equal(words, core.memories[memory], err_msg=memory.name)
+            check_equal(memory.name, core.memories[memory], words)
     host.stop()
     assert dut.edge_broken.value == 0, "a lone node has nothing to send to the east, south or west"
 
@@ -77,7 +77,7 @@ async def every_word_of_every_memory_reads_back(dut):
     host = await started_host(dut, rng, program, images, "free/free")
     host.protocol.send(host.host.configuration(core).tolist())
     for memory, words in (await host.read_memories(core)).items():
-        np.testing.assert_array_equal(words, contents[memory], err_msg=memory.name)
+        check_equal(memory.name, contents[memory], words)
     for memory, words in contents.items():
         for address in rng.integers(0, len(words), 4).tolist():
             got = await host.read(core, memory, address, words.shape[1])
@@ -111,7 +111,7 @@ async def reset_in_flight_leaves_nothing_behind(dut):
     images = random_images(rng, network, 2)
     for _ in range(3):
         host = await started_host(dut, rng, program, images, "free/free")
-        await cycles(int(rng.integers(150, 400)))
+        await host.domain.cycles(int(rng.integers(150, 400)))
         dut.rst.value = 1
         host.stop()
     await run_and_check(dut, rng, program, network, images)

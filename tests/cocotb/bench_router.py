@@ -7,14 +7,12 @@ from cocotb.triggers import gather
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import get_preset
 from stemcore.golden.spec.routing import Port, next_ports
-from tests.support.chip_programs import seeded
-from tests.support.cocotb_streams import (
+from stemcore.testing import (
+    ClockDomain,
+    HdlStreamDriver,
+    HdlStreamMonitor,
     Scoreboard,
-    StreamDriver,
-    StreamMonitor,
-    cycle,
-    cycles,
-    reset,
+    seeded,
     set_pace,
 )
 
@@ -78,19 +76,20 @@ async def every_flit_reaches_its_outputs_in_order(dut, here, stalls):
     for port in Port:
         set_pace(dut.port[port].source.pauses, source_stall, rng)
         set_pace(dut.port[port].sink.pauses, sink_stall, rng)
-    drivers = [StreamDriver(dut.port[port].source) for port in Port]
-    await reset(dut)
+    drivers = [HdlStreamDriver(dut.port[port].source) for port in Port]
+    domain = ClockDomain(dut.clk, reset=dut.rst)
+    await domain.reset()
 
-    boards = [Scoreboard(f"output {port.name}", came_in, show) for port in Port]
-    monitors = [StreamMonitor(dut.port[p].sink.observer, boards[p].see) for p in Port]
+    boards = [Scoreboard(f"output {port.name}", channel_of=came_in, show=show) for port in Port]
+    monitors = [HdlStreamMonitor(dut.port[p].sink.observer, boards[p].see) for p in Port]
     streams = {port: flits(rng, port, here) for port in Port}
     for port, items in streams.items():
         for out in Port:
             boards[out].expect(f for f in items if out in routes(f, port, here))
     await gather(*(drivers[port].send_all(streams[port]) for port in Port))
     for board in boards:
-        await board.empty(4000)
-    await cycles(20)
+        await board.empty(domain, 4000)
+    await domain.cycles(20)
     assert dut.idle.value == 1, "no flit may be left in a queue"
     for monitor in monitors:
         monitor.stop()
@@ -105,8 +104,9 @@ async def one_flit_a_cycle_passes_on_every_port(dut):
     for port in Port:
         set_pace(dut.port[port].source.pauses, "free", rng)
         set_pace(dut.port[port].sink.pauses, "free", rng)
-    drivers = [StreamDriver(dut.port[port].source) for port in Port]
-    await reset(dut)
+    drivers = [HdlStreamDriver(dut.port[port].source) for port in Port]
+    domain = ClockDomain(dut.clk, reset=dut.rst)
+    await domain.reset()
     n = 100
     to = {
         Port.NORTH: (3, 6),
@@ -117,7 +117,7 @@ async def one_flit_a_cycle_passes_on_every_port(dut):
     }
     streams, boards = {}, []
     for out in Port:
-        boards.append(Scoreboard(f"output {out.name}", came_in, show))
+        boards.append(Scoreboard(f"output {out.name}", channel_of=came_in, show=show))
     for port, (x, y) in to.items():
         streams[port] = [
             FLIT.pack(kind=0, x0=x, y0=y, x1=x, y1=y, payload=int(port) << TAG | i)
@@ -125,12 +125,12 @@ async def one_flit_a_cycle_passes_on_every_port(dut):
         ]
         (out,) = next_ports(*here, port, (x, y, x, y))
         boards[out].expect(streams[port])
-    monitors = [StreamMonitor(dut.port[p].sink.observer, boards[p].see) for p in Port]
-    started = cycle()
+    monitors = [HdlStreamMonitor(dut.port[p].sink.observer, boards[p].see) for p in Port]
+    started = domain.cycle
     await gather(*(drivers[port].send_all(streams[port]) for port in Port))
     for board in boards:
-        await board.empty(10)
-    took = cycle() - started
+        await board.empty(domain, 10)
+    took = domain.cycle - started
     assert took <= n + 3, f"{n} flits must pass in {n} cycles and a latency, took {took}"
     for monitor in monitors:
         monitor.stop()

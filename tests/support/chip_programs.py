@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs for small chips, made from ``SEED`` and words: the same in every process."""
 
-import hashlib
-import os
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,15 +9,10 @@ from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import get_preset
+from stemcore.testing import seeded
 from tests.support.random_networks import random_images, random_network, random_stepped_network
 
 PARAMS = get_preset("tiny")
-
-
-def seeded(*words: object) -> np.random.Generator:
-    """Random numbers that depend on ``SEED`` and on ``words``, and on nothing else."""
-    digest = hashlib.sha256(f"{os.environ.get('SEED', '0')}:{words!r}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
 def one_core_program(rng: np.random.Generator) -> tuple[Network, Program]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import Event, ReadWrite, with_timeout
+from cocotb.triggers import Event, ReadWrite
 from numpy.typing import NDArray
 
 from stemcore.golden.network.network import Population
@@ -17,15 +17,7 @@ from stemcore.golden.spec.fields import Control, Kind, Memory
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
 from stemcore.runtime.host.flits import Host
 from stemcore.runtime.host.protocol import Protocol, Recorder, core_recorders
-from tests.support.cocotb_streams import (
-    PERIOD_NS,
-    StreamDriver,
-    StreamMonitor,
-    cycle,
-    cycles,
-    reset,
-    set_pace,
-)
+from stemcore.testing import ClockDomain, HdlStreamDriver, HdlStreamMonitor, set_pace
 
 # Registers whose value follows from the program alone, by the names of
 # stemcore.golden.reference.program_engine.COUNTERS.
@@ -49,12 +41,20 @@ class CoreMonitor:
         For each sample, the clock edge at which the last END was sent.
     """
 
-    def __init__(self, observer: Any, name: str, recorder: Recorder, population: Population):
+    def __init__(
+        self,
+        domain: ClockDomain,
+        observer: Any,
+        name: str,
+        recorder: Recorder,
+        population: Population,
+    ):
+        self._domain = domain
         self._name, self._recorder, self._population = name, recorder, population
         self._t = 0
         self.n_spikes = 0
         self.end_cycles: list[int] = []
-        self._monitor = StreamMonitor(observer, self._see)
+        self._monitor = HdlStreamMonitor(observer, self._see)
         self.stop = self._monitor.stop
 
     def _see(self, flit: int) -> None:
@@ -76,7 +76,7 @@ class CoreMonitor:
             self._t = spike["t"]
         if self._recorder.see(flit):
             self._t = 0
-            self.end_cycles.append(cycle())
+            self.end_cycles.append(self._domain.cycle)
 
 
 class ChipHost:
@@ -85,6 +85,7 @@ class ChipHost:
     Parameters
     ----------
     dut : the bench, out of reset
+    domain : its clock
     images : integers (N, C, H, W)
 
     Attributes
@@ -94,14 +95,17 @@ class ChipHost:
         For each sample, the clock edges at which its first flit was taken, and its last END came.
     """
 
-    def __init__(self, dut: Any, program: Program, images: NDArray[np.integer]):
-        self._dut, self.program, self.images = dut, program, images
+    def __init__(
+        self, dut: Any, domain: ClockDomain, program: Program, images: NDArray[np.integer]
+    ):
+        self._dut, self.domain, self.program, self.images = dut, domain, program, images
         self.host = Host(program)
         self.protocol = Protocol(program, images)
         self.recorders = core_recorders(program, len(images))
         populations = {layer.population.name: layer.population for layer in program.layers}
         self.cores = {
             (core.x, core.y): CoreMonitor(
+                domain,
                 dut.fired[(core.y - 1) * program.columns + core.x].observer,
                 f"node ({core.x}, {core.y}) {core.layer}",
                 self.recorders[core.x, core.y],
@@ -113,15 +117,15 @@ class ChipHost:
         self.start_cycles: list[int] = []
         self.end_cycles: list[int] = []
         self._ends, self._in_sample = 0, False
-        self._driver = StreamDriver(dut.host_source)
-        self._monitor = StreamMonitor(dut.host_sink.observer, self._receive)
+        self._driver = HdlStreamDriver(dut.host_source)
+        self._monitor = HdlStreamMonitor(dut.host_sink.observer, self._receive)
         self._task = cocotb.start_soon(self._drive())
 
     def _receive(self, flit: int) -> None:
         done = self.protocol.samples_done
         self.protocol.receive(flit)
         if self.protocol.samples_done > done:
-            self.end_cycles.append(cycle())
+            self.end_cycles.append(self.domain.cycle)
         self._news.set()
         self._received.set()
 
@@ -143,7 +147,7 @@ class ChipHost:
         kind = self.host.formats.flit.unpack(flit)["kind"]
         if kind in (Kind.SPIKE, Kind.END):
             if not self._in_sample:
-                self.start_cycles.append(cycle())
+                self.start_cycles.append(self.domain.cycle)
             self._in_sample = True
             self._ends += kind == Kind.END
             if self._ends == len(self.program.input_end):
@@ -158,7 +162,7 @@ class ChipHost:
                 await self._received.wait()
 
         try:
-            await with_timeout(wait(), limit * PERIOD_NS, "ns")
+            await self.domain.within(wait(), limit)
         except TimeoutError as error:
             raise AssertionError(
                 f"{self.program.name}: {what} within {limit} cycles; {self._state()}"
@@ -180,7 +184,7 @@ class ChipHost:
     async def settle(self, limit: int = 2000) -> None:
         """Waits for quiet."""
         for _ in range(limit // 20):
-            await cycles(20)
+            await self.domain.cycles(20)
             if self._dut.quiet.value == 1:
                 return
         raise AssertionError(
@@ -268,5 +272,6 @@ async def started_host(
     set_pace(dut.host_source.pauses, source_stall, rng)
     set_pace(dut.host_sink.pauses, sink_stall, rng)
     dut.host_source.offered.value = 0
-    await reset(dut)
-    return ChipHost(dut, program, images)
+    domain = ClockDomain(dut.clk, reset=dut.rst)
+    await domain.reset()
+    return ChipHost(dut, domain, program, images)

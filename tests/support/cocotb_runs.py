@@ -8,7 +8,7 @@ from pathlib import Path
 from stemcore.folders import engines, results
 from stemcore.golden.spec.params import ChipParams
 from stemcore.runtime.native.build import node_sources
-from stemcore.runtime.toolchain.bench import run_bench
+from stemcore.testing import HDL_STREAMS, HDL_STREAMS_PUBLIC, run_bench
 
 BENCHES = Path(__file__).parent.parent / "cocotb"
 OUT = results() / "cocotb"
@@ -58,13 +58,13 @@ def bench(
         sources.append(path)
     return run_bench(
         simulator,
-        [BENCHES / f"{unit}_bench.v", BENCHES / "streams.v", *sources],
+        [BENCHES / f"{unit}_bench.v", HDL_STREAMS, *sources],
         top=f"{unit}_bench",
         test_module=f"tests.cocotb.{module or f'bench_{unit}'}",
         out_dir=folder,
         run_dir=run_folder(simulator, unit, module),
         parameters=parameters,
-        public=BENCHES / "public.vlt",
+        public=[BENCHES / "public.vlt", HDL_STREAMS_PUBLIC],
         waves=os.environ.get("WAVES", "0") == "1",
         optimize="-O1",
     )

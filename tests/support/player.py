@@ -8,7 +8,7 @@ from amaranth.hdl import Value
 
 from stemcore.golden.program.program import Program
 from stemcore.runtime.host.protocol import Protocol
-from tests.support.streams import willing
+from stemcore.testing import willing
 
 REST = 60  # cycles after which a core that has ended its last sample has come to rest
 

@@ -6,35 +6,15 @@ Payloads cross this file as plain integers, the raw bits of the payload
 signed shape may be negative.
 """
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
-STALLS = ("free", "half", "third")  # willing in every, every second, every third cycle on average
+from stemcore.testing import willing
 
-_PERIOD = {"free": 1, "half": 2, "third": 3}
-
-
-def willing(stall: str, rng: np.random.Generator | None) -> Iterator[bool]:
-    """Endless: is this side of a stream willing to transfer in this cycle?
-
-    ``half`` and ``third`` draw runs of willing and unwilling cycles, so that bursts, single cycles
-    and long waits all occur. ``free`` needs no ``rng``.
-    """
-    if stall not in _PERIOD:
-        raise ValueError(f"stall: must be one of {', '.join(STALLS)}, got {stall!r}")
-    if stall == "free":
-        yield from itertools.repeat(True)
-    if rng is None:
-        raise ValueError(f"rng: stall pattern {stall!r} needs a generator, got None")
-    while True:
-        run = int(rng.geometric(0.4))
-        yield from itertools.repeat(True, run)
-        pause = int(rng.geometric(0.4)) + int(rng.geometric(0.4)) * (_PERIOD[stall] - 2)
-        yield from itertools.repeat(False, pause)
+STALLS = ("free", "half", "third")  # patterns that streams are tested with
 
 
 class Source:

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stream benches themselves: what they must not let pass."""
 
-import itertools
-
 import pytest
 from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tests.support.streams import STALLS, Sink, Source, simulate, transfer, willing
+from tests.support.streams import STALLS, Sink, Source, simulate, transfer
 
 
 class Wire(wiring.Component):
@@ -59,18 +57,3 @@ def test_simulation_ends_at_its_limit():
         TimeoutError, match=r"^1 of 2 benches still run after 30 cycles; items received: 2/3$"
     ):
         simulate(wire, benches, limit=30)
-
-
-@pytest.mark.parametrize(("stall", "share"), [("free", 1.0), ("half", 0.5), ("third", 0.333)])
-def test_stall_patterns_have_their_share(stall, share, rng):
-    cycles = list(itertools.islice(willing(stall, rng), 20000))
-    assert sum(cycles) / len(cycles) == pytest.approx(share, abs=0.03)
-
-
-def test_stall_patterns_refuse():
-    with pytest.raises(ValueError, match=r"^stall: must be one of free, half, third, got 'most'$"):
-        next(willing("most", None))
-    with pytest.raises(
-        ValueError, match=r"^rng: stall pattern 'half' needs a generator, got None$"
-    ):
-        next(willing("half", None))

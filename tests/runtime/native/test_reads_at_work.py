@@ -7,8 +7,9 @@ import pytest
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.fields import Control, Memory
-from stemcore.runtime.engines.verilator import _record
+from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import build
+from stemcore.runtime.native.run import record
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
 from tests.support.chip_programs import four_core_case
 
@@ -22,8 +23,8 @@ def run(program, images, rng=None):
     with VerilatedMesh(build(program.params, OUT), program) as mesh:
         for core in program.cores:
             mesh.load(core)
-        mesh.settle()
-        values, _ = _record(mesh, len(images))
+        watchdog.settled(mesh)
+        values, _ = record(mesh, len(images))
         for core in program.cores:
             mesh.send(mesh.host.start(core))
         mesh.prepare_host(images)
@@ -34,7 +35,7 @@ def run(program, images, rng=None):
                 mesh.read(core, Memory.CONTROL, int(rng.choice(READABLE)))
                 n_reads += 1
             assert mesh.cycle < 200_000, "the images must come out"
-        mesh.settle()
+        watchdog.settled(mesh)
         counters = [mesh.counters(core) for core in program.cores]
     return values, counters, n_reads
 
