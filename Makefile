@@ -18,6 +18,9 @@ MODEL ?= tiny_vgg
 JOBS  ?= 2
 SEED  ?= 0
 export SEED
+# Words of the shell's own making: a value never becomes a part of a command.
+RUNS ?=
+export RUNS
 # Workers share the processor: one arithmetic thread each.
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
 flag = $(if $($(1)),--$(2) '$($(1))')
@@ -41,6 +44,9 @@ verilog: $(STAMP) ## write MODEL's self-contained Verilog and memory files to si
 sparsify: $(STAMP) ## search activation tables of MODEL within BUDGET points of accuracy
 	@$(PY) -m stemcore sparsify --model '$(MODEL)' $(SOURCE) $(call flag,BUDGET,budget) \
 	    $(call flag,SCHEME,scheme)
+
+compare: $(STAMP) ## RUNS side by side: settings that differ, accuracy, SOPs, cycles, energy, layers
+	@read -ra runs <<< "$$RUNS"; $(PY) -m stemcore compare "$${runs[@]}"
 
 train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
 	@$(PY) -m stemcore train --model '$(MODEL)' $(call flag,DATASET,dataset) $(call flag,DATA,data) \
@@ -153,6 +159,7 @@ help: ## this list
 	    PRESET 'chip size; default: the model'\''s, mostly sim32; golden/spec/params.py lists them' \
 	    CORES 'cores to use at most' \
 	    MESH 'columns x rows of nodes, such as 6x6' \
+	    RUNS 'compare: folders of runs, or their report.json' \
 	    PROFILE 'exact (scales are powers of two; default) | general | paper' \
 	    BIAS 'int32 | fraction16 | output8 | output16 | output (8 bits where they fit)' \
 	    BITS 'bits of the activations, 2 to 8: the time steps T' \
@@ -161,5 +168,5 @@ help: ## this list
 	    JOBS 'test processes side by side ($(JOBS))' \
 	    PYTHON 'interpreter the environment is made from (python3.11 or newer)'
 
-.PHONY: sim check verilog sparsify tables train synth bench test test-fast unit cocotb formal system lint docs notebooks env \
+.PHONY: sim check verilog sparsify compare tables train synth bench test test-fast unit cocotb formal system lint docs notebooks env \
     constraints clean distclean help

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page as a whole: its parts in order, with style and script within it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from .bars import bars_section
@@ -24,7 +25,7 @@ def page(run: Run, folder: Path, search: Path | None = None) -> str:
 
     ``search`` is the folder of the search for activation tables; default: ``sparsify`` in it.
     """
-    title = escape(f"{run.report['model']} on {run.report['dataset']}")
+    title = f"{run.report['model']} on {run.report['dataset']}"
     parts = [
         header(run),
         summary_section(run),
@@ -36,14 +37,26 @@ def page(run: Run, folder: Path, search: Path | None = None) -> str:
         pictures_section(run, folder),
         search_section(run, search or folder / "sparsify"),
     ]
-    style, script = ((HERE / name).read_text() for name in ("style.css", "script.js"))
+    footer = "All figures are in report.json beside this page."
+    return document(title, parts, footer=footer, script=(HERE / "script.js").read_text())
+
+
+def document(
+    title: str, parts: Iterable[str], *, footer: str, style: str = "", script: str = ""
+) -> str:
+    """A whole page around ``parts``, which are markup; ``title`` and ``footer`` are text.
+
+    ``style`` is added to what all pages share.
+    """
+    shared = (HERE / "style.css").read_text(encoding="utf-8")
+    ends = f"<script>\n{script}</script>\n" if script else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title} · stemcore</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f"{''.join(parts)}</main>\n<footer>All figures are in report.json beside this page."
-        f"</footer>\n<script>\n{script}</script>\n</body>\n</html>\n"
+        f"<title>{escape(title)} · stemcore</title>\n<style>\n{shared}{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{''.join(parts)}</main>\n<footer>{escape(footer)}</footer>\n"
+        f"{ends}</body>\n</html>\n"
     )
 
 
