@@ -105,6 +105,7 @@ DOCS_STAMP := $(VENV)/docs-$(firstword $(shell cat docs/requirements.txt constra
 
 docs: notebooks ## build the documentation, strictly, in sim_build/docs
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+	@$(PYTEST) -q -rs tests/docs/test_site.py
 	@printf 'site         sim_build/docs/index.html\n'
 
 notebooks: $(DOCS_STAMP) ## execute the notebooks of docs/notebooks
