@@ -28,7 +28,8 @@ from stemcore.golden.spec.params import ChipParams
 
 from . import stages as work
 from .activity import Activity
-from .assembly.assemble import assemble, check_program
+from .assembly.assemble import assemble
+from .assembly.check_program import check_program
 from .assembly.fit import MappedNetwork, fit_to_mesh
 from .errors import CompileError
 from .estimation.pacing import set_gaps

@@ -9,8 +9,8 @@ from stemcore.golden.spec.params import ChipParams
 from ..activity import Activity
 from ..mapping.partition import Partition, check_partition, partition
 from ..mapping.place import Placement, check_mesh, check_placement, mesh_for, place
-from .assemble import wire
 from .destinations import DestinationsFullError
+from .wiring import wire
 
 N_ATTEMPTS = 8  # with fewer cores each, where destination tables are too small
 

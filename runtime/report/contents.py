@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.compiler.assembly.assemble import layer_info
+from stemcore.compiler.assembly.layer_info import layer_info
 from stemcore.compiler.quantization.bias import DEFAULT_FORMAT
 from stemcore.compiler.sparsity.tables import read_tables
 from stemcore.compiler.stages import affordable

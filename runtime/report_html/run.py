@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.compiler.assembly.assemble import layer_info
+from stemcore.compiler.assembly.layer_info import layer_info
 from stemcore.compiler.estimation.flows import Flows, Loads
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT, Network, Population

@@ -6,9 +6,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from stemcore.compiler.assembly.assemble import assemble, check_program, count_macs
+from stemcore.compiler.assembly.assemble import assemble
+from stemcore.compiler.assembly.check_program import check_program
 from stemcore.compiler.assembly.core_image import requant_words, update_words
 from stemcore.compiler.assembly.destinations import Destinations, DestinationsFullError
+from stemcore.compiler.assembly.layer_info import count_macs
 from stemcore.compiler.assembly.tables import Table
 from stemcore.compiler.errors import AssembleError
 from stemcore.compiler.mapping.connectivity import make_tile
@@ -388,3 +390,12 @@ def test_check_finds_runs_that_leave_the_table():
     match = r"^layer0 \(core \d, \d\): a run ends at destination 31 of \d+$"
     with pytest.raises(AssembleError, match=match):
         check_program(altered(program, Memory.CONTROL, Control.END_LIST, beyond))
+
+
+def test_check_finds_tokens_of_the_host_for_nodes_without_cores():
+    program = compile_network(chain((1, 8, 8), 4, 4), TINY)
+    with pytest.raises(AssembleError, match=r"^host: sends end to \(7, 7\), which has no core$"):
+        check_program(dataclasses.replace(program, input_end=((7, 7, 7, 7),)))
+    cores = (*program.output_cores, (7, 7))
+    with pytest.raises(AssembleError, match=r"^host: sends credit to \(7, 7\), which has no core$"):
+        check_program(dataclasses.replace(program, output_cores=cores))

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stemcore.compiler.assembly.assemble import layer_info
+from stemcore.compiler.assembly.layer_info import layer_info
 from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.mapping.split import part_name, split_layers
 from stemcore.compiler.pipeline import compile_network
