@@ -93,7 +93,7 @@ formal: $(STAMP) ## bounded and inductive proofs
 system: $(STAMP) ## models end to end: torch, golden, program and RTL
 	@$(PYTEST) -q -n $(JOBS) --dist worksteal tests/system
 
-lint: $(STAMP) ## ruff on everything, mypy on golden, compiler and models
+lint: $(STAMP) ## ruff on everything, mypy on all but gateware
 	@.ci/typing $(VENV)
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .

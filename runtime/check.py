@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.forward import run_network
 
 from .engines.compare import compare_values
-from .prepare import CALIBRATION_IMAGES, Settings, float_accuracy, prepare, torch_values
+from .prepare import Settings, float_accuracy, prepare, torch_values
 from .report.accuracy import measure, metric_of
 from .report.evaluation import batches, check_count, real_outputs
 from .report.integration_effects import compare_integrations

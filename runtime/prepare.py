@@ -325,7 +325,9 @@ def compile_program(prepared: Prepared) -> Program:
     return program
 
 
-def torch_values(quantized: QuantizedModel, integers: NDArray[np.int64]) -> dict[str, NDArray]:
+def torch_values(
+    quantized: QuantizedModel, integers: NDArray[np.int64]
+) -> dict[str, NDArray[np.int64]]:
     """Integers of every population as the quantized torch model computes them."""
     with torch.no_grad():
         values = quantized(torch.from_numpy(np.ascontiguousarray(integers)))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.lowering.integrate import describe
+from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
@@ -25,7 +26,6 @@ from .engines.result import RunResult
 from .engines.run import run_engine
 from .errors import EngineError
 from .prepare import (
-    CALIBRATION_IMAGES,
     Prepared,
     Settings,
     compile_program,
@@ -93,7 +93,7 @@ def simulate(
     command : what the report says was typed; default: this process's words
     """
     options = SimOptions(n_images, engine, accuracy_images, waves, threads)
-    details = {"command": list(command or command_line()), "started": now()}
+    details: dict[str, Any] = {"command": list(command or command_line()), "started": now()}
     watch = Stopwatch()
     with RunFolder(output_folder(settings), options.name, say=say) as place:
         prepared = _prepared(settings, options, say, watch)
@@ -207,8 +207,8 @@ def _torch_difference(
 
 def _difference(
     program: Program | Network,
-    expected: Mapping[str, NDArray],
-    got: Mapping[str, NDArray],
+    expected: Mapping[str, NDArray[np.int64]],
+    got: Mapping[str, NDArray[np.int64]],
     names: tuple[str, str],
 ) -> str | None:
     try:
@@ -218,7 +218,7 @@ def _difference(
     return None
 
 
-def _with_outputs(program: Program, result: RunResult) -> dict[str, NDArray]:
+def _with_outputs(program: Program, result: RunResult) -> dict[str, NDArray[np.int64]]:
     """Values fired by the cores; those of the output layer as the host received them."""
     if not np.array_equal(result.values[program.output], result.outputs):
         raise EngineError(

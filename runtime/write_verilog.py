@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.folders import cache, results
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import Program
@@ -19,7 +20,7 @@ from stemcore.hdl.export import chip_verilog, node_verilog
 
 from .host.flits import Flits, Host
 from .host.protocol import output_population, tokens_per_sample
-from .prepare import CALIBRATION_IMAGES, Settings, compile_program, prepare
+from .prepare import Settings, compile_program, prepare
 from .report.names import compile_folder, run_name
 from .toolchain import ToolError
 from .toolchain.bench import Simulator

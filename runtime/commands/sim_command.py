@@ -12,7 +12,7 @@ from .registry import RUN
 from .source_options import add_source_options, source_settings
 
 if TYPE_CHECKING:
-    from ..simulate import Waves
+    from ..sim_options import Waves
 
 NAME = "sim"
 GROUP = RUN

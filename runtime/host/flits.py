@@ -30,6 +30,9 @@ class Host:
                 f"{program.name}: a flit must fit 64 bits, got {self.formats.flit.width}; choose "
                 "narrower coordinates in the preset"
             )
+        self._payload_at = np.uint64(
+            next(position for field, position, _ in self.formats.flit if field == "payload")
+        )
 
     def flit(self, kind: Kind, rectangle: Rectangle, payload: int = 0) -> int:
         """One flit to the nodes of a rectangle."""
@@ -46,14 +49,13 @@ class Host:
         """Writes the memories of ``core``, except those in ``skip``."""
         node = (core.x, core.y, core.x, core.y)
         write = np.uint64(self.flit(Kind.WRITE, node))
-        position = next(p for field, p, _ in self.formats.flit if field == "payload")
         parts = []
         for memory, words in core.memories.items():
             if memory in skip or words.size == 0:
                 continue
             chunks = words.astype(np.uint64).ravel()
             parts.append(np.array([self._pointer(node, memory)], dtype=np.uint64))
-            parts.append(write | (chunks << np.uint64(position)))
+            parts.append(write | (chunks << self._payload_at))
         return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
 
     def start(self, core: CoreImage) -> Flits:
@@ -103,18 +105,14 @@ class Host:
             (y0, y1), (x0, x1) = route.rows, route.columns
             c, y, x = np.nonzero(spikes[:, y0 : y1 + 1, x0 : x1 + 1])
             payload = self.formats.spike.pack(
-                axon=np.uint64(route.axon),
-                t=np.uint64(t),
+                axon=np.full(len(c), route.axon, np.uint64),
+                t=np.full(len(c), t, np.uint64),
                 c=c.astype(np.uint64),
                 y=(y + y0).astype(np.uint64),
                 x=(x + x0).astype(np.uint64),
             )
-            nx0, ny0, nx1, ny1 = (np.uint64(v) for v in route.nodes)
-            flits.append(
-                self.formats.flit.pack(
-                    kind=np.uint64(Kind.SPIKE), x0=nx0, y0=ny0, x1=nx1, y1=ny1, payload=payload
-                )
-            )
+            spike = np.uint64(self.flit(Kind.SPIKE, route.nodes))
+            flits.append(spike | (payload << self._payload_at))
             turns.append((np.arange(len(c)) + 0.5) / max(1, len(c)))
         order = np.argsort(np.concatenate(turns), kind="stable")
         return np.concatenate(flits)[order]

@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 # hdl sees golden.spec and nothing else of this project.
 _SOURCES_KEY = content_key(
     [Path(__file__), Path(clocks.__file__)],
-    *(tree_key(Path(package.__file__).parent) for package in (hdl, spec)),
+    *(tree_key(Path(package.__path__[0])) for package in (hdl, spec)),
 )
 
 

@@ -38,7 +38,8 @@ def measure(dataset: Dataset | BoxDataset, outputs: ArrayLike) -> float:
 def predictions(outputs: ArrayLike) -> NDArray[np.int64]:
     """Class with the largest output; the first of equals."""
     values = np.asarray(outputs)
-    return values.reshape(len(values), -1).argmax(axis=1)
+    largest: NDArray[np.int64] = values.reshape(len(values), -1).argmax(axis=1)
+    return largest
 
 
 def float_outputs(module: torch.nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float32]:

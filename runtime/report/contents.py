@@ -207,8 +207,10 @@ def _figures(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
     else:
         # Counters of engine `program` are those that the gateware would have.
         found |= figures.chip_figures(program, ran.counters, n)
-        timed = rtl is not None and rtl.timing is not None
-        found |= figures.clock_figures(rtl) if timed else figures.no_clock()
+        if rtl is not None and rtl.timing is not None:
+            found |= figures.clock_figures(rtl)
+        else:
+            found |= figures.no_clock()
     predicted = outcome.predicted or {"interval": None, "latency": None}
     for name in ("interval", "latency"):
         found["cycles_per_image"][f"estimated_{name}"] = predicted[name]

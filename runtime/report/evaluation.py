@@ -28,7 +28,7 @@ def check_count(n_images: int, prepared: Prepared) -> None:
 
 def real_outputs(network: Network, outputs: NDArray[np.int64]) -> NDArray[np.float64]:
     """Integers of the output layer as the real numbers that they stand for."""
-    return outputs * network.scales[network.output.name]
+    return np.multiply(outputs, network.scales[network.output.name], dtype=np.float64)
 
 
 def golden_accuracy(prepared: Prepared, n_images: int) -> float:

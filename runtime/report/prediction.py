@@ -14,7 +14,11 @@ from stemcore.golden.program.program import Program
 
 
 def predict(
-    program: Program, images: NDArray[np.int64], values: Mapping[str, NDArray], *, n_timed: int
+    program: Program,
+    images: NDArray[np.int64],
+    values: Mapping[str, NDArray[np.int64]],
+    *,
+    n_timed: int,
 ) -> dict[str, Any]:
     """Cycles of a run over ``images`` (N, C, H, W), for report.json.
 

@@ -371,6 +371,11 @@ class Report(_Part):
     detections: list[Picture] | UnsetType = UNSET
 
 
+def _builtins(report: Report) -> dict[str, Any]:
+    content: dict[str, Any] = msgspec.to_builtins(report)
+    return content
+
+
 def checked(report: Mapping[str, Any]) -> dict[str, Any]:
     """A report as plain JSON data, each field as defined.
 
@@ -379,7 +384,7 @@ def checked(report: Mapping[str, Any]) -> dict[str, Any]:
     try:
         # Through JSON: numpy's floats become Python's, tuples lists, and NaN is refused.
         content = json.loads(json.dumps(report, allow_nan=False))
-        return msgspec.to_builtins(msgspec.convert(content, Report))
+        return _builtins(msgspec.convert(content, Report))
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise ValueError(
             f"report: every field must be as in runtime/report/schema.py; {error}"
@@ -410,7 +415,7 @@ def read_report(path: Path) -> dict[str, Any]:
     if version != SCHEMA_VERSION:
         raise ValueError(f"{file}: schema_version must be {SCHEMA_VERSION}, got {version}; {AGAIN}")
     try:
-        return msgspec.to_builtins(msgspec.convert(content, Report))
+        return _builtins(msgspec.convert(content, Report))
     except msgspec.ValidationError as error:
         raise ValueError(f"{file}: {error}; {AGAIN}") from error
 

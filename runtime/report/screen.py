@@ -57,7 +57,7 @@ def table(report: Mapping[str, Any]) -> str:
 
     A dash where the engine has no clock, or no cores.
     """
-    lines = [HEAD]
+    lines: list[tuple[str, ...]] = [HEAD]
     for row in report["layers"]:
         lines.append(
             (

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layer by layer: figures, each with a bar that compares it down its column."""
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .run import Run
@@ -33,7 +35,7 @@ def layer_figures(run: Run) -> list[LayerFigures]:
     for layer in run.layers:
         population = layer.population
         spikes = int(run.spikes(population).sum()) / len(run.images)
-        cores: dict[str, float | int | None] = {"cores": None}
+        row = LayerFigures(population.name, cores=None, macs=layer.n_macs, spikes=spikes)
         if run.program and run.counters is not None:
             counters = [
                 run.counters[core.x, core.y]
@@ -41,13 +43,14 @@ def layer_figures(run: Run) -> list[LayerFigures]:
                 if core.layer == population.name
             ]
             sops, busy = (sum(c[key] for c in counters) for key in ("sops", "busy"))
-            cores = {
-                "cores": len(counters),
-                "sops": sops / len(run.images),
-                "cycles": max(c["busy"] for c in counters) / len(run.images),
-                "utilisation": sops / (run.program.params.lanes * max(1, busy)),
-            }
-        rows.append(LayerFigures(population.name, macs=layer.n_macs, spikes=spikes, **cores))
+            row = dataclasses.replace(
+                row,
+                cores=len(counters),
+                sops=sops / len(run.images),
+                cycles=max(c["busy"] for c in counters) / len(run.images),
+                utilisation=sops / (run.program.params.lanes * max(1, busy)),
+            )
+        rows.append(row)
     return rows
 
 
@@ -75,7 +78,7 @@ def bars_section(run: Run) -> str:
     return section("layers", "Layers", [scrolled(table, "layers")], _explained(run))
 
 
-def _bar(key, value, highest, said) -> str:
+def _bar(key: str, value: float | None, highest: float, said: Callable[[float], str]) -> str:
     if value is None:
         return '<td class="bar none">–</td>'
     width = 100 * min(1, value / highest)

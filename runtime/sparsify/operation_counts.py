@@ -37,14 +37,15 @@ class Measured:
         """Per image, of the layers; those that the host fires are not counted."""
         return float(sum(a.sum() for name, a in self.activity.items() if name != INPUT))
 
-    def right(self, labels: NDArray) -> NDArray[np.bool_]:
+    def right(self, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Which images' largest output is their label's."""
-        return predictions(self.outputs) == labels
+        is_right: NDArray[np.bool_] = predictions(self.outputs) == labels
+        return is_right
 
 
 def run_with_counts(
     network: Network,
-    integers: NDArray,
+    integers: NDArray[np.integer],
     acc_width: int,
     input_table: NDArray[np.int64] | None = None,
 ) -> Measured:
@@ -70,7 +71,9 @@ def run_with_counts(
     return Measured(np.concatenate(outputs), activity, sops)
 
 
-def measure_choice(prepared: Prepared, choice: Mapping[str, str], integers: NDArray) -> Measured:
+def measure_choice(
+    prepared: Prepared, choice: Mapping[str, str], integers: NDArray[np.integer]
+) -> Measured:
     """The network with these tables on images that no table has touched."""
     tables = find_tables(prepared.quantized.network, choice)
     network = apply_tables(prepared.network, tables)

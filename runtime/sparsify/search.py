@@ -29,11 +29,12 @@ from stemcore.compiler.sparsity.search import (
     scheme_tables,
 )
 from stemcore.compiler.sparsity.tables import NONE, apply_tables, find_tables
+from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.forward import Forward
-from stemcore.models.data import DATASETS, DETECTION
+from stemcore.models.data import DATASETS, DETECTION, Dataset
 from stemcore.models.data.preprocess import to_integer_input
 
-from ..prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare
+from ..prepare import Prepared, Settings, prepare
 from ..report.accuracy import predictions
 from ..report.figures import write_json
 from ..report.names import compile_folder, output_folder
@@ -55,7 +56,8 @@ class Search:
     def __init__(self, prepared: Prepared, say: Say):
         self.prepared, self.say = prepared, say
         self.network, self.acc_width = prepared.network, prepared.params.acc_width
-        dataset = prepared.dataset
+        assert isinstance(prepared.dataset, Dataset)
+        self.dataset = dataset = prepared.dataset
         n_free = len(dataset.train_images) - CALIBRATION_IMAGES
         if n_free < 100:
             raise SparsifyError(
@@ -83,9 +85,9 @@ class Search:
 
     def _augmented(
         self, use: str, part: slice, n: int, strength: float | None = None
-    ) -> tuple[NDArray, NDArray]:
+    ) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """``n`` images and labels; where there are fewer, several copies of each, all different."""
-        data = self.prepared.dataset
+        data = self.dataset
         index = np.resize(np.arange(part.start, part.stop), n)
         strength = self.strength if strength is None else strength
         images = augmented_images(data.train_images[index], strength, SEEDS[use])
@@ -177,7 +179,7 @@ def sparsify(
     chosen = [point for point in points if point.chosen]
     best = min(chosen, key=lambda point: point.sops)
     say("test         the choices on test images, once")
-    integers, labels = prepared.integers, prepared.dataset.test_labels
+    integers, labels = prepared.integers, search.dataset.test_labels
     before = measure_choice(prepared, {}, integers)
     report = {
         "model": settings.model,
@@ -206,7 +208,7 @@ def sparsify(
     return report, folder
 
 
-def _on_test(seen: Measured, labels: NDArray) -> dict[str, float]:
+def _on_test(seen: Measured, labels: NDArray[np.int64]) -> dict[str, float]:
     return {"accuracy": float(seen.right(labels).mean()), "sops": seen.sops, "spikes": seen.spikes}
 
 
