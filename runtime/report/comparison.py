@@ -255,7 +255,9 @@ def _layers(reports: Sequence[Report]) -> Iterable[Table]:
     energies = [(report.get("energy_memory") or {"layers": {}})["layers"] for report in reports]
     picojoules = [{name: sum(parts.values()) for name, parts in one.items()} for one in energies]
 
-    def table(title: str, text: Callable[[float], str], found: Sequence[Mapping[str, Any]]) -> Table:
+    def table(
+        title: str, text: Callable[[float], str], found: Sequence[Mapping[str, Any]]
+    ) -> Table:
         return Table(
             title,
             "layer",
