@@ -41,10 +41,10 @@ def cycles_section(run: Run) -> str:
             f"The line marks the interval between images, {whole(interval)} cycles "
             f"({'measured' if measured else 'estimated'}): what is left up to it is idle. "
         )
-        if measured:
+        if measured and longest > interval:
             lead += (
-                "The first image, which finds the chip empty, is not part of the interval: where "
-                "it was a long one, means pass the line. "
+                "The interval leaves the first image out, which finds the chip empty; here that "
+                "was a long one, so that means pass the line. "
             )
     lead += "Waiting: a spike is there, and its tables are still being read."
     titles = {f"phase-{key}": title for key, title in (*PHASES.items(), FIRE)}
