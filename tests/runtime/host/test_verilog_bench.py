@@ -8,14 +8,10 @@ from stemcore.folders import results
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import get_preset
+from stemcore.runtime.host.verilog_bench import ports_note, run_bench_verilog, write_bench
 from stemcore.runtime.prepare import Settings
 from stemcore.runtime.toolchain import ToolError
-from stemcore.runtime.write_verilog import (
-    ports_note,
-    run_bench_verilog,
-    write_bench,
-    write_verilog,
-)
+from stemcore.runtime.write_verilog import write_verilog
 from tests.support.chip_programs import stepped_case
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program's chip as self-contained Verilog, with the host's flits and a bench without Python.
+
+The texts lie in runtime/host/templates; ``$name`` in them is filled in here.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemcore.folders import cache
+from stemcore.golden.program.program import Program
+from stemcore.golden.reference.program_engine import run_program
+from stemcore.golden.spec.fields import BitFields, Formats, Kind, Memory
+from stemcore.golden.spec.params import ChipParams
+from stemcore.hdl.export import chip_verilog, node_verilog
+
+from ..toolchain import ToolError
+from ..toolchain.bench import Simulator
+from ..toolchain.icarus import compile_verilog, run_vvp
+from ..toolchain.process import run
+from ..toolchain.verilator import verilate
+from .flits import Flits, Host
+from .protocol import output_population, tokens_per_sample
+
+TEMPLATES = Path(__file__).parent / "templates"
+SOURCES = ("bench.v", "chip.v", "node.v")
+RUN_LIMIT_S = 3600
+
+
+def write_bench(
+    program: Program,
+    images: NDArray[np.integer],
+    folder: Path,
+    *,
+    expected: NDArray[np.int64] | None = None,
+) -> Path:
+    """Writes Verilog, flits and bench of ``program`` into ``folder``: all of it or nothing.
+
+    ``expected`` are the output's values (N, C, H, W); default: what the program engine computes.
+    """
+    if expected is None:
+        expected = run_program(program, images).outputs
+    folder = Path(folder)
+    aside = folder.with_name(f".{folder.name}-{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        _fill(aside, folder.name, program, images, expected)
+        before = folder.with_name(f".{folder.name}-{os.getpid()}-before")
+        if folder.exists():
+            folder.rename(before)
+        aside.rename(folder)
+        shutil.rmtree(before, ignore_errors=True)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
+
+
+def run_bench_verilog(folder: Path, simulator: Simulator) -> str:
+    """Runs the bench in ``folder``; returns what it printed. Raises ``ToolError`` if it fails."""
+    folder = Path(folder)
+    sources = [folder / name for name in SOURCES]
+    builds = cache() / "benches"
+    if simulator == "icarus":
+        program = compile_verilog(sources, top="bench", out_dir=builds)
+        return run_vvp(program, cwd=folder, timeout_s=RUN_LIMIT_S)
+    if simulator != "verilator":
+        raise ValueError(f"simulator must be 'icarus' or 'verilator', not {simulator!r}")
+    program = verilate(sources, top="bench", out_dir=builds, binary=True)
+    _, output = run([program], cwd=folder, timeout_s=RUN_LIMIT_S)
+    if not any(line.startswith("PASS:") for line in output.splitlines()):
+        raise ToolError(f"{folder.name}: the bench must end with PASS", output=output)
+    return output
+
+
+def _fill(
+    folder: Path,
+    title: str,
+    program: Program,
+    images: NDArray[np.integer],
+    expected: NDArray[np.int64],
+) -> None:
+    host = Host(program)
+    digits = -(-host.formats.flit.width // 4)
+    configuration = [
+        (f"node ({core.x}, {core.y}) {core.layer}", host.configuration(core))
+        for core in program.cores
+    ]
+    starts = [(f"start node ({core.x}, {core.y})", host.start(core)) for core in program.cores]
+    samples = [(f"image {n}", host.sample(image)) for n, image in enumerate(images)]
+    population = output_population(program)
+    mask = (1 << population.bits) - 1
+    values = [
+        (f"image {n}", (value.reshape(-1) & mask).astype(np.uint64))
+        for n, value in enumerate(expected)
+    ]
+    counts = {
+        "config": _write_hex(folder / "config.hex", [*configuration, *starts], digits),
+        "image": _write_hex(folder / "image.hex", samples, digits),
+        "credit": _write_hex(folder / "credit.hex", [("CREDIT", host.credits())], digits),
+        "expected": _write_hex(folder / "expected.hex", values, 2),
+    }
+    params = program.params
+    (folder / "node.v").write_text(node_verilog(params))
+    chip = chip_verilog(params, columns=program.columns, rows=program.rows)
+    (folder / "chip.v").write_text(chip)
+    template = (TEMPLATES / "bench.v").read_text()
+    (folder / "bench.v").write_text(
+        template.replace("//@PARAMETERS@", _bench_parameters(program, counts, len(images)))
+    )
+    (folder / "README.txt").write_text(_readme(title, program, counts, len(images)))
+    (folder / "PORTS.txt").write_text(ports_note(params))
+
+
+def _write_hex(path: Path, parts: Iterable[tuple[str, Flits]], digits: int) -> int:
+    """A file for ``$readmemh``, each part under its title; returns the number of words."""
+    n_words = 0
+    with path.open("w") as file:
+        for title, words in parts:
+            file.write(f"// {title}: {len(words)}\n")
+            file.write("".join(f"{word:0{digits}x}\n" for word in words.tolist()))
+            n_words += len(words)
+    return n_words
+
+
+def _bench_parameters(program: Program, counts: dict[str, int], n_images: int) -> str:
+    """What the bench has to know of the program, as localparams and a function."""
+    formats = Formats(program.params)
+    population = output_population(program)
+    flit = {name: (position, width) for name, position, width in formats.flit}
+    spike = {name: (position, width) for name, position, width in formats.spike}
+    channels, rows, columns = population.shape
+    values = {
+        "WIDTH": formats.flit.width,
+        "COLUMNS": program.columns,
+        "NODES": program.columns * program.rows,
+        "N_CONFIG": counts["config"],
+        "N_IMAGE_FLITS": counts["image"],
+        "N_CREDIT_FLITS": counts["credit"],
+        "N_IMAGES": n_images,
+        "INPUT_ENDS": len(program.input_end),
+        "INPUT_CREDITS": program.input_credits,
+        "INPUT_PARTS": tokens_per_sample(program, program.input),
+        "OUTPUT_ENDS": program.output_ends,
+        "OUTPUT_PARTS": tokens_per_sample(program, population),
+        "OUT_CHANNELS": channels,
+        "OUT_ROWS": rows,
+        "OUT_COLUMNS": columns,
+        "BITS": population.bits,
+        "IS_SIGNED": int(population.is_signed),
+        "KIND_AT": flit["kind"][0],
+        "KIND_WIDTH": flit["kind"][1],
+        "PAYLOAD_AT": flit["payload"][0],
+    }
+    for name in ("t", "c", "y", "x"):
+        position, width = spike[name]
+        values |= {f"{name.upper()}_AT": position, f"{name.upper()}_WIDTH": width}
+    lines = [f"  localparam {name} = {value};" for name, value in values.items()]
+    names = {core.y * program.columns + core.x: core.layer for core in program.cores}
+    width = max(len(name) for name in [*names.values(), "unused"])
+    lines += [
+        "",
+        f"  function [{8 * width - 1}:0] layer_of(input integer node);",
+        "    case (node)",
+        *(
+            f'      {number - program.columns}: layer_of = "{name}";'
+            for number, name in sorted(names.items())
+        ),
+        '      default: layer_of = "unused";',
+        "    endcase",
+        "  endfunction",
+    ]
+    return "\n".join(lines)
+
+
+def _filled(name: str, **values: object) -> str:
+    """A text of ``TEMPLATES`` with its ``$names`` filled in; all must be there, and no others."""
+    template = Template((TEMPLATES / name).read_text())
+    assert set(template.get_identifiers()) == values.keys()
+    return template.substitute(values)
+
+
+def _readme(title: str, program: Program, counts: dict[str, int], n_images: int) -> str:
+    return _filled(
+        "README.txt",
+        title=title,
+        columns=program.columns,
+        rows=program.rows,
+        cores=len(program.cores),
+        sources=" ".join(SOURCES),
+        images=f"{n_images} image{'s' * (n_images > 1)}",
+        **{f"n_{name}": count for name, count in counts.items()},
+    )
+
+
+def ports_note(params: ChipParams) -> str:
+    """Ports of the modules ``node`` and ``chip``, and the bits of a flit."""
+    formats = Formats(params)
+    memories = [
+        f"  {int(memory):2d}  {memory.name:12s} {formats.memory(memory)[1]:6d} words of "
+        f"{formats.word_width(memory)} bits, {formats.n_chunks(memory)} chunk(s) each"
+        for memory in Memory
+    ]
+    return _filled(
+        "PORTS.txt",
+        coord_msb=params.coord_width - 1,
+        flit_msb=formats.flit.width - 1,
+        flit_width=formats.flit.width,
+        flit=_fields(formats.flit),
+        kinds="\n".join(f"  {int(kind)}  {kind.name}" for kind in Kind),
+        spike=_fields(formats.spike),
+        pointer=_fields(formats.pointer),
+        memories="\n".join(memories),
+    )
+
+
+def _fields(layout: BitFields) -> str:
+    return "\n".join(
+        f"  {f'[{position + width - 1}:{position}]':10s} {name}" for name, position, width in layout
+    )
