@@ -8,7 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from stemcore.runtime.prepare import CALIBRATION_IMAGES, Settings, compile_program, prepare
+from stemcore.compiler.stages import CALIBRATION_IMAGES
+from stemcore.runtime.prepare import Settings, compile_program, prepare
 
 from .measure import Figure
 

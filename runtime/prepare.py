@@ -318,11 +318,16 @@ def _short(path: Path) -> str:
     return str(resolved.relative_to(here) if resolved.is_relative_to(here) else path)
 
 
-def compile_program(prepared: Prepared) -> Program:
+def finish(prepared: Prepared) -> Compilation:
     """The remaining stages: places the network on a chip."""
-    program = run_stages(prepared.compilation, store=prepared.store).program
+    done = run_stages(prepared.compilation, store=prepared.store)
     say_reused(prepared.store, prepared.say)
-    return program
+    return done
+
+
+def compile_program(prepared: Prepared) -> Program:
+    """The memory images that :func:`finish` ends with."""
+    return finish(prepared).program
 
 
 def torch_values(

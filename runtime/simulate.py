@@ -13,18 +13,15 @@ from numpy.typing import NDArray
 from stemcore.compiler.lowering.integrate import describe
 from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.models.data import BoxDataset, Dataset
 from stemcore.models.random_weights import NAME as RANDOM
 
-from .engines.compare import Difference, compare_values, populations_of, sent_values
+from .engines.compare import check_counters, first_difference, sent_values, with_outputs
 from .engines.program import Program as ProgramInNumpy
 from .engines.registry import DEFAULT
-from .engines.result import RunResult
 from .engines.run import run_engine
-from .errors import EngineError
 from .prepare import (
     Prepared,
     Settings,
@@ -172,7 +169,9 @@ def _run(
         return Outcome(images, golden, differences)
     with watch("program"):
         ran = run_engine(ProgramInNumpy(), program, images)
-    differences["golden_program"] = _difference(program, golden, ran.values, ("golden", "program"))
+    differences["golden_program"] = first_difference(
+        program, golden, ran.values, ("golden", "program")
+    )
     n_timed = len(images) if options.simulates else min(len(images), ESTIMATED_IMAGES)
     with watch("estimate"):
         predicted = predict(program, images, ran.values, n_timed=n_timed)
@@ -183,10 +182,10 @@ def _run(
     expected = predicted["latency"] + (len(images) - 1) * predicted["interval"]
     tell = progress(len(images), expected) if progress else None
     rtl = options.run(program, images, folder, tell)
-    differences["golden_rtl"] = _difference(
-        program, sent_values(program, golden), _with_outputs(program, rtl), ("golden", "RTL")
+    differences["golden_rtl"] = first_difference(
+        program, sent_values(program, golden), with_outputs(program, rtl), ("golden", "RTL")
     )
-    _check_counters(program, ran, rtl)
+    check_counters(program, ran, rtl)
     return Outcome(images, golden, differences, program, ran, rtl, predicted)
 
 
@@ -202,44 +201,7 @@ def _torch_difference(
     if prepared.params.is_stepped:
         with watch("golden"):
             golden = run_network(prepared.exact, images, acc_width=prepared.exact_width)
-    return _difference(prepared.exact, in_torch, golden, ("torch", "golden"))
-
-
-def _difference(
-    program: Program | Network,
-    expected: Mapping[str, NDArray[np.int64]],
-    got: Mapping[str, NDArray[np.int64]],
-    names: tuple[str, str],
-) -> str | None:
-    try:
-        compare_values(populations_of(program), expected, got, names=names)
-    except Difference as difference:
-        return str(difference)
-    return None
-
-
-def _with_outputs(program: Program, result: RunResult) -> dict[str, NDArray[np.int64]]:
-    """Values fired by the cores; those of the output layer as the host received them."""
-    if not np.array_equal(result.values[program.output], result.outputs):
-        raise EngineError(
-            f"{program.output}: the host must receive what the cores fire; it received something "
-            "else: the network on chip lost or changed spikes"
-        )
-    return {**result.values, program.output: result.outputs}
-
-
-def _check_counters(program: Program, model: RunResult, rtl: RunResult) -> None:
-    """The gateware's counters must be those of the program engine, core by core."""
-    if model.counters is None or rtl.counters is None:
-        return
-    for core in program.cores:
-        want, have = model.counters[core.x, core.y], rtl.counters[core.x, core.y]
-        for name, value in want.items():
-            if have[name] != value:
-                raise EngineError(
-                    f"node ({core.x}, {core.y}) {core.layer}: counter {name} must be {value} as in "
-                    f"engine 'program', got {have[name]}"
-                )
+    return first_difference(prepared.exact, in_torch, golden, ("torch", "golden"))
 
 
 def _pictures(prepared: Prepared, outcome: Outcome, folder: Path) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from stemcore.compiler.lowering.integrate import integrate
 from stemcore.compiler.lowering.lower import lower
 from stemcore.compiler.quantization.quantize import quantize
 from stemcore.compiler.sparsity.tables import apply_tables, find_tables
+from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.folders import results
 from stemcore.golden.network.network import Network
 from stemcore.golden.network.other_codes import DirectCode, position_coded
@@ -24,7 +25,7 @@ from stemcore.models.checkpoint import checkpoint_path, read_checkpoint
 from stemcore.models.cifar10net import STEPS
 from stemcore.models.data.preprocess import to_integer_input
 from stemcore.models.registry import MODELS
-from stemcore.runtime.prepare import CALIBRATION_IMAGES, Prepared, Settings, prepare, torch_values
+from stemcore.runtime.prepare import Prepared, Settings, prepare, torch_values
 from stemcore.runtime.prepare import float_accuracy as accuracy_of_float
 from stemcore.runtime.report.accuracy import measure, metric_of
 from stemcore.runtime.report.figures import write_json

@@ -6,11 +6,15 @@ network sees the same number divided by 128. The scale is a power of two, so the
 and the float network start from identical values.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
+
+if TYPE_CHECKING:
+    import torch
 
 INPUT_BITS = 8
 INPUT_SCALE = 2.0**-7
@@ -34,12 +38,14 @@ def to_integer_input(images: ArrayLike) -> NDArray[np.int8]:
     return np.clip(shifted, -INPUT_MAX, INPUT_MAX).astype(np.int8)
 
 
-def to_float_input(images: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
+def to_float_input(images: "NDArray[np.uint8] | torch.Tensor") -> "torch.Tensor":
     """Float input of the trained network: the integer input divided by 128.
 
     images : uint8 numpy array or torch tensor, any shape. Returns a float32 torch tensor, same
     shape, values in [-127/128, 127/128]. Raises :exc:`DataError` for another dtype.
     """
+    import torch
+
     if not isinstance(images, torch.Tensor):
         images = torch.from_numpy(to_integer_input(images))
         return images.to(torch.float32).mul_(INPUT_SCALE)

@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stemcore.golden.arithmetic.stem import encode
-from stemcore.golden.network.network import INPUT, Population
+from stemcore.golden.network.network import INPUT, Network, Population
 from stemcore.golden.program.program import Program
 from stemcore.golden.program.words import unpack_words
 from stemcore.golden.spec.fields import Formats, Memory
+
+from ..errors import EngineError
+from .result import RunResult
 
 
 class Difference(AssertionError):
@@ -89,3 +92,41 @@ def populations_of(program_or_network: object) -> list[Population]:
     """All populations but the input, in order, of a ``Network`` or a ``Program``."""
     layers = program_or_network.layers  # type: ignore[attr-defined]
     return [layer.population for layer in layers if layer.population.name != INPUT]
+
+
+def first_difference(
+    program: Program | Network,
+    expected: Mapping[str, NDArray[np.int64]],
+    got: Mapping[str, NDArray[np.int64]],
+    names: tuple[str, str],
+) -> str | None:
+    """What :func:`compare_values` finds in all populations but the input; None if nothing."""
+    try:
+        compare_values(populations_of(program), expected, got, names=names)
+    except Difference as difference:
+        return str(difference)
+    return None
+
+
+def with_outputs(program: Program, result: RunResult) -> dict[str, NDArray[np.int64]]:
+    """Values fired by the cores; those of the output layer as the host received them."""
+    if not np.array_equal(result.values[program.output], result.outputs):
+        raise EngineError(
+            f"{program.output}: the host must receive what the cores fire; it received something "
+            "else: the network on chip lost or changed spikes"
+        )
+    return {**result.values, program.output: result.outputs}
+
+
+def check_counters(program: Program, model: RunResult, rtl: RunResult) -> None:
+    """The gateware's counters must be those of the program engine, core by core."""
+    if model.counters is None or rtl.counters is None:
+        return
+    for core in program.cores:
+        want, have = model.counters[core.x, core.y], rtl.counters[core.x, core.y]
+        for name, value in want.items():
+            if have[name] != value:
+                raise EngineError(
+                    f"node ({core.x}, {core.y}) {core.layer}: counter {name} must be {value} as in "
+                    f"engine 'program', got {have[name]}"
+                )

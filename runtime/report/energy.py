@@ -98,7 +98,7 @@ class MemoryModel:
         p = self.formats.params
         return access_pj(p.lanes * ACTIVATION_WIDTH, p.n_fire_words)
 
-    def core(self, image: CoreImage, counters: Mapping[str, int]) -> dict[str, float]:
+    def core(self, image: CoreImage, counters: Mapping[str, float]) -> dict[str, float]:
         """Picojoules of everything that one core has counted."""
         p = self.formats.params
         n_fire, bits = self._control(image, Control.N_FIRE), self._bits(image)
@@ -213,7 +213,7 @@ def paper_energy(sops: float, macs: float) -> dict[str, Any]:
 
 
 def energy_figures(
-    program: Program, counters: Mapping[tuple[int, int], Mapping[str, int]], n_images: int
+    program: Program, counters: Mapping[tuple[int, int], Mapping[str, float]], n_images: int
 ) -> dict[str, Any]:
     """Both models per image, for report.json; nodes without a core, which only pass, left out.
 

@@ -21,7 +21,10 @@ COLOURS = 128  # that pictures with boxes are reduced to
 
 
 def pictures_section(run: Run, folder: Path) -> str:
-    """Images and classes, or pictures with boxes from ``folder``, where report.json names them."""
+    """Images and classes, or pictures with boxes from ``folder``, where report.json names them;
+    nothing of images that nobody labelled."""
+    if run.dataset is None:
+        return ""
     if isinstance(run.dataset, BoxDataset):
         return _boxes(run, folder)
     return _classes(run, run.dataset)

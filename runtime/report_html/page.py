@@ -37,7 +37,8 @@ def page(run: Run, folder: Path, search: Path | None = None) -> str:
         pictures_section(run, folder),
         search_section(run, search or folder / "sparsify"),
     ]
-    footer = "All figures are in report.json beside this page."
+    # Only runs on a data set have that file.
+    footer = "All figures are in report.json beside this page." if run.dataset else ""
     return document(title, parts, footer=footer, script=(HERE / "script.js").read_text())
 
 

@@ -30,7 +30,7 @@ class Run:
     Attributes
     ----------
     report : contents of report.json
-    dataset : the test images that ``images`` are the first of
+    dataset : the test images that ``images`` are the first of; None for a user's own images
     network : what golden ran
     images : int64 (N, C, H, W), integers that the host fires
     golden : integers that every layer fires in golden, by name (N, C, H, W)
@@ -39,7 +39,7 @@ class Run:
     """
 
     report: Mapping[str, Any]
-    dataset: Dataset | BoxDataset
+    dataset: Dataset | BoxDataset | None
     network: Network
     images: NDArray[np.int64]
     golden: Mapping[str, NDArray[np.int64]]

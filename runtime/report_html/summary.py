@@ -51,12 +51,7 @@ def summary_section(run: Run) -> str:
 
 def _tiles(run: Run) -> list[tuple[str, str, str]]:
     report = run.report
-    accuracy = report["accuracy"]
-    note = f"float {percent(accuracy['float'])}, {counted(accuracy['images'], 'test image')}"
-    if accuracy["rtl"] is not None:
-        note += f"; RTL {percent(accuracy['rtl'])} of {report['images']}"
-    tiles = [(f"{report['metric']}, quantized", percent(accuracy["quantized"]), note)]
-    tiles += _cycle_tiles(run)
+    tiles = [*_accuracy_tile(run), *_cycle_tiles(run)]
     layers = run.populations[1:]
     spikes = sum(int(run.spikes(p).sum()) for p in layers) / len(run.images)
     possible = sum(math.prod(p.shape) * p.bits for p in layers)
@@ -107,6 +102,20 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
             )
         )
     return tiles
+
+
+def _accuracy_tile(run: Run) -> list[tuple[str, str, str]]:
+    """The share of right answers, where the right ones are known."""
+    report = run.report
+    accuracy = report["accuracy"]
+    if accuracy is None:
+        return []
+    if run.dataset is None:
+        return [("right", percent(accuracy), f"of {counted(report['images'], 'image')}")]
+    note = f"float {percent(accuracy['float'])}, {counted(accuracy['images'], 'test image')}"
+    if accuracy["rtl"] is not None:
+        note += f"; RTL {percent(accuracy['rtl'])} of {report['images']}"
+    return [(f"{report['metric']}, quantized", percent(accuracy["quantized"]), note)]
 
 
 def _sops(run: Run) -> float | None:

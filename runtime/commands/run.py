@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``stemcore run``: images of the user's own through a saved program."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .registry import RUN
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NAME = "run"
+GROUP = RUN
+HELP = "run images of your own through a compiled network from its folder"
+EXAMPLES = (
+    "stemcore run net/ --images photos.npz",
+    "stemcore run sim_build/digits_cnn-digits --images mine.npy --engine program --out results/",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from ..engines.registry import DEFAULT, describe_engines, engine_names
+
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="what Compiled.save wrote, or the results of 'stemcore sim'",
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="images (N, C, H, W): .npy, or .npz with an array 'images' and perhaps 'labels'",
+    )
+    parser.add_argument(
+        "--engine",
+        default=DEFAULT,
+        choices=engine_names(),
+        metavar="ENGINE",
+        help=f"{describe_engines()} (default: %(default)s)",
+    )
+    parser.add_argument("--threads", type=int, help="that simulate (default: the engine's choice)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where results.npz and report.html go (default: sim_build/run-<name of FOLDER>)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from stemcore.folders import results
+
+    from ..compiled import load
+    from ..engines.registry import get_engine
+
+    images, labels = read_images(arguments.images)
+    compiled = load(arguments.folder)
+    engine = get_engine(arguments.engine).name
+    print(f"run          {len(images)} images on {engine}", flush=True)
+    result = compiled.run(images, engine=engine, threads=arguments.threads, strict=False)
+    folder = arguments.out or results() / f"run-{arguments.folder.resolve().name}"
+    print(f"spike trains {_verdict(result.bit_exact)}")
+    if labels is not None:
+        print(f"right        {100 * result.accuracy(labels):.2f} % of {len(images)} images")
+    if result.timing is not None:
+        print(f"cycles       {result.timing.total:,} in all")
+    print(f"results      {result.save(folder / 'results.npz')}")
+    print(f"page         {result.report(folder / 'report.html', labels)}")
+    if result.difference is not None:
+        from ..engines.compare import Difference
+
+        raise Difference(result.difference)
+    return 0
+
+
+def _verdict(bit_exact: bool | None) -> str:
+    return {True: "equal to golden's", False: "NOT golden's", None: "golden's own"}[bit_exact]
+
+
+def read_images(path: Path) -> "tuple[NDArray[Any], NDArray[Any] | None]":
+    """Images of a file, and labels where it has some; ``ValueError`` for any other file.
+
+    A ``.npz`` has the array ``images``, or one array alone.
+    """
+    import zipfile
+
+    import numpy as np
+
+    where = f"--images {path}"
+    if not path.is_file():
+        raise ValueError(f"{where}: the file must exist; nothing is there; check the path")
+    try:
+        stored = np.load(path, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            return stored, None
+        with stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{where}: must be .npy or .npz without pickled objects; {error}; write it with "
+            "numpy.savez(path, images=..)"
+        ) from error
+    labels = arrays.pop("labels", None)
+    if "images" in arrays:
+        return arrays["images"], labels
+    if len(arrays) != 1:
+        raise ValueError(
+            f"{where}: must have an array 'images'; {', '.join(arrays) or 'none'} came; write it "
+            "with numpy.savez(path, images=..)"
+        )
+    return next(iter(arrays.values())), labels

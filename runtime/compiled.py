@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network compiled by one call: estimated, run on any engine, saved, exported.
+
+``stemcore.compile`` and ``stemcore.load`` are :func:`compile` and :func:`load` of this module::
+
+    compiled = stemcore.compile(module, calibration=images)
+    print(compiled.estimate())
+    result = compiled.run(images, engine="rtl")
+    compiled.save("net/")
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemcore.compiler.pipeline import Compilation, run_stages
+from stemcore.compiler.saved import MANIFEST, CompileFolder, load_compilation, save_compilation
+from stemcore.compiler.sparsity.tables import NONE, Entry, read_tables
+from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs, Options
+from stemcore.golden.arithmetic.activation_tables import apply
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.network import Network
+from stemcore.golden.program.program import Program
+from stemcore.golden.spec.params import ChipParams, get_preset
+
+from .chip_estimate import ChipEstimate, estimate_chip
+from .engines.compare import Difference, first_difference, sent_values, with_outputs
+from .engines.engine import NetworkEngine
+from .engines.registry import DEFAULT, get_engine
+from .engines.result import RunResult
+from .engines.run import run_engine
+from .images import Shape, integer_images
+from .progress import Progress
+from .result import Result
+
+DEFAULT_PRESET = "sim32"
+PROGRAM_ENGINE = "program"
+COMPILED_FOLDER = "compiled"  # of a run's results
+Tables = str | Path | Mapping[str, Entry]
+
+
+class Compiled:
+    """A compiled network.
+
+    Attributes
+    ----------
+    compilation : stemcore.compiler.pipeline.Compilation
+        Options, inputs, and the result of every stage of the compiler that has run.
+    """
+
+    def __init__(self, compilation: Compilation) -> None:
+        self.compilation = compilation
+
+    def __repr__(self) -> str:
+        done = list(self.compilation.results)
+        where = f"up to {done[-1]}" if done else "nothing yet"
+        return f"<Compiled {self.compilation.options.name!r}: {where}>"
+
+    @property
+    def network(self) -> Network:
+        """Integer layers, as the cores run them."""
+        return self.compilation.network
+
+    @property
+    def program(self) -> Program:
+        """Memory images of all cores."""
+        return self.compilation.program
+
+    def estimate(self) -> ChipEstimate:
+        """Cores, memories, cycles and energy; nothing is simulated. ``print`` shows it well."""
+        return estimate_chip(self.program, self.compilation.activity)
+
+    def run(
+        self,
+        images: Any,
+        *,
+        engine: str = DEFAULT,
+        threads: int | None = None,
+        waves: Path | str | None = None,
+        progress: Progress | None = None,
+        strict: bool = True,
+    ) -> Result:
+        """Runs images through an engine and compares every spike with golden.
+
+        Parameters
+        ----------
+        images : array or tensor (N, C, H, W)
+            uint8 bytes of pictures, integers in -127..127, or floats as the network takes them
+            (:mod:`stemcore.runtime.images`).
+        engine : str
+            ``golden``, ``program``, ``rtl`` (the compiled gateware, cycle-accurate), ``amaranth``,
+            or another one that is installed.
+        threads : int, optional
+            That simulate, of engines that can use several.
+        waves : folder, optional
+            Where waves of all cores go, of engines that write them.
+        progress : callable, optional
+            Called with images done and cycles so far.
+        strict : bool
+            Whether a difference is raised; else ``Result.difference`` has it.
+
+        Raises
+        ------
+        Difference
+            Where the engine computes something else than golden: layer, image, neuron, time step,
+            expected, got.
+        ValueError
+            For images that do not fit the network, and for an unknown engine.
+        """
+        chosen = get_engine(engine)
+        integers = self.integers(images)
+        network, params = self.network, self.compilation.options.params
+        program = None if isinstance(chosen, NetworkEngine) else self.program
+        ran = run_engine(
+            chosen,
+            program,
+            integers,
+            network=network,
+            params=params,
+            threads=threads,
+            waves_dir=None if waves is None else Path(waves),
+            progress=progress,
+        )
+        golden = run_network(network, integers, acc_width=params.acc_width)
+        difference = _difference(network, program, golden, ran)
+        if difference is not None and strict:
+            raise Difference(difference)
+        return Result(self.compilation, integers, golden, ran, program, difference)
+
+    def integers(self, images: Any, where: str = "images") -> NDArray[np.int64]:
+        """What the host fires for images of any kind that :meth:`run` takes."""
+        source = self.network.input
+        integers = integer_images(images, source.shape, where).astype(np.int64)
+        table = self.compilation.input_table
+        return integers if table is None else apply(table, integers)
+
+    def save(self, folder: Path | str) -> Path:
+        """Writes everything that was compiled into ``folder``; :func:`load` reads it.
+
+        The live model is not kept: its captured graph is. Raises ``FormatError`` for a folder that
+        holds something else.
+        """
+        save_compilation(self.compilation, folder)
+        return Path(folder)
+
+    def verilog(self, folder: Path | str, images: Any = None) -> Path:
+        """Writes the chip as self-contained Verilog, with memory files and a bench.
+
+        The bench runs ``images`` (default: the first one of calibration) and compares the outputs
+        with golden's; README.txt in the folder says how. Earlier contents are replaced.
+        """
+        from .write_verilog import write_bench
+
+        if images is None:
+            calibration = self.compilation.inputs.calibration
+            if calibration is None:
+                raise ValueError("verilog: must have images for its bench, got none; pass images=")
+            images = calibration[:1]
+        integers, output = self.integers(images), self.program.output
+        acc_width = self.compilation.options.params.acc_width
+        values = run_network(self.network, integers, acc_width=acc_width, keep={output})
+        return write_bench(self.program, integers, Path(folder), expected=values[output])
+
+    def compile(
+        self, *, start: str | None = None, stop: str | None = None, **options: Any
+    ) -> "Compiled":
+        """The same model, on from where it stands or with other options.
+
+        Stages that other ``options`` (:class:`stemcore.compiler.stages.Options`) do not touch keep
+        their results. ``start`` runs a stage, and those after it, again; ``stop`` is the last one
+        to run. Raises ``CompileError``.
+        """
+        changed = self.compilation.with_options(**options) if options else self.compilation
+        return Compiled(run_stages(changed, start=start, stop=stop))
+
+
+def _difference(
+    network: Network,
+    program: Program | None,
+    golden: Mapping[str, NDArray[np.int64]],
+    ran: RunResult,
+) -> str | None:
+    """The first difference between golden and what an engine returned."""
+    names = "golden", ran.engine
+    if program is None:
+        return first_difference(network, golden, ran.values, names)
+    if ran.engine == PROGRAM_ENGINE:
+        return first_difference(program, golden, ran.values, names)
+    # Links show what is sent, which is what somebody listens to.
+    return first_difference(
+        program, sent_values(program, golden), with_outputs(program, ran), names
+    )
+
+
+def compile(
+    model: Any,
+    *,
+    calibration: Any,
+    name: str | None = None,
+    input_shape: Shape | None = None,
+    preset: str | ChipParams = DEFAULT_PRESET,
+    mesh: tuple[int, int] | None = None,
+    cores: int | None = None,
+    profile: str = "exact",
+    bits: int | Mapping[str, int] = 8,
+    bias: str | None = None,
+    tables: Tables = NONE,
+    integration: str | None = None,
+    activity: Any = None,
+    stop: str | None = None,
+    folder: Path | str | None = None,
+) -> Compiled:
+    """Compiles a network for the chip.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, and whatever else has a frontend
+        In evaluation mode, with float input (N, C, H, W) in -127/128..127/128. Or an exported
+        program, the path of its archive ``.pt2``, or ``path/to/file.py:function``.
+    calibration : array or tensor (N, C, H, W)
+        Images that the scales rest on, some hundreds: uint8 bytes of pictures, integers in
+        -127..127, or floats as the network takes them (:mod:`stemcore.runtime.images`). Of more
+        than 512 the first 512 are used, of large networks fewer.
+    name : str, optional
+        For messages and reports. Default: the module's class, or the file's name.
+    input_shape : (C, H, W), optional
+        Default: that of the calibration images.
+    preset : str or ChipParams
+        Sizes of the cores: a name of ``stemcore.golden.spec.params.PRESETS``, or sizes of your own.
+    mesh : (columns, rows), optional
+        Nodes. Default: the smallest mesh that holds the network.
+    cores : int, optional
+        To use at most.
+    profile : str
+        ``exact``: every scale a power of two. ``general``: multipliers. ``paper``.
+    bits : int or mapping from layer name
+        Of the activations, 2 to 8: the time steps T.
+    bias : str, optional
+        Format of the biases, one of ``stemcore.compiler.quantization.bias.BIAS_FORMATS``.
+    tables : str, path or mapping
+        Activation tables: a name such as ``rd20``, a JSON file, or names by layer.
+    integration : str, optional
+        ``exact``, or 16 bits by ``late``, ``scaled`` or ``scaled_shift``. Default: the preset's.
+    activity : array or tensor (N, C, H, W), optional
+        Images whose spikes say where the work falls. Default: those of calibration.
+    stop : str, optional
+        Last stage to run; :meth:`Compiled.compile` goes on.
+    folder : path, optional
+        Keeps the results of all stages, and takes those that nothing has changed.
+
+    Raises
+    ------
+    CompileError
+        Where the network cannot be compiled as asked: which layer, what must hold, what came, what
+        to do.
+    ValueError
+        For images or options that cannot be used.
+    """
+    images = integer_images(calibration, input_shape, "calibration", sets_scales=True)
+    shape = images.shape[1:]
+    spikes = None if activity is None else integer_images(activity, shape, "activity")
+    options = Options(
+        name=name or _name(model),
+        input_shape=(int(shape[0]), int(shape[1]), int(shape[2])),
+        params=_params(preset, integration),
+        profile=profile,
+        bits=bits,
+        bias=bias,
+        tables=read_tables(str(tables)) if isinstance(tables, str | Path) else dict(tables),
+        integration=integration,
+        mesh=mesh,
+        cores=cores,
+    )
+    inputs = Inputs(_live(model), images[:CALIBRATION_IMAGES], spikes)
+    store = None if folder is None else CompileFolder(folder)
+    return Compiled(run_stages(Compilation(options, inputs), stop=stop, store=store))
+
+
+def _name(model: Any) -> str:
+    text = Path(model).stem if isinstance(model, str | Path) else type(model).__name__
+    return re.sub(r"\W", "_", text)
+
+
+def _live(model: Any) -> Any:
+    """What a frontend reads; a reference ``file.py:function`` is called."""
+    if isinstance(model, str) and ".py:" in model:
+        from stemcore.models.user_model import load_user_model
+
+        return load_user_model(model).module
+    return model
+
+
+def _params(preset: str | ChipParams, integration: str | None) -> ChipParams:
+    params = get_preset(preset) if isinstance(preset, str) else preset
+    return params.with_integration(integration.removesuffix("_shift")) if integration else params
+
+
+def load(folder: Path | str) -> Compiled:
+    """What :meth:`Compiled.save` wrote, or a run of ``stemcore sim`` left in its folder.
+
+    Needs neither the model nor torch. Raises ``FormatError`` for a folder that is damaged or holds
+    something else.
+    """
+    folder = Path(folder)
+    inner = folder / COMPILED_FOLDER
+    is_run = not (folder / MANIFEST).is_file() and (inner / MANIFEST).is_file()
+    return Compiled(load_compilation(inner if is_run else folder))

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What came out of a run of a compiled network, whichever engine it was."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemcore.compiler.archive import write_whole
+from stemcore.compiler.pipeline import Compilation
+from stemcore.golden.arithmetic.stem import count_spikes
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.program.program import Program
+
+from .engines.result import Counters, RunResult, Timing
+
+if TYPE_CHECKING:
+    from .report_html import Run
+
+GOLDEN = "golden"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Outcome of :meth:`stemcore.runtime.compiled.Compiled.run`.
+
+    Attributes
+    ----------
+    compilation
+        What ran.
+    images : int64 (N, C, H, W)
+        Integers that the host fired.
+    golden : mapping
+        Integers of every population in golden, by name (N, C, H, W); the input is among them.
+    ran : RunResult
+        What the engine returned.
+    program : Program or None
+        The memory images, where the engine ran some.
+    difference : str or None
+        The first difference from golden: layer, image, neuron, time step, expected, got.
+    """
+
+    compilation: Compilation
+    images: NDArray[np.int64]
+    golden: Mapping[str, NDArray[np.int64]]
+    ran: RunResult
+    program: Program | None
+    difference: str | None
+
+    def __repr__(self) -> str:
+        exact = {True: "equal to golden", False: "DIFFERENT from golden", None: "golden itself"}
+        cycles = "" if self.timing is None else f", {self.timing.total:,} cycles"
+        return (
+            f"<Result of {len(self.images)} images on {self.engine!r}: every spike "
+            f"{exact[self.bit_exact]}{cycles}>"
+        )
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine."""
+        return self.ran.engine
+
+    @property
+    def bit_exact(self) -> bool | None:
+        """Whether every spike of every layer is golden's; None where golden itself ran."""
+        return None if self.engine == GOLDEN else self.difference is None
+
+    @property
+    def integers(self) -> NDArray[np.int64]:
+        """Outputs as integers (N, C, H, W)."""
+        return self.ran.outputs
+
+    @property
+    def outputs(self) -> NDArray[np.float64]:
+        """Outputs as the real numbers that the integers stand for (N, C, H, W)."""
+        network = self.compilation.network
+        return self.ran.outputs * np.float64(network.scales[network.output.name])
+
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """Channel of the largest output (N,), the first of equals; of each position (N, H, W)
+        where the output has several."""
+        best: NDArray[np.int64] = self.ran.outputs.argmax(axis=1)
+        return best[:, 0, 0] if best.shape[1:] == (1, 1) else best
+
+    @property
+    def values(self) -> Mapping[str, NDArray[np.int64]]:
+        """Integers that every population fired, by name (N, C, H, W)."""
+        return self.ran.values
+
+    @cached_property
+    def spikes(self) -> dict[str, NDArray[np.int64]]:
+        """Spikes of every population in each image (N,), by name, the input first."""
+        network = self.compilation.network
+        fired = {INPUT: self.images, **self.ran.values}
+        return {
+            name: count_spikes(array, network.population(name).bits).sum(axis=(1, 2, 3))
+            for name, array in fired.items()
+        }
+
+    @property
+    def counters(self) -> Mapping[tuple[int, int], Counters] | None:
+        """Counters of every core by node (x, y) over the whole run, where the engine has cores."""
+        return self.ran.counters
+
+    @property
+    def timing(self) -> Timing | None:
+        """Clock cycles, where the engine has a clock."""
+        return self.ran.timing
+
+    def save(self, path: Path | str) -> Path:
+        """Writes an npz with integers, outputs, predictions, and spikes by population.
+
+        Cycles are ``start`` and ``end`` of every image, where the engine has a clock.
+        """
+        import io
+
+        arrays: dict[str, Any] = {
+            "integers": self.integers,
+            "outputs": self.outputs,
+            "predictions": self.predictions,
+        }
+        arrays |= {f"spikes.{name}": counts for name, counts in self.spikes.items()}
+        if self.timing is not None:
+            arrays |= {"start": self.timing.start, "end": self.timing.end}
+        stream = io.BytesIO()
+        np.savez_compressed(stream, **arrays)
+        write_whole(Path(path), stream.getvalue())
+        return Path(path)
+
+    def report(self, path: Path | str, labels: Any = None) -> Path:
+        """Writes a page of HTML that needs no other file, and returns its path.
+
+        labels : integers (N,), optional
+            The right answers, for a share of right ones.
+        """
+        from .report_html.page import page
+
+        path = Path(path)
+        write_whole(path, page(self._page_run(labels), path.parent).encode())
+        return path
+
+    def accuracy(self, labels: Any) -> float:
+        """Share of predictions that are the labels (N,); ``ValueError`` for other shapes."""
+        wanted = np.asarray(labels)
+        if wanted.shape != self.predictions.shape or wanted.dtype.kind not in "iu":
+            raise ValueError(
+                f"labels: must be integers of shape {self.predictions.shape}; "
+                f"{wanted.dtype} {wanted.shape} came"
+            )
+        return float((self.predictions == wanted).mean())
+
+    def _page_run(self, labels: Any) -> "Run":
+        from .report_html import Run
+
+        has_clock = self.timing is not None
+        return Run(
+            self._figures(labels),
+            None,
+            self.compilation.network,
+            self.images,
+            self.golden,
+            self.program,
+            None if has_clock or self.program is None else self.ran,
+            self.ran if has_clock else None,
+        )
+
+    def _figures(self, labels: Any) -> dict[str, Any]:
+        """What the page shows, under the names of report.json."""
+        from stemcore.compiler.assembly.layer_info import layer_info
+
+        from .report import figures
+        from .report.prediction import predict
+
+        options, network, n = self.compilation.options, self.compilation.network, len(self.images)
+        quantized, program = self.compilation.quantized, self.program
+        found: dict[str, Any] = {
+            "model": options.name,
+            "dataset": "images of the user's own",
+            "data": f"{n} images",
+            "weights": "the model's own",
+            "images": n,
+            "bit_exact": {
+                "torch_golden": None,
+                "golden_program": self.bit_exact if self.engine == "program" else None,
+                "golden_rtl": self.bit_exact if self.timing is not None else None,
+            },
+            "differences": [] if self.difference is None else [self.difference],
+            "accuracy": None if labels is None else self.accuracy(labels),
+            "bias": {layer.name: layer.bias_format for layer in quantized.layers},
+            "profile": options.profile,
+            "tables": options.tables if isinstance(options.tables, str) else "by layer",
+            "integration": {"mode": options.integration or options.params.integration},
+        }
+        if program is None:
+            layers = [layer_info(network, layer) for layer in network.layers]
+            values = {INPUT: self.images, **self.ran.values}
+            return (
+                found
+                | figures.network_figures(layers)
+                | figures.golden_figures(network, layers, values)
+            )
+        found |= figures.size_figures(program)
+        if self.timing is not None and self.counters is not None:
+            found |= figures.rtl_figures(program, self.ran, n)
+        elif self.counters is not None:
+            found |= figures.chip_figures(program, self.counters, n)
+        return found | {"estimate": predict(program, self.images, self.golden, n_timed=min(n, 16))}
