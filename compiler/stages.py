@@ -30,7 +30,6 @@ from .frontend.compatibility import check_compatible
 from .frontend.graph import Graph, check_graph
 from .frontend.ops.convolution import Conv
 from .frontend.ops.dense import Linear
-from .frontend.ops.operator import Shape
 from .frontend.translate import operators
 from .frontends.registry import read_model
 from .lowering import integrate as integration_modes
@@ -57,7 +56,7 @@ class Options:
     ----------
     name : str
         Of the network, for messages and reports.
-    input_shape : (C, H, W), optional
+    input_shape : (C, H, W), (C, L) or (F,), optional
         Where the model does not know it.
     params : ChipParams
         Of the cores; with the integration that is wanted.
@@ -74,7 +73,7 @@ class Options:
     """
 
     name: str = "network"
-    input_shape: Shape | None = None
+    input_shape: tuple[int, ...] | None = None
     params: ChipParams = field(default_factory=ChipParams)
     profile: str = EXACT
     bits: int | Mapping[str, int] = 8
@@ -123,7 +122,7 @@ def calibration_count(n_macs: int) -> int:
 
 
 # Float ------------------------------------------------------------------------------------------
-def run_capture(module: object, input_shape: Shape | None, name: str) -> Graph:
+def run_capture(module: object, input_shape: tuple[int, ...] | None, name: str) -> Graph:
     """The float graph of the model; its own function checks it."""
     if module is None:
         raise CompileError("capture", "must have a model, got none", "pass a module")

@@ -156,11 +156,45 @@ def _load_archive(path: Path) -> UserModel:
         )
     batch, *sizes = inputs[0].shape
     shape = _checked_shape(sizes, where)
-    module = program.module()
-    batch = batch if isinstance(batch, int) else 2
-    return UserModel(
-        path.stem, module, shape, _trial_output(module, (batch, *shape), where), program
-    )
+    module = AnyBatch(program.module(), *_batch_limits(batch, program))
+    return UserModel(path.stem, module, shape, _trial_output(module, (1, *shape), where), program)
+
+
+class AnyBatch(nn.Module):
+    """An exported module that takes batches of some sizes, for batches of any size.
+
+    Images are handed on ``most`` at a time; the last of them with zeros up to ``least``, whose
+    outputs are dropped. In evaluation mode: an exported module is what it was exported as.
+    """
+
+    def __init__(self, module: nn.Module, least: int, most: int | None) -> None:
+        super().__init__()
+        self.module, self.least, self.most = module, least, most
+        self.training = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Outputs (N, ...) of images (N, C, H, W)."""
+        size = self.most or max(len(x), 1)
+        return torch.cat([self._run(x[i : i + size]) for i in range(0, len(x), size)])
+
+    def _run(self, x: torch.Tensor) -> torch.Tensor:
+        missing = max(0, self.least - len(x))
+        padded = torch.cat([x, x.new_zeros(missing, *x.shape[1:])]) if missing else x
+        output: torch.Tensor = self.module(padded)
+        return output[: len(x)]
+
+
+def _batch_limits(
+    batch: "int | torch.SymInt", program: torch.export.ExportedProgram
+) -> tuple[int, int | None]:
+    """Fewest and most images that an exported program takes at a time; None for no limit."""
+    if isinstance(batch, int):
+        return batch, batch
+    limits = program.range_constraints.get(batch.node.expr)
+    if limits is None:
+        return 1, None
+    most = limits.upper
+    return max(1, int(limits.lower)), int(most) if most.is_Integer else None
 
 
 def _register_quantized_operators() -> None:

@@ -10,13 +10,14 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.compiler.frontend.fx import graph_shape
 from stemcore.compiler.pipeline import Compilation, run_stages
 from stemcore.compiler.saved import MANIFEST, CompileFolder, load_compilation, save_compilation
 from stemcore.compiler.sparsity.tables import NONE, Entry, read_tables
@@ -33,7 +34,7 @@ from .engines.engine import NetworkEngine
 from .engines.registry import DEFAULT, get_engine
 from .engines.result import RunResult
 from .engines.run import run_engine
-from .images import Shape, integer_images
+from .images import as_array, integer_images
 from .progress import Progress
 from .result import Result
 
@@ -88,7 +89,7 @@ class Compiled:
 
         Parameters
         ----------
-        images : array or tensor (N, C, H, W)
+        images : array or tensor (N, C, H, W), or with the module's own dimensions
             uint8 bytes of pictures, integers in -127..127, or floats as the network takes them
             (:mod:`stemcore.runtime.images`).
         engine : str
@@ -201,7 +202,7 @@ def compile(
     *,
     calibration: Any,
     name: str | None = None,
-    input_shape: Shape | None = None,
+    input_shape: Sequence[int] | None = None,
     preset: str | ChipParams = DEFAULT_PRESET,
     mesh: tuple[int, int] | None = None,
     cores: int | None = None,
@@ -219,15 +220,16 @@ def compile(
     Parameters
     ----------
     model : torch.nn.Module, and whatever else has a frontend
-        In evaluation mode, with float input (N, C, H, W) in -127/128..127/128. Or an exported
-        program, the path of its archive ``.pt2``, or ``path/to/file.py:function``.
-    calibration : array or tensor (N, C, H, W)
+        In evaluation mode, with float input (N, C, H, W), (N, C, L) or (N, F) in
+        -127/128..127/128. Or an exported program, the path of its archive ``.pt2``, or
+        ``path/to/file.py:function``.
+    calibration : array or tensor (N, C, H, W), or with the module's own dimensions
         Images that the scales rest on, some hundreds: uint8 bytes of pictures, integers in
         -127..127, or floats as the network takes them (:mod:`stemcore.runtime.images`). Of more
         than 512 the first 512 are used, of large networks fewer.
     name : str, optional
         For messages and reports. Default: the module's class, or the file's name.
-    input_shape : (C, H, W), optional
+    input_shape : (C, H, W), (C, L) or (F,), optional
         Default: that of the calibration images.
     preset : str or ChipParams
         Sizes of the cores: a name of ``stemcore.golden.spec.params.PRESETS``, or sizes of your own.
@@ -260,12 +262,13 @@ def compile(
     ValueError
         For images or options that cannot be used.
     """
-    images = integer_images(calibration, input_shape, "calibration", sets_scales=True)
-    shape = images.shape[1:]
+    sizes = tuple(input_shape or as_array(calibration, "calibration").shape[1:])
+    shape = graph_shape(sizes)
+    images = integer_images(calibration, shape, "calibration", sets_scales=True)
     spikes = None if activity is None else integer_images(activity, shape, "activity")
     options = Options(
         name=name or _name(model),
-        input_shape=(int(shape[0]), int(shape[1]), int(shape[2])),
+        input_shape=sizes,
         params=_params(preset, integration),
         profile=profile,
         bits=bits,

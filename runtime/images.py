@@ -10,8 +10,9 @@ float      -127/128..127/128, as the float network  the nearest multiple of 1/12
            gets them                                even, times 128
 =========  =======================================  ============================================
 
-Anything else is an error that says what to do; of images that set scales, a range that is only half
-used is a warning, since pictures in 0..1 look like that too.
+Shapes are (N, C, H, W); sequences (N, C, L) and vectors (N, F) stand for (N, C, 1, L) and
+(N, F, 1, 1). Anything else is an error that says what to do. Of images that set scales, a range of
+which only half is used is a warning, since pictures in 0..1 look like that too.
 """
 
 import warnings
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.compiler.frontend.fx import graph_shape
 from stemcore.models.data.preprocess import INPUT_MAX, INPUT_SCALE, to_integer_input
 
 FORMS = (
@@ -32,13 +34,13 @@ Shape = tuple[int, int, int]
 def integer_images(
     images: Any, shape: Shape | None, where: str = "images", *, sets_scales: bool = False
 ) -> NDArray[np.int8]:
-    """Images (N, C, H, W) as int8 in -127..127.
+    """Images as int8 (N, C, H, W) in -127..127.
 
     Parameters
     ----------
     images : array, tensor, or what numpy makes an array of
     shape : (C, H, W)
-        That the network takes; None takes any.
+        That the network takes, see :func:`graph_shape`; None takes any.
     where : str
         Name of the argument, for messages.
     sets_scales : bool
@@ -49,8 +51,9 @@ def integer_images(
     ValueError
         For another shape or type, for values out of range, for NaN, and for no image at all.
     """
-    array = _array(images, where)
+    array = as_array(images, where)
     _check_shape(array, shape, where)
+    array = array.reshape(len(array), *(graph_shape(array.shape[1:]) or ()))
     if array.dtype == np.uint8:
         return to_integer_input(array)
     if array.dtype.kind == "f":
@@ -69,7 +72,8 @@ def integer_images(
     return integers
 
 
-def _array(images: Any, where: str) -> NDArray[Any]:
+def as_array(images: Any, where: str) -> NDArray[Any]:
+    """An array or a tensor as an array; ``ValueError`` for what is none."""
     if hasattr(images, "detach"):  # a tensor: torch need not be here to know one
         images = images.detach().cpu()
         if "float" in str(images.dtype):
@@ -82,17 +86,18 @@ def _array(images: Any, where: str) -> NDArray[Any]:
 
 
 def _check_shape(array: NDArray[Any], shape: Shape | None, where: str) -> None:
-    wanted = "(N, C, H, W)" if shape is None else f"(N, {', '.join(map(str, shape))})"
-    if array.ndim == 4 and len(array) and (shape is None or array.shape[1:] == tuple(shape)):
+    found = graph_shape(array.shape[1:])
+    if found is not None and len(array) and (shape is None or found == tuple(shape)):
         return
-    if (shape is not None and array.shape == tuple(shape)) or (shape is None and array.ndim == 3):
+    wanted = "(N, C, H, W)" if shape is None else f"(N, {', '.join(map(str, shape))})"
+    if shape is not None and array.shape == tuple(shape):
         way_out = "a single image needs images[None]"
-    elif shape is not None and array.ndim == 4 and array.shape[1:] == (*shape[1:], shape[0]):
+    elif shape is not None and array.shape[1:] == (*shape[1:], shape[0]):
         way_out = "channels come first: images.transpose(0, 3, 1, 2)"
     else:
         way_out = "resize or reorder them"
     raise ValueError(
-        f"{where}: must have shape {wanted} with N >= 1; {array.shape} came; {way_out}"
+        f"{where}: must have shape {wanted} with N of 1 or more; {array.shape} came; {way_out}"
     )
 
 

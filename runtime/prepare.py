@@ -198,9 +198,13 @@ def _load_users_model(settings: Settings) -> LoadedModel:
                 f"({n_values}, rows, columns) of models/yolo.py; {loaded.output_shape} came; "
                 "choose another data set or change the model's last layer"
             )
+    if settings.checkpoint is not None and loaded.program is not None:
+        raise ModelError(
+            f"{settings.model}: an archive must come with its own weights; --checkpoint "
+            f"{settings.checkpoint} came; export the model again with these weights in it"
+        )
     if settings.checkpoint is not None:
         load_into(loaded.module, settings.checkpoint)
-    if settings.checkpoint is not None:
         return LoadedModel(loaded.module, loaded.input_shape, TRAINED)
     return LoadedModel(loaded.module, loaded.input_shape, OWN, loaded.program)
 

@@ -2,15 +2,15 @@
 """A captured graph that is there already."""
 
 from ..errors import CaptureError
+from ..frontend.fx import graph_shape
 from ..frontend.graph import Graph, check_graph
-from ..frontend.ops.operator import Shape
-from .registry import Frontend
+from .registry import Frontend, Sizes
 
 
-def read(model: object, input_shape: Shape | None, name: str) -> Graph:
+def read(model: object, input_shape: Sizes | None, name: str) -> Graph:
     """The graph itself, under its own name."""
     assert isinstance(model, Graph)
-    if input_shape is not None and tuple(input_shape) != model.input_shape:
+    if input_shape is not None and graph_shape(input_shape) != model.input_shape:
         raise CaptureError(
             "capture", f"the graph's input is {model.input_shape}, got {tuple(input_shape)}"
         )

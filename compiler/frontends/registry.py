@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..errors import CaptureError
 from ..frontend.graph import Graph
-from ..frontend.ops.operator import Shape
 
-Reader = Callable[[object, Shape | None, str], Graph]
+Sizes = tuple[int, ...]  # of one input: (C, H, W), (C, L) or (F,)
+Reader = Callable[[object, Sizes | None, str], Graph]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Frontend:
         For messages: what it reads, in words.
     read : callable
         ``read(model, input_shape, name)`` gives the captured graph; ``model`` is an object of one
-        of ``types``, or the ``Path`` of a file with one of ``suffixes``; ``input_shape`` (C, H, W)
-        is None where the model has to know it. Raises ``CaptureError``.
+        of ``types``, or the ``Path`` of a file with one of ``suffixes``; ``input_shape`` is None
+        where the model has to know it. Raises ``CaptureError``.
     types : names of classes with their modules, such as ``torch.nn.modules.module.Module``
         Objects of classes derived from them are meant too. Names and not classes, so that a
         library is imported only by those who hold one of its objects.
@@ -76,7 +76,7 @@ def find_frontend(model: object) -> Frontend:
     )
 
 
-def read_model(model: object, input_shape: Shape | None = None, name: str = "network") -> Graph:
+def read_model(model: object, input_shape: Sizes | None = None, name: str = "network") -> Graph:
     """The captured graph of a model of any kind that has a frontend.
 
     model : a live object, or the path of a file.

@@ -6,11 +6,10 @@ from typing import cast
 
 from ..errors import CaptureError
 from ..frontend.graph import Graph
-from ..frontend.ops.operator import Shape
-from .registry import Frontend
+from .registry import Frontend, Sizes
 
 
-def read(model: object, input_shape: Shape | None, name: str) -> Graph:
+def read(model: object, input_shape: Sizes | None, name: str) -> Graph:
     """:func:`stemcore.compiler.frontend.capture.capture` of the program."""
     import torch
 

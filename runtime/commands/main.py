@@ -37,7 +37,10 @@ def _nearest(words: Iterable[str], known: Iterable[str]) -> str:
     """``; did you mean ..?``, or nothing where no word is near to a known one."""
     known = list(known)
     for word in words:
-        if near := difflib.get_close_matches(word.partition("=")[0], known, n=1):
+        text = word.partition("=")[0]
+        # A word that goes on where a known one ends is nearer to it than any of other letters.
+        begun = sorted((name for name in known if text.startswith(name)), key=len)
+        if near := begun[-1:] or difflib.get_close_matches(text, known, n=1):
             return f"; did you mean {near[0]}?"
     return ""
 

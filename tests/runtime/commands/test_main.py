@@ -196,7 +196,10 @@ def test_interrupt_returns_130_and_one_line(monkeypatch, capsys):
         (["sim", "--images", "two"], r"argument --images: invalid int value: 'two'"),
         (["sim", "--imgaes", "2"], r"unrecognized arguments: --imgaes 2; did you mean --images\?"),
         (["sim", "--image", "2"], r"unrecognized arguments: --image 2; did you mean --images\?"),
-        (["simulate"], r"COMMAND: must be one of check, sim, .*, got 'simulate'"),
+        (
+            ["simulate"],
+            r"COMMAND: must be one of check, .*, sim, .*, got 'simulate'; did you mean sim\?",
+        ),
         (["sparsefy"], r"COMMAND: .*, got 'sparsefy'; did you mean sparsify\?"),
         ([], r"a COMMAND is required; --help lists them"),
     ],
