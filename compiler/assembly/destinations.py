@@ -21,7 +21,7 @@ class DestinationsFullError(AssembleError):
 
 
 class Destinations:
-    """Runs of entries, packed into as few entries as come about by sharing.
+    """Runs of destination entries, overlaid so that the table stays small.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Destinations:
         self._starts: dict[Run, int] = {(): 0}
 
     def add_all(self, runs: Iterable[Run]) -> None:
-        """Places the runs, long ones first, so that short ones find themselves inside."""
+        """Places the runs; long ones first, so that short ones are often found within them."""
         for run in sorted(set(runs), key=lambda run: (-len(run), run)):
             if run:
                 self._starts[run] = self._find(run)
@@ -63,7 +63,7 @@ class Destinations:
         return len(self.entries) - size
 
     def run(self, run: Run) -> tuple[int, int]:
-        """(start, count) of a run that was added."""
+        """(start, count) of a run that was added before."""
         return self._starts[run], len(run)
 
     def words(self) -> NDArray[np.uint32]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of a core that fill up with runs of entries from address 0."""
+"""Tables of a core, filled with runs of entries from address 0 upward."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..errors import AssembleError
 
 
 class Table:
-    """A memory that fills up with runs of entries; a run that is already there is used again.
+    """A memory filled with runs of entries; a run that is already there is used again.
 
     Parameters
     ----------

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When images come out of a program whose spikes are known: tokens, queues and holds, in bursts.
+"""When images come out of a program whose spikes are known: an event simulation of spike bursts.
 
-Sources send in the order of their words. While one sends to some of its destinations others run
-dry; a destination that has enough holds a source that others wait for. What is lost so depends on
-what a queue of spikes can bridge, and no sum over an image shows it. So bursts are followed from
-event to event, by the rules of hdl/README.md ("Life of a sample in a core"); loop nests are a fluid
-between their ends, and flits do not meet in the mesh.
+A source sends in the order of its words. While it sends to some of its destinations the others run
+out of work; a destination whose queue is full holds the source, for which other destinations may be
+waiting. How much time is lost depends on what the queues of spikes can bridge, which no sum over an
+image shows. So every burst is followed from event to event, by the rules of hdl/README.md ("Life of
+a sample in a core"). Within a burst, spikes and loop nests are treated as a steady flow; congestion
+in the mesh is left out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ Values = Mapping[str, NDArray[np.int64]]
 
 
 class _Node:
-    """A core, or the host: what it waits for and what it is sending."""
+    """State of a core, or of the host: what it waits for and what it is sending."""
 
     def __init__(
         self,
@@ -49,20 +50,20 @@ class _Node:
         spikes: SpikeBacklog,
     ) -> None:
         self.number, self.gap, self.update_pass = number, gap, update_pass
-        self.n_updates, self.n_fires = n_updates, n_fires  # of an image
-        self.targets: list[tuple[_Node, float]] = []  # with the cycles of the hops
+        self.n_updates, self.n_fires = n_updates, n_fires  # per image
+        self.targets: list[tuple[_Node, float]] = []  # with the cycles of their hops
         self.sources: list[tuple[_Node, float]] = []
         self.spikes = spikes
         self.is_firing = False
-        self.schedules: list[BurstSchedule] = []  # of the image that is fired
-        self.bursts: Iterator[Burst] = iter(())  # what follows ``burst``
-        self.burst = Burst(0.0, [])  # what is being sent, or left of it
-        self.n_ends = self.n_credits = self.n_swept = self.n_fired = 0
+        self.schedules: list[BurstSchedule] = []  # of the image that is being fired
+        self.bursts: Iterator[Burst] = iter(())  # those after ``burst``
+        self.burst = Burst(0.0, [])  # what is being sent, or what is left of it
+        self.n_ends = self.n_credits = self.n_updated = self.n_fired = 0
         self.ended_at = self.permitted_at = self.finished_at = self.free_at = 0.0
 
 
 class Pipeline:
-    """Plays images through a program; of one use.
+    """Simulates the bursts of images through a program; an object serves one run.
 
     Parameters
     ----------
@@ -110,9 +111,9 @@ class Pipeline:
             update_pass, n_updates = 0.0, output.population.bits if is_stepped else 1
             n_fires = program.input.bits if is_stepped else 1
         gap = self._schedules.gap(number)
-        return _Node(number, gap, update_pass, n_updates, n_fires, self._waiting(0.0))
+        return _Node(number, gap, update_pass, n_updates, n_fires, self._backlog(0.0))
 
-    def _waiting(self, start: float) -> SpikeBacklog:
+    def _backlog(self, start: float) -> SpikeBacklog:
         n_spikes = self._params.n_spikes
         return SpikeBacklog(start, n_spikes // 2 + NEST_SPIKES, n_spikes // 4 + NEST_SPIKES)
 
@@ -128,7 +129,7 @@ class Pipeline:
             if step == 0:
                 self._starts.append(start)
         else:
-            if image == node.n_swept // node.n_updates:
+            if image == node.n_updated // node.n_updates:
                 return
             start = max(start, node.finished_at + FINISH_CYCLES) + FIRE_CYCLES
         if step == 0:
@@ -139,7 +140,7 @@ class Pipeline:
         heappush(self._events, (start, node.number, None))
 
     def _begin(self, node: _Node, now: float) -> None:
-        """Sends the burst that is next, or as soon as no destination holds it."""
+        """Sends the next burst, now or as soon as no destination holds the source."""
         resume = now
         for target, hops in node.targets:
             held_at = target.spikes.held_at
@@ -155,23 +156,23 @@ class Pipeline:
             heappush(self._events, (now + node.burst.cycles, node.number, now))
 
     def _send(self, node: _Node, start: float, now: float) -> None:
-        """A burst is over, or what was sent of it before a destination's hold came."""
+        """Delivers the burst that ends now, or what was sent of it before a destination held it."""
         stop = now
         for target, hops in node.targets:
             if target.spikes.held_at is not None:
                 held = max(start, target.spikes.held_at + hops + PACE_CYCLES)
                 if held < stop and target.spikes.falls_at() + hops + PACE_CYCLES > held:
                     stop = held
-        cycles, parts = node.burst
+        cycles, deliveries = node.burst
         share = 1.0 if stop == now else (stop - start) / cycles
-        for place, spikes, operations in parts if share > 0 else ():
+        for place, spikes, operations in deliveries if share > 0 else ():
             target, hops = node.targets[place]
-            way = hops + FLIT_CYCLES
-            target.spikes.take(start + way, stop + way, spikes * share, operations * share)
+            latency = hops + FLIT_CYCLES
+            target.spikes.take(start + latency, stop + latency, spikes * share, operations * share)
         following: Burst | None
         if share < 1.0:
             rest = 1.0 - share
-            following = Burst(cycles * rest, [(k, n * rest, o * rest) for k, n, o in parts])
+            following = Burst(cycles * rest, [(k, n * rest, o * rest) for k, n, o in deliveries])
         else:
             following = next(node.bursts, None)
         if following is None:
@@ -192,22 +193,22 @@ class Pipeline:
         self._fire(node)
 
     def _update(self, node: _Node) -> None:
-        """Ends a token period if all has come, and grants the next."""
+        """Ends the token period if all ENDs and spikes have arrived, and grants the next."""
         if node.n_ends < len(node.sources):
             return
-        is_last = (node.n_swept + 1) % node.n_updates == 0
+        is_last = (node.n_updated + 1) % node.n_updates == 0
         done = max(node.spikes.done[-1], node.spikes.over_at)
         start = max(node.ended_at + TOKEN_CYCLES, done + DRAIN_CYCLES)
         if node is self._host:
             if is_last:
                 self._stops.append(node.ended_at)
         elif is_last:
-            if node.n_fired < node.n_fires * (node.n_swept // node.n_updates):
+            if node.n_fired < node.n_fires * (node.n_updated // node.n_updates):
                 return
             start = max(start, node.free_at)
         updated = start + node.update_pass
-        node.n_swept, node.n_ends, node.ended_at = node.n_swept + 1, 0, 0.0
-        node.spikes = self._waiting(updated)
+        node.n_updated, node.n_ends, node.ended_at = node.n_updated + 1, 0, 0.0
+        node.spikes = self._backlog(updated)
         if is_last:
             node.finished_at = updated
         for source, hops in node.sources:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every source of a program sends for an image, burst by burst, in the order of firing.
+"""What every source of a program sends for an image: bursts of spikes in the order of firing.
 
-Everything follows from the spikes and the memory images: which words have spikes in which time
-step, who reads them, what each costs there.
+It follows from the spikes and the memory images: which words have spikes in which time step, which
+cores read them, and how many operations each spike costs there.
 """
 
 from collections.abc import Mapping
@@ -20,22 +20,23 @@ from .flows import Flows
 
 Sent = NDArray[np.float64]
 
-# A burst is so many spikes at the source's pace, and not less than so many cycles: short beside
-# what a queue of spikes holds. Where cores wait for each other most (resnet18_cifar) bursts of half
-# the length change the interval by 0.1 % and take twice the time to follow; of twice, by 1.4 %.
+# A burst is this many spikes at the source's pace, and at least this many cycles: little, compared
+# with what a queue of spikes holds. Where cores wait for each other most (resnet18_cifar) bursts of
+# half the length change the interval by 0.1 % and take twice the time to follow, bursts of
+# twice the length by 1.4 %.
 BURST_SPIKES, BURST_CYCLES = 6, 24
 
 
 class Burst(NamedTuple):
     """Flits that a source sends one after the other.
 
-    cycles : that it takes to send them where nobody holds it
-    parts : (target, spikes, operations that they cost there); targets are indices into the
+    cycles : that sending takes if no destination holds the source
+    deliveries : (target, spikes, operations that they cost there); targets are indices into the
         source's ``Flows.ends``
     """
 
     cycles: float
-    parts: list[tuple[int, float, float]]
+    deliveries: list[tuple[int, float, float]]
 
 
 BurstSchedule = list[
@@ -79,7 +80,10 @@ class BurstSchedules:
         return [[*_bursts(step, gap), ends] for step in steps]
 
     def _core_costs(self, number: int) -> Sent:
-        """What a spike of each word's lane (words, lanes, columns) makes, see ``_columns``."""
+        """What a spike of each lane of each word causes (words, lanes, columns).
+
+        Columns as in :meth:`_columns`.
+        """
         flows, lanes = self._flows, self._flows.program.params.lanes
         fire = flows.cores[number].fire
         c = fire["block"][:, None] * lanes + np.arange(lanes)
@@ -101,9 +105,9 @@ class BurstSchedules:
         y: NDArray[np.int64],
         x: NDArray[np.int64],
     ) -> Sent:
-        """What each spike sent to ``rectangle`` makes: (\\*shape of c, 1 + 2 * targets).
+        """What each spike sent to ``rectangle`` causes: (\\*shape of c, 1 + 2 * targets).
 
-        Flits; then, for each target, spikes; then, for each target, operations.
+        Columns: flits; then spikes at each target; then operations at each target.
         """
         flows, places = self._flows, self._places[number]
         columns = np.zeros((*c.shape, 1 + 2 * len(places)))
@@ -117,7 +121,7 @@ class BurstSchedules:
         return columns
 
     def _core_steps(self, number: int, values: NDArray[np.int64]) -> list[Sent]:
-        """By time step: what each word's spikes make (words, columns), in the order of firing."""
+        """By time step: what each word's spikes cause (words, columns), in the order of firing."""
         core, lanes = self._flows.cores[number], self._flows.program.params.lanes
         population = self._populations[self._flows.layers[number]]
         padded = np.pad(values, ((0, -len(values) % lanes), (0, 0), (0, 0)))
@@ -127,7 +131,7 @@ class BurstSchedules:
         return list((spikes.swapaxes(0, 1) @ self._costs[number]).swapaxes(0, 1))
 
     def _host_steps(self, values: NDArray[np.int64]) -> list[Sent]:
-        """By time step: what each spike makes (spikes, columns); routes take turns."""
+        """By time step: what each spike causes (spikes, columns); the host's routes take turns."""
         program, host = self._flows.program, self._flows.host
         steps = []
         for plane in encode(values, program.input.bits, program.input.is_signed):
@@ -143,7 +147,7 @@ class BurstSchedules:
 
 
 def _bursts(sent: Sent, gap: int) -> BurstSchedule:
-    """Bursts of equal length from what words make (words, columns), one after the other.
+    """Bursts of equal length from what words cause (words, columns), one after the other.
 
     A flit takes ``gap`` cycles, a word without flits one: the scan looks for spikes while those
     found are sent, so that a burst takes as long as the slower of the two.

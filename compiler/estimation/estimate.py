@@ -2,9 +2,10 @@
 """Cycles, operations and link loads of a program, before any of it is simulated.
 
 Counts are exact where the activity is. Times rest on the cycles of
-:mod:`stemcore.golden.spec.timing`: of average activity they follow from sums and the exchange of
-tokens (:mod:`steady_schedule`), of images from every burst of their spikes
-(:mod:`stemcore.compiler.estimation.burst_pipeline`). Both leave congestion in the mesh out.
+:mod:`stemcore.golden.spec.timing`. For average activity they follow from sums over an image and the
+exchange of tokens (:mod:`stemcore.compiler.estimation.steady_schedule`), for given images from
+every burst of their spikes (:mod:`stemcore.compiler.estimation.burst_pipeline`). Both leave
+congestion in the mesh out.
 """
 
 from collections.abc import Mapping
@@ -92,7 +93,7 @@ class Estimate:
 
 
 def estimate(program: Program, activity: Activity | None = None) -> Estimate:
-    """What ``program`` takes per image, given the spikes of every population.
+    """Cycles, operations and link loads of ``program`` per image, given its spikes.
 
     ``activity`` is that of :mod:`stemcore.compiler.activity`: measured averages, or the spikes of
     one image. Interval and latency are those of images that all have these spikes.
@@ -115,11 +116,11 @@ def estimate(program: Program, activity: Activity | None = None) -> Estimate:
 def estimate_images(
     program: Program, images: NDArray[np.integer], values: Mapping[str, NDArray[np.integer]]
 ) -> Schedule:
-    """When these images (N, C, H, W), one after the other, begin and come out.
+    """When each of these images (N, C, H, W), sent one after the other, begins and ends.
 
     ``values`` (N, C, H, W) are what every layer fires, by name. Cores of a pipeline work on
-    different images and wait for each other's spikes: the interval is longer than that of any
-    average, and here as long as :mod:`stemcore.compiler.estimation.burst_pipeline` finds it.
+    different images and wait for each other's spikes, so that the interval is longer than for
+    average activity (:mod:`stemcore.compiler.estimation.burst_pipeline`).
     """
     populations = {INPUT: images} | {
         info.population.name: values[info.population.name] for info in program.layers

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What spikes cost on their way through a program: operations, packets and links.
+"""Loads that spikes cause in a program: operations in cores, packets, traffic on links.
 
-Counts are exact where the spikes are: they follow from the memory images.
+They follow from the memory images, and are exact where the spikes are.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ Spikes = Mapping[str, NDArray[np.float64]]  # arrays (C, H, W) by population
 
 @dataclass
 class Loads:
-    """What one image (or an average one) makes cores and links do.
+    """Loads of cores and links for one image, or for an average one.
 
     Arrays have an element for each core in the program's order, the host last.
 
@@ -56,14 +56,14 @@ class Loads:
 
 
 class Flows:
-    """A program's ways from core to core; the host is core ``host``.
+    """Where the spikes and tokens of a program's cores go; the host counts as core number ``host``.
 
     Attributes
     ----------
     layers : list of str
         Layer of every core; empty for the host.
     order : list of int
-        The host, then the cores, sources before what they feed.
+        The host, then the cores, sources before their destinations.
     ends : per core and the host, list of (core or host, hops)
         That its END goes to.
     index : by node (x, y)
@@ -100,7 +100,7 @@ class Flows:
         return Formats(params).integration.unpack(register)["steps"]
 
     def loads(self, spikes: Spikes) -> Loads:
-        """What these spikes cost, for every population."""
+        """Loads of these spikes: expected ones (C, H, W) for every population."""
         loads = Loads(defaultdict(float), *np.zeros((4, self.host + 1)))
         self._send_input(loads, spikes[INPUT])
         for number in range(self.host):
@@ -142,10 +142,10 @@ class Flows:
         x0, y0, x1, y1, axon = (int(value) for value in entry)
         total = float(spikes.sum())
         loads.packets[source] += total
-        path = tree(self.node(source), (x0, y0, x1, y1))
-        for link in path.links:
+        route = tree(self.node(source), (x0, y0, x1, y1))
+        for link in route.links:
             loads.links[link] += total
-        for node in path.hops:
+        for node in route.hops:
             target = self.index[node]
             loads.spikes_in[target] += total
             if target != self.host:
@@ -188,7 +188,7 @@ class Flows:
 
 
 class _Core:
-    """Decoded parts of an image: what a spike costs here, and where this core's spikes go."""
+    """Decoded memory image of a core: what a spike costs in it, and where its own spikes go."""
 
     def __init__(self, image: CoreImage, params: ChipParams) -> None:
         formats = Formats(params)

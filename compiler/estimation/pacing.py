@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast cores may fire: sources that share destinations get their shares of them in turn.
+"""How fast cores may fire, so that sources get even shares of the destinations they share.
 
-A core fires one spike a cycle, its destinations take ten and more for one. Whoever of two sources
-sends faster takes more of a destination they share, ends early, and leaves the other to finish
-alone. With a least distance of spikes (``mode.gap``) all sources of a layer take about as long.
+A core can fire a spike every cycle, while its destinations need ten cycles and more for each. The
+faster of two sources would take the larger share of a common destination, end early and leave the
+other to finish alone. With a least distance between spikes (``mode.gap``) all sources of a layer
+take about as long.
 """
 
 from dataclasses import replace
@@ -18,9 +19,9 @@ from .estimate import spikes_of
 from .flows import Flows
 from .steady_schedule import firing
 
-# Share of the expected time of firing that the gaps take. The nearer to one, the evener the shares,
-# and the longer a destination waits where spikes cost less than on average, as at borders. Measured
-# on tiny_vgg, interval against that of the busiest core: 1.00: 1.10, 0.85: 1.06, 0.7: 1.04, 0.5:
+# The gaps' share of the expected time of firing. The nearer to one, the more even the shares, but
+# the longer a destination waits where spikes cost less than on average, as at borders. Measured on
+# tiny_vgg, interval over that of the busiest core: share 1.00: 1.10, 0.85: 1.06, 0.7: 1.04, 0.5:
 # 1.03; without gaps 1.12.
 PACE = 0.5
 

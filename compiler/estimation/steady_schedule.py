@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When images come out of a program that all have the same load, as sums of it have it.
+"""When images come out of a program if all have the same load, from sums over an image.
 
 A core updates when all its sources have fired and it has fired the image before; it fires when it
 has updated and all its destinations have updated the image before. Firing takes as long as its own
-packets, or as the slowest destination needs for all spikes of the layer. Where tokens stand for
-time steps, all but the last of the slowest destination's update passes, and the exchanges before
-them, come in between. What is lost where cores wait for each other's spikes is left out: for images
-whose spikes are known, :mod:`stemcore.compiler.estimation.burst_pipeline` has it.
+packets, or as long as the slowest destination needs for all spikes of the layer. Where tokens stand
+for time steps, all but the last of the slowest destination's update passes, and the exchanges
+before them, come in between. Time lost where cores wait for each other's spikes is left out;
+:mod:`stemcore.compiler.estimation.burst_pipeline` has it, for images whose spikes are known.
 """
 
 from collections import defaultdict
@@ -64,7 +64,7 @@ def _between_steps(flows: Flows, core: int) -> float:
 
 
 def schedule(flows: Flows, loads: Loads, n_images: int) -> Schedule:
-    """Times of images that follow each other, given what one costs."""
+    """Start and end of ``n_images`` images that follow each other, each with these loads."""
     host, params = flows.host, flows.program.params
     update_pass = [update_cycles(params, flows.register(n, Control.N_UPDATE)) for n in range(host)]
     targets = [[t for t, _ in flows.ends[n] if t != host] for n in range(host + 1)]

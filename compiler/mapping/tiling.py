@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.golden.network.network import INPUT, Layer, Network
+from stemcore.golden.network.network import Layer, Network
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.timing import fire_cycles, update_cycles
 
@@ -20,11 +20,11 @@ from .connectivity import (
     block_count,
     digit_count,
     fired_blocks,
-    hit_channels,
     length,
     make_tile,
 )
-from .weight_blocks import count_weight_words, read_channels
+from .fan_in import read_entries
+from .weight_blocks import count_weight_words
 from .work import Array, Axis, Edges, block_spikes, layer_work, rectangle_sums
 
 MAX_CUTS = 32  # places considered for a cut, in rows and in columns
@@ -201,12 +201,8 @@ class LayerCost:
 
 def block_needs(network: Network, layer: Layer, params: ChipParams, blocks: Span) -> Needs:
     """What a tile of a layer with these channel blocks needs, whatever its positions."""
-    p, channels = params, 0
-    for connection in layer.connections:
-        n_channels = network.population(connection.source).shape[0]
-        hit = hit_channels(connection, blocks, p.lanes)
-        is_input = connection.source == INPUT
-        channels += length(read_channels(n_channels, hit, p.lanes, is_input=is_input))
+    p = params
+    channels = read_entries(network, layer.connections, blocks, p.lanes)
     words = sum(count_weight_words(c, blocks, p.lanes) for c in layer.connections)
     return {
         "axon descriptors": (len(layer.connections), p.n_axons),

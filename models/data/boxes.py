@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Bytes, Labels, Shape
+from ..arrays import Bytes, Labels
 from ..errors import DataError
+from .dataset import ImageSet
 
 NO_OBJECT = -1
 Entry = tuple[NDArray[np.floating[Any]], int, bool]  # box (4,), class, whether it is difficult
@@ -57,7 +58,7 @@ def pack_objects(lists: Sequence[Sequence[Entry]]) -> Objects:
 
 
 @dataclass(frozen=True)
-class BoxDataset:
+class BoxDataset(ImageSet):
     """Images with boxes; the counterpart of :class:`stemcore.models.data.dataset.Dataset`.
 
     Attributes
@@ -111,13 +112,3 @@ class BoxDataset:
                 f"{where}: boxes must have an area and lie within the image; other "
                 "boxes came; clip them before building the BoxDataset"
             )
-
-    @property
-    def image_shape(self) -> Shape:
-        """(C, H, W) of every image."""
-        channels, height, width = self.test_images.shape[1:]
-        return channels, height, width
-
-    @property
-    def n_classes(self) -> int:
-        return len(self.class_names)

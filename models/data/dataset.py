@@ -9,8 +9,26 @@ from ..arrays import Bytes, Floats, Labels, Shape
 from ..errors import DataError
 
 
+class ImageSet:
+    """What follows from the images and class names of any data set."""
+
+    test_images: Bytes
+    class_names: tuple[str, ...]
+
+    @property
+    def image_shape(self) -> Shape:
+        """(C, H, W) of every image."""
+        channels, height, width = self.test_images.shape[1:]
+        return channels, height, width
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(ImageSet):
     """Images and labels of one data set, as bytes.
 
     Attributes
@@ -65,16 +83,6 @@ class Dataset:
                 f"{where}: labels must lie in 0..{len(self.class_names) - 1}; "
                 f"{labels.min()}..{labels.max()} came; check the label file"
             )
-
-    @property
-    def image_shape(self) -> Shape:
-        """(C, H, W) of every image."""
-        channels, height, width = self.test_images.shape[1:]
-        return channels, height, width
-
-    @property
-    def n_classes(self) -> int:
-        return len(self.class_names)
 
 
 def resize_bilinear(images: Bytes, height: int, width: int) -> Bytes:

@@ -35,9 +35,9 @@ def compiled(network, images, **options):
 def sent_to(flows, number, trains):
     """Spikes and operations by target, over all bursts."""
     sums = {target: np.zeros(2) for target, _ in flows.ends[number]}
-    for train in trains:
-        for burst in train:
-            for place, spikes, operations in burst.parts:
+    for schedule in trains:
+        for burst in schedule:
+            for place, spikes, operations in burst.deliveries:
                 sums[flows.ends[number][place][0]] += spikes, operations
     return sums
 
@@ -74,9 +74,9 @@ def test_a_time_step_is_a_train_where_tokens_stand_for_time_steps(mode, rng):
         steps = trains.of(number, values)
         planes = encode(values[name], population.bits, population.is_signed)
         assert len(steps) == population.bits
-        for train, plane in zip(steps, planes, strict=True):
+        for schedule, plane in zip(steps, planes, strict=True):
             loads = flows.loads(spikes_of(program, {INPUT: 0.0, layer.name: 0.0, name: plane}))
-            ((target, (count, operations)),) = sent_to(flows, number, [train]).items()
+            ((target, (count, operations)),) = sent_to(flows, number, [schedule]).items()
             assert count == pytest.approx(loads.spikes_in[target])
             assert operations == pytest.approx(loads.operations[number, target])
 
@@ -87,14 +87,14 @@ def test_a_train_takes_a_gap_for_each_flit_and_a_cycle_for_each_word():
     first = flows.layers.index("layer0")
     words = flows.register(first, Control.N_FIRE)
     silent = {**values, "layer0": np.zeros((4, 8, 8), np.int64)}
-    (train,) = trains.of(first, silent)
-    assert sum(burst.cycles for burst in train) == pytest.approx(8 * words)
-    assert all(burst.parts == [] for burst in train)
+    (schedule,) = trains.of(first, silent)
+    assert sum(burst.cycles for burst in schedule) == pytest.approx(8 * words)
+    assert all(burst.deliveries == [] for burst in schedule)
     loud = {**values, "layer0": np.full((4, 8, 8), 255)}
-    (train,) = trains.of(first, loud)
-    n_spikes = sum(count for burst in train for _, count, _ in burst.parts)
+    (schedule,) = trains.of(first, loud)
+    n_spikes = sum(count for burst in schedule for _, count, _ in burst.deliveries)
     assert n_spikes == pytest.approx(8 * 4 * words)
-    assert sum(burst.cycles for burst in train) == pytest.approx(trains.gap(first) * n_spikes)
+    assert sum(burst.cycles for burst in schedule) == pytest.approx(trains.gap(first) * n_spikes)
 
 
 @pytest.mark.parametrize("t", [0, 3, 7])
@@ -103,10 +103,10 @@ def test_spikes_are_sent_in_their_time_step(t):
     flows, trains, values = compiled(network, np.zeros((1, 1, 8, 8), np.int64), cores=2)
     core = flows.layers.index("layer0")
     words = flows.register(core, Control.N_FIRE)
-    (train,) = trains.of(core, {**values, "layer0": np.full((4, 8, 8), 128 >> t)})
-    cycles = np.cumsum([0, *(burst.cycles for burst in train)])
-    loud = [k for k, burst in enumerate(train) if burst.parts]
-    longest = max(burst.cycles for burst in train)
+    (schedule,) = trains.of(core, {**values, "layer0": np.full((4, 8, 8), 128 >> t)})
+    cycles = np.cumsum([0, *(burst.cycles for burst in schedule)])
+    loud = [k for k, burst in enumerate(schedule) if burst.deliveries]
+    longest = max(burst.cycles for burst in schedule)
     assert cycles[loud[0]] == pytest.approx(t * words, abs=longest)
     assert cycles[-1] - cycles[loud[-1] + 1] == pytest.approx((7 - t) * words, abs=longest)
 
@@ -116,6 +116,6 @@ def test_routes_of_the_host_take_turns():
     image[0, 0, :, :] = 128
     flows, trains, values = compiled(chain((1, 8, 8), 4), image, columns=2, rows=1, cores=2)
     assert flows.host == 2
-    (train,) = trains.of(flows.host, values)
-    for burst in train[:-1]:
-        assert {place for place, _, _ in burst.parts} == {0, 1}
+    (schedule,) = trains.of(flows.host, values)
+    for burst in schedule[:-1]:
+        assert {place for place, _, _ in burst.deliveries} == {0, 1}
