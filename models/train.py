@@ -39,6 +39,7 @@ class Progress:
         self.bar: tqdm[int] | None = None
 
     def step(self, step: int, n_steps: int, loss: float) -> None:
+        """Shows that ``step`` of ``n_steps`` batches are done; a terminal alone sees it."""
         if not sys.stderr.isatty():
             return
         if self.bar is None:
@@ -47,6 +48,7 @@ class Progress:
         self.bar.update(step - self.bar.n)
 
     def finish(self, entry: Mapping[str, float]) -> None:
+        """Ends the bar and prints the epoch's line of the log."""
         if self.bar is not None:
             self.bar.close()
         print(

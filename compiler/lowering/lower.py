@@ -15,7 +15,9 @@ class HasNetwork(Protocol):
     """What has a quantized network; a ``QuantizedModel``, whose own module would import torch."""
 
     @property
-    def network(self) -> QuantizedNetwork: ...
+    def network(self) -> QuantizedNetwork:
+        """The quantized network."""
+        ...
 
 
 def lower(quantized: QuantizedNetwork | HasNetwork) -> Network:

@@ -52,10 +52,12 @@ class TarTree:
             ) from error
 
     def names(self, below: str = "") -> list[str]:
+        """Sorted names of all files below a part of the archive."""
         prefix = below.rstrip("/") + "/" if below else ""
         return sorted(name for name in self._places if name.startswith(prefix))
 
     def read(self, name: str) -> bytes:
+        """Bytes of one file. Raises :exc:`DataError` where there is none."""
         if name not in self._places:
             raise DataError(
                 f"{self.path}/{name}: the file must exist; the archive has none of "

@@ -92,6 +92,7 @@ class VocTree:
         return read_annotation(self._tree.read(name), f"{self.place}/{name}")
 
     def picture(self, image_id: str, channels: int) -> Image.Image:
+        """The image of an id with 1 or 3 channels. Raises :exc:`DataError` where it is none."""
         name = f"{self._root}JPEGImages/{image_id}.jpg"
         return decode(self._tree.read(name), f"{self.place}/{name}", channels)
 
