@@ -103,7 +103,7 @@ class Display:
                 text = f"{images} of {n_images} images, {done:,} cycles"
                 if self._bar is not None:
                     self._bar.n = min(done if cycles else images, self._bar.total)
-                    self._bar.set_postfix_str(text, refresh=False)
+                    self._bar.set_description_str(text, refresh=False)
                     if now - self._shown >= TICK_S:
                         self._bar.refresh()
                         self._shown = now
@@ -122,8 +122,8 @@ class Display:
                 file=self._err,
                 leave=False,
                 dynamic_ncols=True,
-                desc=f"{self._stage:<{NAME_WIDTH}}",
-                bar_format="{desc} {percentage:3.0f}% |{bar}|{postfix} {elapsed}<{remaining}",
+                bar_format=f"{self._stage:<{NAME_WIDTH}} "
+                "{percentage:3.0f}% |{bar}| {desc} {elapsed}<{remaining}",
             )
 
     def _signs(self) -> None:
