@@ -54,7 +54,7 @@ train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
 	    $(call flag,SPIKE_PENALTY,spike-penalty)
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
-	@$(PY) -m stemcore synth $(call flag,PRESET,preset)
+	@$(PY) -m stemcore synth $(call flag,BOARD,board) $(call flag,PRESET,preset)
 
 tables: $(STAMP) ## the paper's tables for the networks trained here, in sim_build/tables
 	@$(PY) -m stemcore tables $(call flag,IMAGES,images) $(call flag,DATA,data)
@@ -164,6 +164,7 @@ help: ## this list
 	    PROFILE 'exact (scales are powers of two; default) | general | paper' \
 	    BIAS 'int32 | fraction16 | output8 | output16 | output (8 bits where they fit)' \
 	    BITS 'bits of the activations, 2 to 8: the time steps T' \
+	    BOARD 'what synth builds for; `stemcore synth --help` lists them' \
 	    THREADS 'threads that simulate; default: $$OMP_NUM_THREADS, else one a processor, at most 4' \
 	    SEED 'seed of random tests ($(SEED))' \
 	    JOBS 'test processes side by side ($(JOBS))' \

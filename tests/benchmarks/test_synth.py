@@ -44,6 +44,7 @@ def test_critical_path_is_the_slowest_between_registers():
 def test_stored_figures_carry_their_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = {
+        "board": "ecp5_85f",
         "preset": "ecp5",
         "seed": 3,
         "cells": {"LUT4": 7000},
@@ -52,10 +53,14 @@ def test_stored_figures_carry_their_command(tmp_path, monkeypatch):
     }
     folder = tmp_path / "sim_build" / "synth"
     folder.mkdir(parents=True)
-    (folder / "ecp5-seed3.json").write_text(json.dumps(result))
+    (folder / "ecp5_85f-ecp5-seed3.json").write_text(json.dumps(result))
+    other = result | {"board": "ecp5_evn", "fmax_mhz": 120.5}
+    (folder / "ecp5_evn-ecp5-seed3.json").write_text(json.dumps(other))
     figures = list(synth.stored_figures())
     assert [(f.name, f.value, f.unit) for f in figures] == [
         ("ecp5, seed 3: LUT4", 7000, "cells"),
         ("ecp5, seed 3: Fmax", 95.5, "MHz"),
+        ("ecp5 on ecp5_evn, seed 3: LUT4", 7000, "cells"),
+        ("ecp5 on ecp5_evn, seed 3: Fmax", 120.5, "MHz"),
     ]
     assert {f.note for f in figures} == {"stemcore synth"}
