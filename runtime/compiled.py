@@ -154,7 +154,7 @@ class Compiled:
         The bench runs ``images`` (default: the first one of calibration) and compares the outputs
         with golden's; README.txt in the folder says how. Earlier contents are replaced.
         """
-        from .write_verilog import write_bench
+        from .host.verilog_bench import write_bench
 
         if images is None:
             calibration = self.compilation.inputs.calibration
