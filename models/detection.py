@@ -5,16 +5,19 @@ import contextlib
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+
+from stemcore.extras import require_extra
 
 from .arrays import Floats, Labels
 from .data.boxes import NO_OBJECT, Objects
 from .yolo import BOX_VALUES, N_BOXES
+
+if TYPE_CHECKING:
+    from pycocotools.coco import COCO
 
 Result = TypeVar("Result")
 
@@ -131,6 +134,7 @@ def mean_average_precision(
     detections : list of N Detections
     objects : stemcore.models.data.boxes.Objects of N images
     """
+    require_extra("detect", "mAP of a detector")
     truth = _quietly(_coco, _annotations(objects), len(objects), n_classes)
     found = [
         {
@@ -164,7 +168,9 @@ def _annotations(objects: Objects) -> list[dict[str, Any]]:
     return rows
 
 
-def _coco(annotations: list[dict[str, Any]], n_images: int, n_classes: int) -> COCO:
+def _coco(annotations: list[dict[str, Any]], n_images: int, n_classes: int) -> "COCO":
+    from pycocotools.coco import COCO
+
     coco = COCO()
     coco.dataset = {
         "info": {},
@@ -176,7 +182,9 @@ def _coco(annotations: list[dict[str, Any]], n_images: int, n_classes: int) -> C
     return coco
 
 
-def _evaluate(truth: COCO, found: list[dict[str, Any]]) -> float:
+def _evaluate(truth: "COCO", found: list[dict[str, Any]]) -> float:
+    from pycocotools.cocoeval import COCOeval
+
     evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
     evaluation.params.iouThrs = np.array([0.5])
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]

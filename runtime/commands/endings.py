@@ -63,11 +63,12 @@ def _is_mendable(error: BaseException) -> bool:
     library raises when it is called wrongly; only a ``raise`` in our own code gives a message.
     """
     from stemcore.compiler.errors import CompileError
+    from stemcore.extras import MissingExtraError
 
     from ..engines.result import EngineError
     from ..toolchain import ToolError
 
-    if isinstance(error, CompileError | EngineError | OSError | ToolError):
+    if isinstance(error, CompileError | EngineError | MissingExtraError | OSError | ToolError):
         return True
     return isinstance(error, ValueError) and _is_raised_by_us(error)
 

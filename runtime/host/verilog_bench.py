@@ -21,9 +21,8 @@ from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import chip_verilog, node_verilog
 
 from ..toolchain import ToolError
-from ..toolchain.bench import Simulator
 from ..toolchain.icarus import compile_verilog, run_vvp
-from ..toolchain.process import run
+from ..toolchain.process import Simulator, run
 from ..toolchain.verilator import verilate
 from .flits import Flits, Host
 from .protocol import output_population, tokens_per_sample

