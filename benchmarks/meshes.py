@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.program.program import Program
-from stemcore.golden.spec.fields import Control, Formats, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from stemcore.hdl.export import chip_verilog
 from stemcore.runtime.host.flits import Host
 from stemcore.runtime.native import watchdog

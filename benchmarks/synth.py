@@ -19,7 +19,8 @@ from typing import Any
 from stemcore.extras import how_to_install, require_extra
 from stemcore.folders import results
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import ChipParams, get_preset
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.boards.board import DEFAULT, Board, get_board
 from stemcore.hdl.export import node_verilog
 from stemcore.runtime.toolchain.process import built_once, content_key, find_program, run

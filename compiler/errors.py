@@ -8,7 +8,8 @@ must hold and what came; ``remedy`` what the user can do about it.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from stemcore.golden.spec.params import PRESETS, ChipParams
+from stemcore.golden.spec.params import DEFAULT_MODEL, ChipParams
+from stemcore.golden.spec.presets import PRESETS
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def preset_with(params: ChipParams, what: str, size: str = "") -> str:
     sizes = [f.name for f in fields(ChipParams) if f.name not in _NO_ROOM]
     names = []
     for name, preset in PRESETS.items():
-        if preset.integration != "exact":
+        if preset.integration != DEFAULT_MODEL:
             continue  # would change more than sizes
         other = preset.with_integration(params.integration)
         gains = {s: getattr(other, s) - getattr(params, s) for s in sizes}

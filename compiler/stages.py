@@ -19,7 +19,7 @@ from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.layers import check_layer
 from stemcore.golden.network.network import INPUT, Network
 from stemcore.golden.program.program import Program
-from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.params import DEFAULT_MODEL, ChipParams
 
 from .activity import spike_maps
 from .assembly.assemble import assemble
@@ -65,8 +65,7 @@ class Options:
     tables : str or mapping
         As for :func:`stemcore.compiler.sparsity.tables.find_tables`.
     integration : str, optional
-        One of :data:`stemcore.compiler.lowering.integrate.MODES`, for cores that integrate per
-        time step. Default: the mode of ``params``.
+        One of :func:`stemcore.compiler.lowering.integrate.modes`. Default: that of ``params``.
     mesh : (columns, rows), optional
     cores : int, optional
         To use at most.
@@ -192,7 +191,7 @@ def run_prove(lower: Network, params: ChipParams) -> RangeReport:
 
 def exact_width(params: ChipParams) -> int:
     """Bits of potentials with exact integration, on these cores or their likes."""
-    return params.with_integration("exact").acc_width
+    return params.with_integration(DEFAULT_MODEL).acc_width
 
 
 def run_integrate(
@@ -204,16 +203,17 @@ def run_integrate(
     integration: str | None,
     bits: int | Mapping[str, int],
 ) -> Network:
-    """What the cores run: constants of 16-bit integration, where that is their way."""
-    if not params.is_stepped:
-        return skip_buffers
+    """What the cores run: with the constants of their neuron model."""
+    mode = integration or params.integration
+    if not integration_modes.needs_images(mode):
+        calibration = np.zeros((0, *skip_buffers.input.shape), np.int64)
     if calibration is None:
         raise CompileError("integrate", "must have calibration images, got none")
     steps = max(bits.values(), default=8) if isinstance(bits, Mapping) else bits
     n = affordable(INTEGRATION_IMAGES, CALIBRATION_MACS, steps * check.n_macs, 4)
     return integration_modes.integrate(
         skip_buffers,
-        integration or params.integration,
+        mode,
         _through_table(calibration[:n], tables),
         multipliers=params.multipliers,
     )

@@ -4,8 +4,10 @@
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import Out
 
-from stemcore.golden.spec.fields import BitFields, Formats
-from stemcore.golden.spec.params import ACTIVATION_WIDTH, CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.bit_fields import BitFields
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import ACTIVATION_WIDTH, CHUNK_WIDTH
 
 
 def struct(fields: BitFields) -> data.StructLayout:
@@ -23,7 +25,16 @@ def spike_stream(params: ChipParams) -> stream.Signature:
     return stream.Signature(struct(Formats(params).spike))
 
 
-class ConfigBus(wiring.Signature):
+class Interface(wiring.Signature):
+    """A signature that equals any other of its class with the same members."""
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self.members == other.members
+
+    __hash__ = None  # members are compared, and may be large
+
+
+class ConfigBus(Interface):
     """Configuration of the memories of one core, driven by the configuration unit.
 
     ``write`` stores ``data`` in ``chunk`` of word ``address`` of ``memory`` in this cycle. ``read``
@@ -59,6 +70,15 @@ def operation(params: ChipParams) -> data.StructLayout:
             "n_lanes": params.lane_width,
         }
     )
+
+
+def neuron_constants(params: ChipParams) -> data.StructLayout:
+    """Constants of the neuron model; one bit that nobody looks at where it has none.
+
+    Verilog and proof tools know no wires without width.
+    """
+    fields = Formats(params).integration
+    return struct(fields) if fields.width else data.StructLayout({"none": 1})
 
 
 def activation_word(params: ChipParams) -> data.ArrayLayout:

@@ -25,8 +25,8 @@ def check_all(
 ) -> dict[str, Any]:
     """Torch against golden on every integer of every layer, over the test set.
 
-    With integration in 16 bits also what that changes (:func:`compare_integrations`). ``say`` is
-    told what was compiled before.
+    With a neuron model that is not exact also what that changes (:func:`compare_integrations`).
+    ``say`` is told what was compiled before.
 
     Raises :class:`Difference` at the first one; returns accuracy figures.
     """
@@ -62,7 +62,7 @@ def check_all(
         "quantized": measure(prepared.dataset, real_outputs(network, np.concatenate(outputs))),
         **(
             {"integration": compare_integrations(prepared, batches(prepared, n))}
-            if prepared.params.is_stepped
+            if not prepared.params.model.is_exact
             else {}
         ),
     }

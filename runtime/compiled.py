@@ -26,7 +26,8 @@ from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
-from stemcore.golden.spec.params import ChipParams, get_preset
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.presets import get_preset
 
 from .chip_estimate import ChipEstimate, estimate_chip
 from .engines.compare import Difference, first_difference, sent_values, with_outputs

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stemcore.compiler.lowering.integrate import model_of_mode
 from stemcore.compiler.lowering.ranges import RangeReport
 from stemcore.compiler.pipeline import Compilation, run_stages
 from stemcore.compiler.quantization.quantized_model import QuantizedModel
@@ -19,7 +20,8 @@ from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs, Options, calibr
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
-from stemcore.golden.spec.params import ChipParams, get_preset
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.presets import get_preset
 from stemcore.models.checkpoint import find_checkpoint, load_into
 from stemcore.models.data import (
     DATASETS,
@@ -51,8 +53,8 @@ OWN = "the model's own"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user asked for. An empty data set is the model's default, an empty form of
-    integration (``exact``, or one of ``stemcore.compiler.lowering.integrate.MODES``) the preset's.
+    """What the user asked for. An empty data set is the model's default, an empty integration
+    mode (one of ``stemcore.compiler.lowering.integrate.modes()``) the preset's.
 
     The path of a data set becomes the name of its layout, and ``data``; ``own_data`` remembers that
     it is a set of the user's own, not a place where a known one lies.
@@ -224,7 +226,7 @@ def chip_params(settings: Settings) -> ChipParams:
     params = get_preset(preset_name(settings))
     if settings.integration is None:
         return params
-    return params.with_integration(settings.integration.removesuffix("_shift"))
+    return params.with_integration(model_of_mode(settings.integration))
 
 
 def compile_options(settings: Settings, input_shape: tuple[int, int, int]) -> Options:

@@ -131,7 +131,7 @@ def _prepared(settings: Settings, options: SimOptions, say: Say, watch: Stopwatc
     formats = Counter(layer.bias_format for layer in prepared.quantized.network.layers)
     biases = ", ".join(f"{n} layers {name}" for name, n in formats.items())
     say(f"profile      {settings.profile}; bias of {biases}")
-    if prepared.params.is_stepped:
+    if not prepared.params.model.is_exact:
         for line in describe(prepared.network):
             say(f"integration  {line}")
     return prepared
@@ -198,7 +198,7 @@ def _torch_difference(
     """Torch computes exactly: it is compared with golden's exact network."""
     with watch("torch"):
         in_torch = torch_values(prepared.quantized, images)
-    if prepared.params.is_stepped:
+    if not prepared.params.model.is_exact:
         with watch("golden"):
             golden = run_network(prepared.exact, images, acc_width=prepared.exact_width)
     return first_difference(prepared.exact, in_torch, golden, ("torch", "golden"))

@@ -5,11 +5,11 @@ import numpy as np
 
 from stemcore.golden.network.network import Layer, Network
 from stemcore.golden.program.program import CoreImage, InputRoute, Program
-from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import HOST, Node
 
-from ..lowering import integrate as integration
 from ..mapping.connectivity import Connectivity, Tile, connect, members
 from ..mapping.place import Placement
 from ..mapping.rectangles import cover
@@ -114,8 +114,10 @@ def _layer_registers(network: Network, params: ChipParams, layer: Layer) -> dict
             gap=0,
         )
     }
-    if params.is_stepped:
-        registers[Control.INTEGRATION] = integration.register(layer, network, params)
+    if params.model.register:
+        source = network.population(layer.connections[0].source)
+        fields = layer.neuron.to_fields(source.bits)
+        registers[Control.INTEGRATION] = Formats(params).integration.pack(**fields)
     return registers
 
 

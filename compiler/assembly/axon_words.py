@@ -71,8 +71,8 @@ class _AxonMemories:
         for axis, weight_step in zip(self.axes, (n_x * depth, depth), strict=True):
             size = source.shape[1 + axis.number]
             descriptor |= self._add_positions(connection, axis, size, weight_step)
-        is_stepped = self.params.is_stepped
-        descriptor["shift0"] = connection.shift + (0 if is_stepped else source.bits - 1)
+        model = self.params.model
+        descriptor["shift0"] = model.first_shift(connection.shift, source.bits)
         descriptor["is_signed"] = int(source.is_signed)
         descriptor["tail"] = blocks.tail
         self.descriptors.append(descriptor)

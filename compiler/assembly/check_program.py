@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.program.program import CoreImage, Program
-from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.program.words import join_chunks
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import HOST, Node
 
 from ..errors import AssembleError
@@ -74,7 +76,7 @@ def _entries(core: CoreImage, formats: Formats) -> Entries:
 
 def _check_runs(core: CoreImage, formats: Formats, entries: Entries) -> None:
     """Runs of spikes lie in the table and are disjoint."""
-    fields = [formats.fire.unpack(word) for word in _join(core.memories[Memory.FIRE])]
+    fields = [formats.fire.unpack(word) for word in join_chunks(core.memories[Memory.FIRE])]
     for start, count in sorted({(f["start"], f["count"]) for f in fields}):
         reached = _reached(core, entries, start, count)
         if len(set(reached)) != len(reached):
@@ -107,7 +109,3 @@ def _check_balance(program: Program, tokens: dict[str, Counter[Node]]) -> None:
             "host",
             f"awaits {program.output_ends} ENDs, {program.input_credits} CREDITs, gets {at_host}",
         )
-
-
-def _join(chunks: NDArray[np.uint32]) -> list[int]:
-    return [sum(int(c) << (32 * i) for i, c in enumerate(word)) for word in chunks]

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from stemcore.golden.network.network import Layer, Network
 from stemcore.golden.program.words import pack_words
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import ACTIVATION_WIDTH, BIAS_WIDTH
 
 from ..errors import AssembleError
 from ..mapping.connectivity import Tile, fired_blocks, length, window

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.program.words import pack_words
-from stemcore.golden.spec.fields import BitFields
+from stemcore.golden.spec.bit_fields import BitFields
 
 from ..errors import AssembleError
 

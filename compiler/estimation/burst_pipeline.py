@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.golden.spec.fields import Control
+from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.timing import (
     DRAIN_CYCLES,
     FINISH_CYCLES,
@@ -101,15 +101,15 @@ class Pipeline:
         return Schedule(np.array(self._starts), np.array(self._stops))
 
     def _node(self, flows: Flows, number: int) -> _Node:
-        is_stepped = self._params.is_stepped
+        tokens = self._params.model.tokens_per_sample
         if number != flows.host:
             update_pass = update_cycles(self._params, flows.register(number, Control.N_UPDATE))
-            n_updates, n_fires = flows.n_updates(number), flows.bits(number) if is_stepped else 1
+            n_updates, n_fires = flows.n_updates(number), tokens(flows.bits(number))
         else:
             program = flows.program
             output = next(i for i in program.layers if i.population.name == program.output)
-            update_pass, n_updates = 0.0, output.population.bits if is_stepped else 1
-            n_fires = program.input.bits if is_stepped else 1
+            update_pass, n_updates = 0.0, tokens(output.population.bits)
+            n_fires = tokens(program.input.bits)
         gap = self._schedules.gap(number)
         return _Node(number, gap, update_pass, n_updates, n_fires, self._backlog(0.0))
 
@@ -118,7 +118,7 @@ class Pipeline:
         return SpikeBacklog(start, n_spikes // 2 + NEST_SPIKES, n_spikes // 4 + NEST_SPIKES)
 
     def _fire(self, node: _Node) -> None:
-        """Begins a train if there is one, and CREDITs for it."""
+        """Begins a burst schedule if there is one, and CREDITs for it."""
         if node.is_firing or node.n_credits < len(node.targets):
             return
         image, step = divmod(node.n_fired, node.n_fires)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.network.network import INPUT
-from stemcore.golden.spec.fields import Control, Formats
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import Rectangle, tree
 
 from .flows import Flows
@@ -39,9 +40,8 @@ class Burst(NamedTuple):
     deliveries: list[tuple[int, float, float]]
 
 
-BurstSchedule = list[
-    Burst
-]  # what one set of CREDITs permits: an image or a time step; ends with the ENDs
+# What one set of CREDITs permits, a token period; ends with the ENDs.
+BurstSchedule = list[Burst]
 
 
 class BurstSchedules:
@@ -62,8 +62,10 @@ class BurstSchedules:
         return max(1, mode["gap"])
 
     def of(self, number: int, values: Mapping[str, NDArray[np.int64]]) -> list[BurstSchedule]:
-        """BurstSchedules of a core, or the host, for one image: ``values`` "
-        "(C, H, W) by population."""
+        """Schedules of a core, or the host, for one image, by token period.
+
+        values : integers (C, H, W) by population name
+        """
         flows = self._flows
         if number == flows.host:
             steps, n_ends = self._host_steps(values[INPUT]), len(flows.program.input_end)
@@ -72,12 +74,12 @@ class BurstSchedules:
             n_ends = self._formats.token_list.unpack(flows.register(number, Control.END_LIST))[
                 "count"
             ]
-        if not flows.program.params.is_stepped:
-            steps = [np.concatenate(steps)]
+        n_steps = flows.program.params.model.steps_per_period(len(steps))
+        periods = [np.concatenate(steps[t : t + n_steps]) for t in range(0, len(steps), n_steps)]
         gap = self.gap(number)
         # The last END is sent when the burst of ENDs is over.
         ends = Burst((n_ends - 1) * gap, [])
-        return [[*_bursts(step, gap), ends] for step in steps]
+        return [[*_bursts(sent, gap), ends] for sent in periods]
 
     def _core_costs(self, number: int) -> Sent:
         """What a spike of each lane of each word causes (words, lanes, columns).

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program import Program
-from stemcore.golden.spec.fields import Control
+from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.timing import fire_cycles, update_cycles
 
 from ..activity import Activity, population_maps

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.program.words import unpack_words
-from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import HOST, Node, tree
 
 Link = tuple[Node, Node]
@@ -92,12 +93,10 @@ class Flows:
         return Formats(self.program.params).mode.unpack(self.register(core, Control.MODE))["bits"]
 
     def n_updates(self, core: int) -> int:
-        """Update passes of a core's soma in an image: one, or one for each time step."""
+        """Update passes of a core's soma in an image: one for each token period."""
         params = self.program.params
-        if not params.is_stepped:
-            return 1
-        register = self.register(core, Control.INTEGRATION)
-        return Formats(params).integration.unpack(register)["steps"]
+        register = self.register(core, Control.INTEGRATION) if params.model.register else 0
+        return params.model.n_periods(Formats(params).integration.unpack(register))
 
     def loads(self, spikes: Spikes) -> Loads:
         """Loads of these spikes: expected ones (C, H, W) for every population."""

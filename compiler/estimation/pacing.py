@@ -12,7 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from stemcore.golden.program.program import CoreImage, Program
-from stemcore.golden.spec.fields import GAP_WIDTH, Control, Formats, Memory
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.registers import Control
+from stemcore.golden.spec.widths import GAP_WIDTH
 
 from ..activity import Activity
 from .estimate import spikes_of

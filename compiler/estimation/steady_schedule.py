@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.golden.spec.fields import Control
+from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.timing import EXCHANGE_CYCLES, HOP_CYCLES, fire_cycles, update_cycles
 
 from .flows import Flows, Loads

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from stemcore.golden.network.convolution import connection_bounds
 from stemcore.golden.network.network import INPUT, Layer, Network
-from stemcore.golden.spec.integers import code_limits, signed_bits, signed_limits
-from stemcore.golden.spec.params import BIAS_WIDTH, PRODUCT_WIDTH, ChipParams
+from stemcore.golden.spec.integers import signed_bits, signed_limits
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import BIAS_WIDTH, PRODUCT_WIDTH
 
 from ..errors import RangeError
-from .integrate import sums_proved
+from .neurons import LOWERINGS
 
 IntArray = NDArray[np.int64]
 
@@ -99,24 +100,11 @@ def prove_ranges(
 
 
 def potentials_fit(network: Network, params: ChipParams) -> bool:
-    """Whether no spikes at all, in any order, can take a potential out of its register.
+    """Whether no spikes at all, in any order, can take an accumulator out of its bits.
 
-    Exact integration: every sum on the way stays within ``acc_width`` signed bits, whatever the
-    activation tables. Integration per time step: every weight sum of a step does; potentials
-    saturate.
+    Activation tables are not taken into account.
     """
-    if params.is_stepped:
-        return sums_proved(network)
-    least, most = signed_limits(params.acc_width)
-    for layer in network.layers:
-        low, high = np.zeros((2, layer.shape[0]), np.int64)
-        for connection in layer.connections:
-            source = network.population(connection.source)
-            bounds = connection_bounds(connection, *code_limits(source.bits, source.is_signed))
-            low, high = low + bounds[0], high + bounds[1]
-        if (low < least).any() or (high > most).any():
-            return False
-    return True
+    return LOWERINGS[params.integration].is_proved(network, params)
 
 
 def _value_limits(layer: Layer) -> tuple[int, int]:
@@ -142,16 +130,13 @@ def _layer_range(
     for connection in layer.connections:
         source = network.population(connection.source)
         x_low, x_high = limits[connection.source]
-        smallest, largest = connection_bounds(connection, x_low, x_high)
-        low += smallest
-        high += largest
-        # Spikes on the way stand for any subset of the bits of x.
-        code_low, code_high = code_limits(source.bits, source.is_signed)
-        smallest, largest = connection_bounds(
-            connection, code_low, code_high if source.is_signed else x_high
-        )
-        partial_low += smallest
-        partial_high += largest
+        least, most = connection_bounds(connection, x_low, x_high)
+        low, high = low + least, high + most
+        # Spikes on the way stand for any subset of the bits of x; of an unsigned x none exceeds x.
+        bit_low, bit_high = source.code.reach
+        bit_high = bit_high if source.is_signed else x_high
+        least, most = connection_bounds(connection, bit_low, bit_high)
+        partial_low, partial_high = partial_low + least, partial_high + most
     _check_product(layer, low, high, acc_width)
     fits = signed_bits(int(low.min()), int(high.max()))
     flag_bits = signed_bits(int(partial_low.min()), int(partial_high.max()))

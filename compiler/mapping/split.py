@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from stemcore.golden.network.convolution import potential_bounds
 from stemcore.golden.network.network import Connection, Digits, Layer, Network
-from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, ChipParams
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import ACTIVATION_WIDTH, BIAS_WIDTH
 
 from ..errors import PartitionError, preset_with
 from .connectivity import block_count
@@ -35,15 +36,16 @@ def part_name(layer: str, n: int) -> str:
 def split_layers(network: Network, params: ChipParams) -> Network:
     """The network with every fan-in split that needs more weight words or channel entries than fit.
 
-    Layers that fit, and networks that are integrated per time step, stay as they are. Values of the
-    network's own layers do not change; parts are layers called :func:`part_name`.
+    Layers that fit stay as they are, and so do networks for neuron models that are not exact, whose
+    potentials cannot be put together from digits. Values of the network's own layers do not change;
+    parts are layers called :func:`part_name`.
 
     Raises
     ------
     PartitionError
         Where a single channel of a kernel does not fit, or the sum of the parts does not.
     """
-    if params.is_stepped:
+    if not params.model.is_exact:
         return network
     layers: list[Layer] = []
     scales = dict(network.scales)

@@ -55,7 +55,7 @@ class LayerCost:
         self.layer = layer = network.layers[index]
         self.spikes = spikes
         source = network.population(layer.connections[0].source)
-        self.n_updates = source.bits if params.is_stepped else 1  # per image
+        self.n_updates = params.model.tokens_per_sample(source.bits)  # per image
         self.n_blocks = block_count(layer.shape[0], params.lanes)
         self.work = layer_work(network, layer, params.lanes, spikes)
         self.n_digits = digit_count(layer)

@@ -21,7 +21,7 @@ import numpy as np
 
 from stemcore.golden.arithmetic.fixed import MAX_BIAS_SHIFT, MAX_SHIFT
 from stemcore.golden.spec.integers import signed_limits
-from stemcore.golden.spec.params import BIAS_WIDTH
+from stemcore.golden.spec.widths import BIAS_WIDTH
 
 from ..errors import QuantizeError
 from ..frontend.ops.operator import FloatArray

@@ -9,7 +9,7 @@ import numpy as np
 from stemcore.golden.arithmetic.bounds import sum_bounds
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT
 from stemcore.golden.spec.integers import code_limits, limits, signed_limits
-from stemcore.golden.spec.params import MULTIPLIER_WIDTH, WEIGHT_WIDTH
+from stemcore.golden.spec.widths import MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
 from ..errors import QuantizeError
 from ..frontend.graph import Node

@@ -8,8 +8,12 @@ import re
 from markup import markdown, table, text
 
 from stemcore.golden.program import program_file
-from stemcore.golden.spec.fields import BitFields, Control, Formats, Kind, Memory
-from stemcore.golden.spec.params import PRESETS, ChipParams, get_preset
+from stemcore.golden.spec.bit_fields import BitFields
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.neurons import MODELS
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.registers import Control
 
 EXAMPLE_PRESET = "sim32"
 # What a memory holds: words of which description.
@@ -26,7 +30,7 @@ LAYOUTS = {
     Memory.DESTINATION: "destination",
 }
 PACKETS = ("flit", "rectangle", "spike", "pointer")
-REGISTERS = ("mode", "token_list", "integration", "command", "flags")
+REGISTERS = ("mode", "token_list", "command", "flags", "integration")
 REPEATED = ("weight", "requant")  # one field for each lane: the first and the last are enough
 
 
@@ -112,6 +116,12 @@ def memory_images() -> str:
         ),
         "## Fields of registers\n",
         *(_layout_section(formats, name) for name in REGISTERS),
+        *(
+            f"\nAs above, with the neuron model `{model.name}`:\n\n"
+            + _fields(Formats(params.with_integration(model.name)).integration)
+            for model in MODELS.values()
+            if model.register
+        ),
     ]
     return "\n".join(parts)
 

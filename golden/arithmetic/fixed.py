@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..spec.integers import limits, signed_limits
-from ..spec.params import ACTIVATION_WIDTH, BIAS_SHIFT_WIDTH, PRODUCT_WIDTH
+from ..spec.widths import ACTIVATION_WIDTH, BIAS_SHIFT_WIDTH, PRODUCT_WIDTH
 
 Int64Array = NDArray[np.int64]
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""STEM, the spike code of the project: spike trains, integration and firing.
+"""STEM on arrays: spike trains, integration and firing.
+
+The code itself, and every rule of it, is :mod:`stemcore.golden.spec.spike_code`.
 
 Symbols of the paper (arXiv 2505.12221) as they are used here:
 
@@ -14,16 +16,8 @@ Symbols of the paper (arXiv 2505.12221) as they are used here:
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..spec.integers import code_limits, limits
+from ..spec.spike_code import SpikeCode
 from .fixed import Int64Array
-
-
-def weight_of_step(t: int, bits: int, is_signed: bool) -> int:
-    """``c_t = 2**(T-1-t)``, negative for t = 0 of a signed train; T = ``bits`` (eq. 11)."""
-    if not 0 <= t < bits:
-        raise ValueError(f"weight_of_step: t must lie in 0..{bits - 1}, got {t}")
-    weight = 1 << (bits - 1 - t)
-    return -weight if is_signed and t == 0 else weight
 
 
 def encode(values: ArrayLike, bits: int, is_signed: bool) -> NDArray[np.uint8]:
@@ -33,20 +27,21 @@ def encode(values: ArrayLike, bits: int, is_signed: bool) -> NDArray[np.uint8]:
     Returns uint8 (T, \\*shape) of zeros and ones. ``ValueError`` for a value that has no train.
     """
     x = np.asarray(values, np.int64)
-    low, high = code_limits(bits, is_signed)
+    code = SpikeCode(bits, is_signed)
+    low, high = code.reach
     if x.size and (x.min() < low or x.max() > high):
         raise ValueError(
             f"encode: values must lie in {low}..{high} for {bits} "
             f"{'signed' if is_signed else 'unsigned'} bits, got {x.min()}..{x.max()}"
         )
-    return np.stack([(x >> (bits - 1 - t)) & 1 for t in range(bits)]).astype(np.uint8)
+    return np.stack([code.spike(x, t) for t in range(bits)]).astype(np.uint8)
 
 
 def decode(spikes: ArrayLike, is_signed: bool) -> Int64Array:
     """Activations of trains (T, ...): ``sum_t c_t s[t]`` (eq. 11). Inverse of :func:`encode`."""
     s = np.asarray(spikes, np.int64)
-    bits = s.shape[0]
-    weights = np.array([weight_of_step(t, bits, is_signed) for t in range(bits)], np.int64)
+    code = SpikeCode(s.shape[0], is_signed)
+    weights = np.array([code.weight(t) for t in range(code.bits)], np.int64)
     return np.tensordot(weights, s, axes=1)
 
 
@@ -61,10 +56,11 @@ def integrate(weights: ArrayLike, spikes: ArrayLike, is_signed: bool) -> Int64Ar
     """
     w = np.asarray(weights, np.int64)
     s = np.asarray(spikes, np.int64)
+    code = SpikeCode(s.shape[0], is_signed)
     z = np.zeros(w.shape[0], np.int64)
-    for t in range(s.shape[0]):
+    for t in range(code.bits):
         step_sum = w @ s[t]
-        z += weight_of_step(t, s.shape[0], is_signed) * step_sum
+        z += code.weight(t) * step_sum
     return z
 
 
@@ -75,11 +71,12 @@ def fire(values: ArrayLike, bits: int, is_signed: bool) -> NDArray[np.uint8]:
     negative value is its first threshold). At every t: ``s[t] = V >= 2**(T-1-t)``, a potential at
     the threshold fires; then ``V -= s[t] 2**(T-1-t)``. Equals :func:`encode` of the clamped values.
     """
-    low, high = limits(bits, is_signed)
+    code = SpikeCode(bits, is_signed)
+    low, high = code.limits
     v = np.clip(np.asarray(values, np.int64), low, high) & ((1 << bits) - 1)
     spikes = np.zeros((bits, *v.shape), np.uint8)
     for t in range(bits):
-        v_th = 1 << (bits - 1 - t)
+        v_th = code.threshold(t)
         spikes[t] = v >= v_th
         v = v - spikes[t].astype(np.int64) * v_th
     return spikes

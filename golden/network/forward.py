@@ -2,7 +2,6 @@
 """The golden engine: a lowered network on batches of images, layer by layer; spike counts."""
 
 from collections.abc import Collection, Mapping
-from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,32 +66,22 @@ class Forward:
             for connection in layer.connections:
                 self._last_use[connection.source] = index
 
-    @overload
-    def run(
-        self,
-        images: ArrayLike,
-        *,
-        keep: Collection[str] | None = None,
-        keep_potentials: Literal[False] = False,
-    ) -> Values: ...
-
-    @overload
-    def run(
-        self,
-        images: ArrayLike,
-        *,
-        keep: Collection[str] | None = None,
-        keep_potentials: Literal[True],
-    ) -> tuple[Values, Values]: ...
-
-    def run(
-        self,
-        images: ArrayLike,
-        *,
-        keep: Collection[str] | None = None,
-        keep_potentials: bool = False,
-    ) -> Values | tuple[Values, Values]:
+    def run(self, images: ArrayLike, *, keep: Collection[str] | None = None) -> Values:
         """:func:`run_network` with this network."""
+        return self._run(images, keep, keep_potentials=False)[0]
+
+    def run_with_potentials(
+        self, images: ArrayLike, *, keep: Collection[str] | None = None
+    ) -> tuple[Values, Values]:
+        """:meth:`run`, and the potentials of every layer, of its shape before pooling.
+
+        Potentials are the sums z, or what the layer's neuron model has in their place.
+        """
+        return self._run(images, keep, keep_potentials=True)
+
+    def _run(
+        self, images: ArrayLike, keep: Collection[str] | None, *, keep_potentials: bool
+    ) -> tuple[Values, Values]:
         array = check_images(images, self.network.input)
         names = [INPUT, *(layer.name for layer in self.network.layers)]
         if keep is not None and not set(keep) <= set(names):
@@ -109,7 +98,7 @@ class Forward:
             lambda part: self._run_batch(array[part], part, kept, potentials),
             self._parts(len(array)),
         )
-        return (kept, potentials) if keep_potentials else kept
+        return kept, potentials
 
     def _parts(self, n: int) -> list[slice]:
         """At most ``batch`` images each and of one size, so that processors end together."""
@@ -144,40 +133,18 @@ class Forward:
                 del values[old]
 
 
-@overload
 def run_network(
     network: Network,
     images: ArrayLike,
     *,
     acc_width: int = 24,
     keep: Collection[str] | None = None,
-    keep_potentials: Literal[False] = False,
-) -> Values: ...
-
-
-@overload
-def run_network(
-    network: Network,
-    images: ArrayLike,
-    *,
-    acc_width: int = 24,
-    keep: Collection[str] | None = None,
-    keep_potentials: Literal[True],
-) -> tuple[Values, Values]: ...
-
-
-def run_network(
-    network: Network,
-    images: ArrayLike,
-    *,
-    acc_width: int = 24,
-    keep: Collection[str] | None = None,
-    keep_potentials: bool = False,
-) -> Values | tuple[Values, Values]:
+) -> Values:
     """Activations of every population, exactly.
 
-    Per layer ``z = sum over connections of (w << h) * x``, then
-    :func:`stemcore.golden.arithmetic.fixed.requantize`, the activation table, the pooling.
+    Per layer ``z = sum over connections of (w << h) * x``, or the potential that its neuron model
+    has in place of z; then :func:`stemcore.golden.arithmetic.fixed.requantize`, the activation
+    table, the pooling. Potentials themselves: :meth:`Forward.run_with_potentials`.
 
     Parameters
     ----------
@@ -187,18 +154,12 @@ def run_network(
         Bits that every final potential must fit in; ``ValueError`` otherwise.
     keep : names, optional
         Populations to return; all of them by default. Fewer are faster.
-    keep_potentials : bool
-        Return ``(values, potentials)``.
 
     Returns
     -------
-    dict from ``INPUT`` and every layer's name to int64 (N, C, H, W), after table and pooling; with
-    ``keep_potentials`` also a dict of the potentials z, of the layers' shapes before pooling.
+    dict from ``INPUT`` and every layer's name to int64 (N, C, H, W), after table and pooling.
     """
-    forward = Forward(network, acc_width=acc_width)
-    if keep_potentials:
-        return forward.run(images, keep=keep, keep_potentials=True)
-    return forward.run(images, keep=keep)
+    return Forward(network, acc_width=acc_width).run(images, keep=keep)
 
 
 def fan_out(connection: Connection, source: Population) -> Int64Array:

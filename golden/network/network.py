@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lowered network: integer layers, the common language of compiler and golden model.
 
-One form of layer serves all: every connection is a grouped convolution. A dense layer over a source
+One kind of layer serves all: every connection is a grouped convolution. A dense layer over a source
 of shape (C, H, W) is a convolution whose kernel is (H, W); average pooling is a depthwise one with
 constant weights; a residual addition is a second connection onto the same layer.
 """
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arithmetic.step_integration import Integration
-from ..spec.integers import limits
+from ..spec.neuron_model import Neuron
+from ..spec.neurons.exact import EXACT
+from ..spec.spike_code import SpikeCode
 from ..spec.windows import window_shape
 
 INPUT = "input"  # name under which connections refer to the network's input
@@ -29,9 +30,14 @@ class Population:
     is_signed: bool
 
     @property
+    def code(self) -> SpikeCode:
+        """How the values are fired."""
+        return SpikeCode(self.bits, self.is_signed)
+
+    @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest value, both included."""
-        return limits(self.bits, self.is_signed)
+        return self.code.limits
 
 
 @dataclass(frozen=True)
@@ -122,12 +128,12 @@ class Layer:
     bits, is_signed
         Of the output; T = bits. Signed limits are symmetric.
     table : array (2**bits,) or None
-        Indexed by the low ``bits`` of q; entries are values of the same form.
+        Indexed by the low ``bits`` of q; entries are values of the same bits and sign.
     pool : MaxPool or None
     digits : Digits or None
         Not None: bytes of P are fired instead of q; 8 unsigned bits, no table, no pooling.
-    integration : Integration or None
-        None: z is exact. Else the form of :mod:`step_integration`, whose V[T-1] stands for z.
+    neuron : Neuron
+        The neurons' model and its constants; their last potential stands for z.
     """
 
     name: str
@@ -142,7 +148,7 @@ class Layer:
     table: NDArray[np.int64] | None = None
     pool: MaxPool | None = None
     digits: Digits | None = None
-    integration: Integration | None = None
+    neuron: Neuron = EXACT
 
     @property
     def out_shape(self) -> tuple[int, int, int]:

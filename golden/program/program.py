@@ -19,7 +19,7 @@ class CoreImage:
     ``memories[m]`` holds the words in use of memory ``m``, from address 0 up, as uint32 chunks of
     shape (words, chunks), chunk 0 holding bits 0..31: exactly what WRITE packets carry. The
     registers of ``Memory.CONTROL`` are its words ``Control.N_SOURCES`` to ``Control.CREDIT_LIST``,
-    and ``Control.INTEGRATION`` where integration is per time step.
+    and ``Control.INTEGRATION`` where the neuron model has constants.
     Words beyond are not written and may hold anything.
     """
 
@@ -70,8 +70,12 @@ class Program:
     input: Population
     input_routes: tuple[InputRoute, ...]
     input_end: tuple[tuple[int, int, int, int], ...]  # disjoint rectangles: the host's END
-    input_credits: int  # CREDIT tokens the host awaits before it sends a sample (or time step)
+    input_credits: int  # CREDIT tokens the host awaits before it sends a token period
     output: str  # layer whose spikes go to the host
-    output_ends: int  # END tokens that complete a sample (or time step) at the host
+    output_ends: int  # END tokens that complete a token period at the host
     output_cores: tuple[tuple[int, int], ...]  # nodes (x, y) that the host grants CREDIT to
     overflow_proved: bool = True  # False: potentials were bounded by calibration only
+
+    def tokens_per_sample(self, population: Population) -> int:
+        """ENDs of a sample of ``population`` to each destination, and CREDITs from it."""
+        return self.params.model.tokens_per_sample(population.bits)

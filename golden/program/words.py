@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arithmetic.fixed import Int64Array
-from ..spec.fields import BitFields
-from ..spec.params import CHUNK_WIDTH
+from ..spec.bit_fields import BitFields
+from ..spec.widths import CHUNK_WIDTH
 
 
 def _pieces(position: int, width: int) -> Iterator[tuple[int, int, int, int]]:
@@ -22,6 +22,11 @@ def _pieces(position: int, width: int) -> Iterator[tuple[int, int, int, int]]:
         n = min(width - taken, CHUNK_WIDTH - bit)
         yield chunk, bit, taken, n
         taken += n
+
+
+def join_chunks(chunks: NDArray[np.uint32]) -> list[int]:
+    """Words as Python integers, of chunks (words, n_chunks)."""
+    return [sum(int(chunk) << (CHUNK_WIDTH * i) for i, chunk in enumerate(word)) for word in chunks]
 
 
 def unpack_words(layout: BitFields, chunks: NDArray[np.uint32]) -> dict[str, Int64Array]:

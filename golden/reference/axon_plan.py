@@ -5,7 +5,8 @@ The loop nests of every source position are worked out once from the axon descri
 coordinate tables. Spikes are then not played one by one (``stemcore.golden.reference.event_engine``
 does that): since the accumulators wrap and every spike of time step t weighs ``2**(shift0 - t)``, a
 source neuron of value x adds ``w x 2**h`` with ``h = shift0 - (T-1)`` wherever one of its spikes
-adds w. Where integration is per time step, ``h = shift0``, and x is the bit of one step.
+adds w. Neuron models that do not shift a weight by its time step add ``w 2**shift0`` for the bit of
+each step by itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from ..arithmetic.fixed import Int64Array
 from ..network.convolution import FLOAT32_BOUND, FloatArray
 from ..spec.fields import Memory
+from ..spec.neuron_model import TokenPeriod
+from ..spec.spike_code import SpikeCode
 from .core import Core, Table
 
 Float64Array = NDArray[np.float64]
@@ -79,15 +82,18 @@ class AxonPlan:
             raise ValueError(f"{self.where}: sources fire different trains {sorted(trains)}")
         bits, is_signed = trains.pop()
         self.bits = bits
-        if self.core.integration is not None and bits != self.core.n_steps:
+        model = self.core.params.model
+        if model.tokens_per_sample(bits) != self.core.n_periods:
             raise ValueError(
                 f"{self.where}: INTEGRATION.steps must be the {bits} time steps that "
-                f"{deliveries[0].where} fires, got {self.core.n_steps}"
+                f"{deliveries[0].where} fires, got {self.core.n_periods}"
             )
-        self.shift = d.shift0 - (bits - 1 if self.core.integration is None else 0)
+        self.code = SpikeCode(bits, is_signed)
+        least = model.first_shift(0, bits)
+        self.shift = d.shift0 - least
         if self.shift < 0:
             raise ValueError(
-                f"{self.where}: shift0 must be at least {bits - 1} for trains of {bits} steps, "
+                f"{self.where}: shift0 must be at least {least} for trains of {bits} steps, "
                 f"got {d.shift0}"
             )
         if bool(d.is_signed) != is_signed:
@@ -219,10 +225,14 @@ class AxonPlan:
             x[:, positions, column : column + n_lanes] = fired[source][:, words, :n_lanes]
         return x
 
-    def plane(self, x: Int64Array, t: int) -> Int64Array:
-        """What values x (see ``collect``) are worth in time step ``t`` alone: 0, 1, or -1."""
-        spikes = (x >> (self.bits - 1 - t)) & 1
-        return -spikes if self.descriptor.is_signed and t == 0 else spikes
+    def part(self, x: Int64Array, t: int) -> Int64Array:
+        """What of values x (see ``collect``) arrives in token period ``t``.
+
+        All of them; or, of a time step, 0, 1 or -1.
+        """
+        if self.core.params.model.token_period is TokenPeriod.SAMPLE:
+            return x
+        return self.code.sign(t) * self.code.spike(x, t)
 
     def accumulate(self, x: Int64Array, z: Float64Array) -> None:
         """Add to potentials z (N, n_acc_words, lanes) what the values x (see ``collect``) add."""

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arithmetic.fixed import Int64Array, digit, requantize, wrap
-from ..arithmetic.step_integration import Integration, read_integration
 from ..program.program import CoreImage
 from ..program.words import unpack_words
-from ..spec.fields import Control, Formats, Memory
+from ..spec.fields import Formats, Memory
 from ..spec.integers import limits
-from ..spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, WEIGHT_WIDTH, ChipParams
+from ..spec.params import ChipParams
+from ..spec.registers import Control
+from ..spec.widths import ACTIVATION_WIDTH, BIAS_WIDTH, WEIGHT_WIDTH
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,8 @@ class Core:
     ----------
     n_sources, n_destinations, bits, is_signed, is_raw, bias_shift
         Registers.
-    n_steps, integration : int, Integration or None
-        Time steps of the sources and constants, where integration is per time step; 1 and None
-        where it is exact.
+    neuron, n_periods : Neuron, int
+        Constants of the neuron model, and the token periods of a sample.
     end_list, credit_list : range
         Addresses in the destination table.
     axons : list of Axon
@@ -116,20 +116,18 @@ class Core:
         credit = self._formats.token_list.unpack(register[Control.CREDIT_LIST])
         self.end_list = range(end["start"], end["start"] + end["count"])
         self.credit_list = range(credit["start"], credit["start"] + credit["count"])
-        self.n_steps = 1
-        self.integration: Integration | None = None
-        if self.params.is_stepped:
-            self._read_integration(register[Control.INTEGRATION])
+        self._read_neuron(register[Control.INTEGRATION] if self.params.model.register else 0)
 
-    def _read_integration(self, register: int) -> None:
+    def _read_neuron(self, register: int) -> None:
+        model = self.params.model
         fields = self._formats.integration.unpack(register)
-        self.n_steps = fields["steps"]
-        if not 2 <= self.n_steps <= ACTIVATION_WIDTH:
+        self.n_periods = model.n_periods(fields)
+        if "steps" in fields and not 2 <= fields["steps"] <= ACTIVATION_WIDTH:
             raise self.fail(
-                f"INTEGRATION.steps must lie in 2..{ACTIVATION_WIDTH}, got {self.n_steps}"
+                f"INTEGRATION.steps must lie in 2..{ACTIVATION_WIDTH}, got {fields['steps']}"
             )
         try:
-            self.integration = read_integration(self.params, fields)
+            self.neuron = model.neuron.from_fields(fields, multipliers=self.params.multipliers)
         except ValueError as error:
             raise self.fail(f"INTEGRATION: {error}") from None
 

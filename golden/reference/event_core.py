@@ -2,20 +2,22 @@
 """One core executed literally, one weight word at a time, on Python integers.
 
 Written from the words of the contract (loop nest, operation, update pass, firing) and slow on
-purpose: what ``core`` and ``axon_plan`` compute at once is
-held against it.
+purpose: what ``core`` and ``axon_plan`` compute at once is held against it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..arithmetic.fixed import digit_one, requantize_one, wrap_one
-from ..arithmetic.step_integration import Integration, read_integration, update_one
 from ..program.program import CoreImage
+from ..program.words import join_chunks
 from ..spec.address_generation import Operation, loop_nest
-from ..spec.fields import Control, Formats, Kind, Memory
-from ..spec.params import ACTIVATION_WIDTH, BIAS_WIDTH, CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
+from ..spec.fields import Formats, Kind, Memory
+from ..spec.params import ChipParams
+from ..spec.registers import Control
 from ..spec.routing import Node, Rectangle
+from ..spec.spike_code import SpikeCode
+from ..spec.widths import ACTIVATION_WIDTH, BIAS_WIDTH, WEIGHT_WIDTH
 from .trace import TraceEntry
 
 Coordinates = tuple[int, int, int]  # channel, row, column
@@ -52,13 +54,7 @@ class EventCore:
         self.layer = image.layer
         self.params = params
         self.formats = Formats(params)
-        self._words = {
-            memory: [
-                sum(int(chunk) << (CHUNK_WIDTH * i) for i, chunk in enumerate(word))
-                for word in chunks
-            ]
-            for memory, chunks in image.memories.items()
-        }
+        self._words = {memory: join_chunks(chunks) for memory, chunks in image.memories.items()}
         self.mode = self.formats.mode.unpack(self.register(Control.MODE))
         self.tables = (
             self._table(Memory.TABLE_C),
@@ -66,14 +62,14 @@ class EventCore:
             self._table(Memory.TABLE_X),
         )
         self.accumulators = [[0] * params.lanes for _ in range(params.n_acc_words)]
-        # Where integration is per time step: V of every accumulator, and the present step.
+        # The potential of every accumulator, and the present token period.
         self.potentials = [[0] * params.lanes for _ in range(params.n_acc_words)]
-        self.step = 0
-        self.n_steps = 1
-        self.form: Integration | None = None
-        if params.is_stepped:
-            constants = self.formats.integration.unpack(self.register(Control.INTEGRATION))
-            self.n_steps, self.form = constants["steps"], read_integration(params, constants)
+        self.period = 0
+        model = params.model
+        register = self.register(Control.INTEGRATION) if model.register else 0
+        fields = self.formats.integration.unpack(register)
+        self.n_periods = model.n_periods(fields)
+        self.constants = model.neuron.from_fields(fields, multipliers=params.multipliers)
         self.counters = EventCounters()
         self.overflow = False
         self.ends = 0
@@ -117,7 +113,7 @@ class EventCore:
     def accept(self, spike: Packet) -> None:
         """Loop nest of one spike: every operation in the order in which the hardware issues it."""
         axon = self.fields(Memory.AXON, spike.axon)
-        if axon["shift0"] < spike.t and not self.params.is_stepped:
+        if self.params.model.weight_shift(axon["shift0"], spike.t) < 0:
             raise ValueError(
                 f"core {self.node}, axon {spike.axon}: shift0 {axon['shift0']} is less than the "
                 f"time step {spike.t}"
@@ -150,49 +146,32 @@ class EventCore:
             potentials[lane] = wrap_one(v, width)
         self.counters.ops += 1
 
-    # Update pass
-    # --------------------------------------------------------------------------------------
+    # Update pass --------------------------------------------------------------------------------
     def update_pass(self) -> list[list[int]] | None:
-        """Activation words of the sample; accumulators are cleared as the update pass table says.
+        """Ends a token period: potentials are updated, sums are taken out as the table says.
 
-        Where integration is per time step, None before the last one: potentials alone change.
+        Activation words after a sample's last period, None after the others.
         """
-        if self.form is not None:
-            self._update(self.form)
-            self.step += 1
-            if self.step < self.n_steps:
-                return None
-            self.accumulators = [list(word) for word in self.potentials]
-        return self._finish()
-
-    def _update(self, form: Integration) -> None:
-        """V of every word of the update pass, once; its sum is taken out."""
-        for e in range(self.register(Control.N_UPDATE)):
-            entry = self.fields(Memory.UPDATE, e)
-            if entry["clear"]:
-                acc = entry["acc"]
-                self.potentials[acc] = [
-                    update_one(v, i, self.step, self.n_steps, form)
-                    for v, i in zip(self.potentials[acc], self.accumulators[acc], strict=True)
-                ]
-                self.accumulators[acc] = [0] * self.params.lanes
-
-    def _finish(self) -> list[list[int]]:
+        is_last = self.period == self.n_periods - 1
         words: list[list[int]] = []
         window: list[int] = []
         for e in range(self.register(Control.N_UPDATE)):
             entry = self.fields(Memory.UPDATE, e)
-            potentials = self.accumulators[entry["acc"]]
-            q = [
-                self._activation(entry["block"], lane, potentials[lane])
-                for lane in range(self.params.lanes)
+            acc = entry["acc"]
+            potentials = [
+                self.constants.update(v, i, self.period, self.n_periods)
+                for v, i in zip(self.potentials[acc], self.accumulators[acc], strict=True)
             ]
-            window = q if entry["first"] else [max(a, b) for a, b in zip(window, q, strict=True)]
-            if entry["last"]:
-                words.append(window)
             if entry["clear"]:
-                self.accumulators[entry["acc"]] = [0] * self.params.lanes
-        return words
+                self.potentials[acc] = potentials
+                self.accumulators[acc] = [0] * self.params.lanes
+            if is_last:
+                q = [self._activation(entry["block"], lane, v) for lane, v in enumerate(potentials)]
+                window = q if entry["first"] else list(map(max, window, q))
+                if entry["last"]:
+                    words.append(window)
+        self.period = 0 if is_last else self.period + 1
+        return words if is_last else None
 
     def _activation(self, block: int, lane: int, z: int) -> int:
         p, mode = self.params, self.mode
@@ -222,18 +201,17 @@ class EventCore:
         return entry["block"] * self.params.lanes + lane, entry["y"], entry["x"]
 
     def fire(self, words: list[list[int]], trace: list[TraceEntry]) -> Iterator[Packet | None]:
-        """Packets of a sample: bit plane, word, destination entry, lane; then END.
+        """Packets of a sample: bit plane, word, destination entry, lane.
 
-        Where tokens are exchanged per time step, END follows every plane, and None comes before it:
-        the rest may be sent when every destination has granted CREDIT.
+        Every token period is None, its spikes, END: what follows a None may be sent when every
+        destination has granted CREDIT.
         """
-        bits = self.mode["bits"]
-        left = [[q % (1 << bits) for q in word] for word in words]
-        for t in range(bits):
-            v_th = 1 << (bits - 1 - t)
-            if self.params.is_stepped:
-                if t:
-                    yield from self.tokens(Control.END_LIST, Kind.END)
+        code = SpikeCode(self.mode["bits"], bool(self.mode["is_signed"]))
+        left = [[q % (1 << code.bits) for q in word] for word in words]
+        n_steps = self.params.model.steps_per_period(code.bits)
+        for t in range(code.bits):
+            v_th = code.threshold(t)
+            if t % n_steps == 0:
                 yield None
             for number, word in enumerate(left):
                 entry = self.fields(Memory.FIRE, number)
@@ -250,4 +228,5 @@ class EventCore:
                             self.counters.spikes_out += 1
                             source = self.neuron(number, lane)
                             yield Packet(Kind.SPIKE, nodes, axon, t, source)
-        yield from self.tokens(Control.END_LIST, Kind.END)
+            if (t + 1) % n_steps == 0:
+                yield from self.tokens(Control.END_LIST, Kind.END)

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arithmetic.fixed import Int64Array
-from ..arithmetic.stem import weight_of_step
 from ..network.forward import check_images
 from ..network.network import Population
 from ..program.program import Program
-from ..spec.fields import Control, Kind
+from ..spec.fields import Kind
+from ..spec.registers import Control
 from ..spec.routing import HOST, Node, Rectangle, tree
+from ..spec.tokens import Sink, Source
 from .event_core import EventCore, EventCounters, Packet
 from .trace import TraceEntry
 
@@ -53,34 +54,34 @@ class _Host:
             info.population for info in program.layers if info.population.name == program.output
         )
         self.outputs = np.zeros(self.population.shape, np.int64)
-        self.ends = 0
+        self.sink = Sink(program.output_ends)
+        self.n_periods = 0  # of the output that are complete
         self.input_spikes = 0
 
     def send(self, image: Int64Array) -> Iterator[Packet | None]:
-        """Packets of an image: bit plane, route, row, column, channel; then END.
+        """Packets of an image: bit plane, route, row, column, channel.
 
-        As :meth:`event_core.EventCore.fire` where tokens are exchanged per time step.
+        None and END as in :meth:`event_core.EventCore.fire`.
         """
         source = self.program.input
-        ends = [Packet(Kind.END, nodes) for nodes in self.program.input_end]
+        n_steps = self.program.params.model.steps_per_period(source.bits)
         for t in range(source.bits):
-            if self.program.params.is_stepped:
-                if t:
-                    yield from ends
+            if t % n_steps == 0:
                 yield None
             for route in self.program.input_routes:
                 for y in range(route.rows[0], route.rows[1] + 1):
                     for x in range(route.columns[0], route.columns[1] + 1):
                         for c in range(source.shape[0]):
-                            if (int(image[c, y, x]) >> (source.bits - 1 - t)) & 1:
+                            if source.code.spike(int(image[c, y, x]), t):
                                 self.input_spikes += 1
                                 yield Packet(Kind.SPIKE, route.nodes, route.axon, t, (c, y, x))
-        yield from ends
+            if (t + 1) % n_steps == 0:
+                for nodes in self.program.input_end:
+                    yield Packet(Kind.END, nodes)
 
     def accept(self, spike: Packet) -> None:
         """A spike of the output population."""
-        p = self.population
-        self.outputs[spike.source] += weight_of_step(spike.t, p.bits, p.is_signed)
+        self.outputs[spike.source] += self.population.code.weight(spike.t)
 
 
 class _Run:
@@ -92,9 +93,12 @@ class _Run:
         self.packets: list[Packet] = []
         # What every node still has to send.
         self.streams: deque[tuple[Node, Stream]] = deque()
-        # What waits for CREDIT, and the tokens that are there: one of each destination at START.
+        # What waits for CREDIT, and the CREDITs that are there: one of each destination at START.
         self.blocked: dict[Node, Stream] = {}
-        self.credits = {node: self.n_destinations(node) for node in (HOST, *self.cores)}
+        self.sources = {HOST: Source(program.input_credits, program.input_credits)}
+        for node, core in self.cores.items():
+            n = core.register(Control.N_DESTINATIONS)
+            self.sources[node] = Source(n, n)
         self.values = {
             info.population.name: np.zeros(info.population.shape, np.int64)
             for info in program.layers
@@ -109,6 +113,7 @@ class _Run:
             source, stream = self.streams.popleft()
             packet = next(stream, DONE)
             if packet is None:
+                self.sources[source].finish()
                 self.blocked[source] = stream
                 self.release(source)
             elif isinstance(packet, Packet):
@@ -116,8 +121,8 @@ class _Run:
                 self.deliver(packet, source)
         for node in self.blocked:
             raise ValueError(
-                f"node {node}: waits for {self.n_destinations(node)} CREDIT, "
-                f"got {self.credits[node]}"
+                f"node {node}: waits for {self.sources[node].n_destinations} CREDIT, "
+                f"got {self.sources[node].credits}"
             )
         for core in self.cores.values():
             if core.ends < core.register(Control.N_SOURCES):
@@ -125,30 +130,24 @@ class _Run:
                     f"core {core.node}: waits for {core.register(Control.N_SOURCES)} END, "
                     f"got {core.ends}"
                 )
-        n_ends = self.program.output_ends
-        if self.program.params.is_stepped:
-            n_ends *= self.host.population.bits
-        if self.host.ends != n_ends:
-            raise ValueError(f"host: waits for {n_ends} END, got {self.host.ends}")
+        sink = self.host.sink
+        n_periods = self.program.params.model.tokens_per_sample(self.host.population.bits)
+        if (self.host.n_periods, sink.ends) != (n_periods, 0):
+            got = self.host.n_periods * sink.n_sources + sink.ends
+            raise ValueError(f"host: waits for {n_periods * sink.n_sources} END, got {got}")
 
-    # Tokens per time step ---------------------------------------------------------------------
-    def n_destinations(self, node: Node) -> int:
-        """CREDITs that permit a node to fire."""
-        if node == HOST:
-            return self.program.input_credits
-        return self.cores[node].register(Control.N_DESTINATIONS)
-
+    # Tokens -----------------------------------------------------------------------------------
     def release(self, node: Node) -> None:
         """Lets a node that waits go on if all its destinations have granted."""
-        if node in self.blocked and self.credits[node] >= self.n_destinations(node):
-            self.credits[node] -= self.n_destinations(node)
+        if node in self.blocked and self.sources[node].may_send:
+            self.sources[node].begin()
             self.streams.append((node, self.blocked.pop(node)))
 
     def grant(self, nodes: Rectangle) -> None:
         """A CREDIT for every node of a rectangle."""
         x0, y0, x1, y1 = nodes
         for node in [(x, y) for y in range(y0, y1 + 1) for x in range(x0, x1 + 1)]:
-            self.credits[node] += 1
+            self.sources[node].credit()
             self.release(node)
 
     def deliver(self, packet: Packet, source: Node) -> None:
@@ -163,10 +162,10 @@ class _Run:
             if node == HOST:
                 if packet.kind is Kind.SPIKE:
                     self.host.accept(packet)
-                else:
-                    self.host.ends += 1
-                    if self.program.params.is_stepped:
-                        self.grant_output()
+                elif self.host.sink.end():
+                    self.host.n_periods += 1
+                    for x, y in self.program.output_cores:
+                        self.grant((x, y, x, y))
                 continue
             if node not in self.cores:
                 raise ValueError(f"node {node}: receives a packet and has no core")
@@ -179,12 +178,6 @@ class _Run:
                 core.ends += 1
                 if core.ends == core.register(Control.N_SOURCES):
                     self.complete(core)
-
-    def grant_output(self) -> None:
-        """The host's CREDIT for the next time step of the output."""
-        if self.host.ends % self.program.output_ends == 0:
-            for x, y in self.program.output_cores:
-                self.grant((x, y, x, y))
 
     def complete(self, core: EventCore) -> None:
         words = core.update_pass()

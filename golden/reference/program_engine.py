@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arithmetic.fixed import Int64Array
+from ..arithmetic.potentials import Potentials, update
 from ..arithmetic.stem import count_spikes
-from ..arithmetic.step_integration import update
 from ..network.forward import check_images
 from ..program.program import Program
 from .core import Core
@@ -117,29 +117,25 @@ class Mesh:
         return fired
 
     def _potentials(self, number: int, arriving: list[Int64Array], n: int) -> Int64Array:
-        """What the soma finishes: z, or V[T-1], of ``n`` samples."""
+        """What the soma finishes: potentials of ``n`` samples after their last token period."""
         core, plans = self.topology.cores[number], self.topology.plans[number]
-        form = core.integration
-        v = None
-        for t in range(core.n_steps):
+        v: Potentials | None = None
+        for t in range(core.n_periods):
             sums = np.zeros((n, core.params.n_acc_words, core.params.lanes))
             for plan, x in zip(plans, arriving, strict=True):
-                plan.accumulate(x if form is None else plan.plane(x, t), sums)
-            self._check_potentials(core, sums)
-            if form is None:
-                return sums.astype(np.int64)
-            v = update(v, sums, t, core.n_steps, form)
+                plan.accumulate(plan.part(x, t), sums)
+            self._check_sums(core, sums)
+            v = update(core.neuron, v, sums, t, core.n_periods)
         assert v is not None
         return v.astype(np.int64)
 
-    def _check_potentials(self, core: Core, z: NDArray[np.float64]) -> None:
+    def _check_sums(self, core: Core, sums: NDArray[np.float64]) -> None:
         half = 1 << (core.params.acc_width - 1)
-        if z.min() < -half or z.max() >= half:
-            what = "membrane potentials" if core.integration is None else "sums of a time step"
+        if sums.min() < -half or sums.max() >= half:
             raise core.fail(
-                f"{what} must fit in {core.params.acc_width} signed bits, "
-                f"reached {int(z.min())}..{int(z.max())}; the layer needs smaller weights or a "
-                "wider accumulator"
+                f"sums of a {core.params.model.token_period.value} must fit in "
+                f"{core.params.acc_width} signed bits, reached {int(sums.min())}.."
+                f"{int(sums.max())}; the layer needs smaller weights or a wider accumulator"
             )
 
     def _assemble(

@@ -12,6 +12,7 @@ import numpy as np
 from ..arithmetic.fixed import Int64Array
 from ..network.network import Population
 from ..program.program import Program
+from ..spec.neuron_model import TokenPeriod
 from ..spec.routing import HOST, Rectangle, tree
 from .axon_plan import AxonPlan, Delivery
 from .core import Core
@@ -267,9 +268,13 @@ class Topology:
             raise ValueError(f"{self.name(stuck)}: waits for its own spikes; break the cycle")
 
     def _join(self, level: dict[int, int], source: int, target: int) -> None:
-        """Sources of a core lie on one level, where tokens are exchanged per time step."""
+        """Sources of a core lie on one level where tokens are exchanged per time step.
+
+        Samples may wait for each other over any number of layers, the steps of one cannot.
+        """
         found = level.setdefault(target, level.get(source, 0) + 1)
-        if self.program.params.is_stepped and found != level.get(source, 0) + 1:
+        is_per_step = self.program.params.model.token_period is TokenPeriod.TIME_STEP
+        if is_per_step and found != level.get(source, 0) + 1:
             raise ValueError(
                 f"{self.name(target)}: reads {self.name(source)} over {level.get(source, 0) + 1} "
                 f"layers and others over {found}; with tokens per time step it would wait for "

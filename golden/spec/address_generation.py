@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from .params import ChipParams
+from .spike_code import negates
 
 
 class Operation(NamedTuple):
@@ -37,14 +38,15 @@ def loop_nest(
     ``axon``, the entries of ``tables`` (channel, row, column) and ``spike`` hold the fields that
     ``stemcore.golden.spec.fields.Formats`` gives them. Rows are the outer loop, channel blocks the
     inner one. Indices wrap modulo the tables' sizes, addresses and the shift modulo their widths.
-    No operation if any count is zero. The shift depends on the time step only where integration is
-    exact.
+    No operation if any count is zero. Shift and sign are those of the neuron model and of the spike
+    code.
     """
     table_c, table_y, table_x = tables
     c = table_c[(axon["c_base"] + spike["c"]) % params.n_table_c]
     y = table_y[(axon["y_base"] + spike["y"]) % params.n_table_y]
     x = table_x[(axon["x_base"] + spike["x"]) % params.n_table_x]
-    late = 0 if params.is_stepped else spike["t"]
+    shift = params.model.weight_shift(axon["shift0"], spike["t"])
+    negate = int(negates(axon["is_signed"], spike["t"]))
     n_acc, n_weight = 1 << params.acc_address_width, 1 << params.weight_address_width
     operations = []
     for j in range(y["count"]):
@@ -57,8 +59,8 @@ def loop_nest(
                         acc=(acc + j * axon["y_acc_step"] + i * axon["x_acc_step"] + b) % n_acc,
                         weight=(weight + j * axon["y_weight_step"] + i * axon["x_weight_step"] + b)
                         % n_weight,
-                        shift=(axon["shift0"] - late) % (1 << params.shift_width),
-                        negate=int(bool(axon["is_signed"]) and spike["t"] == 0),
+                        shift=shift % (1 << params.shift_width),
+                        negate=negate,
                         n_lanes=axon["tail"] if b == c["count"] - 1 else params.lanes - 1,
                     )
                 )

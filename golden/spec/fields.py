@@ -1,78 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bit fields of packets and memory words, each written once.
 
-A :class:`BitFields` lists its fields from bit 0 upward. The gateware makes its layouts from the
-same objects, the compiler packs with them, the models unpack with them. Standard library only:
-``pack`` and ``unpack`` work on Python integers, and on numpy integer arrays because they use
-operators alone.
+The gateware makes its layouts from these objects, the compiler packs with them, the models unpack
+with them. Standard library only.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, TypeVar
 
-from .params import (
+from .bit_fields import BitFields
+from .params import ChipParams
+from .registers import N_CONTROL, Control
+from .widths import (
     ACTIVATION_WIDTH,
     BIAS_SHIFT_WIDTH,
     BIAS_WIDTH,
+    BITS_WIDTH,
     CHUNK_WIDTH,
+    GAP_WIDTH,
     MULTIPLIER_WIDTH,
     WEIGHT_WIDTH,
-    ChipParams,
     bits_for,
 )
-
-Word = TypeVar("Word")  # an integer, or an integer array
-
-
-@dataclass(frozen=True)
-class BitFields:
-    """Named unsigned fields packed from bit 0 upward."""
-
-    name: str
-    widths: tuple[tuple[str, int], ...]
-
-    @property
-    def width(self) -> int:
-        """Bits in all."""
-        return sum(width for _, width in self.widths)
-
-    def __iter__(self) -> Iterator[tuple[str, int, int]]:
-        """Yields ``(field, lowest bit, width)``."""
-        position = 0
-        for field, width in self.widths:
-            yield field, position, width
-            position += width
-
-    def pack(self, **values: Word) -> Word:
-        """One integer (or integer array) from a value for every field.
-
-        Raises ``ValueError`` for an unknown or missing field, or a value that does not fit.
-        """
-        names = [field for field, _ in self.widths]
-        if sorted(values) != sorted(names):
-            raise ValueError(f"{self.name}: fields must be {names}, got {sorted(values)}")
-        word: Any = 0
-        value: Any
-        for field, position, width in self:
-            value = values[field]
-            low, high = (value.min(), value.max()) if getattr(value, "size", 0) else (value, value)
-            if getattr(value, "size", 1) and (low < 0 or high >> width):
-                raise ValueError(
-                    f"{self.name}.{field}: must fit in {width} unsigned bits, got {low}..{high}"
-                )
-            word = word | (value << position)
-        packed: Word = word
-        return packed
-
-    def unpack(self, word: Word) -> dict[str, Word]:
-        """Every field of an integer (or integer array)."""
-        bits: Any = word
-        return {field: (bits >> position) & ((1 << width) - 1) for field, position, width in self}
-
-
-GAP_WIDTH = 6  # bits of the distance of spikes sent, in cycles
 
 
 class Kind(IntEnum):
@@ -102,35 +51,6 @@ class Memory(IntEnum):
     LOOKUP = 8
     FIRE = 9
     DESTINATION = 10
-
-
-class Control(IntEnum):
-    """Registers of the memory ``CONTROL``, 32 bits each. From SOPS_LOW on they are read-only."""
-
-    N_SOURCES = 0  # END tokens that complete a sample
-    N_DESTINATIONS = 1  # CREDIT tokens that permit a sample to be fired
-    N_UPDATE = 2  # entries of the update pass table in use
-    N_FIRE = 3  # words of the activation memory in use
-    MODE = 4  # fields ``mode``
-    END_LIST = 5  # fields ``token_list``: destinations of END
-    CREDIT_LIST = 6  # fields ``token_list``: destinations of CREDIT
-    INTEGRATION = 7  # fields ``integration``; only where integration is per time step
-    COMMAND = 8  # fields ``command``; reads as zero
-    SOPS_LOW = 16  # weights added for spikes, bits 0..31
-    SOPS_HIGH = 17
-    SPIKES_IN = 18  # spike packets accepted
-    SPIKES_OUT = 19  # spike packets sent (one per spike and destination entry)
-    FIRED = 20  # spikes fired (set bits of the activations)
-    BUSY = 21  # cycles in which the dendrite took an operation
-    STALLED = 22  # cycles in which a spike waited and the dendrite got no operation
-    UPDATE_CYCLES = 23  # cycles of the soma's update passes
-    FIRE_CYCLES = 24  # cycles in which axon-out was firing
-    SAMPLES = 25  # samples updated
-    HOPS = 26  # links that this node's router passed spike packets to (every branch counts)
-    FLAGS = 27  # fields ``flags``
-
-
-N_CONTROL = 32  # registers in the map, holes read as zero
 
 
 @dataclass(frozen=True)
@@ -185,8 +105,8 @@ class Formats:
 
         ``c_base``, ``y_base``, ``x_base`` are added, modulo the table's size, to the spike's
         coordinates and give the table entries. The steps are added, modulo the address width, at
-        every step of the loop nest in y or x. ``shift0`` is the left shift of time step 0,
-        ``T-1+h``; where integration is per time step that of all steps, ``h``.
+        every step of the loop nest in y or x. ``shift0`` is the left shift of a weight in time
+        step 0 (:meth:`~stemcore.golden.spec.neuron_model.NeuronModel.first_shift`).
         ``is_signed``: time step 0 weighs negative. ``tail``: neurons in the last block of a loop
         nest, less one (for the SOP counter only).
         """
@@ -314,7 +234,7 @@ class Formats:
         return BitFields(
             "mode",
             (
-                ("bits", 4),
+                ("bits", BITS_WIDTH),
                 ("is_signed", 1),
                 ("use_lookup", 1),
                 ("bias_shift", BIAS_SHIFT_WIDTH),
@@ -325,18 +245,13 @@ class Formats:
 
     @property
     def integration(self) -> BitFields:
-        """Constants of :mod:`step_integration`; ``steps``: T of the sources.
-
-        ``multiplier`` and ``shift`` are k1 of the scaled form; ``shift`` is r of the late one.
-        """
-        return BitFields(
-            "integration", (("steps", 4), ("multiplier", MULTIPLIER_WIDTH), ("shift", 5))
-        )
+        """Constants of the neuron model; empty where it has none."""
+        return BitFields("integration", self.params.model.register)
 
     @property
     def n_registers(self) -> int:
         """Words of CONTROL that an image holds: the registers before COMMAND that there are."""
-        return Control.INTEGRATION + self.params.is_stepped
+        return Control.INTEGRATION + (1 if self.params.model.register else 0)
 
     @property
     def token_list(self) -> BitFields:

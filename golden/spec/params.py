@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of the processor: one frozen object, with named presets.
+"""Sizes of the processor: one frozen object; ``spec/presets.py`` has named ones.
 
 Every width and depth of gateware, memory image and model derives from :class:`ChipParams`; nothing
 else in the project states one. Standard library only, so that the gateware can import it.
@@ -7,20 +7,11 @@ else in the project states one. Standard library only, so that the gateware can 
 
 from dataclasses import asdict, dataclass, fields, replace
 
-WEIGHT_WIDTH = 8  # bits of a synaptic weight, symmetric: -127..127
-ACTIVATION_WIDTH = 8  # bits reserved for an activation; a layer uses the lowest 2 to 8 of them
-BIAS_WIDTH = 32  # bits of a bias at accumulator scale
-BIAS_SHIFT_WIDTH = 2  # bits of a bias's left shift, in bytes
-MULTIPLIER_WIDTH = 16  # bits of the requantization multiplier
-PRODUCT_WIDTH = 48  # bits of multiplier * potential + bias, before the rounding shift
-CHUNK_WIDTH = 32  # bits of one configuration write
-STEP_WIDTH = 16  # bits of sums and potentials where integration is per time step
-INTEGRATIONS = ("exact", "scaled", "late")
+from .neuron_model import NeuronModel
+from .neurons import MODELS
+from .widths import bits_for
 
-
-def bits_for(n_values: int) -> int:
-    """Width of an unsigned field that tells ``n_values`` apart; at least one bit."""
-    return max(1, (n_values - 1).bit_length())
+DEFAULT_MODEL = "exact"
 
 
 @dataclass(frozen=True)
@@ -62,9 +53,8 @@ class ChipParams:
     multipliers : bool
         False leaves the soma's multipliers out; such a core runs exact-profile programs only.
     integration : str
-        "exact" adds every weight shifted by its time step; "scaled" and "late" are the forms of
-        :mod:`stemcore.golden.arithmetic.step_integration`, whose sums have 16 bits: ``acc_width``
-        must be 16.
+        Name of the neuron model, one of :data:`stemcore.golden.spec.neurons.MODELS`, which may ask
+        for an ``acc_width``.
     """
 
     lanes: int = 32
@@ -88,7 +78,7 @@ class ChipParams:
     coord_width: int = 5
     queue_depth: int = 4
     multipliers: bool = True
-    integration: str = "exact"
+    integration: str = DEFAULT_MODEL
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -106,14 +96,14 @@ class ChipParams:
             )
         if not 16 <= self.acc_width <= 32:
             raise ValueError(f"ChipParams.acc_width: must be 16 to 32, got {self.acc_width}")
-        if self.integration not in INTEGRATIONS:
+        if self.integration not in MODELS:
             raise ValueError(
-                f"ChipParams.integration: must be one of {', '.join(INTEGRATIONS)}, "
+                f"ChipParams.integration: must be one of {', '.join(MODELS)}, "
                 f"got {self.integration!r}"
             )
-        if self.is_stepped and self.acc_width != STEP_WIDTH:
+        if self.model.acc_width not in (None, self.acc_width):
             raise ValueError(
-                f"ChipParams.acc_width: must be {STEP_WIDTH} where integration is "
+                f"ChipParams.acc_width: must be {self.model.acc_width} where integration is "
                 f"{self.integration!r}, got {self.acc_width}"
             )
         if self.c_width <= self.lane_width:
@@ -123,9 +113,9 @@ class ChipParams:
             )
 
     @property
-    def is_stepped(self) -> bool:
-        """Whether potentials are updated, and tokens exchanged, per time step."""
-        return self.integration != "exact"
+    def model(self) -> NeuronModel:
+        """The cores' neuron model."""
+        return MODELS[self.integration]
 
     # Derived widths. Addresses of memories:
     @property
@@ -221,120 +211,12 @@ class ChipParams:
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def with_integration(self, integration: str) -> "ChipParams":
-        """A copy for an integration mode, with the accumulators that it needs."""
+        """A copy for another neuron model, with the accumulators that it needs.
+
+        Those of the default where the model leaves their width open.
+        """
         if integration == self.integration:
             return self
-        width = ChipParams.acc_width if integration == "exact" else STEP_WIDTH
+        model = MODELS.get(integration)
+        width = ChipParams.acc_width if model is None else model.acc_width or ChipParams.acc_width
         return self.with_(integration=integration, acc_width=width)
-
-
-PRESETS: dict[str, ChipParams] = {
-    # What the models of the zoo are simulated on.
-    "sim32": ChipParams(),
-    # Deeper memories, for fan-ins beyond 4096 (the 12.0M-parameter network).
-    "sim32_wide": ChipParams(n_weight_words=8192, n_table_c=2048),
-    # Networks for 224 x 224 images, and dense layers of any fan-in: room for digits of split sums.
-    "large": ChipParams(
-        acc_width=32,
-        n_acc_words=2048,
-        n_weight_words=16384,
-        n_axons=16,
-        n_table_c=4096,
-        n_table_y=512,
-        n_table_x=512,
-        n_update=8192,
-        n_blocks=64,
-        n_fire_words=4096,
-        n_destinations=1024,
-        c_width=14,
-        shift_width=5,
-    ),
-    # One node of an LFE5U-85F: 4096 neurons, 64 KB of weights.
-    "ecp5": ChipParams(
-        lanes=16,
-        soma_lanes=2,
-        n_acc_words=256,
-        n_fire_words=256,
-        n_update=256,
-        n_blocks=16,
-        c_width=10,
-        n_table_c=512,
-        queue_depth=2,
-        n_spikes=512,
-    ),
-    "ecp5_32": ChipParams(
-        lanes=32,
-        soma_lanes=2,
-        n_acc_words=128,
-        n_weight_words=2048,
-        n_fire_words=128,
-        n_update=256,
-        n_blocks=16,
-        c_width=10,
-        n_table_c=512,
-        queue_depth=2,
-        n_spikes=512,
-    ),
-    # The same without multipliers: exact-profile programs only.
-    "ecp5_lean": ChipParams(
-        lanes=16,
-        soma_lanes=2,
-        n_acc_words=256,
-        n_fire_words=256,
-        n_update=256,
-        n_blocks=16,
-        c_width=10,
-        n_table_c=512,
-        queue_depth=2,
-        n_spikes=512,
-        multipliers=False,
-    ),
-    "ecp5_32_lean": ChipParams(
-        lanes=32,
-        soma_lanes=2,
-        n_acc_words=128,
-        n_weight_words=2048,
-        n_fire_words=128,
-        n_update=256,
-        n_blocks=16,
-        c_width=10,
-        n_table_c=512,
-        queue_depth=2,
-        n_spikes=512,
-        multipliers=False,
-    ),
-    # Cores like Darwin3's: 4096 neurons, 16-bit sums and potentials, 24 x 24 nodes in reach.
-    "darwin3": ChipParams(
-        n_acc_words=128, n_fire_words=128, n_update=256, acc_width=16, integration="scaled"
-    ),
-    # Small enough for Amaranth's simulator, Icarus and proofs.
-    "tiny": ChipParams(
-        lanes=4,
-        soma_lanes=2,
-        n_acc_words=64,
-        n_weight_words=512,
-        n_axons=4,
-        n_table_c=64,
-        n_table_y=32,
-        n_table_x=32,
-        n_spikes=8,
-        n_update=128,
-        n_blocks=16,
-        n_fire_words=64,
-        n_destinations=32,
-        c_width=6,
-        y_width=5,
-        x_width=5,
-        coord_width=3,
-        queue_depth=2,
-    ),
-}
-for _form in INTEGRATIONS[1:]:
-    PRESETS[f"tiny_{_form}"] = PRESETS["tiny"].with_integration(_form)
-
-
-def get_preset(name: str) -> ChipParams:
-    """The preset called ``name``; ``ValueError`` names those that exist."""
-    if name not in PRESETS:
-        raise ValueError(f"preset: must be one of {', '.join(sorted(PRESETS))}, got {name!r}")
-    return PRESETS[name]

@@ -1,44 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clock cycles of the phases of a core, as far as they follow from counts.
+"""Clock cycles of the blocks of a core, and of the phases that follow from counts.
 
-The one place where the compiler states how long the gateware takes.
+The one place that states how long the gateware takes: blocks take their depths from here, tests
+measure the blocks that have none, and the compiler's estimate counts on both.
 """
 
 from .params import ChipParams
 
-SOMA_LATENCY = {True: 12, False: 10}  # cycles in the soma's pipeline, with multipliers and without
-# ... and of the update before it, where integration is per time step.
-STEP_LATENCY = {
-    ("exact", True): 0,
-    ("exact", False): 0,
-    ("late", True): 4,
-    ("late", False): 4,
-    ("scaled", True): 8,
-    ("scaled", False): 6,
-}
+# Blocks -----------------------------------------------------------------------------------------
+REQUANTIZE_LATENCY = (10, 12)  # stages of requantization: without multipliers, and with them
 UPDATE_OVERHEAD = 5  # cycles of an update pass beside its groups and the pipeline
-EXCHANGE_CYCLES = 20  # from a last spike's firing to the update pass that it permits, without hops
-HOP_CYCLES = 2  # cycles that a flit takes from router to router
+AXON_QUEUE_DEPTH = 16  # loop nests that wait in axon-in; a power of two
+AXON_ROOM = AXON_QUEUE_DEPTH - 1  # spikes between axon-in's input and its address generator
+NEST_SPIKES = AXON_ROOM + 2  # spikes in a core beyond its queue: two are in the address generator
+SPIKE_QUEUE_CYCLES = 2  # of a spike through an empty queue of spikes
+AXON_IN_CYCLES = 6  # from a spike at the input to its first operation, in an empty block
+ACCUMULATE_CYCLES = 4  # from an operation to the end of the cycle in which its sum is written
+OVERFLOW_CYCLES = 6  # from an operation to the overflow that it causes
+FIRE_CYCLES = 12  # command to fire to the first flit
+FIRE_OVERHEAD = 10  # cycles of a firing without spikes beside its words and ENDs
 
-# What happens between these phases, in cycles; hdl/README.md has the table of the blocks.
+# Routers and what happens between the phases of cores -------------------------------------------
+HOP_CYCLES = 2  # cycles that a flit takes from router to router
 FLIT_CYCLES = 2  # of a spike or END, beside its hops, from axon-out to a core's ingress
-SPIKE_CYCLES = 8  # ingress to first operation: queue of spikes 2, axon-in 6
-DRAIN_CYCLES = 6  # last operation to the update pass it permits: the dendrite's pipeline
+SPIKE_CYCLES = SPIKE_QUEUE_CYCLES + AXON_IN_CYCLES  # ingress to first operation
+DRAIN_CYCLES = ACCUMULATE_CYCLES + 2  # last operation to the update pass that it permits
 TOKEN_CYCLES = 2  # END or CREDIT at the ingress to the update pass or firing that it permits
 GRANT_CYCLES = 9  # update pass to firing in a source, beside hops: grant 2, CREDIT 5, control 2
 FINISH_CYCLES = 2  # an update pass, or a firing, to the core's own next phase
-FIRE_CYCLES = 12  # command to fire to the first flit
 PACE_CYCLES = 7  # level of the queue to the source that obeys, beside hops: level 2, PACE 4, held 1
-NEST_SPIKES = (
-    17  # spikes in a core beyond its queue: axon-in's 15, and two in the address generator
-)
+EXCHANGE_CYCLES = 20  # from a last spike's firing to the update pass that it permits, without hops
+
+
+def soma_latency(params: ChipParams) -> int:
+    """Cycles in the soma's pipeline: the neuron model's update, and requantization."""
+    requantize = REQUANTIZE_LATENCY[params.multipliers]
+    return params.model.update_latency(params.multipliers) + requantize
 
 
 def update_cycles(params: ChipParams, n_entries: float) -> float:
     """Cycles of one update pass of the soma over ``n_entries`` entries."""
-    latency = SOMA_LATENCY[params.multipliers]
-    latency += STEP_LATENCY[params.integration, params.multipliers]
-    return n_entries * params.n_groups + latency + UPDATE_OVERHEAD
+    return n_entries * params.n_groups + soma_latency(params) + UPDATE_OVERHEAD
 
 
 def fire_cycles(bits: int, n_words: float, n_packets: float) -> float:

@@ -7,24 +7,24 @@ from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.spike_code import negates
+from stemcore.golden.spec.timing import AXON_QUEUE_DEPTH, AXON_ROOM
+from stemcore.golden.spec.widths import CHUNK_WIDTH
 
 from ..layouts import ConfigBus, operation, spike_stream, struct
 from .address_generator import AddressGenerator, loop_nest_layout
 from .memory import ConfigMemory, pick
 
-QUEUE_DEPTH = 16  # entries of the queue of loop nests; a power of two
-N_ROOM = QUEUE_DEPTH - 1  # spikes that may be between the input and the address generator
-
 
 class AxonIn(wiring.Component):
-    """Looks an arriving spike up in the connection tables and loop nests its operations.
+    """Looks an arriving spike up in the connection tables and issues its loop nest of operations.
 
     Contract: "Loop nest" in ``hdl/README.md``; reference: ``golden.spec.address_generation``. A
-    loop nest of n operations takes n cycles and the next follows without a bubble. A spike taken in
-    cycle 0 issues its first operation in cycle 6, if no loop nest is before it. Spikes without
-    operations are dropped before they reach the queue: behind a running loop nest they cost
-    nothing, else one cycle each.
+    loop nest of n operations takes n cycles and the next follows without a bubble. A spike issues
+    its first operation ``timing.AXON_IN_CYCLES`` after it was taken, if no loop nest is before it.
+    Spikes without operations are dropped before they reach the queue: behind a running loop nest
+    they cost nothing, else one cycle each.
 
     Parameters
     ----------
@@ -65,80 +65,23 @@ class AxonIn(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        axons, table_c, table_y, table_x = self._memories(m)
-        formats = Formats(self._params)
-        spike = self.i.payload
-
-        # Accept a spike: read its descriptor.
+        axons, *tables = self._memories(m)
+        m.submodules.generator = generator = AddressGenerator(self._params)
+        room = Signal(range(AXON_ROOM + 1), init=AXON_ROOM)
         accept = Signal()
-        room = Signal(range(N_ROOM + 1), init=N_ROOM)
-        axon_v = Signal()
-        axon_spike = Signal(spike.shape(), reset_less=True)
         m.d.comb += [
             self.i.ready.eq(room != 0),
             accept.eq(self.i.valid & self.i.ready),
-            axons.address.eq(spike.axon),
-            axons.enable.eq(accept),
         ]
-        m.d.sync += axon_v.eq(accept)
-        with m.If(accept):
-            m.d.sync += axon_spike.eq(spike)
-
-        # Read the tables.
-        axon = data.View(struct(formats.axon), axons.data)
-        table_v = Signal()
-        table_axon = Signal(axon.shape(), reset_less=True)
-        table_shift = Signal.like(axon.shift0, reset_less=True)
-        table_negate = Signal(reset_less=True)
-        m.d.sync += table_v.eq(axon_v)
-        with m.If(axon_v):
-            m.d.sync += [
-                table_axon.eq(axon),
-                table_shift.eq(axon.shift0 - (0 if self._params.is_stepped else axon_spike.t)),
-                table_negate.eq(axon.is_signed & (axon_spike.t == 0)),
-            ]
-        for name, table in (("c", table_c), ("y", table_y), ("x", table_x)):
-            m.d.comb += [
-                table.address.eq(axon[f"{name}_base"] + axon_spike[name]),
-                table.enable.eq(axon_v),
-            ]
-
-        # The tables register what they say: block memories are slow.
-        nest_v = Signal()
-        nest_axon = Signal(axon.shape(), reset_less=True)
-        nest_shift = Signal.like(table_shift)
-        nest_negate = Signal.like(table_negate)
-        c = data.View(struct(formats.table_c), table_c.data)
-        y = data.View(struct(formats.table_y), table_y.data)
-        x = data.View(struct(formats.table_x), table_x.data)
-        m.d.sync += nest_v.eq(table_v)
-        with m.If(table_v):
-            m.d.sync += [
-                nest_axon.eq(table_axon),
-                nest_shift.eq(table_shift),
-                nest_negate.eq(table_negate),
-            ]
-
-        # Add up, and queue the loop nest unless it is empty.
-        loop_nest = Signal(loop_nest_layout(self._params))
+        table_v, looked_up = self._look_up(m, accept, axons, tables)
+        nest_v, loop_nest = self._add_up(m, table_v, looked_up, tables)
         push = Signal()
-        m.d.comb += [
-            loop_nest.acc.eq(c.acc + y.acc + x.acc),
-            loop_nest.weight.eq(c.weight + y.weight + x.weight),
-            loop_nest.n_blocks.eq(c.count),
-            loop_nest.n_columns.eq(x.count),
-            loop_nest.n_rows.eq(y.count),
-            loop_nest.single_block.eq(c.count == 1),
-            loop_nest.single_column.eq(x.count == 1),
-            loop_nest.single_row.eq(y.count == 1),
-            loop_nest.shift.eq(nest_shift),
-            loop_nest.negate.eq(nest_negate),
-            loop_nest.tail.eq(nest_axon.tail),
-            push.eq(nest_v & (c.count != 0) & (y.count != 0) & (x.count != 0)),
-        ]
-        for step in ("y_acc_step", "x_acc_step", "y_weight_step", "x_weight_step"):
-            m.d.comb += loop_nest[step].eq(nest_axon[step])
-        m.submodules.generator = generator = AddressGenerator(self._params)
+        m.d.comb += push.eq(
+            nest_v
+            & (loop_nest.n_blocks != 0)
+            & (loop_nest.n_rows != 0)
+            & (loop_nest.n_columns != 0)
+        )
         pop = self._queue(m, loop_nest, push, generator)
 
         # Room is what is left of the queue after all that is on its way to it.
@@ -152,10 +95,81 @@ class AxonIn(wiring.Component):
         m.d.comb += [
             self.op.eq(generator.op),
             self.op_valid.eq(generator.op_valid),
-            self.idle.eq((room == N_ROOM) & generator.idle),
+            self.idle.eq((room == AXON_ROOM) & generator.idle),
             self.stalled.eq(~generator.op_valid & (self.i.valid | ~self.idle)),
         ]
         return m
+
+    def _look_up(self, m, accept, axons, tables):
+        """Two stages: read the descriptor of a spike, then the tables at its coordinates.
+
+        Returns whether the tables have been read, and the descriptor with shift and sign of the
+        spike's weights, in the same cycle.
+        """
+        layout = struct(Formats(self._params).axon)
+        spike = self.i.payload
+        axon_v = Signal()
+        axon_spike = Signal(spike.shape(), reset_less=True)
+        m.d.comb += [axons.address.eq(spike.axon), axons.enable.eq(accept)]
+        m.d.sync += axon_v.eq(accept)
+        with m.If(accept):
+            m.d.sync += axon_spike.eq(spike)
+
+        axon = data.View(layout, axons.data)
+        table_v = Signal()
+        table = Signal(self._looked_up_layout(), reset_less=True)
+        shift = self._params.model.weight_shift(axon.shift0, axon_spike.t)
+        m.d.sync += table_v.eq(axon_v)
+        with m.If(axon_v):
+            m.d.sync += [
+                table.axon.eq(axon),
+                table.shift.eq(shift),
+                table.negate.eq(negates(axon.is_signed, axon_spike.t)),
+            ]
+        for name, memory in zip("cyx", tables, strict=True):
+            m.d.comb += [
+                memory.address.eq(axon[f"{name}_base"] + axon_spike[name]),
+                memory.enable.eq(axon_v),
+            ]
+        return table_v, table
+
+    def _looked_up_layout(self):
+        p = self._params
+        axon = struct(Formats(p).axon)
+        return data.StructLayout({"axon": axon, "shift": p.shift_width, "negate": 1})
+
+    def _add_up(self, m, table_v, looked_up, tables):
+        """The loop nest of what was looked up, two cycles later: tables register what they say,
+        since block memories are slow. Returns its strobe, and the loop nest."""
+        formats = Formats(self._params)
+        nest_v = Signal()
+        nest = Signal.like(looked_up, reset_less=True)
+        m.d.sync += nest_v.eq(table_v)
+        with m.If(table_v):
+            m.d.sync += nest.eq(looked_up)
+        c, y, x = (
+            data.View(struct(layout), memory.data)
+            for layout, memory in zip(
+                (formats.table_c, formats.table_y, formats.table_x), tables, strict=True
+            )
+        )
+        loop_nest = Signal(loop_nest_layout(self._params))
+        m.d.comb += [
+            loop_nest.acc.eq(c.acc + y.acc + x.acc),
+            loop_nest.weight.eq(c.weight + y.weight + x.weight),
+            loop_nest.n_blocks.eq(c.count),
+            loop_nest.n_columns.eq(x.count),
+            loop_nest.n_rows.eq(y.count),
+            loop_nest.single_block.eq(c.count == 1),
+            loop_nest.single_column.eq(x.count == 1),
+            loop_nest.single_row.eq(y.count == 1),
+            loop_nest.shift.eq(nest.shift),
+            loop_nest.negate.eq(nest.negate),
+            loop_nest.tail.eq(nest.axon.tail),
+        ]
+        for step in ("y_acc_step", "x_acc_step", "y_weight_step", "x_weight_step"):
+            m.d.comb += loop_nest[step].eq(nest.axon[step])
+        return nest_v, loop_nest
 
     def _memories(self, m):
         """The four memories, and the answer of the one that was read."""
@@ -173,9 +187,8 @@ class AxonIn(wiring.Component):
         return tables
 
     def _queue(self, m, loop_nest, push, generator):
-        """Queues ``loop_nest``; gives the strobe with which one leaves for "
-        "the address generator."""
-        m.submodules.queue = queue = RAM(shape=loop_nest.shape(), depth=QUEUE_DEPTH, init=[])
+        """Queues ``loop_nest``; returns the strobe with which one leaves for the generator."""
+        m.submodules.queue = queue = RAM(shape=loop_nest.shape(), depth=AXON_QUEUE_DEPTH, init=[])
         write, read = queue.write_port(), queue.read_port(domain="comb")
         pop = Signal()
         m.d.comb += [

@@ -5,13 +5,15 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from stemcore.golden.spec.fields import GAP_WIDTH, Formats, Kind, Memory
-from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import CHUNK_WIDTH, GAP_WIDTH, T_WIDTH
 
-from ..layouts import ConfigBus, activation_word, flit_stream, struct
+from ..layouts import ConfigBus, flit_stream, struct
 from .memory import ConfigMemory
-from .plane_scan import T_WIDTH, PlaneScan
+from .plane_scan import PlaneScan
 from .reserved_queue import ReservedQueue
+from .soma_signature import ActivationPort
 from .spike_emit import SpikeEmit, job_layout, source_layout
 
 # The way from a destination's read to its slot given back takes three cycles.
@@ -21,19 +23,18 @@ _QUEUE_DEPTH = 4
 class AxonOut(wiring.Component):
     """Sends the spikes of the activations it holds, and END after them.
 
-    ``fire``: for every time step, activation word, destination entry of the word and set lane, in
-    this order of loops and each ascending, a SPIKE; then an END for every entry of ``end_list``.
-    Where integration is per time step (``params.is_stepped``) it does so for time step ``t`` alone.
-    The payload of END is zero.
+    ``fire``: for every time step of a token period, activation word, destination entry of the word
+    and set lane, in this order of loops and each ascending, a SPIKE; then an END for every entry of
+    ``end_list``. The payload of END is zero.
 
     One flit a cycle while planes with spikes are found in time: a word is scanned a cycle, ahead of
     the spikes sent; a word without destination entries takes a cycle. Cycles, from the command (not
     counted) to the last cycle of ``busy``, if every flit is accepted at once:
 
     ============= ================================================================
-    no spikes     ``bits * n_fire + n + 10`` for ``n`` ENDs; 4 less if ``n`` is 0
-                  (with ``t``: ``n_fire`` instead of ``bits * n_fire``)
-    first spike   on ``o`` 12 cycles after the command if in the first word scanned
+    no spikes     ``steps * n_fire + n + timing.FIRE_OVERHEAD`` for ``n`` ENDs and a period of
+                  ``steps`` time steps; 4 less if ``n`` is 0
+    first spike   on ``o`` ``timing.FIRE_CYCLES`` after the command if in the first word scanned
     ============= ================================================================
 
     Parameters
@@ -46,8 +47,8 @@ class AxonOut(wiring.Component):
         Writes the memories FIRE and DESTINATION.
     read_chunk : ``Out(32)``
         Their answer, from the second cycle after ``config.read`` on.
-    word_valid, word_address, word : ``In``
-        Stores an activation word; only while not busy.
+    words : ``In(ActivationPort(params))``
+        Stores activation words; only while not busy.
     n_fire, bits : ``In``
         Activation words in use, and their time steps; constant from the cycle before ``fire`` on.
     end_list : ``In``
@@ -64,7 +65,7 @@ class AxonOut(wiring.Component):
     borrowed : ``Out``
         The entry, in the cycle after.
     t : ``In``
-        Only if ``params.is_stepped``: with ``fire``, the time step.
+        With ``fire``: the first time step of the period.
     busy : ``Out(1)``
         From the cycle after ``fire`` until the last flit has been accepted.
     o : ``Out(flit_stream)``
@@ -82,9 +83,7 @@ class AxonOut(wiring.Component):
             {
                 "config": In(ConfigBus()),
                 "read_chunk": Out(CHUNK_WIDTH),
-                "word_valid": In(1),
-                "word_address": In(params.fire_address_width),
-                "word": In(activation_word(params)),
+                "words": In(ActivationPort(params)),
                 "n_fire": In(params.fire_address_width + 1),
                 "bits": In(4),
                 "end_list": In(struct(formats.token_list)),
@@ -98,7 +97,7 @@ class AxonOut(wiring.Component):
                 "o": Out(flit_stream(params)),
                 "fired": Out(params.lane_width + 1),
                 "sent": Out(1),
-                **({"t": In(T_WIDTH)} if params.is_stepped else {}),
+                "t": In(T_WIDTH),
             }
         )
 
@@ -121,10 +120,9 @@ class AxonOut(wiring.Component):
             Mux(asked == Memory.FIRE.value, table.read_chunk, destinations.read_chunk)
         )
         connect(m, emit.o, wiring.flipped(self.o))
+        connect(m, wiring.flipped(self.words), scan.words)
         m.d.comb += [
-            scan.word_valid.eq(self.word_valid),
-            scan.word_address.eq(self.word_address),
-            scan.word.eq(self.word),
+            scan.t.eq(self.t),
             scan.n_words.eq(self.n_fire),
             scan.bits.eq(self.bits),
             self.fired.eq(scan.fired),
@@ -137,8 +135,6 @@ class AxonOut(wiring.Component):
         m.d.sync += self.sent.eq(
             self.o.valid & self.o.ready & (self.o.payload.kind == Kind.SPIKE.value)
         )
-        if params.is_stepped:
-            m.d.comb += scan.t.eq(self.t)
         is_end, expand_v, expand_ready, entry_v = self._expand(m, table, destinations, scan, jobs)
 
         with m.FSM(name="phase") as phase:

@@ -6,8 +6,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from stemcore.golden.spec.fields import Formats, Kind, Memory
-from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import HOST
+from stemcore.golden.spec.widths import CHUNK_WIDTH
 
 from ..layouts import ConfigBus, flit_stream, struct
 

@@ -3,17 +3,18 @@
 
 from dataclasses import dataclass
 
-from amaranth import Module, Signal
+from amaranth import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.neuron_model import TokenPeriod
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.registers import Control as Register
 from stemcore.golden.spec.routing import LINKS
+from stemcore.golden.spec.widths import BITS_WIDTH, CHUNK_WIDTH, T_WIDTH
 
-from ..layouts import ConfigBus, struct
-from .plane_scan import T_WIDTH
+from ..layouts import ConfigBus, neuron_constants, struct
 
 TOKEN_WIDTH = 16  # a core never waits for more tokens than a mesh has nodes (at most 2**10)
 SOP_WIDTH = 48
@@ -42,8 +43,8 @@ class Control(wiring.Component):
     wide and wrap, the SOP counter has 48 bits. A CREDIT is granted only when the one before has
     been sent.
 
-    Where integration is per time step (``params.is_stepped``), all this holds for time steps: each
-    is updated, granted and fired by itself, and only the update pass of a sample's last step waits
+    Where the neuron model's token period is the time step, all this holds for time steps: each is
+    updated, granted and fired by itself, and only the update pass of a sample's last step waits
     until all steps of the sample before have been fired.
 
     Members
@@ -54,13 +55,16 @@ class Control(wiring.Component):
         A token has arrived.
     axon_idle, dendrite_idle, soma_busy, granting, fire_busy : ``In(1)``
         States of the other blocks.
-    update pass, clear_all, fire, grant : ``Out(1)``
+    update_pass, clear_all, fire, grant : ``Out(1)``
         Commands, one cycle each, to a block that is not busy.
     n_update, n_fire, mode, end_list, credit_list : ``Out``
         Registers, as ``stemcore.golden.spec.fields.Control`` lists them.
-    integration, step, is_last_step, plane : ``Out``
-        Only if ``params.is_stepped``: a register; the time step that accumulates, whether it is the
-        sample's last; with ``fire``, the time step to fire.
+    constants : ``Out``
+        The register INTEGRATION, of the neuron model's fields.
+    period, is_last_period : ``Out``
+        The token period of the sample that accumulates, and whether it is the sample's last.
+    plane : ``Out``
+        With ``fire``: the first time step of the period to fire.
     op_valid, op_lanes, spike_in, sent, fired, hops, stalled, overflow : ``In``
         Events to count.
     waiting : ``Out(1)``
@@ -70,12 +74,6 @@ class Control(wiring.Component):
     def __init__(self, *, params: ChipParams):
         self._params = params
         self._formats = formats = Formats(params)
-        of_steps = {
-            "integration": Out(struct(formats.integration)),
-            "step": Out(4),
-            "is_last_step": Out(1),
-            "plane": Out(T_WIDTH),
-        }
         super().__init__(
             {
                 "config": In(ConfigBus()),
@@ -105,7 +103,10 @@ class Control(wiring.Component):
                 "stalled": In(1),
                 "overflow": In(1),
                 "waiting": Out(1),
-                **(of_steps if params.is_stepped else {}),
+                "constants": Out(neuron_constants(params)),
+                "period": Out(BITS_WIDTH),
+                "is_last_period": Out(1),
+                "plane": Out(T_WIDTH),
             }
         )
 
@@ -127,8 +128,8 @@ class Control(wiring.Component):
             Register.END_LIST: self.end_list,
             Register.CREDIT_LIST: self.credit_list,
         }
-        if self._params.is_stepped:
-            registers[Register.INTEGRATION] = self.integration
+        if self._params.model.register:
+            registers[Register.INTEGRATION] = self.constants
         m.d.comb += selected.eq(self.config.memory == Memory.CONTROL.value)
         m.d.sync += start.eq(0)
         with m.If(self.config.write & selected):
@@ -189,10 +190,11 @@ class Control(wiring.Component):
     def _run(self, m, tokens):
         """Phases of a core: what comes in, to the grant of the next; what goes out beside it.
 
-        A finished sample is fired, or one of its planes, whenever that may be. Where tokens stand
-        for time steps, those of the next sample but the last are updated meanwhile.
+        A token period of a finished sample is fired whenever that may be. Periods of the next
+        sample but the last are updated meanwhile.
         """
-        unfired = Signal()  # the finished sample, or planes of it, are left
+        unfired = Signal()  # the finished sample, or periods of it, are left
+        is_updated = Signal()
         can_fire = Signal()
         can_update = Signal()
         has_fired = Signal()
@@ -201,19 +203,13 @@ class Control(wiring.Component):
             self.fire.eq(can_fire),
             tokens.use_credits.eq(can_fire),
             has_fired.eq(~unfired & ~self.fire_busy),
+            can_update.eq(tokens.complete & tokens.drained & (has_fired | ~self.is_last_period)),
         ]
-        if self._params.is_stepped:
-            is_last = self.is_last_step
-            m.d.comb += can_update.eq(tokens.complete & tokens.drained & (has_fired | ~is_last))
-            m.d.sync += is_last.eq(self.step == self.integration.steps - 1)
-            with m.If(can_fire):
-                m.d.sync += self.plane.eq(self.plane + 1)
-                with m.If(self.plane == self.mode.bits - 1):
-                    m.d.sync += [self.plane.eq(0), unfired.eq(0)]
-        else:
-            m.d.comb += can_update.eq(tokens.complete & tokens.drained & has_fired)
-            with m.If(can_fire):
-                m.d.sync += unfired.eq(0)
+        is_last_fired = self._count_periods(m, can_fire, is_updated)
+        with m.If(can_fire & is_last_fired):
+            m.d.sync += unfired.eq(0)
+        with m.If(is_updated & self.is_last_period):
+            m.d.sync += unfired.eq(1)
 
         with m.FSM(name="phase"):
             with m.State("STOPPED"):
@@ -236,13 +232,29 @@ class Control(wiring.Component):
                     m.next = "UPDATE"
             with m.State("UPDATE"):
                 with m.If(~self.soma_busy):
-                    if self._params.is_stepped:
-                        m.d.sync += self.step.eq(self.step + 1)
-                        with m.If(self.is_last_step):
-                            m.d.sync += [self.step.eq(0), unfired.eq(1)]
-                    else:
-                        m.d.sync += unfired.eq(1)
+                    m.d.comb += is_updated.eq(1)
                     m.next = "GRANT"
+
+    def _count_periods(self, m, can_fire, is_updated):
+        """Counts the token periods of a sample: updated ones up, and fired ones.
+
+        Returns whether the period that is to be fired is the sample's last.
+        """
+        if self._params.model.token_period is TokenPeriod.SAMPLE:
+            m.d.comb += self.is_last_period.eq(1)
+            return Const(1)
+        is_last_fired = Signal()
+        m.d.comb += is_last_fired.eq(self.plane == self.mode.bits - 1)
+        m.d.sync += self.is_last_period.eq(self.period == self.constants.steps - 1)
+        with m.If(can_fire):
+            m.d.sync += self.plane.eq(self.plane + 1)
+            with m.If(is_last_fired):
+                m.d.sync += self.plane.eq(0)
+        with m.If(is_updated):
+            m.d.sync += self.period.eq(self.period + 1)
+            with m.If(self.is_last_period):
+                m.d.sync += self.period.eq(0)
+        return is_last_fired
 
     def _count(self, m, running, clear):
         """Adds the counters to ``m``; returns the value of every read-only register."""
@@ -257,9 +269,7 @@ class Control(wiring.Component):
             Register.STALLED: self.stalled,
             Register.UPDATE_CYCLES: updating,
             Register.FIRE_CYCLES: self.fire_busy & running,
-            Register.SAMPLES: self.update_pass & self.is_last_step
-            if self._params.is_stepped
-            else self.update_pass,
+            Register.SAMPLES: self.update_pass & self.is_last_period,
             Register.HOPS: self.hops,
         }
         counters = {register: Signal(32, name=register.name.lower()) for register in counted}

@@ -17,7 +17,7 @@ from .control import Control
 from .dendrite import Dendrite
 from .flow_control import FlowControl
 from .ingress import Egress, Ingress
-from .soma import Soma
+from .neurons import make_soma
 from .spike_queue import SpikeQueue
 
 # One bit for each part of a core that may be clocked on its own.
@@ -61,32 +61,26 @@ class Core(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        is_configured = Signal()
+        params = self._params
         # Registers between router and core: what a flit is decides whether the core takes it, and
         # the router's choice must not wait for that within a cycle.
         m.submodules.entry = entry = FlitQueue(shape=self.i.payload.shape(), depth=2)
-        m.submodules.ingress = ingress = Ingress(params=self._params)
-        m.submodules.spikes = spikes = SpikeQueue(params=self._params)
-        m.submodules.flow = flow = FlowControl(params=self._params)
-        m.submodules.axon_in = axon_in = AxonIn(self._params)
-        m.submodules.dendrite = dendrite = Dendrite(self._params)
-        m.submodules.soma = soma = Soma(self._params)
-        m.submodules.axon_out = axon_out = AxonOut(self._params)
-        m.submodules.control = control = Control(params=self._params)
-        m.submodules.configuration = configuration = Configuration(params=self._params)
-        m.submodules.egress = egress = Egress(params=self._params)
+        m.submodules.ingress = ingress = Ingress(params=params)
+        m.submodules.spikes = spikes = SpikeQueue(params=params)
+        m.submodules.flow = flow = FlowControl(params=params)
+        m.submodules.axon_in = axon_in = AxonIn(params)
+        m.submodules.dendrite = dendrite = Dendrite(params)
+        m.submodules.soma = soma = make_soma(params)
+        m.submodules.axon_out = axon_out = AxonOut(params)
+        m.submodules.control = control = Control(params=params)
+        m.submodules.configuration = configuration = Configuration(params=params)
+        m.submodules.egress = egress = Egress(params=params)
         # Axon-out learns from a register whether it may go on: merging comes between two queues.
         m.submodules.leaving = leaving = FlitQueue(shape=self.o.payload.shape(), depth=2)
         # The router works out the way of a flit as it enters; merging takes as long.
         m.submodules.exit = exit_ = FlitRegister(shape=self.o.payload.shape())
-        blocks = {
-            "control": control,
-            "axon_in": axon_in,
-            "dendrite": dendrite,
-            "soma": soma,
-            "axon_out": axon_out,
-        }
 
+        # Flits, from the router and back to it.
         connect(m, wiring.flipped(self.i), entry.i)
         connect(m, entry=entry.o, ingress=ingress.i)
         connect(m, ingress=ingress.spike, queue=spikes.i)
@@ -98,67 +92,27 @@ class Core(wiring.Component):
         connect(m, configuration=configuration.reply, egress=egress.reply)
         connect(m, egress=egress.o, exit=exit_.i)
         connect(m, exit_.o, wiring.flipped(self.o))
+        # Operations, accumulator words, activation words.
+        m.d.comb += [dendrite.op.eq(axon_in.op), dendrite.op_valid.eq(axon_in.op_valid)]
+        connect(m, soma=soma.accumulators, dendrite=dendrite.accumulators)
+        connect(m, soma=soma.words, axon_out=axon_out.words)
+
+        blocks = {
+            "control": control,
+            "axon_in": axon_in,
+            "dendrite": dendrite,
+            "soma": soma,
+            "axon_out": axon_out,
+        }
         for name in BLOCKS:
             connect(m, configuration=configuration.bus, block=blocks[name].config)
             m.d.comb += getattr(configuration, f"read_{name}").eq(blocks[name].read_chunk)
+        self._command(m, control, soma, axon_out)
+        self._control_flow(m, control, flow, ingress, spikes, axon_out)
+        self._report(m, control, ingress, spikes, flow, axon_in, dendrite, soma, axon_out)
 
-        if self._params.is_stepped:
-            m.d.comb += [
-                soma.integration.eq(control.integration),
-                soma.step.eq(control.step),
-                soma.is_last_step.eq(control.is_last_step),
-                axon_out.t.eq(control.plane),
-            ]
+        is_configured = Signal()
         m.d.comb += [
-            # Axon-in to dendrite, and the dendrite's port for the soma.
-            dendrite.op.eq(axon_in.op),
-            dendrite.op_valid.eq(axon_in.op_valid),
-            dendrite.update_address.eq(soma.update_address),
-            dendrite.update_read.eq(soma.update_read),
-            soma.update_data.eq(dendrite.update_data),
-            dendrite.clear.eq(soma.clear),
-            dendrite.clear_address.eq(soma.clear_address),
-            # Soma to the activation memory of axon-out.
-            axon_out.word_valid.eq(soma.word_valid),
-            axon_out.word_address.eq(soma.word_address),
-            axon_out.word.eq(soma.word),
-            # Commands and registers.
-            soma.start.eq(control.update_pass),
-            soma.clear_all.eq(control.clear_all),
-            soma.n_update.eq(control.n_update),
-            soma.mode.eq(control.mode),
-            axon_out.fire.eq(control.fire),
-            axon_out.n_fire.eq(control.n_fire),
-            axon_out.bits.eq(control.mode.bits),
-            axon_out.gap.eq(control.mode.gap),
-            axon_out.end_list.eq(control.end_list),
-            # What may be sent, here and by the sources.
-            flow.grant.eq(control.grant),
-            flow.hold.eq(ingress.hold),
-            flow.go.eq(ingress.go),
-            flow.is_high.eq(spikes.is_high),
-            flow.is_low.eq(spikes.is_low),
-            flow.credit_list.eq(control.credit_list),
-            flow.borrowed.eq(axon_out.borrowed),
-            axon_out.borrow.eq(flow.borrow),
-            axon_out.borrow_address.eq(flow.borrow_address),
-            axon_out.held.eq(flow.held),
-            # States and events.
-            control.end.eq(ingress.end),
-            control.credit.eq(ingress.credit),
-            control.axon_idle.eq(axon_in.idle & spikes.idle),
-            control.dendrite_idle.eq(dendrite.idle),
-            control.soma_busy.eq(soma.busy),
-            control.granting.eq(flow.granting),
-            control.fire_busy.eq(axon_out.busy),
-            control.op_valid.eq(axon_in.op_valid),
-            control.op_lanes.eq(axon_in.op.n_lanes),
-            control.spike_in.eq(ingress.spike.valid & ingress.spike.ready),
-            control.sent.eq(axon_out.sent),
-            control.fired.eq(axon_out.fired),
-            control.hops.eq(self.hops),
-            control.stalled.eq(axon_in.stalled),
-            control.overflow.eq(dendrite.overflow),
             is_configured.eq(configuration.bus.write | configuration.bus.read),
             self.awake.configuration.eq(ingress.config.valid | is_configured | ~configuration.idle),
             self.awake.axon_in.eq(is_configured | spikes.o.valid | ~axon_in.idle),
@@ -189,3 +143,58 @@ class Core(wiring.Component):
             ),
         ]
         return m
+
+    @staticmethod
+    def _command(m, control, soma, axon_out):
+        """What control tells soma and axon-out: commands, and the registers that they obey."""
+        m.d.comb += [
+            soma.start.eq(control.update_pass),
+            soma.clear_all.eq(control.clear_all),
+            soma.n_update.eq(control.n_update),
+            soma.mode.eq(control.mode),
+            soma.constants.eq(control.constants),
+            soma.period.eq(control.period),
+            soma.is_last_period.eq(control.is_last_period),
+            axon_out.fire.eq(control.fire),
+            axon_out.t.eq(control.plane),
+            axon_out.n_fire.eq(control.n_fire),
+            axon_out.bits.eq(control.mode.bits),
+            axon_out.gap.eq(control.mode.gap),
+            axon_out.end_list.eq(control.end_list),
+        ]
+
+    @staticmethod
+    def _control_flow(m, control, flow, ingress, spikes, axon_out):
+        """What may be sent, here and by the sources; flow control reads axon-out's destinations."""
+        m.d.comb += [
+            flow.grant.eq(control.grant),
+            flow.hold.eq(ingress.hold),
+            flow.go.eq(ingress.go),
+            flow.is_high.eq(spikes.is_high),
+            flow.is_low.eq(spikes.is_low),
+            flow.credit_list.eq(control.credit_list),
+            flow.borrowed.eq(axon_out.borrowed),
+            axon_out.borrow.eq(flow.borrow),
+            axon_out.borrow_address.eq(flow.borrow_address),
+            axon_out.held.eq(flow.held),
+        ]
+
+    def _report(self, m, control, ingress, spikes, flow, axon_in, dendrite, soma, axon_out):
+        """What control hears of the others: tokens, states, events to count."""
+        m.d.comb += [
+            control.end.eq(ingress.end),
+            control.credit.eq(ingress.credit),
+            control.axon_idle.eq(axon_in.idle & spikes.idle),
+            control.dendrite_idle.eq(dendrite.idle),
+            control.soma_busy.eq(soma.busy),
+            control.granting.eq(flow.granting),
+            control.fire_busy.eq(axon_out.busy),
+            control.op_valid.eq(axon_in.op_valid),
+            control.op_lanes.eq(axon_in.op.n_lanes),
+            control.spike_in.eq(ingress.spike.valid & ingress.spike.ready),
+            control.sent.eq(axon_out.sent),
+            control.fired.eq(axon_out.fired),
+            control.hops.eq(self.hops),
+            control.stalled.eq(axon_in.stalled),
+            control.overflow.eq(dendrite.overflow),
+        ]

@@ -6,12 +6,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from stemcore.golden.spec.fields import Memory
-from stemcore.golden.spec.params import CHUNK_WIDTH, WEIGHT_WIDTH, ChipParams
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import CHUNK_WIDTH, WEIGHT_WIDTH
 
 from ..layouts import ConfigBus, operation
 from ..platforms import PROCESSOR
 from .accumulate import GROUP, AccumulateLoop
 from .memory import ConfigMemory
+from .soma_signature import AccumulatorPort
 
 FINE_WIDTH = 2  # bits of the shift that the first of its two stages takes
 
@@ -101,12 +103,9 @@ class Dendrite(wiring.Component):
         Every operation that entered before this cycle has been written.
     overflow : ``Out(1)``
         Pulse: an operation left the range of a membrane potential, which was wrapped.
-    update_read, update_address : ``In``
-        Reads a word of potentials; only while idle.
-    update_data : ``Out``
-        The word, exactly two cycles after ``update_read``, until the next read or operation.
-    clear, clear_address : ``In``
-        Zeroes a word; only while idle. A read two or more cycles later sees zero.
+    accumulators : ``In(AccumulatorPort(params))``
+        Reads and zeroes words; only while idle. A word is there exactly two cycles after ``read``,
+        until the next read or operation; a read two or more cycles after its clearing sees zero.
     """
 
     def __init__(self, params: ChipParams):
@@ -123,11 +122,7 @@ class Dendrite(wiring.Component):
                 "op_valid": In(1),
                 "idle": Out(1),
                 "overflow": Out(1),
-                "update_read": In(1),
-                "update_address": In(params.acc_address_width),
-                "update_data": Out(data.ArrayLayout(signed(params.acc_width), params.lanes)),
-                "clear": In(1),
-                "clear_address": In(params.acc_address_width),
+                "accumulators": In(AccumulatorPort(params)),
             }
         )
 
@@ -148,11 +143,11 @@ class Dendrite(wiring.Component):
             loop.valid.eq(self.op_valid),
             loop.address.eq(self.op.acc),
             self.idle.eq(loop.idle),
-            loop.update_read.eq(self.update_read),
-            loop.update_address.eq(self.update_address),
-            self.update_data.eq(loop.update_data),
-            loop.clear.eq(self.clear),
-            loop.clear_address.eq(self.clear_address),
+            loop.update_read.eq(self.accumulators.read),
+            loop.update_address.eq(self.accumulators.address),
+            self.accumulators.data.eq(loop.update_data),
+            loop.clear.eq(self.accumulators.clear),
+            loop.clear_address.eq(self.accumulators.clear_address),
         ]
 
         misfits = []

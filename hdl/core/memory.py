@@ -9,7 +9,8 @@ from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import CHUNK_WIDTH
 
 from ..layouts import ConfigBus
 

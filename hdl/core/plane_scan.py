@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The activation memory, and the search for bit planes in which something fires."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
-from stemcore.golden.spec.params import ACTIVATION_WIDTH, ChipParams, bits_for
+from stemcore.golden.spec.neuron_model import TokenPeriod
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.spike_code import bit_of_step
+from stemcore.golden.spec.widths import T_WIDTH
 
 from ..layouts import activation_word
 from .reserved_queue import ReservedQueue
+from .soma_signature import ActivationPort
 
-T_WIDTH = bits_for(ACTIVATION_WIDTH)  # bits of a time step of the largest activation
 QUEUE_DEPTH = 8  # the way from a read to its slot given back takes four cycles
 _COUNT_LANES = 4  # lanes whose spikes are counted in the first of two steps
 
@@ -26,8 +29,8 @@ def plane_layout(params: ChipParams) -> data.StructLayout:
 class PlaneScan(wiring.Component):
     """Stores activation words and finds, a word a cycle, the bit planes that are not empty.
 
-    A scan visits time steps in ascending order (bit ``bits - 1`` of the activations first) and
-    words ``0 .. n_words - 1`` within each. A plane with spikes is offered four cycles after the
+    A scan visits the time steps of a token period in ascending order, and words ``0 ..
+    n_words - 1`` within each. A plane with spikes is offered four cycles after the
     visit; the scan goes on until ``QUEUE_DEPTH`` planes wait or are under way.
 
     Parameters
@@ -36,14 +39,15 @@ class PlaneScan(wiring.Component):
 
     Members
     -------
-    word_valid, word_address, word : ``In``
-        Stores an activation word; only while idle.
+    words : ``In(ActivationPort(params))``
+        Stores activation words; only while idle.
     start : ``In(1)``
         Begin a scan; only while idle. The first word is visited in the next cycle.
     t : ``In``
-        Only if ``params.is_stepped``: with ``start``, the one time step to visit.
+        With ``start``: the first time step of the period. Where that is the sample, 0.
     n_words, bits : ``In``
-        Words and time steps to visit; constant from the cycle before ``start`` to the end.
+        Words to visit, and time steps of a sample; constant from the cycle before ``start`` to the
+        end.
     valid, plane : ``Out``
         The next plane with spikes.
     pop : ``In(1)``
@@ -58,9 +62,7 @@ class PlaneScan(wiring.Component):
         self._params = params
         super().__init__(
             {
-                "word_valid": In(1),
-                "word_address": In(params.fire_address_width),
-                "word": In(activation_word(params)),
+                "words": In(ActivationPort(params)),
                 "start": In(1),
                 "n_words": In(params.fire_address_width + 1),
                 "bits": In(4),
@@ -69,7 +71,7 @@ class PlaneScan(wiring.Component):
                 "pop": In(1),
                 "idle": Out(1),
                 "fired": Out(params.lane_width + 1),
-                **({"t": In(T_WIDTH)} if params.is_stepped else {}),
+                "t": In(T_WIDTH),
             }
         )
 
@@ -84,10 +86,12 @@ class PlaneScan(wiring.Component):
         scanning, visit = Signal(), Signal()
         at = Signal(data.StructLayout({"word": params.fire_address_width, "t": T_WIDTH}))
         bit, last_word = Signal(T_WIDTH), Signal.like(self.n_words)
+        is_sample = params.model.token_period is TokenPeriod.SAMPLE
+        is_last_plane = bit == 0 if is_sample else Const(1)
         m.d.comb += [
-            write.addr.eq(self.word_address),
-            write.data.eq(self.word),
-            write.en.eq(self.word_valid),
+            write.addr.eq(self.words.address),
+            write.data.eq(self.words.word),
+            write.en.eq(self.words.valid),
             visit.eq(scanning & queue.room),
             queue.reserve.eq(visit),
             read.addr.eq(at.word),
@@ -99,14 +103,17 @@ class PlaneScan(wiring.Component):
         ]
         m.d.sync += last_word.eq(self.n_words - 1)
         with m.If(self.start):
-            m.d.sync += [scanning.eq(self.n_words != 0), at.eq(0), bit.eq(self.bits - 1)]
-            if params.is_stepped:
-                m.d.sync += [at.t.eq(self.t), bit.eq(self.bits - 1 - self.t)]
+            m.d.sync += [
+                scanning.eq(self.n_words != 0),
+                at.word.eq(0),
+                at.t.eq(self.t),
+                bit.eq(bit_of_step(self.bits, self.t)),
+            ]
         with m.Elif(visit):
             m.d.sync += at.word.eq(at.word + 1)
             with m.If(at.word == last_word):
                 m.d.sync += [at.word.eq(0), at.t.eq(at.t + 1), bit.eq(bit - 1)]
-                with m.If(1 if params.is_stepped else bit == 0):
+                with m.If(is_last_plane):
                     m.d.sync += scanning.eq(0)
 
         # Read, take the word out of the memory, take the plane out of the word.

@@ -6,7 +6,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import ACTIVATION_WIDTH, CHUNK_WIDTH, PRODUCT_WIDTH, ChipParams
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.timing import REQUANTIZE_LATENCY
+from stemcore.golden.spec.widths import ACTIVATION_WIDTH, CHUNK_WIDTH, PRODUCT_WIDTH
 
 from ..layouts import ConfigBus, struct
 from .memory import ConfigMemory
@@ -24,11 +26,6 @@ _LAST_WIDTH = 9
 def constants_layout(params: ChipParams) -> data.ArrayLayout:
     """A word of the memory REQUANT, lane by lane."""
     return data.ArrayLayout(struct(Formats(params).requant_lane), params.soma_lanes)
-
-
-def latency(params: ChipParams) -> int:
-    """Cycles that a group spends in :class:`Requantize`."""
-    return 12 if params.multipliers else 10
 
 
 def _wrap(value):
@@ -75,7 +72,7 @@ class Requantize(wiring.Component):
 
     def __init__(self, params: ChipParams):
         self._params = params
-        self.latency = latency(params)
+        self.latency = REQUANTIZE_LATENCY[params.multipliers]
         super().__init__(
             {
                 "config": In(ConfigBus()),

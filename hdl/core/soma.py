@@ -1,99 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The soma: finishes a sample, accumulator words in, activation words out."""
+"""The soma of the neuron models so far: accumulator words in, activation words out."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from collections.abc import Callable
+
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import connect
 
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.timing import soma_latency
 
-from ..layouts import ConfigBus, activation_word, struct
-from .integrate import Integrate, update_latency
+from ..layouts import struct
 from .memory import ConfigMemory, pick
 from .requantize import Requantize
+from .soma_signature import SomaSignature
 
 
 class Soma(wiring.Component):
-    """Update passes the accumulators: requantize, table, max pooling; clears them behind it.
+    """The soma of models whose last potential is requantized: requantize, table, max pooling.
 
-    An update pass takes the first ``n_update`` entries of the update pass table in order. Each
-    names an accumulator word, which is read, and requantized in ``n_groups`` cycles, ``soma_lanes``
-    lanes a cycle, while the next one is fetched. A pooling window takes the larger of what it holds
-    and what comes; its last entry writes the window as the next activation word, counted from 0 in
-    each update pass. The arithmetic is that of :class:`Requantize`, ``latency`` cycles deep.
+    Each entry of an update pass names an accumulator word, which is read, and then updated and
+    requantized in ``n_groups`` cycles, ``soma_lanes`` lanes a cycle, while the next one is fetched.
+    The neuron model's update is a stage of its own (:class:`UpdateSignature`); a word's last
+    reading, which clears it, keeps its state. Requantization (:class:`Requantize`) works in the
+    update pass of a sample's last period alone. A pooling window takes the larger of what it holds
+    and what comes; its last entry writes the window as the next activation word.
 
     Cycles, from the command (not counted) to the last cycle of ``busy``:
 
-    ========== ==================================================
-    update pass      ``n_groups * n_update + latency + 5``; 1 if ``n_update`` is 0
-    clear_all  ``n_acc_words``
-    ========== ==================================================
-
-    Where integration is per time step (``params.is_stepped``), the accumulators hold the sums of a
-    step, and an update ends the step: every word passes :class:`Integrate` first, whose latency
-    comes on top; the word's last reading, which clears it, keeps its potentials. Activation words
-    come in the update pass of the last step alone.
+    =========== ========================================================
+    update pass ``timing.update_cycles``; 1 if ``n_update`` is 0
+    clear_all   ``n_acc_words``
+    =========== ========================================================
 
     Parameters
     ----------
     params : ChipParams
+    update : callable
+        Makes the update stage, a component with an ``UpdateSignature``, from ``params``.
 
-    Members
-    -------
-    config : ``In(ConfigBus())``
-        Writes the memories UPDATE, REQUANT and LOOKUP.
-    read_chunk : ``Out(32)``
-        Their answer, from the second cycle after ``config.read`` on.
-    start, clear_all : ``In(1)``
-        Begin an update pass; begin to zero all accumulator words. Only while not busy.
-    busy : ``Out(1)``
-        From the cycle after a command until all activation words, or zeros, have been written.
-    n_update : ``In``
-        Entries in an update pass.
-    mode : ``In``
-        Fields ``mode``; constant from two cycles before an update pass until its end.
-    integration, step, is_last_step : ``In``
-        Only if ``params.is_stepped``: fields ``integration``, the time step that the update pass
-        ends, and whether it is the sample's last; constant as ``mode`` is.
-    update_address, update_read : ``Out``
-        Fetches an accumulator word.
-    update_data : ``In``
-        The word: valid two cycles after ``update_read``, and until the cycle after the next one.
-    clear, clear_address : ``Out``
-        Zeroes an accumulator word. Never earlier than the cycle after it was read.
-    word_valid, word_address, word : ``Out``
-        An activation word to be stored; it is offered for one cycle.
+    Members: those of :class:`SomaSignature`.
     """
 
-    def __init__(self, params: ChipParams):
-        formats = Formats(params)
+    def __init__(self, params: ChipParams, *, update: Callable[[ChipParams], wiring.Component]):
         self._params = params
-        of_steps = {
-            "integration": In(struct(formats.integration)),
-            "step": In(4),
-            "is_last_step": In(1),
-        }
-        super().__init__(
-            {
-                "config": In(ConfigBus()),
-                "read_chunk": Out(CHUNK_WIDTH),
-                "start": In(1),
-                "clear_all": In(1),
-                "busy": Out(1),
-                "n_update": In(params.update_address_width + 1),
-                "mode": In(struct(formats.mode)),
-                "update_address": Out(params.acc_address_width),
-                "update_read": Out(1),
-                "update_data": In(data.ArrayLayout(signed(params.acc_width), params.lanes)),
-                "clear": Out(1),
-                "clear_address": Out(params.acc_address_width),
-                "word_valid": Out(1),
-                "word_address": Out(params.fire_address_width),
-                "word": Out(activation_word(params)),
-                **(of_steps if params.is_stepped else {}),
-            }
-        )
+        self._make_update = update
+        super().__init__(SomaSignature(params))
 
     def elaborate(self, platform):
         m = Module()
@@ -129,10 +82,8 @@ class Soma(wiring.Component):
         m.d.comb += is_last_group.eq(running & (group == params.n_groups - 1))
         with m.If(reading):
             m.d.sync += current.eq(Cat(entry.first, entry.last, is_last_entry))
-        depth = update_latency(params) + requantize.latency + 2
-        is_last = current.last & is_last_group
-        if params.is_stepped:
-            is_last &= self.is_last_step
+        depth = soma_latency(params) + 2
+        is_last = current.last & is_last_group & self.is_last_period
         self._pool(
             m,
             requantize,
@@ -151,6 +102,8 @@ class Soma(wiring.Component):
 
     @staticmethod
     def _delay(m, value, cycles, name):
+        if not cycles:
+            return value
         taps = Signal(cycles, name=f"delayed_{name}")
         m.d.sync += taps.eq(Cat(value, taps))
         return taps[-1]
@@ -172,8 +125,8 @@ class Soma(wiring.Component):
             is_last.eq(index == self.n_update),
             update_pass.address.eq(index),
             update_pass.enable.eq(start | load),
-            self.update_read.eq(reading),
-            self.update_address.eq(entry.acc),
+            self.accumulators.read.eq(reading),
+            self.accumulators.address.eq(entry.acc),
         ]
         m.d.sync += reading.eq(load)
         with m.If(reading):
@@ -198,45 +151,49 @@ class Soma(wiring.Component):
         clear_all, clear_done = Signal(), Signal()
         m.d.comb += [
             clear_done.eq(clear_all & (entry.acc == self._params.n_acc_words - 1)),
-            self.clear_address.eq(entry.acc),
+            self.accumulators.clear_address.eq(entry.acc),
         ]
         with m.If(self.clear_all):
-            m.d.sync += [clear_all.eq(1), self.clear.eq(1), entry.acc.eq(0)]
+            m.d.sync += [clear_all.eq(1), self.accumulators.clear.eq(1), entry.acc.eq(0)]
         with m.Elif(clear_all):
             m.d.sync += [
                 clear_all.eq(~clear_done),
-                self.clear.eq(~clear_done),
+                self.accumulators.clear.eq(~clear_done),
                 entry.acc.eq(entry.acc + 1),
             ]
         with m.Else():
-            m.d.sync += self.clear.eq(reading & entry.clear)
+            m.d.sync += self.accumulators.clear.eq(reading & entry.clear)
         return clear_done
 
     def _feed(self, m, requant, requantize, entry, reading, running, group):
         """Hands the word to the pipeline, group by group, with the constants of its channels."""
         params = self._params
+        m.submodules.update = update = self._make_update(params)
+        latency = params.model.update_latency(params.multipliers)
         base, selected, select = Signal.like(entry.block), Signal(), Signal.like(group)
         with m.If(reading):
             m.d.sync += base.eq(entry.block)
-        constants, wanted = Cat(group, base), running
-        z, z_valid = requantize.z, requantize.z_valid
-        if params.is_stepped:
-            update = self._integrate(m, requantize, entry, reading, selected, select)
-            z, z_valid = update.i, update.i_valid
-            constants = self._delay_word(m, constants, update.latency, "constants")
-            wanted = self._delay(m, running & self.is_last_step, update.latency, "wanted")
-        m.d.comb += [requant.address.eq(constants), requant.enable.eq(wanted)]
-        m.d.sync += [selected.eq(running), select.eq(group), z_valid.eq(selected)]
-        m.d.comb += requantize.constants.eq(requant.data)
+        m.d.sync += [selected.eq(running), select.eq(group), update.i_valid.eq(selected)]
         with m.If(selected):
-            for lane, value in enumerate(z):
-                lanes = list(self.update_data)[lane :: params.soma_lanes]
+            for lane, value in enumerate(update.i):
+                lanes = list(self.accumulators.data)[lane :: params.soma_lanes]
                 m.d.sync += value.eq(pick(lanes, select))
-        m.d.comb += requantize.mode.eq(self.mode)
+        if params.model.state:
+            self._keep(m, update, entry, reading, selected, select)
+        m.d.comb += [
+            update.constants.eq(self.constants),
+            update.period.eq(self.period),
+            requant.address.eq(self._delay_word(m, Cat(group, base), latency, "constants")),
+            requant.enable.eq(self._delay(m, running & self.is_last_period, latency, "wanted")),
+            requantize.z_valid.eq(update.o_valid & self.is_last_period),
+            requantize.z.eq(update.o),
+            requantize.constants.eq(requant.data),
+            requantize.mode.eq(self.mode),
+        ]
 
-    def _integrate(self, m, requantize, entry, reading, selected, select):
-        """The update between accumulators and requantization; its groups are to be given to it."""
-        m.submodules.integrate = update = Integrate(self._params)
+    @staticmethod
+    def _keep(m, update, entry, reading, selected, select):
+        """Which neurons a group is, and whether this is their word's last reading."""
         word, is_kept = Signal.like(entry.acc), Signal()
         with m.If(reading):
             m.d.sync += [word.eq(entry.acc), is_kept.eq(entry.clear)]
@@ -245,13 +202,6 @@ class Soma(wiring.Component):
         m.d.sync += [late_word.eq(word), late_kept.eq(is_kept)]
         with m.If(selected):
             m.d.sync += [update.address.eq(Cat(select, late_word)), update.store.eq(late_kept)]
-        m.d.comb += [
-            update.integration.eq(self.integration),
-            update.step.eq(self.step),
-            requantize.z_valid.eq(update.o_valid & self.is_last_step),
-            requantize.z.eq(update.o),
-        ]
-        return update
 
     @staticmethod
     def _delay_word(m, value, cycles, name):
@@ -264,17 +214,17 @@ class Soma(wiring.Component):
     def _pool(self, m, requantize, *, first, last):
         """The pooling window: a shift register, a group long per step, that a word turns once."""
         n = self._params.soma_lanes
-        m.d.sync += self.word_valid.eq(last)
+        m.d.sync += self.words.valid.eq(last)
         with m.If(requantize.q_valid):
-            window = list(self.word)
+            window = list(self.words.word)
             for lane, (old, new) in enumerate(zip(window[:n], requantize.q, strict=True)):
                 # A flipped sign bit makes the comparison of signed values an unsigned one.
                 keys = [Cat(v[:-1], v[-1] ^ self.mode.is_signed) for v in (old, new)]
                 is_kept = Signal(name=f"is_kept_{lane}")
                 m.d.comb += is_kept.eq(~first & (keys[0] > keys[1]))
                 window.append(Mux(is_kept, old, new))
-            m.d.sync += self.word.eq(Cat(window[n:]))
+            m.d.sync += self.words.word.eq(Cat(window[n:]))
         with m.If(self.start):
-            m.d.sync += self.word_address.eq(0)
-        with m.Elif(self.word_valid):
-            m.d.sync += self.word_address.eq(self.word_address + 1)
+            m.d.sync += self.words.address.eq(0)
+        with m.Elif(self.words.valid):
+            m.d.sync += self.words.address.eq(self.words.address + 1)

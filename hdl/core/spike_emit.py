@@ -5,11 +5,11 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from stemcore.golden.spec.fields import GAP_WIDTH, Formats, Kind
+from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import GAP_WIDTH, T_WIDTH
 
 from ..layouts import flit_stream, struct
-from .plane_scan import T_WIDTH
 
 # The lowest spike is found in two steps: the lowest group of lanes, then the lane.
 _GROUP = 4

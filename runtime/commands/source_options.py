@@ -13,11 +13,11 @@ DEFAULT_MODEL = "tiny_vgg"
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Options for :func:`source_settings`."""
-    from stemcore.compiler.lowering.integrate import MODES
+    from stemcore.compiler.lowering.integrate import modes
     from stemcore.compiler.quantization.bias import BIAS_FORMATS
     from stemcore.compiler.quantization.quantized import PROFILES
     from stemcore.compiler.sparsity.tables import NAMED
-    from stemcore.golden.spec.params import PRESETS
+    from stemcore.golden.spec.presets import PRESETS
 
     network = parser.add_argument_group("the network")
     network.add_argument(
@@ -68,7 +68,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     )
     numbers.add_argument(
         "--integration",
-        choices=("exact", *MODES),
+        choices=tuple(modes()),
         help="how potentials are summed (default: the preset's, mostly exact)",
     )
     chip = parser.add_argument_group("the chip")

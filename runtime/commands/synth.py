@@ -12,7 +12,7 @@ EXAMPLES = ("stemcore synth", "stemcore synth --preset ecp5 --seeds 3", "stemcor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from stemcore.golden.spec.params import PRESETS
+    from stemcore.golden.spec.presets import PRESETS
     from stemcore.hdl.boards.board import DEFAULT, boards
 
     described = "; ".join(f"{board.name} ({board.device})" for board in boards().values())

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.program.program import CoreImage, Program
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import HOST, Rectangle
 
 Flits = NDArray[np.uint64]
@@ -84,19 +85,16 @@ class Host:
         return np.concatenate(self.parts(image))
 
     def parts(self, image: NDArray[np.integer]) -> list[Flits]:
-        """Spikes of one image (C, H, W) of input integers, by time step, then the ENDs.
-
-        In the parts that CREDITs permit one by one: a whole sample; or, where integration is per
-        time step, every step with its own ENDs.
-        """
+        """Spikes of one image (C, H, W) of input integers, by token period, each with its ENDs."""
         program = self.program
         spikes = encode(np.asarray(image), program.input.bits, program.input.is_signed)
         steps = [self._time_step(t, spikes[t]) for t in range(program.input.bits)]
         ends = np.array(
             [self.flit(Kind.END, rectangle) for rectangle in program.input_end], dtype=np.uint64
         )
-        parts = [[step] for step in steps] if program.params.is_stepped else [steps]
-        return [np.concatenate([*part, ends]).astype(np.uint64) for part in parts]
+        n = program.params.model.steps_per_period(len(steps))
+        periods = [steps[t : t + n] for t in range(0, len(steps), n)]
+        return [np.concatenate([*period, ends]).astype(np.uint64) for period in periods]
 
     def _time_step(self, t: int, spikes: NDArray[np.uint8]) -> Flits:
         """Flits of one time step. Routes take turns, so that all cores of a layer work at once."""
@@ -118,7 +116,7 @@ class Host:
         return np.concatenate(flits)[order]
 
     def credits(self) -> Flits:
-        """Grants the output cores one more sample, or time step."""
+        """Grants the output cores one more token period."""
         return np.array(
             [self.flit(Kind.CREDIT, (x, y, x, y)) for x, y in self.program.output_cores],
             dtype=np.uint64,

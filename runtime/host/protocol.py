@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import Program
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.registers import Control
+from stemcore.golden.spec.tokens import Sink, Source
+from stemcore.golden.spec.widths import CHUNK_WIDTH
 
 from .flits import Host
+
+CHUNK_MASK = (1 << CHUNK_WIDTH) - 1
 
 
 class Protocol:
@@ -37,9 +42,10 @@ class Protocol:
             Formats(program.params),
             population,
             len(images),
-            program.output_ends * tokens_per_sample(program, population),
+            program.output_ends * program.tokens_per_sample(population),
         )
-        self._ends_per_grant = program.output_ends
+        self._source = Source(program.input_credits)
+        self._sink = Sink(program.output_ends)
         self.replies: list[int] = []
         self._raw: deque[int] = deque()
         for core in program.cores:
@@ -48,11 +54,8 @@ class Protocol:
             self._raw.extend(host.start(core).tolist())
         self._tokens: deque[int] = deque(host.credits().tolist())
         self._credit_flits = host.credits().tolist()
-        # What CREDITs permit together: samples, or time steps.
+        # Token periods: what CREDITs permit together.
         self._parts = deque(deque(part.tolist()) for image in images for part in host.parts(image))
-        self._under_way = False
-        self._credits = 0
-        self._holding = 0  # cores that asked to hold spikes for now
         self._offered: deque[int] | None = None
         self._formats = Formats(program.params)
         self._kind = next((p, w) for field, p, w in self._formats.flit if field == "kind")
@@ -73,11 +76,7 @@ class Protocol:
                 self._offered = self._raw
             elif self._tokens:
                 self._offered = self._tokens
-            elif (
-                self._parts
-                and not self._holding
-                and (self._under_way or self._credits >= self.program.input_credits)
-            ):
+            elif self._parts and self._source.may_send:
                 self._offered = self._parts[0]
         return self._offered[0] if self._offered is not None else None
 
@@ -87,27 +86,26 @@ class Protocol:
         queue, self._offered = self._offered, None
         queue.popleft()
         if self._parts and queue is self._parts[0]:
-            if not self._under_way:
-                self._under_way = True
-                self._credits -= self.program.input_credits
+            if not self._source.is_sending:
+                self._source.begin()
             if not queue:
                 self._parts.popleft()
-                self._under_way = False
+                self._source.finish()
 
     def receive(self, flit: int) -> None:
         """A flit has come out of the chip."""
         position, width = self._kind
         kind = (flit >> position) & ((1 << width) - 1)
         if kind == Kind.CREDIT:
-            self._credits += 1
+            self._source.credit()
         elif kind == Kind.PACE:
             spike = self._formats.spike.unpack(self._formats.flit.unpack(flit)["payload"])
-            self._holding += 1 if spike["t"] else -1
+            self._source.pace(bool(spike["t"]))
         elif kind == Kind.DATA:
-            self.replies.append(self._formats.flit.unpack(flit)["payload"] & 0xFFFFFFFF)
+            self.replies.append(self._formats.flit.unpack(flit)["payload"] & CHUNK_MASK)
         else:
             self.output.see(flit)
-            if kind == Kind.END and self.output.ends % self._ends_per_grant == 0:
+            if kind == Kind.END and self._sink.end():
                 self._tokens.extend(self._credit_flits)
 
 
@@ -144,10 +142,7 @@ class Recorder:
         fields = self.formats.flit.unpack(flit)
         if fields["kind"] == Kind.SPIKE:
             spike = self.formats.spike.unpack(fields["payload"])
-            population = self._population
-            weight = 1 << (population.bits - 1 - spike["t"])
-            if population.is_signed and spike["t"] == 0:
-                weight = -weight
+            weight = self._population.code.weight(spike["t"])
             # Several destinations see the same spike: it counts once.
             index = (self.sample, spike["c"], spike["y"], spike["x"])
             if not (int(self.values[index]) & (abs(weight))):
@@ -159,11 +154,6 @@ class Recorder:
                 self.sample += 1
                 return True
         return False
-
-
-def tokens_per_sample(program: Program, population: Population) -> int:
-    """ENDs of a sample to each destination: one, or one per time step of the population."""
-    return population.bits if program.params.is_stepped else 1
 
 
 def output_population(program: Program) -> Population:
@@ -189,7 +179,7 @@ def core_recorders(program: Program, n_samples: int) -> dict[tuple[int, int], Re
             populations[core.layer],
             n_samples,
             formats.token_list.unpack(word)["count"]
-            * tokens_per_sample(program, populations[core.layer]),
+            * program.tokens_per_sample(populations[core.layer]),
             values[core.layer],
         )
     return recorders

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from stemcore.folders import cache
 from stemcore.golden.program.program import Program
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.fields import BitFields, Formats, Kind, Memory
+from stemcore.golden.spec.bit_fields import BitFields
+from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import chip_verilog, node_verilog
 
@@ -25,7 +26,7 @@ from ..toolchain.icarus import compile_verilog, run_vvp
 from ..toolchain.process import Simulator, run
 from ..toolchain.verilator import verilate
 from .flits import Flits, Host
-from .protocol import output_population, tokens_per_sample
+from .protocol import output_population
 
 TEMPLATES = Path(__file__).parent / "templates"
 SOURCES = ("bench.v", "chip.v", "node.v")
@@ -145,9 +146,9 @@ def _bench_parameters(program: Program, counts: dict[str, int], n_images: int) -
         "N_IMAGES": n_images,
         "INPUT_ENDS": len(program.input_end),
         "INPUT_CREDITS": program.input_credits,
-        "INPUT_PARTS": tokens_per_sample(program, program.input),
+        "INPUT_PARTS": program.tokens_per_sample(program.input),
         "OUTPUT_ENDS": program.output_ends,
-        "OUTPUT_PARTS": tokens_per_sample(program, population),
+        "OUTPUT_PARTS": program.tokens_per_sample(population),
         "OUT_CHANNELS": channels,
         "OUT_ROWS": rows,
         "OUT_COLUMNS": columns,

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from stemcore import hdl
 from stemcore.golden import spec
-from stemcore.golden.spec.fields import BitFields, Formats, Kind
+from stemcore.golden.spec.bit_fields import BitFields
+from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import RAM_NAME, memory_scopes, node_verilog
 

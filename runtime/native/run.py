@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import Program
-from stemcore.golden.spec.fields import Control, Memory
+from stemcore.golden.spec.fields import Memory
+from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import Node
 
 from ..errors import EngineError
-from ..host.protocol import output_population, tokens_per_sample
+from ..host.protocol import output_population
 from ..progress import Progress
 from . import watchdog
 from .build import build
@@ -150,11 +151,11 @@ def record(mesh: VerilatedMesh, n_images: int) -> tuple[Values, NDArray[np.uint8
     for core in program.cores:
         word = int(core.memories[Memory.CONTROL][Control.END_LIST].item())
         population = populations[core.layer]
-        ends = end_list.unpack(word)["count"] * tokens_per_sample(program, population)
+        ends = end_list.unpack(word)["count"] * program.tokens_per_sample(population)
         mesh.record(mesh.number(core.x, core.y), values[core.layer], population.bits, ends)
     outputs = np.zeros_like(values[program.output])
     population = output_population(program)
-    ends = program.output_ends * tokens_per_sample(program, population)
+    ends = program.output_ends * program.tokens_per_sample(population)
     mesh.record(HOST, outputs, population.bits, ends)
     return values, outputs
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from stemcore.golden.arithmetic.threads import n_processors
 from stemcore.golden.program.program import CoreImage, Program
-from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.registers import Control
 from stemcore.hdl.export import RAM_NAME, memory_scopes
 
 from ..errors import EngineError

@@ -2,7 +2,8 @@
 """Says what the nodes of a mesh wait for: tokens, spikes, flits that nobody takes."""
 
 from stemcore.golden.program.program import CoreImage
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.registers import Control
 
 from ..errors import EngineError
 from . import verilated_mesh

@@ -135,8 +135,8 @@ def _accuracy(prepared: Prepared, options: SimOptions, outcome: Outcome) -> dict
 
 def _integration(prepared: Prepared, options: SimOptions) -> dict[str, Any]:
     """The mode, and what it changes; on fewer images, since every time step is computed."""
-    if not prepared.params.is_stepped:
-        return {"mode": "exact"}
+    if prepared.params.model.is_exact:
+        return {"mode": prepared.params.integration}
     n_macs = 2 * prepared.settings.bits * prepared.n_macs
     n = options.accuracy_images or affordable(
         ACCURACY_IMAGES, ACCURACY_MACS, n_macs, options.n_images

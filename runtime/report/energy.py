@@ -18,8 +18,9 @@ import numpy as np
 from stemcore.compiler.estimation.flows import Flows
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program import CoreImage, Program
-from stemcore.golden.spec.fields import Control, Formats, Memory
-from stemcore.golden.spec.params import ACTIVATION_WIDTH, MULTIPLIER_WIDTH, WEIGHT_WIDTH
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.registers import Control
+from stemcore.golden.spec.widths import ACTIVATION_WIDTH, MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
 SOP_PJ = 0.03  # an 8-bit addition; MAC_PJ an 8-bit multiply-accumulate
 MAC_PJ = 0.23
@@ -102,10 +103,8 @@ class MemoryModel:
         """Picojoules of everything that one core has counted."""
         p = self.formats.params
         n_fire, bits = self._control(image, Control.N_FIRE), self._bits(image)
-        steps = 1
-        if p.is_stepped:
-            integration = self._control(image, Control.INTEGRATION)
-            steps = int(self.formats.integration.unpack(integration)["steps"])
+        register = self._control(image, Control.INTEGRATION) if p.model.register else 0
+        steps = p.model.n_periods(self.formats.integration.unpack(register))
         spike = self.formats.spike.width
         loop_nest = 2 * access_pj(spike, p.n_spikes) + sum(
             self._access(m) for m in (Memory.AXON, Memory.TABLE_C, Memory.TABLE_Y, Memory.TABLE_X)

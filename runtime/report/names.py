@@ -17,7 +17,7 @@ from stemcore.compiler.quantization.bias import DEFAULT_FORMAT
 from stemcore.compiler.quantization.quantized import EXACT
 from stemcore.compiler.sparsity.tables import NONE, read_tables
 from stemcore.folders import results
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.models.checkpoint import checkpoint_path
 from stemcore.models.user_model import is_user_model
 

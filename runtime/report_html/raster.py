@@ -4,7 +4,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.golden.arithmetic.stem import encode, weight_of_step
+from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.network.network import INPUT, Population
 
 from .run import Run
@@ -81,7 +81,7 @@ def draw(population: Population, trains: NDArray[np.uint8]) -> str:
     ]
     for t in range(steps):
         top = TOP + t * ROW
-        weight = weight_of_step(t, population.bits, population.is_signed)
+        weight = population.code.weight(t)
         parts.append(
             f'<rect class="row{" odd" if t % 2 else ""}" x="{LEFT}" y="{top}" width="{width}" '
             f'height="{ROW}"/>'

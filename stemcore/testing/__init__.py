@@ -30,7 +30,7 @@ except ImportError as error:
         "stemcore.testing needs cocotb 2: install it with `pip install stemcore[test]`"
     ) from error
 
-from stemcore.golden.spec.fields import BitFields
+from stemcore.golden.spec.bit_fields import BitFields
 from stemcore.runtime.toolchain import ToolError
 from stemcore.runtime.toolchain.bench import run_bench
 

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stemcore.golden.spec.fields import BitFields
+from stemcore.golden.spec.bit_fields import BitFields
 
 Item = Any
 """What a stream carries: an integer, or a dict of integers by name."""

@@ -16,7 +16,7 @@ from cocotb.simtime import get_sim_time
 from cocotb.task import Task
 from cocotb.triggers import Event
 
-from stemcore.golden.spec.fields import BitFields
+from stemcore.golden.spec.bit_fields import BitFields
 
 from .clock import ClockDomain
 from .signals import Item, Payload, read_bit, show

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from stemcore.benchmarks import synth
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.export import node_verilog
 from stemcore.runtime.toolchain.icarus import compile_verilog
 

@@ -8,8 +8,9 @@ import pytest
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import CoreImage
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from stemcore.runtime.engines.compare import Difference
 from stemcore.testing import check_equal, seeded
 from tests.support.chip_programs import one_core_program

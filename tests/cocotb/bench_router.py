@@ -5,7 +5,7 @@ import cocotb
 from cocotb.triggers import gather
 
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.routing import Port, next_ports
 from stemcore.testing import (
     ClockDomain,

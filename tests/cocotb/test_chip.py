@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from stemcore.golden.spec.fields import Control, Formats, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from stemcore.hdl.export import chip_verilog
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh

@@ -4,7 +4,7 @@
 import pytest
 
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.export import component_verilog
 from stemcore.hdl.noc.router import Router
 from tests.support.cocotb_runs import bench, simulators

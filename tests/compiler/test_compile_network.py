@@ -12,7 +12,7 @@ from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from tests.support.chains import chain, convolution, plain_layer
 from tests.support.random_networks import random_images, random_network
 

@@ -2,7 +2,7 @@
 """Remedies that name presets name those that help."""
 
 from stemcore.compiler.errors import preset_with
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 
 SIM32 = get_preset("sim32")
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
-from stemcore.golden.spec.params import PRESETS, ChipParams
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.presets import PRESETS
+from stemcore.golden.spec.registers import Control
 from stemcore.runtime.commands.registry import commands
 
 HOOKS = Path(__file__).resolve().parents[2] / "docs" / "hooks"

@@ -6,9 +6,9 @@ import pytest
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Mux, Signal
 
-from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control as Register
 from stemcore.hdl.core.control import Control
 from tests.support.formal import implies, inner_signal, inner_state, prove, refute
 
@@ -78,7 +78,7 @@ class NoTokenIsLost(Control):
 
         at_rest = self.axon_idle & self.dendrite_idle
         at_rest &= ~(self.soma_busy | self.granting | self.fire_busy)
-        ends_a_sample = self.update_pass & (self.is_last_step if self._params.is_stepped else 1)
+        ends_a_sample = self.update_pass & self.is_last_period
         m.d.comb += [
             Assert(implies(self.end, (n_ends < N) & ~use_ends)),
             Assert(implies(self.credit, (n_credits < N) & ~use_credits)),
@@ -105,10 +105,10 @@ class NoTokenIsLost(Control):
             (Register.N_SOURCES, N, "n_sources"),
             (Register.N_DESTINATIONS, N, "n_destinations"),
         ]
-        if self._params.is_stepped:
+        if self._params.model.register:
             steps, bits = AnyConst(2), AnyConst(2)
             m.d.comb += Assume((steps != 0) & (bits != 0))
-            writes += [(Register.INTEGRATION, steps, "integration"), (Register.MODE, bits, "mode")]
+            writes += [(Register.INTEGRATION, steps, "constants"), (Register.MODE, bits, "mode")]
         done = Signal(range(len(writes) + 2))
         start = Formats(self._params).command.pack(start=1, clear_counters=0)
         commands = [*writes, (Register.COMMAND, start, "")]
@@ -149,15 +149,15 @@ class NoTokenIsLost(Control):
             Assert(implies(self.soma_busy, cleared | update_passes)),
             Assert(implies(unfired | self.fire_busy, running)),
         ]
-        if self._params.is_stepped:
+        if self._params.model.register:
             steps, bits = writes[2][1], writes[3][1]
-            is_last = self.step == steps - 1
+            is_last = self.period == steps - 1
             m.d.comb += [
-                Assert(implies(~stopped, self.step < steps)),
+                Assert(implies(~stopped, self.period < steps)),
                 Assert(implies(~stopped, self.plane < bits)),
-                Assert(implies(stopped, (self.step == 0) & (self.plane == 0))),
+                Assert(implies(stopped, (self.period == 0) & (self.plane == 0))),
                 Assert(implies(~unfired, self.plane == 0)),
-                Assert(implies(accumulates | update_passes, self.is_last_step == is_last)),
+                Assert(implies(accumulates | update_passes, self.is_last_period == is_last)),
                 Assert(implies(update_passes & is_last, ~unfired & ~self.fire_busy)),
             ]
         else:

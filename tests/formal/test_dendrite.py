@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 import stemcore.hdl.core.accumulate
-from stemcore.golden.spec.params import WEIGHT_WIDTH
+from stemcore.golden.spec.widths import WEIGHT_WIDTH
 from stemcore.hdl.core.accumulate import AccumulateLanes, AccumulateLoop
 from stemcore.hdl.core.dendrite import ShiftLanes
 from tests.support.formal import implies, inner_signal, prove, refute

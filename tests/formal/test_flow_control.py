@@ -7,7 +7,7 @@ from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Mux, Signal
 
 from stemcore.golden.spec.fields import Formats, Kind
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.core.flow_control import FlowControl
 from stemcore.hdl.layouts import struct
 from tests.support.formal import implies, inner_signal, inner_state, prove, refute

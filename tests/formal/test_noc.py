@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 import stemcore.hdl.noc.router
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.routing import LINKS, Port
 from stemcore.hdl.layouts import flit_stream
 from stemcore.hdl.noc.arbiter import Arbiter

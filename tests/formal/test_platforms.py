@@ -10,7 +10,7 @@ from amaranth.hdl import Assert, Assume, Fragment, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, In
 
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.routing import Port
 from stemcore.hdl.core.accumulate import AccumulateLanes, AccumulateLoop
 from stemcore.hdl.core.dendrite import ShiftLanes

@@ -8,7 +8,7 @@ import pytest
 
 import stemcore.hdl.boards as package
 import stemcore.runtime.commands.main as cli
-from stemcore.golden.spec.params import PRESETS
+from stemcore.golden.spec.presets import PRESETS
 from stemcore.hdl.boards.board import DEFAULT, Board, boards, get_board
 
 NEW_BOARD = """

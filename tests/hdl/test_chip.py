@@ -5,8 +5,9 @@ import pytest
 from amaranth.back import rtlil
 
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.spec.fields import Control, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.fields import Memory
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from stemcore.hdl.chip import Chip
 from stemcore.runtime.host.flits import Host
 from tests.support.hand_programs import conv_chain_program

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from stemcore.folders import results
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.export import (
     RAM_NAME,
     chip_verilog,

@@ -7,8 +7,9 @@ from amaranth.back import rtlil
 from amaranth.hdl import Value
 
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
-from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.registers import Control
 from stemcore.hdl.node import LOCAL, Node
 from tests.support.hand_programs import dense_program
 from tests.support.player import Player

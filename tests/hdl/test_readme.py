@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 
 TEXT = (Path(__file__).parent.parent.parent / "hdl" / "README.md").read_text()
 FORMATS = Formats(get_preset("sim32"))
+CONSTANTS = Formats(get_preset("darwin3"))  # a neuron model that has some
 REPEATED = ("weight", "requant")  # described in words: one field a lane
 
 
@@ -28,7 +29,7 @@ def test_readme_shows_every_bit_field():
     shown = {name: (int(width), fields) for name, width, fields in rows("word")}
     assert sorted(shown) == sorted(formats)
     for name, (width, fields) in shown.items():
-        layout = getattr(FORMATS, name)
+        layout = getattr(CONSTANTS if name == "integration" else FORMATS, name)
         assert width == layout.width, name
         if name not in REPEATED:
             pairs = [(f, int(w)) for f, w in re.findall(r"`(\w+)` (\d+)", fields)]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.fields import Control, Kind, Memory
+from stemcore.golden.spec.fields import Kind, Memory
+from stemcore.golden.spec.registers import Control
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
 from stemcore.runtime.host.flits import Host
 from stemcore.runtime.host.protocol import Protocol, Recorder, core_recorders

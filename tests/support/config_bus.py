@@ -4,7 +4,8 @@
 from collections.abc import Iterable
 
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import CHUNK_WIDTH, ChipParams
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import CHUNK_WIDTH
 
 _MASK = (1 << CHUNK_WIDTH) - 1
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rest of a core around ``control``: its bus, and blocks that obey commands."""
 
-from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Memory
+from stemcore.golden.spec.registers import Control as Register
 
 # Commands, and what tells that the block which carries them out is at work.
 COMMANDS = {

@@ -7,7 +7,8 @@ import numpy as np
 
 from stemcore.golden.program.program import Program
 from stemcore.golden.program.words import pack_words, unpack_words
-from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.registers import Control
 
 
 def with_memory(program: Program, core: int, memory: Memory, chunks: np.ndarray) -> Program:

@@ -50,22 +50,22 @@ class Tables:
     @staticmethod
     async def store(ctx, dut, activations):
         """Writes activation words (words, lanes)."""
-        ctx.set(dut.word_valid, 1)
+        ctx.set(dut.words.valid, 1)
         for address, word in enumerate(activations):
-            ctx.set(dut.word_address, address)
+            ctx.set(dut.words.address, address)
             for lane, value in enumerate(word):
-                ctx.set(dut.word[lane], int(value))
+                ctx.set(dut.words.word[lane], int(value))
             await ctx.tick()
-        ctx.set(dut.word_valid, 0)
+        ctx.set(dut.words.valid, 0)
 
     @staticmethod
-    async def send(ctx, dut):
-        """Gives the command ``fire``; returns the cycles of ``busy``."""
+    async def send(ctx, dut, *, t=0):
+        """Commands the firing of the period from step ``t``; returns the cycles of ``busy``."""
+        ctx.set(dut.t, t)
         ctx.set(dut.fire, 1)
         await ctx.tick()
         ctx.set(dut.fire, 0)
-        if "t" in dut.signature.members:
-            ctx.set(dut.t, 7)  # only the cycle of the command counts
+        ctx.set(dut.t, 7)  # only the cycle of the command counts
         n_cycles = 0
         while ctx.get(dut.busy):
             n_cycles += 1

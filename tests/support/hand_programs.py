@@ -15,7 +15,8 @@ from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, N
 from stemcore.golden.program.program import CoreImage, InputRoute, LayerInfo, Program
 from stemcore.golden.program.words import pack_words
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import ChipParams, get_preset
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.routing import HOST
 
 TO_HOST = (*HOST, *HOST)

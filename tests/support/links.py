@@ -7,7 +7,7 @@ import numpy as np
 
 from stemcore.folders import engines
 from stemcore.golden.spec.fields import Formats, Kind, Memory
-from stemcore.runtime.host.protocol import output_population, tokens_per_sample
+from stemcore.runtime.host.protocol import output_population
 from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
@@ -72,7 +72,7 @@ def run_images(mesh, images):
     program = mesh.program
     population = output_population(program)
     values = np.zeros((len(images), *population.shape), np.uint8)
-    ends = program.output_ends * tokens_per_sample(program, population)
+    ends = program.output_ends * program.tokens_per_sample(population)
     mesh.record(-1, values, population.bits, ends)
     for core in program.cores:
         mesh.send(mesh.host.start(core))

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lowered network in plain loops over Python integers, as its equations read."""
 
+from fractions import Fraction
 from itertools import product
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.arithmetic.fixed import requantize_one
-from stemcore.golden.arithmetic.step_integration import update_one
 from stemcore.golden.network.network import INPUT, Layer, Network
+from stemcore.golden.spec.neuron_model import Neuron
+from stemcore.golden.spec.neurons.exact import Exact
+from stemcore.golden.spec.neurons.late import Late
+from stemcore.golden.spec.neurons.scaled import Scaled
 
 Values = dict[str, NDArray[np.int64]]
 
@@ -30,6 +35,18 @@ def plain_potentials(network: Network, layer: Layer, values: Values) -> NDArray[
     return z
 
 
+def plain_update(neuron: Neuron, v: int, i: int, t: int, n_steps: int) -> int:
+    """The equations of the 16-bit models as they are written, on fractions."""
+    v = 0 if t == 0 else v
+    if isinstance(neuron, Scaled):
+        total = 2 * v + round(Fraction(neuron.multiplier, 1 << neuron.shift) * i)
+    else:
+        assert isinstance(neuron, Late)
+        last = n_steps - 1 - neuron.shift  # that doubles
+        total = 2 * v + i if t <= last else v + floor(Fraction(i, 1 << (t - last)))
+    return min(max(total, -(1 << 15)), (1 << 15) - 1)
+
+
 def plain_stepped_potentials(network: Network, layer: Layer, values: Values) -> NDArray[np.int64]:
     """V[T-1] of one image, time step by time step."""
     sources = {c.source: network.population(c.source) for c in layer.connections}
@@ -42,7 +59,7 @@ def plain_stepped_potentials(network: Network, layer: Layer, values: Values) -> 
             planes[name] = -bit if source.is_signed and t == 0 else bit
         i = plain_potentials(network, layer, planes)
         for place in product(*(range(n) for n in layer.shape)):
-            v[place] = update_one(int(v[place]), int(i[place]), t, n_steps, layer.integration)
+            v[place] = plain_update(layer.neuron, int(v[place]), int(i[place]), t, n_steps)
     return v
 
 
@@ -79,7 +96,7 @@ def plain_network(network: Network, image: NDArray[np.int64]) -> tuple[Values, V
     values: Values = {INPUT: image.astype(np.int64)}
     potentials: Values = {}
     for layer in network.layers:
-        integrate = plain_potentials if layer.integration is None else plain_stepped_potentials
+        integrate = plain_potentials if layer.neuron == Exact() else plain_stepped_potentials
         potentials[layer.name] = integrate(network, layer, values)
         values[layer.name] = plain_activations(layer, potentials[layer.name])
     return values, potentials

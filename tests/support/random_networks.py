@@ -4,9 +4,10 @@
 import numpy as np
 
 from stemcore.compiler.errors import RangeError
-from stemcore.compiler.lowering.integrate import integrate, sums_proved
+from stemcore.compiler.lowering.calibrated import layer_is_proved
+from stemcore.compiler.lowering.integrate import integrate
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
-from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.forward import Forward, run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
 
 KERNELS = ((1, 1), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (3, 1), (2, 3))
@@ -95,7 +96,7 @@ def random_stepped_network(rng, mode, *, multipliers=True, n_tries=50, **options
             network = integrate(exact, mode, random_images(rng, exact, 2), multipliers=multipliers)
         except RangeError:
             continue
-        if sums_proved(network):
+        if all(layer_is_proved(layer, network) for layer in network.layers):
             return network
     raise AssertionError(f"no 16-bit network in {n_tries} tries")
 
@@ -186,9 +187,7 @@ class _Builder:
         name = f"layer{len(self.network.layers)}"
         zeros = np.zeros(channels, np.int64)
         raw = Layer(name, shape, connections, zeros, zeros + 1, zeros, bits=8)
-        _, potentials = run_network(
-            self._with(raw), self.images, acc_width=32, keep_potentials=True
-        )
+        _, potentials = Forward(self._with(raw), acc_width=32).run_with_potentials(self.images)
         z = potentials[name].transpose(1, 0, 2, 3).reshape(channels, -1)
         spread = np.maximum(1, np.quantile(np.abs(z), 0.9, axis=1))
 

@@ -14,7 +14,7 @@ FOLLOWERS = frozenset(
         "index_mask",
         "largest",
         "smallest",
-        "is_last_step",
+        "is_last_period",
         "step_is_first",
         "step_doubles",
         "step_shift",

@@ -5,7 +5,7 @@ import numpy as np
 
 from stemcore.golden.arithmetic.fixed import requantize
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import ACTIVATION_WIDTH, BIAS_WIDTH
+from stemcore.golden.spec.widths import ACTIVATION_WIDTH, BIAS_WIDTH
 
 POISON = -1234  # what the accumulators show while nothing is promised
 
@@ -43,9 +43,10 @@ class Accumulators:
         while True:
             for lane in range(self.words.shape[1]):
                 value = POISON if shown is None else int(shown[lane])
-                ctx.set(dut.update_data[lane], value)
+                ctx.set(dut.accumulators.data[lane], value)
+            port = dut.accumulators
             _, _, reads, address, clears, cleared = await ctx.tick().sample(
-                dut.update_read, dut.update_address, dut.clear, dut.clear_address
+                port.read, port.address, port.clear, port.clear_address
             )
             # ``read`` is on its way: fetched in the last cycle, shown from the next one on.
             shown, read = shown if read is None else read, None
@@ -57,8 +58,10 @@ class Accumulators:
 
 
 async def update_pass(ctx, dut):
-    """One update pass: its activation words, a list of lanes for each, "
-    "and the cycles of ``busy``."""
+    """One update pass of a sample's last period.
+
+    Returns its activation words, a list of lanes for each, and the cycles of ``busy``.
+    """
     ctx.set(dut.start, 1)
     await ctx.tick()
     ctx.set(dut.start, 0)
@@ -66,12 +69,12 @@ async def update_pass(ctx, dut):
     while ctx.get(dut.busy):
         n_cycles += 1
         _, _, valid, address, word = await ctx.tick().sample(
-            dut.word_valid, dut.word_address, dut.word
+            dut.words.valid, dut.words.address, dut.words.word
         )
         if valid:
             assert address == len(taken)
-            taken.append([word[lane] for lane in range(len(dut.word))])
-    assert not ctx.get(dut.word_valid)
+            taken.append([word[lane] for lane in range(len(dut.words.word))])
+    assert not ctx.get(dut.words.valid)
     return taken, n_cycles
 
 

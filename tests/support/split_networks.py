@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from tests.support.random_networks import random_network
 
 # Kernels of a layer of the random networks below have more words than this.

@@ -7,7 +7,7 @@ from stemcore.compiler.errors import CompileError
 from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from tests.support.random_networks import random_stepped_network
 
 

@@ -12,7 +12,7 @@ from stemcore.compiler.errors import CompileError
 from stemcore.compiler.estimation.estimate import estimate_images
 from stemcore.compiler.pipeline import compile_network
 from stemcore.folders import engines
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.models.data import find_data
 from stemcore.models.errors import DataError
 from stemcore.runtime.engines.run import run_engine

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from stemcore.compiler.errors import PartitionError
-from stemcore.compiler.lowering.integrate import MODES
 from stemcore.compiler.pipeline import compile_network
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.runtime.engines.compare import compare_values, populations_of, sent_values
 from stemcore.runtime.engines.run import run_engine
+from tests.support.modes import STEP_MODES
 from tests.support.random_networks import (
     random_images,
     random_network,
@@ -42,7 +42,7 @@ def run_one(number: int, mode: str | None = None) -> int:
         rng = np.random.default_rng((SEED, number))
         network = random_network(rng)
     else:
-        rng = np.random.default_rng((SEED, number, MODES.index(mode)))
+        rng = np.random.default_rng((SEED, number, STEP_MODES.index(mode)))
         params = params.with_integration(mode.removesuffix("_shift"))
         network = random_stepped_network(rng, mode)
     try:
@@ -78,7 +78,7 @@ def test_random_networks_run_exactly_on_the_gateware(group):
 
 @pytest.mark.sim
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", STEP_MODES)
 def test_random_networks_run_exactly_per_time_step(mode):
     for number in range(FIRST, FIRST + max(1, N_NETWORKS // 4)):
         try:

@@ -21,8 +21,9 @@ from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.network import INPUT, MaxPool
 from stemcore.golden.program.words import unpack_words
 from stemcore.golden.spec.address_generation import loop_nest
-from stemcore.golden.spec.fields import Control, Formats, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from tests.support.chains import chain, convolution, plain_layer
 from tests.support.random_networks import random_network
 

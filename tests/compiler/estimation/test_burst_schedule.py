@@ -11,8 +11,8 @@ from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.arithmetic.stem import count_spikes, encode
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.fields import Control
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from tests.support.chains import chain
 from tests.support.random_networks import random_images, random_network
 from tests.support.stepped_programs import stepped_core_program

@@ -10,8 +10,9 @@ from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.fields import Control, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.fields import Memory
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import HOST
 from stemcore.golden.spec.timing import update_cycles
 from tests.support.chains import chain

@@ -12,7 +12,7 @@ from stemcore.compiler.errors import CompatibilityError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.compatibility import check_compatible, find_problems
 from stemcore.compiler.frontend.passes import form_layers
-from stemcore.golden.spec.params import PRESETS
+from stemcore.golden.spec.presets import PRESETS
 from tests.support.torch_nets import NETS, build, chain
 
 

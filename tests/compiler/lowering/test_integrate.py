@@ -6,23 +6,19 @@ import numpy as np
 import pytest
 
 from stemcore.compiler.errors import CompileError, RangeError
-from stemcore.compiler.lowering.integrate import (
-    MODES,
-    LayerReach,
-    choose_late,
-    choose_scaled,
-    describe,
-    integrate,
-    measure,
-    sums_proved,
-)
+from stemcore.compiler.lowering.integrate import describe, integrate
+from stemcore.compiler.lowering.neurons import LOWERINGS
+from stemcore.compiler.lowering.ranges import potentials_fit
+from stemcore.compiler.lowering.reach import LayerReach, measure
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.compiler.pipeline import compile_network
-from stemcore.golden.arithmetic.step_integration import Late, Scaled
-from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.forward import Forward, run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.reference.core import Core
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.neurons.late import Late
+from stemcore.golden.spec.neurons.scaled import Scaled
+from stemcore.golden.spec.presets import get_preset
+from tests.support.modes import STEP_MODES
 from tests.support.random_networks import random_images, random_network
 
 
@@ -67,7 +63,10 @@ def reach(*potentials):
     ],
 )
 def test_k1_is_the_largest_that_keeps_16_bits(largest, shift_only, expected):
-    assert choose_scaled(reach(10, largest, 20), shift_only) == expected
+    mode = "scaled_shift" if shift_only else "scaled"
+    choose = LOWERINGS["scaled"].choose
+    assert choose(reach(10, largest, 20), mode, multipliers=True) == expected
+    assert choose(reach(10, largest, 20), "scaled", multipliers=not shift_only) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,25 +80,25 @@ def test_k1_is_the_largest_that_keeps_16_bits(largest, shift_only, expected):
     ],
 )
 def test_r_is_the_smallest_that_keeps_16_bits(potentials, r):
-    assert choose_late(reach(*potentials)) == Late(r)
+    assert LOWERINGS["late"].choose(reach(*potentials), "late", multipliers=True) == Late(r)
 
 
 def test_potentials_beyond_any_r_are_refused():
     message = r"^layer: potentials must fit 31 bits, they reach 2147483648; use fewer bits, or"
     with pytest.raises(RangeError, match=message):
-        choose_late(reach(1 << 31))
+        LOWERINGS["late"].choose(reach(1 << 31), "late", multipliers=True)
 
 
 def test_measure_follows_the_exact_potential(rng):
     network = random_network(rng, bits=5, n_layers=2)
     images = random_images(rng, network, 20)
-    _, potentials = run_network(network, images, acc_width=32, keep_potentials=True)
-    for found in measure(network, images):
+    _, potentials = Forward(network, acc_width=32).run_with_potentials(images)
+    for found in measure(network, images, Late()):
         assert found.potentials[-1] == np.abs(potentials[found.name]).max()
         assert len(found.potentials) == 5
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", STEP_MODES)
 @pytest.mark.parametrize("general", [False, True])
 def test_k2_undoes_k1_and_the_bias_is_at_its_scale(general, mode, rng):
     network = random_network(rng, bits=8, general=general, n_layers=2, max_channels=4)
@@ -107,8 +106,8 @@ def test_k2_undoes_k1_and_the_bias_is_at_its_scale(general, mode, rng):
     by_name = {layer.name: layer for layer in integrated.layers}
     for before in network.layers:
         after = by_name[before.name]
-        form = after.integration
-        k1 = Fraction(form.multiplier if isinstance(form, Scaled) else 1, 1 << form.shift)
+        neuron = after.neuron
+        k1 = Fraction(neuron.multiplier if isinstance(neuron, Scaled) else 1, 1 << neuron.shift)
         for c in range(before.shape[0]):
             k2 = Fraction(int(after.multiplier[c]), 1 << int(after.shift[c]))
             wanted = Fraction(int(before.multiplier[c]), 1 << int(before.shift[c])) / k1
@@ -117,29 +116,29 @@ def test_k2_undoes_k1_and_the_bias_is_at_its_scale(general, mode, rng):
                 Fraction(int(layer.bias[c]) << (8 * layer.bias_shift), 1 << int(layer.shift[c]))
                 for layer in (before, after)
             )
-            if isinstance(form, Late):
-                bias += k2 * sum((1 - Fraction(1, 1 << j)) / 2 for j in range(1, form.shift + 1))
+            if isinstance(neuron, Late):
+                bias += k2 * sum((1 - Fraction(1, 1 << j)) / 2 for j in range(1, neuron.shift + 1))
             unit = Fraction(1 << (8 * after.bias_shift), 1 << int(after.shift[c]))
             assert abs(got - bias) <= unit / 2
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", STEP_MODES)
 def test_layers_that_fit_16_bits_stay_exact(mode, rng):
     network = one_layer(rng.integers(-15, 16, (3, 4)), bias=77, shift=6)
     integrated = integrate(network, mode, FULL)
-    assert integrated.layers[0].integration in (Scaled(), Late())
+    assert integrated.layers[0].neuron in (Scaled(), Late())
     images = rng.integers(0, 256, (50, 4, 1, 1))
     np.testing.assert_array_equal(
         run_network(integrated, images)["only"], run_network(network, images)["only"]
     )
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", STEP_MODES)
 def test_16_bits_come_close_to_the_exact_network(mode, rng):
     network = one_layer(rng.integers(-127, 128, (40, 64)), shift=10)
     images = rng.integers(0, 256, (200, 64, 1, 1))
     integrated = integrate(network, mode, images)
-    assert integrated.layers[0].integration not in (Scaled(), Late())
+    assert integrated.layers[0].neuron not in (Scaled(), Late())
     exact, got = (run_network(n, images)["only"] for n in (network, integrated))
     assert 0 < (exact != got).mean() < {"late": 0.02}.get(mode, 0.4)
     assert np.abs(exact - got).max() <= (1 if mode == "late" else 3)
@@ -151,7 +150,7 @@ def test_late_changes_far_fewer_values_than_scaled(rng):
     exact = run_network(network, images)["only"]
     differing = {
         mode: (run_network(integrate(network, mode, images), images)["only"] != exact).mean()
-        for mode in MODES
+        for mode in STEP_MODES
     }
     assert differing["late"] * 10 < differing["scaled"] < differing["scaled_shift"]
 
@@ -159,10 +158,10 @@ def test_late_changes_far_fewer_values_than_scaled(rng):
 def test_cores_without_multipliers_get_shifts_alone(rng):
     network = one_layer(rng.integers(-127, 128, (8, 64)), shift=10, bias=1000)
     images = rng.integers(0, 256, (20, 64, 1, 1))
-    for mode in MODES:
+    for mode in STEP_MODES:
         layer = integrate(network, mode, images, multipliers=False).layers[0]
         assert (layer.multiplier == 1).all()
-        assert getattr(layer.integration, "multiplier", 1) == 1
+        assert getattr(layer.neuron, "multiplier", 1) == 1
 
 
 def test_a_k2_above_one_needs_multipliers():
@@ -178,11 +177,11 @@ def test_a_k2_above_one_needs_multipliers():
 
 def test_sums_are_proved_or_calibrated_or_refused():
     narrow = integrate(one_layer([[127, 127, 127, 127]], h=6), "late", FULL)
-    assert sums_proved(narrow)
+    assert potentials_fit(narrow, get_preset("tiny_late"))
     assert describe(narrow) == ["only: r = 8; sums proved"]
     wide = one_layer([[127, 127, -127, -127]], h=8)
     cancelling = integrate(wide, "scaled_shift", FULL)
-    assert not sums_proved(cancelling)
+    assert not potentials_fit(cancelling, get_preset("tiny_scaled"))
     assert describe(cancelling) == ["only: k1 = 1 / 2^0; sums bounded by calibration only"]
     message = (
         r"^only: the weight sum of a time step must fit in 16 signed bits, calibration reached "
@@ -194,7 +193,8 @@ def test_sums_are_proved_or_calibrated_or_refused():
 
 def test_integrate_refuses_what_it_does_not_know():
     network = one_layer([[1, 2, 3, 4]])
-    with pytest.raises(ValueError, match=r"^integration: must be one of scaled, .*got 'early'$"):
+    message = r"^integration: must be one of exact, late, scaled, scaled_shift, got 'early'$"
+    with pytest.raises(ValueError, match=message):
         integrate(network, "early", FULL)
     with pytest.raises(ValueError, match=r"^integration: must have calibration images, got none$"):
         integrate(network, "late", FULL[:0])
@@ -218,7 +218,7 @@ def residual_network(rng):
     return Network("residual", source, tuple(layers), {INPUT: 0.5, "a": 0.25})
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", STEP_MODES)
 def test_buffered_values_are_exact_in_16_bits(mode, rng):
     network = residual_network(rng)
     integrated = integrate(buffer_skips(network), mode, random_images(rng, network, 8))
@@ -248,12 +248,12 @@ def test_cores_hold_the_constants_and_unshifted_weights():
     network = one_layer([[127, 127, 127, 127]], h=4)
     program = compile_network(integrate(network, "late", FULL), get_preset("tiny_late"))
     core = Core(program.cores[0], program.params)
-    assert (core.n_steps, core.integration, core.axons[0].shift0) == (8, Late(6), 4)
+    assert (core.n_periods, core.neuron, core.axons[0].shift0) == (8, Late(6), 4)
     assert program.overflow_proved
     program = compile_network(integrate(network, "scaled", FULL), get_preset("tiny_scaled"))
     core = Core(program.cores[0], program.params)
     largest = 127 * 4 * 255 << 4
-    assert core.integration == Scaled(int(Fraction(32767, largest) * (1 << 21)), 21)
+    assert core.neuron == Scaled(int(Fraction(32767, largest) * (1 << 21)), 21)
 
 
 def test_sums_bounded_by_calibration_are_said_to_be():

@@ -9,7 +9,7 @@ import pytest
 
 from stemcore.compiler.errors import RangeError
 from stemcore.compiler.lowering.ranges import prove_ranges
-from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.forward import Forward
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 
 
@@ -43,7 +43,7 @@ def test_bounds_are_reached_and_never_exceeded(rng):
         net = network(layer(weight), is_signed=is_signed)
         low, high = net.input.limits
         x = np.array(list(itertools.product(range(low, high + 1), repeat=2)), np.int8)
-        _, z = run_network(net, x[:, :, None, None], keep_potentials=True)
+        _, z = Forward(net).run_with_potentials(x[:, :, None, None])
         (found,) = prove_ranges(net, 24).layers
         assert (found.low, found.high) == (z["a"].min(), z["a"].max())
 

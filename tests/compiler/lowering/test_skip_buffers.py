@@ -10,7 +10,7 @@ from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from tests.support.chains import chain
 from tests.support.random_networks import random_images
 

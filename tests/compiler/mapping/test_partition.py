@@ -13,7 +13,7 @@ from stemcore.compiler.mapping.connectivity import before_pool, length, make_til
 from stemcore.compiler.mapping.partition import Partition, check_partition, partition
 from stemcore.compiler.mapping.tiling import LayerCost, split_evenly
 from stemcore.golden.network.network import INPUT, MaxPool
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from tests.support.chains import chain, convolution, plain_layer
 from tests.support.random_networks import random_network
 

@@ -21,7 +21,7 @@ from stemcore.compiler.mapping.place import (
     place,
 )
 from stemcore.compiler.mapping.rectangles import cover, links_of, nodes_of
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.routing import HOST, tree
 from tests.support.chains import chain
 from tests.support.random_networks import random_network

@@ -9,7 +9,7 @@ from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.mapping.split import part_name, split_layers
 from stemcore.compiler.pipeline import compile_network
 from stemcore.compiler.sparsity.search import SCHEMES, scheme_tables
-from stemcore.golden.network.forward import n_sops, run_network
+from stemcore.golden.network.forward import Forward, n_sops, run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.reference.program_engine import run_program
 from tests.support.random_networks import (
@@ -35,8 +35,8 @@ def one_layer(rng, *, channels=12, kernel=(3, 3), groups=1, **changes):
 
 
 def assert_same_function(network, split, images, acc_width):
-    wanted = run_network(network, images, acc_width=acc_width, keep_potentials=True)
-    got = run_network(split, images, acc_width=acc_width, keep_potentials=True)
+    wanted = Forward(network, acc_width=acc_width).run_with_potentials(images)
+    got = Forward(split, acc_width=acc_width).run_with_potentials(images)
     for what in (0, 1):  # values, potentials
         for name, values in wanted[what].items():
             np.testing.assert_array_equal(got[what][name], values, err_msg=name)

@@ -16,7 +16,7 @@ from stemcore.compiler.lowering.ranges import prove_ranges
 from stemcore.compiler.quantization.quantize import quantize
 from stemcore.compiler.quantization.quantized import PROFILES
 from stemcore.compiler.quantization.quantized_model import QuantizedModel
-from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.forward import Forward, run_network
 from stemcore.golden.network.network import INPUT
 from tests.support.random_torch_nets import RandomNet
 from tests.support.torch_nets import NETS, build, chain
@@ -33,7 +33,7 @@ def assert_equals_golden(model, x):
     got = model(torch.from_numpy(x))
     network = lower(model)
     prove_ranges(network, 24)
-    expected, potentials = run_network(network, x, keep_potentials=True)
+    expected, potentials = Forward(network).run_with_potentials(x)
     assert list(got) == list(expected)
     for name, values in expected.items():
         np.testing.assert_array_equal(got[name].numpy(), values, err_msg=name)

@@ -35,13 +35,6 @@ def test_fire_by_thresholds_equals_encode_of_the_clamped_value(bits, is_signed):
     )
 
 
-def test_weight_of_step_is_negative_only_for_the_sign():
-    assert [stem.weight_of_step(t, 4, False) for t in range(4)] == [8, 4, 2, 1]
-    assert [stem.weight_of_step(t, 4, True) for t in range(4)] == [-8, 4, 2, 1]
-    with pytest.raises(ValueError, match=r"^weight_of_step: t must lie in 0\.\.3, got 4$"):
-        stem.weight_of_step(4, 4, False)
-
-
 @pytest.mark.parametrize(("bits", "is_signed"), FORMS)
 def test_integrate_equals_the_quantized_layer(bits, is_signed, rng):
     weights = rng.integers(-127, 128, (7, 20))

@@ -15,7 +15,7 @@ from tests.support.random_networks import random_image, random_network, random_w
 def test_run_network_matches_plain_loops(case, general, rng):
     network = random_network(rng, general=general, max_size=6, max_channels=6)
     images = random_image(rng, network.input, 2)
-    values, potentials = run_network(network, images, acc_width=32, keep_potentials=True)
+    values, potentials = Forward(network, acc_width=32).run_with_potentials(images)
     assert list(values) == [INPUT, *(layer.name for layer in network.layers)]
     for i, image in enumerate(images):
         plain_values, plain_potentials = plain_network(network, image)

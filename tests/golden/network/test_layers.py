@@ -16,6 +16,7 @@ from stemcore.golden.network.network import (
     Network,
     Population,
 )
+from stemcore.golden.network.requantizers import FloatProduct, FoldedShift, IntegerProduct
 from tests.support.random_networks import random_weight
 
 SOURCE = Population(INPUT, (4, 7, 6), 8, False)
@@ -35,22 +36,22 @@ def one_layer(connections, *, source=SOURCE, **changes):
 
 
 @pytest.mark.parametrize(
-    ("changes", "form"),
+    ("changes", "kind"),
     [
-        ({}, "shift"),
-        ({"multiplier": np.array([1, 40000, 1])}, "product"),
+        ({}, FoldedShift),
+        ({"multiplier": np.array([1, 40000, 1])}, FloatProduct),
         # The bias alone reaches the 48th bit of the product.
-        ({"bias": np.array([0, 1 << 30, 0]), "bias_shift": 3}, "integer"),
+        ({"bias": np.array([0, 1 << 30, 0]), "bias_shift": 3}, IntegerProduct),
         (
             {"multiplier": np.full(3, 65535), "bias": np.full(3, -(1 << 31)), "bias_shift": 2},
-            "integer",
+            IntegerProduct,
         ),
     ],
 )
-def test_prepared_layer_chooses_a_form_that_is_exact(changes, form, rng):
+def test_prepared_layer_chooses_a_requantizer_that_is_exact(changes, kind, rng):
     connection = Connection(INPUT, random_weight(rng, 3, 4, 3, 3))
     layer, network = one_layer([connection], **changes)
-    assert PreparedLayer(layer, network, 24).form == form
+    assert isinstance(PreparedLayer(layer, network, 24).requantize, kind)
 
 
 @pytest.mark.parametrize("padding", [(0, 0), (1, 1), (0, 1)])

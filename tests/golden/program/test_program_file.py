@@ -12,7 +12,7 @@ from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import CoreImage, InputRoute, LayerInfo, Program
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from stemcore.golden.program.words import pack_words, unpack_words
-from stemcore.golden.spec.fields import BitFields, Formats, Memory
-from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.golden.spec.bit_fields import BitFields
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.presets import PRESETS, get_preset
 
 MEMORIES = [memory for memory in Memory if memory is not Memory.CONTROL]
 

@@ -4,8 +4,9 @@ import pytest
 
 from stemcore.golden.arithmetic.fixed import requantize_one
 from stemcore.golden.reference.core import Core
-from stemcore.golden.spec.fields import Control, Formats, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from tests.support.edit_program import shortened, with_field, with_memory, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 

@@ -4,7 +4,8 @@ import pytest
 
 from stemcore.golden.arithmetic.stem import decode
 from stemcore.golden.reference.event_engine import run_events
-from stemcore.golden.spec.fields import Control, Kind, Memory
+from stemcore.golden.spec.fields import Kind, Memory
+from stemcore.golden.spec.registers import Control
 from tests.support.edit_program import shortened, with_field, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_image

@@ -8,7 +8,8 @@ from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.golden.reference import program_engine as mesh
 from stemcore.golden.reference.event_engine import run_events
 from stemcore.golden.reference.program_engine import COUNTERS, Mesh, run_program
-from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.registers import Control
 from tests.support.edit_program import with_field, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_image
@@ -161,7 +162,7 @@ def test_potentials_beyond_the_accumulator_are_named():
     program, _ = dense_program(0)
     program = with_field(program, 0, Memory.AXON, 0, shift0=15)
     message = (
-        r"^core \(0, 1\) of dense: membrane potentials must fit in 16 signed bits, reached "
+        r"^core \(0, 1\) of dense: sums of a sample must fit in 16 signed bits, reached "
         r"-?\d+\.\.-?\d+; the layer needs smaller weights or a wider accumulator$"
     )
     narrow = replace(program, params=program.params.with_(acc_width=16))

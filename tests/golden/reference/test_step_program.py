@@ -6,16 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stemcore.compiler.lowering.integrate import MODES, integrate
+from stemcore.compiler.lowering.integrate import integrate
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.reference.event_engine import run_events
 from stemcore.golden.reference.program_engine import COUNTERS, run_program
-from stemcore.golden.spec.fields import Control, Formats, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from tests.support.edit_program import with_field, with_register
+from tests.support.modes import STEP_MODES
 from tests.support.random_networks import random_images, random_stepped_network
 
 TINY = get_preset("tiny")
@@ -25,7 +27,7 @@ def params_of(mode, multipliers=True):
     return TINY.with_(multipliers=multipliers).with_integration(mode.split("_")[0])
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", STEP_MODES)
 @pytest.mark.parametrize("case", range(4))
 def test_programs_match_the_network_and_their_twin(case, mode, rng):
     multipliers = case % 2 == 0
@@ -136,8 +138,8 @@ def shortcut(rng):
         network = replace(network, layers=(*network.layers, layer))
     images = random_images(rng, network, 2)
     balanced = integrate(buffer_skips(network), "late", images)
-    form = balanced.layers[-1].integration
-    bare = tuple(replace(layer, integration=form) for layer in network.layers)
+    neuron = balanced.layers[-1].neuron
+    bare = tuple(replace(layer, neuron=neuron) for layer in network.layers)
     return balanced, replace(network, layers=bare), images
 
 

@@ -5,8 +5,9 @@ import pytest
 
 from stemcore.golden.program.program import InputRoute
 from stemcore.golden.reference.topology import HOST_ID, Topology
-from stemcore.golden.spec.fields import Control, Formats, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from tests.support.edit_program import with_field, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
 

@@ -2,8 +2,9 @@
 import numpy as np
 import pytest
 
-from stemcore.golden.spec.fields import BitFields, Formats, Memory
-from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.golden.spec.bit_fields import BitFields
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.presets import PRESETS, get_preset
 
 TINY = Formats(get_preset("tiny"))
 LAYOUTS = [

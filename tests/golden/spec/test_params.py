@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from stemcore.golden.spec.params import PRESETS, ChipParams, bits_for, get_preset
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.widths import bits_for
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_groups_and_mesh_follow_from_the_fields():
         ),
         (
             {"integration": "soon"},
-            r"^ChipParams\.integration: must be one of exact, scaled, late, got 'soon'$",
+            r"^ChipParams\.integration: must be one of exact, late, scaled, got 'soon'$",
         ),
         ({"c_width": 5}, r"^ChipParams\.c_width: must exceed the lane index's 5 bits, got 5$"),
     ],
@@ -69,7 +71,7 @@ def test_params_refuse_sizes_that_cannot_be_built(changes, message):
 def test_with_integration_brings_its_accumulators():
     exact = ChipParams()
     late = exact.with_integration("late")
-    assert (late.integration, late.acc_width, late.is_stepped) == ("late", 16, True)
+    assert (late.integration, late.acc_width, late.model.name) == ("late", 16, "late")
     assert late.with_integration("exact") == exact
     assert exact.with_integration("exact") is exact
     darwin3 = get_preset("darwin3")

@@ -3,24 +3,15 @@
 
 import pytest
 
-from stemcore.golden.spec.params import INTEGRATIONS, get_preset
-from stemcore.golden.spec.timing import NEST_SPIKES, SOMA_LATENCY, STEP_LATENCY, update_cycles
-from stemcore.hdl.core.axon_in import N_ROOM
-from stemcore.hdl.core.integrate import update_latency
-from stemcore.hdl.core.requantize import latency
+from stemcore.golden.spec.neurons import MODELS
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.timing import REQUANTIZE_LATENCY, UPDATE_OVERHEAD, update_cycles
 
 
 @pytest.mark.parametrize("multipliers", [True, False])
-def test_update_takes_what_the_soma_takes(multipliers):
-    params = get_preset("tiny").with_(multipliers=multipliers)
-    assert SOMA_LATENCY[multipliers] == latency(params)
-    for integration in INTEGRATIONS:
-        stepped = params.with_integration(integration)
-        assert STEP_LATENCY[integration, multipliers] == update_latency(stepped)
-        assert update_cycles(stepped, 7) == update_cycles(params, 7) + update_latency(stepped)
-    # The soma's own tests hold this formula against its cycles.
-    assert update_cycles(params, 7) == 7 * params.n_groups + latency(params) + 5
-
-
-def test_spikes_beyond_the_queue_are_those_of_axon_in():
-    assert NEST_SPIKES == N_ROOM + 2  # the address generator has two that left their room to others
+@pytest.mark.parametrize("name", MODELS)
+def test_update_takes_what_the_soma_takes(name, multipliers):
+    # The tests of the blocks hold their latencies, and the soma's own this formula.
+    params = get_preset("tiny").with_(multipliers=multipliers).with_integration(name)
+    latency = MODELS[name].update_latency(multipliers) + REQUANTIZE_LATENCY[multipliers]
+    assert update_cycles(params, 7) == 7 * params.n_groups + latency + UPDATE_OVERHEAD

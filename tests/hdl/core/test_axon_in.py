@@ -10,8 +10,9 @@ from amaranth.hdl import ResetInserter, Signal
 
 from stemcore.golden.spec.address_generation import Operation, loop_nest
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import PRESETS
-from stemcore.hdl.core.axon_in import N_ROOM, AxonIn
+from stemcore.golden.spec.presets import PRESETS
+from stemcore.golden.spec.timing import AXON_ROOM
+from stemcore.hdl.core.axon_in import AxonIn
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import STALLS, Source, simulate
 
@@ -221,7 +222,7 @@ def test_axon_in_holds_spikes_back_while_a_loop_nest_runs(rng):
     check(network, spikes, result)
     # Two have left the queue for the address generator by the time that it is full.
     waits = [i for i in range(40) if result.taken[i + 1] - result.taken[i] > 1]
-    assert waits == [N_ROOM + 1]
+    assert waits == [AXON_ROOM + 1]
     assert result.cycles == list(range(result.cycles[0], result.cycles[0] + 6**3 + 40))
 
 

@@ -7,7 +7,7 @@ import pytest
 from amaranth.back import rtlil
 
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.hdl.core.axon_out import AxonOut
 from stemcore.hdl.core.plane_scan import PlaneScan
 from stemcore.hdl.core.spike_emit import SpikeEmit, job_layout

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.core.axon_out import AxonOut
 from tests.support.fire_tables import Tables
 from tests.support.streams import STALLS, Sink, simulate
@@ -25,8 +25,7 @@ def fire_steps(tables, activations, bits, steps, *, stall="free", rng=None):
         await tables.load(ctx, dut, bits)
         await tables.store(ctx, dut, activations)
         for t in steps:
-            ctx.set(dut.t, t)
-            busy_cycles.append(await tables.send(ctx, dut))
+            busy_cycles.append(await tables.send(ctx, dut, t=t))
 
     simulate(dut, [drive, sink], limit=100_000)
     assert sink.items == expected

@@ -5,7 +5,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Value
 
 from stemcore.golden.spec.fields import Formats, Kind, Memory
-from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.golden.spec.routing import HOST
 from stemcore.hdl.core.configuration import BLOCKS, Configuration
 from tests.support.streams import STALLS, Sink, Source, simulate

@@ -3,9 +3,10 @@
 import pytest
 from amaranth.back import rtlil
 
-from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import CHUNK_WIDTH, PRESETS, get_preset
+from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.registers import Control as Register
+from stemcore.golden.spec.widths import CHUNK_WIDTH
 from stemcore.hdl.core.control import SOP_WIDTH, Control
 from tests.support.control_bench import (
     Blocks,

@@ -5,9 +5,9 @@
 import pytest
 from amaranth.back import rtlil
 
-from stemcore.golden.spec.fields import Control as Register
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control as Register
 from stemcore.hdl.core.control import Control
 from tests.support.control_bench import (
     Blocks,
@@ -46,7 +46,7 @@ def test_every_step_is_swept_granted_and_fired_by_itself():
     async def watch(ctx):
         while True:
             _, _, update_pass, step, last, fire, plane = await ctx.tick().sample(
-                dut.update_pass, dut.step, dut.is_last_step, dut.fire, dut.plane
+                dut.update_pass, dut.period, dut.is_last_period, dut.fire, dut.plane
             )
             if update_pass:
                 updated.append((step, last))
@@ -131,7 +131,7 @@ def test_the_last_update_waits_for_the_last_plane(busy):
 
     async def watch(ctx):
         async for _, _, update_pass, last, firing in ctx.tick().sample(
-            dut.update_pass, dut.is_last_step, dut.fire_busy
+            dut.update_pass, dut.is_last_period, dut.fire_busy
         ):
             if update_pass and last:
                 states.append(firing)

@@ -8,8 +8,9 @@ from amaranth.back import rtlil
 
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
-from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import HOST
 from stemcore.hdl.core.core import Core
 from stemcore.runtime.host.flits import Host

@@ -7,7 +7,7 @@ from amaranth.back import rtlil, verilog
 from amaranth.hdl import Fragment, ResetInserter, Signal
 
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import PRESETS
+from stemcore.golden.spec.presets import PRESETS
 from stemcore.hdl.core.dendrite import Dendrite
 from stemcore.hdl.platforms import PROCESSOR
 from tests.support.config_bus import read_words, write_words
@@ -89,9 +89,9 @@ class Bench:
             if len(got) < 2:
                 got.append(None)
             else:
-                got.append([ctx.get(lane) for lane in dut.update_data])
-            ctx.set(dut.update_read, address is not None)
-            ctx.set(dut.update_address, address or 0)
+                got.append([ctx.get(lane) for lane in dut.accumulators.data])
+            ctx.set(dut.accumulators.read, address is not None)
+            ctx.set(dut.accumulators.address, address or 0)
             await ctx.tick()
         return np.array(got[2:], np.int64)
 
@@ -256,7 +256,7 @@ def test_dendrite_updates_hold_and_clears_are_seen_two_cycles_later(rng):
         dut, potentials = bench.dut, bench.reference.potentials
 
         def updated():
-            return [ctx.get(lane) for lane in dut.update_data]
+            return [ctx.get(lane) for lane in dut.accumulators.data]
 
         await bench.configure(ctx, 32)
         for round_ in range(3):
@@ -267,15 +267,15 @@ def test_dendrite_updates_hold_and_clears_are_seen_two_cycles_later(rng):
             await bench.wait_idle(ctx)
             last = operation[0]
             for address in (last, *range(8)):
-                ctx.set(dut.update_read, 1)
-                ctx.set(dut.update_address, address)
+                ctx.set(dut.accumulators.read, 1)
+                ctx.set(dut.accumulators.address, address)
                 await ctx.tick()
                 # Cleared right behind the read of it.
-                ctx.set(dut.update_read, 0)
-                ctx.set(dut.clear, round_ < 2)
-                ctx.set(dut.clear_address, address)
+                ctx.set(dut.accumulators.read, 0)
+                ctx.set(dut.accumulators.clear, round_ < 2)
+                ctx.set(dut.accumulators.clear_address, address)
                 await ctx.tick()
-                ctx.set(dut.clear, 0)
+                ctx.set(dut.accumulators.clear, 0)
                 for _ in range(4):
                     assert updated() == list(potentials[address])
                     await ctx.tick()
@@ -290,15 +290,15 @@ def test_dendrite_updates_hold_and_clears_are_seen_two_cycles_later(rng):
 
         for address in range(8):
             for wait in (2, 3):
-                ctx.set(dut.clear, 1)
-                ctx.set(dut.clear_address, address)
+                ctx.set(dut.accumulators.clear, 1)
+                ctx.set(dut.accumulators.clear_address, address)
                 await ctx.tick()
-                ctx.set(dut.clear, 0)
+                ctx.set(dut.accumulators.clear, 0)
                 await ctx.tick().repeat(wait - 1)
-                ctx.set(dut.update_read, 1)
-                ctx.set(dut.update_address, address)
+                ctx.set(dut.accumulators.read, 1)
+                ctx.set(dut.accumulators.address, address)
                 await ctx.tick()
-                ctx.set(dut.update_read, 0)
+                ctx.set(dut.accumulators.read, 0)
                 await ctx.tick()
                 assert updated() == [0] * TINY.lanes
 
@@ -316,10 +316,10 @@ def test_dendrite_clears_a_word_a_cycle_and_adds_right_after(rng):
             await bench.cycle(ctx, bench.random_operation())
         await bench.wait_idle(ctx)
         for address in range(TINY.n_acc_words):
-            ctx.set(dut.clear, 1)
-            ctx.set(dut.clear_address, address)
+            ctx.set(dut.accumulators.clear, 1)
+            ctx.set(dut.accumulators.clear_address, address)
             await ctx.tick()
-        ctx.set(dut.clear, 0)
+        ctx.set(dut.accumulators.clear, 0)
         for _ in range(6):
             operation = (TINY.n_acc_words - 1, *bench.random_operation()[1:])
             await bench.cycle(ctx, operation)

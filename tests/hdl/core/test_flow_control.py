@@ -5,7 +5,7 @@ import pytest
 from amaranth.back import rtlil
 
 from stemcore.golden.spec.fields import Formats, Kind
-from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.hdl.core.flow_control import FlowControl
 from tests.support.streams import STALLS, Sink, simulate
 

@@ -6,7 +6,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Value
 
 from stemcore.golden.spec.fields import Formats, Kind
-from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.hdl.core.ingress import Egress, Ingress
 from tests.support.streams import STALLS, Sink, Source, simulate
 

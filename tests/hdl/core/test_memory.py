@@ -5,7 +5,7 @@ from amaranth.back import rtlil, verilog
 from amaranth.hdl import unsigned
 
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import PRESETS
+from stemcore.golden.spec.presets import PRESETS
 from stemcore.hdl.core.memory import ConfigMemory
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import simulate

@@ -6,13 +6,8 @@ from amaranth.back import rtlil
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT, digit, requantize
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.integers import limits
-from stemcore.golden.spec.params import (
-    ACTIVATION_WIDTH,
-    BIAS_WIDTH,
-    MULTIPLIER_WIDTH,
-    PRESETS,
-    get_preset,
-)
+from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.widths import ACTIVATION_WIDTH, BIAS_WIDTH, MULTIPLIER_WIDTH
 from stemcore.hdl.core.requantize import Requantize
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import simulate

@@ -4,9 +4,9 @@ import pytest
 from amaranth.back import rtlil
 
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import PRESETS, get_preset
-from stemcore.hdl.core.requantize import latency
-from stemcore.hdl.core.soma import Soma
+from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.timing import update_cycles
+from stemcore.hdl.core.neurons import make_soma
 from tests.support.config_bus import read_words, write_words
 from tests.support.soma_bench import (
     Accumulators,
@@ -28,7 +28,7 @@ def run_updates(params, mode, entries, words, constant_words, table, n_updates=1
 
     Returns the activation words of each, the accumulators, and the cycles of ``busy`` of each.
     """
-    dut = Soma(params)
+    dut = make_soma(params)
     accumulators = Accumulators(dut, words.copy())
     update_words = [Formats(params).update_pass.pack(**entry) for entry in entries]
     results, busy_cycles = [], []
@@ -46,6 +46,7 @@ def run_updates(params, mode, entries, words, constant_words, table, n_updates=1
         for name, value in mode.items():
             ctx.set(dut.mode[name], value)
         ctx.set(dut.n_update, len(entries))
+        ctx.set(dut.is_last_period, 1)
         await ctx.tick().repeat(2)
         for _ in range(n_updates):
             taken, n_cycles = await update_pass(ctx, dut)
@@ -55,10 +56,6 @@ def run_updates(params, mode, entries, words, constant_words, table, n_updates=1
     simulate(dut, [drive], limit=200_000, background=[accumulators])
     assert accumulators.n_reads == n_updates * len(entries)
     return results, accumulators.words, busy_cycles
-
-
-def update_cycles(params, n_update):
-    return params.n_groups * n_update + latency(params) + 5
 
 
 @pytest.mark.parametrize("multipliers", [True, False])
@@ -127,7 +124,7 @@ def test_soma_without_entries_writes_nothing():
 @pytest.mark.parametrize("n_acc_words", [16, 23])
 def test_soma_clears_all_words(n_acc_words, rng):
     params = TINY.with_(n_acc_words=n_acc_words)
-    dut = Soma(params)
+    dut = make_soma(params)
     accumulators = Accumulators(dut, random_words(rng, params) | 1)
     busy_cycles = []
 
@@ -151,4 +148,4 @@ def test_soma_clears_all_words(n_acc_words, rng):
 @pytest.mark.parametrize("multipliers", [True, False])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_soma_converts(preset, multipliers):
-    rtlil.convert(Soma(get_preset(preset).with_(multipliers=multipliers)), emit_src=False)
+    rtlil.convert(make_soma(get_preset(preset).with_(multipliers=multipliers)), emit_src=False)

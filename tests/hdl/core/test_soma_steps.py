@@ -4,12 +4,13 @@
 import numpy as np
 import pytest
 
-from stemcore.golden.arithmetic.step_integration import Late, Scaled, update
+from stemcore.golden.arithmetic.potentials import update
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.params import get_preset
-from stemcore.hdl.core.integrate import update_latency
-from stemcore.hdl.core.requantize import latency
-from stemcore.hdl.core.soma import Soma
+from stemcore.golden.spec.neurons.late import Late
+from stemcore.golden.spec.neurons.scaled import Scaled
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.timing import update_cycles
+from stemcore.hdl.core.neurons import make_soma
 from tests.support.config_bus import write_words
 from tests.support.soma_bench import (
     Accumulators,
@@ -32,12 +33,12 @@ CASES = [
 ]
 
 
-def run_samples(params, form, mode, entries, sums, constant_words):
+def run_samples(params, neuron, mode, entries, sums, constant_words):
     """Update passes of time steps, one after the other; ``sums`` (samples, steps, words, lanes).
 
     Returns the activation words of every update pass, and the cycles of ``busy`` of each.
     """
-    dut = Soma(params)
+    dut = make_soma(params)
     n_samples, n_steps = sums.shape[:2]
     accumulators = Accumulators(dut, sums[0, 0].copy())
     results, busy_cycles = [], []
@@ -49,14 +50,13 @@ def run_samples(params, form, mode, entries, sums, constant_words):
         for name, value in mode.items():
             ctx.set(dut.mode[name], value)
         ctx.set(dut.n_update, len(entries))
-        ctx.set(dut.integration.steps, n_steps)
-        ctx.set(dut.integration.shift, form.shift)
-        ctx.set(dut.integration.multiplier, getattr(form, "multiplier", 0))
+        for name, value in neuron.to_fields(n_steps).items():
+            ctx.set(dut.constants[name], value)
         for n in range(n_samples):
             for t in range(n_steps):
                 accumulators.words[:] = sums[n, t]
-                ctx.set(dut.step, t)
-                ctx.set(dut.is_last_step, t == n_steps - 1)
+                ctx.set(dut.period, t)
+                ctx.set(dut.is_last_period, t == n_steps - 1)
                 await ctx.tick().repeat(2)
                 words, n_cycles = await update_pass(ctx, dut)
                 results.append(words)
@@ -70,8 +70,8 @@ def run_samples(params, form, mode, entries, sums, constant_words):
 
 
 @pytest.mark.parametrize("pooled", [False, True])
-@pytest.mark.parametrize(("params", "form", "n_steps"), CASES)
-def test_soma_updates_every_step_and_finishes_the_last(params, form, n_steps, pooled, rng):
+@pytest.mark.parametrize(("params", "neuron", "n_steps"), CASES)
+def test_soma_updates_every_step_and_finishes_the_last(params, neuron, n_steps, pooled, rng):
     mode = {"bits": 8, "is_signed": int(pooled), "use_lookup": 0, "bias_shift": 1, "is_raw": 0}
     entries = pooled_entries(rng, params, 8) if pooled else plain_entries(rng, params, 20)
     # The last reading of every word clears it, as the compiler writes it.
@@ -81,14 +81,13 @@ def test_soma_updates_every_step_and_finishes_the_last(params, form, n_steps, po
     shape = (2, n_steps, params.n_acc_words, params.lanes)
     sums = rng.integers(-(1 << 15), 1 << 15, shape) >> rng.integers(0, 12, shape)
     constants, constant_words = make_constants(rng, params)
-    results, cycles = run_samples(params, form, mode, entries, sums, constant_words)
+    results, cycles = run_samples(params, neuron, mode, entries, sums, constant_words)
     for n in range(2):
         v = None
         for t in range(n_steps):
-            v = update(v, sums[n, t], t, n_steps, form)
+            v = update(neuron, v, sums[n, t], t, n_steps)
         wanted, _ = reference(params, mode, entries, v.astype(np.int64), constants, [])
         of_sample = results[n * n_steps : (n + 1) * n_steps]
         assert not any(of_sample[:-1])
         np.testing.assert_array_equal(of_sample[-1], wanted)
-    n_cycles = params.n_groups * len(entries) + latency(params) + update_latency(params) + 5
-    assert set(cycles) == {n_cycles}
+    assert set(cycles) == {update_cycles(params, len(entries))}

@@ -6,7 +6,7 @@ import pytest
 from amaranth.back import rtlil
 
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.hdl.core.spike_queue import SpikeQueue
 from tests.support.streams import STALLS, Sink, Source, simulate, transfer
 from tests.support.structure import combinational_outputs

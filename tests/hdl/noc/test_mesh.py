@@ -9,7 +9,7 @@ from amaranth import Module
 from amaranth.hdl import Value
 
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.routing import HOST, Port, tree
 from stemcore.hdl.noc.mesh import connect_mesh
 from stemcore.hdl.noc.router import Router

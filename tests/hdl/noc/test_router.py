@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.routing import LINKS, Port, next_ports
 from stemcore.hdl.noc.arbiter import Arbiter
 from stemcore.hdl.noc.router import RouteMask, Router

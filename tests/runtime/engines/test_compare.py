@@ -6,7 +6,7 @@ from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.runtime.engines.compare import Difference, compare_values, populations_of, sent_values
 from stemcore.runtime.engines.run import run_engine
 from tests.support.hand_programs import conv_chain_program

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.spec.fields import Control
+from stemcore.golden.spec.registers import Control
 from stemcore.runtime.engines import amaranth
 from stemcore.runtime.engines.amaranth import Amaranth
 from stemcore.runtime.engines.compare import compare_values, populations_of

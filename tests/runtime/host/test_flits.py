@@ -8,7 +8,8 @@ import pytest
 
 from stemcore.golden.arithmetic.stem import count_spikes, decode
 from stemcore.golden.program.program import InputRoute
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.registers import Control
 from stemcore.runtime.host.flits import Host
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images

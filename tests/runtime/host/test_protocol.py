@@ -11,7 +11,6 @@ from stemcore.runtime.host.protocol import (
     Recorder,
     core_recorders,
     output_population,
-    tokens_per_sample,
 )
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images
@@ -181,7 +180,7 @@ def test_every_time_step_of_the_output_is_granted_and_the_last_completes(stepped
     protocol = Protocol(program, images)
     drained(protocol)
     bits = output_population(program).bits
-    assert tokens_per_sample(program, output_population(program)) == bits
+    assert program.tokens_per_sample(output_population(program)) == bits
     for n in range(1, 2 * bits + 1):
         protocol.receive(flit(program, Kind.END))
         assert protocol.samples_done == n // bits

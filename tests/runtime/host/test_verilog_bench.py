@@ -7,7 +7,7 @@ import pytest
 from stemcore.folders import results
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.fields import Formats, Kind, Memory
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.runtime.host.verilog_bench import ports_note, run_bench_verilog, write_bench
 from stemcore.runtime.prepare import Settings
 from stemcore.runtime.toolchain import ToolError

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.export import memory_scopes, node_verilog
 from stemcore.hdl.platforms import PROCESSOR
 from stemcore.runtime.native import clocks

@@ -6,7 +6,8 @@ import pytest
 
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.spec.fields import Control, Memory
+from stemcore.golden.spec.fields import Memory
+from stemcore.golden.spec.registers import Control
 from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.run import record

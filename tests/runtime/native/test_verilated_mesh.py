@@ -10,7 +10,8 @@ import pytest
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import Program
-from stemcore.golden.spec.fields import Control, Formats, Kind, Memory
+from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.registers import Control
 from stemcore.hdl.export import node_verilog
 from stemcore.runtime.engines.compare import Difference, compare_values, populations_of
 from stemcore.runtime.engines.run import run_engine

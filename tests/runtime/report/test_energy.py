@@ -8,7 +8,8 @@ import pytest
 
 from stemcore.compiler.estimation.flows import Flows
 from stemcore.golden.network.network import INPUT
-from stemcore.golden.spec.fields import Control, Formats, Memory
+from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.registers import Control
 from stemcore.runtime.report.energy import (
     MAC_PJ,
     PARTS,

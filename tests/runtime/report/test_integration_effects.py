@@ -4,12 +4,13 @@
 import numpy as np
 import pytest
 
+from stemcore.golden.spec.neurons.exact import EXACT
 from stemcore.runtime.prepare import Settings, chip_params, prepare
 from stemcore.runtime.report.integration_effects import compare_integrations
 
 
 @pytest.mark.parametrize(
-    ("preset", "integration", "form", "acc_width"),
+    ("preset", "integration", "model", "acc_width"),
     [
         ("sim32", None, "exact", 24),
         ("sim32", "late", "late", 16),
@@ -19,21 +20,21 @@ from stemcore.runtime.report.integration_effects import compare_integrations
         ("darwin3", "exact", "exact", 24),
     ],
 )
-def test_the_form_is_the_presets_unless_one_is_asked_for(preset, integration, form, acc_width):
+def test_the_model_is_the_presets_unless_one_is_asked_for(preset, integration, model, acc_width):
     params = chip_params(Settings("digits_cnn", preset=preset, integration=integration))
-    assert (params.integration, params.acc_width) == (form, acc_width)
+    assert (params.integration, params.acc_width) == (model, acc_width)
 
 
 @pytest.fixture(scope="module")
 def prepared():
-    """digits_cnn in the late form."""
+    """digits_cnn in late scaling."""
     return prepare(Settings("digits_cnn", integration="late"))
 
 
 def test_prepare_keeps_the_exact_network_beside_the_integrated_one(prepared):
     assert prepared.exact_width == 24
-    assert all(layer.integration is None for layer in prepared.exact.layers)
-    assert all(layer.integration is not None for layer in prepared.network.layers)
+    assert all(layer.neuron == EXACT for layer in prepared.exact.layers)
+    assert all(layer.neuron != EXACT for layer in prepared.network.layers)
 
 
 @pytest.mark.slow

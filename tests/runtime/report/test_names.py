@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemcore.compiler.errors import SparsifyError
-from stemcore.compiler.lowering.integrate import MODES
+from stemcore.compiler.lowering.integrate import modes
 from stemcore.compiler.quantization.bias import BIAS_FORMATS, DEFAULT_FORMAT
 from stemcore.compiler.quantization.quantized import PROFILES
 from stemcore.folders import results
-from stemcore.golden.spec.params import PRESETS
+from stemcore.golden.spec.presets import PRESETS
 from stemcore.models.checkpoint import checkpoint_path
 from stemcore.runtime.prepare import Settings, default_preset
 from stemcore.runtime.report.names import model_name, output_folder, run_name
@@ -127,7 +127,7 @@ def test_weights_of_ones_own_have_a_name(tmp_path):
 
 
 def test_words_without_a_label_name_one_setting_each():
-    words = [*MODES, "exact", *PROFILES[1:], *BIAS_FORMATS, *PRESETS]
+    words = [*modes(), *PROFILES[1:], *BIAS_FORMATS, *PRESETS]
     assert len(set(words)) == len(words)
     labelled = r"(bits|cores|mesh|rot|drlo|ones|rd)\d.*|tables\..*|weights\..*"
     assert [word for word in words if re.fullmatch(labelled, word)] == []
@@ -147,7 +147,7 @@ SETTINGS = st.builds(
     bias=st.sampled_from([None, *BIAS_FORMATS]),
     bits=st.integers(2, 8),
     tables=TABLES,
-    integration=st.sampled_from([None, "exact", *MODES]),
+    integration=st.sampled_from([None, *modes()]),
     checkpoint=st.sampled_from([None, Path("a/w.safetensors"), Path("b/w.safetensors")]),
 )
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.runtime.report.prediction import describe_times, predict
 from tests.support.chains import chain
 

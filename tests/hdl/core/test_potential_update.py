@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
-from stemcore.golden.arithmetic.step_integration import HIGHEST, LOWEST, Late, Scaled, update
+from stemcore.golden.arithmetic.potentials import update
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import PRESETS, get_preset
-from stemcore.hdl.core.integrate import Integrate, update_latency
+from stemcore.golden.spec.neurons.late import Late
+from stemcore.golden.spec.neurons.scaled import Scaled
+from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.sixteen_bits import HIGHEST, LOWEST
+from stemcore.hdl.core.neurons.late import LateUpdate
+from stemcore.hdl.core.neurons.scaled import ScaledUpdate
+from stemcore.hdl.core.potential_update import NoUpdate
 from tests.support.streams import simulate
 
+UPDATES = {"late": LateUpdate, "scaled": ScaledUpdate}
 LATE = get_preset("tiny_late").with_(n_acc_words=8)
 SCALED = get_preset("tiny_scaled").with_(n_acc_words=8)
 LEAN = SCALED.with_(multipliers=False)
@@ -32,19 +38,19 @@ CASES = [
 ]
 
 
-def run_train(params, form, n_steps, sums, *, gaps, read_only=()):
+def run_steps(params, neuron, n_steps, sums, *, gaps, read_only=()):
     """Potentials (steps, groups, lanes) of groups updated step by step; ``sums`` likewise.
 
     After the last step the groups of ``read_only`` are looked at in one more step 0, not stored,
     and once more in step 1 with sums of zero.
     """
-    dut = Integrate(params)
+    dut = UPDATES[params.integration](params)
+    latency = params.model.update_latency(params.multipliers)
     n_groups = sums.shape[1]
     results, extra, cycles = [], [], []
-    multiplier = form.multiplier if isinstance(form, Scaled) else 0
 
     async def update_pass(ctx, t, groups, values, store):
-        ctx.set(dut.step, t)
+        ctx.set(dut.period, t)
         await ctx.tick().repeat(2)
         taken = []
 
@@ -73,13 +79,12 @@ def run_train(params, form, n_steps, sums, *, gaps, read_only=()):
                 taken.append([o[lane] for lane in range(params.soma_lanes)])
             cycle += 1
         ctx.set(dut.i_valid, 0)
-        await ctx.tick().repeat(dut.latency)
+        await ctx.tick().repeat(latency)
         return taken
 
     async def drive(ctx):
-        ctx.set(dut.integration.steps, n_steps)
-        ctx.set(dut.integration.multiplier, multiplier)
-        ctx.set(dut.integration.shift, form.shift)
+        for name, value in neuron.to_fields(n_steps).items():
+            ctx.set(dut.constants[name], value)
         for t in range(n_steps):
             results.append(await update_pass(ctx, t, range(n_groups), sums[t], 1))
         if len(read_only):
@@ -88,7 +93,7 @@ def run_train(params, form, n_steps, sums, *, gaps, read_only=()):
             extra.append(await update_pass(ctx, 1, read_only, zeros, 0))
 
     simulate(dut, [drive], limit=20_000)
-    assert set(cycles) == {dut.latency}
+    assert set(cycles) == {latency}
     return np.array(results), np.array(extra)
 
 
@@ -101,34 +106,36 @@ def random_sums(rng, params, n_steps):
     return sums
 
 
-@pytest.mark.parametrize(("params", "form", "n_steps"), CASES)
-def test_integrate_matches_golden(params, form, n_steps, rng):
+@pytest.mark.parametrize(("params", "neuron", "n_steps"), CASES)
+def test_update_matches_golden(params, neuron, n_steps, rng):
     sums = random_sums(rng, params, n_steps)
-    got, _ = run_train(params, form, n_steps, sums, gaps=[int(g) for g in rng.integers(0, 3, 7)])
+    got, _ = run_steps(params, neuron, n_steps, sums, gaps=[int(g) for g in rng.integers(0, 3, 7)])
     v = None
     for t in range(n_steps):
-        v = update(v, sums[t], t, n_steps, form)
+        v = update(neuron, v, sums[t], t, n_steps)
         np.testing.assert_array_equal(got[t], v, err_msg=f"step {t}")
 
 
 @pytest.mark.parametrize("params", [LATE, SCALED, LEAN], ids=["late", "scaled", "lean"])
 def test_what_is_not_stored_changes_nothing(params, rng):
-    form = Late(0) if params is LATE else Scaled()
+    neuron = Late(0) if params is LATE else Scaled()
     sums = random_sums(rng, params, 4) >> 6
-    _, extra = run_train(params, form, 4, sums, gaps=[0], read_only=[3, 1, 7])
+    _, extra = run_steps(params, neuron, 4, sums, gaps=[0], read_only=[3, 1, 7])
     v = None
     for t in range(4):
-        v = update(v, sums[t], t, 4, form)
+        v = update(neuron, v, sums[t], t, 4)
     np.testing.assert_array_equal(extra[0], 2 * v[[3, 1, 7]])
 
 
-@pytest.mark.parametrize("preset", [name for name, p in PRESETS.items() if p.is_stepped])
-def test_integrate_converts(preset):
+@pytest.mark.parametrize("preset", [name for name, p in PRESETS.items() if p.model.state])
+def test_update_converts(preset):
     params = get_preset(preset)
     for chip in (params, params.with_(multipliers=False)):
-        rtlil.convert(Integrate(chip), emit_src=False)
+        rtlil.convert(UPDATES[params.integration](chip), emit_src=False)
 
 
-def test_exact_cores_have_no_update():
-    assert update_latency(get_preset("tiny")) == 0
-    assert Formats(get_preset("tiny")).n_registers + 1 == Formats(LATE).n_registers
+def test_exact_cores_have_no_update_and_no_register():
+    tiny = get_preset("tiny")
+    assert tiny.model.update_latency(True) == 0
+    assert Formats(tiny).n_registers + 1 == Formats(LATE).n_registers
+    rtlil.convert(NoUpdate(tiny), emit_src=False)

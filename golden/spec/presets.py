@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Named sizes of chips. Standard library only."""
+
+from .neurons import MODELS
+from .params import DEFAULT_MODEL, ChipParams
+
+PRESETS: dict[str, ChipParams] = {
+    # What the models of the zoo are simulated on.
+    "sim32": ChipParams(),
+    # Deeper memories, for fan-ins beyond 4096 (the 12.0M-parameter network).
+    "sim32_wide": ChipParams(n_weight_words=8192, n_table_c=2048),
+    # Networks for 224 x 224 images, and dense layers of any fan-in: room for digits of split sums.
+    "large": ChipParams(
+        acc_width=32,
+        n_acc_words=2048,
+        n_weight_words=16384,
+        n_axons=16,
+        n_table_c=4096,
+        n_table_y=512,
+        n_table_x=512,
+        n_update=8192,
+        n_blocks=64,
+        n_fire_words=4096,
+        n_destinations=1024,
+        c_width=14,
+        shift_width=5,
+    ),
+    # One node of an LFE5U-85F: 4096 neurons, 64 KB of weights.
+    "ecp5": ChipParams(
+        lanes=16,
+        soma_lanes=2,
+        n_acc_words=256,
+        n_fire_words=256,
+        n_update=256,
+        n_blocks=16,
+        c_width=10,
+        n_table_c=512,
+        queue_depth=2,
+        n_spikes=512,
+    ),
+    "ecp5_32": ChipParams(
+        lanes=32,
+        soma_lanes=2,
+        n_acc_words=128,
+        n_weight_words=2048,
+        n_fire_words=128,
+        n_update=256,
+        n_blocks=16,
+        c_width=10,
+        n_table_c=512,
+        queue_depth=2,
+        n_spikes=512,
+    ),
+    # The same without multipliers: exact-profile programs only.
+    "ecp5_lean": ChipParams(
+        lanes=16,
+        soma_lanes=2,
+        n_acc_words=256,
+        n_fire_words=256,
+        n_update=256,
+        n_blocks=16,
+        c_width=10,
+        n_table_c=512,
+        queue_depth=2,
+        n_spikes=512,
+        multipliers=False,
+    ),
+    "ecp5_32_lean": ChipParams(
+        lanes=32,
+        soma_lanes=2,
+        n_acc_words=128,
+        n_weight_words=2048,
+        n_fire_words=128,
+        n_update=256,
+        n_blocks=16,
+        c_width=10,
+        n_table_c=512,
+        queue_depth=2,
+        n_spikes=512,
+        multipliers=False,
+    ),
+    # Cores like Darwin3's: 4096 neurons, 16-bit sums and potentials, 24 x 24 nodes in reach.
+    "darwin3": ChipParams(
+        n_acc_words=128, n_fire_words=128, n_update=256, acc_width=16, integration="scaled"
+    ),
+    # Small enough for Amaranth's simulator, Icarus and proofs.
+    "tiny": ChipParams(
+        lanes=4,
+        soma_lanes=2,
+        n_acc_words=64,
+        n_weight_words=512,
+        n_axons=4,
+        n_table_c=64,
+        n_table_y=32,
+        n_table_x=32,
+        n_spikes=8,
+        n_update=128,
+        n_blocks=16,
+        n_fire_words=64,
+        n_destinations=32,
+        c_width=6,
+        y_width=5,
+        x_width=5,
+        coord_width=3,
+        queue_depth=2,
+    ),
+}
+PRESETS |= {
+    f"tiny_{name}": PRESETS["tiny"].with_integration(name)
+    for name in MODELS
+    if name != DEFAULT_MODEL
+}
+
+
+def get_preset(name: str) -> ChipParams:
+    """The preset called ``name``; ``ValueError`` names those that exist."""
+    if name not in PRESETS:
+        raise ValueError(f"preset: must be one of {', '.join(sorted(PRESETS))}, got {name!r}")
+    return PRESETS[name]
