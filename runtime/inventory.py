@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stemcore import extras, folders
-from stemcore.golden.spec.params import PRESETS, get_preset
+from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.models.checkpoint import FOLDER, LIST, checkpoint_path
 from stemcore.models.data import DATASETS, find_data
 from stemcore.models.errors import DataError
