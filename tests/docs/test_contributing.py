@@ -18,7 +18,7 @@ MOST = {
     "a data set": 3,
 }
 # Whose name is also that of a package or of a kind of result: modules count, words do not.
-NAMES_OF_OTHERS = {"an engine"}
+NAMES_OF_OTHERS = {"an engine": "engines", "a command": "commands"}
 
 
 def table_rows():
@@ -45,7 +45,7 @@ def files_of(what):
 def mentions(what, stem):
     """Sources that name the example: as a module, a registered name or a class."""
     if what in NAMES_OF_OTHERS:
-        name = re.compile(rf"engines\.{stem}\b|from \.{stem} import")
+        name = re.compile(rf"{NAMES_OF_OTHERS[what]}\.{stem}\b|from \.{stem} import")
         return _matching(name)
     camel = "".join(part.capitalize() for part in stem.split("_"))
     name = re.compile(
