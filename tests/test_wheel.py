@@ -79,4 +79,4 @@ def test_wheel_installs_the_console_script(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [n for n in archive.namelist() if n.endswith("entry_points.txt")]
         text = archive.read(name).decode()
-    assert "stemcore = stemcore.runtime.commands.main:entry" in text
+    assert "stemcore = stemcore.__main__:entry" in text

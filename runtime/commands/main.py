@@ -4,12 +4,11 @@
 import argparse
 import difflib
 import importlib.metadata
-import os
 import sys
 from collections.abc import Iterable
 from typing import NoReturn
 
-from .endings import STOPPED, quiet_output, stops_in_time, translate
+from .endings import stops_in_time, translate
 from .registry import GROUPS, Command, commands
 
 PROGRAM = "stemcore"
@@ -116,21 +115,9 @@ def main(words: list[str] | None = None) -> int:
     status 2, as argparse does.
     """
     words = sys.argv[1:] if words is None else words
-    command, arguments = _parse(words)
     with stops_in_time():
         try:
+            command, arguments = _parse(words)
             return command.run(arguments)
         except (Exception, KeyboardInterrupt) as error:
             return translate(error, words)
-
-
-def entry() -> NoReturn:
-    """The console script: :func:`main`, and after an interrupt no wait for threads left over."""
-    status = main()
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        status = quiet_output()
-    if status in STOPPED:
-        os._exit(status)
-    sys.exit(status)
