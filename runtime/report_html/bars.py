@@ -5,6 +5,8 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..engines.engine import ProgramEngine
+from ..engines.registry import engines
 from .run import Run
 from .text import compact, escape, percent, scrolled, section, whole
 
@@ -97,8 +99,9 @@ def _explained(run: Run) -> str:
             "'program' counts them, without waiting"
         )
     else:
+        chips = [name for name, engine in engines().items() if isinstance(engine, ProgramEngine)]
         return (
             f"Per image. Engine '{run.engine}' has no cores: SOPs, cycles and utilisation need a "
-            "chip (SIM=program, verilator or amaranth)."
+            f"chip, which {', '.join(chips)} have."
         )
     return f"Per image. {cycles}; utilisation is the share of lanes that add in them."
