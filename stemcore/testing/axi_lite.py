@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from cocotb.triggers import Lock
 
 from .clock import ClockDomain
 from .stalls import Stall
@@ -29,7 +30,8 @@ class AxiLiteMaster:
     """The master of an AXI4-Lite device: its registers as addresses and words.
 
     The address and the data of a write travel on their own and stall on their own, as the protocol
-    permits; so do answers.
+    permits; so do answers. Of several tasks, each waits for its turn to write, and to read. After
+    an access that was not answered in time, reset the device and make a new master.
 
     Parameters
     ----------
@@ -82,6 +84,7 @@ class AxiLiteMaster:
         self._has_prot = {c: hasattr(dut, name_of(f"{c}prot")) for c in ("aw", "ar")}
         self._n_bytes = len(getattr(dut, name_of("wdata"))) // 8
         self._drivers = {c: StreamDriver(streams[c], gaps=gaps, rng=rng) for c in ("aw", "w", "ar")}
+        self._turns = {"b": Lock(), "r": Lock()}
         self._sinks = {c: StreamSink(streams[c], stalls=stalls, rng=rng) for c in ("b", "r")}
 
     async def write(self, address: int, word: int, *, strobe: int | None = None) -> None:
@@ -90,14 +93,16 @@ class AxiLiteMaster:
         Raises :class:`BusError` unless the device answers OKAY in time.
         """
         strobe = (1 << self._n_bytes) - 1 if strobe is None else strobe
-        self._drivers["aw"].queue([self._address("aw", address)])
-        self._drivers["w"].queue([{"data": word, "strb": strobe}])
-        await self._answer("b", f"write of {word:#x} to {address:#x}")
+        async with self._turns["b"]:
+            self._drivers["aw"].queue([self._address("aw", address)])
+            self._drivers["w"].queue([{"data": word, "strb": strobe}])
+            await self._answer("b", f"write of {word:#x} to {address:#x}")
 
     async def read(self, address: int) -> int:
         """The word at ``address``, in bytes; raises :class:`BusError` as :meth:`write` does."""
-        self._drivers["ar"].queue([self._address("ar", address)])
-        answer = await self._answer("r", f"read of {address:#x}")
+        async with self._turns["r"]:
+            self._drivers["ar"].queue([self._address("ar", address)])
+            answer = await self._answer("r", f"read of {address:#x}")
         return answer["data"]
 
     def _address(self, channel: str, address: int) -> dict[str, int]:

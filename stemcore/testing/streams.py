@@ -127,15 +127,15 @@ class StreamDriver:
         self._task = cocotb.start_soon(self._drive())
 
     def queue(self, items: Iterable[Item]) -> Event:
-        """Hands over ``items``; the event is set when the last one has been taken."""
-        done = Event()
+        """Hands over ``items``; the event is set when all that was handed over has been taken."""
         for item in items:
-            done = Event()
-            self._queue.append((item, done))
+            self._queue.append((item, Event()))
         if not self._queue:
+            done = Event()
             done.set()
+            return done
         self._news.set()
-        return done
+        return self._queue[-1][1]
 
     async def send(self, item: Item) -> None:
         """Returns once ``item`` is taken. If the next one follows at once, no cycle is lost."""
@@ -143,9 +143,7 @@ class StreamDriver:
 
     async def send_all(self, items: Iterable[Item]) -> None:
         """Sends ``items``, with no gaps but those of the pattern."""
-        items = list(items)
-        if items:
-            await self.queue(items).wait()
+        await self.queue(items).wait()
 
     def stop(self) -> None:
         """Ends; ``valid`` stays as it is."""

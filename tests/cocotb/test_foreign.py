@@ -53,7 +53,7 @@ def test_word_that_is_dropped_under_back_pressure_is_found(simulator):
 
 
 def test_registers_pass(simulator):
-    assert len(run(simulator, "registers")) == 6
+    assert len(run(simulator, "registers")) == 7
 
 
 def test_kit_itself(simulator):

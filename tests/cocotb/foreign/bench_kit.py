@@ -73,6 +73,10 @@ async def stream_without_ready_passes_an_item_a_cycle(dut):
         await driver.send(n)
     assert domain.cycle - began == 121
     assert monitor.items == list(range(120))
+    assert driver.queue([]).is_set()
+    driver.queue([120, 121])
+    await driver.queue([]).wait()  # waits for what was handed over before
+    assert monitor.items == list(range(122))
     with pytest.raises(ValueError, match=r"a sink needs the stream's ready, it has none$"):
         StreamSink(stream)
 

@@ -2,7 +2,9 @@
 """cocotb bench of registers behind AXI4-Lite, a core that is not of this project."""
 
 import cocotb
+import numpy as np
 import pytest
+from cocotb.triggers import gather
 
 from stemcore.testing import AxiLiteMaster, BusError, ClockDomain, check_equal, seeded
 
@@ -26,6 +28,14 @@ async def every_register_reads_back(dut, gaps, stalls):
     for n, word in enumerate(words):
         await master.write(4 * n, word)
     check_equal("registers", words, [await master.read(4 * n) for n in range(N_REGISTERS)])
+
+
+@cocotb.test(timeout_time=200, timeout_unit="us")
+async def accesses_of_several_tasks_take_turns(dut):
+    _, master = await started(dut, gaps="half", stalls="half", rng=seeded("turns"))
+    await gather(*(master.write(4 * n, 100 + n) for n in range(N_REGISTERS)))
+    words = await gather(*(master.read(4 * n) for n in range(N_REGISTERS)))
+    check_equal("registers", np.arange(N_REGISTERS) + 100, words)
 
 
 @cocotb.test(timeout_time=200, timeout_unit="us")
