@@ -23,11 +23,13 @@ worked example.
 
 from importlib import import_module
 
+from stemcore.extras import MissingExtraError, how_to_install
+
 try:
-    import_module("cocotb")  # first, so that its absence has an answer that helps
+    import_module("cocotb")  # the rest of the extra is for this project's own tests
 except ImportError as error:
-    raise ImportError(
-        "stemcore.testing needs cocotb 2: install it with `pip install stemcore[test]`"
+    raise MissingExtraError(
+        f"stemcore.testing: cocotb 2 must be there, it is not; {how_to_install('test')}"
     ) from error
 
 from stemcore.golden.spec.bit_fields import BitFields

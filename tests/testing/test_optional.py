@@ -28,5 +28,6 @@ def test_kit_says_what_it_needs():
     result = run(WITHOUT_COCOTB + "import stemcore.testing")
     assert result.returncode == 1
     assert result.stderr.rstrip().endswith(
-        "ImportError: stemcore.testing needs cocotb 2: install it with `pip install stemcore[test]`"
+        "MissingExtraError: stemcore.testing: cocotb 2 must be there, it is not; "
+        "pip install 'stemcore[test]' (in a checkout: make env)"
     )
