@@ -136,7 +136,8 @@ test-fast: $(STAMP) ## an answer within a minute: no simulator, nothing slow
 
 unit: $(STAMP) ## all rooms' own tests
 	@$(PYTEST) --dist worksteal tests \
-	    --ignore tests/cocotb --ignore tests/formal --ignore tests/system
+	    --ignore tests/cocotb --ignore tests/formal --ignore tests/system \
+	    --ignore tests/docs/test_code_runs.py --ignore tests/docs/test_site.py
 
 cocotb: $(STAMP) ## the exported Verilog under Icarus and Verilator
 	@$(PYTEST) --dist worksteal tests/cocotb
@@ -160,10 +161,10 @@ wheel: $(STAMP) ## build the wheel, install it in an empty environment elsewhere
 # What the site and the notebooks need is installed when they are first asked for.
 DOCS_STAMP := $(VENV)/docs-$(firstword $(shell cat constraints.txt pyproject.toml | cksum))
 
-docs: notebooks ## build the documentation, strictly, in sim_build/docs
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -rs tests/docs/test_site.py
+docs: notebooks ## build the documentation in sim_build/docs, strictly, and run its code
+	@TYPING=$(VENV)/typing NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
 	@printf 'site         sim_build/docs/index.html\n'
+	@$(PYTEST) -rs tests/docs/test_site.py tests/docs/test_code_runs.py
 
 notebooks: $(DOCS_STAMP) ## execute the notebooks of docs/notebooks
 	@$(PY) docs/run_notebooks.py

@@ -11,14 +11,15 @@ ROOMS = ("golden", "hdl", "compiler", "models", "runtime", "benchmarks", "stemco
 # Most files that each may take.
 MOST = {
     "a layer that is a convolution in another spelling": 4,
+    "a neuron model": 3,
     "an engine": 1,
     "a board": 1,
     "a command": 1,
     "a network of the zoo": 3,
     "a data set": 3,
 }
-# Whose name is also that of a package or of a kind of result: modules count, words do not.
-NAMES_OF_OTHERS = {"an engine": "engines", "a command": "commands"}
+# Whose examples have names that are common words: modules and classes count, words do not.
+COMMON_WORDS = {"a neuron model", "an engine", "a command"}
 
 
 def table_rows():
@@ -42,16 +43,17 @@ def files_of(what):
     return stem, {ROOT / path.replace("NAME", stem) for path in paths}
 
 
-def mentions(what, stem):
+def mentions(what, stem, folders):
     """Sources that name the example: as a module, a registered name or a class."""
-    if what in NAMES_OF_OTHERS:
-        name = re.compile(rf"{NAMES_OF_OTHERS[what]}\.{stem}\b|from \.{stem} import")
-        return _matching(name)
     camel = "".join(part.capitalize() for part in stem.split("_"))
-    name = re.compile(
-        rf"\b(?:{camel}|build_{stem})\b|\.{stem} import|import {stem}\b|[\"']{stem}[\"']"
+    if what in COMMON_WORDS:
+        modules = "|".join(rf"{folder}\.{stem}\b" for folder in folders)
+        return _matching(re.compile(rf"{modules}|from \.{stem} import|\b{camel}\("))
+    return _matching(
+        re.compile(
+            rf"\b(?:{camel}|build_{stem})\b|\.{stem} import|import {stem}\b|[\"']{stem}[\"']"
+        )
     )
-    return _matching(name)
 
 
 def _matching(name):
@@ -69,4 +71,5 @@ def test_an_addition_touches_the_files_that_the_table_names(what):
     assert all(path.is_file() for path in files), files
     assert len(files) == int(ROWS[what][1]) <= MOST[what]
     own = {path for path in files if path.stem == stem}
-    assert own | mentions(what, stem) == files
+    folders = {path.parent.name for path in own}
+    assert own | mentions(what, stem, folders) == files

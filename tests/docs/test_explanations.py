@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from stemcore.compiler.lowering.integrate import modes
 from stemcore.compiler.pipeline import STAGES
 from stemcore.compiler.quantization.quantized import PROFILES
 from stemcore.golden.spec.fields import Kind
@@ -45,3 +46,7 @@ def test_every_field_of_a_report_has_a_meaning_in_the_definition():
 
 def test_stages_are_listed_in_their_order():
     assert first_cells("compiler.md", "stage") == list(STAGES)
+
+
+def test_all_modes_of_16_bit_integration_are_listed():
+    assert sorted(["exact", *first_cells("numbers.md", "mode")]) == sorted(modes())

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Code in the tutorial and the how-tos runs as it stands. ``make docs`` runs this."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.pages import PAGES, blocks, command_lines, name_of
+
+# Commands that take longer than a test may: their words are checked, they are not run.
+TOO_LONG = ("synth",)
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_code_runs_as_it_stands(page, tmp_path, monkeypatch):
+    """Python blocks of a page in one namespace, and commands, in order, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    names = {"__name__": "__main__"}
+    for language, file, code in blocks(page):
+        if file is not None:
+            Path(file).write_text(code)
+            monkeypatch.delitem(sys.modules, Path(file).stem, raising=False)
+        elif language == "python":
+            exec(compile(code, name_of(page), "exec"), names)
+        elif language == "sh":
+            for words in command_lines(code):
+                if words[0] not in TOO_LONG:
+                    run = subprocess.run(
+                        [sys.executable, "-m", "stemcore", *words],
+                        capture_output=True,
+                        text=True,
+                        check=False,
+                    )
+                    assert run.returncode == 0, f"stemcore {shlex.join(words)}\n{run.stderr}"
