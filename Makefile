@@ -115,7 +115,7 @@ synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
 tables: $(STAMP) ## the paper's tables for the networks trained here, in sim_build/tables
 	@$(STEMCORE) tables $(call option,IMAGES,images) $(call option,DATA,data)
 
-bench: $(STAMP) ## measure every figure that the README states
+bench: $(STAMP) ## measure speed and size: figures of docs/measurements.md
 	@$(STEMCORE) bench
 
 ##@ Check
