@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.frontend.fx import graph_shape
+from stemcore.compiler.manifest import MANIFEST
 from stemcore.compiler.pipeline import Compilation, run_stages
-from stemcore.compiler.saved import MANIFEST, CompileFolder, load_compilation, save_compilation
+from stemcore.compiler.saved import CompileFolder, load_compilation, save_compilation
 from stemcore.compiler.sparsity.tables import NONE, Entry, read_tables
 from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs, Options
 from stemcore.golden.arithmetic.activation_tables import apply

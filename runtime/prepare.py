@@ -2,7 +2,7 @@
 """From names to what the compiler takes: a model with its weights, a data set, options."""
 
 import glob
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stemcore.compiler.lowering.integrate import model_of_mode
 from stemcore.compiler.lowering.ranges import RangeReport
-from stemcore.compiler.pipeline import Compilation, run_stages
+from stemcore.compiler.pipeline import STAGES, Compilation, run_stages
 from stemcore.compiler.quantization.quantized_model import QuantizedModel
 from stemcore.compiler.saved import CompileFolder
 from stemcore.compiler.sparsity.tables import NONE, read_tables
@@ -312,10 +312,21 @@ def say_reused(store: CompileFolder | None, say: Callable[[str], None]) -> None:
     """Says in one line which stages were found, and where."""
     if store is not None and store.reused:
         folders = dict.fromkeys(_short(path) for path in store.reused.values())
-        names = list(store.reused)
-        span = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-        say(f"compile      {span} reused from {' and '.join(folders)}")
+        say(f"compile      {_spans(store.reused)} reused from {' and '.join(folders)}")
         store.reused.clear()
+
+
+def _spans(names: Collection[str]) -> str:
+    """Stages in words, those that follow each other as ``first to last``."""
+    spans: list[list[str]] = []
+    for before, name in zip((None, *STAGES), STAGES, strict=False):
+        if name not in names:
+            continue
+        if before in names:
+            spans[-1].append(name)
+        else:
+            spans.append([name])
+    return ", ".join(s[0] if len(s) == 1 else f"{s[0]} to {s[-1]}" for s in spans)
 
 
 def _short(path: Path) -> str:

@@ -137,7 +137,7 @@ def test_archive_is_loaded(tmp_path):
     module, images = build(), torch.randn(2, 2, 6, 6)
     model = load_user_model(export(tmp_path / "mine.pt2", module, images))
     assert (model.name, model.input_shape, model.output_shape) == ("mine", (2, 6, 6), (5,))
-    assert torch.equal(model.module(images), module(images))
+    torch.testing.assert_close(model.module(images), module(images))
     assert isinstance(model.program, torch.export.ExportedProgram)
 
 
@@ -148,6 +148,32 @@ def test_archive_with_a_free_batch_is_loaded(tmp_path):
     )
     torch.export.save(program, path)
     assert load_user_model(str(path)).input_shape == (2, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("n_images", "dim", "limits"),
+    [
+        (1, None, (1, 1)),
+        (4, None, (4, 4)),
+        (2, torch.export.Dim("batch"), (1, None)),
+        (4, torch.export.Dim("some", min=3, max=6), (3, 6)),
+    ],
+    ids=["static1", "static4", "dynamic", "bounded"],
+)
+def test_archive_of_any_batch_runs_any_number_of_images(tmp_path, n_images, dim, limits):
+    path, module = tmp_path / "net.pt2", build()
+    shapes = None if dim is None else ({0: dim},)
+    example = (torch.randn(n_images, 2, 6, 6),)
+    torch.export.save(torch.export.export(module, example, dynamic_shapes=shapes), path)
+    model = load_user_model(str(path))
+    found = model.module.least, model.module.most
+    assert found[1] == limits[1]
+    assert found[0] == limits[0] or limits[1] is None
+    assert not model.module.training
+    for n in (1, 2, 3, 4, 5, 7, 13):
+        images = torch.randn(n, 2, 6, 6)
+        with torch.no_grad():
+            torch.testing.assert_close(model.module(images), module(images))
 
 
 SAVE_QUANTIZED = """

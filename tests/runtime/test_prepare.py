@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands find what another of them compiled; archives come with their own weights."""
+
+import pytest
+import torch
+from torch import nn
+
+from stemcore.models.errors import ModelError
+from stemcore.runtime.check import check_all
+from stemcore.runtime.prepare import Settings, kept_beside, load_model
+from stemcore.runtime.report.names import compile_folder
+from stemcore.runtime.simulate import simulate
+from stemcore.runtime.write_verilog import write_verilog
+
+
+def reused(said):
+    return [line for line in said if line.startswith("compile") and "reused" in line]
+
+
+def test_commands_reuse_what_the_others_compiled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings("digits_cnn")
+    kept = "sim_build/digits_cnn-digits/compiled"
+    front = f"compile      quantize to activity reused from {kept}"
+    back = f"compile      map to assemble reused from {kept}"
+    said = []
+    first = simulate(settings, n_images=2, engine="program", say=said.append)
+    assert reused(said) == []
+    said = []
+    second = simulate(settings, n_images=2, engine="program", say=said.append)
+    assert reused(said) == [front, back]
+    for name in ("hashes", "accuracy", "layers", "bit_exact"):
+        assert second.report[name] == first.report[name]
+    said = []
+    check_all(settings, n_images=5, say=said.append)
+    assert reused(said) == [front]
+    said = []
+    write_verilog(settings, say=said.append)
+    assert reused(said) == [front, back]
+    # Other cores change nothing up to the stage that asks for them, and little after that.
+    said = []
+    late = Settings("digits_cnn", integration="late")
+    simulate(late, n_images=1, engine="golden", say=said.append)
+    assert reused(said) == [f"compile      quantize to lower, skip_buffers reused from {kept}"]
+
+
+def test_neighbours_are_of_the_same_model_and_data(tmp_path):
+    others = ("m-digits.1a2b", "m-cifar10", "m2-digits")
+    for name in ("m-digits", "m-digits-late", "m-digits-bits5", *others):
+        (tmp_path / name / "compiled").mkdir(parents=True)
+    found = kept_beside(tmp_path / "m-digits-late" / "compiled")
+    assert [path.parent.name for path in found] == ["m-digits", "m-digits-bits5"]
+
+
+def test_the_folder_of_a_compilation_lies_with_the_results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = compile_folder(Settings("digits_cnn", bits=5))
+    assert folder == tmp_path / "sim_build" / "digits_cnn-digits-bits5" / "compiled"
+
+
+@pytest.mark.parametrize("n_images", [1, 3])
+def test_exported_archives_of_one_batch_size_go_all_the_way(tmp_path, monkeypatch, n_images):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(4)
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 10)
+    ).eval()
+    program = torch.export.export(net, (torch.zeros(n_images, 1, 8, 8),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    result = simulate(Settings("net.pt2"), n_images=2, engine="program", accuracy_images=20)
+    assert result.report["bit_exact"]["torch_golden"]
+    assert result.report["bit_exact"]["golden_program"]
+
+
+def test_archives_take_no_other_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
+    torch.export.save(torch.export.export(net, (torch.zeros(2, 1, 8, 8),)), tmp_path / "net.pt2")
+    settings = Settings("net.pt2", checkpoint=tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"^net\.pt2: an archive must come with its own weights"):
+        load_model(settings)
