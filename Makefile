@@ -91,6 +91,9 @@ sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report
 check: $(STAMP) ## torch against golden on every integer of every test image
 	@$(STEMCORE) check $(SOURCE) $(call option,IMAGES,images)
 
+estimate: $(STAMP) ## cores, memories, cycles and energy of MODEL, without a simulation
+	@$(STEMCORE) estimate $(SOURCE)
+
 verilog: $(STAMP) ## write MODEL's self-contained Verilog and memory files to sim_build/
 	@$(STEMCORE) verilog $(SOURCE) $(call option,IMAGES,images)
 
@@ -203,5 +206,5 @@ help: ## this list
 	@sed -n 's/^#? \([A-Z_]*\) \(.*\)/\1\t\2/p' Makefile \
 	    | while IFS=$$'\t' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
-.PHONY: sim check verilog sparsify compare info train synth tables bench test test-fast unit cocotb \
+.PHONY: sim check estimate verilog sparsify compare info train synth tables bench test test-fast unit cocotb \
     formal system lint wheel docs notebooks env constraints clean distclean help

@@ -27,7 +27,7 @@ from stemcore.compiler.stages import (
     check_network,
 )
 from stemcore.golden.program.program_file import save_program
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from tests.support.torch_nets import Residual, chain
 
 TINY = get_preset("tiny")

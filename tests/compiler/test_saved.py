@@ -20,7 +20,7 @@ from stemcore.compiler.saved import (
     save_compilation,
 )
 from stemcore.compiler.stages import Inputs, Options
-from stemcore.golden.spec.params import get_preset
+from stemcore.golden.spec.presets import get_preset
 from tests.support.torch_nets import chain
 
 TINY = get_preset("tiny")
