@@ -16,7 +16,7 @@ from stemcore.compiler.pipeline import (
     reads_of,
     run_stages,
 )
-from stemcore.compiler.records import record_bytes
+from stemcore.compiler.records import load_record, record_bytes, save_record
 from stemcore.compiler.stages import (
     Inputs,
     Options,
@@ -26,6 +26,7 @@ from stemcore.compiler.stages import (
     check_capture,
     check_network,
 )
+from stemcore.golden.network.network import Network
 from stemcore.golden.program.program_file import save_program
 from stemcore.golden.spec.presets import get_preset
 from tests.support.torch_nets import Residual, chain
@@ -175,10 +176,15 @@ def test_ranges_do_not_hang_on_the_mesh(done):
     assert set(STAGES) - set(changed.results) == {"activity", "map", "assemble"}
 
 
-def test_integration_in_steps_goes_through_the_pipeline(begin, tmp_path):
-    options = {"params": TINY.with_integration("scaled"), "integration": "scaled_shift"}
+@pytest.mark.parametrize("mode", ["scaled", "scaled_shift", "late"])
+def test_integration_in_steps_goes_through_the_pipeline(begin, tmp_path, mode):
+    options = {"params": TINY.with_integration(mode.removesuffix("_shift")), "integration": mode}
     done = run_stages(begin.with_options(**options))
-    assert done.program.params.integration == "scaled"
+    assert done.program.params.integration == mode.removesuffix("_shift")
+    save_record(tmp_path / "n.npz", "network", done.network)
+    again = load_record(tmp_path / "n.npz", "network", Network, check_network)
+    assert [layer.neuron for layer in again.layers] == [la.neuron for la in done.network.layers]
+    assert record_bytes("network", again) == record_bytes("network", done.network)
     assert done.network is not done.result("skip_buffers")
     assert done.exact_width == 24
     again = run_stages(done, start="integrate")
