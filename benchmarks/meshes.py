@@ -21,7 +21,7 @@ from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import ENGINE, node_sources
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
 from stemcore.runtime.toolchain.process import run
-from stemcore.runtime.toolchain.verilator import verilate
+from stemcore.runtime.toolchain.verilator import BuildOptions, verilate
 
 HOST_SOURCE = Path(__file__).with_name("chip_host.cpp")
 
@@ -130,10 +130,12 @@ def build_chip(program: Program, out_dir: Path) -> Path:
         top="chip",
         out_dir=out_dir,
         cpp_sources=[HOST_SOURCE],
-        flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
         depends=[folder / "fields.h", ENGINE.with_name("host.h")],
-        cflags=["-std=c++20", "-march=native"],
-        optimize="-O3",
+        options=BuildOptions(
+            flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
+            cflags=["-std=c++20", "-march=native"],
+            optimize="-O3",
+        ),
     )
 
 

@@ -72,7 +72,7 @@ def run_bench_verilog(folder: Path, simulator: Simulator) -> str:
         return run_vvp(program, cwd=folder, timeout_s=RUN_LIMIT_S)
     if simulator != "verilator":
         raise ValueError(f"simulator must be 'icarus' or 'verilator', not {simulator!r}")
-    program = verilate(sources, top="bench", out_dir=builds, binary=True)
+    program = verilate(sources, top="bench", out_dir=builds, kind="bench")
     _, output = run([program], cwd=folder, timeout_s=RUN_LIMIT_S)
     if not any(line.startswith("PASS:") for line in output.splitlines()):
         raise ToolError(f"{folder.name}: the bench must end with PASS", output=output)

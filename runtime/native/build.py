@@ -20,7 +20,7 @@ from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import RAM_NAME, memory_scopes, node_verilog
 
 from ..toolchain.process import built_once, content_key, find_program, run, tree_key
-from ..toolchain.verilator import COMPILER_HINT, verilate
+from ..toolchain.verilator import COMPILER_HINT, BuildOptions, verilate
 from . import clocks
 from .clocks import BLOCKS, simulation_verilog
 
@@ -52,24 +52,26 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
         out_dir=Path(out_dir),
         cpp_sources=[ENGINE],
         depends=[folder / "fields.h", *HEADERS],
-        flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
-        cflags=[
-            "-std=c++20",
-            "-march=native",
-            "-pthread",
-            f"-DSTEM_PROCESSOR={_processor()}",
-            f"-DSTEM_MAX_THREADS={MAX_THREADS}",
-            # Nobody puts other functions in the place of the library's own.
-            "-fno-semantic-interposition",
-            # Each library has clocks of its own where a process loads several.
-            "-fno-gnu-unique",
-            *(["-DSTEM_TRACE"] if waves else []),
-        ],
-        ldflags=["-Wl,-Bsymbolic-functions", "-pthread", *(["-llz4", "-lz"] if waves else [])],
         name="stem_node_waves" if waves else "stem_node",
-        trace="fst" if waves else None,
-        shared=True,
-        optimize="-O2",  # -O3 is slower here by an eighth
+        kind="library",
+        options=BuildOptions(
+            flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
+            cflags=[
+                "-std=c++20",
+                "-march=native",
+                "-pthread",
+                f"-DSTEM_PROCESSOR={_processor()}",
+                f"-DSTEM_MAX_THREADS={MAX_THREADS}",
+                # Nobody puts other functions in the place of the library's own.
+                "-fno-semantic-interposition",
+                # Each library has clocks of its own where a process loads several.
+                "-fno-gnu-unique",
+                *(["-DSTEM_TRACE"] if waves else []),
+            ],
+            ldflags=["-Wl,-Bsymbolic-functions", "-pthread", *(["-llz4", "-lz"] if waves else [])],
+            trace="fst" if waves else None,
+            optimize="-O2",  # -O3 is slower here by an eighth
+        ),
     )
 
 

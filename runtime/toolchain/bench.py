@@ -5,15 +5,38 @@ import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemcore.extras import require_extra
 
 from .icarus import compile_verilog
 from .process import Simulator, ToolError, environment
-from .verilator import verilate
+from .verilator import BuildOptions, verilate
 
 TIMESCALE = "1ns/1ps"
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What few benches change.
+
+    depends, defines : of the design, as for :func:`compile_verilog`
+    public : Verilator control files that name the signals the bench touches; default all signals,
+        at two to four times the run time
+    waves : write FST waves to the folder of the run
+    plusargs : words for the simulator, with or without their plus
+    env : environment variables of the bench, beside those of this process
+    optimize : compiler level, Verilator only
+    """
+
+    depends: Sequence[Path] = ()
+    defines: Mapping[str, object] | None = None
+    public: Sequence[Path] | None = None
+    waves: bool = False
+    plusargs: Sequence[str] = ()
+    env: Mapping[str, str] | None = None
+    optimize: str = "-O1"
 
 
 def run_bench(
@@ -26,14 +49,8 @@ def run_bench(
     run_dir: Path | None = None,
     testcase: str | Sequence[str] | None = None,
     seed: int | None = None,
-    depends: Sequence[Path] = (),
     parameters: Mapping[str, object] | None = None,
-    defines: Mapping[str, object] | None = None,
-    public: Sequence[Path] | None = None,
-    waves: bool = False,
-    plusargs: Sequence[str] = (),
-    env: Mapping[str, str] | None = None,
-    optimize: str = "-O1",
+    options: BenchOptions = BenchOptions(),
 ) -> list[str]:
     """Build the design if it changed, run the cocotb tests of a module; returns their names.
 
@@ -41,15 +58,12 @@ def run_bench(
 
     Parameters
     ----------
-    sources, depends, parameters, defines : the design, as for :func:`compile_verilog`.
+    sources, parameters : the design, as for :func:`compile_verilog`.
     test_module : importable name of the module that holds the cocotb tests.
     out_dir : keeps builds, shared by all benches of the same design.
     run_dir : folder of this run alone (log, results, waves); default ``out_dir/run-SIMULATOR``.
     testcase : names of the tests to run; default all.
     seed : cocotb's seed; default the environment's ``SEED``, or 0.
-    public : Verilator control files that name the signals the bench touches; default all signals,
-        at two to four times the run time.
-    waves : write FST waves to ``run_dir``.
     """
     require_extra("test", "a bench of cocotb")
     from cocotb_tools.runner import get_runner
@@ -57,37 +71,7 @@ def run_bench(
     out_dir = Path(out_dir).resolve()
     run_dir = (out_dir / f"run-{simulator}" if run_dir is None else Path(run_dir)).resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
-    if simulator == "icarus":
-        dump = [_dump_module(top, out_dir)] if waves else []
-        program = compile_verilog(
-            [*sources, *dump],
-            top=top,
-            out_dir=out_dir,
-            depends=depends,
-            defines=defines,
-            parameters=parameters,
-            flags=["-s", "dump_waves"] if waves else [],
-            timescale=TIMESCALE,
-            name=f"{top}-icarus",
-        )
-        built = program.parent
-        test_args: list[str] = []
-    elif simulator == "verilator":
-        built = _verilated(
-            sources,
-            top=top,
-            out_dir=out_dir,
-            depends=depends,
-            defines=defines,
-            parameters=parameters,
-            public=public,
-            waves=waves,
-            optimize=optimize,
-        )
-        test_args = ["--trace", "--trace-file", f"{top}.fst"] if waves else []
-    else:
-        raise ValueError(f"simulator must be 'icarus' or 'verilator', not {simulator!r}")
-
+    built = _built(simulator, sources, top, out_dir, parameters, options)
     seed = int(os.environ.get("SEED", "0")) if seed is None else seed
     log, results = run_dir / "run.log", run_dir / "results.xml"
     results.unlink(missing_ok=True)
@@ -100,14 +84,14 @@ def run_bench(
                 hdl_toplevel_lang="verilog",
                 testcase=testcase,
                 seed=seed,
-                test_args=test_args,
+                test_args=_wave_arguments(simulator, top, options),
                 build_dir=built,
                 test_dir=run_dir,
                 results_xml=str(results),
                 log_file=log,
-                waves=waves and simulator == "icarus",
-                plusargs=[f"+{arg.removeprefix('+')}" for arg in plusargs],
-                extra_env=dict(env or {}),
+                waves=options.waves and simulator == "icarus",
+                plusargs=[f"+{arg.removeprefix('+')}" for arg in options.plusargs],
+                extra_env=dict(options.env or {}),
             )
         except (SystemExit, RuntimeError) as error:
             # A simulator that ends with a bad status may still have told why in its results.
@@ -117,37 +101,67 @@ def run_bench(
     return _passed(f"{simulator}: {top}: {test_module}", results, log, crash)
 
 
-def _verilated(
+def _built(
+    simulator: Simulator,
     sources: Sequence[Path],
-    *,
     top: str,
     out_dir: Path,
-    depends: Sequence[Path],
-    defines: Mapping[str, object] | None,
     parameters: Mapping[str, object] | None,
-    public: Sequence[Path] | None,
-    waves: bool,
-    optimize: str,
+    options: BenchOptions,
+) -> Path:
+    """Folder of the design, compiled for the simulator."""
+    if simulator == "icarus":
+        dump = [_dump_module(top, out_dir)] if options.waves else []
+        program = compile_verilog(
+            [*sources, *dump],
+            top=top,
+            out_dir=out_dir,
+            depends=options.depends,
+            defines=options.defines,
+            parameters=parameters,
+            flags=["-s", "dump_waves"] if options.waves else [],
+            timescale=TIMESCALE,
+            name=f"{top}-icarus",
+        )
+        return program.parent
+    if simulator == "verilator":
+        return _verilated(sources, top, out_dir, parameters, options)
+    raise ValueError(f"simulator must be 'icarus' or 'verilator', not {simulator!r}")
+
+
+def _wave_arguments(simulator: Simulator, top: str, options: BenchOptions) -> list[str]:
+    traces = simulator == "verilator" and options.waves
+    return ["--trace", "--trace-file", f"{top}.fst"] if traces else []
+
+
+def _verilated(
+    sources: Sequence[Path],
+    top: str,
+    out_dir: Path,
+    parameters: Mapping[str, object] | None,
+    options: BenchOptions,
 ) -> Path:
     """Folder of the design with cocotb's own main(), as its runner expects it."""
     import cocotb_tools.config
 
     libraries = cocotb_tools.config.libs_dir
     flags = ["--vpi", "--timing", "--timescale", TIMESCALE]
-    flags += ["--public-flat-rw"] if public is None else []
-    flags += [f"-D{name}={value}" for name, value in (defines or {}).items()]
+    flags += ["--public-flat-rw"] if options.public is None else []
+    flags += [f"-D{name}={value}" for name, value in (options.defines or {}).items()]
     flags += [f"-G{name}={value}" for name, value in (parameters or {}).items()]
     program = verilate(
-        [*sources, *(public or ())],
+        [*sources, *(options.public or ())],
         top=top,
         out_dir=out_dir,
         prefix="Vtop",
-        flags=flags,
         cpp_sources=[cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"],
-        depends=depends,
-        ldflags=[f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"],
-        trace="fst" if waves else None,
-        optimize=optimize,
+        depends=options.depends,
+        options=BuildOptions(
+            flags=flags,
+            ldflags=[f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"],
+            trace="fst" if options.waves else None,
+            optimize=options.optimize,
+        ),
     )
     return program.parent
 

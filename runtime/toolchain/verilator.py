@@ -14,6 +14,7 @@ import shlex
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -147,6 +148,24 @@ def _mend_version(path: Path) -> None:
     path.write_text(text)
 
 
+@dataclass(frozen=True)
+class BuildOptions:
+    """How Verilator and the C++ compiler are called.
+
+    flags, cflags, ldflags : more options of Verilator, the C++ compiler and the linker
+    trace : compile wave tracing in
+    optimize : compiler level of the model and the run-time library
+    jobs : compiler processes side by side
+    """
+
+    flags: Sequence[str] = ()
+    cflags: Sequence[str] = ()
+    ldflags: Sequence[str] = ()
+    trace: Literal["fst", "vcd"] | None = None
+    optimize: str = "-O2"
+    jobs: int = 2
+
+
 def verilate(
     sources: Sequence[Path],
     *,
@@ -154,16 +173,10 @@ def verilate(
     out_dir: Path,
     cpp_sources: Sequence[Path] = (),
     depends: Sequence[Path] = (),
-    flags: Sequence[str] = (),
-    cflags: Sequence[str] = (),
-    ldflags: Sequence[str] = (),
     name: str | None = None,
     prefix: str | None = None,
-    trace: Literal["fst", "vcd"] | None = None,
-    shared: bool = False,
-    binary: bool = False,
-    optimize: str = "-O2",
-    jobs: int = 2,
+    kind: Literal["program", "library", "bench"] = "program",
+    options: BuildOptions = BuildOptions(),
 ) -> Path:
     """Compile Verilog to an executable or a shared library, and return its path.
 
@@ -179,56 +192,19 @@ def verilate(
     out_dir : folder that keeps the results.
     cpp_sources : C++ files linked in: ``main()``, or the functions that a library exports.
     depends : further files the result depends on: headers, Verilog includes.
-    flags, cflags, ldflags : more options of Verilator, the C++ compiler and the linker.
     name : name of the result, default ``top``; libraries are called ``libNAME.so``.
     prefix : C++ class of the model, default ``"V" + top``.
-    trace : compile wave tracing in.
-    shared : make a shared library instead of an executable.
-    binary : no C++ source; Verilator's own ``main()`` runs a bench with delays.
-    optimize : compiler level of the model and the run-time library.
-    jobs : compiler processes side by side.
+    kind : an executable, a shared library, or an executable without C++ sources, whose ``main()``
+        is Verilator's own and runs a bench with delays.
     """
-    if binary and (cpp_sources or shared):
-        raise ValueError(f"{top}: a binary bench brings its own main(); pass no C++, not shared")
-    if not binary and not cpp_sources:
-        raise ValueError(f"{top}: pass C++ sources that drive the model, or binary=True")
+    files, hashed = _checked_files(top, sources, cpp_sources, depends, kind)
     name = top if name is None else name
     prefix = f"V{top}" if prefix is None else prefix
-    files = [Path(file).resolve() for file in [*sources, *cpp_sources]]
-    hashed = files + [Path(file).resolve() for file in depends]
-    for file in hashed:
-        if not file.is_file():
-            raise ToolError(f"{top}: source file {file} does not exist")
-    names = Counter(file.name for file in hashed)
-    if twice := [file for file, count in names.items() if count > 1]:
-        raise ValueError(f"{top}: files must have different names, several are called {twice[0]}")
-    target = f"lib{name}.so" if shared else name
+    target = f"lib{name}.so" if kind == "library" else name
     root = verilator_root()
 
-    # Warnings of generated Verilog stay in the log; errors still stop the run.
-    command: list[str | Path] = [
-        root / "bin" / "verilator",
-        "-Wno-fatal",
-        "--prefix",
-        prefix,
-        "--top-module",
-        top,
-        "-o",
-        target,
-        "--Mdir",
-        ".",
-    ]
-    # Verilator's --binary would also start make, without our options: these are its other parts.
-    command += ["--cc", "--exe"] + (["--main", "--timing"] if binary else [])
-    if trace is not None:
-        command += [f"--trace-{trace}"]
-    library_cflags, library_ldflags = (["-fPIC"], ["-shared"]) if shared else ([], [])
-    for flag in [*library_cflags, *cflags]:
-        command += ["-CFLAGS", flag]
-    for flag in [*library_ldflags, *ldflags]:
-        command += ["-LDFLAGS", flag]
-    command += flags
-    optimizing = [f"OPT_FAST={optimize}", f"OPT_GLOBAL={optimize}", "OPT_SLOW=-O0"]
+    command = [root / "bin" / "verilator", *_arguments(top, prefix, target, kind, options)]
+    optimizing = [f"OPT_FAST={options.optimize}", f"OPT_GLOBAL={options.optimize}", "OPT_SLOW=-O0"]
 
     compiler = find_program("g++", hint=COMPILER_HINT)
     key = content_key(hashed, root.name, [str(word) for word in command], optimizing)
@@ -248,7 +224,7 @@ def verilate(
                 [
                     "make",
                     "-j",
-                    str(jobs),
+                    str(options.jobs),
                     "-f",
                     f"{prefix}.mk",
                     f"CXX={compiler}",
@@ -264,3 +240,44 @@ def verilate(
                 for file in folder.glob(pattern):
                     file.unlink()
     return folder / target
+
+
+def _checked_files(
+    top: str,
+    sources: Sequence[Path],
+    cpp_sources: Sequence[Path],
+    depends: Sequence[Path],
+    kind: str,
+) -> tuple[list[Path], list[Path]]:
+    """Files that Verilator is given, and all that the result depends on."""
+    if kind == "bench" and cpp_sources:
+        raise ValueError(f"{top}: a bench brings its own main(); pass no C++ sources")
+    if kind != "bench" and not cpp_sources:
+        raise ValueError(f"{top}: pass C++ sources that drive the model, or kind='bench'")
+    files = [Path(file).resolve() for file in [*sources, *cpp_sources]]
+    hashed = files + [Path(file).resolve() for file in depends]
+    for file in hashed:
+        if not file.is_file():
+            raise ToolError(f"{top}: source file {file} does not exist")
+    names = Counter(file.name for file in hashed)
+    if twice := [file for file, count in names.items() if count > 1]:
+        raise ValueError(f"{top}: files must have different names, several are called {twice[0]}")
+    return files, hashed
+
+
+def _arguments(
+    top: str, prefix: str, target: str, kind: str, options: BuildOptions
+) -> list[str | Path]:
+    # Warnings of generated Verilog stay in the log; errors still stop the run.
+    words: list[str | Path] = ["-Wno-fatal", "--prefix", prefix, "--top-module", top]
+    words += ["-o", target, "--Mdir", "."]
+    # Verilator's --binary would also start make, without our options: these are its other parts.
+    words += ["--cc", "--exe"] + (["--main", "--timing"] if kind == "bench" else [])
+    if options.trace is not None:
+        words += [f"--trace-{options.trace}"]
+    cflags, ldflags = (["-fPIC"], ["-shared"]) if kind == "library" else ([], [])
+    for flag in [*cflags, *options.cflags]:
+        words += ["-CFLAGS", flag]
+    for flag in [*ldflags, *options.ldflags]:
+        words += ["-LDFLAGS", flag]
+    return [*words, *options.flags]

@@ -34,7 +34,7 @@ except ImportError as error:
 
 from stemcore.golden.spec.bit_fields import BitFields
 from stemcore.runtime.toolchain import ToolError
-from stemcore.runtime.toolchain.bench import run_bench
+from stemcore.runtime.toolchain.bench import BenchOptions, run_bench
 
 from .axi_lite import AxiLiteMaster, BusError
 from .clock import ClockDomain
@@ -56,6 +56,7 @@ __all__ = [
     "HDL_STREAMS_PUBLIC",
     "STALLS",
     "AxiLiteMaster",
+    "BenchOptions",
     "BitFields",
     "BusError",
     "ClockDomain",

@@ -8,7 +8,7 @@ from pathlib import Path
 from stemcore.folders import engines, results
 from stemcore.golden.spec.params import ChipParams
 from stemcore.runtime.native.build import node_sources
-from stemcore.testing import HDL_STREAMS, HDL_STREAMS_PUBLIC, run_bench
+from stemcore.testing import HDL_STREAMS, HDL_STREAMS_PUBLIC, BenchOptions, run_bench
 
 BENCHES = Path(__file__).parent.parent / "cocotb"
 OUT = results() / "cocotb"
@@ -64,7 +64,8 @@ def bench(
         out_dir=folder,
         run_dir=run_folder(simulator, unit, module),
         parameters=parameters,
-        public=[BENCHES / "public.vlt", HDL_STREAMS_PUBLIC],
-        waves=os.environ.get("WAVES", "0") == "1",
-        optimize="-O1",
+        options=BenchOptions(
+            public=[BENCHES / "public.vlt", HDL_STREAMS_PUBLIC],
+            waves=os.environ.get("WAVES", "0") == "1",
+        ),
     )

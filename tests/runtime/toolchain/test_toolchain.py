@@ -14,9 +14,14 @@ from stemcore import golden, hdl
 from stemcore.folders import results
 from stemcore.golden import spec
 from stemcore.runtime.toolchain import ToolError, process
-from stemcore.runtime.toolchain.bench import run_bench
+from stemcore.runtime.toolchain.bench import BenchOptions, run_bench
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
-from stemcore.runtime.toolchain.verilator import launcher_folder, verilate, verilator_root
+from stemcore.runtime.toolchain.verilator import (
+    BuildOptions,
+    launcher_folder,
+    verilate,
+    verilator_root,
+)
 from stemcore.runtime.toolchain.yosys import prove, run_yosys
 
 OUT = results() / "toolchain-tests"
@@ -275,7 +280,9 @@ def test_verilator_root_is_made_once():
 @pytest.mark.slow
 def test_verilate_runs_a_cpp_main_and_writes_waves(tmp_path):
     rtl, main = write(tmp_path, counter_v=COUNTER, main_cpp=MAIN)
-    program = verilate([rtl], top="counter", out_dir=OUT, cpp_sources=[main], trace="fst")
+    program = verilate(
+        [rtl], top="counter", out_dir=OUT, cpp_sources=[main], options=BuildOptions(trace="fst")
+    )
     waves = tmp_path / "waves.fst"
     assert process.run([program, waves], cwd=tmp_path) == (0, "10\n")
     assert waves.stat().st_size > 100
@@ -288,7 +295,7 @@ def test_verilate_makes_a_library_and_builds_only_what_changed(tmp_path):
 
     def build(**options: object) -> Path:
         return verilate(
-            [rtl], top="counter", out_dir=tmp_path, cpp_sources=[library], shared=True, **options
+            [rtl], top="counter", out_dir=tmp_path, cpp_sources=[library], kind="library", **options
         )
 
     first = build()
@@ -301,7 +308,7 @@ def test_verilate_makes_a_library_and_builds_only_what_changed(tmp_path):
     rtl, library = (Path(shutil.copy(file, elsewhere)) for file in (rtl, library))
     assert build() == first
     assert first.stat().st_mtime_ns == built
-    wide = build(flags=["-GWIDTH=12"])
+    wide = build(options=BuildOptions(flags=["-GWIDTH=12"]))
     assert wide != first
     assert ctypes.CDLL(str(wide)).count_to(300) == 300
 
@@ -310,7 +317,7 @@ def test_verilate_makes_a_library_and_builds_only_what_changed(tmp_path):
 @pytest.mark.slow
 def test_verilate_runs_a_bench_with_delays(tmp_path):
     sources = write(tmp_path, counter_v=COUNTER, delays_v=DELAYS)
-    program = verilate(sources, top="delays", out_dir=OUT, binary=True)
+    program = verilate(sources, top="delays", out_dir=OUT, kind="bench")
     assert "count=10 at 120" in process.run([program], cwd=tmp_path)[1]
 
 
@@ -330,7 +337,7 @@ def test_verilate_wants_different_names(tmp_path):
     (tmp_path / "other").mkdir()
     files = [*write(tmp_path, counter_v=COUNTER), *write(tmp_path / "other", counter_v=COUNTER)]
     with pytest.raises(ValueError, match=r"^counter: files must have different names"):
-        verilate(files, top="counter", out_dir=tmp_path, binary=True)
+        verilate(files, top="counter", out_dir=tmp_path, kind="bench")
 
 
 @pytest.mark.sim
@@ -339,7 +346,7 @@ def test_verilate_takes_sources_from_any_path(tmp_path):
     folder = tmp_path / "my $projects (1); it's `all`"
     folder.mkdir()
     rtl, library = write(folder, counter_v=COUNTER, library_cpp=LIBRARY)
-    built = verilate([rtl], top="counter", out_dir=tmp_path, cpp_sources=[library], shared=True)
+    built = verilate([rtl], top="counter", out_dir=tmp_path, cpp_sources=[library], kind="library")
     assert ctypes.CDLL(str(built)).count_to(300) == 300 - 256
 
 
@@ -350,7 +357,7 @@ def test_damaged_objects_of_the_runtime_library_are_made_again(tmp_path, monkeyp
     rtl, library = write(tmp_path, counter_v=COUNTER, library_cpp=LIBRARY)
     for attempt in ("first", "second"):
         built = verilate(
-            [rtl], top="counter", out_dir=tmp_path / attempt, cpp_sources=[library], shared=True
+            [rtl], top="counter", out_dir=tmp_path / attempt, cpp_sources=[library], kind="library"
         )
         assert ctypes.CDLL(str(built)).count_to(300) == 300 - 256
         objects = sorted((verilator_root() / "objects").glob("*.o"))
@@ -406,7 +413,7 @@ def test_bench_passes_under_both_simulators(simulator, waves, tmp_path):
         test_module="tests.runtime.toolchain.bench_counter",
         testcase="counts_enabled_cycles",
         parameters={"WIDTH": 5},
-        waves=waves,
+        options=BenchOptions(waves=waves),
         out_dir=OUT,
         run_dir=tmp_path,
     )
