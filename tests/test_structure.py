@@ -101,6 +101,24 @@ def test_inner_rooms_import_only_rooms_before_them(house, room, beside):
                 assert parts[1] in may_import, f"{path}: {room} must not import {module}"
 
 
+NEURON_FOLDERS = ("golden/spec/neurons", "compiler/lowering/neurons", "hdl/core/neurons")
+# What everybody starts from: layers are exact until a pass gives them another model.
+KNOWS_EXACT = {"golden/network/network.py", "compiler/lowering/reach.py"}
+
+
+def test_a_neuron_model_is_three_files_and_nobody_else_knows_it():
+    folders = [ROOT / folder for folder in NEURON_FOLDERS]
+    names = [{path.stem for path in folder.glob("*.py")} - {"__init__"} for folder in folders]
+    assert names[0] == names[1] == names[2] >= {"exact", "late", "scaled"}
+    for path in SOURCES:
+        if path.parent in folders:
+            continue
+        for module in imported_modules(path):
+            known = next((n for n in names[0] if module.endswith(f"neurons.{n}")), None)
+            may = known is None or (known == "exact" and _name(path) in KNOWS_EXACT)
+            assert may, f"{path}: must ask the model's properties, imports {module}"
+
+
 def test_golden_has_no_files_outside_its_rooms():
     assert {path.name for path in (ROOT / "golden").glob("*.py")} == {"__init__.py"}
 

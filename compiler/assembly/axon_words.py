@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.network.network import INPUT, Connection, Network
-from stemcore.golden.program.words import pack_words
+from stemcore.golden.program.words import pack_words, unsigned
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import WEIGHT_WIDTH
 
 from ..errors import AssembleError, preset_with
 from ..mapping.connectivity import Tile, length, taps
@@ -134,7 +135,7 @@ class _AxonMemories:
             )
         for descriptor in self.descriptors:
             self.axons.append(**descriptor)
-        lanes = np.concatenate(self.weights).astype(np.int64) & 0xFF
+        lanes = unsigned(np.concatenate(self.weights), WEIGHT_WIDTH)
         columns = {f"w{i}": lanes[:, i] for i in range(p.lanes)}
         return {
             Memory.AXON: self.axons.words(),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.network.network import Layer, Network
-from stemcore.golden.program.words import pack_words
+from stemcore.golden.program.words import pack_words, unsigned
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.widths import ACTIVATION_WIDTH, BIAS_WIDTH
@@ -45,7 +45,7 @@ def build_memories(
     memories[Memory.REQUANT] = requant_words(params, layer, tile)
     memories[Memory.FIRE] = fire_words(params, coordinates, runs)
     if layer.table is not None:
-        values = np.asarray(layer.table) & ((1 << ACTIVATION_WIDTH) - 1)
+        values = unsigned(layer.table, ACTIVATION_WIDTH)
         memories[Memory.LOOKUP] = pack_words(Formats(params).lookup, {"value": values})
     return memories
 
@@ -110,7 +110,7 @@ def requant_words(params: ChipParams, layer: Layer, tile: Tile) -> Chunks:
         padded[:n_channels] = values[start : start + n_channels]
         columns[name] = np.tile(padded, tile.n_digits)
     columns["shift"] += ACTIVATION_WIDTH * np.repeat(np.arange(tile.n_digits), stop - start)
-    columns["bias"] = columns["bias"] & ((1 << BIAS_WIDTH) - 1)
+    columns["bias"] = unsigned(columns["bias"], BIAS_WIDTH)
     lanes = formats.requant_lane.pack(**columns).reshape(-1, params.soma_lanes)
     return pack_words(formats.requant, {f"lane{i}": lanes[:, i] for i in range(lanes.shape[1])})
 

@@ -29,6 +29,11 @@ def join_chunks(chunks: NDArray[np.uint32]) -> list[int]:
     return [sum(int(chunk) << (CHUNK_WIDTH * i) for i, chunk in enumerate(word)) for word in chunks]
 
 
+def unsigned(values: ArrayLike, width: int) -> Int64Array:
+    """Two's complement of ``values`` in ``width`` bits: what a field of that width holds."""
+    return np.asarray(values, np.int64) & ((1 << width) - 1)
+
+
 def unpack_words(layout: BitFields, chunks: NDArray[np.uint32]) -> dict[str, Int64Array]:
     """Every field of words given as chunks (words, n_chunks), chunk 0 holding bits 0..31.
 

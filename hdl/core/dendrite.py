@@ -86,8 +86,9 @@ class Dendrite(wiring.Component):
     """Weights and membrane potentials of a core; ``v += (-w if negate else w) << shift``.
 
     One operation a cycle, never stalls; every operation sees all before it. Contract: "Operation"
-    in ``hdl/README.md``. An operation of cycle 0 reads its weights in cycle 0, is added and written
-    at the end of cycle 4 and tells its overflow in cycle 6.
+    in ``hdl/README.md``. An operation reads its weights in the cycle it enters, is added and
+    written at the end of the cycle ``timing.ACCUMULATE_CYCLES`` later, and tells its overflow
+    ``timing.OVERFLOW_CYCLES`` after it entered.
 
     Parameters
     ----------

@@ -17,6 +17,8 @@ from stemcore.golden import spec
 from stemcore.golden.spec.bit_fields import BitFields
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.spike_code import SpikeCode
+from stemcore.golden.spec.widths import ACTIVATION_WIDTH
 from stemcore.hdl.export import RAM_NAME, memory_scopes, node_verilog
 
 from ..toolchain.process import built_once, content_key, find_program, run, tree_key
@@ -99,7 +101,7 @@ def node_sources(params: ChipParams, out_dir: Path, *, simulation: bool = False)
                 else:
                     verilog = node_verilog(params)
                 (folder / "node.v").write_text(verilog)
-            (folder / "fields.h").write_text(_header(params))
+            (folder / "fields.h").write_text(fields_header(params))
             (folder / "public.vlt").write_text(_public(params))
     return folder
 
@@ -128,9 +130,11 @@ def _public(params: ChipParams) -> str:
     return "\n".join(rules) + "\n"
 
 
-def _header(params: ChipParams) -> str:
+def fields_header(params: ChipParams) -> str:
+    """``fields.h``: what the engine's C++ knows of bit fields and of the spike code."""
     formats = Formats(params)
-    lines = ["// Written from stemcore.golden.spec.fields.", "#pragma once"]
+    lines = ["// Written from stemcore.golden.spec: fields, spike_code.", "#pragma once"]
+    lines += _spike_bits()
     lines += _defines("FLIT", formats.flit) + _defines("SPIKE", formats.spike)
     lines += [f"#define KIND_{kind.name} {int(kind)}" for kind in Kind]
     lines += [f"#define AWAKE_{block.upper()}_POSITION {i}" for i, block in enumerate(BLOCKS)]
@@ -138,6 +142,17 @@ def _header(params: ChipParams) -> str:
     macro = " ".join(f"MACRO({block}, AWAKE_{block.upper()}_POSITION)" for block in BLOCKS)
     lines.append(f"#define AWAKE_CLOCKS(MACRO) {macro}")
     return "\n".join(lines) + "\n"
+
+
+def _spike_bits() -> list[str]:
+    """The bit of a value that a spike stands for, by the train's bits and the time step."""
+    rows = []
+    for bits in range(ACTIVATION_WIDTH + 1):
+        code = SpikeCode(bits, is_signed=False)
+        masks = [code.threshold(t) if t < bits else 0 for t in range(ACTIVATION_WIDTH)]
+        rows.append("{" + ", ".join(map(str, masks)) + "}")
+    shape = f"[{len(rows)}][{ACTIVATION_WIDTH}]"
+    return [f"constexpr unsigned char SPIKE_BIT{shape} = {{", ",\n".join(rows), "};"]
 
 
 def _defines(prefix: str, fields: BitFields) -> list[str]:

@@ -3,11 +3,12 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <vector>
 
-#include "fields.h"  // positions of the bit fields, written from stemcore.golden.spec.fields
+#include "fields.h"  // bit fields and the spike code, written from stemcore.golden.spec
 
 namespace stem {
 
@@ -17,7 +18,7 @@ constexpr uint64_t field(uint64_t flit, int position, int width) {
 
 // What a core, or the host's end, is seen to fire: spike trains as integers, sample by sample.
 struct Recorder {
-    uint8_t* values = nullptr;  // [sample][channel][row][column], bit T-1-t set by a spike of step t
+    uint8_t* values = nullptr;  // [sample][channel][row][column], two's complement
     int64_t channels = 0, rows = 0, columns = 0, bits = 0;
     int64_t n_samples = 0;
     int64_t ends_per_sample = 0;
@@ -35,7 +36,7 @@ struct Recorder {
             ++errors;
             return;
         }
-        values[((sample * channels + c) * rows + y) * columns + x] |= 1u << (bits - 1 - t);
+        values[((sample * channels + c) * rows + y) * columns + x] |= SPIKE_BIT[bits][t];
     }
     void in_order(uint64_t flit) {
         const uint64_t payload = field(flit, FLIT_PAYLOAD_POSITION, FLIT_PAYLOAD_WIDTH);
@@ -64,6 +65,7 @@ struct Recorder {
     }
 };
 
+// What is sent when: the rules of stemcore.golden.spec.tokens, to which a test holds this class.
 class Host {
   public:
     std::deque<uint64_t> raw;                    // flits of configuration

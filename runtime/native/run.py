@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.golden.arithmetic.fixed import wrap
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Memory
@@ -133,10 +134,7 @@ def _load(mesh: VerilatedMesh, over_mesh: bool) -> None:
 
 
 def _to_signed(values: NDArray[np.uint8], population: Population) -> NDArray[np.int64]:
-    wide = values.astype(np.int64)
-    if not population.is_signed:
-        return wide
-    return np.where(wide >> (population.bits - 1), wide - (1 << population.bits), wide)
+    return wrap(values, population.bits) if population.is_signed else values.astype(np.int64)
 
 
 def record(mesh: VerilatedMesh, n_images: int) -> tuple[Values, NDArray[np.uint8]]:

@@ -11,14 +11,14 @@ from amaranth.hdl import ResetInserter, Signal
 from stemcore.golden.spec.address_generation import Operation, loop_nest
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import PRESETS
-from stemcore.golden.spec.timing import AXON_ROOM
+from stemcore.golden.spec.timing import AXON_IN_CYCLES, AXON_ROOM
 from stemcore.hdl.core.axon_in import AxonIn
 from tests.support.config_bus import read_words, write_words
 from tests.support.streams import STALLS, Source, simulate
 
 TINY = PRESETS["tiny"]
 FORMATS = Formats(TINY)
-LATENCY = 6  # cycles from taking a spike to its first operation
+LATENCY = AXON_IN_CYCLES
 TABLES = (Memory.TABLE_C, Memory.TABLE_Y, Memory.TABLE_X)
 
 

@@ -8,6 +8,7 @@ from amaranth.back import rtlil
 
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.timing import FIRE_CYCLES, FIRE_OVERHEAD
 from stemcore.hdl.core.axon_out import AxonOut
 from stemcore.hdl.core.plane_scan import PlaneScan
 from stemcore.hdl.core.spike_emit import SpikeEmit, job_layout
@@ -153,7 +154,7 @@ def test_axon_out_scans_silence_in_the_promised_cycles(n_words, n_tokens, rng):
     silence = np.zeros((n_words, TINY.lanes), int)
     busy, _ = fire_all(tables, [silence, silence], 4)
     less = 0 if n_tokens else 4
-    scan = 4 * n_words + n_tokens + 10 - less
+    scan = 4 * n_words + n_tokens + FIRE_OVERHEAD - less
     assert busy == [scan, scan]
 
 
@@ -168,9 +169,9 @@ def test_axon_out_sends_a_flit_every_cycle(n_destinations, params, rng):
     dense[:, 0] = 255
     busy, accepted = fire_all(tables, [single, dense], 4)
     for cycles, n_cycles in zip(accepted, busy, strict=True):
-        assert cycles[0] == 12
+        assert cycles[0] == FIRE_CYCLES
         spikes = cycles[: len(cycles) - tables.end_list["count"]]
-        assert spikes == list(range(12, 12 + len(spikes)))
+        assert spikes == list(range(FIRE_CYCLES, FIRE_CYCLES + len(spikes)))
         assert cycles[-1] == n_cycles - 1
 
 
@@ -178,7 +179,7 @@ def test_axon_out_passes_words_without_destinations_in_a_cycle_each(rng):
     tables = Tables(rng, TINY, 60, most=0)
     full = np.full((60, TINY.lanes), 255)
     busy, _ = fire_all(tables, [full], 8)
-    assert busy[0] <= 8 * 60 + 10 + tables.end_list["count"] + 4
+    assert busy[0] <= 8 * 60 + FIRE_OVERHEAD + tables.end_list["count"] + 4
 
 
 def test_axon_out_without_words_sends_end(rng):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.timing import FIRE_OVERHEAD
 from stemcore.hdl.core.axon_out import AxonOut
 from tests.support.fire_tables import Tables
 from tests.support.streams import STALLS, Sink, simulate
@@ -44,4 +45,4 @@ def test_silent_time_steps_take_the_promised_cycles(rng):
     tables = Tables(rng, LATE, 9)
     tables.end_list["count"] = 3
     silence = np.zeros((9, LATE.lanes), int)
-    assert fire_steps(tables, silence, 8, [0, 7, 3]) == [9 + 3 + 10] * 3
+    assert fire_steps(tables, silence, 8, [0, 7, 3]) == [9 + 3 + FIRE_OVERHEAD] * 3

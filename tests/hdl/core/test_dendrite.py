@@ -8,6 +8,7 @@ from amaranth.hdl import Fragment, ResetInserter, Signal
 
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import PRESETS
+from stemcore.golden.spec.timing import OVERFLOW_CYCLES
 from stemcore.hdl.core.dendrite import Dendrite
 from stemcore.hdl.platforms import PROCESSOR
 from tests.support.config_bus import read_words, write_words
@@ -16,7 +17,7 @@ from tests.support.streams import simulate
 TINY = PRESETS["tiny"]
 NARROW = TINY.with_(acc_width=16)
 WIDE = TINY.with_(acc_width=32)
-LATENCY = 6  # cycles from an operation to its overflow, and to the first idle cycle
+LATENCY = OVERFLOW_CYCLES  # the first idle cycle comes as late
 
 
 class Reference:

@@ -15,6 +15,7 @@ from amaranth.sim import Simulator
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.routing import LINKS, Port, next_ports
+from stemcore.golden.spec.timing import HOP_CYCLES
 from stemcore.hdl.noc.arbiter import Arbiter
 from stemcore.hdl.noc.router import RouteMask, Router
 from stemcore.hdl.platforms import PROCESSOR
@@ -39,7 +40,7 @@ def node(x, y):
 
 def latency(out):
     """Cycles from an input to ``out``: links have a register."""
-    return 1 if out == Port.LOCAL else 2
+    return HOP_CYCLES - 1 if out == Port.LOCAL else HOP_CYCLES
 
 
 def strapped(router, here=HERE):
