@@ -2,7 +2,8 @@
 """From names to what the compiler takes: a model with its weights, a data set, options."""
 
 import glob
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,7 @@ from stemcore.models.yolo import n_outputs
 
 from .report.accuracy import float_outputs, measure
 from .report.stopwatch import Stopwatch
+from .toolchain.process import locked
 
 RANDOM_IMAGES = 32
 DEFAULT_DATASET = "digits"
@@ -274,13 +276,14 @@ def prepare(
     with watch("load"):
         dataset = load_dataset(settings.dataset, loaded.input_shape, settings.data, n_train, n_test)
     calibration = to_integer_input(dataset.train_images[:CALIBRATION_IMAGES])
-    store = None if folder is None else CompileFolder(folder, kept_beside(folder))
-    with watch("quantize"):
-        quantized = run_stages(
-            captured.with_inputs(calibration=calibration), stop="tables", store=store
-        )
-    with watch("lower"):
-        compilation = run_stages(quantized, stop="activity", store=store)
+    with _alone_in(folder):
+        store = None if folder is None else CompileFolder(folder, kept_beside(folder))
+        with watch("quantize"):
+            quantized = run_stages(
+                captured.with_inputs(calibration=calibration), stop="tables", store=store
+            )
+        with watch("lower"):
+            compilation = run_stages(quantized, stop="activity", store=store)
     say_reused(store, say)
     integers = to_integer_input(dataset.test_images).astype(np.int64)
     table = compilation.input_table
@@ -335,9 +338,20 @@ def _short(path: Path) -> str:
     return str(resolved.relative_to(here) if resolved.is_relative_to(here) else path)
 
 
+@contextmanager
+def _alone_in(folder: Path | None) -> Iterator[None]:
+    """No other command writes to the compiler's folder meanwhile."""
+    if folder is None:
+        yield
+        return
+    with locked(folder.with_name(f".{folder.name}.lock")):
+        yield
+
+
 def finish(prepared: Prepared) -> Compilation:
     """The remaining stages: places the network on a chip."""
-    done = run_stages(prepared.compilation, store=prepared.store)
+    with _alone_in(None if prepared.store is None else prepared.store.path):
+        done = run_stages(prepared.compilation, store=prepared.store)
     say_reused(prepared.store, prepared.say)
     return done
 

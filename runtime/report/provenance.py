@@ -130,6 +130,20 @@ def hash_test_data(dataset: Dataset | BoxDataset, n_images: int) -> str:
     return hash_arrays(arrays)
 
 
+def origin(module: torch.nn.Module, dataset: Dataset | BoxDataset) -> dict[str, Any]:
+    """Versions, commit, machine, and hashes of what went in, of a result without a schema."""
+    return {
+        "versions": versions(),
+        "commit": commit(),
+        "machine": machine(),
+        "hashes": {
+            "weights": hash_weights(module),
+            "training_images": hash_arrays([("images", dataset.train_images)]),
+            "data": hash_test_data(dataset, len(dataset.test_images)),
+        },
+    }
+
+
 def hash_quantized(network: QuantizedNetwork) -> str:
     """Of all integers and scales of a quantized network, and of what connects its layers."""
     return hash_arrays(_fields("", dataclasses.replace(network, name="")))

@@ -38,6 +38,8 @@ from ..prepare import Prepared, Settings, prepare
 from ..report.accuracy import predictions
 from ..report.figures import write_json
 from ..report.names import compile_folder, output_folder
+from ..report.provenance import command_line, now, origin
+from ..report.run_folder import RunFolder
 from .augmentation import augmented_images, find_strength
 from .operation_counts import Measured, measure_choice
 from .pareto import Point, markdown, plot
@@ -47,7 +49,19 @@ RANKING_IMAGES, VALIDATION_IMAGES = 500, 5000
 STRENGTH_IMAGES = 500
 SEEDS = {"ranking": 1, "validation": 2}
 
+# What a search leaves; the report says that the others are complete.
+RESULTS = ("tables*.json", "pareto.svg", "pareto.md", "pareto.json")
+
 Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Written:
+    """Points of all schemes in order, the network without tables, and the point that saves most."""
+
+    points: Sequence[Point]
+    base: Point
+    best: Point
 
 
 class Search:
@@ -159,8 +173,31 @@ def sparsify(
 ) -> tuple[dict[str, Any], Path]:
     """Searches every scheme, writes tables, Pareto table and plot; returns the report and folder.
 
-    ``tables.json`` holds the scheme that saves most, ``tables-<scheme>.json`` each one.
+    ``tables.json`` holds the scheme that saves most, ``tables-<scheme>.json`` each one. The folder
+    is :func:`search_folder`; one search at a time writes to it, all of its files or none.
     """
+    _check(settings, budget, schemes)
+    details = {"command": command_line(), "started": now()}
+    folder = search_folder(settings, budget, schemes)
+    with RunFolder(folder, "search", RESULTS, say) as place:
+        prepared, report, written = _searched(settings, budget, schemes, say)
+        report |= details | origin(prepared.module, prepared.dataset)
+        _write(place.aside, report, written)
+        place.publish()
+    return report, folder
+
+
+def search_folder(settings: Settings, budget: float, schemes: Sequence[str]) -> Path:
+    """``sparsify`` in the folder of the settings, with a suffix for other budgets and schemes."""
+    parts = ["sparsify"]
+    if budget != BUDGET:
+        parts.append(f"budget{budget:g}")
+    if set(schemes) != set(SCHEMES):
+        parts += [scheme for scheme in SCHEMES if scheme in schemes]
+    return output_folder(settings) / "-".join(parts)
+
+
+def _check(settings: Settings, budget: float, schemes: Sequence[str]) -> None:
     if settings.tables != NONE:
         raise SparsifyError("TABLES", "must be none: the search finds them")
     if not 0 < budget <= 100:
@@ -168,11 +205,16 @@ def sparsify(
     unknown = sorted(set(schemes) - set(SCHEMES))
     if unknown or not schemes:
         raise SparsifyError("SCHEME", f"must be of {', '.join(SCHEMES)}, got {unknown}")
-    say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
     if DATASETS[settings.dataset].task == DETECTION:
         raise SparsifyError(
             settings.dataset, "must have labels, has boxes", "choose a data set of labels"
         )
+
+
+def _searched(
+    settings: Settings, budget: float, schemes: Sequence[str], say: Say
+) -> tuple[Prepared, dict[str, Any], "_Written"]:
+    say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
     prepared = prepare(settings, folder=compile_folder(settings), say=say)
     search = Search(prepared, say)
     points = choose([search.path(scheme) for scheme in schemes], budget / 100)
@@ -185,6 +227,8 @@ def sparsify(
         "model": settings.model,
         "dataset": settings.dataset,
         "data": prepared.dataset.provenance,
+        "settings": {name: _plain(value) for name, value in vars(settings).items()},
+        "seeds": SEEDS,
         "budget_points": budget,
         "images": {
             "ranking": [search.ranking.start, search.ranking.stop],
@@ -203,18 +247,19 @@ def sparsify(
         "best": best.scheme,
         "points": [dataclasses.asdict(point) for point in points],
     }
-    folder = output_folder(settings) / "sparsify"
-    _write(folder, report, points, search.base, best)
-    return report, folder
+    return prepared, report, _Written(points, search.base, best)
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
 
 
 def _on_test(seen: Measured, labels: NDArray[np.int64]) -> dict[str, float]:
     return {"accuracy": float(seen.right(labels).mean()), "sops": seen.sops, "spikes": seen.spikes}
 
 
-def _write(
-    folder: Path, report: dict[str, Any], points: Sequence[Point], base: Point, best: Point
-) -> None:
+def _write(folder: Path, report: dict[str, Any], written: "_Written") -> None:
+    points, base = written.points, written.base
     write_json(folder / "pareto.json", report)
     title = f"{report['model']} on {report['dataset']}: accuracy on harder training images"
     (folder / "pareto.svg").write_text(plot(points, base, title))
@@ -226,7 +271,7 @@ def _write(
     for point in points:
         if point.chosen:
             write_json(folder / f"tables-{point.scheme}.json", point.tables)
-    write_json(folder / "tables.json", best.tables)
+    write_json(folder / "tables.json", written.best.tables)
 
 
 def choices_on_test(report: Mapping[str, Any]) -> str:

@@ -4,15 +4,17 @@
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from stemcore.golden.program.program_file import load_program
-from stemcore.runtime.prepare import Settings
+from stemcore.runtime.prepare import Settings, prepare
 from stemcore.runtime.report import names
 from stemcore.runtime.report.provenance import hash_program
 from stemcore.runtime.report.schema import json_schema, read_report
 from stemcore.runtime.simulate import simulate
+from stemcore.runtime.toolchain.process import locked
 
 # Fields that an engine has nothing for; everything else must be there and filled.
 OF_CHIP = {
@@ -146,6 +148,22 @@ def interrupted(tmp_path, number, words):
     return process.returncode, errors
 
 
+def test_commands_wait_for_each_other_at_the_compilers_folder():
+    """`check` and `sim` of one model, started together: neither reads what the other half wrote."""
+    settings = Settings("digits_cnn", bits=4)
+    folder = names.compile_folder(settings)
+    compiled = []
+    with locked(folder.with_name(".compiled.lock")):
+        thread = threading.Thread(target=lambda: compiled.append(prepare(settings, folder=folder)))
+        thread.start()
+        thread.join(timeout=12)
+        assert thread.is_alive()
+        assert not folder.exists()
+    thread.join(timeout=120)
+    assert compiled[0].network.layers
+    assert folder.is_dir()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_an_interrupted_run_leaves_nothing_that_looks_like_a_result(
@@ -166,6 +184,7 @@ def test_an_interrupted_run_leaves_nothing_that_looks_like_a_result(
     after = simulate(settings, n_images=360, engine="program", say=said.append)
     assert not any(line.startswith("wait") for line in said)
     assert {path.name for path in after.folder.iterdir()} == {
+        ".compiled.lock",
         ".lock",
         ".name",
         "compiled",

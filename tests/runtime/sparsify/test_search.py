@@ -9,9 +9,11 @@ import pytest
 
 import stemcore.runtime.sparsify.search as module
 from stemcore.compiler.errors import SparsifyError
+from stemcore.compiler.sparsity.search import SCHEMES
 from stemcore.compiler.sparsity.tables import read_tables
 from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.report.run_folder import RunFolder
 from stemcore.runtime.sparsify.augmentation import (
     MAX_STRENGTH,
     TARGET,
@@ -19,7 +21,7 @@ from stemcore.runtime.sparsify.augmentation import (
     find_strength,
 )
 from stemcore.runtime.sparsify.pareto import Point, markdown, plot
-from stemcore.runtime.sparsify.search import sparsify
+from stemcore.runtime.sparsify.search import RESULTS, search_folder, sparsify
 
 IMAGES = np.linspace(0, 255, 2 * 3 * 8 * 8).astype(np.uint8).reshape(2, 3, 8, 8)
 
@@ -57,11 +59,21 @@ def test_strength_is_found_by_bisection():
 
 @pytest.mark.slow
 def test_search_keeps_the_budget_and_its_file_is_read_by_tables(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "output_folder", lambda settings: tmp_path)
+    monkeypatch.chdir(tmp_path)
     said = []
     report, folder = sparsify(Settings("digits_cnn"), budget=1.0, say=said.append)
-    assert folder == tmp_path / "sparsify"
+    assert folder == tmp_path / "sim_build" / "digits_cnn-digits" / "sparsify-budget1"
     assert json.loads((folder / "pareto.json").read_text()) == report
+    assert report["settings"]["model"] == "digits_cnn"
+    assert set(report["hashes"]) == {"weights", "training_images", "data"}
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
+        "pareto.json",
+        "pareto.md",
+        "pareto.svg",
+        "tables-hybrid.json",
+        "tables-rd.json",
+        "tables.json",
+    }
     parts = report["images"]
     assert 512 <= parts["ranking"][0] < parts["ranking"][1] == parts["validation"][0]
     assert parts["validation"][1] == 1437
@@ -81,6 +93,41 @@ def test_search_keeps_the_budget_and_its_file_is_read_by_tables(tmp_path, monkey
     assert sops == pytest.approx(best["test"]["sops"])
     assert "| rd |" in (folder / "pareto.md").read_text()
     ElementTree.fromstring((folder / "pareto.svg").read_text())
+
+
+@pytest.mark.parametrize(
+    ("budget", "schemes", "name"),
+    [
+        (0.5, ("hybrid", "rd"), "sparsify"),
+        (0.5, ("rd", "hybrid"), "sparsify"),
+        (1.0, ("hybrid", "rd"), "sparsify-budget1"),
+        (0.25, ("rd",), "sparsify-budget0.25-rd"),
+        (0.5, ["hybrid"], "sparsify-hybrid"),
+    ],
+)
+def test_every_search_has_a_folder_of_its_own(budget, schemes, name):
+    settings = Settings("digits_cnn", bits=6)
+    folder = search_folder(settings, budget, schemes)
+    assert (folder.parent.name, folder.name) == ("digits_cnn-digits-bits6", name)
+
+
+def test_a_search_that_fails_leaves_no_tables_of_an_older_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings("digits_cnn")
+    folder = search_folder(settings, 0.5, tuple(SCHEMES))
+    with RunFolder(folder, "search", RESULTS) as place:
+        for name in ("tables.json", "pareto.json"):
+            (place.aside / name).write_text("{}")
+        place.publish()
+
+    def fail(*arguments):
+        raise SparsifyError("digits", "must have more images", "use a larger data set")
+
+    monkeypatch.setattr(module, "Search", fail)
+    with pytest.raises(SparsifyError, match=r"^digits: must have more images"):
+        sparsify(settings)
+    shown = {str(path.relative_to(folder)) for path in folder.rglob("*.json")}
+    assert shown == {"earlier/search/tables.json", "earlier/search/pareto.json"}
 
 
 @pytest.mark.parametrize(
