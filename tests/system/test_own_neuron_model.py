@@ -127,6 +127,6 @@ def test_a_model_without_a_soma_is_refused(params, monkeypatch):
 
 
 def test_a_soma_of_other_ports_is_refused(params, monkeypatch):
-    monkeypatch.setitem(SOMAS, "halved", SomaKind("halved", AxonIn))
+    monkeypatch.setitem(SOMAS, "halved", SomaKind("halved", lambda params: AxonIn(params)))
     with pytest.raises(TypeError, match=r"^AxonIn: must have the ports of SomaSignature, "):
         make_soma(params)
