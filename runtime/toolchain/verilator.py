@@ -189,7 +189,8 @@ def verilate(
     ----------
     sources : Verilog, SystemVerilog and Verilator control (.vlt) files.
     top : the top module.
-    out_dir : folder that keeps the results.
+    out_dir : folder that keeps the results; the cache does where its path has a space, in which
+        make cannot build.
     cpp_sources : C++ files linked in: ``main()``, or the functions that a library exports.
     depends : further files the result depends on: headers, Verilog includes.
     name : name of the result, default ``top``; libraries are called ``libNAME.so``.
@@ -208,7 +209,7 @@ def verilate(
 
     compiler = find_program("g++", hint=COMPILER_HINT)
     key = content_key(hashed, root.name, [str(word) for word in command], optimizing)
-    with built_once(Path(out_dir).resolve(), name, key) as (folder, empty):
+    with built_once(_build_folder(out_dir), name, key) as (folder, empty):
         if empty:
             log = folder / "build.log"
             _log.info("%s: Verilog to C++ (log: %s)", name, log)
@@ -240,6 +241,12 @@ def verilate(
                 for file in folder.glob(pattern):
                     file.unlink()
     return folder / target
+
+
+def _build_folder(out_dir: Path) -> Path:
+    """``out_dir``; or a folder of the cache, whose path has no spaces, where make could not build."""
+    folder = Path(out_dir).resolve()
+    return cache() / "builds" if " " in str(folder) else folder
 
 
 def _checked_files(

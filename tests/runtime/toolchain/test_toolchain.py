@@ -11,7 +11,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Assert, Module, Signal
 
 from stemcore import golden, hdl
-from stemcore.folders import results
+from stemcore.folders import cache, results
 from stemcore.golden import spec
 from stemcore.runtime.toolchain import ToolError, process
 from stemcore.runtime.toolchain.bench import BenchOptions, run_bench
@@ -347,6 +347,16 @@ def test_verilate_takes_sources_from_any_path(tmp_path):
     folder.mkdir()
     rtl, library = write(folder, counter_v=COUNTER, library_cpp=LIBRARY)
     built = verilate([rtl], top="counter", out_dir=tmp_path, cpp_sources=[library], kind="library")
+    assert ctypes.CDLL(str(built)).count_to(300) == 300 - 256
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_verilate_builds_for_a_folder_with_a_space_in_the_cache(tmp_path):
+    rtl, library = write(tmp_path, counter_v=COUNTER, library_cpp=LIBRARY)
+    out = tmp_path / "my results"
+    built = verilate([rtl], top="counter", out_dir=out, cpp_sources=[library], kind="library")
+    assert built.is_relative_to(cache())
     assert ctypes.CDLL(str(built)).count_to(300) == 300 - 256
 
 
