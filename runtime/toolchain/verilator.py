@@ -244,7 +244,7 @@ def verilate(
 
 
 def _build_folder(out_dir: Path) -> Path:
-    """``out_dir``; or a folder of the cache, whose path has no spaces, where make could not build."""
+    """``out_dir``; where make cannot build, for a space in its path, a folder of the cache."""
     folder = Path(out_dir).resolve()
     return cache() / "builds" if " " in str(folder) else folder
 
