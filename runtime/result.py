@@ -180,8 +180,8 @@ class Result:
         quantized, program = self.compilation.quantized, self.program
         found: dict[str, Any] = {
             "model": options.name,
-            "dataset": "images of the user's own",
-            "data": f"{n} images",
+            "dataset": "own images",
+            "data": "labels unknown" if labels is None else "labels given",
             "weights": "the model's own",
             "images": n,
             "bit_exact": {
