@@ -71,6 +71,7 @@ def test_node_runs_a_program_through_its_north_link(stall, rng):
     assert handed_over == player.flits
 
 
+@pytest.mark.slow
 def test_quiet_node_changes_nothing_without_a_flit(rng):
     program, network = dense_program(9)
     images = random_images(rng, network, 2)
@@ -172,6 +173,7 @@ def test_flits_for_others_pass_a_node_by(rng):
     assert quiet[-1] and not any(quiet[4:10])
 
 
+@pytest.mark.slow
 def test_outputs_depend_on_registers_alone():
     assert combinational_outputs(Node(params=SMALL), "node") == set()
 

@@ -14,6 +14,7 @@ from stemcore.golden.spec.presets import PRESETS
 from stemcore.golden.spec.timing import AXON_IN_CYCLES, AXON_ROOM
 from stemcore.hdl.core.axon_in import AxonIn
 from tests.support.config_bus import read_words, write_words
+from tests.support.presets import preset_params
 from tests.support.streams import STALLS, Source, simulate
 
 TINY = PRESETS["tiny"]
@@ -283,7 +284,7 @@ def test_axon_in_reads_its_memories_back(rng):
     assert got == [words for _, words in network.images()]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", preset_params())
 def test_axon_in_converts(preset):
     assert "module" in rtlil.convert(AxonIn(PRESETS[preset]))
     assert "endmodule" in verilog.convert(AxonIn(PRESETS[preset]))

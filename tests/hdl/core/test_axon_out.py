@@ -7,12 +7,13 @@ import pytest
 from amaranth.back import rtlil
 
 from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.timing import FIRE_CYCLES, FIRE_OVERHEAD
 from stemcore.hdl.core.axon_out import AxonOut
 from stemcore.hdl.core.plane_scan import PlaneScan
 from stemcore.hdl.core.spike_emit import SpikeEmit, job_layout
 from tests.support.fire_tables import Tables
+from tests.support.presets import preset_params
 from tests.support.streams import STALLS, Sink, simulate
 
 TINY = get_preset("tiny")
@@ -214,7 +215,7 @@ def test_spike_emit_drives_its_stream_from_registers(rng):
     simulate(dut, [drive], limit=300)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", preset_params())
 @pytest.mark.parametrize("component", [AxonOut, PlaneScan, SpikeEmit])
 def test_axon_out_converts(component, preset):
     rtlil.convert(component(get_preset(preset)), emit_src=False)

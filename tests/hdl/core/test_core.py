@@ -125,6 +125,7 @@ def test_credit_passes_spikes_that_wait_and_end_does_not(mode, rng):
     assert n_between, "CREDITs must come between spikes of a time step"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [None, "late", "scaled"])
 def test_quiet_core_changes_no_register_without_a_flit(mode, rng):
     program, network = dense_program(5, lookup=True)

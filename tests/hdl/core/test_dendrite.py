@@ -12,6 +12,7 @@ from stemcore.golden.spec.timing import OVERFLOW_CYCLES
 from stemcore.hdl.core.dendrite import Dendrite
 from stemcore.hdl.platforms import PROCESSOR
 from tests.support.config_bus import read_words, write_words
+from tests.support.presets import preset_params
 from tests.support.streams import simulate
 
 TINY = PRESETS["tiny"]
@@ -368,7 +369,7 @@ def test_dendrite_reset_drops_what_is_in_flight_and_nothing_else(rng):
     np.testing.assert_array_equal(got[0][:n_old], bench.reference.potentials[:n_old])
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", preset_params())
 def test_dendrite_converts(preset):
     assert "module" in rtlil.convert(Dendrite(PRESETS[preset]))
     assert "endmodule" in verilog.convert(Dendrite(PRESETS[preset]))

@@ -13,6 +13,7 @@ from stemcore.golden.spec.sixteen_bits import HIGHEST, LOWEST
 from stemcore.hdl.core.neurons.late import LateUpdate
 from stemcore.hdl.core.neurons.scaled import ScaledUpdate
 from stemcore.hdl.core.potential_update import NoUpdate
+from tests.support.presets import preset_params
 from tests.support.streams import simulate
 
 UPDATES = {"late": LateUpdate, "scaled": ScaledUpdate}
@@ -127,7 +128,7 @@ def test_what_is_not_stored_changes_nothing(params, rng):
     np.testing.assert_array_equal(extra[0], 2 * v[[3, 1, 7]])
 
 
-@pytest.mark.parametrize("preset", [name for name, p in PRESETS.items() if p.model.state])
+@pytest.mark.parametrize("preset", preset_params(n for n, p in PRESETS.items() if p.model.state))
 def test_update_converts(preset):
     params = get_preset(preset)
     for chip in (params, params.with_(multipliers=False)):

@@ -6,10 +6,11 @@ from amaranth.back import rtlil
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT, digit, requantize
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.integers import limits
-from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.widths import ACTIVATION_WIDTH, BIAS_WIDTH, MULTIPLIER_WIDTH
 from stemcore.hdl.core.requantize import Requantize
 from tests.support.config_bus import read_words, write_words
+from tests.support.presets import preset_params
 from tests.support.streams import simulate
 
 TINY = get_preset("tiny")
@@ -208,6 +209,6 @@ def test_requantize_keeps_its_latency_over_gaps(rng):
 
 
 @pytest.mark.parametrize("multipliers", [True, False])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", preset_params())
 def test_requantize_converts(preset, multipliers):
     rtlil.convert(Requantize(get_preset(preset).with_(multipliers=multipliers)), emit_src=False)

@@ -4,10 +4,11 @@ import pytest
 from amaranth.back import rtlil
 
 from stemcore.golden.spec.fields import Formats, Memory
-from stemcore.golden.spec.presets import PRESETS, get_preset
+from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.timing import update_cycles
 from stemcore.hdl.core.neurons import make_soma
 from tests.support.config_bus import read_words, write_words
+from tests.support.presets import preset_params
 from tests.support.soma_bench import (
     Accumulators,
     make_constants,
@@ -146,6 +147,6 @@ def test_soma_clears_all_words(n_acc_words, rng):
 
 
 @pytest.mark.parametrize("multipliers", [True, False])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", preset_params())
 def test_soma_converts(preset, multipliers):
     rtlil.convert(make_soma(get_preset(preset).with_(multipliers=multipliers)), emit_src=False)

@@ -171,6 +171,7 @@ def test_router_copies_go_as_outputs_become_free():
     simulate(router, [observe], limit=20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [2, 3])
 def test_router_tells_when_it_may_change(depth, rng):
     """Registers stay where no flit came, went or moved in this cycle and the one before."""
