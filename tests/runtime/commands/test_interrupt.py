@@ -20,7 +20,7 @@ ALLOWANCE = 1.0
 
 
 class Command:
-    """``stemcore WORDS`` in a session of its own, as a terminal would start it."""
+    """``stemcore WORDS`` in a process group of its own, as a terminal would start it."""
 
     def __init__(self, words, folder, **variables):
         self.mark = uuid.uuid4().hex
