@@ -5,6 +5,8 @@ Both are looked up when they are needed, not when a module is imported: a proces
 working directory or its environment. Nothing is ever written where the package is installed.
 """
 
+import contextlib
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -14,6 +16,11 @@ import platformdirs
 CACHE_VARIABLE = "STEMCORE_CACHE"
 # Make, which builds there, splits or expands a name at each of these.
 _BAD_FOR_MAKE = re.compile(r"[\s#$%:;=&|<>()*?\[\]{}'\"`\\~!]")
+
+
+def suits_make(path: Path) -> bool:
+    """Whether make can name ``path``, an absolute one."""
+    return _BAD_FOR_MAKE.search(str(path)) is None
 
 
 def results() -> Path:
@@ -36,6 +43,19 @@ def cache() -> Path:
             f"{path} came, with {bad[0]!r}; set {CACHE_VARIABLE} to another folder"
         )
     return path
+
+
+def named_for_make(folder: Path) -> Path:
+    """``folder``, or a link to it in the cache where make cannot name its path."""
+    folder = Path(folder).resolve()
+    if suits_make(folder):
+        return folder
+    link = cache() / "links" / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    link.parent.mkdir(parents=True, exist_ok=True)
+    # Another process may make the same link first, which is as good.
+    with contextlib.suppress(FileExistsError):
+        link.symlink_to(folder, target_is_directory=True)
+    return link
 
 
 def engines() -> Path:

@@ -41,3 +41,17 @@ def test_cache_that_make_cannot_build_in_is_refused(tmp_path, monkeypatch, name)
     message = r"^cache: its path must have no spaces .*; set STEMCORE_CACHE to another folder$"
     with pytest.raises(ValueError, match=message):
         folders.cache()
+
+
+def test_folder_that_make_cannot_name_has_a_link_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEMCORE_CACHE", str(tmp_path / "cache"))
+    plain, spaced = tmp_path / "plain", tmp_path / "my $libraries"
+    for folder in (plain, spaced):
+        folder.mkdir()
+        (folder / "library.so").write_text(folder.name)
+    assert folders.named_for_make(plain) == plain
+    link = folders.named_for_make(spaced)
+    assert folders.suits_make(link)
+    assert link.is_relative_to(tmp_path / "cache")
+    assert (link / "library.so").read_text() == "my $libraries"
+    assert folders.named_for_make(spaced) == link

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemcore.extras import require_extra
+from stemcore.folders import named_for_make
 
 from .icarus import compile_verilog
 from .process import Simulator, ToolError, environment
@@ -144,7 +145,7 @@ def _verilated(
     """Folder of the design with cocotb's own main(), as its runner expects it."""
     import cocotb_tools.config
 
-    libraries = cocotb_tools.config.libs_dir
+    libraries = named_for_make(cocotb_tools.config.libs_dir)
     flags = ["--vpi", "--timing", "--timescale", TIMESCALE]
     flags += ["--public-flat-rw"] if options.public is None else []
     flags += [f"-D{name}={value}" for name, value in (options.defines or {}).items()]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stemcore.folders import cache
+from stemcore.folders import cache, suits_make
 
 from .process import ToolError, built_once, content_key, find_program, run
 
@@ -189,8 +189,8 @@ def verilate(
     ----------
     sources : Verilog, SystemVerilog and Verilator control (.vlt) files.
     top : the top module.
-    out_dir : folder that keeps the results; the cache does where its path has a space, in which
-        make cannot build.
+    out_dir : folder that keeps the results; the cache does where its path has a space or another
+        character that make cannot build with.
     cpp_sources : C++ files linked in: ``main()``, or the functions that a library exports.
     depends : further files the result depends on: headers, Verilog includes.
     name : name of the result, default ``top``; libraries are called ``libNAME.so``.
@@ -244,9 +244,9 @@ def verilate(
 
 
 def _build_folder(out_dir: Path) -> Path:
-    """``out_dir``; where make cannot build, for a space in its path, a folder of the cache."""
+    """``out_dir``; where make cannot build, for a character of its path, a folder of the cache."""
     folder = Path(out_dir).resolve()
-    return cache() / "builds" if " " in str(folder) else folder
+    return folder if suits_make(folder) else cache() / "builds"
 
 
 def _checked_files(
