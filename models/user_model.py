@@ -29,7 +29,7 @@ class UserModel:
     name : str
         Short name for folders and reports: the function's, or the archive's stem.
     module : torch.nn.Module
-        In evaluation mode; float input (N, C, H, W) in [-127/128, 127/128].
+        In evaluation mode; float input (N, C, H, W) in [-127/128, 127/128], of its own float type.
     input_shape : tuple (C, H, W)
     output_shape : tuple
         Of one image's output; ``(classes,)`` for a classifier.
@@ -219,11 +219,17 @@ def _checked_shape(shape: object, where: str) -> Shape:
     return tuple(shape)
 
 
+def float_type(module: nn.Module) -> torch.dtype:
+    """The type that the module's floats have, and so its input; float32 where it has none."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
+
+
 @torch.no_grad()
 def _trial_output(module: nn.Module, batch_shape: tuple[int, ...], where: str) -> tuple[int, ...]:
     """Shape of one image's output, from a run on zeros."""
     try:
-        output = module(torch.zeros(batch_shape))
+        output = module(torch.zeros(batch_shape, dtype=float_type(module)))
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(

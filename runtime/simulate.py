@@ -122,6 +122,8 @@ def _prepared(settings: Settings, options: SimOptions, say: Say, watch: Stopwatc
     train = f"'stemcore train --model {settings.model} --dataset {settings.dataset}'"
     nobody = f"; nobody trained this network on {settings.dataset}; {train} does"
     say(f"weights      {prepared.weights}{nobody if prepared.weights == RANDOM else ''}")
+    for note in prepared.compilation.graph.notes:
+        say(f"network      {note}")
     n_outputs = int(np.prod(prepared.exact.output.out_shape))
     if isinstance(prepared.dataset, Dataset) and n_outputs != prepared.dataset.n_classes:
         say(

@@ -21,6 +21,7 @@ from .ops.gather import arrangement
 from .ops.layout import Flatten
 from .ops.operator import FloatArray, Operator, Shape, Unsupported
 from .passes.flat_norm import fold_flat_norm
+from .precision import describe_cast, in_float32
 from .run_graph import run_graph
 from .translate import IN_PLACE, translate
 
@@ -35,7 +36,8 @@ def capture(
     """The float graph of a module in evaluation mode, or of an exported program.
 
     Operators without a spiking form become ``Unsupported`` nodes, so that the compatibility check
-    can report all of them at once. Dropout and identities are gone.
+    can report all of them at once. Dropout and identities are gone. Parameters of other float types
+    are read as float32, and a note of the graph says so.
 
     Parameters
     ----------
@@ -55,9 +57,11 @@ def capture(
     if isinstance(model, torch.nn.Module):
         if input_shape is None:
             raise CaptureError("capture", "a module needs input_shape=(C, H, W), none came")
+        model, note = in_float32(model)
         program = _export(model, input_shape)
     elif isinstance(model, torch.export.ExportedProgram):
         program = model
+        note = describe_cast(t for t in program.state_dict.values() if isinstance(t, torch.Tensor))
     else:
         raise CaptureError(
             "capture",
@@ -66,6 +70,7 @@ def capture(
         )
     _refuse_quantized(program)
     graph = fold_flat_norm(check_graph(_read(program, input_shape, name)))
+    graph = replace(graph, notes=(note,) if note else ())
     if isinstance(model, torch.nn.Module) and input_shape is not None:
         _check_function(model, graph, input_shape)
     return graph

@@ -26,12 +26,16 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes in an order in which every operand comes before its use; ``INPUT`` names the input."""
+    """Nodes in an order in which every operand comes before its use; ``INPUT`` names the input.
+
+    ``notes``: what was changed while the model was read, a sentence each; whoever runs it says so.
+    """
 
     name: str
     input_shape: Shape
     nodes: tuple[Node, ...]
     output: str
+    notes: tuple[str, ...] = ()
 
     def shape_of(self, name: str) -> Shape:
         """Shape of a node or of the input."""
@@ -58,9 +62,7 @@ class Graph:
         for node in reversed(kept):
             if node.name in needed:
                 needed.update(node.inputs)
-        return Graph(
-            self.name, self.input_shape, tuple(n for n in kept if n.name in needed), output
-        )
+        return replace(self, nodes=tuple(n for n in kept if n.name in needed), output=output)
 
     def with_replaced(self, replacements: dict[str, Node], renamed: dict[str, str]) -> "Graph":
         """Nodes exchanged by name, and operands ``renamed`` from old value to new value."""

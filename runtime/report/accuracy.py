@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from stemcore.models.data import BoxDataset, Dataset
 from stemcore.models.data.preprocess import to_float_input
 from stemcore.models.detection import METRIC, detect, mean_average_precision
+from stemcore.models.user_model import float_type
 
 ACCURACY = "accuracy"
 # Pixels of float images that are run at a time: 250 images of 32 x 32.
@@ -51,4 +52,5 @@ def _batches(module: torch.nn.Module, images: NDArray[np.uint8]) -> Iterator[NDA
     batch = max(1, BATCH_PIXELS // (images.shape[2] * images.shape[3]))
     with torch.no_grad():
         for start in range(0, len(images), batch):
-            yield module(to_float_input(images[start : start + batch])).numpy()
+            inputs = to_float_input(images[start : start + batch]).to(float_type(module))
+            yield module(inputs).float().numpy()

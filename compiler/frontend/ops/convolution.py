@@ -62,10 +62,8 @@ def convolution_shape(source: Shape, weight: FloatArray, stride: Pair, padding: 
 
 
 def find_unusable(weight: FloatArray, bias: FloatArray) -> Iterator[Finding]:
-    """Findings for weights that are not finite or all zero, and for a bias that is not finite."""
+    """Findings for weights and a bias that are not finite."""
     yield from find_infinite({"weights": weight, "bias": bias})
-    if not weight.any():
-        yield "all weights are zero", "load trained weights"
 
 
 def _conv(call: Call, weight: FloatArray | None, bias: FloatArray | None, rest: Any) -> Operator:

@@ -356,3 +356,23 @@ def test_a_dynamic_batch_may_pass_through_views():
     program = torch.export.export(module, (torch.zeros(4, 2, 5, 5),), dynamic_shapes=(batch,))
     graph = capture(program)
     assert not any(isinstance(node.op, Refused) for node in graph.nodes)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_modules_of_other_float_types_are_read_as_float32_and_the_graph_says_so(kind, rng):
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU()).eval().to(kind)
+    graph = capture(module, (1, 6, 6))
+    how = "rounded" if kind is torch.float64 else "exactly"
+    name = str(kind).removeprefix("torch.")
+    assert graph.notes == (f"the model's {name} parameters are read as float32, {how}",)
+    assert module[0].weight.dtype is kind  # the user's own stays as it is
+    x = torch.from_numpy(rng.standard_normal((2, 1, 6, 6))).float()
+    with torch.no_grad():
+        wanted = module.float()(x)
+    torch.testing.assert_close(run_graph(graph, x)[graph.output], wanted)
+    program = torch.export.export(module.to(kind), (torch.zeros(2, 1, 6, 6, dtype=kind),))
+    assert capture(program).notes == graph.notes
+
+
+def test_float32_modules_are_read_without_a_word():
+    assert capture(nn.Sequential(nn.Conv2d(1, 2, 3)).eval(), (1, 6, 6)).notes == ()

@@ -27,15 +27,15 @@ def test_supported_networks_have_no_problems(name):
 def test_all_problems_are_reported_at_once_in_order():
     module = chain(
         nn.Conv2d(1, 2, 1),
-        nn.Sigmoid(),
+        nn.GroupNorm(1, 2),
         nn.Conv2d(2, 2, 1),
         nn.AvgPool2d(3, padding=1, count_include_pad=False),
         nn.Conv2d(2, 4, 1),
-        nn.Softmax(1),
+        nn.GroupNorm(2, 4),
     ).eval()
     with torch.no_grad():
         module[0].weight[0] = float("nan")
-        module[2].weight.zero_()
+        module[2].weight[1] = float("nan")
         module[4].bias[:3] = float("inf")
     with pytest.raises(CompatibilityError) as caught:
         check_compatible(capture(module, (1, 6, 6), "net"), bits=1)

@@ -203,6 +203,20 @@ def test_dead_and_extreme_channels_keep_their_bias(profile, rng):
     assert np.abs(got[:, 1] + 0.75).max() <= layer.scale
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("bias", [0.0, 0.5])
+def test_a_layer_of_zero_weights_gives_its_bias(profile, bias, rng):
+    module = chain(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 3), nn.ReLU(), nn.Conv2d(3, 2, 2))
+    with torch.no_grad():
+        module[2].weight.zero_()
+        module[2].bias.fill_(bias)
+    x = images(rng, (1, 6, 6))
+    model = quantize(capture(module.eval(), (1, 6, 6)), x, profile=profile)
+    layer = model.network.layers[1]
+    values = assert_equals_golden(model, x)[layer.name].numpy() * layer.scale
+    np.testing.assert_allclose(values, bias, atol=2**-8, rtol=0)
+
+
 @pytest.mark.parametrize("profile", ["exact", "general"])
 def test_sums_are_kept_within_the_accumulator(profile, rng):
     """2048 weights of one sign need 27 bits at full resolution."""
