@@ -15,13 +15,13 @@ from stemcore.golden.network.network import INPUT
 
 from ..errors import CaptureError
 from .capture_moves import EXAMPLE_IMAGES, MOVES, Moved, move, unmoved
+from .capture_precision import describe_cast, in_float32
 from .fx import OpContext, graph_shape, is_shared_view, layer_name, value_shape
 from .graph import Graph, Node, check_graph
 from .ops.gather import arrangement
 from .ops.layout import Flatten
 from .ops.operator import FloatArray, Operator, Shape, Unsupported
 from .passes.flat_norm import fold_flat_norm
-from .precision import describe_cast, in_float32
 from .run_graph import run_graph
 from .translate import IN_PLACE, translate
 
