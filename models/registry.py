@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from stemcore.nearest import did_you_mean
+
 from .arrays import Shape
 from .cifar10net import (
     build_cifar10net,
@@ -225,5 +227,5 @@ def get_model(name: str) -> ModelSpec:
     except KeyError:
         raise ModelError(
             f"model: must be one of {', '.join(MODELS)}; {name!r} came; choose one of "
-            "them, a file.py:function or a .pt2 archive"
+            f"them, a file.py:function or a .pt2 archive{did_you_mean(name, MODELS)}"
         ) from None

@@ -11,10 +11,12 @@ from stemcore.golden.network.forward import run_network
 
 from .engines.compare import compare_values
 from .prepare import Settings, float_accuracy, prepare, torch_values
+from .progress import Progress
 from .report.accuracy import measure, metric_of
 from .report.evaluation import batches, check_count, real_outputs
 from .report.integration_effects import compare_integrations
 from .report.names import compile_folder
+from .report.screen import amount
 
 
 def check_all(
@@ -22,14 +24,18 @@ def check_all(
     *,
     n_images: int | None = None,
     say: Callable[[str], None] = lambda line: None,
+    progress: Callable[[int], Progress] | None = None,
 ) -> dict[str, Any]:
     """Torch against golden on every integer of every layer, over the test set.
 
     With a neuron model that is not exact also what that changes (:func:`compare_integrations`).
-    ``say`` is told what was compiled before.
+
+    say : gets a line, ``name  text``, as each stage begins
+    progress : gets the number of images, and returns what is told how many have been compared
 
     Raises :class:`Difference` at the first one; returns accuracy figures.
     """
+    say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
     prepared = prepare(
         settings,
         n_train=CALIBRATION_IMAGES,
@@ -42,7 +48,9 @@ def check_all(
     check_count(n, prepared)
     network = prepared.exact
     layers = [layer.population for layer in network.layers]
-    outputs, compared = [], 0
+    say(f"compare      {amount(n, 'image')}: every integer of torch with golden's")
+    tell = progress(n) if progress else None
+    outputs, compared, done = [], 0, 0
     for batch in batches(prepared, n):
         golden = run_network(network, batch, acc_width=prepared.exact_width)
         compare_values(
@@ -50,6 +58,10 @@ def check_all(
         )
         compared += sum(golden[layer.name].size for layer in layers)
         outputs.append(golden[network.output.name])
+        done += len(batch)
+        if tell is not None:
+            tell(done, 0)
+    say(f"accuracy     float and quantized network on {amount(n, 'image')}")
     return {
         "model": settings.model,
         "dataset": settings.dataset,

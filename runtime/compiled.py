@@ -31,7 +31,7 @@ from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
 
 from .chip_estimate import ChipEstimate, estimate_chip
-from .engines.compare import Difference, first_difference, sent_values, with_outputs
+from .engines.compare import Difference, chip_difference, first_difference
 from .engines.engine import NetworkEngine
 from .engines.registry import DEFAULT, get_engine
 from .engines.result import RunResult
@@ -193,10 +193,7 @@ def _difference(
         return first_difference(network, golden, ran.values, names)
     if ran.engine == PROGRAM_ENGINE:
         return first_difference(program, golden, ran.values, names)
-    # Links show what is sent, which is what somebody listens to.
-    return first_difference(
-        program, sent_values(program, golden), with_outputs(program, ran), names
-    )
+    return chip_difference(program, golden, ran, names)
 
 
 def compile(

@@ -233,7 +233,9 @@ def chip_params(settings: Settings) -> ChipParams:
 
 def compile_options(settings: Settings, input_shape: tuple[int, int, int]) -> Options:
     """The settings as far as they are the compiler's."""
+    path = settings.model.rpartition(":")[0] or settings.model  # of file.py:function the file
     return Options(
+        name=Path(path).stem if is_user_model(settings.model) else settings.model,
         input_shape=input_shape,
         params=chip_params(settings),
         profile=settings.profile,

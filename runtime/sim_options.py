@@ -8,9 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.params import ChipParams
 
 from .engines.engine import NetworkEngine, ProgramEngine, RunOptions
+from .engines.golden import Golden
 from .engines.program import Program as ProgramInNumpy
 from .engines.registry import DEFAULT, check_options, get_engine
 from .engines.result import RunResult
@@ -68,7 +71,7 @@ class SimOptions:
     @property
     def simulates(self) -> bool:
         """Whether an engine runs beside golden and the one that executes memory images."""
-        return self.has_chip and not isinstance(self.chosen, ProgramInNumpy)
+        return not isinstance(self.chosen, Golden | ProgramInNumpy)
 
     def run(
         self,
@@ -86,5 +89,23 @@ class SimOptions:
             progress=progress,
             waves_dir=waves_dir if self.waves else None,
             waves_nodes=nodes,
+            threads=self.threads,
+        )
+
+    def run_network(
+        self,
+        network: Network,
+        params: ChipParams,
+        images: NDArray[np.integer],
+        progress: Progress | None = None,
+    ) -> RunResult:
+        """The engine's run of a lowered network, where it needs no program."""
+        return run_engine(
+            self.chosen,
+            None,
+            images,
+            network=network,
+            params=params,
+            progress=progress,
             threads=self.threads,
         )

@@ -12,6 +12,7 @@ from .host.verilog_bench import write_bench
 from .prepare import Settings, compile_program, prepare
 from .report.evaluation import check_count
 from .report.names import compile_folder, run_name
+from .report.screen import amount
 
 
 def write_verilog(
@@ -21,14 +22,17 @@ def write_verilog(
     ``sim_build/verilog``, named as in :mod:`stemcore.runtime.report.names`.
 
     The bench runs the first ``n_images`` test images and expects what golden computes. ``say``
-    is told what was compiled before.
+    gets a line, ``name  text``, as each stage begins.
     """
+    say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
     prepared = prepare(
         settings, n_train=CALIBRATION_IMAGES, folder=compile_folder(settings), say=say
     )
     check_count(n_images, prepared)
     images = prepared.integers[:n_images]
+    say("compile      partition, place, assemble")
     program = compile_program(prepared)
+    say(f"write        {amount(len(program.cores), 'core')}: Verilog, memory files, flits, bench")
     values = run_network(
         prepared.network, images, acc_width=prepared.params.acc_width, keep={program.output}
     )

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemcore.nearest import did_you_mean
+
 from ..arrays import Shape
 from ..errors import DataError
 from .boxes import BoxDataset
@@ -200,4 +202,5 @@ def check_dataset(dataset: str) -> None:
     if dataset not in DATASETS:
         raise DataError(
             f"dataset: must be one of {', '.join(DATASETS)}; {dataset!r} came; choose one of them"
+            + did_you_mean(dataset, DATASETS)
         )

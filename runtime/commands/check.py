@@ -4,6 +4,7 @@
 import argparse
 import json
 import sys
+from functools import partial
 
 from .registry import RUN
 from .source_options import add_source_options, source_settings
@@ -23,12 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..check import check_all
+    from .progress import Display
 
-    figures = check_all(
-        source_settings(arguments),
-        n_images=arguments.images,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    with Display(out=sys.stderr) as display:  # standard output is the figures'
+        display.say("load         the compiler and its libraries")
+        from ..check import check_all
+
+        figures = check_all(
+            source_settings(arguments),
+            n_images=arguments.images,
+            say=display.say,
+            progress=partial(display.count, stage="compare"),
+        )
     print(json.dumps(figures, indent=2))
     return 0

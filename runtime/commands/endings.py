@@ -26,6 +26,7 @@ class Terminated(KeyboardInterrupt):
 def translate(error: BaseException, words: list[str]) -> int:
     """The exit status for what a command raised; says why on the standard error stream."""
     from ..engines.compare import Difference
+    from ..errors import EngineError
 
     if isinstance(error, KeyboardInterrupt):
         _end_children()
@@ -41,9 +42,10 @@ def translate(error: BaseException, words: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return MENDABLE
     path = _write_traceback(error, words)
-    name = type(error).__name__
+    # A failed run explains itself; of anything else the name of the exception is half of the text.
+    what = str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
     print(
-        f"bug: {name}: {error}\n"
+        f"bug: {what}\n"
         f"This is a fault of stemcore, not of your input. Please report it with {path}",
         file=sys.stderr,
     )
@@ -65,10 +67,9 @@ def _is_mendable(error: BaseException) -> bool:
     from stemcore.compiler.errors import CompileError
     from stemcore.extras import MissingExtraError
 
-    from ..engines.result import EngineError
     from ..toolchain import ToolError
 
-    if isinstance(error, CompileError | EngineError | MissingExtraError | OSError | ToolError):
+    if isinstance(error, CompileError | MissingExtraError | OSError | ToolError):
         return True
     return isinstance(error, ValueError) and _is_raised_by_us(error)
 
@@ -115,11 +116,6 @@ def _end_children() -> None:
     from ..toolchain.process import end_all
 
     end_all()
-    if "multiprocessing" in sys.modules:
-        import multiprocessing
-
-        for child in multiprocessing.active_children():
-            child.kill()
 
 
 @contextmanager

@@ -3,10 +3,16 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .registry import RUN
 from .source_options import add_source_options, source_settings
+
+if TYPE_CHECKING:
+    from ..chip_estimate import ChipEstimate
+    from ..prepare import Settings
 
 NAME = "estimate"
 GROUP = RUN
@@ -31,27 +37,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..compiled import Compiled, load
+    from .progress import Display
 
     if arguments.folder is not None:
         _refuse_options(arguments)
+        from ..compiled import load
+
         print(load(arguments.folder).estimate())
         return 0
+    with Display(out=sys.stderr) as display:  # standard output is the estimate's
+        display.say("load         the compiler and its libraries")
+        estimate = _estimate(source_settings(arguments), display.say)
+    print(estimate)
+    return 0
+
+
+def _estimate(settings: "Settings", say: Callable[[str], None]) -> "ChipEstimate":
     from stemcore.compiler.stages import CALIBRATION_IMAGES
 
+    from ..compiled import Compiled
     from ..prepare import finish, prepare
     from ..report.names import compile_folder
 
-    settings = source_settings(arguments)
+    say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
     prepared = prepare(
         settings,
         n_train=CALIBRATION_IMAGES,
         n_test=1,
         folder=compile_folder(settings),
-        say=lambda line: print(line, file=sys.stderr, flush=True),
+        say=say,
     )
-    print(Compiled(finish(prepared)).estimate())
-    return 0
+    say("compile      partition, place, assemble")
+    return Compiled(finish(prepared)).estimate()
 
 
 def _refuse_options(arguments: argparse.Namespace) -> None:

@@ -2,16 +2,18 @@
 """The console script ``stemcore``: chooses a command, and turns how it ends into an exit status."""
 
 import argparse
-import difflib
 import importlib.metadata
+import re
 import sys
-from collections.abc import Iterable
 from typing import NoReturn
+
+from stemcore.nearest import did_you_mean
 
 from .endings import stops_in_time, translate
 from .registry import GROUPS, Command, commands
 
 PROGRAM = "stemcore"
+_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)$")  # in argparse's words
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,20 +30,10 @@ class _Parser(argparse.ArgumentParser):
         what, _, words = message.partition(": ")
         if what == "unrecognized arguments":
             options = [name for action in self._actions for name in action.option_strings]
-            message += _nearest(words.split(), options)
+            message += did_you_mean(words.split(), options)
+        elif choice := _CHOICE.search(message):
+            message += did_you_mean(choice[1], re.findall(r"'([^']*)'", choice[2]))
         super().error(message)
-
-
-def _nearest(words: Iterable[str], known: Iterable[str]) -> str:
-    """``; did you mean ..?``, or nothing where no word is near to a known one."""
-    known = list(known)
-    for word in words:
-        text = word.partition("=")[0]
-        # A word that goes on where a known one ends is nearer to it than any of other letters.
-        begun = sorted((name for name in known if text.startswith(name)), key=len)
-        if near := begun[-1:] or difflib.get_close_matches(text, known, n=1):
-            return f"; did you mean {near[0]}?"
-    return ""
 
 
 def _front_parser() -> argparse.ArgumentParser:
@@ -101,7 +93,7 @@ def _parse(words: list[str]) -> tuple[Command, argparse.Namespace]:
     if name not in commands():
         front.error(
             f"COMMAND: must be one of {', '.join(commands())}, got {name!r}"
-            + _nearest([name], commands())
+            + did_you_mean(name, commands())
         )
     command = commands()[name]
     return command, _command_parser(command).parse_args(words[place + 1 :])

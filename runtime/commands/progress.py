@@ -79,8 +79,10 @@ class Display:
             shown = entry(name, text.strip(), width) if name else line
             print(shown, file=self._out, flush=True)
 
-    def count(self, n_images: int, cycles: float | None) -> Progress:
-        """What an engine tells of a simulation of ``n_images`` that takes about ``cycles``.
+    def count(
+        self, n_images: int, cycles: float | None = None, *, stage: str = "simulate"
+    ) -> Progress:
+        """What to tell of ``n_images`` that go through ``stage``, which takes about ``cycles``.
 
         The bar is one of cycles, since images come out late and many at once; of images where
         ``cycles`` is None. It begins with the first call and ends with the last image.
@@ -92,15 +94,16 @@ class Display:
             with self._lock:
                 if not began:
                     began = time.monotonic()
-                    self._begin_count(int(cycles) if cycles else n_images)
+                    self._begin_count(stage, int(cycles) if cycles else n_images)
                 elif not self._counting:
                     return
                 now = time.monotonic()
+                clock = f", {done:,} cycles" if done else ""
                 if images >= n_images:
                     self._clear()
-                    self.say(f"simulate {n_images} images, {done:,} cycles, {now - began:.1f} s")
+                    self.say(f"{stage} {n_images} images{clock}, {now - began:.1f} s")
                     return
-                text = f"{images} of {n_images} images, {done:,} cycles"
+                text = f"{images} of {n_images} images{clock}"
                 if self._bar is not None:
                     self._bar.n = min(done if cycles else images, self._bar.total)
                     self._bar.set_description_str(text, refresh=False)
@@ -112,9 +115,9 @@ class Display:
 
         return tell
 
-    def _begin_count(self, total: int) -> None:
+    def _begin_count(self, stage: str, total: int) -> None:
         self._clear()
-        self._stage, self._counting = "simulate", True
+        self._stage, self._counting = stage, True
         self._shown = time.monotonic()
         if self._live:
             self._bar = tqdm(

@@ -56,12 +56,21 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ..compiled import load
     from ..engines.registry import get_engine
+    from ..report.screen import amount
+    from .progress import Display
 
     images, labels = read_images(arguments.images)
     compiled = load(arguments.folder)
     engine = get_engine(arguments.engine).name
-    print(f"run          {len(images)} images on {engine}", flush=True)
-    result = compiled.run(images, engine=engine, threads=arguments.threads, strict=False)
+    with Display() as display:
+        display.say(f"run          {amount(len(images), 'image')} on {engine}")
+        result = compiled.run(
+            images,
+            engine=engine,
+            threads=arguments.threads,
+            progress=display.count(len(images)),
+            strict=False,
+        )
     folder = arguments.out or results() / f"run-{arguments.folder.resolve().name}"
     print(f"spike trains {_verdict(result.bit_exact)}")
     if labels is not None:

@@ -20,12 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..write_verilog import write_verilog
+    from .progress import Display
 
-    folder = write_verilog(
-        source_settings(arguments),
-        n_images=arguments.images,
-        say=lambda line: print(line, flush=True),
-    )
+    with Display() as display:
+        display.say("load         the compiler and its libraries")
+        from ..write_verilog import write_verilog
+
+        folder = write_verilog(
+            source_settings(arguments), n_images=arguments.images, say=display.say
+        )
     print(f"verilog      {folder}")
     return 0

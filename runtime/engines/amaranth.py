@@ -29,8 +29,8 @@ Process = Callable[[Any], Any]  # a coroutine function of Amaranth's simulator
 class Amaranth(ProgramEngine):
     """Everything goes over the mesh, as with a board.
 
-    Raises :class:`EngineError` beyond ``cycle_limit`` cycles, or when the chip is quiet and the
-    images are not done.
+    Raises :class:`EngineError` when the chip is quiet and the images are not done, ``ValueError``
+    beyond ``cycle_limit`` cycles.
     """
 
     name: ClassVar[str] = "amaranth"
@@ -104,11 +104,15 @@ def _host(
                     end_cycles.append(cycle)
             still = still + 1 if quiet and flit is None and not valid else 0
             if still > STILL or cycle > cycle_limit:
-                moves = still <= STILL
-                reason = f"{cycle} cycles have passed" if moves else "nothing moves any more"
-                raise EngineError(
+                what = (
                     f"{protocol.program.name}: {n_images} images must come out, "
-                    f"{protocol.samples_done} did, and {reason}"
+                    f"{protocol.samples_done} did, and "
+                )
+                if still > STILL:
+                    raise EngineError(f"{what}nothing moves any more")
+                raise ValueError(
+                    f"{what}{cycle} cycles have passed, the limit of this engine; run fewer "
+                    "images, or choose engine 'verilator'"
                 )
             if progress is not None and cycle % LOOK == 0:
                 progress(protocol.samples_done, cycle)

@@ -12,7 +12,6 @@ from stemcore.golden.program.program import Program
 from stemcore.golden.program.words import unpack_words
 from stemcore.golden.spec.fields import Formats, Memory
 
-from ..errors import EngineError
 from .result import RunResult
 
 
@@ -109,24 +108,52 @@ def first_difference(
 
 
 def with_outputs(program: Program, result: RunResult) -> dict[str, NDArray[np.int64]]:
-    """Values fired by the cores; those of the output layer as the host received them."""
+    """Values fired by the cores; those of the output layer as the host received them.
+
+    Raises :class:`Difference` where the output layer fired something else.
+    """
     if not np.array_equal(result.values[program.output], result.outputs):
-        raise EngineError(
+        raise Difference(
             f"{program.output}: the host must receive what the cores fire; it received something "
             "else: the network on chip lost or changed spikes"
         )
     return {**result.values, program.output: result.outputs}
 
 
+def chip_difference(
+    program: Program,
+    golden: Mapping[str, ArrayLike],
+    ran: RunResult,
+    names: tuple[str, str],
+    model: RunResult | None = None,
+) -> str | None:
+    """The first difference between golden and what a chip did; None if there is none.
+
+    Compared are the spikes on its links, what the host received, and, with ``model`` (what engine
+    `program` returned), the counters of all cores.
+    """
+    try:
+        sent = sent_values(program, golden)
+        compare_values(populations_of(program), sent, with_outputs(program, ran), names=names)
+        if model is not None:
+            check_counters(program, model, ran)
+    except Difference as difference:
+        return str(difference)
+    return None
+
+
 def check_counters(program: Program, model: RunResult, rtl: RunResult) -> None:
-    """The gateware's counters must be those of the program engine, core by core."""
+    """The gateware's counters must be those of the program engine, core by core.
+
+    Raises :class:`Difference` that names node, layer and counter of the first that is not.
+    """
     if model.counters is None or rtl.counters is None:
         return
     for core in program.cores:
         want, have = model.counters[core.x, core.y], rtl.counters[core.x, core.y]
         for name, value in want.items():
             if have[name] != value:
-                raise EngineError(
+                raise Difference(
                     f"node ({core.x}, {core.y}) {core.layer}: counter {name} must be {value} as in "
                     f"engine 'program', got {have[name]}"
                 )

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
-from ..errors import EngineError
 from .engine import Engine, Feature, NetworkEngine, ProgramEngine, RunOptions
 
 DEFAULT = "verilator"
@@ -39,13 +38,13 @@ class _Found:
     def add(self, engine: Engine) -> None:
         for name in (engine.name, *engine.aliases):
             if not _NAME.fullmatch(name):
-                raise EngineError(
+                raise ValueError(
                     f"{type(engine).__qualname__}: a name of an engine must be lower-case letters, "
                     f"digits and underscores, got {name!r}"
                 )
             if name in self.engines or name in self.aliases:
                 other = self.engines[self.aliases.get(name, name)]
-                raise EngineError(
+                raise ValueError(
                     f"{type(engine).__qualname__}: its name must be its own, but {name!r} is "
                     f"{type(other).__module__}.{type(other).__qualname__}"
                 )
@@ -79,12 +78,11 @@ def describe_engines() -> str:
 def get_engine(name: str) -> ProgramEngine | NetworkEngine:
     """The engine that ``name``, or an alias, means.
 
-    Raises ``ValueError`` for an unknown name, :class:`EngineError` for one that is known and cannot
-    be used.
+    Raises ``ValueError`` for an unknown name, and for one that is known and cannot be used.
     """
     found = _find()
     if name in found.unusable:
-        raise EngineError(f"engine {name!r} cannot be used: {found.unusable[name]}")
+        raise ValueError(f"engine {name!r} cannot be used: {found.unusable[name]}")
     engine = found.engines.get(found.aliases.get(name, name))
     if engine is None:
         raise ValueError(f"engine: must be one of {', '.join(engine_names())}; got {name!r}")
@@ -147,7 +145,7 @@ def _defined_in(module: ModuleType) -> list[Engine]:
     ]
     if len(classes) > 1:
         names = ", ".join(value.__name__ for value in classes)
-        raise EngineError(f"{module.__name__}: one file must hold one engine, got {names}")
+        raise ValueError(f"{module.__name__}: one file must hold one engine, got {names}")
     return [value() for value in classes]
 
 

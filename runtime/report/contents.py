@@ -52,7 +52,7 @@ class Outcome:
     golden : integers that every population fires in golden, by name (N, C, H, W)
     differences : by what was compared (``COMPARED``), the first difference, or None
     program, ran : the memory images and what engine `program` made of them; None without a chip
-    rtl : what the gateware returned; None where it did not run
+    rtl : what the engine that was asked for returned, where that is neither golden nor `program`
     predicted : its cycles, estimated beforehand
     """
 

@@ -125,7 +125,11 @@ class Machine(_Part):
 
 
 class BitExact(_Part):
-    """Whether every spike was equal; null where one of the two did not run."""
+    """Whether every spike was equal; null where one of the two did not run.
+
+    golden_rtl : golden and the engine that was asked for, where that is neither of the others; with
+        gateware also all counters of the cores
+    """
 
     torch_golden: bool | None
     golden_program: bool | None

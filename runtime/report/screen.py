@@ -20,6 +20,11 @@ STAGES = {
 }
 
 
+def amount(number: int, noun: str) -> str:
+    """1 core, 2 cores."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def entry(name: str, text: str, width: int = LINE_WIDTH) -> str:
     """``name`` and ``text`` side by side, in lines of ``width`` at most that begin below the text.
 
@@ -123,7 +128,7 @@ def _accuracy(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     )
     if accuracy["rtl"] is not None:
         n = report["images"]
-        text += f", RTL {_share(accuracy['rtl'])} ({n} image{'' if n == 1 else 's'})"
+        text += f", RTL {_share(accuracy['rtl'])} ({amount(n, 'image')})"
     yield report.get("metric", "accuracy"), text
     yield "data", report["data"]
 

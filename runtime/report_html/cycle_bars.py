@@ -5,9 +5,10 @@ from collections.abc import Mapping
 
 from stemcore.golden.program.program import CoreImage
 
+from ..report.screen import amount
 from .run import Run
 from .stacks import Piece, legend, stack
-from .text import compact, counted, escape, missing, percent, section, whole
+from .text import compact, escape, missing, percent, section, whole
 
 SHOWN = 40  # cores at most; beyond, the busiest of each layer
 # Counters of the gateware that follow each other in a core, and what they stand for.
@@ -35,7 +36,7 @@ def cycles_section(run: Run) -> str:
     full = max(longest, interval or 0.0) or 1.0
     cores, chosen = _shown(run.program.cores, per_image)
     body = "".join(_row(core, per_image[core.x, core.y], full, interval) for core in cores)
-    lead = f"Mean of {counted(n, 'image')}, {chosen}. "
+    lead = f"Mean of {amount(n, 'image')}, {chosen}. "
     if interval is not None:
         lead += (
             f"The line marks the interval between images, {whole(interval)} cycles "

@@ -12,8 +12,9 @@ from PIL import Image
 from stemcore.models.data import BoxDataset, Dataset
 
 from ..report.accuracy import predictions
+from ..report.screen import amount
 from .run import Run
-from .text import counted, data_url, escape, percent, section
+from .text import data_url, escape, percent, section
 
 SHOWN = 24  # images at most
 PICTURE_BYTES = 900_000  # of all pictures with boxes together
@@ -56,7 +57,7 @@ def _classes(run: Run, dataset: Dataset) -> str:
             f"<span>{'✓' if right else '✗'} {escape(verdict)}</span></figcaption></figure>\n"
         )
     share = float((said == truth).mean())
-    lead = f"{int((said == truth).sum())} of {counted(len(said), 'image')} right, {percent(share)}"
+    lead = f"{int((said == truth).sum())} of {amount(len(said), 'image')} right, {percent(share)}"
     if len(said) > SHOWN:
         lead += f"; the first {SHOWN} are shown"
     return section(

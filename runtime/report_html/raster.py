@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.network.network import INPUT, Population
 
+from ..report.screen import amount
 from .run import Run
-from .text import compact, counted, escape, percent, scrolled, section
+from .text import compact, escape, percent, scrolled, section
 
 SAMPLE = 400  # neurons that are drawn at most
 PLOT, ROW = 800, 22  # width of the raster; height of a time step
@@ -59,7 +60,7 @@ def _caption(name: str, shape: str, population: Population, trains: NDArray[np.u
     which = f"all {n:,}" if drawn == n else f"{drawn} of {n:,}, evenly spread"
     return (
         f"<b>{escape(name)}</b> {shape} · outputs drawn: {which} · "
-        f"{counted(int(trains.sum()), 'spike')}, {percent(float(trains.mean()), 1)} of all that "
+        f"{amount(int(trains.sum()), 'spike')}, {percent(float(trains.mean()), 1)} of all that "
         "could be"
     )
 

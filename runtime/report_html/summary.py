@@ -6,9 +6,9 @@ from collections import Counter
 
 from ..report.energy import energy_text
 from ..report.figures import CLOCK_HZ, images_per_second
-from ..report.screen import STAGES
+from ..report.screen import STAGES, amount
 from .run import Run
-from .text import compact, counted, escape, percent, section, whole
+from .text import compact, escape, percent, section, whole
 
 
 def header(run: Run) -> str:
@@ -19,7 +19,7 @@ def header(run: Run) -> str:
     return (
         f"<header>\n<p class='kind'>stemcore · run report</p>\n"
         f"<h1>{escape(report['model'])} <span>on {escape(report['dataset'])}</span></h1>\n"
-        f"<p class='lead'>{counted(report['images'], 'image')} through engine "
+        f"<p class='lead'>{amount(report['images'], 'image')} through engine "
         f"'{escape(run.engine)}'; {escape(report['data'])}.</p>\n"
         f"<p class='pills'>{pills}</p>\n"
         + (f"<ul class='differences'>{wrong}</ul>\n" if wrong else "")
@@ -89,7 +89,7 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
         tiles.append(
             (
                 "chip",
-                counted(report["cores"], "core"),
+                amount(report["cores"], "core"),
                 f"{report['lanes']} lanes each, {report['mesh'][0]} × {report['mesh'][1]} nodes",
             )
         )
@@ -111,8 +111,8 @@ def _accuracy_tile(run: Run) -> list[tuple[str, str, str]]:
     if accuracy is None:
         return []
     if run.dataset is None:
-        return [("right", percent(accuracy), f"of {counted(report['images'], 'image')}")]
-    note = f"float {percent(accuracy['float'])}, {counted(accuracy['images'], 'test image')}"
+        return [("right", percent(accuracy), f"of {amount(report['images'], 'image')}")]
+    note = f"float {percent(accuracy['float'])}, {amount(accuracy['images'], 'test image')}"
     if accuracy["rtl"] is not None:
         note += f"; RTL {percent(accuracy['rtl'])} of {report['images']}"
     return [(f"{report['metric']}, quantized", percent(accuracy["quantized"]), note)]
@@ -149,7 +149,7 @@ def _settings(run: Run) -> list[tuple[str, str]]:
         ("network", f"{report['neurons']:,} neurons, {report['parameters']:,} parameters"),
         ("weights", str(report["weights"])),
         ("profile", str(report["profile"])),
-        ("biases", ", ".join(f"{counted(n, 'layer')}: {form}" for form, n in forms.items())),
+        ("biases", ", ".join(f"{amount(n, 'layer')}: {form}" for form, n in forms.items())),
         ("activation tables", str(report["tables"])),
         ("integration", str(report["integration"]["mode"])),
     ]

@@ -29,11 +29,6 @@ def percent(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
-def counted(number: int, noun: str) -> str:
-    """1 core, 2 cores."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def shape_text(shape: Iterable[int]) -> str:
     """Channels, rows and columns, the one notation of the page; never cut into lines."""
     return "\u00a0×\u00a0".join(map(str, shape))

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -115,9 +115,27 @@ def run(
 
 
 def end_all() -> None:
-    """Ends every program that :func:`run` waits for, with its children."""
+    """Ends every program that :func:`run` waits for, with its children, and all other children.
+
+    A library starts programs of its own: Amaranth runs Yosys.
+    """
     for process in list(_running):
         _end(process)
+    for child in _children():
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+def _children() -> list[int]:
+    """Ids of this process's children, whoever started them; none where the system keeps no list."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            # Behind the name in parentheses, which may have any characters: state, parent's id.
+            parent = path.read_text(errors="replace").rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                found.append(int(path.parent.name))
+    return found
 
 
 def _end(process: subprocess.Popen[str]) -> None:

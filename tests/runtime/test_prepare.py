@@ -7,7 +7,7 @@ from torch import nn
 
 from stemcore.models.errors import ModelError
 from stemcore.runtime.check import check_all
-from stemcore.runtime.prepare import Settings, kept_beside, load_model
+from stemcore.runtime.prepare import Settings, compile_options, kept_beside, load_model
 from stemcore.runtime.report.names import compile_folder
 from stemcore.runtime.simulate import simulate
 from stemcore.runtime.write_verilog import write_verilog
@@ -42,6 +42,15 @@ def test_commands_reuse_what_the_others_compiled(tmp_path, monkeypatch):
     late = Settings("digits_cnn", integration="late")
     simulate(late, n_images=1, engine="golden", say=said.append)
     assert reused(said) == [f"compile      quantize to lower, skip_buffers reused from {kept}"]
+
+
+def test_networks_go_by_the_name_that_the_user_gave(tmp_path):
+    def name(model):
+        return compile_options(Settings(model), (1, 8, 8)).name
+
+    assert name("digits_cnn") == "digits_cnn"
+    assert name(f"{tmp_path}/my net.py:build") == "my net"
+    assert name("nets/own.pt2") == "own"
 
 
 def test_neighbours_are_of_the_same_model_and_data(tmp_path):

@@ -39,6 +39,10 @@ class Command:
         elif {kind!r} == "child":
             print("ready", flush=True)
             run(["sh", "-c", "trap '' INT TERM; sleep 60 & sleep 60"], cwd=".")
+        elif {kind!r} == "foreign":
+            import subprocess
+            with subprocess.Popen(["sh", "-c", "trap '' INT TERM; echo ready; exec sleep 60"]):
+                pass
         else:
             print("ready", flush=True)
             for_each(lambda n: [ctypes.CDLL(None).sleep(60) for _ in range(2)], range(4))
@@ -87,7 +91,7 @@ def ended(process, number, mark):
     return process.returncode, errors.strip().splitlines()
 
 
-@pytest.mark.parametrize("kind", ["native", "child", "threads"])
+@pytest.mark.parametrize("kind", ["native", "child", "foreign", "threads"])
 @pytest.mark.parametrize(
     ("number", "status", "said"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],

@@ -134,7 +134,6 @@ def raising(error, module="stemcore.runtime.simulate"):
     "error",
     [
         CompileError("conv", "reason", "way out"),
-        EngineError("stuck"),
         ModelError("unknown"),
         ToolError("g++: program not found"),
         ValueError("IMAGES: .."),
@@ -160,8 +159,9 @@ def fall_out_of_numpy(settings, **options):
         (raising(ValueError("a shape"), "numpy.linalg"), "ValueError: a shape"),
         (fall_out_of_numpy, "ValueError: cannot reshape array of size 3"),
         (raising(KeyError("lost")), "KeyError: 'lost'"),
+        (raising(EngineError("net: the mesh must come to rest")), "net: the mesh must come to"),
     ],
-    ids=["assert", "library", "extension", "key"],
+    ids=["assert", "library", "extension", "key", "engine"],
 )
 def test_mistakes_of_ours_are_called_so_and_kept(monkeypatch, capsys, tmp_path, simulate, said):
     monkeypatch.chdir(tmp_path)
@@ -193,6 +193,9 @@ def test_interrupt_returns_130_and_one_line(monkeypatch, capsys):
         (["sim", "--threads", "0"], r"argument --threads: must be 1 to 8, got '0'"),
         (["sim", "--preset", "huge"], r"argument --preset: invalid choice: 'huge' \(choose from"),
         (["sim", "--sim", "questa"], r"argument --sim: invalid choice: 'questa'"),
+        (["sim", "--sim", "verilatr"], r"argument --sim: invalid.*\); did you mean verilator\?"),
+        (["sim", "--integration", "lat"], r"argument --integration: .*\); did you mean late\?"),
+        (["sim", "--ima", "3"], r"unrecognized arguments: --ima 3; did you mean --images\?"),
         (["sim", "--images", "two"], r"argument --images: invalid int value: 'two'"),
         (["sim", "--imgaes", "2"], r"unrecognized arguments: --imgaes 2; did you mean --images\?"),
         (["sim", "--image", "2"], r"unrecognized arguments: --image 2; did you mean --images\?"),
@@ -214,14 +217,22 @@ def test_words_that_make_no_command_are_refused(capsys, words, message):
 def test_check_prints_figures(monkeypatch, capsys):
     seen = []
 
-    def check_all(settings, *, n_images, say):
+    def check_all(settings, *, n_images, say, progress):
         seen.append((settings.model, n_images))
+        say("compare      5 images")
+        progress(5)(5, 0)
         return {"images": n_images, "quantized": 1.0}
 
     monkeypatch.setattr("stemcore.runtime.check.check_all", check_all)
     assert main(["check", "--model", "digits_cnn", "--images", "5"]) == 0
     assert seen == [("digits_cnn", 5)]
-    assert json.loads(capsys.readouterr().out) == {"images": 5, "quantized": 1.0}
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"images": 5, "quantized": 1.0}
+    assert err.splitlines()[:2] == [
+        "load         the compiler and its libraries",
+        "compare      5 images",
+    ]
+    assert re.fullmatch(r"compare      5 images, \d+\.\d s", err.splitlines()[2])
 
 
 def test_verilog_names_its_folder(monkeypatch, capsys):
@@ -230,16 +241,19 @@ def test_verilog_names_its_folder(monkeypatch, capsys):
         lambda settings, n_images, say: Path("made") / settings.model,
     )
     assert main(["verilog", "--model", "digits_cnn"]) == 0
-    assert capsys.readouterr().out == "verilog      made/digits_cnn\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "load         the compiler and its libraries",
+        "verilog      made/digits_cnn",
+    ]
 
 
 def test_check_shows_a_difference(monkeypatch, capsys):
-    def check_all(settings, *, n_images, say):
+    def check_all(settings, *, n_images, say, progress):
         raise Difference("conv: image 0, neuron ...")
 
     monkeypatch.setattr("stemcore.runtime.check.check_all", check_all)
     assert main(["check", "--model", "digits_cnn"]) == 1
-    assert capsys.readouterr().err == "DIFFERENT    conv: image 0, neuron ...\n"
+    assert capsys.readouterr().err.splitlines()[-1] == "DIFFERENT    conv: image 0, neuron ..."
 
 
 def test_sparsify_passes_its_options_and_points_to_its_files(monkeypatch, capsys, tmp_path):

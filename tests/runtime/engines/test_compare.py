@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,13 @@ from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 from stemcore.golden.spec.presets import get_preset
-from stemcore.runtime.engines.compare import Difference, compare_values, populations_of, sent_values
+from stemcore.runtime.engines.compare import (
+    Difference,
+    chip_difference,
+    compare_values,
+    populations_of,
+    sent_values,
+)
 from stemcore.runtime.engines.run import run_engine
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images
@@ -139,3 +147,43 @@ def test_masked_values_are_what_a_chip_sends(unread, rng):
     expected = sent_values(program, run_network(network, images))
     result = run_engine("amaranth", program, images)
     assert compare_values(populations_of(program), expected, result.values, names=NAMES) > 0
+
+
+@pytest.fixture
+def ran(unread, rng):
+    """A network, its program, and what golden and the program engine make of two images."""
+    network, program = unread
+    images = random_images(rng, network, 2)
+    return program, run_network(network, images), run_engine("program", program, images)
+
+
+def on_links(program, ran):
+    """A run as links show it: neurons that nobody listens to send nothing."""
+    return dataclasses.replace(ran, values=sent_values(program, ran.values))
+
+
+def test_a_chip_that_does_what_golden_says_has_no_difference(ran):
+    program, golden, model = ran
+    assert chip_difference(program, golden, on_links(program, model), NAMES, model) is None
+
+
+def test_what_the_host_receives_is_compared(ran):
+    program, golden, model = ran
+    changed_output = model.outputs.copy()
+    changed_output[1, 2, 0, 1] ^= 1
+    other = dataclasses.replace(on_links(program, model), outputs=changed_output)
+    message = "second: the host must receive what the cores fire; it received something else"
+    assert chip_difference(program, golden, other, NAMES).startswith(message)
+
+
+def test_counters_are_compared(ran):
+    program, golden, model = ran
+    node, counters = next(iter(model.counters.items()))
+    wrong = {**model.counters, node: {**counters, "sops": counters["sops"] + 1}}
+    other = dataclasses.replace(on_links(program, model), counters=wrong)
+    assert chip_difference(program, golden, other, NAMES) is None
+    layer = next(core.layer for core in program.cores if (core.x, core.y) == node)
+    assert chip_difference(program, golden, other, NAMES, model) == (
+        f"node {node} {layer}: counter sops must be {counters['sops']} as in engine 'program', "
+        f"got {counters['sops'] + 1}"
+    )

@@ -22,7 +22,6 @@ from stemcore.runtime.engines.registry import (
     get_engine,
 )
 from stemcore.runtime.engines.run import run_engine
-from stemcore.runtime.errors import EngineError
 from stemcore.runtime.prepare import Settings
 from tests.support.hand_programs import dense_program
 from tests.support.random_networks import random_images
@@ -93,6 +92,42 @@ def test_one_file_is_simulated_and_compared(beside_ours, tmp_path, monkeypatch):
     assert not result.differences
 
 
+NETWORK_ENGINE = """
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.network import INPUT
+from stemcore.runtime.engines.engine import NetworkEngine
+from stemcore.runtime.engines.result import RunResult
+
+class Faulty(NetworkEngine):
+    name = "faulty"
+    summary = "golden, but for one neuron"
+
+    def run(self, network, params, images, *, options):
+        values = run_network(network, images, acc_width=params.acc_width)
+        del values[INPUT]
+        output = values[network.output.name]
+        output[1, 3] ^= 1
+        return RunResult(engine=self.name, outputs=output, values=values)
+"""
+
+
+def test_engine_of_networks_runs_and_is_compared(beside_ours, tmp_path, monkeypatch):
+    (beside_ours / "faulty.py").write_text(NETWORK_ENGINE)
+    monkeypatch.chdir(tmp_path)
+    result = sim.simulate(Settings("digits_cnn"), n_images=2, engine="faulty", accuracy_images=20)
+    report = result.report
+    assert report["settings"]["engine"] == "faulty"
+    assert report["bit_exact"] == {
+        "torch_golden": True,
+        "golden_program": None,
+        "golden_rtl": False,
+    }
+    (difference,) = result.differences
+    assert difference.startswith("layers.9: image 1, neuron (channel 3, row 0, column 0), time st")
+    assert "faulty has" in difference
+    assert (result.folder / "report.html").is_file()
+
+
 def test_engine_of_another_package_is_found(installed, rng):
     installed("replay", "foreign_engines:Replay")
     assert "replay" in engines()
@@ -116,7 +151,7 @@ def test_engine_that_cannot_be_used_hurts_those_alone_who_ask_for_it(
     assert engines().keys() == before
     assert name in engine_names()
     message = rf"^engine '{name}' cannot be used: {value} of foreign: {reason}"
-    with pytest.raises(EngineError, match=message):
+    with pytest.raises(ValueError, match=message):
         get_engine(name)
     assert cli.main(["sim", "--model", "digits_cnn", "--sim", name]) == 2
 
@@ -132,7 +167,7 @@ def test_name_that_is_taken_stays_with_its_engine(installed):
 def test_two_engines_in_a_file_are_refused(beside_ours):
     text = ENGINE_FILE.read_text() + "\n\nclass Second(Replay):\n    name = 'second'\n"
     (beside_ours / "two.py").write_text(text)
-    with pytest.raises(EngineError, match=r"two: one file must hold one engine, got Replay, Sec"):
+    with pytest.raises(ValueError, match=r"two: one file must hold one engine, got Replay, Sec"):
         engines()
 
 
@@ -140,7 +175,7 @@ def test_two_engines_in_a_file_are_refused(beside_ours):
 def test_name_that_nobody_can_say_is_refused(beside_ours, name):
     text = ENGINE_FILE.read_text().replace('"replay"', f'"{name}"')
     (beside_ours / "two.py").write_text(text)
-    with pytest.raises(EngineError, match=rf"^Replay: a name of an engine must be .*'{name}'$"):
+    with pytest.raises(ValueError, match=rf"^Replay: a name of an engine must be .*'{name}'$"):
         engines()
 
 
