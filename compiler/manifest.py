@@ -36,7 +36,7 @@ from .records import from_plain, to_plain
 from .stages import Options
 
 FORMAT = "stemcore compilation"
-VERSION = 1
+VERSION = 2  # 2: options have the input's map, quantized networks the input's sign
 MANIFEST = "manifest.json"
 KEPT_INPUTS = ("calibration", "activity_images")
 REMEDY = "compile the network again"

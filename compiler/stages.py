@@ -32,6 +32,7 @@ from .frontend.ops.convolution import Conv
 from .frontend.ops.dense import Linear
 from .frontend.translate import operators
 from .frontends.registry import read_model
+from .input_map import SIGNED, InputMap
 from .lowering import integrate as integration_modes
 from .lowering.lower import lower
 from .lowering.ranges import RangeReport, potentials_fit, prove_ranges
@@ -69,6 +70,8 @@ class Options:
     mesh : (columns, rows), optional
     cores : int, optional
         To use at most.
+    input_map : InputMap
+        What the integers of calibration, and bytes of images, mean to the network.
     """
 
     name: str = "network"
@@ -81,6 +84,7 @@ class Options:
     integration: str | None = None
     mesh: tuple[int, int] | None = None
     cores: int | None = None
+    input_map: InputMap = SIGNED
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +155,7 @@ def run_quantize(
     profile: str,
     bits: int | Mapping[str, int],
     bias: str | None,
+    input_map: InputMap,
 ) -> QuantizedNetwork:
     """Integer weights, biases and scales from calibration images."""
     from .quantization.quantize import quantize  # torch: only who quantizes waits for it
@@ -158,7 +163,17 @@ def run_quantize(
     if calibration is None:
         raise QuantizeError("calibration", "must have images, got none", "pass calibration=")
     n = calibration_count(check.n_macs)
-    return quantize(capture, calibration[:n], profile=profile, bits=bits, bias=bias).network
+    input_map.check_channels(capture.input_shape[0])
+    return quantize(
+        capture,
+        calibration[:n],
+        profile=profile,
+        bits=bits,
+        bias=bias,
+        input_scale=input_map.scale,
+        input_signed=input_map.is_signed,
+        input_factors=input_map.factors,
+    ).network
 
 
 def run_tables(

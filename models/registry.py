@@ -48,6 +48,8 @@ class ModelSpec:
         One line for lists.
     preset : str
         Chip that holds it, by its name in ``stemcore.golden.spec.params.PRESETS``.
+    input : str
+        What a byte of an image means to it, see :mod:`stemcore.models.data.preprocess`.
     relu_model : str
         For a network of LIF neurons, which no chip holds: the name of the same layers with ReLU.
     """
@@ -60,6 +62,7 @@ class ModelSpec:
     summary: str
     preset: str = "sim32"
     relu_model: str = ""
+    input: str = "signed"
 
     @property
     def task(self) -> str:

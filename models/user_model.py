@@ -16,6 +16,7 @@ from torch import nn
 
 from .arrays import Shape
 from .errors import ModelError
+from .stated_input import archive_input, stated_input
 
 ACCEPTED = "path/to/file.py:function or path/to/model.pt2"
 
@@ -29,12 +30,15 @@ class UserModel:
     name : str
         Short name for folders and reports: the function's, or the archive's stem.
     module : torch.nn.Module
-        In evaluation mode; float input (N, C, H, W) in [-127/128, 127/128], of its own float type.
+        In evaluation mode; float input (N, C, H, W), of its own float type.
     input_shape : tuple (C, H, W)
     output_shape : tuple
         Of one image's output; ``(classes,)`` for a classifier.
     program : torch.export.ExportedProgram or None
         What the archive held; None for Python code.
+    input : str
+        What a byte of an image means to it, as :mod:`stemcore.models.stated_input` reads it; empty
+        where it does not say.
     """
 
     name: str
@@ -42,6 +46,7 @@ class UserModel:
     input_shape: Shape
     output_shape: tuple[int, ...]
     program: torch.export.ExportedProgram | None = None
+    input: str = ""
 
 
 def is_user_model(reference: str) -> bool:
@@ -93,7 +98,8 @@ def _load_function(path: Path, function: str, where: str) -> UserModel:
         )
     shape = _checked_shape(shape, where)
     module.eval()
-    return UserModel(function, module, shape, _trial_output(module, (1, *shape), where))
+    output = _trial_output(module, (1, *shape), where)
+    return UserModel(function, module, shape, output, input=stated_input(where, module, build))
 
 
 def _call(path: Path, function: str, where: str) -> tuple[Callable[[], object], object]:
@@ -157,7 +163,8 @@ def _load_archive(path: Path) -> UserModel:
     batch, *sizes = inputs[0].shape
     shape = _checked_shape(sizes, where)
     module = AnyBatch(program.module(), *_batch_limits(batch, program))
-    return UserModel(path.stem, module, shape, _trial_output(module, (1, *shape), where), program)
+    output = _trial_output(module, (1, *shape), where)
+    return UserModel(path.stem, module, shape, output, program, archive_input(path))
 
 
 class AnyBatch(nn.Module):

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.frontend.fx import graph_shape
+from stemcore.compiler.input_map import UNSTATED, InputMap, parse_input
 from stemcore.compiler.manifest import MANIFEST
 from stemcore.compiler.pipeline import Compilation, run_stages
 from stemcore.compiler.saved import CompileFolder, load_compilation, save_compilation
@@ -92,8 +93,8 @@ class Compiled:
         Parameters
         ----------
         images : array or tensor (N, C, H, W), or with the module's own dimensions
-            uint8 bytes of pictures, integers in -127..127, or floats as the network takes them
-            (:mod:`stemcore.runtime.images`).
+            uint8 bytes of pictures, floats as the network sees them, or integers as the host fires
+            them (:mod:`stemcore.runtime.images`).
         engine : str
             ``golden``, ``program``, ``rtl`` (the compiled gateware, cycle-accurate), ``amaranth``,
             or another one that is installed.
@@ -137,7 +138,8 @@ class Compiled:
     def integers(self, images: Any, where: str = "images") -> NDArray[np.int64]:
         """What the host fires for images of any kind that :meth:`run` takes."""
         source = self.network.input
-        integers = integer_images(images, source.shape, where).astype(np.int64)
+        input_map = self.compilation.options.input_map
+        integers = integer_images(images, source.shape, where, input_map=input_map).astype(np.int64)
         table = self.compilation.input_table
         return integers if table is None else apply(table, integers)
 
@@ -201,6 +203,7 @@ def compile(
     *,
     calibration: Any,
     name: str | None = None,
+    input: str | Sequence[Any] | InputMap | None = None,
     input_shape: Sequence[int] | None = None,
     preset: str | ChipParams = DEFAULT_PRESET,
     mesh: tuple[int, int] | None = None,
@@ -219,13 +222,18 @@ def compile(
     Parameters
     ----------
     model : torch.nn.Module, and whatever else has a frontend
-        In evaluation mode, with float input (N, C, H, W), (N, C, L) or (N, F) in
-        -127/128..127/128. Or an exported program, the path of its archive ``.pt2``, or
-        ``path/to/file.py:function``.
+        In evaluation mode, with float input (N, C, H, W), (N, C, L) or (N, F). Or an exported
+        program, the path of its archive ``.pt2``, or ``path/to/file.py:function``.
     calibration : array or tensor (N, C, H, W), or with the module's own dimensions
-        Images that the scales rest on, some hundreds: uint8 bytes of pictures, integers in
-        -127..127, or floats as the network takes them (:mod:`stemcore.runtime.images`). Of more
-        than 512 the first 512 are used, of large networks fewer.
+        Images that the scales rest on, some hundreds: uint8 bytes of pictures, floats as the
+        network sees them, or the integers that the host fires (:mod:`stemcore.runtime.images`). Of
+        more than 512 the first 512 are used, of large networks fewer.
+    input : str, (low, high) or (means, deviations), optional
+        What a byte of an image means to the network, and what floats it sees: ``unit``, ``signed``,
+        ``u8``, a range, or means and standard deviations on the scale of 0..1
+        (:mod:`stemcore.compiler.input_map`). Default: what the module says of itself
+        (``input_range``, or ``input_mean`` and ``input_std``), or the archive. Where nothing says
+        so, bytes are refused, and floats lie in -127/128..127/128.
     name : str, optional
         For messages and reports. Default: the module's class, or the file's name.
     input_shape : (C, H, W), (C, L) or (F,), optional
@@ -263,8 +271,12 @@ def compile(
     """
     sizes = tuple(input_shape or as_array(calibration, "calibration").shape[1:])
     shape = graph_shape(sizes)
-    images = integer_images(calibration, shape, "calibration", sets_scales=True)
-    spikes = None if activity is None else integer_images(activity, shape, "activity")
+    module, said = _live(model)
+    meant = _meant(input, said)
+    images = integer_images(calibration, shape, "calibration", input_map=meant, sets_scales=True)
+    spikes = (
+        None if activity is None else integer_images(activity, shape, "activity", input_map=meant)
+    )
     options = Options(
         name=name or _name(model),
         input_shape=sizes,
@@ -276,8 +288,9 @@ def compile(
         integration=integration,
         mesh=mesh,
         cores=cores,
+        input_map=meant,
     )
-    inputs = Inputs(_live(model), images[:CALIBRATION_IMAGES], spikes)
+    inputs = Inputs(module, images[:CALIBRATION_IMAGES], spikes)
     store = None if folder is None else CompileFolder(folder)
     return Compiled(run_stages(Compilation(options, inputs), stop=stop, store=store))
 
@@ -287,13 +300,28 @@ def _name(model: Any) -> str:
     return re.sub(r"\W", "_", text)
 
 
-def _live(model: Any) -> Any:
-    """What a frontend reads; a reference ``file.py:function`` is called."""
+def _live(model: Any) -> tuple[Any, str]:
+    """What a frontend reads, and what that says of its input; ``file.py:function`` is called."""
+    from stemcore.models.stated_input import archive_input, stated_input
+
     if isinstance(model, str) and ".py:" in model:
         from stemcore.models.user_model import load_user_model
 
-        return load_user_model(model).module
-    return model
+        loaded = load_user_model(model)
+        return loaded.module, loaded.input
+    if isinstance(model, str | Path):
+        return model, archive_input(model)
+    return model, stated_input(_name(model), model)
+
+
+def _meant(stated: str | Sequence[Any] | InputMap | None, said: str) -> InputMap:
+    """The map that the caller states, else the one that the model says, else none for bytes."""
+    from stemcore.models.stated_input import pair_in_words
+
+    if isinstance(stated, InputMap):
+        return stated
+    text = said if stated is None else pair_in_words(stated, "input")
+    return parse_input(text) if text else UNSTATED
 
 
 def _params(preset: str | ChipParams, integration: str | None) -> ChipParams:

@@ -4,11 +4,13 @@
 =========  =======================================  ============================================
 type       values                                   becomes
 =========  =======================================  ============================================
-uint8      0..255, bytes of pictures                ``clip(byte - 128, -127, 127)``
-int8..64   -127..127, as the host fires them        itself
-float      -127/128..127/128, as the float network  the nearest multiple of 1/128, halves to
-           gets them                                even, times 128
+uint8      0..255, bytes of pictures                what the network's input map makes of them
+int8..64   codes, as the host fires them            itself
+float      what the float network sees              the nearest code, halves to even
 =========  =======================================  ============================================
+
+The input map (:mod:`stemcore.compiler.input_map`) says what a byte means to the network and what a
+code is worth; a network that does not say takes no bytes, and floats in -127/128..127/128.
 
 Shapes are (N, C, H, W); sequences (N, C, L) and vectors (N, F) stand for (N, C, 1, L) and
 (N, F, 1, 1). Anything else is an error that says what to do. Of images that set scales, a range of
@@ -22,19 +24,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.frontend.fx import graph_shape
-from stemcore.models.data.preprocess import INPUT_MAX, INPUT_SCALE, to_integer_input
+from stemcore.compiler.input_map import UNSTATED, InputMap
 
-FORMS = (
-    f"uint8 (bytes of pictures), signed integers in -{INPUT_MAX}..{INPUT_MAX}, or floats in "
-    f"-{INPUT_MAX}/128..{INPUT_MAX}/128"
-)
 Shape = tuple[int, int, int]
 
 
 def integer_images(
-    images: Any, shape: Shape | None, where: str = "images", *, sets_scales: bool = False
-) -> NDArray[np.int8]:
-    """Images as int8 (N, C, H, W) in -127..127.
+    images: Any,
+    shape: Shape | None,
+    where: str = "images",
+    *,
+    input_map: InputMap = UNSTATED,
+    sets_scales: bool = False,
+) -> NDArray[np.integer]:
+    """Images as codes (N, C, H, W): int8 in -127..127, or int16 in 0..255.
 
     Parameters
     ----------
@@ -43,33 +46,40 @@ def integer_images(
         That the network takes, see :func:`graph_shape`; None takes any.
     where : str
         Name of the argument, for messages.
+    input_map : InputMap
+        What bytes and floats mean to the network.
     sets_scales : bool
         Whether the scales of a network will rest on them: warns of a range half used.
 
     Raises
     ------
-    ValueError
-        For another shape or type, for values out of range, for NaN, and for no image at all.
+    ValueError, CompileError
+        For another shape or type, for values out of range, for NaN, for no image at all, and for
+        bytes where nothing says what they mean.
     """
     array = as_array(images, where)
     _check_shape(array, shape, where)
     array = array.reshape(len(array), *(graph_shape(array.shape[1:]) or ()))
     if array.dtype == np.uint8:
-        return to_integer_input(array)
+        return input_map.codes_of_bytes(array)
     if array.dtype.kind == "f":
-        integers = _from_floats(array, where)
+        codes = input_map.codes_of_real(array, where)
     elif array.dtype.kind == "i":
-        integers = _from_integers(array, where)
+        codes = _from_integers(array, input_map, where)
     else:
-        raise ValueError(f"{where}: must be {FORMS}; {array.dtype} came; convert them")
-    if sets_scales and integers.min() >= 0:
+        low, high = input_map.limits
+        raise ValueError(
+            f"{where}: must be uint8 (bytes of pictures), signed integers in {low}..{high}, or "
+            f"floats as the network sees them; {array.dtype} came; convert them"
+        )
+    if sets_scales and input_map.is_signed and codes.min() >= 0:
         warnings.warn(
-            f"{where}: no value is negative, so half of the input's range -1..1 is never used; "
-            "right for a network that was trained on such values; pictures divided by 255 are "
-            "better passed as uint8 bytes, to a network trained on (byte - 128) / 128",
+            f"{where}: no value is negative, so half of the input's range is never used; right for "
+            "a network that was trained on such values; say input='unit' for values in 0..1, which "
+            "then have all codes",
             stacklevel=3,
         )
-    return integers
+    return codes
 
 
 def as_array(images: Any, where: str) -> NDArray[Any]:
@@ -101,40 +111,14 @@ def _check_shape(array: NDArray[Any], shape: Shape | None, where: str) -> None:
     )
 
 
-def _from_floats(array: NDArray[np.floating], where: str) -> NDArray[np.int8]:
-    if not np.isfinite(array).all():
-        raise ValueError(f"{where}: must be finite; NaN or infinity came; look where it comes from")
-    low, high = float(array.min()), float(array.max())
-    limit = INPUT_MAX * INPUT_SCALE
-    if low < -limit or high > limit:
-        raise ValueError(
-            f"{where}: floats must lie in -{INPUT_MAX}/128..{INPUT_MAX}/128, the float network's "
-            f"input; {low:.6g}..{high:.6g} came; {_way_out(low, high)}"
-        )
-    return np.rint(array.astype(np.float64) / INPUT_SCALE).astype(np.int8)
-
-
-def _way_out(low: float, high: float) -> str:
-    if low >= 0 and high > 2:
-        return "these look like bytes: pass them as uint8"
-    if low >= -1 and high <= 1:
-        return (
-            f"of a network that takes these, multiply the images by {INPUT_MAX}/128 and the first "
-            f"layer's weights by 128/{INPUT_MAX}; or pass bytes as uint8, to a network trained on "
-            "(byte - 128) / 128"
-        )
-    return (
-        "divide them by a power of two that brings them into the range, and multiply the first "
-        "layer's weights by it"
-    )
-
-
-def _from_integers(array: NDArray[np.signedinteger], where: str) -> NDArray[np.int8]:
+def _from_integers(
+    array: NDArray[np.signedinteger], input_map: InputMap, where: str
+) -> NDArray[np.integer]:
     low, high = int(array.min()), int(array.max())
-    if low < -INPUT_MAX or high > INPUT_MAX:
+    bottom, top = input_map.limits
+    if low < bottom or high > top:
         way_out = "pass bytes of pictures as uint8" if low >= 0 and high < 256 else "clip them"
         raise ValueError(
-            f"{where}: integers must lie in -{INPUT_MAX}..{INPUT_MAX}; {low}..{high} came; "
-            f"{way_out}"
+            f"{where}: integers must lie in {bottom}..{top}; {low}..{high} came; {way_out}"
         )
-    return array.astype(np.int8)
+    return array.astype(input_map.code_type)

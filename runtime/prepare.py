@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stemcore.compiler.input_map import InputMap
 from stemcore.compiler.lowering.integrate import model_of_mode
 from stemcore.compiler.lowering.ranges import RangeReport
 from stemcore.compiler.pipeline import STAGES, Compilation, run_stages
@@ -33,7 +34,6 @@ from stemcore.models.data import (
     load_dataset,
     resolve_dataset,
 )
-from stemcore.models.data.preprocess import to_integer_input
 from stemcore.models.errors import ModelError
 from stemcore.models.random_weights import NAME as RANDOM
 from stemcore.models.random_weights import calibrate_random
@@ -41,6 +41,7 @@ from stemcore.models.registry import MODELS, get_model
 from stemcore.models.user_model import is_user_model, load_user_model
 from stemcore.models.yolo import n_outputs
 
+from .input_choice import choose_map, stated_map
 from .report.accuracy import float_outputs, measure
 from .report.stopwatch import Stopwatch
 from .toolchain.process import locked
@@ -56,7 +57,8 @@ OWN = "the model's own"
 @dataclass(frozen=True)
 class Settings:
     """What the user asked for. An empty data set is the model's default, an empty integration
-    mode (one of ``stemcore.compiler.lowering.integrate.modes()``) the preset's.
+    mode (one of ``stemcore.compiler.lowering.integrate.modes()``) the preset's, an empty input what
+    the model states (:mod:`stemcore.runtime.input_choice`).
 
     The path of a data set becomes the name of its layout, and ``data``; ``own_data`` remembers that
     it is a set of the user's own, not a place where a known one lies.
@@ -75,6 +77,7 @@ class Settings:
     integration: str | None = None
     checkpoint: Path | None = None
     own_data: bool = False
+    input: str = ""
 
     def __post_init__(self) -> None:
         spec = MODELS.get(self.model)
@@ -140,6 +143,11 @@ class Prepared:
         return self.compilation.ranges
 
     @property
+    def input_map(self) -> InputMap:
+        """What a byte of an image means."""
+        return self.compilation.options.input_map
+
+    @property
     def params(self) -> ChipParams:
         """Of the cores."""
         return self.compilation.options.params
@@ -154,13 +162,15 @@ class Prepared:
 class LoadedModel:
     """A float model in evaluation mode, its input (C, H, W), and where its weights come from.
 
-    ``program`` is the exported one that the module was read from, if it was.
+    ``program`` is the exported one that the module was read from, if it was. ``input`` is what the
+    model says of its input, empty where it does not.
     """
 
     module: torch.nn.Module
     input_shape: tuple[int, int, int]
     weights: str
     program: object = None
+    input: str = ""
 
     @property
     def source(self) -> object:
@@ -184,12 +194,12 @@ def load_model(settings: Settings) -> LoadedModel:
     module = spec.build(n_classes=n_classes)
     if path is not None:
         load_into(module, path, model=settings.model)
-        return LoadedModel(module.eval(), spec.input_shape, TRAINED)
+        return LoadedModel(module.eval(), spec.input_shape, TRAINED, input=spec.input)
     data = load_dataset(
         settings.dataset, spec.input_shape, settings.data, n_train=RANDOM_IMAGES, n_test=0
     )
     calibrate_random(module, data.train_images)
-    return LoadedModel(module, spec.input_shape, RANDOM)
+    return LoadedModel(module, spec.input_shape, RANDOM, input=spec.input)
 
 
 def _load_users_model(settings: Settings) -> LoadedModel:
@@ -209,8 +219,8 @@ def _load_users_model(settings: Settings) -> LoadedModel:
         )
     if settings.checkpoint is not None:
         load_into(loaded.module, settings.checkpoint)
-        return LoadedModel(loaded.module, loaded.input_shape, TRAINED)
-    return LoadedModel(loaded.module, loaded.input_shape, OWN, loaded.program)
+        return LoadedModel(loaded.module, loaded.input_shape, TRAINED, input=loaded.input)
+    return LoadedModel(loaded.module, loaded.input_shape, OWN, loaded.program, loaded.input)
 
 
 def default_preset(model: str) -> str:
@@ -275,9 +285,17 @@ def prepare(
     options = compile_options(settings, loaded.input_shape)
     with watch("capture"):
         captured = run_stages(Compilation(options, Inputs(loaded.source)), stop="check")
+    input_map = stated_map(settings.input, loaded.input, captured.graph.input_shape[0])
     with watch("load"):
         dataset = load_dataset(settings.dataset, loaded.input_shape, settings.data, n_train, n_test)
-    calibration = to_integer_input(dataset.train_images[:CALIBRATION_IMAGES])
+    if input_map is None:
+        input_map = _tried_map(loaded, dataset, say)
+    elif settings.input or is_user_model(settings.model):
+        other = settings.input and loaded.input not in ("", settings.input)
+        instead = f" (asked for; the model states {loaded.input})" if other else ""
+        say(f"input        {input_map.describe()}{instead}")
+    captured = captured.with_options(input_map=input_map)
+    calibration = input_map.codes_of_bytes(dataset.train_images[:CALIBRATION_IMAGES])
     with _alone_in(folder):
         store = None if folder is None else CompileFolder(folder, kept_beside(folder))
         with watch("quantize"):
@@ -287,7 +305,7 @@ def prepare(
         with watch("lower"):
             compilation = run_stages(quantized, stop="activity", store=store)
     say_reused(store, say)
-    integers = to_integer_input(dataset.test_images).astype(np.int64)
+    integers = input_map.codes_of_bytes(dataset.test_images).astype(np.int64)
     table = compilation.input_table
     return Prepared(
         settings=settings,
@@ -299,6 +317,18 @@ def prepare(
         store=store,
         say=say,
     )
+
+
+def _tried_map(
+    loaded: LoadedModel, dataset: Dataset | BoxDataset, say: Callable[[str], None]
+) -> InputMap:
+    """What works on labelled images; boxes have no such short test."""
+    if isinstance(dataset, BoxDataset):
+        raise ModelError(
+            "INPUT=auto: must have images with one label each to try; boxes came; state INPUT "
+            "yourself"
+        )
+    return choose_map(loaded.module, dataset, say)
 
 
 def kept_beside(folder: Path) -> list[Path]:
@@ -375,4 +405,4 @@ def torch_values(
 def float_accuracy(prepared: Prepared, n_images: int) -> float:
     """Accuracy or mAP of the float model on the first ``n_images`` test images."""
     images = prepared.dataset.test_images[:n_images]
-    return measure(prepared.dataset, float_outputs(prepared.module, images))
+    return measure(prepared.dataset, float_outputs(prepared.module, images, prepared.input_map))

@@ -44,7 +44,7 @@ def module():
 
 @pytest.fixture(scope="module")
 def compiled(module, images):
-    return stemcore.compile(module, calibration=images, preset="tiny")
+    return stemcore.compile(module, calibration=images, input="signed", preset="tiny")
 
 
 def float_inputs(images):
@@ -56,7 +56,7 @@ def float_inputs(images):
 @pytest.mark.slow
 def test_own_module_in_ten_lines(module, images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    compiled = stemcore.compile(module, calibration=images)
+    compiled = stemcore.compile(module, calibration=images, input="signed")
     text = str(compiled.estimate())
     result = compiled.run(images[:3], engine="rtl")
     compiled.save("net/")
@@ -217,6 +217,7 @@ def test_options_reach_the_compiler(module, images):
     compiled = stemcore.compile(
         module,
         calibration=images,
+        input="signed",
         name="mine",
         preset="tiny",
         mesh=(3, 2),
@@ -240,8 +241,10 @@ def test_options_reach_the_compiler(module, images):
 
 
 def test_input_table_is_the_hosts(module, images):
-    plain = stemcore.compile(module, calibration=images, preset="tiny")
-    table = stemcore.compile(module, calibration=images, preset="tiny", tables={"input": "rot4"})
+    plain = stemcore.compile(module, calibration=images, input="signed", preset="tiny")
+    table = stemcore.compile(
+        module, calibration=images, input="signed", preset="tiny", tables={"input": "rot4"}
+    )
     fired = table.integers(images)
     assert not (fired % 16).any()
     spikes = [c.run(images, engine="golden").spikes["input"].sum() for c in (plain, table)]
@@ -250,7 +253,7 @@ def test_input_table_is_the_hosts(module, images):
 
 
 def test_stopped_compilation_goes_on(module, images, compiled, tmp_path):
-    half = stemcore.compile(module, calibration=images, preset="tiny", stop="lower")
+    half = stemcore.compile(module, calibration=images, input="signed", preset="tiny", stop="lower")
     assert repr(half) == "<Compiled 'Own': up to lower>"
     with pytest.raises(CompileError, match=r"^assemble: this stage must have run, the stages that"):
         half.estimate()
@@ -265,7 +268,7 @@ def test_unknown_stage_is_refused(module, images):
     with pytest.raises(
         CompileError, match=r"^stop: must be a stage, got 'place'; the stages are c"
     ):
-        stemcore.compile(module, calibration=images, stop="place")
+        stemcore.compile(module, calibration=images, input="signed", stop="place")
 
 
 def test_other_options_keep_what_they_do_not_touch(compiled):
@@ -279,12 +282,12 @@ def test_other_options_keep_what_they_do_not_touch(compiled):
 
 def test_module_in_training_mode_is_refused(images):
     with pytest.raises(CaptureError, match=r"must be in evaluation mode.*call \.eval\(\) first$"):
-        stemcore.compile(Own(), calibration=images)
+        stemcore.compile(Own(), calibration=images, input="signed")
 
 
 def test_what_is_no_model_is_refused(images):
     with pytest.raises(CaptureError, match=r"^capture: a model must be .*, got int; pass the mod"):
-        stemcore.compile(3, calibration=images)
+        stemcore.compile(3, calibration=images, input="signed")
 
 
 def test_load_refuses_what_is_no_compilation(tmp_path):

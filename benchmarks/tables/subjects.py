@@ -23,7 +23,6 @@ from stemcore.golden.network.other_codes import DirectCode, position_coded
 from stemcore.models import checkpoint
 from stemcore.models.checkpoint import checkpoint_path, read_checkpoint
 from stemcore.models.cifar10net import STEPS
-from stemcore.models.data.preprocess import to_integer_input
 from stemcore.models.registry import MODELS
 from stemcore.runtime.prepare import Prepared, Settings, prepare, torch_values
 from stemcore.runtime.prepare import float_accuracy as accuracy_of_float
@@ -118,7 +117,8 @@ class Subject:
     @property
     def calibration(self) -> np.ndarray:
         """Training images that the quantization was calibrated on."""
-        return to_integer_input(self.prepared.dataset.train_images[:CALIBRATION_IMAGES])
+        images = self.prepared.dataset.train_images[:CALIBRATION_IMAGES]
+        return self.prepared.input_map.codes_of_bytes(images)
 
     def score(self, outputs: np.ndarray, network: Network) -> float:
         """Accuracy or mAP, in percent."""

@@ -2,7 +2,7 @@
 """From a captured graph to integers, with scales that fit calibration images."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ..frontend.compatibility import check_compatible
 from ..frontend.graph import Graph
 from ..frontend.ops.layer import Layer
 from ..frontend.passes import form_layers
+from ..frontend.passes.input_scale import scale_input
 from ..frontend.run_graph import run_graph
 from .formats import LayerFormat, Source, choose_formats, find_signs, fixed_scale
 from .quantize_layer import quantize_layer
@@ -40,6 +41,8 @@ def quantize(
     bias: str | None = None,
     input_bits: int = 8,
     input_scale: float = 2.0**-7,
+    input_signed: bool = True,
+    input_factors: Sequence[float] = (),
 ) -> QuantizedModel:
     """Integers for a captured graph, with activation scales that fit the calibration images.
 
@@ -48,7 +51,8 @@ def quantize(
     graph : Graph
         From :func:`stemcore.compiler.frontend.capture.capture`.
     calibration : integer array (N, C, H, W)
-        Network inputs as the hardware gets them; one unit is worth ``input_scale``.
+        Network inputs as the hardware gets them; one unit is worth ``input_scale``, times the
+        channel's factor in ``input_factors``.
     profile : str
         ``exact``: every scale a power of two. ``general``: free scales and 16-bit multipliers.
         ``paper``: free scales that follow from the largest values, one for all weights of a layer,
@@ -65,15 +69,20 @@ def quantize(
     bias : str, optional
         One of ``stemcore.compiler.quantization.bias.BIAS_FORMATS``; by default ``int32``, and
         ``output`` in the paper's profile. ``QuantizedLayer.bias_format`` says what became of it.
+    input_scale, input_signed, input_factors
+        Of the input: see :class:`stemcore.compiler.input_map.InputMap`. Factors, one or one a
+        channel, go into the weights that read the input; none: 1.
     """
     check_compatible(graph)
     graph = form_layers(graph)
+    if input_factors:
+        graph = scale_input(graph, input_factors)
     if profile == EXACT and math.frexp(input_scale)[0] != 0.5:
         raise QuantizeError(
             "input_scale", f"must be a power of two in the exact profile, got {input_scale}"
         )
     formats = choose_formats(graph, profile, bits, weight_bits, per_channel, acc_width, bias)
-    source = Source(input_scale, limits(input_bits, True), input_bits)
+    source = Source(input_scale, limits(input_bits, input_signed), input_bits)
     images = _check_images(calibration, graph, source)
     largest = _largest(graph, images, input_scale)
     # Candidate scales depend on signs, which follow from the graph alone.
@@ -91,7 +100,13 @@ def quantize(
         sources[node.name] = Source(layer.scale, layer.limits, layer.bits)
         layers.append(layer)
     network = QuantizedNetwork(
-        graph.name, profile, graph.input_shape, input_bits, input_scale, tuple(layers)
+        graph.name,
+        profile,
+        graph.input_shape,
+        input_bits,
+        input_scale,
+        tuple(layers),
+        input_signed,
     )
     return QuantizedModel(network)
 

@@ -67,7 +67,11 @@ class QuantizedLayer:
 
 @dataclass(frozen=True, eq=False)
 class QuantizedNetwork:
-    """Layers in order; the last one is the output. The input is signed."""
+    """Layers in order; the last one is the output.
+
+    ``input_scale`` is the real value of one unit of the input, once the factors of its channels
+    (:class:`stemcore.compiler.input_map.InputMap`) are in the weights that read it.
+    """
 
     name: str
     profile: str
@@ -75,6 +79,12 @@ class QuantizedNetwork:
     input_bits: int
     input_scale: float
     layers: tuple[QuantizedLayer, ...]
+    input_signed: bool = True
+
+    @property
+    def input_limits(self) -> tuple[int, int]:
+        """Smallest and largest value of the input."""
+        return limits(self.input_bits, self.input_signed)
 
     def scales(self) -> dict[str, float]:
         """Real value of one unit of every population, the input's under ``input``."""

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from stemcore.golden.arithmetic.bounds import sum_bounds
 from stemcore.golden.network.network import INPUT
-from stemcore.golden.spec.integers import limits
 
 from ..errors import QuantizeError
 from ..frontend.ops.operator import Shape
@@ -40,7 +39,7 @@ class QuantizedModel(torch.nn.Module):
     def __init__(self, network: QuantizedNetwork) -> None:
         super().__init__()
         self.network = network
-        self._limits = {INPUT: limits(network.input_bits, True)[1]}
+        self._limits = {INPUT: network.input_limits[1]}
         for i, layer in enumerate(network.layers):
             self._limits[layer.name] = layer.top
             for j, branch in enumerate(layer.branches):
@@ -91,10 +90,12 @@ class QuantizedModel(torch.nn.Module):
             raise QuantizeError(
                 "input", "must hold integers", "pass images as the hardware gets them"
             )
-        top = self._limits[INPUT]
+        bottom, top = self.network.input_limits
         low, high = int(integers.min()), int(integers.max())
-        if low < -top or high > top:
-            raise QuantizeError("input", f"must lie in {-top}..{top}, got {low}..{high}", "clip it")
+        if low < bottom or high > top:
+            raise QuantizeError(
+                "input", f"must lie in {bottom}..{top}, got {low}..{high}", "clip it"
+            )
         return integers
 
     def _accumulate(

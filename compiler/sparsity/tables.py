@@ -16,7 +16,6 @@ import numpy as np
 
 from stemcore.golden.arithmetic import activation_tables as golden_tables
 from stemcore.golden.network.network import INPUT, Network
-from stemcore.golden.spec.integers import limits
 
 from ..errors import FormatError, SparsifyError
 from ..quantization.quantized import IntArray, QuantizedNetwork
@@ -116,7 +115,7 @@ def find_tables(
         limits.
     """
     formats = {layer.name: (layer.bits, layer.is_signed, layer.limits) for layer in network.layers}
-    formats[INPUT] = (network.input_bits, True, limits(network.input_bits, True))
+    formats[INPUT] = (network.input_bits, network.input_signed, network.input_limits)
     if isinstance(wanted, str):
         hidden = [layer.name for layer in network.layers[:-1]]
         wanted = {} if wanted == NONE else dict.fromkeys(hidden, wanted)

@@ -7,8 +7,8 @@
 #
 # ## A network and its data
 #
-# Plain torch, and the digits that come with scikit-learn. The chip's input is a signed 8-bit
-# integer, so the network is trained on bytes b as (b - 128) / 128.
+# Plain torch, and the digits that come with scikit-learn. The network is trained on bytes as
+# byte / 255, and says so: `input_range` is what `stemcore.compile` asks for.
 
 # %%
 import matplotlib.pyplot as plt
@@ -38,11 +38,13 @@ train_images, test_images, train_labels, test_labels = train_test_split(
 
 def as_floats(images):
     """What the float network is trained on."""
-    return (torch.tensor(images, dtype=torch.float32) - 128).clamp(-127, 127) / 128
+    return torch.tensor(images, dtype=torch.float32) / 255
 
 
 class Net(nn.Module):
     """Two convolutions with a residual connection, and a classifier."""
+
+    input_range = (0, 1)
 
     def __init__(self):
         super().__init__()
@@ -75,7 +77,7 @@ print(f"float network: {100 * float_accuracy:.1f} % of {len(test_images)} test i
 # %% [markdown]
 # ## Compile
 #
-# Some hundred training images set the scales. Bytes are taken as bytes; floats and signed integers
+# Some hundred training images set the scales. They are bytes here; floats as the network sees them
 # would do too.
 
 # %%

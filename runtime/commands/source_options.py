@@ -43,6 +43,14 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="weights, safetensors (default: those that come with the model)",
     )
+    network.add_argument(
+        "--input",
+        default="",
+        metavar="WORDS",
+        help="what a byte of an image means to the network: unit (0..1), signed ((byte - 128) / "
+        "128), u8 (0..255), LOW..HIGH, MEAN,STD (all means before all deviations), or auto, which "
+        "tries the usual ones on labelled images (default: what the model states)",
+    )
     numbers = parser.add_argument_group("its numbers")
     numbers.add_argument(
         "--profile",
@@ -101,6 +109,7 @@ def source_settings(arguments: argparse.Namespace) -> "Settings":
         tables=arguments.tables,
         integration=arguments.integration,
         checkpoint=arguments.checkpoint,
+        input=arguments.input,
     )
 
 

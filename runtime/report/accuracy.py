@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from stemcore.compiler.input_map import InputMap
 from stemcore.models.data import BoxDataset, Dataset
-from stemcore.models.data.preprocess import to_float_input
 from stemcore.models.detection import METRIC, detect, mean_average_precision
 from stemcore.models.user_model import float_type
 
@@ -43,14 +43,18 @@ def predictions(outputs: ArrayLike) -> NDArray[np.int64]:
     return largest
 
 
-def float_outputs(module: torch.nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Outputs of the float model on images (N, C, H, W)."""
-    return np.concatenate(list(_batches(module, images)))
+def float_outputs(
+    module: torch.nn.Module, images: NDArray[np.uint8], input_map: InputMap
+) -> NDArray[np.float32]:
+    """Outputs of the float model on images (N, C, H, W), as the map says what a byte means."""
+    return np.concatenate(list(_batches(module, images, input_map)))
 
 
-def _batches(module: torch.nn.Module, images: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
+def _batches(
+    module: torch.nn.Module, images: NDArray[np.uint8], input_map: InputMap
+) -> Iterator[NDArray[np.float32]]:
     batch = max(1, BATCH_PIXELS // (images.shape[2] * images.shape[3]))
     with torch.no_grad():
         for start in range(0, len(images), batch):
-            inputs = to_float_input(images[start : start + batch]).to(float_type(module))
-            yield module(inputs).float().numpy()
+            real = torch.from_numpy(input_map.real_of_bytes(images[start : start + batch]))
+            yield module(real.to(float_type(module))).float().numpy()

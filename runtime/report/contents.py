@@ -160,6 +160,7 @@ def _settings(
         "profile": settings.profile,
         "bias": settings.bias or DEFAULT_FORMAT[settings.profile],
         "bits": settings.bits,
+        "input": prepared.input_map.describe(),
         "tables": settings.tables,
         "tables_by_layer": None if isinstance(tables, str) else tables,
         "cores": settings.cores,

@@ -88,6 +88,7 @@ def changed_settings(settings: Settings) -> list[str]:
         _unless(preset, default_preset(settings.model)),
         f"cores{settings.cores}" if settings.cores is not None else "",
         f"mesh{settings.mesh[0]}x{settings.mesh[1]}" if settings.mesh else "",
+        _input_name(settings.input),
         _weights_name(settings),
     ]
     return [part for part in parts if part]
@@ -103,6 +104,11 @@ def _tables_name(text: str) -> str:
     if isinstance(tables, str):
         return "" if text == NONE else _shortened(text)
     return "tables." + _with_hash(Path(text).stem, json.dumps(tables, sort_keys=True))
+
+
+def _input_name(text: str) -> str:
+    """What was asked for; numbers have signs and commas, and their hash tells them apart."""
+    return text and "input." + (text if text.isalnum() else _with_hash(text, text))
 
 
 def _weights_name(settings: Settings) -> str:

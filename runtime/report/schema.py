@@ -46,6 +46,7 @@ class RunSettings(_Part):
     threads : that stepped the mesh; null for engines that have one
     waves : nodes whose waves were written
     seeds : of everything random that the result depends on
+    input : what a byte of an image means to the network, in words
     """
 
     model: str
@@ -69,6 +70,7 @@ class RunSettings(_Part):
     threads: Count | None
     waves: str | list[Node] | None
     seeds: dict[str, int]
+    input: str | UnsetType = UNSET
 
 
 class Commit(_Part):

@@ -32,7 +32,6 @@ from stemcore.compiler.sparsity.tables import NONE, apply_tables, find_tables
 from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.forward import Forward
 from stemcore.models.data import DATASETS, DETECTION, Dataset
-from stemcore.models.data.preprocess import to_integer_input
 
 from ..prepare import Prepared, Settings, prepare
 from ..report.accuracy import predictions
@@ -99,13 +98,13 @@ class Search:
 
     def _augmented(
         self, use: str, part: slice, n: int, strength: float | None = None
-    ) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
         """``n`` images and labels; where there are fewer, several copies of each, all different."""
         data = self.dataset
         index = np.resize(np.arange(part.start, part.stop), n)
         strength = self.strength if strength is None else strength
         images = augmented_images(data.train_images[index], strength, SEEDS[use])
-        return to_integer_input(images), data.train_labels[index]
+        return self.prepared.input_map.codes_of_bytes(images), data.train_labels[index]
 
     def _accuracy(self, strength: float) -> float:
         integers, labels = self._augmented("ranking", self.ranking, STRENGTH_IMAGES, strength)

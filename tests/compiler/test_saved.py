@@ -135,7 +135,7 @@ def rewrite(folder, change):
             lambda d: d.update(format="x"),
             r"format must be 'stemcore compilation', got 'x'; name an",
         ),
-        (lambda d: d.update(version=9), r"version must be 1, got 9; compile the network again$"),
+        (lambda d: d.update(version=9), r"version must be 2, got 9; compile the network again$"),
         (
             lambda d: d["compilation"]["stages"].update(place=d["compilation"]["stages"]["map"]),
             r"must describe a compilation: a stage must be one of capture, .*, got place",

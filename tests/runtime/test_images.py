@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from stemcore.compiler.errors import CompileError
+from stemcore.compiler.input_map import SIGNED, parse_input
 from stemcore.models.data.preprocess import to_integer_input
 from stemcore.runtime.images import integer_images
 
@@ -20,7 +22,14 @@ def batch(low, high, dtype, n=3):
 
 def test_bytes_are_pictures():
     every = np.arange(256, dtype=np.uint8).reshape(16, 1, 4, 4)
-    np.testing.assert_array_equal(integer_images(every, SHAPE), to_integer_input(every))
+    found = integer_images(every, SHAPE, input_map=SIGNED)
+    np.testing.assert_array_equal(found, to_integer_input(every))
+    unit = integer_images(every, SHAPE, input_map=parse_input("unit"))
+    np.testing.assert_array_equal(unit, every)
+    # Codes of an unsigned input are no bytes: they come back as what they are.
+    np.testing.assert_array_equal(integer_images(unit, SHAPE, input_map=parse_input("unit")), unit)
+    with pytest.raises(CompileError, match=r"^INPUT: must say what a byte of an image means"):
+        integer_images(every, SHAPE)
 
 
 def test_floats_are_rounded_to_the_nearest_step_halves_to_even():
@@ -59,16 +68,16 @@ def test_sequences_and_vectors_get_rows_and_columns():
     [
         (
             batch(0, 1, float),
-            r"floats must lie in -127/128\.\.127/128, .*; 0\.\.1 came; of a netwo",
+            r"floats must lie in -0\.992188\.\.0\.992188, .*; 0\.\.1 came; say input='unit",
         ),
-        (batch(-1, 1, np.float32), r"floats must lie in .*; -1\.\.1 came; of a network that takes"),
+        (batch(-1, 1, np.float32), r"floats must lie in .*; -1\.\.1 came; say the range"),
         (
             batch(0, 255, float),
             r"floats must lie in .*; 0\.\.255 came; these look like bytes: pass",
         ),
         (
             batch(-2.1, 2.6, float),
-            r"floats must lie in .*; -2\.1\.\.2\.6 came; divide them by a po",
+            r"floats must lie in .*; -2\.1\.\.2\.6 came; say the .* input='-2\.1\.\.2\.6'$",
         ),
         (np.full((1, *SHAPE), np.inf), r"must be finite; NaN or infinity came; look where"),
         (

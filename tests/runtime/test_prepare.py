@@ -75,7 +75,7 @@ def test_exported_archives_of_one_batch_size_go_all_the_way(tmp_path, monkeypatc
         nn.Conv2d(1, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 10)
     ).eval()
     program = torch.export.export(net, (torch.zeros(n_images, 1, 8, 8),))
-    torch.export.save(program, tmp_path / "net.pt2")
+    torch.export.save(program, tmp_path / "net.pt2", extra_files={"input": "unit"})
     result = simulate(Settings("net.pt2"), n_images=2, engine="program", accuracy_images=20)
     assert result.report["bit_exact"]["torch_golden"]
     assert result.report["bit_exact"]["golden_program"]

@@ -60,6 +60,7 @@ def net():
         torch.nn.Linear(4 * 4 * 4, 10),
     )
     module.input_shape = (1, 8, 8)
+    module.input_range = "signed"
     return module
 """
 

@@ -22,6 +22,7 @@ def shaped(*layers):
     torch.manual_seed(0)
     module = nn.Sequential(*layers)
     module.input_shape = (1, 8, 8)
+    module.input_range = "signed"
     return module
 
 

@@ -28,6 +28,7 @@ def net():
     return nn.Sequential(nn.Conv2d(3, 8, 3, stride=8, padding=1), nn.ReLU(), nn.Conv2d(8, {}, 1))
 
 net.input_shape = (3, 48, 48)
+net.input_range = "signed"
 """
 
 

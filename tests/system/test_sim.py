@@ -22,6 +22,7 @@ def net():
         torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(6 * 2 * 2, 10),
     )
     module.input_shape = (1, 8, 8)
+    module.input_range = "signed"
     return module
 """
 REPORT_KEYS = {
@@ -143,6 +144,7 @@ def test_joined_channels_run_exactly_on_the_gateware(tmp_path, name, integration
         "from tests.support.torch_nets import build\n\n\n"
         "def net():\n"
         f"    module, module.input_shape = build({name!r})\n"
+        "    module.input_range = 'signed'\n"
         "    return module\n"
     )
     settings = Settings(f"{path}:net", integration=integration)

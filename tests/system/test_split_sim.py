@@ -21,6 +21,7 @@ def net():
         torch.nn.Flatten(), torch.nn.Linear(16 * 2 * 2, 10),
     )
     module.input_shape = (1, 8, 8)
+    module.input_range = "signed"
     return module
 """
 FEW_WORDS = NARROW.with_(n_weight_words=48)

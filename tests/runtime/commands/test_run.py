@@ -25,7 +25,7 @@ def images():
 def compiled(images):
     torch.manual_seed(1)
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).eval()
-    return stemcore.compile(net, calibration=images, preset="tiny", name="small")
+    return stemcore.compile(net, calibration=images, input="signed", preset="tiny", name="small")
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which input map a run has: the one asked for, the one the model states, or the one that works.
+
+A network that nobody states an input of is refused: a guess would change its answers in silence.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stemcore.compiler.errors import CompileError
+from stemcore.compiler.input_map import UNSTATED, WHERE, InputMap, parse_input
+from stemcore.models.data import Dataset
+
+from .report.accuracy import float_outputs, predictions
+
+AUTO = "auto"
+AUTO_IMAGES = 256
+# What networks are usually trained on: 0..1, -1..1, ImageNet's statistics as torchvision has them,
+# bytes as they are.
+USUAL = (
+    "unit",
+    "signed",
+    "0.485,0.456,0.406,0.229,0.224,0.225",
+    "u8",
+)
+# A network that knows its classes is right more often than this multiple of chance.
+BETTER_THAN_CHANCE = 1.5
+
+
+def stated_map(asked: str, said: str, n_channels: int) -> InputMap | None:
+    """The map that the user asks for, else the one that the model states; None for ``auto``.
+
+    Raises :class:`CompileError` where neither says anything, and for words that say nothing.
+    """
+    if asked == AUTO:
+        return None
+    text = asked or said
+    if not text:
+        UNSTATED.check_bytes()
+    found = parse_input(text)
+    found.check_channels(n_channels)
+    return found
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A map, the share of images that the float network gets right with it, and its mean loss."""
+
+    found: InputMap
+    right: float
+    loss: float
+
+
+def choose_map(module: torch.nn.Module, dataset: Dataset, say: Callable[[str], None]) -> InputMap:
+    """The usual map with which the float network gets most training images right.
+
+    Of equals the one with the smaller cross-entropy. ``say`` is told what was tried. Raises
+    :class:`CompileError` where labels do not fit, and where no map does better than chance.
+    """
+    images, labels = dataset.train_images[:AUTO_IMAGES], dataset.train_labels[:AUTO_IMAGES]
+    if not len(images) or len(set(labels.tolist())) < 2:
+        raise _not_tried("there are no images of two classes or more to try it on")
+    trials = []
+    for text in USUAL:
+        candidate = parse_input(text)
+        if len(candidate.gain) in (1, images.shape[1]):
+            outputs = float_outputs(module, images, candidate)
+            outputs = outputs.reshape(len(outputs), -1)
+            if outputs.shape[1] != dataset.n_classes:
+                raise _not_tried(
+                    f"the network has {outputs.shape[1]} outputs for {dataset.n_classes} classes"
+                )
+            right = float((predictions(outputs) == labels).mean())
+            trials.append(_Trial(candidate, right, _cross_entropy(outputs, labels)))
+    best = max(trials, key=lambda trial: (trial.right, -trial.loss))
+    tried = ", ".join(f"{trial.found.name} {100 * trial.right:.1f} %" for trial in trials)
+    say(
+        f"input        {best.found.name} by {AUTO}: of {len(images)} training images right: {tried}"
+    )
+    chance = max(np.bincount(labels)) / len(labels)
+    if best.right < min(BETTER_THAN_CHANCE * chance, 1 - (1 - chance) / 2):
+        raise _not_tried(
+            f"no usual input does better than chance, {100 * chance:.1f} % ({tried}): the network "
+            "is not trained on these classes, or takes another input"
+        )
+    return best.found
+
+
+def _cross_entropy(outputs: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+    scores = torch.from_numpy(outputs.astype(np.float64))
+    return float(torch.nn.functional.cross_entropy(scores, torch.from_numpy(labels)))
+
+
+def _not_tried(reason: str) -> CompileError:
+    return CompileError(
+        f"{WHERE}={AUTO}", f"must find out what a byte means; {reason}", f"state {WHERE} yourself"
+    )

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run's input map: asked for, stated, found by trying; never guessed in silence."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from stemcore.compiler.errors import CompileError
+from stemcore.compiler.input_map import SIGNED
+from stemcore.models.data import Dataset
+from stemcore.runtime.commands.main import main
+from stemcore.runtime.input_choice import choose_map, stated_map
+from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.report.names import run_name
+
+MODEL = """
+import torch
+
+
+def build():
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).eval()
+    module.input_shape = (1, 8, 8)
+    return module
+
+
+def said():
+    module = build()
+    module.input_range = (0, 1)
+    return module
+"""
+
+
+class Brightness(nn.Module):
+    """Tells dark, middle and bright images apart, by the mean of what it sees of them."""
+
+    def __init__(self, dark, bright):
+        super().__init__()
+        self.dark, self.bright = dark, bright
+
+    def forward(self, x):
+        place = (x.mean((1, 2, 3)) - self.dark) / (self.bright - self.dark)
+        return -(place[:, None] - torch.tensor([0.0, 0.5, 1.0])).abs()
+
+
+def shades(n=60, n_classes=3):
+    rng = np.random.default_rng(3)
+    labels = np.arange(n) % n_classes
+    images = np.clip(rng.normal((40, 128, 215), 8, (n // 3, 3)).reshape(n, 1, 1, 1), 0, 255)
+    images = np.broadcast_to(images, (n, 1, 4, 4)).astype(np.uint8)
+    names = tuple("abcdef"[:n_classes])
+    return Dataset("shades", images, labels, images[:0], labels[:0], names, "made")
+
+
+@pytest.mark.parametrize(
+    ("dark", "bright", "name"), [(0.15, 0.85, "unit"), (-0.7, 0.7, "signed"), (38.0, 217.0, "u8")]
+)
+def test_auto_finds_what_the_network_was_made_for(dark, bright, name):
+    said = []
+    found = choose_map(Brightness(dark, bright), shades(), said.append)
+    assert found.name == name
+    (line,) = said
+    assert line.startswith(f"input        {name} by auto: of 60 training images right: unit ")
+    assert "u8 " in line
+
+
+def test_auto_refuses_what_it_cannot_tell():
+    with pytest.raises(
+        CompileError, match=r"^INPUT=auto: .*no usual input does better than chance"
+    ):
+        choose_map(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), blank(), lambda line: None)
+    with pytest.raises(CompileError, match=r"3 outputs for 6 classes; state INPUT yourself"):
+        choose_map(Brightness(0, 1), shades(n_classes=6), lambda line: None)
+
+
+def blank():
+    """All images alike: nobody can tell the classes."""
+    images, labels = np.full((30, 1, 4, 4), 90, np.uint8), np.arange(30) % 3
+    return Dataset("blank", images, labels, images[:0], labels[:0], tuple("abc"), "made")
+
+
+def test_what_is_asked_for_goes_before_what_is_stated():
+    assert stated_map("", "signed", 3) == SIGNED
+    assert stated_map("unit", "signed", 3).name == "unit"
+    assert stated_map("auto", "signed", 3) is None
+    with pytest.raises(CompileError, match=r"^INPUT: must say what a byte of an image means"):
+        stated_map("", "", 3)
+    with pytest.raises(CompileError, match=r"^INPUT: must have one mean .* 1 channels, has 3"):
+        stated_map("0,0,0,1,1,1", "", 1)
+
+
+def test_a_model_that_says_nothing_is_refused_in_one_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(MODEL)
+    assert main(["sim", "--model", "net.py:build", "--sim", "golden", "--images", "1"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].startswith(
+        "error: INPUT: must say what a byte of an image"
+    )
+
+
+def test_maps_reach_the_integers_and_the_float_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(MODEL)
+    said = []
+    done = prepare(Settings("net.py:said"), n_train=20, n_test=5, say=said.append)
+    np.testing.assert_array_equal(done.integers, done.dataset.test_images)
+    assert said == [f"input        {done.input_map.describe()}"]
+    said.clear()
+    other = prepare(Settings("net.py:said", input="signed"), n_train=20, n_test=5, say=said.append)
+    assert other.input_map == SIGNED
+    assert said[0].endswith("(asked for; the model states 0.0..1.0)")
+
+
+def test_runs_of_other_inputs_have_other_folders():
+    names = [
+        run_name(Settings("digits_cnn", input=text))
+        for text in ("", "unit", "0..1", "-1..1", "0,1")
+    ]
+    assert names[:2] == ["digits_cnn-digits", "digits_cnn-digits-input.unit"]
+    assert len(set(names)) == 5
+    assert all(name.count("-") <= 2 for name in names)
