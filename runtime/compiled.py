@@ -305,9 +305,9 @@ def _live(model: Any) -> tuple[Any, str]:
     from stemcore.models.stated_input import archive_input, stated_input
 
     if isinstance(model, str) and ".py:" in model:
-        from stemcore.models.user_model import load_user_model
+        from .own_model import load_own_model
 
-        loaded = load_user_model(model)
+        loaded = load_own_model(model)
         return loaded.module, loaded.input
     if isinstance(model, str | Path):
         return model, archive_input(model)

@@ -38,10 +38,10 @@ from stemcore.models.errors import ModelError
 from stemcore.models.random_weights import NAME as RANDOM
 from stemcore.models.random_weights import calibrate_random
 from stemcore.models.registry import MODELS, get_model
-from stemcore.models.user_model import is_user_model, load_user_model
 from stemcore.models.yolo import n_outputs
 
 from .input_choice import choose_map, stated_map
+from .own_model import is_own_model, load_own_model
 from .report.accuracy import float_outputs, measure
 from .report.stopwatch import Stopwatch
 from .toolchain.process import locked
@@ -162,20 +162,20 @@ class Prepared:
 class LoadedModel:
     """A float model in evaluation mode, its input (C, H, W), and where its weights come from.
 
-    ``program`` is the exported one that the module was read from, if it was. ``input`` is what the
-    model says of its input, empty where it does not.
+    ``input`` is what the model says of its input, empty where it does not. ``graph`` is what was
+    captured from a file, if it came as one.
     """
 
     module: torch.nn.Module
     input_shape: tuple[int, int, int]
     weights: str
-    program: object = None
     input: str = ""
+    graph: object = None
 
     @property
     def source(self) -> object:
         """What the compiler reads."""
-        return self.module if self.program is None else self.program
+        return self.module if self.graph is None else self.graph
 
 
 def load_model(settings: Settings) -> LoadedModel:
@@ -184,7 +184,7 @@ def load_model(settings: Settings) -> LoadedModel:
     A registered model that nobody trained on the data set gets random weights at the scale of the
     data, see :func:`stemcore.models.random_weights.calibrate_random`, and says so.
     """
-    if is_user_model(settings.model):
+    if is_own_model(settings.model):
         return _load_users_model(settings)
     spec = get_model(settings.model)
     spec.check_compiles()
@@ -203,7 +203,7 @@ def load_model(settings: Settings) -> LoadedModel:
 
 
 def _load_users_model(settings: Settings) -> LoadedModel:
-    loaded = load_user_model(settings.model)
+    loaded = load_own_model(settings.model)
     if DATASETS[settings.dataset].task == DETECTION:
         n_values = n_outputs(len(load_class_names(settings.dataset, settings.data)))
         if len(loaded.output_shape) != 3 or loaded.output_shape[0] != n_values:
@@ -212,20 +212,20 @@ def _load_users_model(settings: Settings) -> LoadedModel:
                 f"({n_values}, rows, columns) of models/yolo.py; {loaded.output_shape} came; "
                 "choose another data set or change the model's last layer"
             )
-    if settings.checkpoint is not None and loaded.program is not None:
+    if settings.checkpoint is not None and loaded.graph is not None:
         raise ModelError(
-            f"{settings.model}: an archive must come with its own weights; --checkpoint "
+            f"{settings.model}: a file must come with its own weights; --checkpoint "
             f"{settings.checkpoint} came; export the model again with these weights in it"
         )
     if settings.checkpoint is not None:
         load_into(loaded.module, settings.checkpoint)
-        return LoadedModel(loaded.module, loaded.input_shape, TRAINED, input=loaded.input)
-    return LoadedModel(loaded.module, loaded.input_shape, OWN, loaded.program, loaded.input)
+        return LoadedModel(loaded.module, loaded.input_shape, TRAINED, loaded.input)
+    return LoadedModel(loaded.module, loaded.input_shape, OWN, loaded.input, loaded.graph)
 
 
 def default_preset(model: str) -> str:
     """Chip that a model runs on where none is named."""
-    return DEFAULT_PRESET if is_user_model(model) else get_model(model).preset
+    return DEFAULT_PRESET if is_own_model(model) else get_model(model).preset
 
 
 def preset_name(settings: Settings) -> str:
@@ -245,7 +245,7 @@ def compile_options(settings: Settings, input_shape: tuple[int, int, int]) -> Op
     """The settings as far as they are the compiler's."""
     path = settings.model.rpartition(":")[0] or settings.model  # of file.py:function the file
     return Options(
-        name=Path(path).stem if is_user_model(settings.model) else settings.model,
+        name=Path(path).stem if is_own_model(settings.model) else settings.model,
         input_shape=input_shape,
         params=chip_params(settings),
         profile=settings.profile,
@@ -290,7 +290,7 @@ def prepare(
         dataset = load_dataset(settings.dataset, loaded.input_shape, settings.data, n_train, n_test)
     if input_map is None:
         input_map = _tried_map(loaded, dataset, say)
-    elif settings.input or is_user_model(settings.model):
+    elif settings.input or is_own_model(settings.model):
         other = settings.input and loaded.input not in ("", settings.input)
         instead = f" (asked for; the model states {loaded.input})" if other else ""
         say(f"input        {input_map.describe()}{instead}")

@@ -11,6 +11,27 @@ from pathlib import Path
 from ..errors import CaptureError
 from ..frontend.graph import Graph
 
+# Files that need one step before they are read, and which; by suffix.
+_PICKLED = (
+    "it is a pickle, and reading it would run what is in it: load it yourself, then give the "
+    "module as file.py:function, or save the weights with "
+    "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors') for CHECKPOINT="
+)
+CONVERSIONS = {
+    **dict.fromkeys((".pth", ".pt", ".ckpt", ".bin", ".pkl"), _PICKLED),
+    ".jit": "TorchScript is code: give the module it was scripted from, as file.py:function, or "
+    "torch.export.save(torch.export.export(module, (images,)), 'net.pt2')",
+    **dict.fromkeys(
+        (".h5", ".keras"),
+        "convert it with python -m tf2onnx.convert --keras net.h5 --inputs-as-nchw INPUT --output "
+        "net.onnx (tf2onnx), then MODEL=net.onnx",
+    ),
+    ".tflite": "convert it with python -m tf2onnx.convert --tflite net.tflite --inputs-as-nchw "
+    "INPUT --output net.onnx (tf2onnx), then MODEL=net.onnx",
+    ".safetensors": "it holds weights without a network: give the module as file.py:function, and "
+    "this file as CHECKPOINT=",
+}
+
 Sizes = tuple[int, ...]  # of one input: (C, H, W), (C, L) or (F,)
 Reader = Callable[[object, Sizes | None, str], Graph]
 
@@ -54,7 +75,7 @@ def frontends() -> tuple[Frontend, ...]:
 def find_frontend(model: object) -> Frontend:
     """The frontend for a live object, or for the path of a file; ``CaptureError`` for none."""
     if isinstance(model, str | Path):
-        suffix = Path(model).suffix
+        suffix = Path(model).suffix.lower()
         for frontend in frontends():
             if suffix in frontend.suffixes:
                 return frontend
@@ -62,7 +83,7 @@ def find_frontend(model: object) -> Frontend:
         raise CaptureError(
             str(model),
             f"a file of a model must end in {' or '.join(known)}, ends in {suffix or 'no suffix'}",
-            "export the model, or pass the live module",
+            CONVERSIONS.get(suffix, "export the model, or pass the live module"),
         )
     # The nearest class decides: a kind of module may have a frontend of its own.
     for kind in type(model).__mro__:

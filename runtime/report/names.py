@@ -19,8 +19,8 @@ from stemcore.compiler.sparsity.tables import NONE, read_tables
 from stemcore.folders import results
 from stemcore.golden.spec.presets import get_preset
 from stemcore.models.checkpoint import checkpoint_path
-from stemcore.models.user_model import is_user_model
 
+from ..own_model import is_own_file, is_own_model
 from ..prepare import DEFAULT_BITS, Settings, default_preset, preset_name
 
 HASH_DIGITS = 8
@@ -49,9 +49,9 @@ def run_name(settings: Settings) -> str:
 
 def model_name(model: str) -> str:
     """The registered name; ``file.function.<hash>`` or ``archive.<hash>`` of a user's model."""
-    if not is_user_model(model):
+    if not is_own_model(model):
         return model
-    if model.endswith(".pt2"):
+    if is_own_file(model):
         path, function = Path(model), ""
         name = path.stem
     else:
@@ -115,7 +115,7 @@ def _weights_name(settings: Settings) -> str:
     path = settings.checkpoint
     if path is None:
         return ""
-    if not is_user_model(settings.model):
+    if not is_own_model(settings.model):
         usual = checkpoint_path(settings.model, settings.dataset)
         if path.resolve() == usual.resolve():
             return ""

@@ -86,5 +86,5 @@ def test_archives_take_no_other_weights(tmp_path, monkeypatch):
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
     torch.export.save(torch.export.export(net, (torch.zeros(2, 1, 8, 8),)), tmp_path / "net.pt2")
     settings = Settings("net.pt2", checkpoint=tmp_path / "w.safetensors")
-    with pytest.raises(ModelError, match=r"^net\.pt2: an archive must come with its own weights"):
+    with pytest.raises(ModelError, match=r"^net\.pt2: a file must come with its own weights"):
         load_model(settings)
