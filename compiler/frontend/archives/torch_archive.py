@@ -9,6 +9,7 @@ data/weights,         raw tensors: bytes with sizes and strides; one that is pic
 data/constants        is refused
 data/sample_inputs    always pickled by torch: never read
 data/aotinductor      compiled libraries: refused
+extra/input           text of the input, which :mod:`stemcore.models.stated_input` reads
 all other             never read
 ====================  ==============================================================
 """
