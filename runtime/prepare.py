@@ -35,6 +35,7 @@ from stemcore.models.data import (
     resolve_dataset,
 )
 from stemcore.models.errors import ModelError
+from stemcore.models.plain_weights import load_weights
 from stemcore.models.random_weights import NAME as RANDOM
 from stemcore.models.random_weights import calibrate_random
 from stemcore.models.registry import MODELS, get_model
@@ -218,8 +219,9 @@ def _load_users_model(settings: Settings) -> LoadedModel:
             f"{settings.checkpoint} came; export the model again with these weights in it"
         )
     if settings.checkpoint is not None:
-        load_into(loaded.module, settings.checkpoint)
-        return LoadedModel(loaded.module, loaded.input_shape, TRAINED, loaded.input)
+        load_weights(loaded.module, settings.checkpoint)
+        said = f"of {settings.checkpoint.name}"
+        return LoadedModel(loaded.module, loaded.input_shape, said, loaded.input)
     return LoadedModel(loaded.module, loaded.input_shape, OWN, loaded.input, loaded.graph)
 
 

@@ -3,6 +3,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from stemcore.models.errors import ModelError
@@ -88,3 +89,17 @@ def test_archives_take_no_other_weights(tmp_path, monkeypatch):
     settings = Settings("net.pt2", checkpoint=tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match=r"^net\.pt2: a file must come with its own weights"):
         load_model(settings)
+
+
+def test_own_models_take_a_plain_state_dict(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def build():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+        "build.input_shape = (1, 8, 8)\n"
+    )
+    state = {"1.weight": torch.randn(10, 64), "1.bias": torch.randn(10)}
+    save_file(state, tmp_path / "w.safetensors")
+    loaded = load_model(Settings("net.py:build", checkpoint=tmp_path / "w.safetensors"))
+    assert loaded.weights == "of w.safetensors"
+    assert all(torch.equal(loaded.module.state_dict()[name], state[name]) for name in state)
