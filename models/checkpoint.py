@@ -204,7 +204,9 @@ def load_matching(module: nn.Module, path: Path | str) -> list[str]:
 def _how_to_train(path: Path) -> str:
     """The way out: the command that makes the file, where its name says which one."""
     model, _, dataset = path.stem.rpartition("-")
+    # A name with a hash is that of a folder, which only the user can name.
+    is_known = model and "." not in dataset
     return (
-        f"run 'stemcore train --model {model or '..'} --dataset {dataset if model else '..'}' "
+        f"run 'stemcore train --model {model or '..'} --dataset {dataset if is_known else '..'}' "
         "(make train)"
     )

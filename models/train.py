@@ -22,6 +22,7 @@ from .checkpoint import load_matching, own_checkpoint_path, round_for_file, save
 from .data import load_dataset, resolve_dataset
 from .data.boxes import BoxDataset
 from .data.dataset import Dataset
+from .data.identity import path_name
 from .errors import DataError, ModelError
 from .recipes import Recipe, get_recipe
 from .registry import get_model
@@ -66,6 +67,7 @@ def train(
     seed: int = 0,
     folder: Path | str | None = None,
     state_folder: Path | str | None = None,
+    data_name: str | None = None,
     stop_after: int | None = None,
     start: Path | str | None = None,
     spike_penalty: float = 0.0,
@@ -77,6 +79,9 @@ def train(
         Of the data set, see :func:`stemcore.models.data.find_data`.
     state_folder : path or None
         Where the run is saved; by default under ``sim_build/train``.
+    data_name : str or None
+        Of the data set, for files; None: ``dataset``. Of a set of the user's own the one that no
+        other path has, see :mod:`stemcore.models.data.identity`.
     stop_after : int or None
         End early, after this many epochs in all; the learning rate still follows the whole recipe.
     start : path or None
@@ -85,7 +90,7 @@ def train(
         See :func:`stemcore.models.trainer.train_epoch`.
     """
     spec = get_model(model)
-    state_folder = Path(state_folder or results() / "train" / f"{model}-{dataset}")
+    state_folder = Path(state_folder or results() / "train" / f"{model}-{data_name or dataset}")
     spec.check_task(dataset)
     if spike_penalty and spec.relu_model:
         raise ModelError(
@@ -102,7 +107,7 @@ def train(
         )
     settings = {
         "model": model,
-        "dataset": dataset,
+        "dataset": data_name or dataset,
         "seed": seed,
         "n_train": len(data.train_images),
         "recipe": dataclasses.asdict(recipe),
@@ -137,6 +142,7 @@ def publish(
     recipe: Recipe,
     seed: int,
     start: Path | str | None = None,
+    data_name: str | None = None,
 ) -> float:
     """Write the weight file and return accuracy or mAP of the rounded weights, in 0..1."""
     module = get_model(model).build(n_classes=data.n_classes)
@@ -147,7 +153,7 @@ def publish(
         state.module.state_dict(),
         {
             "model": model,
-            "dataset": data.name,
+            "dataset": data_name or data.name,
             "provenance": data.provenance,
             "start": Path(start).name if start else None,
             "epochs": state.epoch,
@@ -182,7 +188,10 @@ def train_and_publish(
     """
     if threads:
         torch.set_num_threads(threads)
-    dataset, folder = resolve_dataset(dataset or get_model(model).default_dataset, data)
+    text = dataset or get_model(model).default_dataset
+    dataset, folder = resolve_dataset(text, data)
+    # Weights trained on one folder must never be taken for those of another.
+    data_name = dataset if dataset == text or folder is None else path_name(folder)
     recipe = get_recipe(model, dataset)
     if epochs:
         recipe = dataclasses.replace(recipe, epochs=epochs, restart_at=None)
@@ -192,11 +201,12 @@ def train_and_publish(
         recipe=recipe,
         seed=seed,
         folder=folder,
+        data_name=data_name,
         start=start,
         spike_penalty=spike_penalty,
     )
-    path = out or own_checkpoint_path(model, dataset)
-    figure = publish(path, model, loaded, state, recipe, seed, start)
+    path = out or own_checkpoint_path(model, data_name)
+    figure = publish(path, model, loaded, state, recipe, seed, start, data_name)
     print(f"wrote {path}: {model} on {loaded.provenance}")
     print(
         f"float test {task_of(loaded).metric} {100 * figure:.2f} % on "

@@ -35,7 +35,7 @@ def check_all(
 
     Raises :class:`Difference` at the first one; returns accuracy figures.
     """
-    say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
+    say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
     prepared = prepare(
         settings,
         n_train=CALIBRATION_IMAGES,
@@ -64,7 +64,7 @@ def check_all(
     say(f"accuracy     float and quantized network on {amount(n, 'image')}")
     return {
         "model": settings.model,
-        "dataset": settings.dataset,
+        "dataset": settings.data_shown,
         "data": prepared.dataset.provenance,
         "weights": prepared.weights,
         "images": n,

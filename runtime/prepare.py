@@ -34,6 +34,8 @@ from stemcore.models.data import (
     load_dataset,
     resolve_dataset,
 )
+from stemcore.models.data.files import shown
+from stemcore.models.data.identity import path_name
 from stemcore.models.errors import ModelError
 from stemcore.models.plain_weights import load_weights
 from stemcore.models.random_weights import NAME as RANDOM
@@ -88,6 +90,16 @@ class Settings:
         object.__setattr__(self, "own_data", data is not None and (is_path or self.own_data))
         object.__setattr__(self, "dataset", dataset)
         object.__setattr__(self, "data", data)
+
+    @property
+    def data_name(self) -> str:
+        """Of the data set, for files: the known name, or one that no other path has."""
+        return path_name(self.data) if self.own_data and self.data else self.dataset
+
+    @property
+    def data_shown(self) -> str:
+        """Of the data set, for people and command lines: the known name, or the path."""
+        return shown(self.data) if self.own_data else self.dataset
 
 
 @dataclass(frozen=True)
@@ -190,12 +202,13 @@ def load_model(settings: Settings) -> LoadedModel:
     spec = get_model(settings.model)
     spec.check_compiles()
     spec.check_task(settings.dataset)
-    path = settings.checkpoint or find_checkpoint(settings.model, settings.dataset)
+    path = settings.checkpoint or find_checkpoint(settings.model, settings.data_name)
     n_classes = len(load_class_names(settings.dataset, settings.data))
     module = spec.build(n_classes=n_classes)
     if path is not None:
-        load_into(module, path, model=settings.model)
-        return LoadedModel(module.eval(), spec.input_shape, TRAINED, input=spec.input)
+        trained_on = str(load_into(module, path, model=settings.model)["dataset"])
+        other = "" if trained_on == settings.data_name else f" on {trained_on}"
+        return LoadedModel(module.eval(), spec.input_shape, TRAINED + other, input=spec.input)
     data = load_dataset(
         settings.dataset, spec.input_shape, settings.data, n_train=RANDOM_IMAGES, n_test=0
     )
@@ -209,7 +222,7 @@ def _load_users_model(settings: Settings) -> LoadedModel:
         n_values = n_outputs(len(load_class_names(settings.dataset, settings.data)))
         if len(loaded.output_shape) != 3 or loaded.output_shape[0] != n_values:
             raise ModelError(
-                f"{settings.model}: on {settings.dataset} the output must have the shape "
+                f"{settings.model}: on {settings.data_shown} the output must have the shape "
                 f"({n_values}, rows, columns) of models/yolo.py; {loaded.output_shape} came; "
                 "choose another data set or change the model's last layer"
             )
@@ -290,6 +303,8 @@ def prepare(
     input_map = stated_map(settings.input, loaded.input, captured.graph.input_shape[0])
     with watch("load"):
         dataset = load_dataset(settings.dataset, loaded.input_shape, settings.data, n_train, n_test)
+    for note in dataset.notes:
+        say(f"data         {note}")
     if input_map is None:
         input_map = _tried_map(loaded, dataset, say)
     elif settings.input or is_own_model(settings.model):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make sim`: one model through every stage, compared at each, reported."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -109,7 +110,7 @@ def simulate(
 
 def _prepared(settings: Settings, options: SimOptions, say: Say, watch: Stopwatch) -> Prepared:
     """Everything before the memory images; what was chosen is said."""
-    say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
+    say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
     n_test = max(options.n_images, options.accuracy_images or ACCURACY_IMAGES)
     prepared = prepare(
         settings,
@@ -120,8 +121,9 @@ def _prepared(settings: Settings, options: SimOptions, say: Say, watch: Stopwatc
         say=say,
     )
     check_count(options.n_images, prepared)
-    train = f"'stemcore train --model {settings.model} --dataset {settings.dataset}'"
-    nobody = f"; nobody trained this network on {settings.dataset}; {train} does"
+    data = shlex.quote(settings.data_shown)
+    train = f"'stemcore train --model {settings.model} --dataset {data}'"
+    nobody = f"; nobody trained this network on {settings.data_shown}; {train} does"
     say(f"weights      {prepared.weights}{nobody if prepared.weights == RANDOM else ''}")
     for note in prepared.compilation.graph.notes:
         say(f"network      {note}")
@@ -129,7 +131,7 @@ def _prepared(settings: Settings, options: SimOptions, say: Say, watch: Stopwatc
     if isinstance(prepared.dataset, Dataset) and n_outputs != prepared.dataset.n_classes:
         say(
             f"outputs      {n_outputs} for {prepared.dataset.n_classes} classes of "
-            f"{settings.dataset}: accuracies say nothing about this network"
+            f"{settings.data_shown}: accuracies say nothing about this network"
         )
     formats = Counter(layer.bias_format for layer in prepared.quantized.network.layers)
     biases = ", ".join(f"{n} layers {name}" for name, n in formats.items())

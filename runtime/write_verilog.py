@@ -24,7 +24,7 @@ def write_verilog(
     The bench runs the first ``n_images`` test images and expects what golden computes. ``say``
     gets a line, ``name  text``, as each stage begins.
     """
-    say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
+    say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
     prepared = prepare(
         settings, n_train=CALIBRATION_IMAGES, folder=compile_folder(settings), say=say
     )

@@ -68,6 +68,8 @@ class BoxDataset(ImageSet):
     train_objects, test_objects : Objects
     class_names : tuple of str
     provenance : str
+    notes : tuple of str
+        What was left out or changed of the source, one line each.
 
     Raises :exc:`DataError` when the arrays do not fit together.
     """
@@ -79,6 +81,7 @@ class BoxDataset(ImageSet):
     test_objects: Objects
     class_names: tuple[str, ...]
     provenance: str
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):

@@ -42,6 +42,8 @@ class Dataset(ImageSet):
     class_names : tuple of str
     provenance : str
         One line to stand next to every figure measured on these images.
+    notes : tuple of str
+        What was left out, renamed or rescaled of the source, one line each.
 
     Raises :exc:`DataError` when the arrays do not fit together.
     """
@@ -53,6 +55,7 @@ class Dataset(ImageSet):
     test_labels: Labels
     class_names: tuple[str, ...]
     provenance: str
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):

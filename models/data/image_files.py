@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image files as network-sized bytes: decoding, cropping to fill, or padding to fit."""
+"""Image files as network-sized bytes: decoding, cropping to fill, or padding to fit.
+
+What is done to a picture beyond that is counted in ``notes``, for lines that say so: nothing of a
+data set is rescaled in silence. Transparency and the orientation that a camera notes are not used.
+"""
 
 import io
 import warnings
+from collections import Counter
 
 import numpy as np
 from PIL import Image
@@ -14,13 +19,27 @@ from ..errors import DataError
 PADDING_BYTE = 128
 # ImageNet's usual 256 pixels for a crop of 224.
 CROP_MARGIN = 256 / 224
+# Files that are taken for pictures, in capitals or not; the bytes decide what they are.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
+# A picture longer than so many times its crop is cropped before it is resized: resized as a whole,
+# 30,000 x 1 pixels would become gigabytes.
+LONGEST = 16
+LARGEST_16_BITS = 65535
+
+Notes = Counter[str]  # what was done, in words, and to how many
 
 
-def decode(raw: bytes, where: str, channels: int) -> Image.Image:
+def is_picture(name: str) -> bool:
+    """Whether a file is one, by its suffix."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def decode(raw: bytes, where: str, channels: int, notes: Notes | None = None) -> Image.Image:
     """A picture of 1 or 3 channels from the bytes of a JPEG, PNG, ...
 
-    Raises :exc:`DataError`, beginning with ``where``, for bytes that are no picture or one of an
-    absurd size.
+    Grey of 16 bits is scaled to 8, 65535 to 255, which ``notes`` counts. Raises :exc:`DataError`,
+    beginning with ``where``, for bytes that are no picture, one of an absurd size, or one whose
+    values have no known range.
     """
     if channels not in (1, 3):
         raise DataError(
@@ -31,16 +50,36 @@ def decode(raw: bytes, where: str, channels: int) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(raw)) as picture:
-                return picture.convert("RGB" if channels == 3 else "L")
-    except (
-        OSError,
-        SyntaxError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
+                picture.load()
+                grey = _eight_bits(picture, where, Counter() if notes is None else notes)
+                return grey.convert("RGB" if channels == 3 else "L")
+    except DataError:
+        raise
+    except Exception as error:  # decoders of damaged files raise errors of any kind
+        reason = str(error) or type(error).__name__
         raise DataError(
-            f"{where}: must be a picture; the decoder says {error}; get the file again"
+            f"{where}: must be a picture; the decoder says {reason}; get the file again, or take "
+            "it out"
         ) from error
+
+
+def _eight_bits(picture: Image.Image, where: str, notes: Notes) -> Image.Image:
+    """The picture, with 16 bits of grey scaled to 8: Pillow itself would clip them at 255."""
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    pixels = np.asarray(picture)
+    is_16_bits = picture.mode.startswith("I;16") or (
+        picture.mode == "I" and picture.format in ("PNG", "PPM")
+    )
+    if not is_16_bits or pixels.min() < 0 or pixels.max() > LARGEST_16_BITS:
+        kind = "fractions" if picture.mode == "F" else "32 bits"
+        raise DataError(
+            f"{where}: must have pixels of 8 or 16 bits; {kind}, {pixels.min()}..{pixels.max()}, "
+            "came, whose range nothing says; convert the file to 8 bits"
+        )
+    notes["pictures of 16 bits scaled to 8"] += 1
+    scaled = np.rint(pixels.astype(np.float64) * (255 / LARGEST_16_BITS))
+    return Image.fromarray(scaled.astype(np.uint8))
 
 
 def fill(picture: Image.Image, height: int, width: int) -> Bytes:
@@ -50,6 +89,16 @@ def fill(picture: Image.Image, height: int, width: int) -> Bytes:
     """
     ratio = max(height / picture.height, width / picture.width) * CROP_MARGIN
     size = max(round(picture.width * ratio), width), max(round(picture.height * ratio), height)
+    if max(size[0] / width, size[1] / height) > LONGEST:
+        half = width / ratio / 2, height / ratio / 2
+        x, y = picture.width / 2, picture.height / 2
+        box = (
+            max(x - half[0], 0),
+            max(y - half[1], 0),
+            min(x + half[0], picture.width),
+            min(y + half[1], picture.height),
+        )
+        return to_planes(picture.resize((width, height), Image.Resampling.BILINEAR, box))
     picture = picture.resize(size, Image.Resampling.BILINEAR)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
     return to_planes(picture.crop((left, top, left + width, top + height)))
@@ -79,3 +128,8 @@ def to_planes(picture: Image.Image) -> Bytes:
     """uint8 (C, H, W) of a picture of one or three channels."""
     pixels = np.asarray(picture)
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def in_words(notes: Notes) -> tuple[str, ...]:
+    """One line for each thing that was done: ``3 pictures of 16 bits scaled to 8``."""
+    return tuple(f"{n} {what}" for what, n in sorted(notes.items()))

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detection sets in the layout of PASCAL VOC, from a folder or a tar archive.
 
-``Annotations/<id>.xml``, ``JPEGImages/<id>.jpg`` and ``ImageSets/Main/{train,val,test}.txt``, lists
-of ids; at the top, or below ``VOCdevkit/VOC2007`` or another single place. Training images are
-those of ``trainval`` or ``train``; tests use ``test``, else ``val``. Where ``test`` is missing,
-``trainval`` would hold the test images, and ``train`` is taken.
+``Annotations/<id>.xml``, ``JPEGImages/<id>.jpg`` (or another kind of picture) and
+``ImageSets/Main/{train,val,test}.txt``, lists of ids, one a line; at the top, or below
+``VOCdevkit/VOC2007`` or another single place. Training images are those of ``trainval`` or
+``train``; tests use ``test``, else ``val``. Where ``test`` is missing, ``trainval`` would hold the
+test images, and ``train`` is taken.
 """
 
+import re
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from xml.parsers import expat
 
 import numpy as np
 from PIL import Image
@@ -17,8 +21,8 @@ from PIL import Image
 from ..arrays import Bytes, Floats, Shape
 from ..errors import DataError
 from .boxes import BoxDataset, Objects, pack_objects
-from .files import open_tree
-from .image_files import decode, letterbox
+from .files import open_tree, shown
+from .image_files import Notes, decode, in_words, is_picture, letterbox
 
 CLASS_NAMES = (
     "aeroplane",
@@ -44,7 +48,9 @@ CLASS_NAMES = (
 )
 # Class name; x0, y0, x1, y1 in pixel edges of the file's image; whether it is difficult.
 Annotation = tuple[str, tuple[float, float, float, float], bool]
-LISTS = "ImageSets/Main/"
+LISTS, PICTURES, ANNOTATIONS = "ImageSets/Main/", "JPEGImages/", "Annotations/"
+MARK = re.compile(r"\s+-?[01]$")  # in the list of one class: whether an image shows it
+SWAPPED = "boxes with exchanged corners put right"
 # A smaller box, in pixels of the network's input, is nothing to learn from.
 SMALLEST = 1.0
 
@@ -52,11 +58,14 @@ SMALLEST = 1.0
 class VocTree:
     """A tree in VOC layout: its split lists and annotations.
 
+    ``notes`` counts what was left out or changed.
+
     Raises :exc:`DataError` when the place has no ``ImageSets/Main`` or more than one.
     """
 
     def __init__(self, place: Path) -> None:
-        self.place = place
+        self.place, self._where = place, shown(place)
+        self.notes: Notes = Counter()
         self._tree = open_tree(place)
         names = self._tree.names()
         roots = {
@@ -64,11 +73,21 @@ class VocTree:
         }
         if len(roots) != 1:
             raise DataError(
-                f"{place}: must hold one folder ImageSets/Main with lists of images; "
+                f"{self._where}: must hold one folder ImageSets/Main with lists of images; "
                 f"{len(roots)} came; name the folder of one year, such as "
                 "VOCdevkit/VOC2007"
             )
         self._root = roots.pop()
+        self._pictures = {
+            name.removeprefix(self._root + PICTURES).rpartition(".")[0]: name
+            for name in reversed(names)
+            if name.startswith(self._root + PICTURES) and is_picture(name)
+        }
+        self._annotations = {
+            name.removeprefix(self._root + ANNOTATIONS)[:-4]
+            for name in names
+            if name.startswith(self._root + ANNOTATIONS) and name.endswith(".xml")
+        }
         lists = [
             name.removeprefix(self._root + LISTS)
             for name in names
@@ -81,20 +100,31 @@ class VocTree:
         }
 
     def ids(self, split: str) -> list[str]:
-        """Image ids of ``train`` or ``test``, in the order of the list."""
+        """Image ids of ``train`` or ``test``, in the order of the list.
+
+        A line is an id, which may have blanks, or an id and a mark, as in the lists of one class.
+        Raises :exc:`DataError` for a list without any.
+        """
         name = f"{self._root}{LISTS}{self.splits[split]}.txt"
-        lines = self._tree.read(name).decode("utf-8", "replace").split("\n")
-        return [line.split()[0] for line in lines if line.strip()]
+        text = self._tree.read(name).decode("utf-8-sig", "surrogateescape")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if not lines:
+            raise DataError(
+                f"{self._where}/{shown(name)}: must list images, one id a line; it is empty; write "
+                "ids into it"
+            )
+        return [line if line in self._annotations else MARK.sub("", line) for line in lines]
 
     def objects(self, image_id: str) -> list[Annotation]:
         """List of ``(class name, box, difficult)``, box in pixel edges of the file's image."""
-        name = f"{self._root}Annotations/{image_id}.xml"
-        return read_annotation(self._tree.read(name), f"{self.place}/{name}")
+        name = f"{self._root}{ANNOTATIONS}{image_id}.xml"
+        return read_annotation(self._tree.read(name), f"{self._where}/{shown(name)}", self.notes)
 
     def picture(self, image_id: str, channels: int) -> Image.Image:
         """The image of an id with 1 or 3 channels. Raises :exc:`DataError` where it is none."""
-        name = f"{self._root}JPEGImages/{image_id}.jpg"
-        return decode(self._tree.read(name), f"{self.place}/{name}", channels)
+        name = self._pictures.get(image_id, f"{self._root}{PICTURES}{image_id}.jpg")
+        where = f"{self._where}/{shown(name)}"
+        return decode(self._tree.read(name), where, channels, self.notes)
 
     def class_names(self) -> tuple[str, ...]:
         """VOC's twenty classes, or, where others occur, the sorted names that occur."""
@@ -107,24 +137,23 @@ class VocTree:
         return CLASS_NAMES if found <= set(CLASS_NAMES) else tuple(sorted(found))
 
 
-def read_annotation(raw: bytes, where: str) -> list[Annotation]:
+def read_annotation(raw: bytes, where: str, notes: Notes | None = None) -> list[Annotation]:
     """Objects of one annotation file: list of ``(name, (x0, y0, x1, y1), difficult)``.
 
-    VOC counts pixels from 1, both ends included; edges here count from 0.
+    VOC counts pixels from 1, both ends included; edges here count from 0. The encoding is the one
+    that the file declares, else UTF-8. Corners that are exchanged are put right, and counted in
+    ``notes``.
 
     Raises :exc:`DataError` for what is not such XML. Document types are refused: annotations need
     none, and through them a small file can define text of any size.
     """
     try:
-        text = raw.decode("utf-8")
-        if "<!DOCTYPE" in text.upper():
-            raise DataError(
-                f"{where}: must not have a document type; one came; remove the line "
-                "that begins with <!DOCTYPE"
-            )
-        return [_read_object(node) for node in ElementTree.fromstring(text).iter("object")]
+        _refuse_document_type(raw, where)
+        counts: Notes = Counter() if notes is None else notes
+        return [_read_object(node, counts) for node in ElementTree.fromstring(raw).iter("object")]
     except (
-        UnicodeDecodeError,
+        LookupError,
+        expat.ExpatError,
         ElementTree.ParseError,
         TypeError,
         AttributeError,
@@ -138,12 +167,29 @@ def read_annotation(raw: bytes, where: str) -> list[Annotation]:
         ) from error
 
 
-def _read_object(node: ElementTree.Element) -> Annotation:
+def _refuse_document_type(raw: bytes, where: str) -> None:
+    """Whatever the encoding is, the parser sees it."""
+
+    def refuse(*_: object) -> None:
+        raise DataError(
+            f"{where}: must not have a document type; one came; remove the line "
+            "that begins with <!DOCTYPE"
+        )
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.Parse(raw, True)
+
+
+def _read_object(node: ElementTree.Element, notes: Notes) -> Annotation:
     x0, y0, x1, y1 = (
         float(_text(node, f"bndbox/{key}")) for key in ("xmin", "ymin", "xmax", "ymax")
     )
     if not np.isfinite([x0, y0, x1, y1]).all():
         raise ValueError(f"box {x0}, {y0}, {x1}, {y1}")
+    if x0 > x1 or y0 > y1:
+        notes[SWAPPED] += 1
+    (x0, x1), (y0, y1) = sorted((x0, x1)), sorted((y0, y1))
     return (
         _text(node, "name").strip(),
         (x0 - 1, y0 - 1, x1, y1),
@@ -177,7 +223,9 @@ def load_voc(
         test_images,
         test_objects,
         class_names,
-        f"VOC layout, {tree.splits['train']} and {tree.splits['test']} lists of {tree.place.name}",
+        f"VOC layout, {tree.splits['train']} and {tree.splits['test']} lists of "
+        f"{shown(tree.place.name)}",
+        in_words(tree.notes),
     )
 
 
@@ -198,7 +246,7 @@ def _load_split(
             [
                 (box, class_names.index(name), difficult)
                 for name, box, difficult in _fitted(
-                    tree.objects(image_id), ratio, left, top, picture
+                    tree.objects(image_id), ratio, left, top, picture, tree.notes
                 )
             ]
         )
@@ -211,6 +259,7 @@ def _fitted(
     left: int,
     top: int,
     picture: Image.Image,
+    notes: Notes,
 ) -> Iterator[tuple[str, Floats, bool]]:
     """Objects with their boxes clipped to the picture and moved onto the canvas."""
     limits = np.array([picture.width, picture.height] * 2)
@@ -218,6 +267,8 @@ def _fitted(
         edges = np.clip(box, 0, limits) * np.tile(ratio, 2) + (left, top, left, top)
         if (edges[2:] - edges[:2] >= SMALLEST).all():
             yield name, edges, difficult
+        else:
+            notes["objects left out: outside the picture, or below a pixel of the input"] += 1
 
 
 def find_voc(folder: Path) -> Path | None:

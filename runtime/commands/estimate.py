@@ -59,7 +59,7 @@ def _estimate(settings: "Settings", say: Callable[[str], None]) -> "ChipEstimate
     from ..prepare import finish, prepare
     from ..report.names import compile_folder
 
-    say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
+    say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
     prepared = prepare(
         settings,
         n_train=CALIBRATION_IMAGES,

@@ -14,6 +14,7 @@ from stemcore.compiler.sparsity.tables import read_tables
 from stemcore.compiler.stages import affordable
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.program.program import Program
+from stemcore.models.data.files import shown
 
 from ..engines.result import RunResult
 from ..prepare import Prepared, float_accuracy, preset_name
@@ -90,7 +91,7 @@ def make_report(
         {
             "schema_version": SCHEMA_VERSION,
             "model": settings.model,
-            "dataset": settings.dataset,
+            "dataset": settings.data_shown,
             "data": prepared.dataset.provenance,
             "weights": prepared.weights,
             "images": options.n_images,
@@ -151,7 +152,7 @@ def _settings(
     tables = read_tables(settings.tables)
     return {
         "model": settings.model,
-        "dataset": settings.dataset,
+        "dataset": settings.data_shown,
         "data": _text(settings.data),
         "checkpoint": _text(settings.checkpoint),
         "preset": preset_name(settings),
@@ -176,7 +177,7 @@ def _settings(
 
 
 def _text(path: object) -> str | None:
-    return None if path is None else str(path)
+    return None if path is None else shown(path)
 
 
 def _hashes(prepared: Prepared, options: SimOptions, outcome: Outcome) -> dict[str, str | None]:

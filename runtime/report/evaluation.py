@@ -22,7 +22,7 @@ def check_count(n_images: int, prepared: Prepared) -> None:
     if not 1 <= n_images <= n_available:
         raise ValueError(
             f"IMAGES: must lie in 1..{n_available}, the test images of "
-            f"{prepared.settings.dataset}; got {n_images}"
+            f"{prepared.settings.data_shown}; got {n_images}"
         )
 
 

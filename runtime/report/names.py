@@ -8,9 +8,7 @@ meet. How much of a model is run (images, engine, threads, waves) does not chang
 :mod:`stemcore.runtime.report.run_folder`.
 """
 
-import hashlib
 import json
-import re
 from pathlib import Path
 
 from stemcore.compiler.quantization.bias import DEFAULT_FORMAT
@@ -19,12 +17,10 @@ from stemcore.compiler.sparsity.tables import NONE, read_tables
 from stemcore.folders import results
 from stemcore.golden.spec.presets import get_preset
 from stemcore.models.checkpoint import checkpoint_path
+from stemcore.models.data.identity import LONGEST, path_name, with_hash
 
 from ..own_model import is_own_file, is_own_model
 from ..prepare import DEFAULT_BITS, Settings, default_preset, preset_name
-
-HASH_DIGITS = 8
-LONGEST = 32  # characters of a part that is the user's own; the hash tells longer ones apart
 
 
 def output_folder(settings: Settings) -> Path:
@@ -42,9 +38,7 @@ def run_name(settings: Settings) -> str:
 
     Raises what reading a file of tables raises.
     """
-    return "-".join(
-        [model_name(settings.model), dataset_name(settings), *changed_settings(settings)]
-    )
+    return "-".join([model_name(settings.model), settings.data_name, *changed_settings(settings)])
 
 
 def model_name(model: str) -> str:
@@ -58,20 +52,7 @@ def model_name(model: str) -> str:
         text, _, function = model.rpartition(":")
         path = Path(text)
         name = f"{path.stem}.{function}"
-    return _with_hash(name, f"{path.resolve()}:{function}")
-
-
-def dataset_name(settings: Settings) -> str:
-    """The known name, wherever the set lies; ``folder.<hash>`` where a folder was named instead."""
-    if not settings.own_data or settings.data is None:
-        return settings.dataset
-    return path_name(settings.data)
-
-
-def path_name(path: Path) -> str:
-    """A name for what lies at ``path``, that nothing at another path has."""
-    resolved = path.resolve()
-    return _with_hash(resolved.name if resolved.is_dir() else resolved.stem, str(resolved))
+    return with_hash(name, f"{path.resolve()}:{function}")
 
 
 def changed_settings(settings: Settings) -> list[str]:
@@ -103,12 +84,12 @@ def _tables_name(text: str) -> str:
     tables = read_tables(text)
     if isinstance(tables, str):
         return "" if text == NONE else _shortened(text)
-    return "tables." + _with_hash(Path(text).stem, json.dumps(tables, sort_keys=True))
+    return "tables." + with_hash(Path(text).stem, json.dumps(tables, sort_keys=True))
 
 
 def _input_name(text: str) -> str:
     """What was asked for; numbers have signs and commas, and their hash tells them apart."""
-    return text and "input." + (text if text.isalnum() else _with_hash(text, text))
+    return text and "input." + (text if text.isalnum() else with_hash(text, text))
 
 
 def _weights_name(settings: Settings) -> str:
@@ -116,20 +97,11 @@ def _weights_name(settings: Settings) -> str:
     if path is None:
         return ""
     if not is_own_model(settings.model):
-        usual = checkpoint_path(settings.model, settings.dataset)
+        usual = checkpoint_path(settings.model, settings.data_name)
         if path.resolve() == usual.resolve():
             return ""
     return "weights." + path_name(path)
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else _with_hash(text, text)
-
-
-def _with_hash(name: str, identity: str) -> str:
-    """``name`` in characters that every file system and shell takes, and a hash of ``identity``.
-
-    A dash stands between parts alone.
-    """
-    plain = re.sub(r"[^A-Za-z0-9_.+]", "_", name)[:LONGEST]
-    return f"{plain}.{hashlib.sha256(identity.encode()).hexdigest()[:HASH_DIGITS]}"
+    return text if len(text) <= LONGEST else with_hash(text, text)

@@ -23,6 +23,7 @@ from stemcore.golden.program.program import Program
 from stemcore.models.data import BoxDataset, Dataset
 from stemcore.models.data.digit_boxes import SEED as BOXES_SEED
 from stemcore.models.data.digits import SPLIT_SEED
+from stemcore.models.data.files import shown
 from stemcore.models.data.imagenet import SHUFFLE_SEED
 from stemcore.models.random_weights import NAME as RANDOM
 from stemcore.models.random_weights import SEED as WEIGHTS_SEED
@@ -43,7 +44,7 @@ GIT_LIMIT_S = 10
 def command_line() -> list[str]:
     """The words that started this process; the console script however it was called."""
     name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    return ["stemcore" if name == "__main__.py" else name, *sys.argv[1:]]
+    return ["stemcore" if name == "__main__.py" else name, *map(shown, sys.argv[1:])]
 
 
 def now() -> str:

@@ -206,14 +206,14 @@ def _check(settings: Settings, budget: float, schemes: Sequence[str]) -> None:
         raise SparsifyError("SCHEME", f"must be of {', '.join(SCHEMES)}, got {unknown}")
     if DATASETS[settings.dataset].task == DETECTION:
         raise SparsifyError(
-            settings.dataset, "must have labels, has boxes", "choose a data set of labels"
+            settings.data_shown, "must have labels, has boxes", "choose a data set of labels"
         )
 
 
 def _searched(
     settings: Settings, budget: float, schemes: Sequence[str], say: Say
 ) -> tuple[Prepared, dict[str, Any], "_Written"]:
-    say(f"model        {settings.model} on {settings.dataset}: capture, calibrate, quantize")
+    say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
     prepared = prepare(settings, folder=compile_folder(settings), say=say)
     search = Search(prepared, say)
     points = choose([search.path(scheme) for scheme in schemes], budget / 100)
@@ -224,7 +224,7 @@ def _searched(
     before = measure_choice(prepared, {}, integers)
     report = {
         "model": settings.model,
-        "dataset": settings.dataset,
+        "dataset": settings.data_shown,
         "data": prepared.dataset.provenance,
         "settings": {name: _plain(value) for name, value in vars(settings).items()},
         "seeds": SEEDS,

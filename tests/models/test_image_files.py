@@ -2,11 +2,15 @@
 """Decoding picture files, and fitting them to a network's input."""
 
 import io
+import struct
+import zlib
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from stemcore.models.data import image_files
 from stemcore.models.data.image_files import PADDING_BYTE, decode, fill, letterbox
 from stemcore.models.errors import DataError
 
@@ -66,3 +70,58 @@ def test_letterbox_keeps_corners_inside(size):
     right, bottom = ratio[0] * size[0] + left, ratio[1] * size[1] + top
     assert 0 <= left < right <= 48
     assert 0 <= top < bottom <= 32
+
+
+def chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", b"\0" * 8),  # the decoder raises ValueError
+        b"DDS " + struct.pack("<I", 124) + b"\0" * 120,  # NotImplementedError
+        b"",
+    ],
+)
+def test_whatever_a_decoder_raises_names_the_file(raw):
+    with pytest.raises(DataError, match=r"^a\.png: must be a picture; the decoder says .+; get"):
+        decode(raw, "a.png", 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bits_are_scaled_not_clipped(channels):
+    pixels = np.array([[0, 255, 257 * 100, 65535]], np.uint16)
+    notes = Counter()
+    found = np.asarray(decode(png(pixels), "a", channels, notes))
+    np.testing.assert_array_equal(found.reshape(4, channels)[:, 0], [0, 1, 100, 255])
+    assert notes.total() == 1
+
+
+@pytest.mark.parametrize(("kind", "name"), [(np.int32, "32 bits"), (np.float32, "fractions")])
+def test_values_without_a_known_range_are_refused(kind, name):
+    buffer = io.BytesIO()
+    Image.fromarray(np.array([[1, 70000]], kind)).save(buffer, "TIFF")
+    with pytest.raises(DataError, match=rf"^a: must have pixels of 8 or 16 bits; {name}, .* came"):
+        decode(buffer.getvalue(), "a", 1)
+
+
+@pytest.mark.parametrize("size", [(30000, 1), (1, 30000), (5000, 20)])
+def test_long_pictures_are_cropped_before_they_are_resized(size):
+    pixels = np.zeros((size[1], size[0]), np.uint8)
+    x, y = size[0] // 2, size[1] // 2
+    pixels[max(y - 10, 0) : y + 10, max(x - 10, 0) : x + 10] = 200
+    planes = fill(Image.fromarray(pixels), 224, 224)
+    assert planes.shape == (1, 224, 224)
+    assert planes[0, 112, 112] == 200
+    assert (planes == 200).mean() > 0.9
+
+
+def test_the_two_ways_to_crop_agree_where_they_meet(monkeypatch):
+    ramp = np.linspace(0, 120, 600) + np.linspace(0, 120, 80)[:, None]
+    picture = Image.fromarray(ramp.astype(np.uint8))
+    whole = fill(picture, 32, 32).astype(int)
+    monkeypatch.setattr(image_files, "LONGEST", 1)
+    # Half a pixel apart where the surplus is odd, on a ramp of three grey levels a pixel.
+    assert np.abs(fill(picture, 32, 32) - whole).max() <= 4
+    assert np.ptp(whole) > 80

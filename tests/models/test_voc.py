@@ -158,7 +158,7 @@ BOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>{}</ymax></bndbox
             '<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>',
             "must not have a document type; one came; remove",
         ),
-        ("<!doctype a><a/>", "must not have a document type"),
+        ("<!doctype a><a/>", "must be an annotation with name and bndbox"),
     ],
 )
 def test_other_annotations_are_refused(text, message):
@@ -200,3 +200,68 @@ def test_a_path_is_resolved_to_its_layout(tree, tmp_path):
         r".*; .*/nothing came; name such a folder or one of",
     ):
         resolve_dataset(str(tmp_path / "nothing"))
+
+
+HEAD = '<?xml version="1.0" encoding="{}"?>'
+OBJECT = (
+    "<annotation>{}<object><name>cat</name><bndbox><xmin>{}</xmin><ymin>2</ymin>"
+    "<xmax>{}</xmax><ymax>30</ymax></bndbox></object></annotation>"
+)
+
+
+def one_image(root, suffix=".jpg", image_id="a", text=None, raw=None, listed=None):
+    """A tree with one picture in both lists."""
+    for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True)
+    for split in ("train", "val"):
+        line = f"{image_id}\n".encode() if listed is None else listed
+        (root / "ImageSets/Main" / f"{split}.txt").write_bytes(line)
+    Image.new("RGB", (40, 40)).save(root / "JPEGImages" / (image_id + suffix))
+    raw = (text or OBJECT.format("", 2, 30)).encode() if raw is None else raw
+    (root / "Annotations" / f"{image_id}.xml").write_bytes(raw)
+    return load_voc(root, SHAPE)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"suffix": ".png"},
+        {"suffix": ".JPG"},
+        {"image_id": "my cat"},
+        {"image_id": "my cat", "listed": b"my cat  1\r\n"},
+        {"listed": b"\xef\xbb\xbfa\r\n"},
+        {
+            "raw": (HEAD.format("ISO-8859-1") + OBJECT.format("<x>\xe9t\xe9</x>", 2, 30)).encode(
+                "latin-1"
+            )
+        },
+        {"raw": (HEAD.format("UTF-16") + OBJECT.format("<x>\xe9</x>", 2, 30)).encode("utf-16")},
+        {"raw": b"\xef\xbb\xbf" + OBJECT.format("", 2, 30).encode()},
+        {"text": OBJECT.format("", 30, 2)},
+    ],
+)
+def test_common_variants_have_their_object(tmp_path, variant):
+    data = one_image(tmp_path, **variant)
+    assert (data.test_objects.classes >= 0).sum() == 1
+    expected = np.array([1, 1, 30, 30]) * (np.array(SHAPE)[[2, 1, 2, 1]] / 40)
+    np.testing.assert_allclose(data.test_objects.boxes[0, 0], expected, atol=1e-5)
+    swapped = "text" in variant
+    assert data.notes == (("4 boxes with exchanged corners put right",) if swapped else ())
+
+
+def test_objects_outside_the_picture_are_counted(tmp_path):
+    data = one_image(tmp_path, text=OBJECT.format("", 50, 60))
+    assert (data.test_objects.classes >= 0).sum() == 0
+    (note,) = data.notes
+    assert note.startswith("2 objects left out: outside the picture")
+
+
+def test_an_empty_list_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"^.*ImageSets/Main/.*\.txt: must list images, one id a l"):
+        one_image(tmp_path, listed=b"\n")
+
+
+def test_a_document_type_is_seen_in_any_encoding(tmp_path):
+    text = HEAD.format("UTF-16") + "<!DOCTYPE a><annotation/>"
+    with pytest.raises(DataError, match=r"^x\.xml: must not have a document type; one came"):
+        read_annotation(text.encode("utf-16"), "x.xml")
