@@ -112,8 +112,9 @@ def test_networks_come_back_exactly(seed, tmp_path_factory):
     again = load_record(path, "network", Network, check_network)
     assert same(network, again)
     images = random_images(rng, network, 1)
+    got = run_network(again, images, acc_width=32)
     for name, values in run_network(network, images, acc_width=32).items():
-        np.testing.assert_array_equal(run_network(again, images, acc_width=32)[name], values)
+        np.testing.assert_array_equal(got[name], values)
 
 
 def test_floats_that_fit_are_stored_in_half_the_space(tmp_path, rng):
@@ -222,6 +223,7 @@ def test_other_versions_are_refused(tmp_path):
         read_archive(path, "tree")
 
 
+@pytest.mark.slow
 def test_damage_is_found_or_harmless(tmp_path, rng):
     path = tmp_path / "tree.npz"
     save_record(path, "tree", TREE)

@@ -76,6 +76,7 @@ def plain_halved(network, layer, values):
     return v
 
 
+@pytest.mark.slow
 def test_a_neuron_model_of_ones_own_runs_in_every_room(params, tmp_path, rng):
     assert modes()["halved"] == "halved"
     network = network_of(rng)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -148,15 +149,24 @@ def interrupted(tmp_path, number, words):
     return process.returncode, errors
 
 
-def test_commands_wait_for_each_other_at_the_compilers_folder():
+def test_commands_wait_for_each_other_at_the_compilers_folder(monkeypatch):
     """`check` and `sim` of one model, started together: neither reads what the other half wrote."""
     settings = Settings("digits_cnn", bits=4)
     folder = names.compile_folder(settings)
-    compiled = []
+    compiled, at_the_lock = [], threading.Event()
+
+    @contextmanager
+    def telling(path):
+        at_the_lock.set()
+        with locked(path):
+            yield
+
+    monkeypatch.setattr("stemcore.runtime.prepare.locked", telling)
     with locked(folder.with_name(".compiled.lock")):
         thread = threading.Thread(target=lambda: compiled.append(prepare(settings, folder=folder)))
         thread.start()
-        thread.join(timeout=12)
+        assert at_the_lock.wait(timeout=60)
+        thread.join(timeout=1)  # the whole compilation takes less
         assert thread.is_alive()
         assert not folder.exists()
     thread.join(timeout=120)

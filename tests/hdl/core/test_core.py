@@ -22,7 +22,11 @@ from tests.support.stepped_programs import stepped_core_program
 from tests.support.streams import STALLS, simulate
 
 FORMATS = Formats(get_preset("tiny"))
-STEPPED = ("late", "scaled", "scaled_shift")
+STEPPED = [
+    pytest.param(mode, stall, marks=[] if (mode, stall) == ("late", "half") else pytest.mark.slow)
+    for mode in ("late", "scaled", "scaled_shift")
+    for stall in STALLS
+]
 VARIANTS = ({}, {"multipliers": True}, {"lookup": True})
 COUNTED = {
     Control.SOPS_LOW: "sops",
@@ -66,8 +70,7 @@ def test_core_fires_and_counts_what_golden_computes(variant, stall, rng):
     assert flags == {"overflow": 0, "running": 1}
 
 
-@pytest.mark.parametrize("stall", STALLS)
-@pytest.mark.parametrize("mode", STEPPED)
+@pytest.mark.parametrize(("mode", "stall"), STEPPED)
 def test_core_integrates_per_time_step(mode, stall, rng):
     network, program = stepped_core_program(rng, mode)
     images = random_images(rng, network, 3)
@@ -100,7 +103,7 @@ def test_core_sends_time_steps_in_order_and_everything_to_the_host(rng):
     assert kinds[0] == Kind.CREDIT
 
 
-@pytest.mark.parametrize("mode", ["late", "scaled"])
+@pytest.mark.parametrize("mode", ["late", pytest.param("scaled", marks=pytest.mark.slow)])
 def test_credit_passes_spikes_that_wait_and_end_does_not(mode, rng):
     network, program = stepped_core_program(rng, mode)
     core = Core(params=program.params)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilog that runs without Python: it passes, and it finds what is wrong."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from stemcore.folders import results
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.presets import get_preset
+from stemcore.hdl.export import node_verilog
 from stemcore.runtime.host.verilog_bench import ports_note, run_bench_verilog, write_bench
 from stemcore.runtime.prepare import Settings
 from stemcore.runtime.toolchain import ToolError
@@ -99,6 +102,16 @@ def test_bench_says_what_stands_still(chain):
         run_bench_verilog(folder, "icarus")
 
 
+@pytest.fixture
+def converted_once(monkeypatch):
+    """The gateware of one chip is turned into Verilog a single time, and kept for the next test."""
+    monkeypatch.setattr("stemcore.runtime.host.verilog_bench.node_verilog", node_verilog_once)
+
+
+node_verilog_once = cache(node_verilog)
+
+
+@pytest.mark.usefixtures("converted_once")
 def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
     program, images, expected = chain
     folder = write_bench(program, images, tmp_path / "chip", expected=expected)
@@ -123,6 +136,7 @@ def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["chip"]
 
 
+@pytest.mark.slow
 def test_same_program_writes_the_same_bytes(chain, tmp_path):
     program, images, expected = chain
     folders = [write_bench(program, images, tmp_path / n / "chip", expected=expected) for n in "ab"]
@@ -130,6 +144,7 @@ def test_same_program_writes_the_same_bytes(chain, tmp_path):
         assert path.read_bytes() == (folders[1] / path.name).read_bytes(), path.name
 
 
+@pytest.mark.usefixtures("converted_once")
 def test_expected_values_default_to_those_of_the_program(chain, tmp_path):
     program, images, expected = chain
     folder = write_bench(program, images, tmp_path / "chip")
