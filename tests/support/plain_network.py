@@ -41,7 +41,7 @@ def plain_update(neuron: Neuron, v: int, i: int, t: int, n_steps: int) -> int:
     if isinstance(neuron, Scaled):
         total = 2 * v + round(Fraction(neuron.multiplier, 1 << neuron.shift) * i)
     else:
-        assert isinstance(neuron, Late)
+        assert isinstance(neuron, Late), f"write the equation of {type(neuron).__name__} here"
         last = n_steps - 1 - neuron.shift  # that doubles
         total = 2 * v + i if t <= last else v + floor(Fraction(i, 1 << (t - last)))
     return min(max(total, -(1 << 15)), (1 << 15) - 1)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
+from stemcore.golden.spec.neurons import MODELS
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.golden.spec.widths import bits_for
@@ -58,7 +59,7 @@ def test_groups_and_mesh_follow_from_the_fields():
         ),
         (
             {"integration": "soon"},
-            r"^ChipParams\.integration: must be one of exact, late, scaled, got 'soon'$",
+            rf"^ChipParams\.integration: must be one of {', '.join(MODELS)}, got 'soon'$",
         ),
         ({"c_width": 5}, r"^ChipParams\.c_width: must exceed the lane index's 5 bits, got 5$"),
     ],
