@@ -26,7 +26,8 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 def pytest_configure(config: pytest.Config) -> None:
     # No example database: a run depends on SEED alone, not on what failed before.
     settings.register_profile("stemcore", deadline=None, database=None, print_blob=True)
-    settings.load_profile("stemcore")
+    settings.register_profile("fast", settings.get_profile("stemcore"), max_examples=15)
+    settings.load_profile("stemcore")  # where --hypothesis-profile names no other
     if config.getoption("hypothesis_seed", None) is None:
         config.option.hypothesis_seed = str(SEED)
 

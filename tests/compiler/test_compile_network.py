@@ -31,7 +31,9 @@ def compare(program, network, images):
     return result, expected
 
 
-@pytest.mark.parametrize("batch", range(12))
+@pytest.mark.parametrize(
+    "batch", [*range(3), *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 12))]
+)
 def test_random_networks_match_golden(batch, rng):
     for _ in range(10):
         network = random_network(rng)

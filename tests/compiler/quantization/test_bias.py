@@ -12,6 +12,7 @@ from stemcore.compiler.lowering.ranges import prove_ranges
 from stemcore.compiler.quantization.bias import BIAS_FORMATS, round_bias
 from stemcore.compiler.quantization.quantize import quantize
 from stemcore.golden.network.forward import run_network
+from tests.support.crossed import crossed
 from tests.support.torch_nets import build
 
 SHIFT = np.array([24, 22, 27], np.int64)
@@ -86,8 +87,7 @@ def test_a_bias_that_does_not_fit_is_refused(form, biases, shift, message):
         round_bias("conv", np.array(biases), np.array(shift), form, is_exact=False)
 
 
-@pytest.mark.parametrize("profile", ["exact", "general", "paper"])
-@pytest.mark.parametrize("form", BIAS_FORMATS)
+@crossed(1, form=BIAS_FORMATS, profile=["exact", "general", "paper"])
 def test_every_form_equals_golden_in_every_profile(form, profile, rng):
     module, shape = build("residual")
     for name, values in module.state_dict().items():

@@ -18,6 +18,7 @@ from stemcore.compiler.quantization.quantized import PROFILES
 from stemcore.compiler.quantization.quantized_model import QuantizedModel
 from stemcore.golden.network.forward import Forward, run_network
 from stemcore.golden.network.network import INPUT
+from tests.support.crossed import crossed
 from tests.support.random_torch_nets import RandomNet
 from tests.support.torch_nets import NETS, build, chain
 
@@ -49,8 +50,7 @@ def errors_to_signal(model, graph, x):
     return np.sqrt(np.square(got - real).mean() / np.square(real).mean())
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("name", NETS)
+@crossed(1, name=list(NETS), profile=PROFILES)
 def test_quantized_module_equals_golden_and_is_close_to_float(name, profile, rng):
     module, shape = build(name)
     graph, x = capture(module, shape), images(rng, shape)
@@ -59,9 +59,7 @@ def test_quantized_module_equals_golden_and_is_close_to_float(name, profile, rng
     assert errors_to_signal(model, form_layers(graph), x[:8]) < 0.08
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("bits", range(2, 9))
-@pytest.mark.parametrize("name", ["residual", "average"])
+@crossed(1, name=["residual", "average"], bits=range(2, 9), profile=PROFILES)
 def test_every_number_of_time_steps_equals_golden(name, bits, profile, rng):
     module, shape = build(name)
     x = images(rng, shape)
@@ -70,9 +68,7 @@ def test_every_number_of_time_steps_equals_golden(name, bits, profile, rng):
     assert_equals_golden(model, x)
 
 
-@pytest.mark.parametrize("profile", ["exact", "general"])
-@pytest.mark.parametrize("weight_bits", [2, 4, 7])
-@pytest.mark.parametrize("per_channel", [True, False])
+@crossed(per_channel=[True, False], weight_bits=[2, 4, 7], profile=["exact", "general"])
 def test_narrow_weights_and_shared_scales_equal_golden(weight_bits, per_channel, profile, rng):
     module, shape = build("residual")
     x = images(rng, shape)

@@ -24,6 +24,7 @@ from stemcore.compiler.sparsity.tables import (
 from stemcore.golden.arithmetic import activation_tables as tables
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT
+from tests.support.crossed import crossed
 from tests.support.torch_nets import build
 
 NAMES = ["rot1", "drlo3", "ones3", "rd20", "rd2.5", "rot1+drlo3"]
@@ -84,8 +85,7 @@ def test_tables_stay_below_the_upper_clamp(quantized):
     assert find_tables(network, "ones1")[layer.name].max() == 100
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("net", ["depthwise", "residual", "vgg", "shared"])
+@crossed(1, net=["depthwise", "residual", "vgg", "shared"], name=NAMES)
 def test_torch_equals_golden_with_tables(net, name, rng, tmp_path):
     module, shape = build(net)
     x = rng.integers(-127, 128, (6, *shape))

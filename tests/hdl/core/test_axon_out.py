@@ -12,6 +12,7 @@ from stemcore.golden.spec.timing import FIRE_CYCLES, FIRE_OVERHEAD
 from stemcore.hdl.core.axon_out import AxonOut
 from stemcore.hdl.core.plane_scan import PlaneScan
 from stemcore.hdl.core.spike_emit import SpikeEmit, job_layout
+from tests.support.crossed import crossed
 from tests.support.fire_tables import Tables
 from tests.support.presets import preset_params
 from tests.support.streams import STALLS, Sink, simulate
@@ -19,7 +20,7 @@ from tests.support.streams import STALLS, Sink, simulate
 TINY = get_preset("tiny")
 WIDE = TINY.with_(lanes=16, soma_lanes=2, c_width=8)
 WIDEST = TINY.with_(lanes=32, soma_lanes=4, c_width=8)
-SHAPES = pytest.mark.parametrize("params", [TINY, WIDE, WIDEST], ids=["4", "16", "32"])
+SHAPES = {"4": TINY, "16": WIDE, "32": WIDEST}  # by their lanes
 
 
 def fire_all(tables, samples, bits, *, stall="free", rng=None, gap=0, background=()):
@@ -76,9 +77,7 @@ def sparse(rng, params, n, density=0.2):
     return values * (rng.random((n, params.lanes)) < density)
 
 
-@SHAPES
-@pytest.mark.parametrize("stall", STALLS)
-@pytest.mark.parametrize("bits", [2, 5, 8])
+@crossed(bits=[2, 5, 8], stall=STALLS, params=SHAPES)
 def test_axon_out_sends_every_spike_in_order(bits, stall, params, rng):
     tables = Tables(rng, params, 12)
     samples = [sparse(rng, params, 12), sparse(rng, params, 12, 0.02)]
@@ -147,8 +146,7 @@ def test_axon_out_fires_every_number_of_time_steps(bits, rng):
     fire_all(tables, [sparse(rng, TINY, 7, 0.6)], bits)
 
 
-@pytest.mark.parametrize("n_tokens", [0, 1, 5])
-@pytest.mark.parametrize("n_words", [1, 5, 64])
+@crossed(1, n_words=[1, 5, 64], n_tokens=[0, 1, 5])
 def test_axon_out_scans_silence_in_the_promised_cycles(n_words, n_tokens, rng):
     tables = Tables(rng, TINY, n_words)
     tables.end_list["count"] = n_tokens
@@ -159,8 +157,7 @@ def test_axon_out_scans_silence_in_the_promised_cycles(n_words, n_tokens, rng):
     assert busy == [scan, scan]
 
 
-@SHAPES
-@pytest.mark.parametrize("n_destinations", [1, 3])
+@crossed(1, n_destinations=[1, 3], params=SHAPES)
 def test_axon_out_sends_a_flit_every_cycle(n_destinations, params, rng):
     """Single spikes in every plane are the hardest case; many lanes and entries the easiest."""
     tables = Tables(rng, params, 8, most=n_destinations, fewest=n_destinations)

@@ -14,6 +14,7 @@ from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import HOST
 from stemcore.hdl.core.core import Core
 from stemcore.runtime.host.flits import Host
+from tests.support.crossed import crossed
 from tests.support.hand_programs import dense_program
 from tests.support.player import Player
 from tests.support.random_networks import random_images
@@ -27,7 +28,7 @@ STEPPED = [
     for mode in ("late", "scaled", "scaled_shift")
     for stall in STALLS
 ]
-VARIANTS = ({}, {"multipliers": True}, {"lookup": True})
+VARIANTS = {"exact": {}, "multipliers": {"multipliers": True}, "lookup": {"lookup": True}}
 COUNTED = {
     Control.SOPS_LOW: "sops",
     Control.SPIKES_IN: "spikes_in",
@@ -60,8 +61,7 @@ def run_and_compare(program, network, images, *, stall, rng):
     return player
 
 
-@pytest.mark.parametrize("stall", STALLS)
-@pytest.mark.parametrize("variant", VARIANTS, ids=["exact", "multipliers", "lookup"])
+@crossed(1, variant=VARIANTS, stall=STALLS)
 def test_core_fires_and_counts_what_golden_computes(variant, stall, rng):
     program, network = dense_program(3, **variant)
     images = random_images(rng, network, 4)
@@ -103,7 +103,8 @@ def test_core_sends_time_steps_in_order_and_everything_to_the_host(rng):
     assert kinds[0] == Kind.CREDIT
 
 
-@pytest.mark.parametrize("mode", ["late", pytest.param("scaled", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["late", "scaled"])
 def test_credit_passes_spikes_that_wait_and_end_does_not(mode, rng):
     network, program = stepped_core_program(rng, mode)
     core = Core(params=program.params)

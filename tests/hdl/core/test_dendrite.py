@@ -12,6 +12,7 @@ from stemcore.golden.spec.timing import OVERFLOW_CYCLES
 from stemcore.hdl.core.dendrite import Dendrite
 from stemcore.hdl.platforms import PROCESSOR
 from tests.support.config_bus import read_words, write_words
+from tests.support.crossed import crossed
 from tests.support.presets import preset_params
 from tests.support.streams import simulate
 
@@ -138,10 +139,12 @@ def _play(bench, operations, n_weight=32):
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize("platform", [None, PROCESSOR])
-@pytest.mark.parametrize("params", [TINY, NARROW, WIDE], ids=["24", "16", "32"])
-@pytest.mark.parametrize("gaps", ["none", "half", "most"])
-@pytest.mark.parametrize("n_acc", [1, 3, 64])
+@crossed(
+    n_acc=[1, 3, 64],
+    gaps=["none", "half", "most"],
+    params={"24": TINY, "16": NARROW, "32": WIDE},
+    platform=[None, PROCESSOR],
+)
 def test_dendrite_matches_reference(n_acc, gaps, params, platform, rng):
     bench = Bench(params, rng, platform)
     share = {"none": 0, "half": 0.5, "most": 0.8}[gaps]

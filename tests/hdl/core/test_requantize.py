@@ -10,6 +10,7 @@ from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.widths import ACTIVATION_WIDTH, BIAS_WIDTH, MULTIPLIER_WIDTH
 from stemcore.hdl.core.requantize import Requantize
 from tests.support.config_bus import read_words, write_words
+from tests.support.crossed import crossed
 from tests.support.presets import preset_params
 from tests.support.streams import simulate
 
@@ -112,9 +113,7 @@ def tie_cases(rng, params, n, mode):
     return z, np.zeros(shape, int), np.ones(shape, int), shift
 
 
-@pytest.mark.parametrize("multipliers", [True, False])
-@pytest.mark.parametrize("bias_shift", range(4))
-@pytest.mark.parametrize("is_signed", [0, 1])
+@crossed(1, is_signed=[0, 1], bias_shift=range(4), multipliers=[True, False])
 def test_requantize_matches_golden(is_signed, bias_shift, multipliers, rng):
     params = TINY.with_(multipliers=multipliers, acc_width=int(rng.choice([16, 18, 19, 24, 32])))
     for bits in (2, 5, 8):
@@ -130,8 +129,7 @@ def test_requantize_matches_golden(is_signed, bias_shift, multipliers, rng):
         np.testing.assert_array_equal(got, expected(*cases, mode))
 
 
-@pytest.mark.parametrize("is_signed", [0, 1])
-@pytest.mark.parametrize("bits", range(2, 9))
+@crossed(1, bits=range(2, 9), is_signed=[0, 1])
 def test_requantize_rounds_ties_to_even_and_clamps(bits, is_signed, rng):
     mode = {"bits": bits, "is_signed": is_signed, "use_lookup": 0, "bias_shift": 0}
     cases = tie_cases(rng, TINY, 300, mode)
@@ -179,8 +177,7 @@ def test_requantize_looks_activations_up(bits, is_signed, rng):
     np.testing.assert_array_equal(got, expected(*cases, mode, table))
 
 
-@pytest.mark.parametrize("multipliers", [True, False])
-@pytest.mark.parametrize("bias_shift", range(4))
+@crossed(1, bias_shift=range(4), multipliers=[True, False])
 def test_requantize_gives_bytes_in_raw_mode(bias_shift, multipliers, rng):
     params = TINY.with_(multipliers=multipliers, acc_width=int(rng.choice([16, 24, 32])))
     mode = {

@@ -8,6 +8,7 @@ from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.timing import update_cycles
 from stemcore.hdl.core.neurons import make_soma
 from tests.support.config_bus import read_words, write_words
+from tests.support.crossed import crossed
 from tests.support.presets import preset_params
 from tests.support.soma_bench import (
     Accumulators,
@@ -59,11 +60,13 @@ def run_updates(params, mode, entries, words, constant_words, table, n_updates=1
     return results, accumulators.words, busy_cycles
 
 
-@pytest.mark.parametrize("multipliers", [True, False])
-@pytest.mark.parametrize("use_lookup", [0, 1])
-@pytest.mark.parametrize("is_signed", [0, 1])
-@pytest.mark.parametrize("pooled", [False, True])
-@pytest.mark.parametrize("shape", [TINY, WIDE], ids=["tiny", "wide"])
+@crossed(
+    shape={"tiny": TINY, "wide": WIDE},
+    pooled=[False, True],
+    is_signed=[0, 1],
+    use_lookup=[0, 1],
+    multipliers=[True, False],
+)
 def test_soma_matches_golden(shape, pooled, is_signed, use_lookup, multipliers, rng):
     params = shape.with_(multipliers=multipliers)
     mode = {
@@ -83,8 +86,7 @@ def test_soma_matches_golden(shape, pooled, is_signed, use_lookup, multipliers, 
     assert cycles == [update_cycles(params, len(entries))]
 
 
-@pytest.mark.parametrize("shape", [TINY, WIDE], ids=["tiny", "wide"])
-@pytest.mark.parametrize("n_update", [1, 2, 5])
+@crossed(1, n_update=[1, 2, 5], shape={"tiny": TINY, "wide": WIDE})
 def test_soma_updates_again_in_the_promised_cycles(n_update, shape, rng):
     mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": 0}
     entries = plain_entries(rng, shape, n_update)

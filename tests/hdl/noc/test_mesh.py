@@ -88,7 +88,14 @@ def test_mesh_delivers_every_flit_once_in_order(columns, rows, depth, n_flits, s
             assert by_source[source] == wanted[source, there], f"from {source} to {there}"
 
 
-@pytest.mark.parametrize("source", [HOST, (0, 1), (1, 1), (2, 2), (1, 2)])
+@pytest.mark.parametrize(
+    "source",
+    [
+        HOST,
+        (1, 1),
+        *(pytest.param(node, marks=pytest.mark.slow) for node in [(0, 1), (2, 2), (1, 2)]),
+    ],
+)
 def test_mesh_follows_golden_tree_hop_by_hop(source):
     columns, rows = 3, 2
     m, nodes, edge = build(columns, rows)

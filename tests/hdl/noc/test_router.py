@@ -19,6 +19,7 @@ from stemcore.golden.spec.timing import HOP_CYCLES
 from stemcore.hdl.noc.arbiter import Arbiter
 from stemcore.hdl.noc.router import RouteMask, Router
 from stemcore.hdl.platforms import PROCESSOR
+from tests.support.crossed import crossed
 from tests.support.streams import STALLS, Sink, Source, simulate
 from tests.support.structure import combinational_outputs
 
@@ -75,9 +76,7 @@ def test_route_mask_matches_golden_everywhere(port, platform):
     simulator.run()
 
 
-@pytest.mark.parametrize("stall", STALLS)
-@pytest.mark.parametrize("depth", [2, 3, 4])
-@pytest.mark.parametrize("here", [HERE, (0, 1)])
+@crossed(1, here={"here0": HERE, "here1": (0, 1)}, depth=[2, 3, 4], stall=STALLS)
 def test_router_gives_every_flit_to_its_outputs_in_order(here, depth, stall, rng):
     router = Router(PARAMS.with_(queue_depth=depth))
     sent = {port: [] for port in Port}
