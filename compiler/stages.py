@@ -30,6 +30,7 @@ from .frontend.compatibility import check_compatible
 from .frontend.graph import Graph, check_graph
 from .frontend.ops.convolution import Conv
 from .frontend.ops.dense import Linear
+from .frontend.ops.transposed_convolution import TransposedConv
 from .frontend.translate import operators
 from .frontends.registry import read_model
 from .input_map import SIGNED, InputMap
@@ -140,11 +141,14 @@ def run_check(capture: Graph, bits: int | Mapping[str, int]) -> Workload:
 
 def count_macs(graph: Graph) -> int:
     """Multiply-accumulates of one image in convolutions and dense layers, padding included."""
-    return sum(
-        node.op.weight.size * node.shape[1] * node.shape[2]
-        for node in graph.nodes
-        if isinstance(node.op, Conv | Linear)
-    )
+    total = 0
+    for node in graph.nodes:
+        if isinstance(node.op, Conv | Linear):
+            total += node.op.weight.size * node.shape[1] * node.shape[2]
+        elif isinstance(node.op, TransposedConv):
+            _, height, width = graph.shape_of(node.inputs[0])
+            total += node.op.weight.size * height * width
+    return total
 
 
 # Integers ---------------------------------------------------------------------------------------

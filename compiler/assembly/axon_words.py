@@ -13,7 +13,7 @@ from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.widths import WEIGHT_WIDTH
 
 from ..errors import AssembleError, preset_with
-from ..mapping.connectivity import Tile, length, taps
+from ..mapping.connectivity import Tile, length
 from ..mapping.weight_blocks import WeightBlocks, make_weight_blocks, read_channels
 from .tables import Table
 
@@ -104,13 +104,12 @@ class _AxonMemories:
 
         Returns the descriptor's base and steps of this axis.
         """
-        stride, padding = connection.stride[axis.number], connection.padding[axis.number]
-        start, count = taps(connection, axis.number, size, axis.span)
+        taps = connection.taps(axis.number, size)
+        start, count, kernel_index = taps.within(axis.span)
         hit = np.nonzero(count)[0]
         low, high = (int(hit[0]), int(hit[-1]) + 1) if len(hit) else (0, 1)
-        start, count = start[low:high], count[low:high]
+        start, count, kernel_index = start[low:high], count[low:high], kernel_index[low:high]
         reaches = count > 0
-        kernel_index = np.arange(low, high) + padding - start * stride
         base = axis.table.add(
             acc=np.where(reaches, (start - axis.span[0]) * axis.acc_step, 0),
             weight=np.where(reaches, kernel_index * weight_step, 0),
@@ -121,7 +120,7 @@ class _AxonMemories:
         return {
             f"{axis.name}_base": (base - low) % axis.table.depth,
             f"{axis.name}_acc_step": axis.acc_step % acc_size,
-            f"{axis.name}_weight_step": (-stride * weight_step) % weight_size,
+            f"{axis.name}_weight_step": (taps.step * weight_step) % weight_size,
         }
 
     def words(self) -> dict[Memory, NDArray[np.uint32]]:

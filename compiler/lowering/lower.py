@@ -6,8 +6,17 @@ from typing import Protocol
 import numpy as np
 
 from stemcore.golden.arithmetic.activation_tables import compose
-from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
+from stemcore.golden.network.network import (
+    INPUT,
+    Connection,
+    Layer,
+    MaxPool,
+    Network,
+    Population,
+    UnevenMaxPool,
+)
 
+from ..frontend.ops import pooling
 from ..quantization.quantized import QuantizedLayer, QuantizedNetwork
 
 
@@ -34,10 +43,18 @@ def lower(quantized: QuantizedNetwork | HasNetwork) -> Network:
 
 def _lower_layer(layer: QuantizedLayer) -> Layer:
     connections = tuple(
-        Connection(b.source, b.weight, b.stride, b.padding, b.groups, b.shift)
+        Connection(
+            b.source,
+            b.weight,
+            b.stride,
+            b.padding,
+            b.groups,
+            b.shift,
+            rows=b.rows,
+            columns=b.columns,
+        )
         for b in layer.branches
     )
-    pool = layer.pool
     return Layer(
         name=layer.name,
         shape=layer.shape,
@@ -49,8 +66,17 @@ def _lower_layer(layer: QuantizedLayer) -> Layer:
         bits=layer.bits,
         is_signed=layer.is_signed,
         table=_table(layer),
-        pool=None if pool is None else MaxPool(pool.kernel, pool.stride, pool.padding),
+        pool=_pool(layer),
     )
+
+
+def _pool(layer: QuantizedLayer) -> MaxPool | UnevenMaxPool | None:
+    pool = layer.pool
+    if pool is None:
+        return None
+    if isinstance(pool, pooling.MaxPool):
+        return MaxPool(pool.kernel, pool.stride, pool.padding)
+    return UnevenMaxPool(pool.rows, pool.columns)
 
 
 def _table(layer: QuantizedLayer) -> np.ndarray | None:

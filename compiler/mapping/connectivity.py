@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from stemcore.golden.network.convolution import reached_outputs
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network
-from stemcore.golden.spec.windows import window_span
 
 from ..errors import CompileError
 
@@ -90,10 +89,7 @@ def before_pool(layer: Layer, axis: int, outputs: Span) -> Span:
     """Rows (axis 0) or columns (axis 1) before pooling that a span of outputs needs."""
     if layer.pool is None:
         return outputs
-    pool = layer.pool
-    return window_span(
-        outputs, layer.shape[1 + axis], pool.kernel[axis], pool.stride[axis], pool.padding[axis]
-    )
+    return layer.pool.span(axis, layer.shape[1 + axis], outputs)
 
 
 def window(layer: Layer, axis: int, output: int) -> Span:
@@ -106,9 +102,13 @@ def taps(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First output, and number of outputs within ``outputs``, that each source position reaches.
 
-    Rows (axis 0) or columns (axis 1) of a source with ``size`` of them; see
-    :func:`stemcore.golden.network.convolution.reached_outputs`.
+    Rows (axis 0) or columns (axis 1) of a source with ``size`` of them; the first output is
+    meaningful where the number is not zero.
     """
+    given = (connection.rows, connection.columns)[axis]
+    if given is not None:
+        first, count, _ = given.within(outputs)
+        return first, count
     return reached_outputs(
         size,
         connection.weight.shape[2 + axis],

@@ -108,6 +108,10 @@ def layer_work(network: Network, layer: Layer, lanes: int, spikes: Mapping[str, 
 
 
 def _operations(connection: Connection, spikes: Array, height: int, width: int) -> Array:
+    if connection.rows is not None or connection.columns is not None:
+        rows, columns = (connection.taps(i, spikes.shape[i]).reach() for i in (0, 1))
+        operations: Array = rows @ spikes @ columns.T
+        return operations
     (_, _, n_y, n_x), (sy, sx), (py, px) = (
         connection.weight.shape,
         connection.stride,

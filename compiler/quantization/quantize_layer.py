@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stemcore.golden.arithmetic.bounds import sum_bounds
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT
+from stemcore.golden.network.taps import tap_bounds
 from stemcore.golden.spec.integers import code_limits, limits, signed_limits
 from stemcore.golden.spec.widths import MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
@@ -51,7 +51,9 @@ def quantize_layer(
         scale, alignment = _align_within(node.name, layer, sources, scale, layer_format)
     acc_scale = alignment.acc_scale
     branches = tuple(
-        QuantizedBranch(b.source, w.astype(np.int8), b.stride, b.padding, b.groups, h)
+        QuantizedBranch(
+            b.source, w.astype(np.int8), b.stride, b.padding, b.groups, h, b.rows, b.columns
+        )
         for b, w, h in zip(
             layer.branches,
             _weights(layer, sources, alignment, layer_format),
@@ -114,7 +116,7 @@ def _average(
     if not layer_format.is_exact:
         return scale, Alignment(np.full(channels, source.scale * share), (0,))
     ratio_shift = round(math.log2(source.scale / scale))
-    n_taps = branch.weight.shape[2] * branch.weight.shape[3]
+    n_taps = branch.n_terms
     room = signed_limits(layer_format.acc_width)[1] // ((1 << source.bits) * n_taps)
     weight_limit = max(1, min(MAX_WEIGHT, room))
     _, s = average_weight(ratio_shift, round(1 / share), n_taps, source.limits, weight_limit)
@@ -170,7 +172,9 @@ def _excess(
         source = sources[branch.source]
         # The first spike of a signed value may come alone.
         least = code_limits(source.bits, source.limits[0] < 0)[0]
-        smallest, largest = sum_bounds(weight * 2.0**h, least, source.limits[1])
+        smallest, largest = tap_bounds(
+            weight * 2.0**h, branch.rows, branch.columns, least, source.limits[1]
+        )
         low += smallest
         high += largest
     return np.maximum(-low, high) / signed_limits(layer_format.acc_width)[1]
@@ -184,7 +188,7 @@ def _operands(
         source = sources[branch.source]
         max_shift = MAX_TOTAL_SHIFT - (source.bits - 1)
         scales = _branch_scales(branch, operands, layer_format)
-        fan_in = int(np.prod(branch.weight.shape[1:]))
+        fan_in = branch.weight.shape[1] * branch.n_terms
         operands.append(Operand(source.scale, max_shift, scales, fan_in))
     return operands
 

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.network.network import INPUT
+from stemcore.golden.network.taps import Taps
 from stemcore.golden.spec.integers import limits
 from stemcore.golden.spec.windows import window_shape
 
 from ..errors import QuantizeError
 from ..frontend.ops.operator import FloatArray, Pair, Shape
-from ..frontend.ops.pooling import MaxPool
+from ..frontend.ops.pooling import MaxPool, UnevenMaxPool
 from ..records import load_record, save_record
 
 EXACT, GENERAL, PAPER = PROFILES = ("exact", "general", "paper")
@@ -23,7 +24,10 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class QuantizedBranch:
-    """Integer weights of one connection, to be shifted left by ``shift``."""
+    """Integer weights of one connection, to be shifted left by ``shift``.
+
+    ``rows`` and ``columns`` as of :class:`stemcore.compiler.frontend.ops.layer.Branch`.
+    """
 
     source: str
     weight: NDArray[np.int8]
@@ -31,6 +35,26 @@ class QuantizedBranch:
     padding: Pair
     groups: int
     shift: int
+    rows: Taps | None = None
+    columns: Taps | None = None
+
+    @property
+    def taps(self) -> tuple[Taps, Taps] | None:
+        """Both, where there are any."""
+        if self.rows is None or self.columns is None:
+            return None
+        return self.rows, self.columns
+
+    def output_shape(self, source: Shape) -> Shape:
+        """Shape of the sums over a source of shape (C, H, W)."""
+        if self.taps is not None:
+            rows, columns = self.taps
+            return len(self.weight), rows.n_outputs, columns.n_outputs
+        kernel = self.weight.shape[2:]
+        return (
+            len(self.weight),
+            *window_shape(source[1:], (kernel[0], kernel[1]), self.stride, self.padding),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +77,7 @@ class QuantizedLayer:
     bits: int
     is_signed: bool
     top: int
-    pool: MaxPool | None
+    pool: MaxPool | UnevenMaxPool | None
     acc_scale: FloatArray
     scale: float
     bias_format: str = ""
@@ -122,10 +146,7 @@ def check_quantized(network: QuantizedNetwork) -> None:
         for branch in layer.branches:
             if branch.source not in shapes:
                 raise QuantizeError(layer.name, f"{branch.source!r} must come before it")
-            height_and_width = window_shape(
-                shapes[branch.source][1:], branch.weight.shape[2:], branch.stride, branch.padding
-            )
-            if (len(branch.weight), *height_and_width) != layer.shape:
+            if branch.output_shape(shapes[branch.source]) != layer.shape:
                 raise QuantizeError(
                     layer.name, f"the branch from {branch.source} must give shape {layer.shape}"
                 )

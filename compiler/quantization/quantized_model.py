@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from stemcore.golden.arithmetic.bounds import sum_bounds
 from stemcore.golden.network.network import INPUT
+from stemcore.golden.network.taps import tap_bounds
 
 from ..errors import QuantizeError
 from ..frontend.ops.operator import Shape
+from ..frontend.ops.tap_convolution import tap_convolution
 from .quantized import (
     QuantizedBranch,
     QuantizedLayer,
@@ -111,10 +112,13 @@ class QuantizedModel(torch.nn.Module):
         self, branch: QuantizedBranch, weight: torch.Tensor, x: torch.Tensor
     ) -> torch.Tensor:
         top = self._limits[branch.source]
-        bound = int(sum_bounds(branch.weight.astype(np.int64), -top, top)[1].max())
+        weights = branch.weight.astype(np.int64)
+        bound = int(tap_bounds(weights, branch.rows, branch.columns, -top, top)[1].max())
         # Reduced-precision matrix units would not be exact at any bound.
         is_plain = x.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
         dtype = torch.float32 if bound < EXACT_FLOAT32 and is_plain else torch.float64
+        if branch.taps is not None:
+            return tap_convolution(x.to(dtype), weight.to(dtype), *branch.taps, branch.groups)
         if branch.padding == (0, 0) and branch.groups == 1 and weight.shape[1:] == x.shape[1:]:
             sums = F.linear(x.flatten(1).to(dtype), weight.flatten(1).to(dtype))
             return sums[:, :, None, None]
@@ -135,7 +139,7 @@ class QuantizedModel(torch.nn.Module):
             index = q.to(torch.int64) & ((1 << layer.bits) - 1)
             q = getattr(self, f"table_{i}")[index].to(torch.float64)
         if layer.pool is not None:
-            q = F.max_pool2d(q, layer.pool.kernel, layer.pool.stride, layer.pool.padding)
+            q = layer.pool.run([q])
         return q.to(torch.int32)
 
     def save(self, path: Path | str) -> None:

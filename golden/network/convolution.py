@@ -12,10 +12,11 @@ import threading
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..arithmetic.bounds import sum_bounds
 from ..arithmetic.fixed import Int64Array
-from ..spec.windows import window_shape
+from ..spec.windows import window_count
 from .network import Connection, Population
+from .tap_sums import TapSums
+from .taps import tap_bounds
 
 FloatArray = NDArray[np.floating]
 
@@ -25,11 +26,14 @@ FLOAT64_BOUND = 1 << 53
 
 def connection_shape(connection: Connection, source: Population) -> tuple[int, int, int]:
     """Shape (C, H, W) of the potentials that ``connection`` produces from ``source``."""
-    c_out, _, ky, kx = connection.weight.shape
-    return (
-        c_out,
-        *window_shape(source.shape[1:], (ky, kx), connection.stride, connection.padding),
+    c_out, _, *kernel = connection.weight.shape
+    height, width = (
+        window_count(source.shape[1 + i], kernel[i], connection.stride[i], connection.padding[i])
+        if taps is None
+        else taps.n_outputs
+        for i, taps in enumerate((connection.rows, connection.columns))
     )
+    return c_out, height, width
 
 
 def reached_outputs(
@@ -52,7 +56,8 @@ def connection_bounds(connection: Connection, low: int, high: int) -> tuple[Int6
 
     Shift applied. Two int64 arrays (C_out,); ``low <= 0 <= high``.
     """
-    return sum_bounds(connection.weight.astype(np.int64) << connection.shift, low, high)
+    weight = connection.weight.astype(np.int64) << connection.shift
+    return tap_bounds(weight, connection.rows, connection.columns, low, high)
 
 
 def potential_bounds(connection: Connection, source: Population) -> tuple[Int64Array, Int64Array]:
@@ -109,10 +114,17 @@ class Convolution:
             matrix.reshape(groups, -1, c_out // groups), dtype=self.dtype
         )
         self._scratch = Scratch()
+        self._taps: TapSums | None = None
+        if connection.rows is not None or connection.columns is not None:
+            blocks = self.matrix.reshape(groups, ky, kx, -1, c_out // groups)
+            taps = connection.taps(0, source.shape[1]), connection.taps(1, source.shape[2])
+            self._taps = TapSums(blocks, *taps)
 
     def __call__(self, x: FloatArray) -> FloatArray:
         """Potentials (N, H', W', C') of activations (N, H, W, C); valid until the thread's next."""
         x = x[..., self.channels].astype(self.dtype, copy=False)
+        if self._taps is not None:
+            return self._taps(x)
         n, height, width, channels = x.shape
         (ky, kx), (sy, sx) = self.kernel, self.connection.stride
         padded = self._pad(x)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arithmetic.fixed import Int64Array
 from ..arithmetic.stem import count_spikes
 from ..arithmetic.threads import for_each, n_processors
-from .convolution import FloatArray, connection_shape, reached_outputs
+from .convolution import FloatArray
 from .layers import PreparedLayer
 from .network import INPUT, Connection, Network, Population
 
@@ -164,15 +164,12 @@ def run_network(
 
 def fan_out(connection: Connection, source: Population) -> Int64Array:
     """Synapses (H, W) that a spike of any channel at a source position meets."""
-    _, height, width = source.shape
-    c_out, out_h, out_w = connection_shape(connection, source)
-    _, _, ky, kx = connection.weight.shape
-    (sy, sx), (py, px) = connection.stride, connection.padding
-
-    _, n_rows = reached_outputs(height, ky, sy, py, (0, out_h))
-    _, n_columns = reached_outputs(width, kx, sx, px, (0, out_w))
+    n_rows, n_columns = (
+        np.array(connection.taps(axis, source.shape[1 + axis]).count, np.int64) for axis in (0, 1)
+    )
     per_position = np.outer(n_rows, n_columns)
-    return per_position * (c_out // connection.groups)
+    per_spike: Int64Array = per_position * (connection.weight.shape[0] // connection.groups)
+    return per_spike
 
 
 def n_sops(network: Network, values: Mapping[str, Int64Array]) -> dict[str, Int64Array]:

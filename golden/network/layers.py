@@ -16,11 +16,12 @@ from ..arithmetic.fixed import MAX_SHIFT
 from ..spec.integers import limits
 from ..spec.neurons import model_of
 from ..spec.widths import ACTIVATION_WIDTH
-from ..spec.windows import window_shape
+from ..spec.windows import check_spans, window_shape
 from .convolution import FloatArray, connection_shape
-from .network import Layer, MaxPool, Network
+from .network import Connection, Layer, MaxPool, Network, UnevenMaxPool
 from .period_sums import final_bounds, potentials_of
 from .requantizers import requantizer_of, wraps
+from .taps import check_taps
 
 
 def check_layer(layer: Layer, network: Network) -> None:
@@ -37,6 +38,9 @@ def check_layer(layer: Layer, network: Network) -> None:
         )
     if layer.digits is not None:
         _check_digits(layer)
+    if isinstance(layer.pool, UnevenMaxPool):
+        for spans, size in zip((layer.pool.rows, layer.pool.columns), layer.shape[1:], strict=True):
+            check_spans(spans, size, f"{layer.name}: pooling")
     for connection in layer.connections:
         source = network.population(connection.source)
         c_out, c_in, _, _ = connection.weight.shape
@@ -51,11 +55,26 @@ def check_layer(layer: Layer, network: Network) -> None:
                 f"{layer.name}: weight {connection.weight.shape} in {connection.groups} groups "
                 f"does not fit the {stop - first} channels of {connection.source}"
             )
+        _check_taps(layer, connection, source.shape[1:])
         shape = connection_shape(connection, source)
         if shape != layer.shape:
             raise ValueError(
                 f"{layer.name}: connection from {connection.source} must give shape {layer.shape}, "
                 f"gives {shape}"
+            )
+
+
+def _check_taps(layer: Layer, connection: Connection, sizes: tuple[int, int]) -> None:
+    for axis, taps in enumerate((connection.rows, connection.columns)):
+        if taps is None:
+            continue
+        where = f"{layer.name}: {('rows', 'columns')[axis]} from {connection.source}"
+        check_taps(taps, connection.weight.shape[2 + axis], where)
+        window = connection.stride[axis], connection.padding[axis]
+        if taps.size != sizes[axis] or window != (1, 0):
+            raise ValueError(
+                f"{where}: taps must be those of {sizes[axis]} positions, with stride 1 and "
+                f"padding 0; are those of {taps.size}, with {window[0]} and {window[1]}"
             )
 
 
@@ -86,8 +105,11 @@ def _check_digits(layer: Layer) -> None:
         )
 
 
-def max_pool(values: NDArray[Any], pool: MaxPool) -> NDArray[Any]:
+def max_pool(values: NDArray[Any], pool: MaxPool | UnevenMaxPool) -> NDArray[Any]:
     """Maximum over windows of (N, H, W, C); what lies outside the border never wins."""
+    if isinstance(pool, UnevenMaxPool):
+        rows = np.stack([values[:, a:b].max(axis=1) for a, b in pool.rows], axis=1)
+        return np.stack([rows[:, :, a:b].max(axis=2) for a, b in pool.columns], axis=2)
     (ky, kx), (sy, sx), (py, px) = pool.kernel, pool.stride, pool.padding
     n, height, width, channels = values.shape
     out_h, out_w = window_shape((height, width), pool.kernel, pool.stride, pool.padding)

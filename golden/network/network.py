@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..spec.neuron_model import Neuron
 from ..spec.neurons.exact import EXACT
 from ..spec.spike_code import SpikeCode
-from ..spec.windows import window_shape
+from ..spec.windows import Pair, Spans, window_shape, window_span
+from .taps import Taps, window_taps
 
 INPUT = "input"  # name under which connections refer to the network's input
 
@@ -44,7 +45,9 @@ class Population:
 class Connection:
     """Synapses from one population onto a layer, as a grouped convolution.
 
-    Adds ``sum (weight << shift) * x`` to the membrane potentials.
+    Adds ``sum (weight << shift) * x`` to the membrane potentials. Where ``rows`` or ``columns`` are
+    given, they say which outputs each row or column of the source reaches, and through which row or
+    column of the kernel: a transposed convolution, interpolation, windows of different sizes.
 
     Attributes
     ----------
@@ -62,6 +65,8 @@ class Connection:
     channels : (int, int) or None
         First channel of the source, and the one after the last, that these synapses begin at; all
         where None. C_in is their number.
+    rows, columns : Taps or None
+        In the place of stride and padding in y or x, which are 1 and 0 then.
     """
 
     source: str
@@ -71,6 +76,15 @@ class Connection:
     groups: int = 1
     shift: int = 0
     channels: tuple[int, int] | None = None
+    rows: Taps | None = None
+    columns: Taps | None = None
+
+    def taps(self, axis: int, size: int) -> Taps:
+        """Taps of ``size`` source rows (axis 0) or columns (axis 1)."""
+        given = (self.rows, self.columns)[axis]
+        if given is not None:
+            return given
+        return window_taps(size, self.weight.shape[2 + axis], self.stride[axis], self.padding[axis])
 
     def span(self, source: Population) -> tuple[int, int]:
         """``channels``, also where they are all."""
@@ -104,6 +118,35 @@ class MaxPool:
     stride: tuple[int, int]
     padding: tuple[int, int] = (0, 0)
 
+    def span(self, axis: int, size: int, outputs: Pair) -> Pair:
+        """Rows (axis 0) or columns (axis 1) of ``size`` (start, stop) that the outputs
+        ``outputs[0]`` up to but not including ``outputs[1]`` read."""
+        return window_span(outputs, size, self.kernel[axis], self.stride[axis], self.padding[axis])
+
+    def output_shape(self, source: Pair) -> Pair:
+        """Height and width after pooling of ``source`` before."""
+        return window_shape(source, self.kernel, self.stride, self.padding)
+
+
+@dataclass(frozen=True)
+class UnevenMaxPool:
+    """Maximum over windows of any sizes: all pairs of the spans ``rows`` and ``columns``.
+
+    Spans are (start, stop); neither starts nor stops decrease.
+    """
+
+    rows: Spans
+    columns: Spans
+
+    def span(self, axis: int, size: int, outputs: Pair) -> Pair:
+        """As of :class:`MaxPool`; ``size`` does not matter."""
+        spans = (self.rows, self.columns)[axis]
+        return spans[outputs[0]][0], spans[outputs[1] - 1][1]
+
+    def output_shape(self, source: Pair) -> Pair:
+        """Height and width after pooling; ``source`` does not matter."""
+        return len(self.rows), len(self.columns)
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -129,7 +172,7 @@ class Layer:
         Of the output; T = bits. Signed limits are symmetric.
     table : array (2**bits,) or None
         Indexed by the low ``bits`` of q; entries are values of the same bits and sign.
-    pool : MaxPool or None
+    pool : MaxPool, UnevenMaxPool or None
     digits : Digits or None
         Not None: bytes of P are fired instead of q; 8 unsigned bits, no table, no pooling.
     neuron : Neuron
@@ -146,7 +189,7 @@ class Layer:
     bits: int = 8
     is_signed: bool = False
     table: NDArray[np.int64] | None = None
-    pool: MaxPool | None = None
+    pool: MaxPool | UnevenMaxPool | None = None
     digits: Digits | None = None
     neuron: Neuron = EXACT
 
@@ -157,11 +200,7 @@ class Layer:
             return self.digits.count * self.digits.step, *self.shape[1:]
         if self.pool is None:
             return self.shape
-        pool = self.pool
-        return (
-            self.shape[0],
-            *window_shape(self.shape[1:], pool.kernel, pool.stride, pool.padding),
-        )
+        return self.shape[0], *self.pool.output_shape(self.shape[1:])
 
     @property
     def population(self) -> Population:

@@ -7,7 +7,10 @@ those outside ``0 .. size - 1`` are padding. Both sides have the same padding, a
 positions may be left unread, as in torch.
 """
 
+from itertools import pairwise
+
 Pair = tuple[int, int]  # in y and x
+Spans = tuple[Pair, ...]  # windows (start, stop) along an axis
 
 
 def window_count(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -29,3 +32,20 @@ def window_span(outputs: Pair, size: int, kernel: int, stride: int, padding: int
     first = outputs[0] * stride - padding
     stop = (outputs[1] - 1) * stride - padding + kernel
     return max(0, first), min(size, stop)
+
+
+def window_spans(size: int, kernel: int, stride: int, padding: int) -> Spans:
+    """Every output's window (start, stop) along an axis of ``size`` positions, without padding."""
+    n_outputs = window_count(size, kernel, stride, padding)
+    return tuple(window_span((o, o + 1), size, kernel, stride, padding) for o in range(n_outputs))
+
+
+def check_spans(spans: Spans, size: int, where: str) -> None:
+    """``ValueError`` unless no window is empty or outside, and starts and stops never decrease."""
+    bad = [span for span in spans if not 0 <= span[0] < span[1] <= size]
+    falls = [(a, b) for a, b in pairwise(spans) if a[0] > b[0] or a[1] > b[1]]
+    if bad or falls or not spans:
+        raise ValueError(
+            f"{where}: windows must hold positions of 0..{size - 1} and follow each other, got "
+            f"{bad or falls or 'none'}"
+        )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.arithmetic.fixed import requantize_one
-from stemcore.golden.network.network import INPUT, Layer, Network
+from stemcore.golden.network.network import INPUT, Connection, Layer, Network, UnevenMaxPool
 from stemcore.golden.spec.neuron_model import Neuron
 from stemcore.golden.spec.neurons.exact import Exact
 from stemcore.golden.spec.neurons.late import Late
@@ -23,6 +23,9 @@ def plain_potentials(network: Network, layer: Layer, values: Values) -> NDArray[
     z = np.zeros(layer.shape, np.int64)
     for connection in layer.connections:
         x = values[connection.source]
+        if connection.rows is not None or connection.columns is not None:
+            z += plain_tap_sums(layer, connection, x)
+            continue
         c_out, c_in, ky, kx = connection.weight.shape
         (sy, sx), (py, px) = connection.stride, connection.padding
         for co, oy, ox in product(*(range(n) for n in layer.shape)):
@@ -32,6 +35,22 @@ def plain_potentials(network: Network, layer: Layer, values: Values) -> NDArray[
                 if 0 <= y < x.shape[1] and 0 <= column < x.shape[2]:
                     w = int(connection.weight[co, ci, dy, dx]) << connection.shift
                     z[co, oy, ox] += w * int(x[group * c_in + ci, y, column])
+    return z
+
+
+def plain_tap_sums(layer: Layer, connection: Connection, x: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Synapse by synapse from the source's side, as a core's tables have them."""
+    z = np.zeros(layer.shape, np.int64)
+    rows, columns = (connection.taps(axis, x.shape[1 + axis]) for axis in (0, 1))
+    c_out, c_in = connection.weight.shape[:2]
+    for y, column in product(range(x.shape[1]), range(x.shape[2])):
+        for j, i in product(range(rows.count[y]), range(columns.count[column])):
+            oy, ox = rows.first[y] + j, columns.first[column] + i
+            ky, kx = rows.index[y] + j * rows.step, columns.index[column] + i * columns.step
+            for co, ci in product(range(c_out), range(c_in)):
+                group = co // (c_out // connection.groups)
+                w = int(connection.weight[co, ci, ky, kx]) << connection.shift
+                z[co, oy, ox] += w * int(x[group * c_in + ci, y, column])
     return z
 
 
@@ -79,6 +98,10 @@ def plain_activations(layer: Layer, z: NDArray[np.int64]) -> NDArray[np.int64]:
         q[c, y, x] = value if layer.table is None else layer.table[value % (1 << layer.bits)]
     if layer.pool is None:
         return q
+    if isinstance(layer.pool, UnevenMaxPool):
+        spans = product(layer.pool.rows, layer.pool.columns)
+        largest = [q[:, a:b, c:d].max(axis=(1, 2)) for (a, b), (c, d) in spans]
+        return np.stack(largest, axis=1).reshape(layer.out_shape)
     (ky, kx), (sy, sx), (py, px) = layer.pool.kernel, layer.pool.stride, layer.pool.padding
     out = np.zeros(layer.out_shape, np.int64)
     for c, oy, ox in product(*(range(n) for n in layer.out_shape)):

@@ -7,18 +7,58 @@ from stemcore.compiler.errors import RangeError
 from stemcore.compiler.lowering.calibrated import layer_is_proved
 from stemcore.compiler.lowering.integrate import integrate
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
+from stemcore.golden.network.convolution import connection_shape
 from stemcore.golden.network.forward import Forward, run_network
-from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
+from stemcore.golden.network.network import (
+    INPUT,
+    Connection,
+    Layer,
+    MaxPool,
+    Network,
+    Population,
+    UnevenMaxPool,
+)
+from stemcore.golden.network.taps import Taps, shared_taps, transposed_taps
 
 KERNELS = ((1, 1), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (3, 1), (2, 3))
 STRIDES = ((1, 1), (1, 1), (2, 2), (1, 2), (2, 1))
 MAX_DENSE = 500  # inputs of a dense layer: its weights have to fit a core of preset "tiny"
-KINDS = ("conv", "conv", "conv", "grouped", "depthwise", "average", "identity")
+KINDS = ("conv", "conv", "conv", "grouped", "depthwise", "average", "identity", "taps")
 
 
 def random_weight(rng, *shape):
     """Weights that use the whole range, a fifth of them zero."""
     return (rng.integers(-127, 128, shape) * (rng.random(shape) < 0.8)).astype(np.int8)
+
+
+def random_taps(rng, size, max_outputs):
+    """Taps of an axis of ``size`` positions, and positions of their kernel: those of a transposed
+    convolution, of windows with one weight, or any at all."""
+    kind = int(rng.integers(3))
+    if kind == 0:
+        kernel = int(rng.integers(1, 4))
+        stride, extra = int(rng.integers(1, 3)), int(rng.integers(0, 2))
+        padding = int(rng.integers(0, min(kernel, (size - 1) * stride + kernel) // 2 + 1))
+        taps = transposed_taps(size, kernel, stride, padding, extra)
+        if 1 <= taps.n_outputs <= max_outputs:
+            return taps, kernel
+    if kind == 1:
+        return shared_taps(random_spans(rng, size), size), 1
+    n_outputs, kernel = int(rng.integers(1, max_outputs + 1)), int(rng.integers(1, 5))
+    step = int(rng.integers(-1, 2))
+    count = rng.integers(0, min(n_outputs, kernel) + 1, size).tolist()
+    first = [int(rng.integers(0, n_outputs - n + 1)) for n in count]
+    index = [int(rng.integers(0, kernel - n + 1)) + (n - 1 if step < 0 else 0) for n in count]
+    index = [max(i, 0) for i in index]
+    return Taps(n_outputs, tuple(first), tuple(count), tuple(index), step), kernel
+
+
+def random_spans(rng, size):
+    """Windows over ``size`` positions, of which neither starts nor stops decrease."""
+    n = int(rng.integers(1, size + 1))
+    starts = np.sort(rng.integers(0, size, n))
+    stops = np.maximum.accumulate(np.minimum(starts + rng.integers(1, 4, n), size))
+    return tuple(zip(starts.tolist(), stops.tolist(), strict=True))
 
 
 def random_image(rng, population, n):
@@ -114,6 +154,9 @@ class _Builder:
         kind = rng.choice(KINDS)
         if kind == "average" and min(height, width) < 2:
             kind = "identity"
+        if kind == "taps":
+            self._add_taps(source)
+            return
         kernel, stride, padding, groups, c_out = (1, 1), (1, 1), (0, 0), channels, channels
         if kind == "average":
             kernel = stride = (2, 2) if rng.integers(2) else (2, 1)
@@ -137,6 +180,20 @@ class _Builder:
         if rng.integers(2):
             connections.reverse()
         self._append(shape, tuple(connections), self._pool(shape))
+
+    def _add_taps(self, source):
+        rng = self.rng
+        channels, *sizes = source.shape
+        (rows, ky), (columns, kx) = (random_taps(rng, n, max(sizes) + 1) for n in sizes)
+        groups = int(rng.choice([1, channels]))
+        c_out = groups * int(rng.integers(1, max(1, self.max_channels // groups) + 1))
+        weight = random_weight(rng, c_out, channels // groups, ky, kx)
+        shift = int(rng.integers(0, 3))
+        main = Connection(
+            source.name, weight, groups=groups, shift=shift, rows=rows, columns=columns
+        )
+        shape = connection_shape(main, source)
+        self._append(shape, (main, *self._second(shape)), self._pool(shape))
 
     def add_dense(self, c_out, is_signed=None):
         source = self._last()
@@ -177,6 +234,7 @@ class _Builder:
         if min(shape[1:]) >= 3:
             options += [MaxPool((3, 3), (2, 2), (1, 1)), MaxPool((3, 2), (1, 2), (1, 0))]
             options += [MaxPool((3, 3), (2, 2))]
+            options += [UnevenMaxPool(*(random_spans(self.rng, n) for n in shape[1:]))]
         return options[int(self.rng.integers(len(options)))]
 
     def _append(self, shape, connections, pool, is_signed=None):

@@ -186,6 +186,23 @@ class Permuted(nn.Module):
         return self.d(F.relu(self.a(x)).permute(0, 2, 3, 1).reshape(x.shape[0], -1))
 
 
+class Upward(nn.Module):
+    """A U-Net: joined and added to what was made smaller and larger again."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
+        self.up = nn.ConvTranspose2d(6, 4, 2, 2)
+        self.c, self.out = nn.Conv2d(8, 4, 3, padding=1), nn.ConvTranspose2d(8, 3, 1)
+
+    def forward(self, x):
+        a = F.relu(self.a(x))
+        b = F.relu(self.b(F.max_pool2d(a, 2)))
+        c = F.relu(self.c(torch.cat([self.up(b), a], 1)))
+        d = c + F.interpolate(F.max_pool2d(c, 2), scale_factor=2, mode="bilinear")
+        return self.out(torch.cat([d, F.interpolate(b, scale_factor=2)[:, :4]], 1))
+
+
 def weight_normed():
     """Weights that the module computes from others."""
     return nn.Sequential(
@@ -364,4 +381,61 @@ NETS = {
         ),
         (2, 7, 6),
     ),
+    "uneven pools": (
+        lambda: chain(
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.Conv2d(2, 4, 3, padding=1),
+            nn.ReLU(),
+            nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+            nn.AdaptiveMaxPool2d((3, 2)),
+            nn.BatchNorm2d(4),
+            nn.Conv2d(4, 3, 1),
+            nn.AvgPool2d(2, ceil_mode=True),
+        ),
+        (2, 11, 7),
+    ),
+    "uneven adaptive": (
+        lambda: chain(
+            nn.AdaptiveAvgPool2d((3, 5)), nn.ReLU(), nn.Conv2d(2, 2, 1), nn.AdaptiveAvgPool2d(2)
+        ),
+        (2, 8, 7),
+    ),
+    "large maximum": (
+        lambda: chain(nn.Conv2d(1, 2, 3), nn.AdaptiveMaxPool2d((1, 2)), nn.ReLU()),
+        (1, 13, 31),
+    ),
+    "large average": (
+        lambda: chain(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 4, 1)),
+        (1, 12, 9),
+    ),
+    "staged average": (
+        lambda: chain(
+            nn.Conv2d(1, 3, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)
+        ),
+        (1, 19, 20),
+    ),
+    "transposed": (
+        lambda: chain(
+            nn.Conv2d(2, 6, 3, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(6, 4, 3, 2, 1, output_padding=1, groups=2, bias=False),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.ConvTranspose2d(4, 3, (2, 3), (1, 2), (2, 0), dilation=(3, 1)),
+        ),
+        (2, 4, 3),
+    ),
+    "interpolated": (
+        lambda: chain(
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(2, 3, 1),
+            nn.ReLU(),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            nn.Conv2d(3, 2, 3),
+            nn.Upsample(size=(5, 4), mode="nearest"),
+            nn.Upsample(size=(7, 5), mode="bilinear", align_corners=True),
+        ),
+        (2, 3, 4),
+    ),
+    "upward": (Upward, (2, 8, 6)),
 }

@@ -66,7 +66,10 @@ def find_unusable(weight: FloatArray, bias: FloatArray) -> Iterator[Finding]:
     yield from find_infinite({"weights": weight, "bias": bias})
 
 
-def _conv(call: Call, weight: FloatArray | None, bias: FloatArray | None, rest: Any) -> Operator:
+def convolution(
+    call: Call, weight: FloatArray | None, bias: FloatArray | None, rest: Any
+) -> Operator:
+    """The operator of a call. ``rest``: stride, padding, dilation, groups."""
     stride, padding, dilation, groups = rest
     if weight is None or weight.ndim != 4:
         return refuse(call, "must have constant weights over rows and columns", "use nn.Conv2d")
@@ -91,7 +94,7 @@ def _conv(call: Call, weight: FloatArray | None, bias: FloatArray | None, rest: 
 def _conv2d(call: Call) -> Operator:
     rest = [call.get(3, "stride", 1), call.get(4, "padding", 0)]
     rest += [call.get(5, "dilation", 1), call.get(6, "groups", 1)]
-    return _conv(call, call.array(1, "weight"), call.array(2, "bias"), rest)
+    return convolution(call, call.array(1, "weight"), call.array(2, "bias"), rest)
 
 
 @captures("conv1d.default", "conv1d.padding")
@@ -101,13 +104,4 @@ def _conv1d(call: Call) -> Operator:
     rest += [padding if isinstance(padding, str) else (0, line(padding, 0))]
     rest += [(1, line(call.get(5, "dilation"))), call.get(6, "groups", 1)]
     image = None if weight is None else weight[:, :, None, :]
-    return _conv(call, image, call.array(2, "bias"), rest)
-
-
-@captures("convolution.default")
-def _convolution(call: Call) -> Operator:
-    if call.get(6, "transposed"):
-        return refuse(call, "is a transposed convolution", "upsample outside, or use nn.Conv2d")
-    args = call.fx_node.args
-    rest = (args[3], args[4], args[5], args[8])
-    return _conv(call, call.array(1, "weight"), call.array(2, "bias"), rest)
+    return convolution(call, image, call.array(2, "bias"), rest)

@@ -5,10 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stemcore.golden.network.taps import Taps
+
 from .clamp import Clamp
 from .convolution import convolution_shape
 from .operator import Finding, FloatArray, Operand, Operator, Pair, Shape, find_infinite
-from .pooling import MaxPool
+from .pooling import MaxPool, UnevenMaxPool
+from .tap_convolution import tap_convolution
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +24,9 @@ class Branch:
     """One connection of a layer: a grouped convolution without bias.
 
     ``kind`` says how its weights may be quantized: LEARNED ones get a scale each; IDENTITY is 1 x 1
-    depthwise with weights 1; AVERAGE is depthwise with one constant for all.
+    depthwise with weights 1; AVERAGE is depthwise with one constant for all. ``rows`` and
+    ``columns``, where there are any, take the place of stride and padding, as in
+    :class:`stemcore.golden.network.network.Connection`; both or none.
     """
 
     source: str
@@ -30,9 +35,30 @@ class Branch:
     padding: Pair = (0, 0)
     groups: int = 1
     kind: str = LEARNED
+    rows: Taps | None = None
+    columns: Taps | None = None
+
+    @property
+    def taps(self) -> tuple[Taps, Taps] | None:
+        """Both, where there are any."""
+        if self.rows is None or self.columns is None:
+            return None
+        return self.rows, self.columns
+
+    @property
+    def n_terms(self) -> int:
+        """The most values of a channel that meet in one output."""
+        kernel = self.weight.shape[2:]
+        if self.taps is None:
+            return int(kernel[0] * kernel[1])
+        most = [taps.terms(k).sum(axis=1).max() for taps, k in zip(self.taps, kernel, strict=True)]
+        return int(most[0] * most[1])
 
     def output_shape(self, source: Shape) -> Shape:
         """Shape of what the connection adds, for a source of shape (C, H, W)."""
+        if self.taps is not None:
+            rows, columns = self.taps
+            return len(self.weight), rows.n_outputs, columns.n_outputs
         return convolution_shape(source, self.weight, self.stride, self.padding)
 
 
@@ -47,7 +73,7 @@ class Layer(Operator):
     bias: FloatArray
     shape: Shape
     clamp: Clamp | None = None
-    pool: MaxPool | None = None
+    pool: MaxPool | UnevenMaxPool | None = None
 
     keeps_flattening = False
 
@@ -64,6 +90,9 @@ class Layer(Operator):
         total = inputs[0].new_tensor(self.bias)[:, None, None]
         for branch, source in zip(self.branches, inputs, strict=True):
             weight = source.new_tensor(branch.weight)
+            if branch.taps is not None:
+                total = total + tap_convolution(source, weight, *branch.taps, branch.groups)
+                continue
             total = total + F.conv2d(
                 source, weight, None, branch.stride, branch.padding, 1, branch.groups
             )

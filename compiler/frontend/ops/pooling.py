@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Max and average pooling, over windows of a fixed size or to an output of a fixed size."""
+"""Max and average pooling over windows of one size at one distance, and max pooling over others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from stemcore.golden.spec.windows import window_shape
+from stemcore.golden.spec.windows import Spans, window_shape
 
 from ..fx import Call, captures, line, pair, refuse
 from .operator import Operator, Pair, Shape
+from .resample import Resample, average_matrix
+from .windows import Windows, adaptive_windows, pool_windows
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,33 @@ class MaxPool(Operator):
 
     def on_channels(self, first: int, stop: int) -> "MaxPool":
         return self
+
+
+@dataclass(frozen=True)
+class UnevenMaxPool(Operator):
+    """Maximum over windows of any sizes: all pairs of the spans ``rows`` and ``columns``.
+
+    Spans are (start, stop) within the image; neither starts nor stops decrease.
+    """
+
+    rows: Spans
+    columns: Spans
+
+    def output_shape(self, sources: Sequence[Shape]) -> Shape:
+        return sources[0][0], len(self.rows), len(self.columns)
+
+    def run(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
+        import torch
+
+        (x,) = inputs
+        strips = torch.stack([x[:, :, a:b].amax(2) for a, b in self.rows], 2)
+        return torch.stack([strips[..., a:b].amax(3) for a, b in self.columns], 3)
+
+    def on_channels(self, first: int, stop: int) -> "UnevenMaxPool":
+        return self
+
+
+MAX_POOLINGS = (MaxPool, UnevenMaxPool)
 
 
 @dataclass(frozen=True)
@@ -62,101 +90,134 @@ def _pool_shape(source: Shape, pool: MaxPool | AveragePool) -> Shape:
     return (source[0], *window_shape(source[1:], pool.kernel, pool.stride, pool.padding))
 
 
+def max_pooling(rows: Windows, columns: Windows) -> Operator:
+    """Maximum over windows."""
+    kernel, stride, padding = _regular(rows, columns)
+    if kernel is None or stride is None or padding is None:
+        return UnevenMaxPool(rows.spans, columns.spans)
+    return MaxPool(kernel, stride, padding)
+
+
+def average_pooling(rows: Windows, columns: Windows, divisor: int | None = None) -> Operator:
+    """Average over windows: divided by what they count, or by ``divisor``."""
+    kernel, stride, padding = _regular(rows, columns)
+    if kernel is not None and stride is not None and padding is not None:
+        counts = {y * x for y in rows.counts for x in columns.counts}
+        if divisor is not None or len(counts) == 1:
+            return AveragePool(kernel, stride, padding, divisor or counts.pop())
+    counted = (rows, columns) if divisor is None else (rows.alike(divisor), columns.alike(1))
+    return Resample(*(average_matrix(windows) for windows in counted))
+
+
+def _regular(rows: Windows, columns: Windows) -> tuple[Pair | None, Pair | None, Pair | None]:
+    """Kernel, stride and padding of windows that are at one distance in both axes."""
+    if rows.window is None or columns.window is None:
+        return None, None, None
+    kernel, stride, padding = zip(rows.window, columns.window, strict=True)
+    return kernel, stride, padding
+
+
 @captures("max_pool2d.default", "max_pool2d_with_indices.default")
 def _max_pool(call: Call) -> Operator:
     kernel = pair(call.get(1, "kernel_size"))
-    pool = MaxPool(
-        kernel, pair(call.get(2, "stride"), kernel), pair(call.get(3, "padding"), (0, 0))
-    )
-    if pair(call.get(4, "dilation")) != (1, 1):
-        return refuse(call, "must have dilation 1", "use a larger kernel")
-    return _pool_or_refusal(call, pool)
+    stride, padding = pair(call.get(2, "stride"), kernel), pair(call.get(3, "padding"), (0, 0))
+    return _max(call, kernel, stride, padding, pair(call.get(4, "dilation")))
 
 
 @captures("max_pool1d.default", "max_pool1d_with_indices.default")
 def _max_pool1d(call: Call) -> Operator:
     kernel = line(call.get(1, "kernel_size"))
-    pool = MaxPool(
-        (1, kernel),
-        (1, line(call.get(2, "stride"), kernel)),
-        (0, line(call.get(3, "padding"), 0)),
-    )
-    if line(call.get(4, "dilation")) != 1:
-        return refuse(call, "must have dilation 1", "use a larger kernel")
-    return _pool_or_refusal(call, pool)
-
-
-@captures("avg_pool1d.default")
-def _avg_pool1d(call: Call) -> Operator:
-    kernel = line(call.get(1, "kernel_size"))
     stride, padding = line(call.get(2, "stride"), kernel), line(call.get(3, "padding"), 0)
-    if padding and not call.get(5, "count_include_pad", True):
-        return _refuse_divisors(call)
-    pool = AveragePool((1, kernel), (1, stride), (0, padding), kernel)
-    return _pool_or_refusal(call, pool)
+    dilation = (1, line(call.get(4, "dilation")))
+    return _max(call, (1, kernel), (1, stride), (0, padding), dilation)
 
 
-def _refuse_divisors(call: Call) -> Operator:
-    return refuse(
-        call,
-        "has count_include_pad=False with padding: windows would have different divisors",
-        "set count_include_pad=True or padding=0",
-    )
+def _max(call: Call, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Operator:
+    if dilation != (1, 1):
+        return refuse(call, "must have dilation 1", "use a larger kernel")
+    return max_pooling(*_windows(call, kernel, stride, padding))
 
 
 @captures("avg_pool2d.default")
 def _avg_pool(call: Call) -> Operator:
     kernel = pair(call.get(1, "kernel_size"))
     stride, padding = pair(call.get(2, "stride"), kernel), pair(call.get(3, "padding"), (0, 0))
-    divisor = call.get(6, "divisor_override") or kernel[0] * kernel[1]
-    if padding != (0, 0) and not call.get(5, "count_include_pad", True):
-        return _refuse_divisors(call)
-    if divisor < 1:
+    return _average(call, kernel, stride, padding, call.get(6, "divisor_override"))
+
+
+@captures("avg_pool1d.default")
+def _avg_pool1d(call: Call) -> Operator:
+    kernel = line(call.get(1, "kernel_size"))
+    stride, padding = line(call.get(2, "stride"), kernel), line(call.get(3, "padding"), 0)
+    return _average(call, (1, kernel), (1, stride), (0, padding), None)
+
+
+def _average(
+    call: Call, kernel: Pair, stride: Pair, padding: Pair, divisor: int | None
+) -> Operator:
+    if divisor is not None and divisor < 1:
         return refuse(call, f"must have a positive divisor, has {divisor}", "remove it")
-    return _pool_or_refusal(call, AveragePool(kernel, stride, padding, divisor))
+    counts_padding = bool(call.get(5, "count_include_pad", True))
+    return average_pooling(*_windows(call, kernel, stride, padding, counts_padding), divisor)
 
 
-def _pool_or_refusal(call: Call, pool: MaxPool | AveragePool) -> Operator:
-    if pool.output_shape(call.sources) != call.shape:
-        return refuse(
-            call,
-            "has ceil_mode=True and windows that reach past the border",
-            "set ceil_mode=False, or pad the input",
+def _windows(
+    call: Call, kernel: Pair, stride: Pair, padding: Pair, counts_padding: bool = True
+) -> tuple[Windows, Windows]:
+    """Windows over rows and columns; as many as torch says there are, which rounds up or down."""
+    rows, columns = (
+        pool_windows(
+            call.sources[0][1 + i],
+            call.shape[1 + i],
+            kernel[i],
+            stride[i],
+            padding[i],
+            counts_padding=counts_padding,
         )
-    return pool
+        for i in (0, 1)
+    )
+    return rows, columns
 
 
 @captures("adaptive_avg_pool2d.default", "_adaptive_avg_pool2d.default")
 def _adaptive_avg_pool(call: Call) -> Operator:
-    return _to_size(call, call.get(1, "size"), AveragePool)
+    return average_pooling(*_to_size(call))
 
 
 @captures("adaptive_max_pool2d.default")
 def _adaptive_max_pool(call: Call) -> Operator:
-    return _to_size(call, call.get(1, "size"), MaxPool)
+    return max_pooling(*_to_size(call))
 
 
 @captures("adaptive_avg_pool1d.default")
 def _adaptive_avg_pool1d(call: Call) -> Operator:
-    return _to_size(call, (1, line(call.get(1, "output_size"))), AveragePool)
+    return average_pooling(*_to_size(call))
 
 
 @captures("adaptive_max_pool1d.default")
 def _adaptive_max_pool1d(call: Call) -> Operator:
-    return _to_size(call, (1, line(call.get(1, "output_size"))), MaxPool)
+    return max_pooling(*_to_size(call))
+
+
+def _to_size(call: Call) -> tuple[Windows, Windows]:
+    """Windows of torch's adaptive poolings."""
+    rows, columns = (
+        adaptive_windows(n, m) for n, m in zip(call.sources[0][1:], call.shape[1:], strict=True)
+    )
+    return rows, columns
 
 
 @captures("mean.dim")
 def _mean(call: Call) -> Operator:
-    return _over_positions(call, "mean", AveragePool)
+    return _over_positions(call, "mean")
 
 
 @captures("amax.default")
 def _amax(call: Call) -> Operator:
-    return _over_positions(call, "maximum", MaxPool)
+    return _over_positions(call, "maximum")
 
 
-def _over_positions(call: Call, what: str, kind: type) -> Operator:
+def _over_positions(call: Call, what: str) -> Operator:
     """A pooling over all positions: the call must reduce every axis but batch and channels."""
     rank = len(call.fx_node.args[0].meta["val"].shape)
     dims = call.get(1, "dim") or []
@@ -167,29 +228,5 @@ def _over_positions(call: Call, what: str, kind: type) -> Operator:
             f"must be the {what} over all positions of each channel, is over axes {axes} of {rank}",
             "reduce height and width together, dim=(2, 3)",
         )
-    return _to_size(call, 1, kind)
-
-
-def _to_size(call: Call, size: Any, kind: type) -> Operator:
-    """A pooling with output ``size``, as torch's adaptive ones, whose windows are all alike."""
-    source, sizes = call.sources[0], pair(size)
-    kernel: list[int] = []
-    stride: list[int] = []
-    for length, n in zip(source[1:], sizes, strict=True):
-        # Window i reaches from floor(i * length / n) to ceil((i + 1) * length / n).
-        starts = [i * length // n for i in range(n)]
-        lengths = {-(-(i + 1) * length // n) - starts[i] for i in range(n)}
-        steps = {b - a for a, b in pairwise(starts)}
-        if len(lengths) > 1 or len(steps) > 1:
-            return refuse(
-                call,
-                f"must have windows of one size at one distance, got {n} of {length} "
-                f"{'rows' if not kernel else 'columns'}, which it cuts unevenly",
-                "choose an output size that divides the input, or a pooling with a fixed kernel",
-            )
-        kernel.append(lengths.pop())
-        stride.append(steps.pop() if steps else length)
-    window = (kernel[0], kernel[1])
-    if kind is MaxPool:
-        return MaxPool(window, (stride[0], stride[1]))
-    return AveragePool(window, (stride[0], stride[1]), (0, 0), window[0] * window[1])
+    rows, columns = (adaptive_windows(n, 1) for n in call.sources[0][1:])
+    return average_pooling(rows, columns) if what == "mean" else max_pooling(rows, columns)

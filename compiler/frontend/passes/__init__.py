@@ -9,9 +9,11 @@ from .concat import split_concat
 from .convolutions import absorb_padding, make_convolutions
 from .merge import fuse_clamp, fuse_max_pool, merge_addition
 from .normalize import absorb_flatten, fold_batch_norm, hoist_batch_norm, hoist_clamp, make_layers
+from .stage_windows import stage_windows
 
 PIPELINE = (
     absorb_padding,
+    stage_windows,
     make_convolutions,
     hoist_batch_norm,
     fold_batch_norm,

@@ -13,6 +13,7 @@ from ..ops.convolution import Conv
 from ..ops.dense import Linear
 from ..ops.layout import Concat
 from ..ops.operator import Operator, Shape
+from ..ops.transposed_convolution import TransposedConv
 
 
 def split_concat(graph: Graph) -> Graph:
@@ -45,7 +46,9 @@ class _Splitting:
         joined = node.inputs[0] if node.inputs[0] in self.tensors else None
         if isinstance(op, Concat):
             self.tensors[node.name] = [p for i in node.inputs for p in self.tensors.get(i, [i])]
-        elif joined and (isinstance(op, Linear) or (isinstance(op, Conv) and op.groups == 1)):
+        elif joined and (
+            isinstance(op, Linear) or (isinstance(op, Conv | TransposedConv) and op.groups == 1)
+        ):
             self._sum(
                 node.name,
                 node.shape,

@@ -12,8 +12,8 @@ from ..graph import Graph, Node
 from ..ops.clamp import Clamp
 from ..ops.layer import AVERAGE, IDENTITY, Branch, Layer
 from ..ops.operator import Operator
-from ..ops.pooling import MaxPool
-from .normalize import identity
+from ..ops.pooling import MAX_POOLINGS
+from .connections import identity
 
 
 def merge_addition(graph: Graph) -> Graph:
@@ -31,6 +31,7 @@ def merge_addition(graph: Graph) -> Graph:
                 inner = nodes.get(branch.source)
                 if (
                     branch.kind == IDENTITY
+                    and branch.taps is None
                     and _is_bare(inner)
                     and graph.n_users(branch.source) == 1
                 ):
@@ -62,12 +63,7 @@ def _merge_equal(branches: list[Branch]) -> tuple[Branch, ...]:
     merged: list[Branch] = []
     for branch in branches:
         for i, other in enumerate(merged):
-            same = (branch.source, branch.stride, branch.padding, branch.groups) == (
-                other.source,
-                other.stride,
-                other.padding,
-                other.groups,
-            )
+            same = _geometry(branch) == _geometry(other)
             if same and branch.weight.shape == other.weight.shape:
                 # The sum of two identities is a weight of 2, which needs a scale like any other.
                 weight = branch.weight + other.weight
@@ -76,6 +72,10 @@ def _merge_equal(branches: list[Branch]) -> tuple[Branch, ...]:
         else:
             merged.append(branch)
     return tuple(merged)
+
+
+def _geometry(branch: Branch) -> tuple[object, ...]:
+    return branch.source, branch.stride, branch.padding, branch.groups, branch.taps
 
 
 def fuse_clamp(graph: Graph) -> Graph:
@@ -93,13 +93,15 @@ def fuse_max_pool(graph: Graph) -> Graph:
     """No max pooling is left: each is part of the layer before it, or of an identity layer."""
 
     def with_pool(layer: Layer, pool: Operator) -> Layer:
-        assert isinstance(pool, MaxPool)
+        assert isinstance(pool, MAX_POOLINGS)
         return replace(layer, pool=pool)
 
-    return _fuse(graph, MaxPool, with_pool)
+    return _fuse(graph, MAX_POOLINGS, with_pool)
 
 
-def _fuse(graph: Graph, kind: type, into: Callable[[Layer, Operator], Layer]) -> Graph:
+def _fuse(
+    graph: Graph, kind: type | tuple[type, ...], into: Callable[[Layer, Operator], Layer]
+) -> Graph:
     """Operators of one kind, each taken ``into`` a layer.
 
     Into the one before it, where that has no pooling and no other reader; else into a new layer of

@@ -15,10 +15,12 @@ from ..ops.clamp import Clamp
 from ..ops.convolution import Conv
 from ..ops.dense import Linear
 from ..ops.gather import IntArray
-from ..ops.layer import AVERAGE, IDENTITY, LEARNED, Branch, Layer
+from ..ops.layer import Branch, Layer
 from ..ops.layout import Flatten
-from ..ops.operator import FloatArray, Operator, Shape
-from ..ops.pooling import AveragePool, MaxPool
+from ..ops.operator import FloatArray, Operator
+from ..ops.pooling import MAX_POOLINGS
+from ..ops.transposed_convolution import TransposedConv
+from .connections import LINEAR, branch_of, scaled_identity
 
 
 def hoist_clamp(graph: Graph) -> Graph:
@@ -26,7 +28,7 @@ def hoist_clamp(graph: Graph) -> Graph:
 
     Both orders compute the same: a clamp is monotone and works element by element.
     """
-    return _hoist(graph, lambda op: isinstance(op, Clamp), (MaxPool, Flatten))
+    return _hoist(graph, lambda op: isinstance(op, Clamp), (*MAX_POOLINGS, Flatten))
 
 
 def hoist_batch_norm(graph: Graph) -> Graph:
@@ -35,7 +37,7 @@ def hoist_batch_norm(graph: Graph) -> Graph:
     Both orders compute the same: such a batch norm is increasing in every channel.
     """
     return _hoist(
-        graph, lambda op: isinstance(op, BatchNorm) and bool((op.scale > 0).all()), (MaxPool,)
+        graph, lambda op: isinstance(op, BatchNorm) and bool((op.scale > 0).all()), MAX_POOLINGS
     )
 
 
@@ -85,7 +87,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
             source = replaced.get(source.name, source)
         if (
             source is not None
-            and isinstance(source.op, (Conv, Linear))
+            and isinstance(source.op, (Conv, TransposedConv, Linear))
             and graph.n_users(node.inputs[0]) == 1
         ):
             weight = source.op.weight * scale.reshape(-1, *[1] * (source.op.weight.ndim - 1))
@@ -121,13 +123,10 @@ def make_layers(graph: Graph) -> Graph:
     nodes = []
     for node in graph.nodes:
         op, inputs = node.op, node.inputs
-        if isinstance(op, Conv):
-            branch = Branch(inputs[0], op.weight, op.stride, op.padding, op.groups)
-            node = layer_node(node, (branch,), op.bias, graph)
-        elif isinstance(op, AveragePool):
-            weight = np.full((node.shape[0], 1, *op.kernel), 1.0 / op.divisor)
-            branch = Branch(inputs[0], weight, op.stride, op.padding, node.shape[0], AVERAGE)
-            node = layer_node(node, (branch,), np.zeros(node.shape[0]), graph)
+        if isinstance(op, LINEAR):
+            branch = branch_of(op, inputs[0], graph.shape_of(inputs[0]))
+            bias = op.bias if isinstance(op, Conv | TransposedConv) else np.zeros(node.shape[0])
+            node = layer_node(node, (branch,), bias, graph)
         elif isinstance(op, Add):
             branches = tuple(
                 scaled_identity(inputs[i if len(inputs) > 1 else 0], node.shape, factor)
@@ -136,19 +135,6 @@ def make_layers(graph: Graph) -> Graph:
             node = layer_node(node, branches, np.zeros(node.shape[0]), graph)
         nodes.append(node)
     return graph.with_nodes(nodes)
-
-
-def identity(source: str, shape: Shape) -> Branch:
-    """The connection that passes a population on."""
-    return Branch(source, np.ones((shape[0], 1, 1, 1)), groups=shape[0], kind=IDENTITY)
-
-
-def scaled_identity(source: str, shape: Shape, factor: float) -> Branch:
-    """The connection that adds ``factor`` times a population."""
-    branch = identity(source, shape)
-    if factor == 1:
-        return branch
-    return replace(branch, weight=branch.weight * factor, kind=LEARNED)
 
 
 def layer_node(node: Node, branches: tuple[Branch, ...], bias: FloatArray, graph: Graph) -> Node:

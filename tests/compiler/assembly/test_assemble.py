@@ -87,26 +87,41 @@ def weights_by_loop_nests(network, program, layer_index):
 
 def reads(connection, tile, c, y, x):
     """Whether the tile's tables have to know this source neuron."""
-    (sy, sx), (py, px) = connection.stride, connection.padding
-    _, _, n_y, n_x = connection.weight.shape
-    rows = any(0 <= y + py - o * sy < n_y for o in range(*tile.pre_rows))
-    columns = any(0 <= x + px - o * sx < n_x for o in range(*tile.pre_columns))
+    rows, columns = (
+        any(o in range(*span) for _, o in kernel_positions(connection, axis, position))
+        for axis, (position, span) in enumerate(((y, tile.pre_rows), (x, tile.pre_columns)))
+    )
     per_group = connection.weight.shape[0] // connection.groups
     group = c // connection.weight.shape[1]
     neurons = range(group * per_group, (group + 1) * per_group)
     return rows and columns and any(n // 4 in range(*tile.blocks) for n in neurons)
 
 
+def kernel_positions(connection, axis, position):
+    """(kernel position, output) of every synapse of a source row (axis 0) or column (axis 1)."""
+    taps = (connection.rows, connection.columns)[axis]
+    if taps is not None:
+        first, index = taps.first[position], taps.index[position]
+        return [(index + j * taps.step, first + j) for j in range(taps.count[position])]
+    stride, padding = connection.stride[axis], connection.padding[axis]
+    at = position + padding
+    return [
+        (k, (at - k) // stride)
+        for k in range(connection.weight.shape[2 + axis])
+        if at >= k and (at - k) % stride == 0
+    ]
+
+
 def weights_by_definition(layer, connection, shape):
     dense = np.zeros((*layer.shape, *shape), np.int64)
-    n_out, per_group, n_y, n_x = connection.weight.shape
+    n_out, per_group = connection.weight.shape[:2]
     out_per_group = n_out // connection.groups
-    for n, oy, ox, i, ky, kx in np.ndindex(*layer.shape, per_group, n_y, n_x):
-        y = oy * connection.stride[0] + ky - connection.padding[0]
-        x = ox * connection.stride[1] + kx - connection.padding[1]
-        if 0 <= y < shape[1] and 0 <= x < shape[2]:
-            c = n // out_per_group * per_group + i
-            dense[n, oy, ox, c, y, x] = connection.weight[n, i, ky, kx]
+    for n, i, y, x in np.ndindex(layer.shape[0], per_group, *shape[1:]):
+        c = n // out_per_group * per_group + i
+        for ky, oy in kernel_positions(connection, 0, y):
+            for kx, ox in kernel_positions(connection, 1, x):
+                if oy < layer.shape[1] and ox < layer.shape[2]:
+                    dense[n, oy, ox, c, y, x] = connection.weight[n, i, ky, kx]
     return dense
 
 

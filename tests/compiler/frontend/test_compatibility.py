@@ -29,7 +29,7 @@ def test_all_problems_are_reported_at_once_in_order():
         nn.Conv2d(1, 2, 1),
         nn.GroupNorm(1, 2),
         nn.Conv2d(2, 2, 1),
-        nn.AvgPool2d(3, padding=1, count_include_pad=False),
+        nn.Softmax2d(),
         nn.Conv2d(2, 4, 1),
         nn.GroupNorm(2, 4),
     ).eval()

@@ -2,7 +2,15 @@
 import numpy as np
 import pytest
 
-from stemcore.golden.network.network import INPUT, Connection, Layer, MaxPool, Network, Population
+from stemcore.golden.network.network import (
+    INPUT,
+    Connection,
+    Layer,
+    MaxPool,
+    Network,
+    Population,
+    UnevenMaxPool,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +28,7 @@ def test_limits_are_those_of_the_code(bits, is_signed, limits):
         (MaxPool((2, 2), (2, 2)), (3, 3, 4)),
         (MaxPool((3, 3), (2, 2), (1, 1)), (3, 4, 4)),
         (MaxPool((3, 1), (1, 2)), (3, 5, 4)),
+        (UnevenMaxPool(((0, 3), (2, 7)), ((0, 1), (1, 2), (7, 8))), (3, 2, 3)),
     ],
 )
 def test_populations_are_found_by_name(pool, shape):

@@ -5,7 +5,13 @@ import itertools
 
 import pytest
 
-from stemcore.golden.spec.windows import window_count, window_shape, window_span
+from stemcore.golden.spec.windows import (
+    check_spans,
+    window_count,
+    window_shape,
+    window_span,
+    window_spans,
+)
 
 GEOMETRIES = list(itertools.product((1, 2, 3, 5), (1, 2, 3), (0, 1, 2), (4, 7)))
 WITH_READS = [g for g in GEOMETRIES if g[2] < g[0]]  # no window of padding alone
@@ -32,3 +38,19 @@ def test_a_span_of_outputs_reads_every_position_of_its_windows(kernel, stride, p
 
 def test_shape_takes_each_axis_with_its_own_sizes():
     assert window_shape((7, 32), (3, 5), (2, 1), (1, 0)) == (4, 28)
+
+
+def test_spans_are_the_windows_one_by_one():
+    assert window_spans(7, 3, 2, 1) == ((0, 2), (1, 4), (3, 6), (5, 7))
+    assert window_spans(2, 3, 1, 0) == ()
+
+
+@pytest.mark.parametrize(
+    "spans", [(), ((0, 0),), ((-1, 2),), ((2, 5),), ((1, 2), (0, 3)), ((0, 3), (1, 2))]
+)
+def test_windows_outside_or_out_of_order_are_refused(spans):
+    check_spans(((0, 1), (0, 4), (2, 4)), 4, "pool")
+    with pytest.raises(
+        ValueError, match=r"^pool: windows must hold positions of 0\.\.3 and follow"
+    ):
+        check_spans(spans, 4, "pool")
