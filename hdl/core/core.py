@@ -180,7 +180,7 @@ class Core(wiring.Component):
         ]
 
     def _report(self, m, control, ingress, spikes, flow, axon_in, dendrite, soma, axon_out):
-        """What control hears of the others: tokens, states, events to count."""
+        """What control gets from the others: tokens, states, events to count."""
         m.d.comb += [
             control.end.eq(ingress.end),
             control.credit.eq(ingress.credit),

@@ -56,7 +56,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         "--profile",
         default="exact",
         choices=PROFILES,
-        help="form of the scales: powers of two, multipliers, or the paper's (default: exact)",
+        help="which scales there are: powers of two, multipliers, or the paper's (default: exact)",
     )
     numbers.add_argument(
         "--bits",

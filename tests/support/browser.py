@@ -136,11 +136,22 @@ class Browser:
             self.messages.append(values["entry"]["text"])
 
     def open(
-        self, path: Path, *, width: int = 1280, script: bool = True, dark: bool = False
+        self,
+        path: Path,
+        *,
+        width: int = 1280,
+        script: bool = True,
+        dark: bool = False,
+        paper: bool = False,
     ) -> None:
-        """Loads a file and waits until it is shown; ``dark``: to a reader who prefers that."""
+        """Loads a file and waits until it is shown.
+
+        dark : to a reader who prefers that
+        paper : as it will be printed, on a sheet that is ``width`` pixels wide between its margins
+        """
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        media = "print" if paper else ""  # else as whatever asks shows it
+        self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
