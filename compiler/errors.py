@@ -5,6 +5,7 @@
 must hold and what came; ``remedy`` what the user can do about it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -14,16 +15,39 @@ from stemcore.golden.spec.presets import PRESETS
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding of a check: layer or stage, reason, way out."""
+    """One finding of a check: layer or stage, reason, way out, line of the user's code."""
 
     where: str
     problem: str
     remedy: str = ""
+    source: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
+        where = f"{self.where} ({self.source})" if self.source else self.where
+        return f"{where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
+
+    @property
+    def cause(self) -> tuple[str, str]:
+        """Alike for findings that differ in their numbers alone."""
+        return _NUMBER.sub("#", self.problem), self.remedy
 
 
+def grouped(problems: Sequence[Problem]) -> list[str]:
+    """A line for each cause: its first problem whole, and where else it was found."""
+    causes: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        causes.setdefault(problem.cause, []).append(problem)
+    lines = []
+    for first, *others in causes.values():
+        places = [name for name in dict.fromkeys(p.where for p in others) if name != first.where]
+        shown = ", ".join(places[:_NAMES])
+        more = f" and {len(places) - _NAMES} more" if len(places) > _NAMES else ""
+        lines.append(f"{first}" + (f"; also at {shown}{more}" if places else ""))
+    return lines
+
+
+_NUMBER = re.compile(r"\d+")
+_NAMES = 3  # of layers with the same problem, before the rest is counted
 _NO_ROOM = ("integration", "n_spikes", "queue_depth", "soma_lanes")  # speed, not what fits
 
 
@@ -63,12 +87,14 @@ class CaptureError(CompileError):
 
 
 class CompatibilityError(CompileError):
-    """Layers that have no integer, spiking form; ``problems`` has all of them."""
+    """Layers that have no integer, spiking form; ``problems`` has all of them, the message one
+    line for each cause."""
 
     def __init__(self, where: str, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        lines = "".join(f"\n  {problem}" for problem in self.problems)
-        count = f"{len(self.problems)} problem" + ("s" if len(self.problems) != 1 else "")
+        causes = grouped(self.problems)
+        lines = "".join(f"\n  {line}" for line in causes)
+        count = f"{len(causes)} problem" + ("s" if len(causes) != 1 else "")
         super().__init__(where, f"{count} to solve before it can be compiled:{lines}")
 
 

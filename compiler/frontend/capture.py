@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads a torch module into the IR, through ``torch.export``."""
 
+import logging
 import operator
 import re
+import sysconfig
+import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +22,15 @@ from stemcore.golden.network.network import INPUT
 from ..errors import CaptureError
 from .capture_moves import EXAMPLE_IMAGES, MOVES, Moved, move, unmoved
 from .capture_precision import describe_cast, in_float32
-from .fx import OpContext, graph_shape, is_shared_view, layer_name, value_shape
+from .fx import (
+    TORCH_FILE,
+    OpContext,
+    graph_shape,
+    is_shared_view,
+    layer_name,
+    place_of,
+    value_shape,
+)
 from .graph import Graph, Node, check_graph
 from .ops.gather import arrangement
 from .ops.layout import Flatten
@@ -88,8 +102,7 @@ def _export(module: torch.nn.Module, shape: Sequence[int]) -> torch.export.Expor
     for n_images in (EXAMPLE_IMAGES, 1):
         example = torch.zeros(n_images, *shape)
         try:
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")  # torch.export warns about its own internals
+            with _quiet_torch(), torch.no_grad():
                 return torch.export.export(module, (example,))
         except Exception as error:  # torch.export raises anything that the module raises
             failure = failure or error
@@ -97,9 +110,38 @@ def _export(module: torch.nn.Module, shape: Sequence[int]) -> torch.export.Expor
     raise CaptureError(
         "capture",
         "torch.export must accept the module with an input of shape "
-        f"({', '.join(map(str, ('N', *shape)))}), it raised {type(failure).__name__}: {first_line}",
+        f"({', '.join(map(str, ('N', *shape)))}), it raised {type(failure).__name__}"
+        f"{_raised_at(failure)}: {first_line}",
         "check the input shape; take data-dependent Python out of forward()",
     ) from failure
+
+
+@contextmanager
+def _quiet_torch() -> Iterator[None]:
+    """Without what torch.export says of its own internals, and without the graphs that it prints
+    where it fails: the error has what the user needs."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _raised_at(error: Exception | None) -> str:
+    """ " at FILE:LINE" of the user's code, where the error passed through it."""
+    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+    own = [f for f in frames if not _is_librarys(f.filename)]
+    return f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+
+
+def _is_librarys(path: str) -> bool:
+    """Whether a file is no code of the user's: torch's, Python's, or this one."""
+    python = sysconfig.get_paths()["stdlib"]
+    return path == __file__ or path.startswith(python) or TORCH_FILE.search(path) is not None
 
 
 def _check_function(module: torch.nn.Module, graph: Graph, sizes: Sequence[int]) -> None:
@@ -188,6 +230,7 @@ class _Reader:
         arrays = {name: _array(tensor) for name, tensor in self.constants.items()}
         self._context = OpContext(arrays, {INPUT})
         self._arranged: dict[str, str] = {}  # fx nodes of moved values to the nodes made of them
+        self._refused: set[str] = set()  # fx nodes whose operator is unsupported
         self._shapes: dict[str, Shape] = {}
         self.input_shape: Shape = (1, 1, 1)
 
@@ -214,7 +257,8 @@ class _Reader:
         elif fx_node.target is operator.getitem:
             self._pick(fx_node, sources[0])
         elif target in MOVES and len(sources) == 1 and fx_node.args[0] is sources[0]:
-            moved = move(fx_node, self.values[sources[0].name])
+            is_read = sources[0].name not in self._refused or value_shape(sources[0]) is not None
+            moved = None if not is_read else move(fx_node, self.values[sources[0].name])
             if moved is None:
                 self._refuse(fx_node, sources)
             else:
@@ -289,7 +333,12 @@ class _Reader:
             f"{fx_node.target} must turn tensors (N, C, H, W), (N, C, L) or (N, C) into one, got "
             f"{', '.join(_described(source) for source in sources)}"
         )
-        op = Unsupported(problem, "keep to images, sequences and vectors with the batch first")
+        op = Unsupported(
+            problem,
+            "keep to images, sequences and vectors with the batch first",
+            place_of(fx_node),
+            is_consequence=any(source.name in self._refused for source in sources),
+        )
         name = self._context.unique(layer_name(fx_node))
         inputs = tuple(self.values[source.name].source for source in sources)
         self._add(fx_node, name, op, inputs, value_shape(fx_node) or (1, 1, 1))
@@ -298,6 +347,8 @@ class _Reader:
         self, fx_node: Any, name: str, op: Operator, inputs: tuple[str, ...], shape: Shape
     ) -> None:
         self.nodes.append(Node(name, op, inputs, shape))
+        if isinstance(op, Unsupported):
+            self._refused.add(fx_node.name)
         self._shapes[name] = shape
         value = fx_node.meta.get("val")
         value = value[0] if isinstance(value, (tuple, list)) else value
@@ -323,6 +374,7 @@ class _Reader:
             op = Unsupported(
                 f"brings values of {source} into an order of shape {made} that no layer has",
                 "flatten images only before a dense layer, and choose or shuffle whole channels",
+                place_of(value.fx_node),
             )
         node_name = self._context.unique(layer_name(value.fx_node))
         self.nodes.append(Node(node_name, op, (value.source,), shape or (1, 1, 1)))

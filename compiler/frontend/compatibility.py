@@ -8,7 +8,18 @@ from stemcore.golden.spec.params import ChipParams
 from ..errors import CompatibilityError, Problem
 from .graph import Graph, Node
 from .ops.layout import Flatten
-from .ops.operator import Operand, Shape
+from .ops.operator import Operand, Place, Shape, Unsupported
+
+# Modules of many operators, of which none says what is wrong with the whole.
+_ATTENTION = (
+    "multiplies computed tensors (attention); a synapse multiplies by a constant weight",
+    "use convolutions and dense layers in its place",
+)
+COMPOSED = {
+    "MultiheadAttention": _ATTENTION,
+    "TransformerEncoderLayer": _ATTENTION,
+    "TransformerDecoderLayer": _ATTENTION,
+}
 
 
 def check_compatible(
@@ -36,6 +47,8 @@ def find_problems(
     if params is not None:
         problems.extend(_size_problems("input", graph.input_shape, params))
     for node in graph.nodes:
+        if isinstance(node.op, Unsupported) and node.op.is_consequence:
+            continue
         problems.extend(_node_problems(node, graph))
         if params is not None and node.op.is_population:
             problems.extend(_size_problems(node.name, node.shape, params))
@@ -73,8 +86,15 @@ def _size_problems(name: str, shape: Shape, params: ChipParams) -> Iterator[Prob
 
 def _node_problems(node: Node, graph: Graph) -> Iterator[Problem]:
     operands = [Operand(graph.shape_of(name), _is_flattened(name, graph)) for name in node.inputs]
+    place = node.op.place if isinstance(node.op, Unsupported) else Place()
+    for path, kind in place.modules:
+        name = kind.rsplit(".", 1)[-1]
+        if name in COMPOSED:
+            problem, remedy = COMPOSED[name]
+            yield Problem(path or node.name, f"{name} {problem}", remedy, place.source)
+            return
     for problem, remedy in node.op.find_problems(operands):
-        yield Problem(node.name, problem, remedy)
+        yield Problem(node.name, problem, remedy, place.source)
 
 
 def _is_flattened(name: str, graph: Graph) -> bool:

@@ -4,12 +4,14 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from numpy.typing import NDArray
 
-from .ops.operator import FloatArray, Operator, Pair, Shape, Unsupported
+from .ops.operator import FloatArray, Operator, Pair, Place, Shape, Unsupported
 
+TORCH_FILE = re.compile(r"[/\\]torch[/\\](nn|export|fx|func|utils|_\w+)\b")
 VIEWS = {"aten.view.default", "aten.reshape.default", "aten.flatten.using_ints"}
 
 
@@ -100,7 +102,7 @@ def pair(value: Any, default: Pair = (1, 1)) -> Pair:
 
 def refuse(call: Call, what: str, remedy: str) -> Unsupported:
     """The operator as a finding for the compatibility check."""
-    return Unsupported(f"{call.target} {what}", remedy)
+    return Unsupported(f"{call.target} {what}", remedy, place_of(call.fx_node))
 
 
 def value_shape(fx_node: Any) -> Shape | None:
@@ -135,11 +137,23 @@ def is_shared_view(fx_node: Any) -> bool:
     return False
 
 
+def place_of(fx_node: Any) -> Place:
+    """Where a call stands in the user's model, as far as torch.export wrote it down."""
+    modules = (fx_node.meta.get("nn_module_stack") or {}).values()
+    frames = re.findall(r'File "([^"]+)", line (\d+)', fx_node.meta.get("stack_trace") or "")
+    own = [frame for frame in frames if not TORCH_FILE.search(frame[0])]
+    source = f"{PurePath(own[-1][0]).name}:{own[-1][1]}" if own else ""
+    return Place(tuple((str(path), _class_name(kind)) for path, kind in modules), source)
+
+
+def _class_name(kind: Any) -> str:
+    return kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+
+
 def layer_name(fx_node: Any) -> str:
     """Path of the module that made the call; for calls between modules, the operator as well."""
-    stack = list((fx_node.meta.get("nn_module_stack") or {}).values())
-    path, kind = stack[-1] if stack else ("", "")
-    kind = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    modules = place_of(fx_node).modules
+    path, kind = modules[-1] if modules else ("", "")
     if path and kind.startswith("torch.nn.modules") and ".container." not in kind:
         return str(path)
     plain = re.sub(r"_?\d*$", "", fx_node.name).rstrip("_") or fx_node.name

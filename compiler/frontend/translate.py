@@ -23,6 +23,9 @@ def operators(kind: type[Operator] = Operator) -> tuple[type[Operator], ...]:
 _WRITERS = ("relu_", "relu6_", "hardtanh_", "clamp_", "clamp_min_", "add_", "dropout_")
 IN_PLACE = {f"aten.{name}.{kind}" for name in _WRITERS for kind in ("default", "Tensor")}
 
+_RECURRENT = "read a window of steps at once, with convolutions or dense layers"
+_ATTENTION = "use convolutions and dense layers in place of attention"
+
 REMEDIES = {
     "sigmoid": "use ReLU",
     "silu": "use ReLU",
@@ -42,6 +45,16 @@ REMEDIES = {
     "instance_norm": "use batch norm, which folds into weights",
     "conv1d": "use nn.Conv2d with a kernel of height 1",
     "conv_transpose2d": "upsample outside the network, or use nn.Conv2d",
+    "lstm": _RECURRENT,
+    "gru": _RECURRENT,
+    "rnn_tanh": _RECURRENT,
+    "rnn_relu": _RECURRENT,
+    "scaled_dot_product_attention": _ATTENTION,
+    "matmul": _ATTENTION,
+    "bmm": _ATTENTION,
+    "einsum": "write constant factors as a convolution or a dense layer",
+    "embedding": "look vectors up outside the network, and give it those",
+    "pow": "use the function outside the network, or ReLU in it",
 }
 
 

@@ -71,11 +71,33 @@ class Operator:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a call stands in the user's model.
+
+    Attributes
+    ----------
+    modules : tuple of (path, class)
+        Modules around the call, the outermost first; classes with the name of their Python module.
+    source : str
+        File and line of the user's own code, ``net.py:12``; empty where torch alone made the call.
+    """
+
+    modules: tuple[tuple[str, str], ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
 class Unsupported(Operator):
-    """An operator that cannot be compiled; the compatibility check reports it."""
+    """An operator that cannot be compiled; the compatibility check reports it.
+
+    ``is_consequence`` says that nothing is wrong with the operator but its operand, which an
+    unsupported one computes.
+    """
 
     problem: str
     remedy: str
+    place: Place = Place()
+    is_consequence: bool = False
 
     is_population = False
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stemcore.compiler.errors import CompatibilityError
+from stemcore.compiler.errors import CaptureError, CompatibilityError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.compatibility import check_compatible, find_problems
 from stemcore.compiler.frontend.passes import form_layers
@@ -50,10 +50,10 @@ def test_all_problems_are_reported_at_once_in_order():
     ]
     assert all(problem.remedy for problem in caught.value.problems)
     lines = str(caught.value).splitlines()
-    assert lines[0] == "net: 7 problems to solve before it can be compiled:"
+    assert lines[0] == "net: 5 problems to solve before it can be compiled:"
     assert lines[2] == (
         "  0: weights must be finite, 1 of 2 are NaN or infinite; load weights of a training that "
-        "converged"
+        "converged; also at 2"
     )
 
 
@@ -121,3 +121,58 @@ def test_coordinates_must_fit_the_packet():
     )
     assert [text.split(":")[0] for text in found] == ["input", "0", "0", "1", "1"]
     assert find_problems(graph, replace(params, c_width=7, y_width=6)) == ()
+
+
+class Encoder(nn.Module):
+    """Several blocks of attention, which are one cause, around layer norms, which are another."""
+
+    def __init__(self):
+        super().__init__()
+        block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, dropout=0.0)
+        self.blocks = nn.TransformerEncoder(block, 3, enable_nested_tensor=False)
+        self.norms = nn.ModuleList(nn.LayerNorm(8) for _ in range(6))
+        self.classify = nn.Linear(8, 2)
+
+    def forward(self, x):
+        x = self.blocks(x)
+        for norm in self.norms:
+            x = norm(x)
+        return self.classify(x.mean(1))
+
+
+def test_a_cause_has_one_line_however_many_layers_have_it():
+    with pytest.raises(CompatibilityError) as caught:
+        check_compatible(capture(Encoder().eval(), (5, 8), "encoder"))
+    head, *lines = str(caught.value).splitlines()
+    assert head == f"encoder: {len(lines)} problems to solve before it can be compiled:"
+    (attention,) = [line for line in lines if "attention" in line]
+    assert attention.startswith("  blocks.layers.0 (test_compatibility.py:")
+    assert attention.endswith("; also at blocks.layers.1, blocks.layers.2")
+    (norm,) = [line for line in lines if "layer_norm" in line]
+    assert norm.endswith("; also at norms.1, norms.2, norms.3 and 2 more")
+
+
+class FollowedByOthers(nn.Module):
+    """One operator that cannot be read, and others that would have been."""
+
+    def forward(self, x):
+        windows = x.unfold(2, 2, 2)
+        return torch.relu(windows + windows).flatten(1)
+
+
+def test_operators_behind_one_that_cannot_be_read_are_not_blamed():
+    problems = find_problems(capture(FollowedByOthers().eval(), (2, 4, 4)))
+    assert [problem.where for problem in problems] == ["unfold"]
+    assert problems[0].source.startswith("test_compatibility.py:")
+
+
+class BranchesOnData(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+def test_a_module_that_cannot_be_exported_is_refused_at_its_line(capfd):
+    message = r"it raised GuardOnDataDependentSymNode at test_compatibility\.py:\d+: .*forward\(\)$"
+    with pytest.raises(CaptureError, match=message):
+        capture(BranchesOnData().eval(), (1, 2, 2))
+    assert capfd.readouterr() == ("", "")
