@@ -58,8 +58,8 @@ class Stage:
     run : function
         Its parameters are what it reads, by name: earlier results, inputs, options.
     check : function
-        Takes the result, and beside it what it names like ``run``; raises where the result cannot
-        be right.
+        Its first parameter is the result, the others are what it reads, by name as for ``run``.
+        Raises where the result cannot be right.
     """
 
     name: str

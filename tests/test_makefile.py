@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.crossed import crossed
+
 ROOT = Path(__file__).parent.parent
 HOSTILE = [
     "a b",
@@ -76,8 +78,7 @@ def words_of(folder):
     return words
 
 
-@pytest.mark.parametrize("given_by", ["command line", "environment"])
-@pytest.mark.parametrize("value", HOSTILE)
+@crossed(1, value=HOSTILE, given_by=["command line", "environment"])
 def test_value_reaches_the_program_as_text(checkout, value, given_by):
     if given_by == "environment":
         done = make(checkout, "sim", IMAGES="2", MODEL=value, DATASET=value)

@@ -21,14 +21,17 @@ from .rescale import PotentialScale, with_neuron
 
 
 class CalibratedLowering(NeuronLowering):
-    """Measures what the exact potentials reach, has the model choose, moves the requantization."""
+    """Fits a model's constants to what potentials reach on calibration images.
+
+    Requantization then starts from the model's potential instead of the exact sum.
+    """
 
     probe: Neuron  # any of the model's
     needs_images = True
 
     @abstractmethod
-    def choose(self, reach: LayerReach, mode: str, *, multipliers: bool) -> Neuron:
-        """Constants with which no potential of calibration leaves its bits."""
+    def fit(self, reach: LayerReach, mode: str, *, multipliers: bool) -> Neuron:
+        """Constants with which no potential of the calibration images leaves its bits."""
 
     @abstractmethod
     def scale(self, neuron: Neuron) -> PotentialScale:
@@ -50,7 +53,7 @@ class CalibratedLowering(NeuronLowering):
                     f"calibration reached {reach.sums}",
                     "use INTEGRATION=exact, or fewer bits of weights",
                 )
-            neuron = self.choose(reach, mode, multipliers=multipliers)
+            neuron = self.fit(reach, mode, multipliers=multipliers)
             layers.append(with_neuron(layer, neuron, self.scale(neuron), multipliers))
         return replace(network, layers=tuple(layers))
 

@@ -49,7 +49,11 @@ class SpikeCode:
 
     @property
     def step_limits(self) -> list[tuple[int, int]]:
-        """For each kind of time step: least and most that a neuron counts in it, without weight."""
+        """Least and most that a source adds in one time step, before the step's weight.
+
+        One pair for the steps whose spikes count positive, (0, 1), and one for the step that
+        negates, (-1, 0), where there is one.
+        """
         signs = {self.sign(t) for t in range(self.bits)}
         return [(min(sign, 0), max(sign, 0)) for sign in sorted(signs)]
 

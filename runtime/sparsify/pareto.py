@@ -17,7 +17,7 @@ class Point:
     ``cycles`` is the estimated interval; ``lost`` the share of answers lost against the network
     without tables, ``error`` its standard error, ``divergence`` how far the outputs moved;
     ``chosen`` is the one that its scheme ends with, and ``predicted`` the loss that it was judged
-    by (:func:`stemcore.runtime.sparsify.selection.choose`); None for all others.
+    by (:func:`stemcore.runtime.sparsify.selection.select_points`); None for all others.
     """
 
     scheme: str

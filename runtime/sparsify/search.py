@@ -42,7 +42,7 @@ from ..report.run_folder import RunFolder
 from .augmentation import augmented_images, find_strength
 from .operation_counts import Measured, measure_choice
 from .pareto import Point, markdown, plot
-from .selection import SchemePath, choose
+from .selection import SchemePath, select_points
 
 RANKING_IMAGES, VALIDATION_IMAGES = 500, 5000
 STRENGTH_IMAGES = 500
@@ -216,7 +216,7 @@ def _searched(
     say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
     prepared = prepare(settings, folder=compile_folder(settings), say=say)
     search = Search(prepared, say)
-    points = choose([search.path(scheme) for scheme in schemes], budget / 100)
+    points = select_points([search.path(scheme) for scheme in schemes], budget / 100)
     chosen = [point for point in points if point.chosen]
     best = min(chosen, key=lambda point: point.sops)
     say("test         the choices on test images, once")

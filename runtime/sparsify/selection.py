@@ -59,7 +59,7 @@ class SchemePath:
         return [points[i] for i in sorted(points) if i or chosen == 0]
 
 
-def choose(paths: Sequence[SchemePath], budget: float) -> list[Point]:
+def select_points(paths: Sequence[SchemePath], budget: float) -> list[Point]:
     """Measured points of all paths, one by one; one of each is chosen.
 
     That is the sparsest whose predicted loss, with the standard error of its own figure to spare,

@@ -62,7 +62,7 @@ class HalvedLowering(CalibratedLowering):
     modes = ("halved",)
     probe = Halved()
 
-    def choose(self, reach: LayerReach, mode: str, *, multipliers: bool) -> Halved:
+    def fit(self, reach: LayerReach, mode: str, *, multipliers: bool) -> Halved:
         if max(reach.potentials) > 2 * HIGHEST:
             raise RangeError(reach.name, "potentials must fit 17 bits", "use smaller weights")
         return Halved()

@@ -147,7 +147,10 @@ def test_settings_choose_the_models_own_data(tmp_path):
         load_model(Settings("resnet18", "digit_boxes"))
 
 
-@pytest.mark.parametrize(("model", "n_classes"), [("resnet18_cifar", 3), ("tiny_vgg", 2)])
+@pytest.mark.parametrize(
+    ("model", "n_classes"),
+    [pytest.param("resnet18_cifar", 3, marks=pytest.mark.slow), ("tiny_vgg", 2)],
+)
 def test_outputs_follow_a_folder_of_classes(tmp_path, rng, model, n_classes):
     """A user's own pictures in ImageNet layout, on a network that has no weights for them."""
     for split in ("train", "val"):

@@ -21,7 +21,7 @@ class LateLowering(CalibratedLowering):
     modes = ("late",)
     probe = Late()
 
-    def choose(self, reach: LayerReach, mode: str, *, multipliers: bool) -> Late:
+    def fit(self, reach: LayerReach, mode: str, *, multipliers: bool) -> Late:
         """The smallest r with which no potential of calibration leaves 16 bits."""
         n_steps = len(reach.potentials)
         for r in range(MAX_SHIFT + 1):

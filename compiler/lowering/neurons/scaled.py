@@ -20,7 +20,7 @@ class ScaledLowering(CalibratedLowering):
     modes = ("scaled", "scaled_shift")
     probe = Scaled()
 
-    def choose(self, reach: LayerReach, mode: str, *, multipliers: bool) -> Scaled:
+    def fit(self, reach: LayerReach, mode: str, *, multipliers: bool) -> Scaled:
         """The largest k1 up to 1 with which no potential of calibration exceeds 2**15 - 1.
 
         A power of two in ``scaled_shift``, and where there are no multipliers.

@@ -65,9 +65,9 @@ def reach(*potentials):
 )
 def test_k1_is_the_largest_that_keeps_16_bits(largest, shift_only, expected):
     mode = "scaled_shift" if shift_only else "scaled"
-    choose = LOWERINGS["scaled"].choose
-    assert choose(reach(10, largest, 20), mode, multipliers=True) == expected
-    assert choose(reach(10, largest, 20), "scaled", multipliers=not shift_only) == expected
+    fit = LOWERINGS["scaled"].fit
+    assert fit(reach(10, largest, 20), mode, multipliers=True) == expected
+    assert fit(reach(10, largest, 20), "scaled", multipliers=not shift_only) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,13 @@ def test_k1_is_the_largest_that_keeps_16_bits(largest, shift_only, expected):
     ],
 )
 def test_r_is_the_smallest_that_keeps_16_bits(potentials, r):
-    assert LOWERINGS["late"].choose(reach(*potentials), "late", multipliers=True) == Late(r)
+    assert LOWERINGS["late"].fit(reach(*potentials), "late", multipliers=True) == Late(r)
 
 
 def test_potentials_beyond_any_r_are_refused():
     message = r"^layer: potentials must fit 31 bits, they reach 2147483648; use fewer bits, or"
     with pytest.raises(RangeError, match=message):
-        LOWERINGS["late"].choose(reach(1 << 31), "late", multipliers=True)
+        LOWERINGS["late"].fit(reach(1 << 31), "late", multipliers=True)
 
 
 def test_measure_follows_the_exact_potential(rng):

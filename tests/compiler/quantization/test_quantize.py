@@ -379,7 +379,9 @@ def test_silent_calibration_gives_a_valid_network(small):
     assert_equals_golden(quantize(graph, x), x)
 
 
-@pytest.mark.parametrize("case", range(24))
+@pytest.mark.parametrize(
+    "case", [*range(8), *(pytest.param(n, marks=pytest.mark.slow) for n in range(8, 24))]
+)
 def test_random_networks_equal_golden(case, rng):
     shape = tuple(int(size) for size in rng.integers([1, 3, 3], [5, 10, 10]))
     with torch.random.fork_rng():

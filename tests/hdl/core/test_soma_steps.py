@@ -2,7 +2,6 @@
 """The soma where integration is per time step."""
 
 import numpy as np
-import pytest
 
 from stemcore.golden.arithmetic.potentials import update
 from stemcore.golden.spec.fields import Formats, Memory
@@ -12,6 +11,7 @@ from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.timing import update_cycles
 from stemcore.hdl.core.neurons import make_soma
 from tests.support.config_bus import write_words
+from tests.support.crossed import crossed
 from tests.support.soma_bench import (
     Accumulators,
     make_constants,
@@ -24,13 +24,13 @@ from tests.support.streams import simulate
 
 LATE, SCALED = get_preset("tiny_late"), get_preset("tiny_scaled")
 WIDE = LATE.with_(lanes=16, soma_lanes=2, n_blocks=4)  # eight groups a word
-CASES = [
-    (LATE, Late(3), 8),
-    (LATE, Late(0), 2),
-    (WIDE, Late(2), 5),
-    (SCALED, Scaled(50000, 18), 8),
-    (SCALED.with_(multipliers=False), Scaled(1, 3), 4),
-]
+CASES = {
+    "late": (LATE, Late(3), 8),
+    "late without shift": (LATE, Late(0), 2),
+    "late, wide": (WIDE, Late(2), 5),
+    "scaled": (SCALED, Scaled(50000, 18), 8),
+    "scaled by a shift": (SCALED.with_(multipliers=False), Scaled(1, 3), 4),
+}
 
 
 def run_samples(params, neuron, mode, entries, sums, constant_words):
@@ -69,9 +69,9 @@ def run_samples(params, neuron, mode, entries, sums, constant_words):
     return results, busy_cycles
 
 
-@pytest.mark.parametrize("pooled", [False, True])
-@pytest.mark.parametrize(("params", "neuron", "n_steps"), CASES)
-def test_soma_updates_every_step_and_finishes_the_last(params, neuron, n_steps, pooled, rng):
+@crossed(1, case=CASES, pooled=[False, True])
+def test_soma_updates_every_step_and_finishes_the_last(case, pooled, rng):
+    params, neuron, n_steps = case
     mode = {"bits": 8, "is_signed": int(pooled), "use_lookup": 0, "bias_shift": 1, "is_raw": 0}
     entries = pooled_entries(rng, params, 8) if pooled else plain_entries(rng, params, 20)
     # The last reading of every word clears it, as the compiler writes it.

@@ -8,9 +8,9 @@ from stemcore.runtime.sparsify.selection import (
     N_POINTS,
     REACH,
     SchemePath,
-    choose,
     last_that_fits,
     predicted_loss,
+    select_points,
 )
 
 BASE = Point("none", {}, 0.9, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0)
@@ -65,11 +65,11 @@ def chosen(points):
 def test_the_chosen_point_has_its_standard_error_to_spare():
     """With 0.1 per divergence, point i is predicted to lose i / 10000, and 0.001 is kept back."""
     for budget, index in ((0.005, 40), (0.002, 10), (0.0011, 1), (0.0009, 0)):
-        assert chosen(choose([MadeUpPath("rd", 200, 0.1)], budget)) == {"rd": index}
+        assert chosen(select_points([MadeUpPath("rd", 200, 0.1)], budget)) == {"rd": index}
 
 
 def test_a_chosen_point_says_what_it_was_judged_by():
-    points = choose([MadeUpPath("a", 100, 0.1), MadeUpPath("b", 100, 0.15)], 0.005)
+    points = select_points([MadeUpPath("a", 100, 0.1), MadeUpPath("b", 100, 0.15)], 0.005)
     for point in points:
         if not point.chosen:
             assert point.predicted is None
@@ -83,28 +83,30 @@ def test_a_chosen_point_says_what_it_was_judged_by():
 def test_points_of_one_path_help_to_predict_another():
     """Each path alone would end at 80 and at 26; together the factor lies between theirs."""
     alone = [
-        chosen(choose([MadeUpPath(name, 200, factor)], 0.005))
+        chosen(select_points([MadeUpPath(name, 200, factor)], 0.005))
         for name, factor in (("a", 0.05), ("b", 0.15))
     ]
     assert alone == [{"a": 80}, {"b": 26}]
-    together = chosen(choose([MadeUpPath("a", 200, 0.05), MadeUpPath("b", 200, 0.15)], 0.005))
+    together = chosen(
+        select_points([MadeUpPath("a", 200, 0.05), MadeUpPath("b", 200, 0.15)], 0.005)
+    )
     assert together["a"] == together["b"]
     assert 30 < together["a"] < 60
 
 
 def test_few_points_are_measured_none_twice_and_all_are_returned_in_order():
     path = MadeUpPath("rd", 200, 0.1)
-    points = choose([path], 0.005)
+    points = select_points([path], 0.005)
     assert len(path.measured) == len(set(path.measured)) <= N_POINTS + 8
     assert [int(p.tables["layer"]) for p in points] == sorted(path.measured)
 
 
 def test_without_a_table_within_the_budget_the_network_stays_as_it_is():
-    points = choose([MadeUpPath("rd", 5, 10.0)], 0.001)
+    points = select_points([MadeUpPath("rd", 5, 10.0)], 0.001)
     assert [(p.tables, p.chosen) for p in points if p.chosen] == [({}, True)]
     assert all(p.scheme == "rd" for p in points)
 
 
 def test_a_path_without_steps_ends_where_it_begins():
-    points = choose([SchemePath("rd", [{}], BASE, None)], 0.005)
+    points = select_points([SchemePath("rd", [{}], BASE, None)], 0.005)
     assert [(p.scheme, p.chosen) for p in points] == [("rd", True)]
