@@ -13,6 +13,7 @@ SHELL := bash
 #? DATA folder of the data set; default: $STEMCORE_DATA, ./data
 #? CHECKPOINT weights of a model of your own, safetensors
 #? INPUT what a byte means: unit | signed | u8 | LOW..HIGH | MEAN,STD | auto; default: the model's
+#? OUTPUT classes | values: what the output's numbers are; default: as the network or data set says
 #? IMAGES how many test images to run
 #? SIM engine: verilator (default), or one that `stemcore sim --help` lists
 #? THREADS threads that simulate; default: $OMP_NUM_THREADS, else one a processor, at most 4
@@ -80,7 +81,8 @@ STEMCORE := $(PY) -m stemcore
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n "$$JOBS"
 
 SOURCE := $(call option,MODEL,model) $(call option,DATASET,dataset) $(call option,DATA,data) \
-    $(call option,CHECKPOINT,checkpoint) $(call option,INPUT,input) $(call option,PRESET,preset) $(call option,CORES,cores) \
+    $(call option,CHECKPOINT,checkpoint) $(call option,INPUT,input) \
+    $(call option,OUTPUT,outputs) $(call option,PRESET,preset) $(call option,CORES,cores) \
     $(call option,MESH,mesh) $(call option,PROFILE,profile) $(call option,BIAS,bias) \
     $(call option,BITS,bits) $(call option,TABLES,tables) $(call option,INTEGRATION,integration)
 

@@ -73,6 +73,8 @@ class Options:
         To use at most.
     input_map : InputMap
         What the integers of calibration, and bytes of images, mean to the network.
+    outputs : str, optional
+        As for :func:`stemcore.compiler.quantization.quantize.quantize`.
     """
 
     name: str = "network"
@@ -86,6 +88,7 @@ class Options:
     mesh: tuple[int, int] | None = None
     cores: int | None = None
     input_map: InputMap = SIGNED
+    outputs: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +163,7 @@ def run_quantize(
     bits: int | Mapping[str, int],
     bias: str | None,
     input_map: InputMap,
+    outputs: str | None,
 ) -> QuantizedNetwork:
     """Integer weights, biases and scales from calibration images."""
     from .quantization.quantize import quantize  # torch: only who quantizes waits for it
@@ -177,6 +181,7 @@ def run_quantize(
         input_scale=input_map.scale,
         input_signed=input_map.is_signed,
         input_factors=input_map.factors,
+        outputs=outputs,
     ).network
 
 

@@ -156,7 +156,10 @@ def trial_output(module: nn.Module, batch_shape: tuple[int, ...], where: str) ->
             f"{where}: the model must accept an input of shape {batch_shape}; "
             f"{reason} came; correct input_shape or the model"
         ) from error
-    if not isinstance(output, torch.Tensor) or output.ndim < 2:
+    if isinstance(output, torch.return_types.topk):
+        output = output.values
+    is_index = isinstance(output, torch.Tensor) and output.ndim and not output.is_floating_point()
+    if not isinstance(output, torch.Tensor) or (output.ndim < 2 and not is_index):
         came = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise ModelError(
             f"{where}: the model must return one tensor with the batch first; "

@@ -21,12 +21,14 @@ from stemcore.compiler.frontend.fx import graph_shape
 from stemcore.compiler.input_map import UNSTATED, InputMap, parse_input
 from stemcore.compiler.manifest import MANIFEST
 from stemcore.compiler.pipeline import Compilation, run_stages
+from stemcore.compiler.quantization.outputs import DESCRIPTIONS
 from stemcore.compiler.saved import CompileFolder, load_compilation, save_compilation
 from stemcore.compiler.sparsity.tables import NONE, Entry, read_tables
 from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs, Options
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
+from stemcore.golden.network.tail import describe_tail
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
@@ -73,6 +75,14 @@ class Compiled:
     def program(self) -> Program:
         """Memory images of all cores."""
         return self.compilation.program
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was changed while the model was read, what its outputs were taken for, and what the
+        host computes after the chip; a sentence each."""
+        tail, kind = self.compilation.graph.tail, self.compilation.quantized.outputs
+        on_host = (f"on the host, after the chip: {describe_tail(tail)}",) if tail else ()
+        return (*self.compilation.graph.notes, f"outputs are {DESCRIPTIONS[kind]}", *on_host)
 
     def estimate(self) -> ChipEstimate:
         """Cores, memories, cycles and energy; nothing is simulated. ``print`` shows it well."""
@@ -214,6 +224,7 @@ def compile(
     tables: Tables = NONE,
     integration: str | None = None,
     activity: Any = None,
+    outputs: str | None = None,
     stop: str | None = None,
     folder: Path | str | None = None,
 ) -> Compiled:
@@ -256,6 +267,10 @@ def compile(
         ``exact``, or 16 bits by ``late``, ``scaled`` or ``scaled_shift``. Default: the preset's.
     activity : array or tensor (N, C, H, W), optional
         Images whose spikes say where the work falls. Default: those of calibration.
+    outputs : str, optional
+        ``classes`` or ``values``: what the numbers of the output are. Scores of classes may be
+        clipped where that keeps more of the largest ones apart; values are not. Default: classes
+        only where the network ends in softmax, argmax or top-k.
     stop : str, optional
         Last stage to run; :meth:`Compiled.compile` goes on.
     folder : path, optional
@@ -289,6 +304,7 @@ def compile(
         mesh=mesh,
         cores=cores,
         input_map=meant,
+        outputs=outputs,
     )
     inputs = Inputs(module, images[:CALIBRATION_IMAGES], spikes)
     store = None if folder is None else CompileFolder(folder)

@@ -79,7 +79,8 @@ def _load_graph(path: Path) -> UserModel:
 
 
 class GraphModule(nn.Module):
-    """A captured graph as a module in evaluation mode; flat outputs have the shape (N, F)."""
+    """A captured graph as a module in evaluation mode, without its tail; flat outputs have the
+    shape (N, F)."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
@@ -104,16 +105,19 @@ class AnyBatch(nn.Module):
         self.module, self.least, self.most = module, least, most
         self.training = False
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Outputs (N, ...) of images (N, C, H, W)."""
+    def forward(self, x: torch.Tensor) -> "torch.Tensor | tuple[torch.Tensor, ...]":
+        """Outputs (N, ...) of images (N, C, H, W); a tuple where the module gives several."""
         size = self.most or max(len(x), 1)
-        return torch.cat([self._run(x[i : i + size]) for i in range(0, len(x), size)])
+        parts = [self._run(x[i : i + size]) for i in range(0, len(x), size)]
+        joined = tuple(torch.cat(several) for several in zip(*parts, strict=True))
+        return joined[0] if len(joined) == 1 else joined
 
-    def _run(self, x: torch.Tensor) -> torch.Tensor:
+    def _run(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         missing = max(0, self.least - len(x))
         padded = torch.cat([x, x.new_zeros(missing, *x.shape[1:])]) if missing else x
-        output: torch.Tensor = self.module(padded)
-        return output[: len(x)]
+        output = self.module(padded)
+        several = output if isinstance(output, (tuple, list)) else (output,)
+        return tuple(one[: len(x)] for one in several)
 
 
 def _batch_limits(

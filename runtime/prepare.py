@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stemcore.compiler.frontend.graph import Graph
 from stemcore.compiler.input_map import InputMap
 from stemcore.compiler.lowering.integrate import model_of_mode
 from stemcore.compiler.lowering.ranges import RangeReport
 from stemcore.compiler.pipeline import STAGES, Compilation, run_stages
+from stemcore.compiler.quantization.outputs import CLASSES
 from stemcore.compiler.quantization.quantized_model import QuantizedModel
 from stemcore.compiler.saved import CompileFolder
 from stemcore.compiler.sparsity.tables import NONE, read_tables
@@ -44,7 +46,7 @@ from stemcore.models.registry import MODELS, get_model
 from stemcore.models.yolo import n_outputs
 
 from .input_choice import choose_map, stated_map
-from .own_model import is_own_model, load_own_model
+from .own_model import GraphModule, is_own_model, load_own_model
 from .report.accuracy import float_outputs, measure
 from .report.stopwatch import Stopwatch
 from .toolchain.process import locked
@@ -61,7 +63,9 @@ OWN = "the model's own"
 class Settings:
     """What the user asked for. An empty data set is the model's default, an empty integration
     mode (one of ``stemcore.compiler.lowering.integrate.modes()``) the preset's, an empty input what
-    the model states (:mod:`stemcore.runtime.input_choice`).
+    the model states (:mod:`stemcore.runtime.input_choice`). Empty outputs are classes where there
+    is one for each class of the data set
+    (:mod:`stemcore.compiler.quantization.outputs`).
 
     The path of a data set becomes the name of its layout, and ``data``; ``own_data`` remembers that
     it is a set of the user's own, not a place where a known one lies.
@@ -81,6 +85,7 @@ class Settings:
     checkpoint: Path | None = None
     own_data: bool = False
     input: str = ""
+    outputs: str = ""
 
     def __post_init__(self) -> None:
         spec = MODELS.get(self.model)
@@ -306,12 +311,13 @@ def prepare(
     for note in dataset.notes:
         say(f"data         {note}")
     if input_map is None:
-        input_map = _tried_map(loaded, dataset, say)
+        input_map = _tried_map(scoring(loaded.module, captured.graph), dataset, say)
     elif settings.input or is_own_model(settings.model):
         other = settings.input and loaded.input not in ("", settings.input)
         instead = f" (asked for; the model states {loaded.input})" if other else ""
         say(f"input        {input_map.describe()}{instead}")
-    captured = captured.with_options(input_map=input_map)
+    outputs = settings.outputs or (CLASSES if _has_an_output_a_class(captured, dataset) else None)
+    captured = captured.with_options(input_map=input_map, outputs=outputs)
     calibration = input_map.codes_of_bytes(dataset.train_images[:CALIBRATION_IMAGES])
     with _alone_in(folder):
         store = None if folder is None else CompileFolder(folder, kept_beside(folder))
@@ -336,8 +342,19 @@ def prepare(
     )
 
 
+def scoring(module: torch.nn.Module, graph: Graph) -> torch.nn.Module:
+    """What gives the real values of the network's output, where the module goes on with a tail."""
+    return GraphModule(graph) if graph.tail else module
+
+
+def _has_an_output_a_class(compilation: Compilation, dataset: Dataset | BoxDataset) -> bool:
+    graph = compilation.graph
+    n_outputs = int(np.prod(graph.shape_of(graph.output)))
+    return isinstance(dataset, Dataset) and n_outputs == dataset.n_classes
+
+
 def _tried_map(
-    loaded: LoadedModel, dataset: Dataset | BoxDataset, say: Callable[[str], None]
+    module: torch.nn.Module, dataset: Dataset | BoxDataset, say: Callable[[str], None]
 ) -> InputMap:
     """What works on labelled images; boxes have no such short test."""
     if isinstance(dataset, BoxDataset):
@@ -345,7 +362,7 @@ def _tried_map(
             "INPUT=auto: must have images with one label each to try; boxes came; state INPUT "
             "yourself"
         )
-    return choose_map(loaded.module, dataset, say)
+    return choose_map(module, dataset, say)
 
 
 def kept_beside(folder: Path) -> list[Path]:
@@ -422,4 +439,5 @@ def torch_values(
 def float_accuracy(prepared: Prepared, n_images: int) -> float:
     """Accuracy or mAP of the float model on the first ``n_images`` test images."""
     images = prepared.dataset.test_images[:n_images]
-    return measure(prepared.dataset, float_outputs(prepared.module, images, prepared.input_map))
+    module = scoring(prepared.module, prepared.compilation.graph)
+    return measure(prepared.dataset, float_outputs(module, images, prepared.input_map))

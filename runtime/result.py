@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from stemcore.compiler.archive import write_whole
 from stemcore.compiler.pipeline import Compilation
+from stemcore.compiler.quantization.outputs import DESCRIPTIONS
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT
+from stemcore.golden.network.tail import apply_tail, describe_tail
 from stemcore.golden.program.program import Program
 
 from .engines.result import Counters, RunResult, Timing
@@ -80,6 +82,13 @@ class Result:
         network = self.compilation.network
         return self.ran.outputs * np.float64(network.scales[network.output.name])
 
+    @cached_property
+    def final(self) -> Any:
+        """What the network itself returns: :attr:`outputs` with the tail applied that the host
+        computes (softmax, argmax, top-k, another order), in the network's own shape; a tuple where
+        it ends in top-k. :attr:`outputs` where there is no tail."""
+        return apply_tail(self.compilation.network.tail, self.outputs)
+
     @property
     def predictions(self) -> NDArray[np.int64]:
         """Channel of the largest output (N,), the first of equals; of each position (N, H, W)
@@ -115,6 +124,7 @@ class Result:
     def save(self, path: Path | str) -> Path:
         """Writes an npz with integers, outputs, predictions, and spikes by population.
 
+        Where the host computes a tail, ``final`` is what it gives, of top-k also ``final_indices``.
         Cycles are ``start`` and ``end`` of every image, where the engine has a clock.
         """
         import io
@@ -124,6 +134,9 @@ class Result:
             "outputs": self.outputs,
             "predictions": self.predictions,
         }
+        if self.compilation.network.tail:
+            final = self.final if isinstance(self.final, tuple) else (self.final,)
+            arrays |= dict(zip(("final", "final_indices"), final, strict=False))
         arrays |= {f"spikes.{name}": counts for name, counts in self.spikes.items()}
         if self.timing is not None:
             arrays |= {"start": self.timing.start, "end": self.timing.end}
@@ -195,7 +208,10 @@ class Result:
             "profile": options.profile,
             "tables": options.tables if isinstance(options.tables, str) else "by layer",
             "integration": {"mode": options.integration or options.params.integration},
+            "outputs": DESCRIPTIONS[quantized.outputs],
         }
+        if network.tail:
+            found["tail"] = describe_tail(network.tail)
         if program is None:
             layers = [layer_info(network, layer) for layer in network.layers]
             values = {INPUT: self.images, **self.ran.values}

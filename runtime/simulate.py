@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.lowering.integrate import describe
+from stemcore.compiler.quantization.outputs import DESCRIPTIONS
 from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.forward import run_network
+from stemcore.golden.network.tail import describe_tail
 from stemcore.golden.program.program import Program
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.models.data import BoxDataset, Dataset
@@ -127,6 +129,9 @@ def _prepared(settings: Settings, options: SimOptions, say: Say, watch: Stopwatc
     say(f"weights      {prepared.weights}{nobody if prepared.weights == RANDOM else ''}")
     for note in prepared.compilation.graph.notes:
         say(f"network      {note}")
+    say(f"outputs      {DESCRIPTIONS[prepared.quantized.network.outputs]}")
+    if prepared.network.tail:
+        say(f"host         {describe_tail(prepared.network.tail)}: computed after the chip")
     n_outputs = int(np.prod(prepared.exact.output.out_shape))
     if isinstance(prepared.dataset, Dataset) and n_outputs != prepared.dataset.n_classes:
         say(

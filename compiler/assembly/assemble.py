@@ -4,6 +4,7 @@
 import numpy as np
 
 from stemcore.golden.network.network import Layer, Network
+from stemcore.golden.network.tail import Scale, TailStep
 from stemcore.golden.program.program import CoreImage, InputRoute, Program
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import ChipParams
@@ -59,7 +60,15 @@ def assemble(
         output_ends=to_host.bit_count(),
         output_cores=tuple(located[i] for i in members(to_host)),
         overflow_proved=overflow_proved,
+        tail=_tail(network),
     )
+
+
+def _tail(network: Network) -> tuple[TailStep, ...]:
+    """The network's tail from the output's integers on."""
+    if not network.tail:
+        return ()
+    return (Scale(float(network.scales[network.output.name])), *network.tail)
 
 
 def _core(

@@ -2,6 +2,7 @@
 """Reads a torch module into the IR, through ``torch.export``."""
 
 import logging
+import math
 import operator
 import re
 import sysconfig
@@ -18,10 +19,12 @@ import numpy as np
 import torch
 
 from stemcore.golden.network.network import INPUT
+from stemcore.golden.network.tail import TailStep, apply_tail
 
 from ..errors import CaptureError
 from .capture_moves import EXAMPLE_IMAGES, MOVES, Moved, move, unmoved
 from .capture_precision import describe_cast, in_float32
+from .capture_tail import arrange_output, find_tail, is_in_order, read_tail
 from .fx import (
     TORCH_FILE,
     OpContext,
@@ -33,7 +36,6 @@ from .fx import (
 )
 from .graph import Graph, Node, check_graph
 from .ops.gather import arrangement
-from .ops.layout import Flatten
 from .ops.operator import FloatArray, Operator, Shape, Unsupported
 from .passes.flat_norm import fold_flat_norm
 from .run_graph import run_graph
@@ -150,8 +152,13 @@ def _check_function(module: torch.nn.Module, graph: Graph, sizes: Sequence[int])
         return
     noise = torch.rand(1, *graph.input_shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
-        expected = module(noise.reshape(1, *sizes)).flatten()
-    got = run_graph(graph, noise)[graph.output].flatten()
+        returned = module(noise.reshape(1, *sizes))
+    found = apply_tail(graph.tail, run_graph(graph, noise)[graph.output].double().numpy())
+    if isinstance(returned, tuple):
+        returned, found = returned[0], found[0]
+    expected, got = returned.flatten(), torch.from_numpy(np.asarray(found)).flatten()
+    if not expected.is_floating_point():
+        return  # an index, which rounding may change where values are nearly equal
     if not torch.isfinite(expected).all():
         return  # the compatibility check names the weights
     difference, largest = float((got - expected).abs().max()), float(expected.abs().max())
@@ -187,8 +194,8 @@ def _refuse_quantized(program: torch.export.ExportedProgram) -> None:
 def _read(
     program: torch.export.ExportedProgram, input_shape: Sequence[int] | None, graph_name: str
 ) -> Graph:
-    signature = program.graph_signature
-    if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:
+    signature, tail = program.graph_signature, find_tail(program)
+    if len(signature.user_inputs) != 1 or (len(signature.user_outputs) != 1 and not tail):
         raise CaptureError(
             "capture",
             "the network must have one input and one output, has "
@@ -197,14 +204,15 @@ def _read(
         )
     reader = _Reader(program)
     for fx_node in program.graph.nodes:
+        if fx_node in tail:
+            continue
         if fx_node.op == "placeholder" and fx_node.name == signature.user_inputs[0]:
             reader.begin(fx_node, input_shape)
         elif fx_node.op == "call_function":
             reader.read(fx_node)
-    output = reader.output(str(signature.user_outputs[0]))
-    return Graph(graph_name, reader.input_shape, tuple(reader.nodes), output).with_nodes(
-        reader.nodes
-    )
+    output, steps = reader.output(str(signature.user_outputs[0]), tail)
+    nodes = tuple(reader.nodes)
+    return Graph(graph_name, reader.input_shape, nodes, output, steps).with_nodes(nodes)
 
 
 class _Reader:
@@ -266,19 +274,26 @@ class _Reader:
         else:
             self._compute(fx_node, target, sources)
 
-    def output(self, name: str) -> str:
-        """The node that is the program's output ``name``."""
-        if name not in self.values:
+    def output(self, name: str, tail: list[Any]) -> tuple[str, tuple[TailStep, ...]]:
+        """The node that is the network's output, and what the host makes of it.
+
+        ``name`` is the program's output, ``tail`` the calls that end with it.
+        """
+        end = tail[0].args[0].name if tail else name
+        if end not in self.values or self.values[end].source == INPUT:
             raise CaptureError("capture", "the output must be computed from the input, it is not")
-        output = self._operand(name)
-        if output == INPUT:
-            raise CaptureError("capture", "the output must be computed from the input, it is not")
-        last = self.nodes[-1]
-        if isinstance(last.op, Flatten) and last.name == output and last.op.order is not None:
-            problem = "the output must be in the order of the last layer's channels, is permuted"
-            remedy = "leave the permutation out of the network and do it with the result"
-            self.nodes[-1] = replace(last, op=Unsupported(problem, remedy))
-        return output
+        value = self.values[end]
+        n_elements = math.prod(self._shapes[value.source])
+        if not tail and is_in_order(value, n_elements):
+            return self._operand(end), ()
+        steps = read_tail(tail, value, n_elements) if tail else arrange_output(value, n_elements)
+        if steps is None:
+            raise CaptureError(
+                layer_name(tail[-1]),
+                "mixes the images of a batch after the last layer",
+                "keep the batch first, or leave it out of the network",
+            )
+        return value.source, steps
 
     def _fold(self, fx_node: Any) -> None:
         """Computes what depends on constants alone, where these are all known."""

@@ -78,7 +78,10 @@ def move(fx_node: Any, moved: Moved) -> Moved | None:
     n_images = moved.positions.shape[0]
     # Sizes that a program computes from its input are those of a batch that is not fixed.
     arguments = torch.fx.node.map_arg(fx_node.args[1:], lambda node: n_images)
-    result = fx_node.target(moved.positions, *arguments, **fx_node.kwargs)
+    try:
+        result = fx_node.target(moved.positions, *arguments, **fx_node.kwargs)
+    except RuntimeError:  # of a view over the batch: all images share one array of positions
+        return None
     parts = tuple(result) if isinstance(result, (list, tuple)) else (result,)
     for part in parts:
         if part.ndim < 2 or part.shape[0] != n_images or not torch.equal(part, _first(part)):

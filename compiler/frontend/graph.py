@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from stemcore.golden.network.network import INPUT
+from stemcore.golden.network.tail import TailStep
 
 from .ops.layer import Layer
 from .ops.operator import Operator, Shape
@@ -28,13 +29,15 @@ class Node:
 class Graph:
     """Nodes in an order in which every operand comes before its use; ``INPUT`` names the input.
 
-    ``notes``: what was changed while the model was read, a sentence each; whoever runs it says so.
+    ``tail``: what the host computes of the output. ``notes``: what was changed while the model was
+    read, a sentence each; whoever runs it says so.
     """
 
     name: str
     input_shape: Shape
     nodes: tuple[Node, ...]
     output: str
+    tail: tuple[TailStep, ...] = ()
     notes: tuple[str, ...] = ()
 
     def shape_of(self, name: str) -> Shape:

@@ -21,6 +21,7 @@ from ..frontend.passes import form_layers
 from ..frontend.passes.input_scale import scale_input
 from ..frontend.run_graph import run_graph
 from .formats import LayerFormat, Source, choose_formats, find_signs, fixed_scale
+from .outputs import CLASSES, VALUES, kind_of_outputs
 from .quantize_layer import quantize_layer
 from .quantized import EXACT, QuantizedNetwork
 from .quantized_model import QuantizedModel, batch_of
@@ -43,6 +44,7 @@ def quantize(
     input_scale: float = 2.0**-7,
     input_signed: bool = True,
     input_factors: Sequence[float] = (),
+    outputs: str | None = None,
 ) -> QuantizedModel:
     """Integers for a captured graph, with activation scales that fit the calibration images.
 
@@ -72,6 +74,9 @@ def quantize(
     input_scale, input_signed, input_factors
         Of the input: see :class:`stemcore.compiler.input_map.InputMap`. Factors, one or one a
         channel, go into the weights that read the input; none: 1.
+    outputs : str, optional
+        What the output's values are, for the choice of their scale: see
+        :func:`stemcore.compiler.quantization.outputs.kind_of_outputs`.
     """
     check_compatible(graph)
     graph = form_layers(graph)
@@ -81,13 +86,14 @@ def quantize(
         raise QuantizeError(
             "input_scale", f"must be a power of two in the exact profile, got {input_scale}"
         )
+    kind = kind_of_outputs(graph.shape_of(graph.output), graph.tail, outputs)
     formats = choose_formats(graph, profile, bits, weight_bits, per_channel, acc_width, bias)
     source = Source(input_scale, limits(input_bits, input_signed), input_bits)
     images = _check_images(calibration, graph, source)
     largest = _largest(graph, images, input_scale)
     # Candidate scales depend on signs, which follow from the graph alone.
     signs = find_signs(graph, source)
-    wanted = _best_scales(graph, images, input_scale, largest, signs, formats)
+    wanted = _best_scales(graph, images, input_scale, largest, signs, formats, kind)
     sources, layers = {INPUT: source}, []
     for node in graph.nodes:
         assert isinstance(node.op, Layer)
@@ -107,6 +113,8 @@ def quantize(
         input_scale,
         tuple(layers),
         input_signed,
+        graph.tail,
+        kind,
     )
     return QuantizedModel(network)
 
@@ -154,20 +162,21 @@ def _best_scales(
     largest: Mapping[str, float],
     signs: Mapping[str, bool],
     formats: Mapping[str, LayerFormat],
+    outputs: str,
 ) -> dict[str, float]:
-    """Per layer the candidate scale with the least squared error; for logits, with the fewest
-    classes lost."""
+    """Per layer the candidate scale with the least squared error; of ``outputs`` that are classes
+    the one with the fewest lost, of values the widest."""
     tops = {name: limits(formats[name].bits, signs[name])[1] for name in signs}
     candidates = {
         name: scale_candidates(largest[name], tops[name], formats[name].is_exact)[
-            : 1 if formats[name].is_widest else None
+            : 1 if formats[name].is_widest or (name == graph.output and outputs == VALUES) else None
         ]
         for name in tops
     }
     errors = {name: np.zeros(len(scales)) for name, scales in candidates.items()}
     for values in _batches(graph, images, input_scale):
         for name, scales in candidates.items():
-            is_logits = name == graph.output and tuple(values[name].shape[2:]) == (1, 1)
+            is_logits = name == graph.output and outputs == CLASSES
             low = -tops[name] if signs[name] else 0
             for i, scale in enumerate(scales):
                 rounded = torch.round(values[name] / scale).clamp_(low, tops[name])

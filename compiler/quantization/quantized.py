@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.network.network import INPUT
+from stemcore.golden.network.tail import TailStep
 from stemcore.golden.network.taps import Taps
 from stemcore.golden.spec.integers import limits
 from stemcore.golden.spec.windows import window_shape
@@ -94,7 +95,9 @@ class QuantizedNetwork:
     """Layers in order; the last one is the output.
 
     ``input_scale`` is the real value of one unit of the input, once the factors of its channels
-    (:class:`stemcore.compiler.input_map.InputMap`) are in the weights that read it.
+    (:class:`stemcore.compiler.input_map.InputMap`) are in the weights that read it. ``tail``: what
+    the host computes of the output's real values. ``outputs``: what the output's values were taken
+    for when its scale was chosen (:mod:`stemcore.compiler.quantization.outputs`).
     """
 
     name: str
@@ -104,6 +107,8 @@ class QuantizedNetwork:
     input_scale: float
     layers: tuple[QuantizedLayer, ...]
     input_signed: bool = True
+    tail: tuple[TailStep, ...] = ()
+    outputs: str = ""
 
     @property
     def input_limits(self) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from ..spec.neuron_model import Neuron
 from ..spec.neurons.exact import EXACT
 from ..spec.spike_code import SpikeCode
 from ..spec.windows import Pair, Spans, window_shape, window_span
+from .tail import TailStep
 from .taps import Taps, window_taps
 
 INPUT = "input"  # name under which connections refer to the network's input
@@ -212,13 +213,15 @@ class Layer:
 class Network:
     """Layers in an order in which every source comes before its use; the last one is the output.
 
-    ``scales`` maps every population's name to the real value of one unit, for reports only.
+    ``scales`` maps every population's name to the real value of one unit, for reports and for the
+    ``tail``: what the host computes of the real values of the output.
     """
 
     name: str
     input: Population
     layers: tuple[Layer, ...]
     scales: Mapping[str, float]
+    tail: tuple[TailStep, ...] = ()
 
     def population(self, name: str) -> Population:
         """The population called ``name`` (``INPUT`` or a layer); ``KeyError`` if there is none."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network.network import Population
+from ..network.tail import TailStep
 from ..spec.fields import Memory
 from ..spec.params import ChipParams
 
@@ -75,6 +76,7 @@ class Program:
     output_ends: int  # END tokens that complete a token period at the host
     output_cores: tuple[tuple[int, int], ...]  # nodes (x, y) that the host grants CREDIT to
     overflow_proved: bool = True  # False: potentials were bounded by calibration only
+    tail: tuple[TailStep, ...] = ()  # what the host makes of the output's integers (N, C, H, W)
 
     def tokens_per_sample(self, population: Population) -> int:
         """ENDs of a sample of ``population`` to each destination, and CREDITs from it."""

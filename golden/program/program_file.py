@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..network.network import Population
+from ..network.tail import tail_from_plain, tail_to_plain
 from ..spec.fields import Formats, Memory
 from ..spec.params import ChipParams
 from .program import CoreImage, InputRoute, LayerInfo, Program
@@ -168,6 +169,7 @@ def _describe(program: Program) -> dict[str, Any]:
         "output_ends": program.output_ends,
         "output_cores": [list(node) for node in program.output_cores],
         "overflow_proved": program.overflow_proved,
+        **({"tail": tail_to_plain(program.tail)} if program.tail else {}),
     }
 
 
@@ -224,6 +226,7 @@ def _restore(body: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Pro
         output_ends=_integer(body["output_ends"]),
         output_cores=tuple(_two(node) for node in body["output_cores"]),
         overflow_proved=_truth(body["overflow_proved"]),
+        tail=tail_from_plain(body.get("tail", [])),
     )
 
 

@@ -15,6 +15,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Options for :func:`source_settings`."""
     from stemcore.compiler.lowering.integrate import modes
     from stemcore.compiler.quantization.bias import BIAS_FORMATS
+    from stemcore.compiler.quantization.outputs import CHOICES as OUTPUTS
     from stemcore.compiler.quantization.quantized import PROFILES
     from stemcore.compiler.sparsity.tables import NAMED
     from stemcore.golden.spec.presets import PRESETS
@@ -50,6 +51,13 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         help="what a byte of an image means to the network: unit (0..1), signed ((byte - 128) / "
         "128), u8 (0..255), LOW..HIGH, MEAN,STD (all means before all deviations), or auto, which "
         "tries the usual ones on labelled images (default: what the model states)",
+    )
+    network.add_argument(
+        "--outputs",
+        choices=OUTPUTS,
+        help="what the output's numbers are: scores of classes, which may be clipped where that "
+        "keeps more of the largest ones apart, or values, which are not (default: classes where "
+        "the network's end or the data set says so)",
     )
     numbers = parser.add_argument_group("its numbers")
     numbers.add_argument(
@@ -110,6 +118,7 @@ def source_settings(arguments: argparse.Namespace) -> "Settings":
         integration=arguments.integration,
         checkpoint=arguments.checkpoint,
         input=arguments.input,
+        outputs=arguments.outputs or "",
     )
 
 

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from stemcore.compiler.assembly.layer_info import layer_info
 from stemcore.compiler.quantization.bias import DEFAULT_FORMAT
+from stemcore.compiler.quantization.outputs import DESCRIPTIONS
 from stemcore.compiler.sparsity.tables import read_tables
 from stemcore.compiler.stages import affordable
 from stemcore.golden.network.network import INPUT
+from stemcore.golden.network.tail import describe_tail
 from stemcore.golden.program.program import Program
 from stemcore.models.data.files import shown
 
@@ -109,6 +111,7 @@ def make_report(
             },
             "differences": list(outcome.found),
             "integration": integration,
+            **_host(prepared),
             "metric": metric_of(prepared.dataset),
             "accuracy": accuracy,
             **_figures(prepared, outcome),
@@ -162,6 +165,7 @@ def _settings(
         "bias": settings.bias or DEFAULT_FORMAT[settings.profile],
         "bits": settings.bits,
         "input": prepared.input_map.describe(),
+        "outputs": prepared.quantized.network.outputs,
         "tables": settings.tables,
         "tables_by_layer": None if isinstance(tables, str) else tables,
         "cores": settings.cores,
@@ -174,6 +178,15 @@ def _settings(
         "waves": options.waves,
         "seeds": provenance.seeds(settings.dataset, prepared.weights),
     }
+
+
+def _host(prepared: Prepared) -> dict[str, Any]:
+    """What the outputs were taken for, what the host makes of them, what reading changed."""
+    found: dict[str, Any] = {"outputs": DESCRIPTIONS[prepared.quantized.network.outputs]}
+    if prepared.network.tail:
+        found["tail"] = describe_tail(prepared.network.tail)
+    notes = prepared.compilation.graph.notes
+    return found | ({"notes": list(notes)} if notes else {})
 
 
 def _text(path: object) -> str | None:

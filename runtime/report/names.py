@@ -70,6 +70,7 @@ def changed_settings(settings: Settings) -> list[str]:
         f"cores{settings.cores}" if settings.cores is not None else "",
         f"mesh{settings.mesh[0]}x{settings.mesh[1]}" if settings.mesh else "",
         _input_name(settings.input),
+        settings.outputs and f"outputs.{settings.outputs}",
         _weights_name(settings),
     ]
     return [part for part in parts if part]

@@ -62,6 +62,9 @@ class Report(Part):
     bit_exact : which pairs of engines were equal in every spike
     differences : the first difference of each pair that was not
     integration : mode, and what it changes
+    outputs : what the output's values were taken for, and how their scale was chosen, in words
+    tail : what the host computes of the outputs after the chip, in words
+    notes : what was changed while the model was read
     metric : name of what ``accuracy`` is
     accuracy : of the float network, the quantized one and the gateware
     neurons, parameters : of all layers
@@ -116,6 +119,9 @@ class Report(Part):
     energy_model: str
     ann_energy_pj_per_image: Figure
     layers: list[Layer]
+    outputs: str | UnsetType = UNSET
+    tail: str | UnsetType = UNSET
+    notes: list[str] | UnsetType = UNSET
     # A program
     cores: Count | UnsetType = UNSET
     mesh: Node | UnsetType = UNSET

@@ -38,6 +38,7 @@ class RunSettings(Part):
     waves : nodes whose waves were written
     seeds : of everything random that the result depends on
     input : what a byte of an image means to the network, in words
+    outputs : what the output's values were taken for
     """
 
     model: str
@@ -62,6 +63,7 @@ class RunSettings(Part):
     waves: str | list[Node] | None
     seeds: dict[str, int]
     input: str | UnsetType = UNSET
+    outputs: str | UnsetType = UNSET
 
 
 class Commit(Part):

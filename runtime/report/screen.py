@@ -110,6 +110,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         columns, rows = report["mesh"]
         chip = f"{report['cores']} cores of {report['lanes']} lanes on {columns} x {rows} nodes"
         yield "chip", f"{chip}; {report['parameters']:,} parameters"
+    if "tail" in report:
+        yield "host", f"{report['tail']}: computed after the chip"
     if "simulation" in report:
         run = report["simulation"]
         speed = f"{run['cycles_per_s'] / 1e3:,.0f}k cycles/s"

@@ -153,6 +153,12 @@ def _settings(run: Run) -> list[tuple[str, str]]:
         ("activation tables", str(report["tables"])),
         ("integration", str(report["integration"]["mode"])),
     ]
+    settings += [
+        (title, str(report[key]))
+        for key, title in (("outputs", "outputs"), ("tail", "on the host, after the chip"))
+        if key in report
+    ]
+    settings += [("read as", note) for note in report.get("notes", ())]
     if "overflow_proved" in report:
         settings.append(
             (

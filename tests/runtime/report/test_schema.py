@@ -96,5 +96,10 @@ def test_schema_for_other_programs_describes_every_field():
     assert json.loads(json.dumps(definitions)) == definitions
     assert all(part["additionalProperties"] is False for part in definitions.values())
     assert all(part["description"] for part in definitions.values())
-    assert set(definitions["Report"]["properties"]) == set(rtl_report()) | {"detections"}
+    assert set(definitions["Report"]["properties"]) == set(rtl_report()) | {
+        "detections",
+        "outputs",
+        "tail",
+        "notes",
+    }
     assert schema.SCHEMA_VERSION == rtl_report()["schema_version"]
