@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from stemcore.compiler.frontend.fx import graph_shape
 from stemcore.compiler.input_map import UNSTATED, InputMap, parse_input
+from stemcore.compiler.lowering.integrate import modes
 from stemcore.compiler.manifest import MANIFEST
 from stemcore.compiler.pipeline import Compilation, run_stages
 from stemcore.compiler.quantization.outputs import DESCRIPTIONS
@@ -341,6 +342,8 @@ def _meant(stated: str | Sequence[Any] | InputMap | None, said: str) -> InputMap
 
 
 def _params(preset: str | ChipParams, integration: str | None) -> ChipParams:
+    if integration is not None and integration not in modes():
+        raise ValueError(f"integration: must be one of {', '.join(modes())}, got {integration!r}")
     params = get_preset(preset) if isinstance(preset, str) else preset
     return params.with_integration(integration.removesuffix("_shift")) if integration else params
 

@@ -12,6 +12,7 @@ from torch import nn
 
 import stemcore
 from stemcore.compiler.errors import CaptureError, CompileError, FormatError
+from stemcore.compiler.lowering.integrate import modes
 from stemcore.compiler.pipeline import STAGES
 from stemcore.golden.program.program_file import save_program
 from stemcore.golden.spec.fields import Memory
@@ -278,6 +279,12 @@ def test_other_options_keep_what_they_do_not_touch(compiled):
         assert other.compilation.results[name] is compiled.compilation.results[name]
     with pytest.raises(CompileError, match=r"^options: must be of name, .*, got mash$"):
         compiled.compile(mash=(4, 2))
+
+
+def test_unknown_integration_is_told_all_modes(module, images):
+    message = rf"^integration: must be one of {', '.join(modes())}, got 'lat'$"
+    with pytest.raises(ValueError, match=message):
+        stemcore.compile(module, calibration=images, input="signed", integration="lat")
 
 
 def test_module_in_training_mode_is_refused(images):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from stemcore.folders import results
 
-from ..report.comparison import Comparison, Row, Table
+from ..report.comparison import Comparison
+from ..report.comparison_rows import Row, Table
 from .page import HERE, document
 from .text import escape, section
 

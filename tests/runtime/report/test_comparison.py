@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stemcore.runtime.commands.main import main
-from stemcore.runtime.report.comparison import compare_runs, merged, short_names, text_of
+from stemcore.runtime.report.comparison import compare_runs, short_names, text_of
+from stemcore.runtime.report.comparison_rows import merged
 from stemcore.runtime.report.figures import write_json
 from stemcore.runtime.report_html.comparison import comparison_page, default_page
 from tests.support.reports import golden_report, layer, rtl_report, settings
