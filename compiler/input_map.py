@@ -176,6 +176,18 @@ class InputMap:
             )
         return codes.astype(self.code_type)
 
+    def codes(self, images: NDArray[Any], where: str = "images") -> NDArray[np.integer]:
+        """What the host fires for bytes of pictures, or for floats as the network sees them."""
+        if images.dtype == np.uint8:
+            return self.codes_of_bytes(images)
+        return self.codes_of_real(images, where)
+
+    def real(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """What the float network sees of bytes of pictures, or of what it sees."""
+        if images.dtype == np.uint8:
+            return self.real_of_bytes(images)
+        return images.astype(np.float32, copy=False)
+
     def real_of_codes(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
         """What codes (N, C, ..) are worth: float32, the same shape."""
         return (codes * self._per_channel(self.step, codes.ndim)).astype(np.float32)

@@ -147,6 +147,7 @@ FALLBACK = {
     "imagenet": Recipe(
         epochs=40, batch=256, shift=8, flip=True, weight_decay=1e-4, label_smoothing=0.1
     ),
+    "arrays": Recipe(epochs=20, batch=32, peak_rate=0.05),
     "digit_boxes": RECIPES["tiny_yolo", "digit_boxes"],
     "voc": RECIPES["tiny_yolo", "voc"],
 }

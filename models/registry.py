@@ -18,7 +18,7 @@ from .cifar10net import (
     build_cifar10net_64_direct,
     build_cifar10net_64_position,
 )
-from .data import CLASSIFICATION, DATASETS, DETECTION, check_dataset
+from .data import CLASSIFICATION, DATASETS, DETECTION, SOURCES, check_dataset
 from .digits_cnn import build_digits_cnn
 from .errors import ModelError
 from .resnet import build_resnet18, build_resnet18_cifar, build_resnet34
@@ -72,7 +72,7 @@ class ModelSpec:
     def check_task(self, dataset: str) -> None:
         """Raises :exc:`ModelError` unless the data set is for this model's task."""
         check_dataset(dataset)
-        if DATASETS[dataset].task != self.task:
+        if SOURCES[dataset].task != self.task:
             fitting = ", ".join(
                 name for name, source in DATASETS.items() if source.task == self.task
             )

@@ -13,15 +13,17 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from stemcore.folders import results
 
 from .checkpoint import load_matching, own_checkpoint_path, round_for_file, save_checkpoint
-from .data import load_dataset, resolve_dataset
+from .data import has_labels, load_dataset, resolve_dataset
 from .data.boxes import BoxDataset
 from .data.dataset import Dataset
+from .data.files import shown
 from .data.identity import path_name
 from .errors import DataError, ModelError
 from .recipes import Recipe, get_recipe
@@ -99,6 +101,11 @@ def train(
         )
     data = load_dataset(dataset, spec.input_shape, folder)
     task = task_of(data)
+    if data.train_images.dtype != np.uint8:
+        raise DataError(
+            f"{dataset}: training needs bytes of pictures, which it shifts and mirrors; "
+            f"{data.train_images.dtype} came; train with a program of your own"
+        )
     if not len(data.train_images) or not len(data.test_images):
         raise DataError(
             f"{dataset}: training needs training and test images; "
@@ -192,6 +199,10 @@ def train_and_publish(
     dataset, folder = resolve_dataset(text, data)
     # Weights trained on one folder must never be taken for those of another.
     data_name = dataset if dataset == text or folder is None else path_name(folder)
+    if not has_labels(dataset, folder):
+        raise DataError(
+            f"{shown(text)}: training needs labels; there are none; name a data set that has them"
+        )
     recipe = get_recipe(model, dataset)
     if epochs:
         recipe = dataclasses.replace(recipe, epochs=epochs, restart_at=None)

@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .arrays import Shape
 from .errors import ModelError
 from .stated_input import stated_input
 
@@ -32,7 +31,7 @@ class UserModel:
         Short name for folders and reports: the function's, or the file's stem.
     module : torch.nn.Module
         In evaluation mode; float input (N, C, H, W), of its own float type.
-    input_shape : tuple (C, H, W)
+    input_shape : tuple (C, H, W), (C, L) or (F,)
     output_shape : tuple
         Of one image's output; ``(classes,)`` for a classifier.
     input : str
@@ -44,7 +43,7 @@ class UserModel:
 
     name: str
     module: nn.Module
-    input_shape: Shape
+    input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     input: str = ""
     graph: object = None
@@ -125,16 +124,16 @@ def _call(path: Path, function: str, where: str) -> tuple[Callable[[], object], 
         ) from error
 
 
-def checked_shape(shape: object, where: str) -> Shape:
-    """``input_shape`` as three positive integers; :exc:`ModelError` for anything else."""
+def checked_shape(shape: object, where: str) -> tuple[int, ...]:
+    """``input_shape`` as (C, H, W), (C, L) or (F,); :exc:`ModelError` for anything else."""
     if (
         not isinstance(shape, tuple | list)
-        or len(shape) != 3
+        or len(shape) not in (1, 2, 3)
         or not all(isinstance(n, int) and n > 0 for n in shape)
     ):
         raise ModelError(
-            f"{where}: input_shape must be three positive integers (C, H, W); "
-            f"{shape!r} came; give channels, height and width"
+            f"{where}: input_shape must be positive integers, (C, H, W) of images, (C, L) of "
+            f"sequences or (F,) of vectors; {shape!r} came; leave the batch out"
         )
     return tuple(shape)
 

@@ -14,6 +14,7 @@ from .prepare import Settings, float_accuracy, prepare, torch_values
 from .progress import Progress
 from .report.accuracy import measure, metric_of
 from .report.evaluation import batches, check_count, real_outputs
+from .report.fidelity import measure_fidelity
 from .report.integration_effects import compare_integrations
 from .report.names import compile_folder
 from .report.screen import amount
@@ -70,6 +71,7 @@ def check_all(
         "images": n,
         "integers_equal": compared,
         "metric": metric_of(prepared.dataset),
+        "fidelity": measure_fidelity(prepared),
         "float": float_accuracy(prepared, n),
         "quantized": measure(prepared.dataset, real_outputs(network, np.concatenate(outputs))),
         **(

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from stemcore.compiler.errors import CompileError
-from stemcore.compiler.input_map import UNSTATED, WHERE, InputMap, parse_input
-from stemcore.models.data import Dataset
+from stemcore.compiler.input_map import UNSTATED, WHERE, InputMap, parse_input, range_map
+from stemcore.models.data import BoxDataset, Dataset
 
-from .report.accuracy import float_outputs, predictions
+from .report.accuracy import predictions
 
 AUTO = "auto"
 AUTO_IMAGES = 256
@@ -46,6 +46,37 @@ def stated_map(asked: str, said: str, n_channels: int) -> InputMap | None:
     return found
 
 
+def find_map(
+    asked: str,
+    said: str,
+    dataset: Dataset | BoxDataset,
+    try_out: Callable[[InputMap], NDArray[np.float32]],
+    say: Callable[[str], None],
+) -> InputMap:
+    """The map of a run, once its data are there; ``say`` is told where somebody chose.
+
+    Floats are what the network sees: where nobody states a range, theirs is taken.
+
+    asked, said : what the user asks for, and what the model states
+    try_out : outputs of the float network on the first ``AUTO_IMAGES`` training images
+    """
+    n_channels = dataset.image_shape[0]
+    if isinstance(dataset, Dataset) and dataset.value_range is not None:
+        low, high = dataset.value_range
+        if asked in ("", AUTO) and not said:
+            found = range_map(f"floats {low:.6g}..{high:.6g}", low, high)
+            say(f"input        {found.describe()}")
+            return found
+        asked = "" if asked == AUTO else asked
+    found_or_none = stated_map(asked, said, n_channels)
+    if found_or_none is None:
+        return choose_map(try_out, dataset, say)
+    other = asked and said not in ("", asked)
+    instead = f" (asked for; the model states {said})" if other else ""
+    say(f"input        {found_or_none.describe()}{instead}")
+    return found_or_none
+
+
 @dataclass(frozen=True)
 class _Trial:
     """A map, the share of images that the float network gets right with it, and its mean loss."""
@@ -55,12 +86,18 @@ class _Trial:
     loss: float
 
 
-def choose_map(module: torch.nn.Module, dataset: Dataset, say: Callable[[str], None]) -> InputMap:
+def choose_map(
+    try_out: Callable[[InputMap], NDArray[np.float32]],
+    dataset: Dataset | BoxDataset,
+    say: Callable[[str], None],
+) -> InputMap:
     """The usual map with which the float network gets most training images right.
 
     Of equals the one with the smaller cross-entropy. ``say`` is told what was tried. Raises
     :class:`CompileError` where labels do not fit, and where no map does better than chance.
     """
+    if isinstance(dataset, BoxDataset):
+        raise _not_tried("that needs images with one label each, boxes came")
     images, labels = dataset.train_images[:AUTO_IMAGES], dataset.train_labels[:AUTO_IMAGES]
     if not len(images) or len(set(labels.tolist())) < 2:
         raise _not_tried("there are no images of two classes or more to try it on")
@@ -68,8 +105,7 @@ def choose_map(module: torch.nn.Module, dataset: Dataset, say: Callable[[str], N
     for text in USUAL:
         candidate = parse_input(text)
         if len(candidate.gain) in (1, images.shape[1]):
-            outputs = float_outputs(module, images, candidate)
-            outputs = outputs.reshape(len(outputs), -1)
+            outputs = try_out(candidate).reshape(len(images), -1)
             if outputs.shape[1] != dataset.n_classes:
                 raise _not_tried(
                     f"the network has {outputs.shape[1]} outputs for {dataset.n_classes} classes"

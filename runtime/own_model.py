@@ -48,7 +48,8 @@ def _load_archive(path: Path) -> UserModel:
     program = load_program(path)
     names = program.graph_signature.user_inputs
     inputs = [node.meta.get("val") for node in program.graph.nodes if node.name in names]
-    if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor) or inputs[0].ndim != 4:
+    is_one = len(inputs) == 1 and isinstance(inputs[0], torch.Tensor)
+    if not is_one or inputs[0].ndim not in (2, 3, 4):
         found = (
             ", ".join(
                 str(tuple(x.shape)) if isinstance(x, torch.Tensor) else type(x).__name__
@@ -57,8 +58,8 @@ def _load_archive(path: Path) -> UserModel:
             or "none"
         )
         raise ModelError(
-            f"{where}: the model must take one tensor (N, C, H, W); {found} came; "
-            "export it with one image batch as its only input"
+            f"{where}: the model must take one tensor (N, C, H, W), (N, C, L) or (N, F); {found} "
+            "came; export it with one batch as its only input"
         )
     batch, *sizes = inputs[0].shape
     shape = checked_shape(sizes, where)

@@ -4,8 +4,9 @@
 import glob
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,8 +29,9 @@ from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
 from stemcore.models.checkpoint import find_checkpoint, load_into
 from stemcore.models.data import (
-    DATASETS,
+    ARRAYS,
     DETECTION,
+    SOURCES,
     BoxDataset,
     Dataset,
     load_class_names,
@@ -45,9 +47,10 @@ from stemcore.models.random_weights import calibrate_random
 from stemcore.models.registry import MODELS, get_model
 from stemcore.models.yolo import n_outputs
 
-from .input_choice import choose_map, stated_map
+from .input_choice import AUTO_IMAGES, find_map, stated_map
 from .own_model import GraphModule, is_own_model, load_own_model
-from .report.accuracy import float_outputs, measure
+from .report.accuracy import float_outputs, measure, predictions
+from .report.schema import AGREEMENT
 from .report.stopwatch import Stopwatch
 from .toolchain.process import locked
 
@@ -111,15 +114,17 @@ class Settings:
 class Prepared:
     """A model and its data, and what the compiler made of them, up to the memory images.
 
-    ``weights`` says where they come from. ``integers`` are the test images on the input's integer
-    scale (N, C, H, W), through the input's activation table if there is one: the host fires what it
-    gets. ``store`` is where the compiler's results are kept, if anywhere.
+    ``weights`` says where they come from; ``input_shape`` is the module's own. ``integers`` are the
+    test images on the input's integer scale (N, C, H, W), through the input's activation table if
+    there is one: the host fires what it gets. ``store`` is where the compiler's results are kept,
+    if anywhere.
     """
 
     settings: Settings
     dataset: Dataset | BoxDataset
     module: torch.nn.Module
     weights: str
+    input_shape: tuple[int, ...]
     compilation: Compilation
     integers: NDArray[np.int64]
     store: CompileFolder | None
@@ -129,6 +134,12 @@ class Prepared:
     def n_macs(self) -> int:
         """Multiply-accumulates of one image."""
         return self.compilation.n_macs
+
+    def float_outputs(self, n_images: int) -> NDArray[np.float32]:
+        """Outputs of the float model on the first test images."""
+        images = self.dataset.test_images[:n_images]
+        module, shape = scoring(self.module, self.input_shape, self.compilation.graph)
+        return float_outputs(module, images, self.input_map, shape)
 
     @property
     def n_calibration(self) -> int:
@@ -178,14 +189,14 @@ class Prepared:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A float model in evaluation mode, its input (C, H, W), and where its weights come from.
+    """A float model in evaluation mode, and where its weights come from.
 
-    ``input`` is what the model says of its input, empty where it does not. ``graph`` is what was
-    captured from a file, if it came as one.
+    ``input_shape`` is (C, H, W), (C, L) or (F,). ``input`` is what the model says of its input,
+    empty where it does not. ``graph`` is what was captured from a file, if it came as one.
     """
 
     module: torch.nn.Module
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     weights: str
     input: str = ""
     graph: object = None
@@ -208,7 +219,8 @@ def load_model(settings: Settings) -> LoadedModel:
     spec.check_compiles()
     spec.check_task(settings.dataset)
     path = settings.checkpoint or find_checkpoint(settings.model, settings.data_name)
-    n_classes = len(load_class_names(settings.dataset, settings.data))
+    # Without labels there is nothing to count; the network keeps the classes that it has.
+    n_classes = len(load_class_names(settings.dataset, settings.data)) or spec.n_classes
     module = spec.build(n_classes=n_classes)
     if path is not None:
         trained_on = str(load_into(module, path, model=settings.model)["dataset"])
@@ -223,7 +235,7 @@ def load_model(settings: Settings) -> LoadedModel:
 
 def _load_users_model(settings: Settings) -> LoadedModel:
     loaded = load_own_model(settings.model)
-    if DATASETS[settings.dataset].task == DETECTION:
+    if SOURCES[settings.dataset].task == DETECTION:
         n_values = n_outputs(len(load_class_names(settings.dataset, settings.data)))
         if len(loaded.output_shape) != 3 or loaded.output_shape[0] != n_values:
             raise ModelError(
@@ -261,7 +273,7 @@ def chip_params(settings: Settings) -> ChipParams:
     return params.with_integration(model_of_mode(settings.integration))
 
 
-def compile_options(settings: Settings, input_shape: tuple[int, int, int]) -> Options:
+def compile_options(settings: Settings, input_shape: tuple[int, ...]) -> Options:
     """The settings as far as they are the compiler's."""
     path = settings.model.rpartition(":")[0] or settings.model  # of file.py:function the file
     return Options(
@@ -305,20 +317,29 @@ def prepare(
     options = compile_options(settings, loaded.input_shape)
     with watch("capture"):
         captured = run_stages(Compilation(options, Inputs(loaded.source)), stop="check")
-    input_map = stated_map(settings.input, loaded.input, captured.graph.input_shape[0])
+    shape = captured.graph.input_shape
+    if settings.dataset != ARRAYS:  # of which the file says whether they are bytes
+        stated_map(settings.input, loaded.input, shape[0])
     with watch("load"):
-        dataset = load_dataset(settings.dataset, loaded.input_shape, settings.data, n_train, n_test)
+        dataset = load_dataset(settings.dataset, shape, settings.data, n_train, n_test)
     for note in dataset.notes:
         say(f"data         {note}")
-    if input_map is None:
-        input_map = _tried_map(scoring(loaded.module, captured.graph), dataset, say)
-    elif settings.input or is_own_model(settings.model):
-        other = settings.input and loaded.input not in ("", settings.input)
-        instead = f" (asked for; the model states {loaded.input})" if other else ""
-        say(f"input        {input_map.describe()}{instead}")
-    outputs = settings.outputs or (CLASSES if _has_an_output_a_class(captured, dataset) else None)
-    captured = captured.with_options(input_map=input_map, outputs=outputs)
-    calibration = input_map.codes_of_bytes(dataset.train_images[:CALIBRATION_IMAGES])
+
+    def in_float(images: NDArray[Any], input_map: InputMap) -> NDArray[np.float32]:
+        module, sizes = scoring(loaded.module, loaded.input_shape, captured.graph)
+        return float_outputs(module, images, input_map, sizes)
+
+    is_usual = not settings.input and not is_own_model(settings.model)
+    input_map = find_map(
+        settings.input,
+        loaded.input,
+        dataset,
+        lambda tried: in_float(dataset.train_images[:AUTO_IMAGES], tried),
+        (lambda line: None) if is_usual else say,
+    )
+    kind = settings.outputs or (CLASSES if _has_an_output_a_class(captured, dataset) else None)
+    captured = captured.with_options(input_map=input_map, outputs=kind)
+    calibration = input_map.codes(dataset.train_images[:CALIBRATION_IMAGES], "x_train")
     with _alone_in(folder):
         store = None if folder is None else CompileFolder(folder, kept_beside(folder))
         with watch("quantize"):
@@ -328,13 +349,25 @@ def prepare(
         with watch("lower"):
             compilation = run_stages(quantized, stop="activity", store=store)
     say_reused(store, say)
-    integers = input_map.codes_of_bytes(dataset.test_images).astype(np.int64)
+    integers = input_map.codes(dataset.test_images, "x_test").astype(np.int64)
+    if isinstance(dataset, Dataset):
+        test_images = dataset.test_images
+        n_values = int(np.prod(compilation.exact.output.out_shape))
+        given = dataset
+        dataset = _judged(given, n_values, lambda: in_float(test_images, input_map))
+        if dataset.metric == AGREEMENT:
+            labels = f"{given.n_classes} classes" if given.has_labels else "no labels"
+            say(
+                f"outputs      {n_values} for {labels} of {settings.data_shown}: in place of an "
+                "accuracy, the share of images whose largest output is the float network's"
+            )
     table = compilation.input_table
     return Prepared(
         settings=settings,
         dataset=dataset,
         module=loaded.module,
         weights=loaded.weights,
+        input_shape=loaded.input_shape,
         compilation=compilation,
         integers=integers if table is None else apply(table, integers),
         store=store,
@@ -342,9 +375,12 @@ def prepare(
     )
 
 
-def scoring(module: torch.nn.Module, graph: Graph) -> torch.nn.Module:
-    """What gives the real values of the network's output, where the module goes on with a tail."""
-    return GraphModule(graph) if graph.tail else module
+def scoring(
+    module: torch.nn.Module, input_shape: tuple[int, ...], graph: Graph
+) -> tuple[torch.nn.Module, tuple[int, ...]]:
+    """What gives the real values of the network's output, and the shape of one input of it; where
+    the module goes on with a tail, that is the graph without it."""
+    return (GraphModule(graph), graph.input_shape) if graph.tail else (module, input_shape)
 
 
 def _has_an_output_a_class(compilation: Compilation, dataset: Dataset | BoxDataset) -> bool:
@@ -353,16 +389,24 @@ def _has_an_output_a_class(compilation: Compilation, dataset: Dataset | BoxDatas
     return isinstance(dataset, Dataset) and n_outputs == dataset.n_classes
 
 
-def _tried_map(
-    module: torch.nn.Module, dataset: Dataset | BoxDataset, say: Callable[[str], None]
-) -> InputMap:
-    """What works on labelled images; boxes have no such short test."""
-    if isinstance(dataset, BoxDataset):
-        raise ModelError(
-            "INPUT=auto: must have images with one label each to try; boxes came; state INPUT "
-            "yourself"
-        )
-    return choose_map(module, dataset, say)
+def _judged(
+    dataset: Dataset, n_values: int, reference: Callable[[], NDArray[np.float32]]
+) -> Dataset:
+    """The data set, with labels that ``n_values`` outputs can be measured against.
+
+    Where it has none, or of another number of classes, they are the float network's own: the place
+    of the largest output in ``reference``.
+    """
+    fits = dataset.has_labels and dataset.n_classes == n_values
+    if fits or not len(dataset.test_images):
+        return dataset
+    return replace(
+        dataset,
+        train_labels=np.zeros(len(dataset.train_images), np.int64),
+        test_labels=predictions(reference()),
+        class_names=tuple(f"output {i}" for i in range(n_values)),
+        metric=AGREEMENT,
+    )
 
 
 def kept_beside(folder: Path) -> list[Path]:
@@ -438,6 +482,4 @@ def torch_values(
 
 def float_accuracy(prepared: Prepared, n_images: int) -> float:
     """Accuracy or mAP of the float model on the first ``n_images`` test images."""
-    images = prepared.dataset.test_images[:n_images]
-    module = scoring(prepared.module, prepared.compilation.graph)
-    return measure(prepared.dataset, float_outputs(module, images, prepared.input_map))
+    return measure(prepared.dataset, prepared.float_outputs(n_images))

@@ -18,7 +18,7 @@ from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.tail import describe_tail
 from stemcore.golden.program.program import Program
 from stemcore.golden.program.program_file import load_program, save_program
-from stemcore.models.data import BoxDataset, Dataset
+from stemcore.models.data import BoxDataset
 from stemcore.models.random_weights import NAME as RANDOM
 
 from .engines.compare import chip_difference, first_difference
@@ -132,12 +132,6 @@ def _prepared(settings: Settings, options: SimOptions, say: Say, watch: Stopwatc
     say(f"outputs      {DESCRIPTIONS[prepared.quantized.network.outputs]}")
     if prepared.network.tail:
         say(f"host         {describe_tail(prepared.network.tail)}: computed after the chip")
-    n_outputs = int(np.prod(prepared.exact.output.out_shape))
-    if isinstance(prepared.dataset, Dataset) and n_outputs != prepared.dataset.n_classes:
-        say(
-            f"outputs      {n_outputs} for {prepared.dataset.n_classes} classes of "
-            f"{settings.data_shown}: accuracies say nothing about this network"
-        )
     formats = Counter(layer.bias_format for layer in prepared.quantized.network.layers)
     biases = ", ".join(f"{n} layers {name}" for name, n in formats.items())
     say(f"profile      {settings.profile}; bias of {biases}")

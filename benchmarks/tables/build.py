@@ -4,8 +4,8 @@
 from collections.abc import Callable, Sequence
 
 from stemcore.compiler.errors import CompileError
-from stemcore.runtime.report.accuracy import ACCURACY
 from stemcore.runtime.report.energy import MAC_PJ, SOP_PJ
+from stemcore.runtime.report.schema import ACCURACY
 
 from . import figure12, published
 from .subjects import Subject

@@ -11,25 +11,33 @@ from stemcore.nearest import did_you_mean
 
 from ..arrays import Shape
 from ..errors import DataError
+from .array_file import NAME as ARRAYS
+from .array_file import is_array_file, load_arrays
 from .boxes import BoxDataset
 from .cifar10 import CLASS_NAMES as CIFAR10_NAMES
 from .cifar10 import has_cifar10, load_cifar10
 from .dataset import Dataset, fit_images
 from .digit_boxes import load_digit_boxes
 from .digits import load_digits
+from .files import is_archive, open_tree, shown
+from .flat_folder import NAME as PICTURES
+from .flat_folder import load_pictures, picture_files
 from .imagenet import ImageTree, find_imagenet, load_imagenet
 from .mnist import find_mnist, load_mnist
 from .preprocess import to_float_input, to_integer_input
-from .voc import VocTree, find_voc, load_voc
+from .voc import LISTS, VocTree, find_voc, load_voc
 
 __all__ = [
+    "ARRAYS",
     "CLASSIFICATION",
     "DATASETS",
     "DETECTION",
+    "SOURCES",
     "BoxDataset",
     "Dataset",
     "check_dataset",
     "find_data",
+    "has_labels",
     "load_class_names",
     "load_dataset",
     "resolve_dataset",
@@ -60,6 +68,8 @@ class Source:
         Known, or read from the place.
     fits : bool
         Whether ``load`` gives images of the model's size by itself.
+    has_size : bool
+        Whether the images have one size, also where no model asks for one.
     """
 
     task: str
@@ -68,6 +78,7 @@ class Source:
     wants: str = ""
     class_names: tuple[str, ...] | Callable[[Path], tuple[str, ...]] = TEN
     fits: bool = False
+    has_size: bool = True
 
 
 def _imagenet_source(name: str) -> Source:
@@ -78,6 +89,7 @@ def _imagenet_source(name: str) -> Source:
         f"train/<class>/ and val/<class>/, a folder {name}.. of them, or {name}..tar",
         lambda place: ImageTree(place).class_names,
         fits=True,
+        has_size=False,
     )
 
 
@@ -98,7 +110,9 @@ DATASETS = {
     ),
     "imagenet": _imagenet_source("imagenet"),
     "imagenette": _imagenet_source("imagenette"),
-    "digit_boxes": Source(DETECTION, lambda place, *rest: load_digit_boxes(*rest), fits=True),
+    "digit_boxes": Source(
+        DETECTION, lambda place, *rest: load_digit_boxes(*rest), fits=True, has_size=False
+    ),
     "voc": Source(
         DETECTION,
         load_voc,
@@ -106,8 +120,30 @@ DATASETS = {
         "Annotations, JPEGImages and ImageSets/Main, VOCdevkit/VOC2007, or voc..tar",
         lambda place: VocTree(place).class_names(),
         fits=True,
+        has_size=False,
     ),
 }
+# Sets that have no name of their own: a path says which one it is.
+LAYOUTS = {
+    ARRAYS: Source(
+        CLASSIFICATION,
+        load_arrays,
+        lambda place: place if place.is_file() else None,
+        "a file .npz or .npy",
+        lambda place: load_arrays(place).class_names,
+        fits=True,
+    ),
+    PICTURES: Source(
+        CLASSIFICATION,
+        load_pictures,
+        lambda place: place if place.is_dir() else None,
+        "pictures",
+        (),
+        fits=True,
+        has_size=False,
+    ),
+}
+SOURCES = {**DATASETS, **LAYOUTS}
 
 
 def find_data(dataset: str, folder: Path | str | None = None) -> Path | None:
@@ -117,7 +153,7 @@ def find_data(dataset: str, folder: Path | str | None = None) -> Path | None:
     working directory. Raises :exc:`DataError` where the set is not there.
     """
     check_dataset(dataset)
-    source = DATASETS[dataset]
+    source = SOURCES[dataset]
     if source.find is None:
         return None
     place = Path(folder or os.environ.get("STEMCORE_DATA") or Path.cwd() / "data")
@@ -151,8 +187,8 @@ def load_dataset(
     model with another number of channels.
     """
     place = find_data(dataset, folder)
-    source = DATASETS[dataset]
-    if source.fits and input_shape is None:
+    source = SOURCES[dataset]
+    if not source.has_size and input_shape is None:
         raise DataError(
             f"{dataset}: its pictures have many sizes and need an input_shape "
             "(C, H, W); None came; give that of the model"
@@ -160,46 +196,82 @@ def load_dataset(
     loaded = source.load(place, input_shape, n_train, n_test)
     if source.fits or input_shape is None:
         return loaded
+    assert isinstance(loaded, Dataset), "sets with boxes fit them to the model's size themselves"
+    size = loaded.image_shape[1:]
+    notes = loaded.notes
+    if size != input_shape[1:]:
+        was, now = (" x ".join(map(str, sizes)) for sizes in (size, input_shape[1:]))
+        notes = (*notes, f"pictures of {was} resized to {now}")
     return dataclasses.replace(
         loaded,
         train_images=fit_images(loaded.train_images, input_shape, dataset),
         test_images=fit_images(loaded.test_images, input_shape, dataset),
+        notes=notes,
     )
 
 
 def load_class_names(dataset: str, folder: Path | str | None = None) -> tuple[str, ...]:
     """Names of a data set's classes, without loading its images."""
     place = find_data(dataset, folder)
-    names = DATASETS[dataset].class_names
+    names = SOURCES[dataset].class_names
     if not callable(names):
         return names
     assert place is not None, "classes are read from a set that lies in a folder"
     return names(place)
 
 
+def has_labels(dataset: str, folder: Path | str | None = None) -> bool:
+    """Whether it is known what the images of a data set show."""
+    return SOURCES[dataset].task == DETECTION or bool(load_class_names(dataset, folder))
+
+
 def resolve_dataset(text: str, folder: Path | str | None = None) -> tuple[str, Path | str | None]:
     """``(name, folder)`` of what a user wrote: a known name, or the path of a set.
 
-    A path holds a set in the layout of ImageNet or VOC. Raises :exc:`DataError` for another.
+    A path holds a set in the layout of ImageNet or VOC, arrays, or pictures without labels. Raises
+    :exc:`DataError` for another.
     """
-    if text in DATASETS or not ("/" in text or Path(text).exists()):
+    is_name = not ("/" in text or is_array_file(text) or Path(text).exists())
+    if text in DATASETS or is_name:
         check_dataset(text)
         return text, folder
     place = Path(text)
+    if not place.exists():
+        raise DataError(
+            f"dataset: a path must lead to a folder or a file; nothing is at {shown(text)}; check "
+            "it, mind links that lead nowhere"
+        )
+    if is_array_file(text):
+        return ARRAYS, place
+    if place.is_file() and is_archive(text):
+        has_lists = any(LISTS in name for name in open_tree(place).names())
+        return ("voc" if has_lists else "imagenet"), place
     for name in ("imagenet", "voc"):
         find = DATASETS[name].find
         if place.is_dir() and find is not None and find(place) is not None:
             return name, place
+    if place.is_dir() and picture_files(place):
+        return PICTURES, place
     raise DataError(
-        f"dataset: a path must be a folder with {DATASETS['imagenet'].wants}, or with "
-        f"{DATASETS['voc'].wants}; {text} came; name such a folder or one of "
-        f"{', '.join(DATASETS)}"
+        f"dataset: a path must be a folder with {DATASETS['imagenet'].wants}, with "
+        f"{DATASETS['voc'].wants}, with pictures directly in it, or a file .npz; {shown(text)} "
+        f"came, {_contents(place)}; name such a path or one of {', '.join(DATASETS)}"
     )
+
+
+def _contents(place: Path) -> str:
+    """What a path that is no data set has, for errors."""
+    if not place.is_dir():
+        return "a file of another kind"
+    folders = open_tree(place).folders("")
+    if "train" in folders:
+        return "which has train and no val"
+    return f"which has the folders {', '.join(map(shown, folders[:3])) or 'none'}"
 
 
 def check_dataset(dataset: str) -> None:
     """Raises :exc:`DataError` unless a data set has this name."""
-    if dataset not in DATASETS:
+    if dataset not in SOURCES:
         raise DataError(
             f"dataset: must be one of {', '.join(DATASETS)}; {dataset!r} came; choose one of them"
             + did_you_mean(dataset, DATASETS)

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Bytes, Floats, Labels, Shape
+from ..arrays import Bytes, Floats, Images, Labels, Shape
 from ..errors import DataError
+
+NO_LABEL = -1
 
 
 class ImageSet:
     """What follows from the images and class names of any data set."""
 
-    test_images: Bytes
+    test_images: Images
     class_names: tuple[str, ...]
 
     @property
@@ -29,33 +31,46 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Dataset(ImageSet):
-    """Images and labels of one data set, as bytes.
+    """Images and labels of one data set.
 
     Attributes
     ----------
     name : str
         Key under which :func:`stemcore.models.data.load_dataset` knows it.
-    train_images, test_images : uint8 array (N, C, H, W)
-        In the order of the source; N may be 0 where the folder has no such file.
+    train_images, test_images : array (N, C, H, W)
+        uint8, bytes of pictures, or float32, what the float network sees. In the order of the
+        source; N may be 0 where the folder has no such file.
     train_labels, test_labels : int64 array (N,)
-        Index into ``class_names``.
+        Index into ``class_names``; all ``NO_LABEL`` where there are no labels.
     class_names : tuple of str
+        Empty where there are no labels.
     provenance : str
         One line to stand next to every figure measured on these images.
     notes : tuple of str
         What was left out, renamed or rescaled of the source, one line each.
+    value_range : (float, float) or None
+        Smallest and largest value of the whole source, of floats.
+    metric : str
+        What the share of images is called whose largest output is the label's.
 
     Raises :exc:`DataError` when the arrays do not fit together.
     """
 
     name: str
-    train_images: Bytes
+    train_images: Images
     train_labels: Labels
-    test_images: Bytes
+    test_images: Images
     test_labels: Labels
     class_names: tuple[str, ...]
     provenance: str
     notes: tuple[str, ...] = ()
+    value_range: tuple[float, float] | None = None
+    metric: str = "accuracy"
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether it is known what the images show."""
+        return bool(self.class_names)
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
@@ -69,11 +84,11 @@ class Dataset(ImageSet):
                 "convert one of them"
             )
 
-    def _check_split(self, split: str, images: Bytes, labels: Labels) -> None:
+    def _check_split(self, split: str, images: Images, labels: Labels) -> None:
         where = f"{self.name} {split}"
-        if images.dtype != np.uint8 or images.ndim != 4:
+        if images.dtype not in (np.uint8, np.float32) or images.ndim != 4:
             raise DataError(
-                f"{where}: images must be uint8 (N, C, H, W); {images.dtype} "
+                f"{where}: images must be uint8 or float32 (N, C, H, W); {images.dtype} "
                 f"{images.shape} came; convert them before building the Dataset"
             )
         if labels.shape != (len(images),):
@@ -81,6 +96,8 @@ class Dataset(ImageSet):
                 f"{where}: one label per image must come; {len(images)} images and "
                 f"{labels.shape} labels came; check that both files are complete"
             )
+        if not self.has_labels and (labels == NO_LABEL).all():
+            return
         if len(labels) and not (0 <= labels.min() and labels.max() < len(self.class_names)):
             raise DataError(
                 f"{where}: labels must lie in 0..{len(self.class_names) - 1}; "

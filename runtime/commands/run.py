@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="images (N, C, H, W): .npy, or .npz with an array 'images' and perhaps 'labels'",
+        help="images (N, C, H, W): .npy, or .npz with an array 'images' and perhaps 'labels', or "
+        "'x_test' and 'y_test'",
     )
     parser.add_argument(
         "--engine",
@@ -96,7 +97,8 @@ def _verdict(bit_exact: bool | None) -> str:
 def read_images(path: Path) -> "tuple[NDArray[Any], NDArray[Any] | None]":
     """Images of a file, and labels where it has some; ``ValueError`` for any other file.
 
-    A ``.npz`` has the array ``images``, or one array alone.
+    A ``.npz`` has the array ``images``, or ``x_test`` or ``x`` as a data set has them, or one array
+    alone.
     """
     import zipfile
 
@@ -116,9 +118,10 @@ def read_images(path: Path) -> "tuple[NDArray[Any], NDArray[Any] | None]":
             f"{where}: must be .npy or .npz without pickled objects; {error}; write it with "
             "numpy.savez(path, images=..)"
         ) from error
+    for name, label_name in (("images", "labels"), ("x_test", "y_test"), ("x", "y")):
+        if name in arrays:
+            return arrays[name], arrays.get(label_name)
     labels = arrays.pop("labels", None)
-    if "images" in arrays:
-        return arrays["images"], labels
     if len(arrays) != 1:
         raise ValueError(
             f"{where}: must have an array 'images'; {', '.join(arrays) or 'none'} came; write it "

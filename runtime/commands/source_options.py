@@ -29,8 +29,8 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--dataset",
         default="",
-        metavar="NAME|FOLDER",
-        help="a registered name or a folder (default: the model's own)",
+        metavar="NAME|FOLDER|FILE",
+        help="a registered name, a folder, or a file of arrays .npz (default: the model's own)",
     )
     network.add_argument(
         "--data",

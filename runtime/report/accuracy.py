@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How good outputs are: accuracy for labels, mAP@0.5 for boxes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +13,13 @@ from stemcore.models.data import BoxDataset, Dataset
 from stemcore.models.detection import METRIC, detect, mean_average_precision
 from stemcore.models.user_model import float_type
 
-ACCURACY = "accuracy"
 # Pixels of float images that are run at a time: 250 images of 32 x 32.
 BATCH_PIXELS = 250 * 32 * 32
 
 
 def metric_of(dataset: Dataset | BoxDataset) -> str:
     """Name of the data set's figure."""
-    return METRIC if isinstance(dataset, BoxDataset) else ACCURACY
+    return METRIC if isinstance(dataset, BoxDataset) else dataset.metric
 
 
 def measure(dataset: Dataset | BoxDataset, outputs: ArrayLike) -> float:
@@ -44,17 +44,26 @@ def predictions(outputs: ArrayLike) -> NDArray[np.int64]:
 
 
 def float_outputs(
-    module: torch.nn.Module, images: NDArray[np.uint8], input_map: InputMap
+    module: torch.nn.Module,
+    images: NDArray[Any],
+    input_map: InputMap,
+    input_shape: Sequence[int] | None = None,
 ) -> NDArray[np.float32]:
-    """Outputs of the float model on images (N, C, H, W), as the map says what a byte means."""
-    return np.concatenate(list(_batches(module, images, input_map)))
+    """Outputs of the float model on images (N, C, H, W), bytes or floats.
+
+    input_map : what a byte means
+    input_shape : of one input of the module, where it has other dimensions
+    """
+    shape = tuple(input_shape or images.shape[1:])
+    return np.concatenate(list(_batches(module, images, input_map, shape)))
 
 
 def _batches(
-    module: torch.nn.Module, images: NDArray[np.uint8], input_map: InputMap
+    module: torch.nn.Module, images: NDArray[Any], input_map: InputMap, shape: tuple[int, ...]
 ) -> Iterator[NDArray[np.float32]]:
     batch = max(1, BATCH_PIXELS // (images.shape[2] * images.shape[3]))
     with torch.no_grad():
         for start in range(0, len(images), batch):
-            real = torch.from_numpy(input_map.real_of_bytes(images[start : start + batch]))
+            real = torch.from_numpy(input_map.real(images[start : start + batch]))
+            real = real.reshape(len(real), *shape)
             yield module(real.to(float_type(module))).float().numpy()

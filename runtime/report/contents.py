@@ -24,6 +24,7 @@ from ..sim_options import ACCURACY_IMAGES, ACCURACY_MACS, SimOptions
 from . import figures, provenance
 from .accuracy import measure, metric_of
 from .evaluation import batches, golden_accuracy, real_outputs
+from .fidelity import measure_fidelity
 from .integration_effects import compare_integrations
 from .schema import SCHEMA_VERSION, checked
 from .stopwatch import Stopwatch
@@ -88,6 +89,7 @@ def make_report(
     with watch("accuracy"):
         accuracy = _accuracy(prepared, options, outcome)
         integration = _integration(prepared, options)
+        fidelity = measure_fidelity(prepared)
     settings = prepared.settings
     return checked(
         {
@@ -114,6 +116,7 @@ def make_report(
             **_host(prepared),
             "metric": metric_of(prepared.dataset),
             "accuracy": accuracy,
+            "fidelity": fidelity,
             **_figures(prepared, outcome),
             **details,
             "times": _times(watch, outcome),

@@ -22,6 +22,7 @@ from .schema_parts import (
     Count,
     Cycles,
     Estimate,
+    Fidelity,
     Figure,
     Hashes,
     Integration,
@@ -39,6 +40,8 @@ from .schema_parts import (
 
 SCHEMA_VERSION = 1
 REPORT_FILE = "report.json"
+# Metrics; agreement where labels are missing or do not fit: the largest output is the float one's.
+ACCURACY, AGREEMENT = "accuracy", "agreement"
 AGAIN = "run it again with this version"
 
 
@@ -65,8 +68,10 @@ class Report(Part):
     outputs : what the output's values were taken for, and how their scale was chosen, in words
     tail : what the host computes of the outputs after the chip, in words
     notes : what was changed while the model was read
-    metric : name of what ``accuracy`` is
+    metric : name of what ``accuracy`` is; ``agreement`` where labels are missing or do not fit: the
+        share of images whose largest output is the float network's
     accuracy : of the float network, the quantized one and the gateware
+    fidelity : how near the quantized network is to the float one
     neurons, parameters : of all layers
     macs_per_image : multiply-accumulates of the ANN, zero padding not counted
     sops_per_image : synaptic operations
@@ -122,6 +127,7 @@ class Report(Part):
     outputs: str | UnsetType = UNSET
     tail: str | UnsetType = UNSET
     notes: list[str] | UnsetType = UNSET
+    fidelity: Fidelity | UnsetType = UNSET
     # A program
     cores: Count | UnsetType = UNSET
     mesh: Node | UnsetType = UNSET

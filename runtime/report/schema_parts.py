@@ -141,6 +141,19 @@ class Accuracy(Part):
     images: Count
 
 
+class Fidelity(Part):
+    """Quantized against float network on ``images`` test images, without labels.
+
+    agreement : share of them with the same largest output; null where there is one output
+    sqnr_db : signal-to-quantization-noise ratio of the input and every layer, in decibels; null
+        where there is no noise, or no signal
+    """
+
+    images: Count
+    agreement: Share | None
+    sqnr_db: dict[str, float | None]
+
+
 class Integration(Part):
     """Integration mode; in 16 bits also what that changes against exact integration.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from .energy import PARTS, energy_text
 from .figures import CLOCK_HZ, images_per_second
+from .schema import AGREEMENT
 
 LINE_WIDTH = 80
 NAME_WIDTH = 12  # of what stands before a text; the text begins a blank later
@@ -124,15 +125,31 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _accuracy(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     accuracy = report["accuracy"]
-    text = (
-        f"float {_share(accuracy['float'])}, quantized {_share(accuracy['quantized'])} "
-        f"({accuracy['images']} test images)"
-    )
+    has_labels = report.get("metric") != AGREEMENT
+    text = f"float {_share(accuracy['float'])}, " if has_labels else "with the float network: "
+    text += f"quantized {_share(accuracy['quantized'])} ({accuracy['images']} test images)"
     if accuracy["rtl"] is not None:
         n = report["images"]
         text += f", RTL {_share(accuracy['rtl'])} ({amount(n, 'image')})"
     yield report.get("metric", "accuracy"), text
+    if "fidelity" in report:
+        yield "SQNR", _fidelity(report["fidelity"], not has_labels)
     yield "data", report["data"]
+
+
+def _fidelity(fidelity: Mapping[str, Any], has_no_labels: bool) -> str:
+    """Signal to quantization noise: of the output and the worst layer, or of every layer."""
+    found = fidelity["sqnr_db"]
+    ratios = {name: value for name, value in found.items() if value is not None}
+    images = f"float against quantized on {amount(fidelity['images'], 'image')}"
+    if not ratios:
+        return f"no noise; {images}"
+    if has_no_labels:
+        return ", ".join(f"{name} {value:.1f} dB" for name, value in ratios.items()) + f"; {images}"
+    worst = min(ratios, key=lambda name: ratios[name])
+    output = found[list(found)[-1]]
+    text = "none" if output is None else f"{output:.1f} dB"
+    return f"output {text}, least {ratios[worst]:.1f} dB ({worst}); {images}"
 
 
 def _times(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from PIL import Image
 from stemcore.models.data import BoxDataset, Dataset
 
 from ..report.accuracy import predictions
+from ..report.schema import AGREEMENT
 from ..report.screen import amount
 from .run import Run
 from .text import data_url, escape, percent, section
@@ -28,6 +29,8 @@ def pictures_section(run: Run, folder: Path) -> str:
         return ""
     if isinstance(run.dataset, BoxDataset):
         return _boxes(run, folder)
+    if run.dataset.test_images.dtype != np.uint8 or run.dataset.image_shape[0] not in (1, 3):
+        return ""  # no pictures: sounds, vectors, many channels
     return _classes(run, run.dataset)
 
 
@@ -49,7 +52,8 @@ def _classes(run: Run, dataset: Dataset) -> str:
         is_class = got < len(dataset.class_names)
         name = dataset.class_names[got] if is_class else f"output {got}"
         wanted_name = dataset.class_names[wanted]
-        verdict = "right" if right else f"is {wanted_name}"
+        same, other = ("as float", "float: ") if dataset.metric == AGREEMENT else ("right", "is ")
+        verdict = same if right else other + wanted_name
         figures.append(
             f'<figure class="{"right" if right else "wrong"}">'
             f'<img src="{data_url(_png(dataset.test_images[i]))}" alt="test image {i}">'
@@ -57,7 +61,9 @@ def _classes(run: Run, dataset: Dataset) -> str:
             f"<span>{'✓' if right else '✗'} {escape(verdict)}</span></figcaption></figure>\n"
         )
     share = float((said == truth).mean())
-    lead = f"{int((said == truth).sum())} of {amount(len(said), 'image')} right, {percent(share)}"
+    right_or_same = "as the float network" if dataset.metric == AGREEMENT else "right"
+    lead = f"{int((said == truth).sum())} of {amount(len(said), 'image')} {right_or_same}"
+    lead += f", {percent(share)}"
     if len(said) > SHOWN:
         lead += f"; the first {SHOWN} are shown"
     return section(

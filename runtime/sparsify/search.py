@@ -31,7 +31,7 @@ from stemcore.compiler.sparsity.search import (
 from stemcore.compiler.sparsity.tables import NONE, apply_tables, find_tables
 from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.forward import Forward
-from stemcore.models.data import DATASETS, DETECTION, Dataset
+from stemcore.models.data import DETECTION, SOURCES, Dataset
 
 from ..prepare import Prepared, Settings, prepare
 from ..report.accuracy import predictions
@@ -39,6 +39,7 @@ from ..report.figures import write_json
 from ..report.names import compile_folder, output_folder
 from ..report.provenance import command_line, now, origin
 from ..report.run_folder import RunFolder
+from ..report.schema import AGREEMENT
 from .augmentation import augmented_images, find_strength
 from .operation_counts import Measured, measure_choice
 from .pareto import Point, markdown, plot
@@ -204,7 +205,7 @@ def _check(settings: Settings, budget: float, schemes: Sequence[str]) -> None:
     unknown = sorted(set(schemes) - set(SCHEMES))
     if unknown or not schemes:
         raise SparsifyError("SCHEME", f"must be of {', '.join(SCHEMES)}, got {unknown}")
-    if DATASETS[settings.dataset].task == DETECTION:
+    if SOURCES[settings.dataset].task == DETECTION:
         raise SparsifyError(
             settings.data_shown, "must have labels, has boxes", "choose a data set of labels"
         )
@@ -215,6 +216,17 @@ def _searched(
 ) -> tuple[Prepared, dict[str, Any], "_Written"]:
     say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
     prepared = prepare(settings, folder=compile_folder(settings), say=say)
+    dataset = prepared.dataset
+    if not isinstance(dataset, Dataset) or dataset.metric == AGREEMENT:
+        raise SparsifyError(
+            settings.data_shown,
+            "must have a label for each image, of as many classes as the network has outputs",
+            "choose another data set",
+        )
+    if dataset.train_images.dtype != np.uint8:
+        raise SparsifyError(
+            settings.data_shown, "must be bytes of pictures, which the search makes harder"
+        )
     search = Search(prepared, say)
     points = select_points([search.path(scheme) for scheme in schemes], budget / 100)
     chosen = [point for point in points if point.chosen]

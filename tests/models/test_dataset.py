@@ -32,7 +32,10 @@ def test_dataset_tells_shape_and_classes():
     ("changes", "message"),
     [
         ({"test_images": np.zeros((1, 1, 2, 2))}, r"^toy test: images must be uint8 .* float64"),
-        ({"test_images": np.zeros((1, 2, 2), np.uint8)}, r"^toy test: images must be uint8 \(N, C"),
+        (
+            {"test_images": np.zeros((1, 2, 2), np.uint8)},
+            r"^toy test: images must be uint8 or float32 \(N, C",
+        ),
         ({"train_labels": np.array([0])}, r"^toy train: one label per image must come; 2 images"),
         ({"train_labels": np.array([0, 2])}, r"^toy train: labels must lie in 0\.\.1; 0\.\.2 came"),
         (

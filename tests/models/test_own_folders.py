@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stemcore.models.data import load_class_names, load_dataset
+from stemcore.models.data import load_class_names, load_dataset, resolve_dataset
 from stemcore.models.data.files import FolderTree, shown
 from stemcore.models.errors import DataError
+from stemcore.models.train import train_and_publish
 
 SHAPE = (1, 8, 8)
 GREY = {"ant": 40, "bee": 120, "cat": 200}
@@ -170,3 +171,56 @@ def test_folders_of_a_tree_are_the_same_in_an_archive(tmp_path):
     (root / "train/empty").mkdir()
     assert FolderTree(root).folders("train") == ["ant", "bee", "cat", "empty"]
     assert FolderTree(root).folders("absent") == []
+
+
+def test_pictures_without_labels(tmp_path):
+    for i, value in enumerate((30, 60, 90)):
+        Image.new("L", (9, 9), value).save(tmp_path / f"{i}.png")
+    (tmp_path / "notes.txt").write_text("x")
+    name, place = resolve_dataset(str(tmp_path))
+    assert (name, place) == ("pictures", tmp_path)
+    data = load_dataset(name, SHAPE, place, n_train=2)
+    assert data.train_images.mean((1, 2, 3)).tolist() == [30, 60]
+    assert data.test_images.mean((1, 2, 3)).tolist() == [30, 60, 90]
+    assert (data.has_labels, load_class_names(name, place)) == (False, ())
+    assert data.notes == (
+        "1 files left out: no pictures, or in a folder further down",
+        "calibrated and tested on the same pictures: there are no others",
+    )
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (["train/cat"], "which has train and no val"),
+        (["cat", "dog"], "which has the folders cat, dog"),
+        ([], "which has the folders none"),
+    ],
+)
+def test_folders_of_no_layout_are_described(tmp_path, folders, message):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(
+        DataError, match=rf"^dataset: a path must be .*\.npz; .* came, {message}; name"
+    ):
+        resolve_dataset(str(tmp_path))
+
+
+def test_archives_are_resolved_by_what_is_in_them(tmp_path):
+    write(tmp_path / "set")
+    with tarfile.open(tmp_path / "mine.tar", "w") as archive:
+        archive.add(tmp_path / "set", "mine")
+    assert resolve_dataset(str(tmp_path / "mine.tar")) == ("imagenet", tmp_path / "mine.tar")
+    assert len(load_dataset("imagenet", SHAPE, tmp_path / "mine.tar").train_images) == 6
+
+
+def test_nothing_is_trained_without_labels_or_bytes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (9, 9)).save(tmp_path / "0.png")
+    with pytest.raises(DataError, match=r"^.*: training needs labels; there are none"):
+        train_and_publish("digits_cnn", str(tmp_path))
+    np.savez("floats.npz", x=np.zeros((4, *SHAPE)), y=np.arange(4))
+    with pytest.raises(
+        DataError, match=r"^arrays: training needs bytes of pictures, .*; float32 cam"
+    ):
+        train_and_publish("digits_cnn", "floats.npz", epochs=1)

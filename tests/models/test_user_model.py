@@ -89,10 +89,10 @@ def test_missing_files_are_refused(tmp_path):
             r"the module or the function must have an attribute input_shape; none came; add e\.g\.",
         ),
         (
-            NETWORK.replace("(2, 6, 6)", "(6, 6)"),
-            r"input_shape must be three positive integers \(C, H, W\); \(6, 6\) came; give",
+            NETWORK.replace("(2, 6, 6)", "(1, 2, 6, 6)"),
+            r"input_shape must be positive integers, \(C, H, W\) of .*; \(1, 2, 6, 6\) came; leave",
         ),
-        (NETWORK.replace("(2, 6, 6)", "(2, 6, 0)"), r"input_shape must be three positive integers"),
+        (NETWORK.replace("(2, 6, 6)", "(2, 6, 0)"), r"input_shape must be positive integers"),
         (
             NETWORK.replace("(2, 6, 6)", "(2, 9, 9)"),
             r"the model must accept an input of shape \(1, 2, 9, 9\); .* came; correct input_shape",

@@ -196,8 +196,7 @@ def test_a_path_is_resolved_to_its_layout(tree, tmp_path):
     assert resolve_dataset("digits", "somewhere") == ("digits", "somewhere")
     with pytest.raises(
         DataError,
-        match=r"^dataset: a path must be a folder with train/<class>/ "
-        r".*; .*/nothing came; name such a folder or one of",
+        match=r"^dataset: a path must lead to a folder or a file; nothing is at .*/nothing; check",
     ):
         resolve_dataset(str(tmp_path / "nothing"))
 

@@ -12,6 +12,7 @@ from stemcore.models.data import Dataset
 from stemcore.runtime.commands.main import main
 from stemcore.runtime.input_choice import choose_map, stated_map
 from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.report.accuracy import float_outputs
 from stemcore.runtime.report.names import run_name
 
 MODEL = """
@@ -43,6 +44,11 @@ class Brightness(nn.Module):
         return -(place[:, None] - torch.tensor([0.0, 0.5, 1.0])).abs()
 
 
+def tried(module, dataset):
+    """What a run tries maps with."""
+    return lambda meant: float_outputs(module, dataset.train_images, meant)
+
+
 def shades(n=60, n_classes=3):
     rng = np.random.default_rng(3)
     labels = np.arange(n) % n_classes
@@ -57,7 +63,7 @@ def shades(n=60, n_classes=3):
 )
 def test_auto_finds_what_the_network_was_made_for(dark, bright, name):
     said = []
-    found = choose_map(Brightness(dark, bright), shades(), said.append)
+    found = choose_map(tried(Brightness(dark, bright), shades()), shades(), said.append)
     assert found.name == name
     (line,) = said
     assert line.startswith(f"input        {name} by auto: of 60 training images right: unit ")
@@ -65,12 +71,13 @@ def test_auto_finds_what_the_network_was_made_for(dark, bright, name):
 
 
 def test_auto_refuses_what_it_cannot_tell():
+    net, six = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), shades(n_classes=6)
     with pytest.raises(
         CompileError, match=r"^INPUT=auto: .*no usual input does better than chance"
     ):
-        choose_map(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), blank(), lambda line: None)
+        choose_map(tried(net, blank()), blank(), lambda line: None)
     with pytest.raises(CompileError, match=r"3 outputs for 6 classes; state INPUT yourself"):
-        choose_map(Brightness(0, 1), shades(n_classes=6), lambda line: None)
+        choose_map(tried(Brightness(0, 1), six), six, lambda line: None)
 
 
 def blank():

@@ -161,10 +161,20 @@ def test_damaged_archive_is_refused(tmp_path):
 
 
 def test_archive_of_another_kind_of_input_is_refused(tmp_path):
-    flat = export(tmp_path / "flat.pt2", nn.Linear(3, 2), torch.randn(1, 3))
+    flat = export(tmp_path / "flat.pt2", nn.Linear(3, 2), torch.randn(3))
     with pytest.raises(
         ModelError,
         match=r"^.*flat\.pt2: the model must take one tensor "
-        r"\(N, C, H, W\); \(1, 3\) came; export",
+        r"\(N, C, H, W\), \(N, C, L\) or \(N, F\); \(3,\) came; export",
     ):
         load_own_model(flat)
+
+
+@pytest.mark.parametrize(
+    ("net", "shape"), [(nn.Linear(3, 2), (3,)), (nn.Conv1d(2, 4, 3), (2, 7))], ids=["F", "CL"]
+)
+def test_archives_of_vectors_and_sequences_have_their_own_dimensions(tmp_path, net, shape):
+    path = export(tmp_path / "net.pt2", net.eval(), torch.randn(2, *shape))
+    loaded = load_own_model(path)
+    assert loaded.input_shape == shape
+    assert loaded.module(torch.zeros(5, *shape)).shape[0] == 5

@@ -158,6 +158,6 @@ def test_joined_channels_run_exactly_on_the_gateware(tmp_path, name, integration
     }
     n_outputs = {"fire": 4, "dense block": 36}[name]
     assert (
-        f"outputs      {n_outputs} for 10 classes of digits: accuracies say nothing about this "
-        "network"
+        f"outputs      {n_outputs} for 10 classes of digits: in place of an accuracy, the share of "
+        "images whose largest output is the float network's"
     ) in said

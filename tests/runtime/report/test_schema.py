@@ -101,5 +101,6 @@ def test_schema_for_other_programs_describes_every_field():
         "outputs",
         "tail",
         "notes",
+        "fidelity",
     }
     assert schema.SCHEMA_VERSION == rtl_report()["schema_version"]

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How near the quantized network is to the float one, with labels or without.
+
+Signal-to-quantization-noise ratio, per layer and for the input, in decibels:
+``10 log10(sum r^2 / sum (q - r)^2)`` over all values of all images, r the float network's and q
+what the integers stand for. Noise of the layers before is in it, as in a run.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from stemcore.compiler.frontend.passes import form_layers
+from stemcore.compiler.frontend.run_graph import run_graph
+from stemcore.compiler.stages import affordable
+from stemcore.golden.network.network import INPUT
+
+from ..prepare import Prepared, torch_values
+from .accuracy import predictions
+
+# At most so many images, and fewer where they would cost more multiply-accumulates in all.
+IMAGES, MACS = 64, 5e9
+BATCH = 16
+
+
+def measure_fidelity(prepared: Prepared) -> dict[str, Any]:
+    """``images`` that it rests on, ``agreement``, the share of them whose largest output is the
+    float network's (null where there is one output), and ``sqnr_db`` by layer, null without noise
+    or without signal."""
+    images = prepared.dataset.test_images
+    n = min(affordable(IMAGES, MACS, prepared.n_macs, 1), len(images))
+    graph = form_layers(prepared.compilation.graph)
+    scales = prepared.quantized.network.scales()
+    layers = [layer.name for layer in prepared.quantized.network.layers]
+    signal, noise = (dict.fromkeys((INPUT, *layers), 0.0) for _ in range(2))
+    n_agreed = n_outputs = 0
+    for start in range(0, n, BATCH):
+        part = slice(start, min(start + BATCH, n))
+        real_input = prepared.input_map.real(images[part])
+        real = run_graph(graph, torch.from_numpy(real_input))
+        integers = torch_values(prepared.quantized, prepared.integers[part])
+        found = {INPUT: prepared.input_map.real_of_codes(prepared.integers[part])}
+        found |= {name: integers[name] * scales[name] for name in layers}
+        for name, got in found.items():
+            wanted = real[name].numpy().astype(np.float64)
+            signal[name] += float(np.square(wanted).sum())
+            noise[name] += float(np.square(got - wanted).sum())
+        output = real[graph.output].numpy()
+        n_outputs = output[0].size
+        n_agreed += int((predictions(output) == predictions(found[layers[-1]])).sum())
+    return {
+        "images": n,
+        "agreement": n_agreed / n if n and n_outputs > 1 else None,
+        "sqnr_db": {name: _decibels(signal[name], noise[name]) for name in signal},
+    }
+
+
+def _decibels(signal: float, noise: float) -> float | None:
+    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
