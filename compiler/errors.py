@@ -51,21 +51,31 @@ _NAMES = 3  # of layers with the same problem, before the rest is counted
 _NO_ROOM = ("integration", "n_spikes", "queue_depth", "soma_lanes")  # speed, not what fits
 
 
-def preset_with(params: ChipParams, what: str, size: str = "") -> str:
-    """The remedy for a chip that is too small: ``what`` to look for, and presets that have it.
-
-    These have no less of anything, and more of ``size`` (of something, where that is empty).
+def larger_presets(params: ChipParams, size: str = "") -> dict[str, ChipParams]:
+    """Presets with no less of anything than ``params`` and more of ``size`` (of something, where
+    that is empty), with the neuron model of ``params``, by name.
     """
     sizes = [f.name for f in fields(ChipParams) if f.name not in _NO_ROOM]
-    names = []
+    found = {}
     for name, preset in PRESETS.items():
         if preset.integration != DEFAULT_MODEL:
             continue  # would change more than sizes
         other = preset.with_integration(params.integration)
         gains = {s: getattr(other, s) - getattr(params, s) for s in sizes}
         if min(gains.values()) >= 0 < (gains[size] if size else max(gains.values())):
-            names.append(name)
-    return f"choose a preset with {what}" + (f", such as {' or '.join(names[:2])}" if names else "")
+            found[name] = other
+    return found
+
+
+def preset_with(
+    params: ChipParams, what: str, size: str = "", otherwise: str = "make the layer smaller"
+) -> str:
+    """The remedy for a chip that is too small: ``what`` to look for, presets that have it, and what
+    to do without."""
+    names = list(larger_presets(params, size))
+    if not names:
+        return f"{otherwise}: no preset has {what} and no less of the rest"
+    return f"choose a preset with {what}, such as {' or '.join(names[:2])}, or {otherwise}"
 
 
 class CompileError(Exception):

@@ -9,6 +9,7 @@
     compiled.save("net/")
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,11 +22,12 @@ from stemcore.compiler.frontend.fx import graph_shape
 from stemcore.compiler.input_map import UNSTATED, InputMap, parse_input
 from stemcore.compiler.lowering.integrate import modes
 from stemcore.compiler.manifest import MANIFEST
-from stemcore.compiler.pipeline import Compilation, run_stages
+from stemcore.compiler.pipeline import STAGES, Compilation, run_stages, stage_index
 from stemcore.compiler.quantization.outputs import DESCRIPTIONS
 from stemcore.compiler.saved import CompileFolder, load_compilation, save_compilation
 from stemcore.compiler.sparsity.tables import NONE, Entry, read_tables
 from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs, Options
+from stemcore.compiler.trial import choose_preset
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
@@ -48,6 +50,8 @@ DEFAULT_PRESET = "sim32"
 PROGRAM_ENGINE = "program"
 COMPILED_FOLDER = "compiled"  # of a run's results
 Tables = str | Path | Mapping[str, Entry]
+
+_log = logging.getLogger(__name__)
 
 
 class Compiled:
@@ -216,7 +220,7 @@ def compile(
     name: str | None = None,
     input: str | Sequence[Any] | InputMap | None = None,
     input_shape: Sequence[int] | None = None,
-    preset: str | ChipParams = DEFAULT_PRESET,
+    preset: str | ChipParams | None = None,
     mesh: tuple[int, int] | None = None,
     cores: int | None = None,
     profile: str = "exact",
@@ -250,8 +254,9 @@ def compile(
         For messages and reports. Default: the module's class, or the file's name.
     input_shape : (C, H, W), (C, L) or (F,), optional
         Default: that of the calibration images.
-    preset : str or ChipParams
-        Sizes of the cores: a name of ``stemcore.golden.spec.params.PRESETS``, or sizes of your own.
+    preset : str or ChipParams, optional
+        Sizes of the cores: a name of ``stemcore.golden.spec.presets.PRESETS``, or sizes of your
+        own. Default: ``sim32``, or the first larger preset that holds the network, which is logged.
     mesh : (columns, rows), optional
         Nodes. Default: the smallest mesh that holds the network.
     cores : int, optional
@@ -309,7 +314,20 @@ def compile(
     )
     inputs = Inputs(module, images[:CALIBRATION_IMAGES], spikes)
     store = None if folder is None else CompileFolder(folder)
-    return Compiled(run_stages(Compilation(options, inputs), stop=stop, store=store))
+    compilation = Compilation(options, inputs)
+    if preset is None and (stop is None or STAGES.index("split") <= stage_index(stop, "stop")):
+        compilation = _on_chip_that_holds(run_stages(compilation, stop="check", store=store))
+    return Compiled(run_stages(compilation, stop=stop, store=store))
+
+
+def _on_chip_that_holds(captured: Compilation) -> Compilation:
+    """With the sizes of a larger preset, where the default does not hold the network."""
+    name, problem = choose_preset(captured)
+    if not name:
+        return captured  # whose own stages refuse what does not fit, with their reason
+    _log.warning("preset %s: %s does not hold the network: %s", name, DEFAULT_PRESET, problem)
+    integration = captured.options.params.integration
+    return captured.with_options(params=get_preset(name).with_integration(integration))
 
 
 def _name(model: Any) -> str:
@@ -341,10 +359,10 @@ def _meant(stated: str | Sequence[Any] | InputMap | None, said: str) -> InputMap
     return parse_input(text) if text else UNSTATED
 
 
-def _params(preset: str | ChipParams, integration: str | None) -> ChipParams:
+def _params(preset: str | ChipParams | None, integration: str | None) -> ChipParams:
     if integration is not None and integration not in modes():
         raise ValueError(f"integration: must be one of {', '.join(modes())}, got {integration!r}")
-    params = get_preset(preset) if isinstance(preset, str) else preset
+    params = preset if isinstance(preset, ChipParams) else get_preset(preset or DEFAULT_PRESET)
     return params.with_integration(integration.removesuffix("_shift")) if integration else params
 
 

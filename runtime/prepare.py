@@ -22,6 +22,7 @@ from stemcore.compiler.quantization.quantized_model import QuantizedModel
 from stemcore.compiler.saved import CompileFolder
 from stemcore.compiler.sparsity.tables import NONE, read_tables
 from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs, Options, calibration_count
+from stemcore.compiler.trial import choose_preset, try_fit
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
@@ -117,7 +118,7 @@ class Prepared:
     ``weights`` says where they come from; ``input_shape`` is the module's own. ``integers`` are the
     test images on the input's integer scale (N, C, H, W), through the input's activation table if
     there is one: the host fires what it gets. ``store`` is where the compiler's results are kept,
-    if anywhere.
+    if anywhere. ``preset`` is the chip that was asked for, or chosen.
     """
 
     settings: Settings
@@ -129,6 +130,7 @@ class Prepared:
     integers: NDArray[np.int64]
     store: CompileFolder | None
     say: Callable[[str], None]
+    preset: str
 
     @property
     def n_macs(self) -> int:
@@ -265,9 +267,10 @@ def preset_name(settings: Settings) -> str:
     return settings.preset or default_preset(settings.model)
 
 
-def chip_params(settings: Settings) -> ChipParams:
-    """The sizes of the chip, with the integration mode that was asked for."""
-    params = get_preset(preset_name(settings))
+def chip_params(settings: Settings, preset: str | None = None) -> ChipParams:
+    """The sizes of a chip, by default the one that was asked for, with the integration mode that
+    was."""
+    params = get_preset(preset or preset_name(settings))
     if settings.integration is None:
         return params
     return params.with_integration(model_of_mode(settings.integration))
@@ -288,6 +291,28 @@ def compile_options(settings: Settings, input_shape: tuple[int, ...]) -> Options
         mesh=settings.mesh,
         cores=settings.cores,
     )
+
+
+def _preset_that_holds(
+    captured: Compilation, settings: Settings, say: Callable[[str], None]
+) -> str:
+    """The preset that was asked for, else the default or a larger one, if the network fits it.
+
+    Raises ``CompileError`` where it fits none; no data have been read by then.
+    """
+    name, chosen, problem = preset_name(settings), "", None
+    if settings.preset is None:
+        chosen, problem = choose_preset(captured)
+    else:
+        problem = try_fit(captured)
+    if chosen:
+        say(
+            f"preset       {chosen}, because {name} does not hold the network: "
+            + " ".join(str(problem).split())
+        )
+    elif problem is not None:
+        raise problem
+    return chosen or name
 
 
 def prepare(
@@ -320,6 +345,11 @@ def prepare(
     shape = captured.graph.input_shape
     if settings.dataset != ARRAYS:  # of which the file says whether they are bytes
         stated_map(settings.input, loaded.input, shape[0])
+    preset = preset_name(settings)
+    if is_own_model(settings.model):  # those of the zoo are known to fit their presets
+        with watch("capture"):
+            preset = _preset_that_holds(captured, settings, say)
+        captured = captured.with_options(params=chip_params(settings, preset))
     with watch("load"):
         dataset = load_dataset(settings.dataset, shape, settings.data, n_train, n_test)
     for note in dataset.notes:
@@ -372,6 +402,7 @@ def prepare(
         integers=integers if table is None else apply(table, integers),
         store=store,
         say=say,
+        preset=preset,
     )
 
 

@@ -130,7 +130,7 @@ class _AxonMemories:
             raise AssembleError(
                 f"{self.where} weights",
                 f"must hold {self.n_weights} words, has {p.n_weight_words}",
-                f"{preset_with(p, 'more weight words', 'n_weight_words')}, or more cores",
+                preset_with(p, "more weight words", "n_weight_words", "give more cores"),
             )
         for descriptor in self.descriptors:
             self.axons.append(**descriptor)

@@ -44,8 +44,7 @@ class Destinations:
             raise DestinationsFullError(
                 self.where,
                 f"must hold {len(self.entries)} entries, has {self.params.n_destinations}",
-                preset_with(self.params, "more destinations", "n_destinations")
-                + ", or fewer cores",
+                preset_with(self.params, "more destinations", "n_destinations", "use fewer cores"),
             )
 
     def _find(self, run: Run) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from stemcore.golden.spec.params import ChipParams
 
-from ..errors import CompatibilityError, Problem
+from ..errors import CompatibilityError, Problem, preset_with
 from .graph import Graph, Node
 from .ops.layout import Flatten
 from .ops.operator import Operand, Place, Shape, Unsupported
@@ -74,13 +74,14 @@ def _bits_problems(graph: Graph, bits: int | Mapping[str, int]) -> Iterator[Prob
 
 
 def _size_problems(name: str, shape: Shape, params: ChipParams) -> Iterator[Problem]:
-    widths = (params.c_width, params.y_width, params.x_width)
-    for size, width, what in zip(shape, widths, ("channels", "rows", "columns"), strict=True):
-        if size > 1 << width:
+    widths = {"channels": "c_width", "rows": "y_width", "columns": "x_width"}
+    for size, (what, width) in zip(shape, widths.items(), strict=True):
+        most = 1 << int(getattr(params, width))
+        if size > most:
             yield Problem(
                 name,
-                f"a packet tells {1 << width} {what} apart, the layer has {size}",
-                f"make the layer smaller, or choose a preset with more bits for {what}",
+                f"a packet tells {most} {what} apart, the layer has {size}",
+                preset_with(params, f"more bits for {what}", width),
             )
 
 

@@ -75,7 +75,7 @@ class FanIn:
                     self.layer.name,
                     f"its fan-in cannot be split further than to {what}; "
                     f"these need {need} {name}, a core has {has}",
-                    f"{preset_with(p, 'larger memories')}, or a smaller layer",
+                    preset_with(p, "larger memories"),
                 )
 
     def connections(self, group: list[ChannelSlice]) -> tuple[Connection, ...]:

@@ -106,7 +106,7 @@ def check_coordinates(network: Network, params: ChipParams) -> None:
                 raise PartitionError(
                     name,
                     f"must have at most {1 << bits} {what}, has {need}",
-                    f"{preset_with(params, 'wider coordinates')}, or a smaller layer",
+                    preset_with(params, "wider coordinates"),
                 )
     for layer in network.layers:
         if layer.digits is not None and layer.digits.step % params.lanes:
@@ -150,7 +150,7 @@ def _raise_too_large(cost: LayerCost) -> None:
                 raise PartitionError(
                     cost.layer.name,
                     f"{what} needs {need} {name}, a core has {has}",
-                    f"{preset_with(cost.params, 'larger memories')}, or a smaller layer",
+                    preset_with(cost.params, "larger memories"),
                 )
     raise AssertionError("a layer without tiles exceeds some resource")
 

@@ -169,5 +169,5 @@ def _check(layer: Layer, params: ChipParams, tops: list[IntArray], counts: list[
                 layer.name,
                 f"its fan-in has to be split in {len(tops)}; {what}: must be at most {has}, "
                 f"is {need}",
-                f"{remedy}, or a smaller layer",
+                remedy,
             )

@@ -19,7 +19,7 @@ from stemcore.golden.program.program import Program
 from stemcore.models.data.files import shown
 
 from ..engines.result import RunResult
-from ..prepare import Prepared, float_accuracy, preset_name
+from ..prepare import Prepared, float_accuracy
 from ..sim_options import ACCURACY_IMAGES, ACCURACY_MACS, SimOptions
 from . import figures, provenance
 from .accuracy import measure, metric_of
@@ -161,7 +161,7 @@ def _settings(
         "dataset": settings.data_shown,
         "data": _text(settings.data),
         "checkpoint": _text(settings.checkpoint),
-        "preset": preset_name(settings),
+        "preset": prepared.preset,
         "chip": prepared.params.to_dict(),
         "integration": settings.integration or prepared.params.integration,
         "profile": settings.profile,

@@ -119,8 +119,8 @@ def test_coordinates_must_fit_the_packet():
     graph = capture(chain(nn.Conv2d(1, 65, 1), nn.ReLU()).eval(), (1, 33, 4))
     found = [str(problem) for problem in find_problems(graph, params)]
     assert found[0] == (
-        "input: a packet tells 32 rows apart, the layer has 33; make the layer smaller, or choose "
-        "a preset with more bits for rows"
+        "input: a packet tells 32 rows apart, the layer has 33; choose a preset with more bits "
+        "for rows, such as sim32 or sim32_wide, or make the layer smaller"
     )
     assert [text.split(":")[0] for text in found] == ["input", "0", "0", "1", "1"]
     assert find_problems(graph, replace(params, c_width=7, y_width=6)) == ()

@@ -197,7 +197,7 @@ def test_weights_that_fit_no_core_are_refused():
     network = chain((40, 4, 4), ("dense", 4))
     match = (
         r"^layer0: one block of 4 channels needs 640 weight words, a core has 512; choose a preset "
-        r"with larger memories, such as sim32 or sim32_wide, or a smaller layer$"
+        r"with larger memories, such as sim32 or sim32_wide, or make the layer smaller$"
     )
     with pytest.raises(PartitionError, match=match):
         partition(network, TINY)

@@ -139,7 +139,7 @@ REFUSED = {
         1,
         (
             r"^wide: its fan-in cannot be split further than to channels 0\.\.0 of input; "
-            r"these need 9 weight words, a core has 8; choose a preset with larger"
+            r"these need 9 weight words, a core has 8; make the layer smaller: no preset has larger"
         ),
     ),
     "group": (
@@ -161,15 +161,16 @@ REFUSED = {
         1,
         (
             r"^wide: its fan-in has to be split in 4; sums of its parts, in bits with sign: must "
-            r"be at most 16, is 2.; choose a preset with a wider accumulator"
+            r"be at most 16, is 2.; make the layer smaller: no preset has a "
+            r"wider accumulator and no less of the rest$"
         ),
     ),
     "shift": (
         {"shift_width": 4},
         1,
         (
-            r"^wide: .* split in 4; shift of the highest bit: must be at most 15, is 23; choose a "
-            r"preset with a larger shift_width"
+            r"^wide: .* split in 4; shift of the highest bit: must be at most 15, is 23; make the "
+            r"layer smaller: no preset has a larger shift_width"
         ),
     ),
     "axons": (

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a network fits a chip is known before any image is read."""
+
+import pytest
+from torch import nn
+
+from stemcore.compiler.errors import CompatibilityError, PartitionError, larger_presets
+from stemcore.compiler.pipeline import Compilation, Inputs, Options, run_stages
+from stemcore.compiler.trial import choose_preset, try_fit
+from stemcore.golden.spec.presets import PRESETS
+from tests.support.torch_nets import chain
+
+
+def captured(module, shape, preset="sim32", **options) -> Compilation:
+    options = Options(input_shape=shape, params=PRESETS[preset], **options)
+    return run_stages(Compilation(options, Inputs(module.eval())), stop="check")
+
+
+SMALL = nn.Conv2d(1, 2, 3), (1, 6, 6)
+# Its fan-in is split in parts whose sums exceed the accumulators of sim32.
+WIDE = chain(nn.Flatten(), nn.Linear(3 * 64 * 64, 4)), (3, 64, 64)
+HUGE = nn.Conv2d(1, 1, 3), (1, 300, 8)
+
+
+def test_a_network_that_fits_keeps_its_chip():
+    assert try_fit(captured(*SMALL)) is None
+    assert choose_preset(captured(*SMALL)) == ("", None)
+
+
+def test_the_first_larger_preset_that_holds_the_network_is_chosen():
+    name, problem = choose_preset(captured(*WIDE))
+    assert name == "large"
+    assert isinstance(problem, PartitionError)
+    assert "must be at most 24, is 25" in str(problem)
+    assert try_fit(captured(*WIDE, preset="large")) is None
+    assert str(try_fit(captured(*WIDE))) == str(problem)
+
+
+def test_a_chosen_preset_integrates_as_the_options_say():
+    late = PRESETS["sim32"].with_integration("late")
+    assert {p.integration for p in larger_presets(late).values()} == {"late"}
+    assert set(larger_presets(late)) == set(larger_presets(PRESETS["sim32"]))
+    assert larger_presets(PRESETS["large"]) == {}
+
+
+def test_a_network_that_no_preset_holds_is_refused_without_advice_that_none_can_follow():
+    name, problem = choose_preset(captured(*HUGE))
+    assert name == ""
+    assert isinstance(problem, CompatibilityError)
+    assert (
+        "input: a packet tells 256 rows apart, the layer has 300; make the layer smaller: "
+        in str(problem)
+    )
+    assert "choose a preset" not in str(problem)
+
+
+def test_cores_and_mesh_are_part_of_the_question():
+    module, shape = chain(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 2, 1)), (1, 4, 4)
+    assert try_fit(captured(module, shape, cores=2)) is None
+    problem = try_fit(captured(module, shape, cores=1))
+    assert isinstance(problem, PartitionError)
+    assert "needs at least 2 cores" in str(problem)
+    wider = choose_preset(captured(module, shape, mesh=(1, 1)))
+    assert wider[0] == ""
+    assert isinstance(wider[1], PartitionError)
+
+
+def test_a_wider_preset_than_the_default_serves_from_python(caplog):
+    import stemcore
+
+    module, shape = WIDE
+    images = [[[[row % 7 + column % 5 for column in range(64)] for row in range(64)]] * 3]
+    with caplog.at_level("WARNING"):
+        compiled = stemcore.compile(module.eval(), calibration=images, input="u8")
+    assert compiled.compilation.options.params == PRESETS["large"]
+    assert caplog.text.count("preset large: sim32 does not hold the network") == 1
+    with pytest.raises(PartitionError, match="must be at most 24, is 25"):
+        stemcore.compile(module.eval(), calibration=images, input="u8", preset="sim32")
