@@ -156,7 +156,8 @@ class VerilatedMesh:
         if status:
             reason = "has no public" if status == -1 else "is too small:"
             raise EngineError(
-                f"node ({x}, {y}): {what}; {scope} {reason} {name}; rebuild with make clean"
+                f"node ({x}, {y}): {what}; {scope} {reason} {name}; what is compiled does not fit: "
+                "remove it with 'stemcore info --clear-cache' and run again"
             )
 
     def send(self, flits: NDArray[np.uint64]) -> None:
