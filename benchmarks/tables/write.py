@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stemcore.models.errors import DataError
 from stemcore.models.registry import MODELS
+from stemcore.nearest import did_you_mean
 from stemcore.runtime.report.figures import write_json
 
 from .build import TABLES, Table
@@ -60,6 +61,13 @@ def write_tables(
         raise ValueError(f"only: must be of {', '.join(TABLES)}, got {', '.join(unknown)}")
     subjects = find_subjects(n_images, data)
     if models:
+        trained = {subject.model for subject in subjects}
+        for name in models:
+            if name not in trained:
+                raise ValueError(
+                    f"model: must be a network with trained weights, one of "
+                    f"{', '.join(sorted(trained))}, got {name!r}{did_you_mean(name, trained)}"
+                )
         subjects = [subject for subject in subjects if subject.model in models]
     there, missing = usable(subjects)
     tables = []

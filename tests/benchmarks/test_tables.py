@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -300,3 +301,19 @@ def test_tables_of_a_trained_network(tmp_path, monkeypatch, capsys):
     stored = sorted(folder.glob("cache/*.json"))
     assert main(["tables", "--model", "digits_cnn", "--images", "40"]) == 0
     assert sorted(folder.glob("cache/*.json")) == stored
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "tiny_vg"], r"error: model: must be a .*, got 'tiny_vg'; did you mean tiny_v"),
+        (["--model", "vgg16"], r"error: model: must be a network with trained weights, one of .*"),
+        (["--only", "X"], r"error: only: must be of I, II, .*, got X"),
+        (["--images", "0"], r"error: images: must be at least 1, got 0"),
+    ],
+)
+def test_what_no_table_can_show_is_refused(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["tables", *words]) == 2
+    assert re.match(message, capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []
