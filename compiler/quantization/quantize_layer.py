@@ -2,7 +2,8 @@
 """Integers of one layer, once the scale of its output is chosen."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -142,12 +143,16 @@ def _align_within(
         most = math.inf
         alignment = align(operands, least, most, layer_format.is_exact)
     if alignment is None:
+        operands = _without_negligible(operands, layer, sources, scale)
+        alignment = align(operands, least, most, layer_format.is_exact)
+    if alignment is None:
         scales = ", ".join(f"{b.source} {sources[b.source].scale:g}" for b in layer.branches)
         raise QuantizeError(
             name,
             "its connections must meet in one accumulator, the scales of its sources "
             f"({scales}) are too far apart",
-            "give the sources more similar ranges, or use the general profile",
+            "give the sources more similar ranges"
+            + (", or use the general profile" if layer_format.is_exact else ""),
         )
     while (excess := _excess(layer, sources, alignment, layer_format)).max() > 1:
         step = power_above(excess) if layer_format.is_exact else excess * (1 + 2.0**-10)
@@ -191,6 +196,23 @@ def _operands(
         fan_in = branch.weight.shape[1] * branch.n_terms
         operands.append(Operand(source.scale, max_shift, scales, fan_in))
     return operands
+
+
+def _without_negligible(
+    operands: Sequence[Operand], layer: Layer, sources: Mapping[str, Source], scale: float
+) -> list[Operand]:
+    """The operands, free of the demands of identities that never reach half a unit of the sum.
+
+    They ask nothing of the accumulator, in which their weights round to whatever they are there,
+    mostly to zero.
+    """
+    kept = []
+    for operand, branch in zip(operands, layer.branches, strict=True):
+        largest = operand.source_scale * max(map(abs, sources[branch.source].limits))
+        is_negligible = branch.kind == IDENTITY and largest < scale / 2
+        free = replace(operand, max_shift=0, weight_scale=np.zeros(layer.shape[0]))
+        kept.append(free if is_negligible else operand)
+    return kept
 
 
 def _branch_scales(

@@ -397,3 +397,36 @@ def test_random_networks_equal_golden(case, rng):
         per_channel=bool(rng.random() < 0.7),
     )
     assert_equals_golden(model, x)
+
+
+class FarApart(nn.Module):
+    """A sum of two operands of which the first never reaches half a unit of the result."""
+
+    def __init__(self):
+        super().__init__()
+        self.near, self.far = nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 3, padding=1)
+
+    def forward(self, x):
+        near = self.near(x).relu()
+        return (near + self.far(near).relu()).relu()
+
+
+@pytest.mark.parametrize("profile", ["exact", "general", "paper"])
+def test_an_operand_below_half_a_unit_of_the_sum_is_rounded_away(profile):
+    module = FarApart().eval()
+    with torch.no_grad():
+        for layer, weight in ((module.near, 0.5), (module.far, 1e6)):
+            layer.weight.fill_(weight)
+            layer.bias.zero_()
+    images = np.random.default_rng(0).integers(0, 128, (4, 1, 5, 5))
+    model = quantize(capture(module, (1, 5, 5)), images, profile=profile)
+    layers = {layer.name: layer for layer in model.network.layers}
+    (last,) = (layer for name, layer in layers.items() if name.startswith("add"))
+    by_source = {branch.source: branch.weight for branch in last.branches}
+    assert not by_source["near"].any()
+    assert by_source["far"].any()
+    values = model(torch.from_numpy(images))
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(images / 128).float()).numpy()
+    got = values[last.name].numpy() * last.scale
+    assert np.abs(got - wanted).max() <= 2 * last.scale
