@@ -22,6 +22,7 @@ from stemcore.golden.network.network import INPUT
 from stemcore.golden.network.tail import TailStep, apply_tail
 
 from ..errors import CaptureError
+from .capture_groups import STACK, regroup, stack
 from .capture_moves import EXAMPLE_IMAGES, MOVES, Moved, move, unmoved
 from .capture_precision import describe_cast, in_float32
 from .capture_tail import arrange_output, find_tail, is_in_order, read_tail
@@ -35,12 +36,15 @@ from .fx import (
     value_shape,
 )
 from .graph import Graph, Node, check_graph
+from .ops.dense import Linear
 from .ops.gather import arrangement
+from .ops.layout import Concat
 from .ops.operator import FloatArray, Operator, Shape, Unsupported
 from .passes.flat_norm import fold_flat_norm
 from .run_graph import run_graph
 from .translate import IN_PLACE, translate
 
+IN_ORDER = Operator()  # stands for no operator at all
 QUANTIZED = re.compile(r"quantized_decomposed|quantize_affine|quantize_per_|^quantized\.")
 
 
@@ -271,8 +275,47 @@ class _Reader:
                 self._refuse(fx_node, sources)
             else:
                 self.values[fx_node.name] = moved
-        else:
+        elif target == STACK and all(arg.name in self.values for arg in fx_node.args[0]):
+            self._stack(fx_node, sources)
+        elif not self._regroup(fx_node, target, sources):
             self._compute(fx_node, target, sources)
+
+    def _stack(self, fx_node: Any, sources: list[Any]) -> None:
+        """A concatenation, whose channels are read as the stacked tensors."""
+        inputs = tuple(self._operand(arg.name) for arg in fx_node.args[0])
+        shapes = [value_shape(source) for source in sources]
+        if None in shapes:
+            self._refuse(fx_node, sources)
+            return
+        op, name = Concat(), self._context.unique(layer_name(fx_node))
+        self.nodes.append(
+            Node(name, op, inputs, op.output_shape([self._shapes[i] for i in inputs]))
+        )
+        self._shapes[name] = self.nodes[-1].shape
+        sizes = [_sizes(arg.meta["val"]) for arg in fx_node.args[0]]
+        self.values[fx_node.name] = stack(fx_node, sizes, name)
+
+    def _regroup(self, fx_node: Any, target: str, sources: list[Any]) -> bool:
+        """Takes a call that is read off the positions of its operand; False where it is none."""
+        if fx_node.args[0] is not sources[0]:
+            return False
+        value = self.values[sources[0].name]
+        source, arrays = value.source, [self._context.array(a) for a in fx_node.args[1:]]
+        placed = regroup(fx_node, target, value, self._shapes[source], arrays)
+        if placed is None:
+            return False
+        if isinstance(placed.op, Linear):
+            assert isinstance(value.positions, torch.Tensor)
+            flat = replace(value, positions=value.positions.flatten(1), fx_node=fx_node)
+            source = self._arrange(f"{fx_node.name}, flat", flat)
+        name = self._context.unique(layer_name(fx_node))
+        self.nodes.append(Node(name, placed.op, (source,), placed.shape))
+        self._shapes[name] = placed.shape
+        result = fx_node.meta["val"]
+        sizes = _sizes(result[0] if isinstance(result, (tuple, list)) else result)
+        positions = torch.from_numpy(placed.positions).reshape(1, *sizes[1:]).expand(sizes)
+        self.values[fx_node.name] = Moved(name, positions, fx_node)
+        return True
 
     def output(self, name: str, tail: list[Any]) -> tuple[str, tuple[TailStep, ...]]:
         """The node that is the network's output, and what the host makes of it.
@@ -283,6 +326,12 @@ class _Reader:
         if end not in self.values or self.values[end].source == INPUT:
             raise CaptureError("capture", "the output must be computed from the input, it is not")
         value = self.values[end]
+        if value.batch:
+            raise CaptureError(
+                layer_name(value.fx_node),
+                "stacks results in front of the batch",
+                "stack them behind it, dim=1, or leave it out of the network",
+            )
         n_elements = math.prod(self._shapes[value.source])
         if not tail and is_in_order(value, n_elements):
             return self._operand(end), ()
@@ -328,6 +377,8 @@ class _Reader:
                 "use the operator that returns a new tensor",
             )
         operands = [a for a in _flat(fx_node.args) if getattr(a, "name", None) in self.values]
+        if len(operands) == 1 and self._compute_in_place(fx_node, target, operands[0]):
+            return
         # Nodes of operands come first, and take their names first.
         inputs = {arg.name: self._operand(arg.name) for arg in operands}
         shape, source_shapes = value_shape(fx_node), [value_shape(node) for node in sources]
@@ -341,6 +392,21 @@ class _Reader:
             self.values[fx_node.name] = self.values[sources[0].name]
             return
         self._add(fx_node, name, op, tuple(inputs[arg.name] for arg in operands), shape)
+
+    def _compute_in_place(self, fx_node: Any, target: str, operand: Any) -> bool:
+        """Takes a function of single values before they are moved, where no node can move them."""
+        value = self.values[operand.name]
+        is_moved = value.fx_node is not None and isinstance(value.positions, torch.Tensor)
+        if not is_moved or self._moves_as(value) is not None:
+            return False
+        shape = self._shapes[value.source]
+        op = translate(fx_node, target, shape, [shape], self._context)
+        if op is None or not op.is_pointwise:
+            return False
+        name = self._context.unique(layer_name(fx_node))
+        self._add(fx_node, name, op, (value.source,), shape)
+        self.values[fx_node.name] = replace(value, source=name, fx_node=fx_node)
+        return True
 
     def _refuse(self, fx_node: Any, sources: list[Any]) -> None:
         """A node that says why the call cannot be read."""
@@ -374,28 +440,42 @@ class _Reader:
         value = self.values[name]
         if value.fx_node is None or isinstance(value.positions, tuple):
             return value.source  # as it was computed
-        if name in self._arranged:
-            return self._arranged[name]
-        shape = graph_shape(value.positions.shape[1:])
-        source = self._shapes[value.source]
-        positions = value.positions[0].reshape(-1).numpy()
-        if shape == source and np.array_equal(positions, np.arange(len(positions))):
+        return self._arrange(name, value)
+
+    def _arrange(self, key: str, value: Moved) -> str:
+        """The node that rearranges a moved value; ``key`` is whose, so that there is one only."""
+        assert isinstance(value.positions, torch.Tensor)
+        if key in self._arranged:
+            return self._arranged[key]
+        op = self._moves_as(value)
+        if op is IN_ORDER:
             return value.source
-        op: Operator | None = None
-        if shape is not None:
-            op = arrangement(positions.reshape(shape), source)
+        made = tuple(value.positions.shape[1:])
         if op is None:
-            made = tuple(value.positions.shape[1:])
             op = Unsupported(
-                f"brings values of {source} into an order of shape {made} that no layer has",
+                f"brings values of {self._shapes[value.source]} into an order of shape {made} that "
+                "no layer has",
                 "flatten images only before a dense layer, and choose or shuffle whole channels",
                 place_of(value.fx_node),
             )
         node_name = self._context.unique(layer_name(value.fx_node))
-        self.nodes.append(Node(node_name, op, (value.source,), shape or (1, 1, 1)))
-        self._shapes[node_name] = shape or (1, 1, 1)
-        self._arranged[name] = node_name
+        shape = graph_shape(made) or (1, 1, 1)
+        self.nodes.append(Node(node_name, op, (value.source,), shape))
+        self._shapes[node_name] = shape
+        self._arranged[key] = node_name
         return node_name
+
+    def _moves_as(self, value: Moved) -> Operator | None:
+        """The operator that a moved value comes of; ``IN_ORDER`` for none, None if there is none
+        that could."""
+        assert isinstance(value.positions, torch.Tensor)
+        shape, source = graph_shape(value.positions.shape[1:]), self._shapes[value.source]
+        if shape is None or value.batch:
+            return None
+        positions = value.positions[0].reshape(-1).numpy()
+        if shape == source and np.array_equal(positions, np.arange(len(positions))):
+            return IN_ORDER
+        return arrangement(positions.reshape(shape), source)
 
 
 def _constants(program: torch.export.ExportedProgram) -> dict[str, Any]:

@@ -36,6 +36,8 @@ MOVES = {
         "flip.default",
         "roll.default",
         "channel_shuffle.default",
+        "pixel_shuffle.default",
+        "pixel_unshuffle.default",
         "contiguous.default",
         "clone.default",
         "detach.default",
@@ -58,11 +60,14 @@ class Moved:
         calls that give several tensors, a tuple of them.
     fx_node : torch.fx.Node
         The last call that moved it, which names what has to be made of it; None: none did.
+    batch : int
+        Axis of the images. Only reductions read values in which it is not the first.
     """
 
     source: str
     positions: "torch.Tensor | tuple[torch.Tensor, ...]"
     fx_node: Any = None
+    batch: int = 0
 
 
 def unmoved(source: str, shape: tuple[int, ...]) -> Moved:
@@ -73,7 +78,7 @@ def unmoved(source: str, shape: tuple[int, ...]) -> Moved:
 
 def move(fx_node: Any, moved: Moved) -> Moved | None:
     """What a call of ``MOVES`` makes of a value; None where images of a batch get mixed."""
-    if not isinstance(moved.positions, torch.Tensor):
+    if not isinstance(moved.positions, torch.Tensor) or moved.batch:
         return None
     n_images = moved.positions.shape[0]
     # Sizes that a program computes from its input are those of a batch that is not fixed.

@@ -155,13 +155,14 @@ class Core:
         update_pass = {field: values[: self.n_update] for field, values in update_pass.items()}
         self.update_acc, self.update_block = update_pass["acc"], update_pass["block"]
         first, last = update_pass["first"].astype(bool), update_pass["last"].astype(bool)
-        if self.n_update and not (first[0] and last[-1] and np.array_equal(first[1:], last[:-1])):
+        if self.n_update and not (first[0] and first[1:][last[:-1]].all()):
             raise self.fail("UPDATE: every window must begin with first and end with last")
         self.window_starts = np.flatnonzero(first)
-        if len(self.window_starts) != self.n_fire:
-            raise self.fail(
-                f"N_FIRE must be the {len(self.window_starts)} windows of UPDATE, got {self.n_fire}"
-            )
+        # A window that no entry ends only clears its words.
+        self.is_written = last[np.append(self.window_starts[1:], self.n_update) - 1]
+        n_written = int(self.is_written.sum())
+        if n_written != self.n_fire:
+            raise self.fail(f"N_FIRE must be the {n_written} windows of UPDATE, got {self.n_fire}")
         self._check_clearing(update_pass["clear"].astype(bool))
         requant = self._words(Memory.REQUANT)
         parts = [
@@ -269,4 +270,4 @@ class Core:
         q = digit(*terms) if self.is_raw else requantize(*terms, self.bits, self.is_signed)
         if self.lookup is not None:
             q = self.lookup[q & ((1 << self.bits) - 1)]
-        return np.maximum.reduceat(q, self.window_starts, axis=1)
+        return np.maximum.reduceat(q, self.window_starts, axis=1)[:, self.is_written]

@@ -9,12 +9,19 @@ from stemcore.compiler.lowering.ranges import potentials_fit
 from stemcore.compiler.mapping.connectivity import block_count
 from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.forward import n_sops, run_network
-from stemcore.golden.network.network import INPUT
+from stemcore.golden.network.network import (
+    INPUT,
+    Connection,
+    MaxPool,
+    Network,
+    Population,
+    UnevenMaxPool,
+)
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.presets import get_preset
 from tests.support.chains import chain, convolution, plain_layer
-from tests.support.random_networks import random_images, random_network
+from tests.support.random_networks import random_images, random_network, random_weight
 
 TINY = get_preset("tiny")
 
@@ -40,6 +47,23 @@ def test_random_networks_match_golden(batch, rng):
         sizes = ({}, {"columns": 3, "rows": 3}, {"cores": 9}, {"columns": 8, "rows": 1})
         program = compile_network(network, TINY, **sizes[int(rng.integers(len(sizes)))])
         compare(program, network, random_images(rng, network, 2))
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        MaxPool((1, 1), (2, 1)),
+        MaxPool((2, 1), (3, 2)),
+        UnevenMaxPool(((0, 1), (3, 5)), ((1, 2), (4, 6))),
+    ],
+)
+def test_pooling_with_gaps_matches_golden(pool, rng):
+    weight = random_weight(rng, 5, 2, 1, 1)
+    connection = Connection(INPUT, weight)
+    layer = plain_layer("gaps", (5, 5, 6), connection, pool=pool)
+    network = Network("gaps", Population(INPUT, (2, 5, 6), 8, True), (layer,), {})
+    program = compile_network(network, TINY, cores=2)
+    compare(program, network, random_images(rng, network, 2))
 
 
 def has_exact_sops(program, layer):

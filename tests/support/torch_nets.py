@@ -203,6 +203,73 @@ class Upward(nn.Module):
         return self.out(torch.cat([d, F.interpolate(b, scale_factor=2)[:, :4]], 1))
 
 
+class Reductions(nn.Module):
+    """Means, sums and maxima over axes, also of views, one after another, and over channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 6, 3, padding=1), nn.Linear(29, 5)
+
+    def forward(self, x):
+        y = F.relu(self.a(x))
+        n, c, h, w = y.shape
+        found = [
+            y.max(3)[0].max(2).values,
+            y.flatten(2).amax(-1),
+            y.view(n, 2, c // 2, h, w).mean(1).amax((2, 3)),
+            y[:, :, 1:4].sum(2).mean(-1),
+            y.permute(0, 2, 3, 1).mean((1, 2)),
+            y.view(n, c, h // 2, 2, w).mean(3)[:, :2].amax((-1, -2)),
+        ]
+        return self.b(torch.cat(found, 1))
+
+
+class Stacked(nn.Module):
+    """Tensors stacked in front of the batch and behind it, and brought together again."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 4, 3), nn.Conv2d(2, 4, 3)
+        self.c = nn.Conv2d(8, 3, 1)
+
+    def forward(self, x):
+        a, b = F.relu(self.a(x)), F.relu(self.b(x))
+        mean = torch.stack([a, b]).mean(0)
+        pair = torch.stack([a, b], 2).flatten(1, 2)
+        total = torch.stack((b, mean, a), dim=1).sum(1)
+        return self.c(pair) + total[:, :3]
+
+
+class Decoder(nn.Module):
+    """Vectors that become images, channels that become pixels and go back."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(5, 48), nn.Conv2d(3, 8, 3, padding=1)
+        self.c = nn.Conv2d(2, 3, 3, padding=1)
+
+    def forward(self, x):
+        y = F.relu(self.a(x.flatten(1))).unflatten(1, (3, 4, 4))
+        y = F.pixel_shuffle(F.relu(self.b(y)), 2)
+        y = F.relu(self.c(y))
+        n, c, h, w = y.shape
+        blocks = y.view(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
+        return F.pixel_unshuffle(F.pixel_shuffle(blocks.reshape(n, 4 * c, h // 2, w // 2), 2), 4)
+
+
+class Tokens(nn.Module):
+    """Dense layers over the last axis: of a transposed sequence, and of one with a single place."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv1d(2, 4, 3), nn.Linear(4, 6), nn.Linear(6, 5)
+
+    def forward(self, x):
+        x = F.relu(self.b(F.relu(self.a(x.squeeze(2))).transpose(1, 2)))
+        x = x.transpose(1, 2)
+        return self.c(F.avg_pool1d(x, x.shape[-1]).permute(0, 2, 1)).squeeze(1)
+
+
 def weight_normed():
     """Weights that the module computes from others."""
     return nn.Sequential(
@@ -438,4 +505,8 @@ NETS = {
         (2, 3, 4),
     ),
     "upward": (Upward, (2, 8, 6)),
+    "reductions": (Reductions, (2, 6, 4)),
+    "stacked": (Stacked, (2, 5, 4)),
+    "decoder": (Decoder, (5, 1, 1)),
+    "tokens": (Tokens, (2, 1, 9)),
 }

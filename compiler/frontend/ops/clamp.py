@@ -20,6 +20,8 @@ class Clamp(Operator):
     low: float = 0.0
     high: float | None = None
 
+    is_pointwise = True
+
     def output_shape(self, sources: Sequence[Shape]) -> Shape:
         return sources[0]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..fx import Call, captures, refuse
 from .convolution import Conv, find_unusable
-from .operator import Finding, FloatArray, Operand, Operator, Shape
+from .operator import Finding, FloatArray, IntArray, Operand, Operator, Placed, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -68,3 +68,25 @@ def _linear(call: Call) -> Operator:
 def _addmm(call: Call) -> Operator:
     weight = call.array(2, "mat2")
     return _dense(call, None if weight is None else weight.T, call.array(0, "input"))
+
+
+def over_last_axis(
+    places: IntArray, source: Shape, weight: FloatArray, bias: FloatArray
+) -> Placed | None:
+    """A dense layer over the channels at each position, as a 1 x 1 convolution; None where the
+    features are not that.
+
+    places : int64 (positions, features)
+        Of every feature in the flattened source (C, H, W).
+    """
+    channels, rows, columns = np.unravel_index(places, source)
+    same_place = (rows == rows[:, :1]).all() and (columns == columns[:, :1]).all()
+    if not same_place or (channels != channels[:1]).any():
+        return None
+    if len(np.unique(channels[0])) < channels.shape[1]:
+        return None
+    kernel = np.zeros((len(weight), source[0], 1, 1))
+    kernel[:, channels[0], 0, 0] = weight
+    shape = len(weight), source[1], source[2]
+    at = np.arange(len(weight)), rows[:, :1], columns[:, :1]
+    return Placed(Conv(kernel, bias), shape, np.ravel_multi_index(np.broadcast_arrays(*at), shape))

@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .convolution import Conv
 from .layout import Flatten
-from .operator import Operator, Pair, Shape
+from .operator import ARRANGEMENTS, IntArray, Operator, Pair, Shape
 
 if TYPE_CHECKING:
     import torch
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +82,10 @@ def arrangement(positions: IntArray, source: Shape) -> Operator | None:
         if len(order) == math.prod(source) and len(np.unique(order)) == len(order):
             in_place = np.array_equal(order, np.arange(len(order)))
             return Flatten(None if in_place else order)
+    for arrange in ARRANGEMENTS:
+        op = arrange(positions, source)
+        if op is not None:
+            return op
     channels, rows, columns = np.unravel_index(positions, source)
     strides = []
     for axis, (places, length) in enumerate(((rows, source[1]), (columns, source[2])), 1):

@@ -5,7 +5,7 @@ Shapes are (C, H, W) without the batch; flat tensors have the shape (C, 1, 1). W
 arrays that nobody writes to.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     import torch
 
     from .convolution import Conv
+    from .transposed_convolution import TransposedConv
 
 Shape = tuple[int, int, int]
 Pair = tuple[int, int]
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 Finding = tuple[str, str]  # what must hold and what came; what to do
 
 
@@ -42,10 +44,14 @@ class Operator:
     keeps_flattening : bool
         Whether a flattened operand, whose channels are positions of an image, gives a flattened
         result.
+    is_pointwise : bool
+        Whether every value of the result is the same function of the operand's value in its place,
+        so that the order of values does not matter.
     """
 
     is_population: ClassVar[bool] = True
     keeps_flattening: ClassVar[bool] = True
+    is_pointwise: ClassVar[bool] = False
 
     def output_shape(self, sources: Sequence[Shape]) -> Shape:
         """Shape of the result for operands of these shapes, which have passed the checks."""
@@ -64,9 +70,9 @@ class Operator:
         alone; None where these cannot be told from the others."""
         return None
 
-    def as_convolution(self, source: Shape) -> "Conv | None":
-        """The convolution over an operand of shape ``source`` that computes the same, for operators
-        that become one as they are captured; None for all others."""
+    def as_convolution(self, source: Shape) -> "Conv | TransposedConv | None":
+        """The convolution, transposed perhaps, over an operand of shape ``source`` that computes
+        the same, for operators that become one as they are captured; None for all others."""
         return None
 
 
@@ -117,3 +123,28 @@ def find_infinite(arrays: Mapping[str, NDArray[np.float64]]) -> Iterator[Finding
                 f"{what} must be finite, {n_bad} of {np.size(array)} are NaN or infinite",
                 "load weights of a training that converged",
             )
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """``op`` gives a tensor of ``shape`` (C, H, W), in which the values that are asked for lie at
+    ``positions`` of the flattened tensor."""
+
+    op: Operator
+    shape: Shape
+    positions: IntArray
+
+
+Arrangement = Callable[[IntArray, Shape], Operator | None]
+ARRANGEMENTS: list[Arrangement] = []
+
+
+def arranges(function: Arrangement) -> Arrangement:
+    """Decorator: the function knows an operator that brings values into another order.
+
+    It takes the positions (C, H, W) of a result's values in the flattened source, and the source's
+    shape (:func:`stemcore.compiler.frontend.ops.gather.arrangement`), and gives the operator, or
+    None where the order is another.
+    """
+    ARRANGEMENTS.append(function)
+    return function

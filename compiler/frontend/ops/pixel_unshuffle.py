@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..fx import Call, captures
 from .convolution import Conv
-from .operator import Operator, Shape
+from .operator import IntArray, Operator, Shape, arranges
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +36,12 @@ class PixelUnshuffle(Operator):
         return Conv(weight, np.zeros(len(weight)), stride=(f, f), groups=source[0])
 
 
-@captures("pixel_unshuffle.default")
-def _pixel_unshuffle(call: Call) -> Operator:
-    return PixelUnshuffle(call.get(1, "downscale_factor"))
+@arranges
+def _pixel_unshuffle(positions: IntArray, source: Shape) -> Operator | None:
+    channels, height, width = positions.shape
+    factor = source[1] // height
+    if factor < 2 or source != (channels // factor**2, height * factor, width * factor):
+        return None
+    split = np.arange(positions.size).reshape(source[0], height, factor, width, factor)
+    taken = split.transpose(0, 2, 4, 1, 3).reshape(positions.shape)
+    return PixelUnshuffle(factor) if np.array_equal(taken, positions) else None

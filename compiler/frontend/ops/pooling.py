@@ -205,28 +205,3 @@ def _to_size(call: Call) -> tuple[Windows, Windows]:
         adaptive_windows(n, m) for n, m in zip(call.sources[0][1:], call.shape[1:], strict=True)
     )
     return rows, columns
-
-
-@captures("mean.dim")
-def _mean(call: Call) -> Operator:
-    return _over_positions(call, "mean")
-
-
-@captures("amax.default")
-def _amax(call: Call) -> Operator:
-    return _over_positions(call, "maximum")
-
-
-def _over_positions(call: Call, what: str) -> Operator:
-    """A pooling over all positions: the call must reduce every axis but batch and channels."""
-    rank = len(call.fx_node.args[0].meta["val"].shape)
-    dims = call.get(1, "dim") or []
-    axes = sorted(axis % rank for axis in ([dims] if isinstance(dims, int) else dims))
-    if rank < 3 or axes != list(range(2, rank)):
-        return refuse(
-            call,
-            f"must be the {what} over all positions of each channel, is over axes {axes} of {rank}",
-            "reduce height and width together, dim=(2, 3)",
-        )
-    rows, columns = (adaptive_windows(n, 1) for n in call.sources[0][1:])
-    return average_pooling(rows, columns) if what == "mean" else max_pooling(rows, columns)

@@ -14,10 +14,9 @@ from ..ops.batch_norm import BatchNorm
 from ..ops.clamp import Clamp
 from ..ops.convolution import Conv
 from ..ops.dense import Linear
-from ..ops.gather import IntArray
 from ..ops.layer import Branch, Layer
 from ..ops.layout import Flatten
-from ..ops.operator import FloatArray, Operator
+from ..ops.operator import FloatArray, IntArray, Operator
 from ..ops.pooling import MAX_POOLINGS
 from ..ops.transposed_convolution import TransposedConv
 from .connections import LINEAR, branch_of, scaled_identity

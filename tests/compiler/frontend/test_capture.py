@@ -18,6 +18,7 @@ from stemcore.compiler.frontend.ops.convolution import Conv
 from stemcore.compiler.frontend.ops.dense import Linear
 from stemcore.compiler.frontend.ops.layout import Flatten
 from stemcore.compiler.frontend.ops.operator import Unsupported as Refused
+from stemcore.compiler.frontend.ops.pixel_shuffle import PixelShuffle
 from stemcore.compiler.frontend.ops.pooling import AveragePool, MaxPool
 from stemcore.compiler.frontend.run_graph import run_graph
 from stemcore.golden.network.tail import apply_tail
@@ -175,7 +176,15 @@ REFUSED = {
     "sigmoid": (torch.sigmoid, r"^aten\.sigmoid\.default has no spiking form$"),
     "hardtanh": (F.hardtanh, r"^aten\.hardtanh\.default must clamp to 0 and above, clamps to -1"),
     "dilated pool": (lambda x: F.max_pool2d(x, 2, dilation=2), r"must have dilation 1$"),
-    "mean": (lambda x: x.mean(1, keepdim=True), r"mean over all positions of each channel, is"),
+    "mean": (
+        lambda x: x.mean((1, 2, 3), keepdim=True),
+        r"mean over a rectangle of positions of each channel, or channels at each position, is",
+    ),
+    "maximum": (
+        lambda x: x.amax(1, keepdim=True),
+        r"maximum over a rectangle of positions of each channel, is over axes \[1\] of",
+    ),
+    "indices": (lambda x: x.max(3)[1].float(), r"must turn tensors|no spiking form"),
     "position": (
         lambda x: x + torch.arange(25.0).reshape(5, 5),
         r"has a constant of shape \(5, 5\), which differs between positions of a channel$",
@@ -226,6 +235,45 @@ def test_unsupported_operators_become_nodes_that_say_why(case):
     assert refused
     assert any(re.search(pattern, op.problem) for op in refused), refused
     assert all(op.remedy for op in refused)
+
+
+def test_a_function_of_single_values_may_come_between_moves():
+    """ReLU of a transposed sequence, which no neurons hold, is that of the sequence."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv1d(2, 3, 2)
+
+        def forward(self, x):
+            y = F.relu(self.conv(x).transpose(1, 2))
+            return F.relu6(y.unsqueeze(1)).squeeze(1).transpose(1, 2)
+
+    graph = capture(Net().eval(), (2, 5))
+    assert [type(node.op) for node in graph.nodes] == [Conv, Clamp, Clamp]
+    assert graph.nodes[-1].shape == (3, 1, 4)
+
+
+def test_blocks_of_pixels_are_recognized_however_they_are_written():
+    class Net(nn.Module):
+        def forward(self, x):
+            n, c, h, w = x.shape
+            y = x.view(n, c // 4, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3)
+            return F.relu(y.reshape(n, c // 4, 2 * h, 2 * w))
+
+    graph = capture(Net().eval(), (8, 2, 3))
+    assert [node.op for node in graph.nodes] == [PixelShuffle(2), Clamp()]
+    there_and_back = nn.Sequential(nn.PixelShuffle(2), nn.PixelUnshuffle(2), nn.ReLU())
+    assert [node.op for node in capture(there_and_back.eval(), (8, 2, 3)).nodes] == [Clamp()]
+
+
+def test_a_stack_in_front_of_the_batch_is_no_output():
+    class Net(nn.Module):
+        def forward(self, x):
+            return torch.stack([F.relu(x), F.relu6(x)])
+
+    with pytest.raises(CaptureError, match=r"^stack: stacks results in front of the batch; stack"):
+        capture(Net().eval(), (2, 3))
 
 
 def test_writing_through_a_shared_view_is_refused():
