@@ -52,7 +52,7 @@ def located_verilog(params: ChipParams) -> str:
         [
             "module located(",
             ",\n".join(f"  {direction} {size}{name}" for direction, name, size in ports) + ");",
-            f"  node node(.x({place}), .y({place}),",
+            f"  node node(.x({place}), .y({place}), .edges(4'd0),",
             ",\n".join(f"    .{name}({name})" for _, name, _ in ports) + ");",
             "endmodule",
             "",

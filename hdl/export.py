@@ -112,7 +112,7 @@ def chip_verilog(params: ChipParams, *, columns: int, rows: int) -> str:
 
     The host's link is the north link of node (0, 1): ``host_i`` goes into the chip, ``host_o``
     comes out. Other links at the edges are tied off: nothing comes in, and what a wrong program
-    sends there waits for ever (so it cannot be lost unseen).
+    sends there is dropped; the node counts it as an error (so it cannot be lost unseen).
     """
     if not 1 <= columns <= params.max_columns or not 1 <= rows <= params.max_rows:
         raise ValueError(
@@ -148,6 +148,7 @@ module chip(
         localparam N = y * COLUMNS + x;
         localparam [{params.coord_width - 1}:0] X = x;
         localparam [{params.coord_width - 1}:0] Y = y + 1;
+        localparam [3:0] EDGES = {{x == 0, y + 1 == ROWS, x + 1 == COLUMNS, y == 0 && x > 0}};
 {_instance()}
         // Towards the north: the host above node 0, another node, or nothing.
         if (y > 0) begin : north
@@ -183,7 +184,7 @@ endmodule
 
 def _instance() -> str:
     ports = ["        node node(", "          .clk(clk), .rst(rst),"]
-    ports.append("          .x(X), .y(Y),")
+    ports.append("          .x(X), .y(Y), .edges(EDGES),")
     for port in range(LOCAL):
         for side in "io":
             bit, flit = f"[N*4+{port}]", f"[(N*4+{port})*WIDTH +: WIDTH]"
@@ -208,4 +209,4 @@ def _pair(node: str, port: int, other: str, other_port: int) -> str:
 def _edge(node: str, port: int) -> str:
     return f"""          assign i_valid[{node}*4+{port}] = 1'b0;
           assign i_payload[({node}*4+{port})*WIDTH +: WIDTH] = {{WIDTH{{1'b0}}}};
-          assign o_ready[{node}*4+{port}] = 1'b0;"""
+          assign o_ready[{node}*4+{port}] = 1'b1;"""

@@ -39,8 +39,8 @@ class ConfigBus(Interface):
 
     ``write`` stores ``data`` in ``chunk`` of word ``address`` of ``memory`` in this cycle. ``read``
     fetches the same chunk: every memory answers on its own wire, from the second cycle after
-    ``read`` on, while ``memory`` stays. Reads and writes happen only while the core neither
-    accumulates nor update passes nor fires.
+    ``read`` on, while ``memory`` stays. While the core runs, only CONTROL is read, and only
+    commands and what follows them are written; the configuration unit sees to that.
     """
 
     def __init__(self):

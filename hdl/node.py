@@ -24,6 +24,9 @@ class Node(wiring.Component):
     -------
     x, y : ``In``
         Coordinates of this node: column 0.., row 1... Constant.
+    edges : ``In(4)``
+        Links beyond which there is no node, North lowest; such a link must be ready. What is sent
+        there is dropped, and counted as an error of this node. Constant.
     i, o : arrays of four flit streams
         Links to the North, East, South and West.
     quiet : ``Out(1)``
@@ -44,6 +47,7 @@ class Node(wiring.Component):
             {
                 "x": In(params.coord_width),
                 "y": In(params.coord_width),
+                "edges": In(LOCAL),
                 "i": In(flit_stream(params)).array(LOCAL),
                 "o": Out(flit_stream(params)).array(LOCAL),
                 "quiet": Out(1),
@@ -70,9 +74,14 @@ class Node(wiring.Component):
                 link.valid & link.ready & (link.payload.kind == Kind.SPIKE.value) for link in self.o
             )
         )
+        stray = Signal()
+        m.d.sync += stray.eq((Cat(link.valid for link in self.o) & self.edges).any())
         m.d.comb += [
+            core.x.eq(self.x),
+            core.y.eq(self.y),
+            core.stray.eq(stray),
             core.hops.eq(sum(hops)),
-            self.quiet.eq(router.idle & core.quiet & ~hops.any()),
+            self.quiet.eq(router.idle & core.quiet & ~hops.any() & ~stray),
             self.awake.router.eq(
                 router.moves
                 | (router.o[LOCAL].valid & core.i.ready)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .bit_fields import BitFields
+from .errors import ERROR_COUNT_WIDTH, TOKEN_COUNT_WIDTH, Error
 from .params import ChipParams
 from .registers import N_CONTROL, Control
 from .widths import (
@@ -33,8 +34,11 @@ class Kind(IntEnum):
     PACE = 3  # a destination asks its sources to hold their spikes (payload t = 1) or to go on (0)
     ADDRESS = 4  # sets the configuration pointer
     WRITE = 5  # writes a chunk at the pointer, which moves on
-    READ = 6  # asks for the chunk at the pointer, which moves on
+    READ = 6  # asks for the chunk at the pointer, which moves on; to the host: see ``ALERT``
     DATA = 7  # the answer, to the host
+
+
+ALERT = Kind.READ  # towards the host: a core has seen its first error; the payload is ``errors``
 
 
 class Memory(IntEnum):
@@ -266,13 +270,55 @@ class Formats:
 
     @property
     def command(self) -> BitFields:
-        """``start``: clear the accumulators, grant the first CREDITs and run."""
-        return BitFields("command", (("start", 1), ("clear_counters", 1)))
+        """What COMMAND does, each with a bit of its own.
+
+        ``start``: clear the accumulators, grant the first CREDITs and run. ``clear_counters``: all
+        counters, and the overflow flag. ``stop``: back to the state after configuration, from any
+        other; memories, registers, counters and errors stay. ``clear_errors``: ERRORS and its flit.
+        """
+        return BitFields(
+            "command", (("start", 1), ("clear_counters", 1), ("stop", 1), ("clear_errors", 1))
+        )
 
     @property
     def flags(self) -> BitFields:
         """``overflow``: an addition left the accumulator's range (sticky until cleared)."""
         return BitFields("flags", (("overflow", 1), ("running", 1)))
+
+    @property
+    def errors(self) -> BitFields:
+        """What was wrong since errors were cleared: a bit a cause, which stays.
+
+        ``count``: errors seen; those of one cycle count once, and 255 stands for any more. ``x``,
+        ``y``: this node.
+        """
+        width = self.params.coord_width
+        causes = tuple((error.name.lower(), 1) for error in Error)
+        return BitFields(
+            "errors", (*causes, ("count", ERROR_COUNT_WIDTH), ("x", width), ("y", width))
+        )
+
+    @property
+    def status(self) -> BitFields:
+        """What a core waits for.
+
+        ``ends``, ``credits``: tokens that are there, of N_SOURCES and N_DESTINATIONS. ``begun``:
+        something of the period has arrived. ``unfired``: a sample, or time steps of it, waits for
+        CREDIT. ``firing``, ``granting``: spikes, or CREDITs, are being sent. ``held``: a
+        destination has asked to hold them.
+        """
+        return BitFields(
+            "status",
+            (
+                ("ends", TOKEN_COUNT_WIDTH),
+                ("credits", TOKEN_COUNT_WIDTH),
+                ("begun", 1),
+                ("unfired", 1),
+                ("firing", 1),
+                ("granting", 1),
+                ("held", 1),
+            ),
+        )
 
     def memory(self, memory: Memory) -> tuple[BitFields | None, int]:
         """Word format and depth of a memory. CONTROL has plain 32-bit words (``None``)."""

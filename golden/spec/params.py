@@ -184,6 +184,11 @@ class ChipParams:
         return self.shift_width
 
     @property
+    def token_width(self) -> int:
+        """Bits of a count of tokens: every node, and the host, may be a source."""
+        return 2 * self.coord_width
+
+    @property
     def max_columns(self) -> int:
         """Columns of the largest mesh."""
         return 1 << self.coord_width

@@ -16,6 +16,7 @@ class Control(IntEnum):
     CREDIT_LIST = 6  # fields ``token_list``: destinations of CREDIT
     INTEGRATION = 7  # fields ``integration``; only where the neuron model has one
     COMMAND = 8  # fields ``command``; reads as zero
+    WATCHDOG = 9  # n: 2**(n + 4) cycles without progress are an error; 0: never
     SOPS_LOW = 16  # weights added for spikes, bits 0..31
     SOPS_HIGH = 17
     SPIKES_IN = 18  # spike packets accepted
@@ -28,6 +29,12 @@ class Control(IntEnum):
     SAMPLES = 25  # samples updated
     HOPS = 26  # links that this node's router passed spike packets to (every branch counts)
     FLAGS = 27  # fields ``flags``
+    ERRORS = 28  # fields ``errors``: what was wrong since they were cleared
+    ERROR_FLIT_LOW = 29  # the first flit that was an error, bits 0..31
+    ERROR_FLIT_HIGH = 30
+    STATUS = 31  # fields ``status``: what the core waits for
 
 
+# Registers that the host may write, from 0 up; from COMMAND on also while the core runs.
+N_WRITABLE = Control.WATCHDOG + 1
 N_CONTROL = 32  # registers in the map, holes read as zero

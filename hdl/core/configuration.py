@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration unit: ADDRESS, WRITE and READ flits become accesses to the memories."""
 
-from amaranth import Module, Signal
+from types import SimpleNamespace
+
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.errors import Error
+from stemcore.golden.spec.fields import ALERT, Formats, Kind, Memory
 from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.registers import N_CONTROL, N_WRITABLE, Control
 from stemcore.golden.spec.routing import HOST
-from stemcore.golden.spec.widths import CHUNK_WIDTH
+from stemcore.golden.spec.widths import CHUNK_WIDTH, bits_for
 
 from ..layouts import ConfigBus, flit_stream, struct
 
@@ -21,20 +25,39 @@ BLOCKS = {
 }
 
 
+def is_no_word(address: Value, depth: int) -> Value:
+    """Whether a memory of ``depth`` words has none at ``address``."""
+    if depth & (depth - 1):
+        return address >= depth
+    return address[bits_for(depth) :].any()  # without a carry chain
+
+
 class Configuration(wiring.Component):
     """Keeps the pointer that ADDRESS sets; WRITE and READ move it to the next chunk.
 
     After the last chunk of a word the pointer moves to chunk 0 of the next word. A WRITE reaches
     the bus one cycle after it was accepted, one a cycle. A READ takes five cycles and answers with
-    a DATA flit to the host; no further flit is accepted until the answer has gone, so the host must
-    keep at most one READ outstanding in the whole mesh (an answer may otherwise wait behind a
-    request that waits for an answer).
+    a DATA flit to the host. While the core runs, its registers can be read, but no memory, and no
+    register can be written but COMMAND and those after it. Accesses that this forbids, or beyond a
+    memory, are dropped, and told; the pointer moves on all the same.
+
+    An answer may wait in the mesh, but never for this unit: it goes on to accept flits meanwhile. A
+    READ that comes then is dropped, and told, so the host should keep at most one READ outstanding.
+
+    The first error of a core becomes an answer that nobody asked for: a flit of kind ``ALERT``, in
+    which the register ERRORS stands in the place of what a READ asks for.
 
     Members
     -------
     i : ``In(flit_stream)``
+    at_work : ``In(1)``
+        The core runs, or begins to.
+    alert, alerted : ``In(1)``, ``Out(1)``
+        Send an alert; it is being sent.
+    causes : ``Out(len(Error))``
+        Pulses for accesses and commands that were refused.
     reply : ``Out(flit_stream)``
-        DATA flits.
+        DATA flits, and alerts.
     bus : ``Out(ConfigBus())``
     read_chunk : ``In(32)`` for each of the blocks ``control``, ``axon_in``, ``dendrite``, ``soma``,
         ``axon_out`` as ``read_<block>``
@@ -47,6 +70,10 @@ class Configuration(wiring.Component):
         super().__init__(
             {
                 "i": In(flit_stream(params)),
+                "at_work": In(1),
+                "alert": In(1),
+                "alerted": Out(1),
+                "causes": Out(len(Error)),
                 "reply": Out(flit_stream(params)),
                 "bus": Out(ConfigBus()),
                 "idle": Out(1),
@@ -61,37 +88,66 @@ class Configuration(wiring.Component):
         target = struct(formats.pointer)(flit.payload[: formats.pointer.width])
         pointer = Signal(struct(formats.pointer))
         last_chunk = Signal(pointer.chunk.shape())
+        # Beyond a memory; or no memory at all.
+        no_word = Signal(init=1)
         with m.Switch(pointer.memory):
             for memory in Memory:
                 with m.Case(memory.value):
-                    m.d.comb += last_chunk.eq(formats.n_chunks(memory) - 1)
+                    m.d.comb += [
+                        last_chunk.eq(formats.n_chunks(memory) - 1),
+                        no_word.eq(is_no_word(pointer.address, formats.memory(memory)[1])),
+                    ]
 
-        accept = Signal()
-        reading = Signal(2)  # cycles since a READ was accepted, 0: none
+        comes_before, is_last = Signal(), Signal()
+        beyond = Signal()
         m.d.comb += [
-            self.i.ready.eq((reading == 0) & ~self.reply.valid),
-            accept.eq(self.i.valid & self.i.ready),
-            self.idle.eq((reading == 0) & ~self.reply.valid & ~self.bus.write),
+            comes_before.eq(pointer.chunk < last_chunk),
+            is_last.eq(pointer.chunk == last_chunk),
+            beyond.eq(no_word | ~(comes_before | is_last)),
         ]
-        m.d.sync += [self.bus.write.eq(0), self.bus.read.eq(0)]
-        with m.If(accept):
-            with m.If(flit.kind == Kind.ADDRESS.value):
-                m.d.sync += pointer.eq(target)
+        accept, is_read, is_write = Signal(), Signal(), Signal()
+        refused = self._refused(m, flit, pointer, beyond)
+        reading = Signal(2)  # cycles since a READ was accepted, 0: none
+        is_alert = Signal()
+        waits = Signal()  # an answer, for longer than a cycle
+        m.d.comb += [
+            self.i.ready.eq((reading == 0) & (~self.reply.valid | waits)),
+            accept.eq(self.i.valid & self.i.ready),
+            is_write.eq(accept & (flit.kind == Kind.WRITE.value)),
+            is_read.eq(accept & (flit.kind == Kind.READ.value)),
+            self.alerted.eq(self.alert & (reading == 0) & ~self.reply.valid & ~self.i.valid),
+            self.idle.eq((reading == 0) & ~self.reply.valid & ~self.bus.write & ~self.alert),
+            self.causes[Error.WRITE].eq(is_write & refused.write),
+            self.causes[Error.COMMAND].eq(is_write & ~refused.write & refused.command),
+            self.causes[Error.READ].eq(is_read & (refused.read | waits)),
+        ]
+        m.d.sync += [
+            self.bus.write.eq(is_write & ~refused.write & ~refused.command),
+            self.bus.read.eq((is_read & ~refused.read & ~waits) | self.alerted),
+            waits.eq(self.reply.valid & ~self.reply.ready),
+        ]
+        with m.If(accept & (flit.kind == Kind.ADDRESS.value)):
+            m.d.sync += pointer.eq(target)
+        with m.If(is_write | is_read):
+            with m.If(comes_before):
+                m.d.sync += pointer.chunk.eq(pointer.chunk + 1)
             with m.Else():
-                is_read = flit.kind == Kind.READ.value
-                m.d.sync += [
-                    self.bus.memory.eq(pointer.memory),
-                    self.bus.address.eq(pointer.address),
-                    self.bus.chunk.eq(pointer.chunk),
-                    self.bus.data.eq(flit.payload[:CHUNK_WIDTH]),
-                    self.bus.write.eq(~is_read),
-                    self.bus.read.eq(is_read),
-                    reading.eq(is_read),
-                ]
-                with m.If(pointer.chunk == last_chunk):
-                    m.d.sync += [pointer.chunk.eq(0), pointer.address.eq(pointer.address + 1)]
-                with m.Else():
-                    m.d.sync += pointer.chunk.eq(pointer.chunk + 1)
+                m.d.sync += [pointer.chunk.eq(0), pointer.address.eq(pointer.address + 1)]
+            m.d.sync += [
+                self.bus.memory.eq(pointer.memory),
+                self.bus.address.eq(pointer.address),
+                self.bus.chunk.eq(pointer.chunk),
+                self.bus.data.eq(flit.payload[:CHUNK_WIDTH]),
+            ]
+        with m.If(is_read & ~refused.read & ~waits):
+            m.d.sync += [reading.eq(1), is_alert.eq(0)]
+        with m.If(self.alerted):
+            m.d.sync += [
+                reading.eq(1),
+                is_alert.eq(1),
+                self.bus.memory.eq(Memory.CONTROL.value),
+                self.bus.address.eq(Control.ERRORS.value),
+            ]
 
         answer = Signal(CHUNK_WIDTH)
         with m.Switch(self.bus.memory):
@@ -112,10 +168,39 @@ class Configuration(wiring.Component):
         with m.If(self.reply.valid & self.reply.ready):
             m.d.sync += self.reply.valid.eq(0)
         m.d.comb += [
-            self.reply.payload.kind.eq(Kind.DATA.value),
+            self.reply.payload.kind.eq(Mux(is_alert, ALERT.value, Kind.DATA.value)),
             self.reply.payload.x0.eq(HOST[0]),
             self.reply.payload.y0.eq(HOST[1]),
             self.reply.payload.x1.eq(HOST[0]),
             self.reply.payload.y1.eq(HOST[1]),
         ]
         return m
+
+    def _refused(self, m, flit, pointer, beyond):
+        """Whether a WRITE, a READ, and what a WRITE to COMMAND says, are refused."""
+        refused = SimpleNamespace(
+            **{name: Signal(name=f"{name}_refused") for name in ("write", "read", "command")}
+        )
+        command = struct(self._formats.command)(flit.payload[: self._formats.command.width])
+        is_control, is_command = Signal(), Signal()
+        # Whether there are higher bits, ``beyond`` says.
+        register = pointer.address[: bits_for(N_CONTROL)]
+        commands = range(Control.COMMAND.value, N_WRITABLE)
+        m.d.comb += [
+            is_control.eq(pointer.memory == Memory.CONTROL.value),
+            is_command.eq(is_control & (register == Control.COMMAND.value)),
+            refused.read.eq(beyond | (self.at_work & ~is_control)),
+            refused.write.eq(
+                beyond
+                | (is_control & ~register.matches(*range(N_WRITABLE)))
+                | (self.at_work & ~(is_control & register.matches(*commands)))
+            ),
+            refused.command.eq(
+                is_command
+                & (
+                    flit.payload[self._formats.command.width : CHUNK_WIDTH].any()
+                    | (command.start & self.at_work)
+                )
+            ),
+        ]
+        return refused

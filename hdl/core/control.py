@@ -7,16 +7,17 @@ from amaranth import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from stemcore.golden.spec.errors import WATCHDOG_WIDTH
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.neuron_model import TokenPeriod
 from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.registers import N_CONTROL
 from stemcore.golden.spec.registers import Control as Register
 from stemcore.golden.spec.routing import LINKS
-from stemcore.golden.spec.widths import BITS_WIDTH, CHUNK_WIDTH, T_WIDTH
+from stemcore.golden.spec.widths import BITS_WIDTH, CHUNK_WIDTH, T_WIDTH, bits_for
 
 from ..layouts import ConfigBus, neuron_constants, struct
 
-TOKEN_WIDTH = 16  # a core never waits for more tokens than a mesh has nodes (at most 2**10)
 SOP_WIDTH = 48
 
 
@@ -25,6 +26,7 @@ class _Tokens:
     """What the phases of a core wait for, and what they use up; all strobes and states."""
 
     start: Signal
+    stop: Signal
     running: Signal
     complete: Signal  # all ENDs
     permitted: Signal  # all CREDITs
@@ -41,7 +43,10 @@ class Control(wiring.Component):
     pipeline is empty and axon-out has fired the sample before. After the update pass the core
     grants CREDIT, and fires as soon as it holds ``n_destinations`` CREDITs. Counters are 32 bits
     wide and wrap, the SOP counter has 48 bits. A CREDIT is granted only when the one before has
-    been sent.
+    been sent. Registers keep as many of the 32 bits written as they have.
+
+    ``stop`` brings everything here but registers, counters and errors to the state of a reset, and
+    is to do so in the blocks too.
 
     Where the neuron model's token period is the time step, all this holds for time steps: each is
     updated, granted and fired by itself, and only the update pass of a sample's last step waits
@@ -52,7 +57,17 @@ class Control(wiring.Component):
     config : ``In(ConfigBus())``
     read_chunk : ``Out(32)``
     end, credit : ``In(1)``
-        A token has arrived.
+        A token has arrived. Only if it may.
+    may_spike, may_credit : ``Out(1)``
+        Spikes and ENDs of the period are due; a CREDIT is.
+    stop, at_work : ``Out(1)``
+        Command to all blocks; the core runs, or begins to.
+    clear_errors : ``Out(1)``
+        Command.
+    watchdog, due : ``Out``
+        Register; something has begun that ends by what others do.
+    errors, first_error, held : ``In``
+        What the registers ERRORS, ERROR_FLIT and STATUS show.
     axon_idle, dendrite_idle, soma_busy, granting, fire_busy : ``In(1)``
         States of the other blocks.
     update_pass, clear_all, fire, grant : ``Out(1)``
@@ -80,6 +95,16 @@ class Control(wiring.Component):
                 "read_chunk": Out(CHUNK_WIDTH),
                 "end": In(1),
                 "credit": In(1),
+                "may_spike": Out(1),
+                "may_credit": Out(1),
+                "stop": Out(1),
+                "at_work": Out(1),
+                "clear_errors": Out(1),
+                "watchdog": Out(WATCHDOG_WIDTH),
+                "due": Out(1),
+                "errors": In(struct(formats.errors)),
+                "first_error": In(struct(formats.flit)),
+                "held": In(1),
                 "axon_idle": In(1),
                 "dendrite_idle": In(1),
                 "soma_busy": In(1),
@@ -112,8 +137,8 @@ class Control(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        n_sources = Signal(TOKEN_WIDTH)
-        n_destinations = Signal(TOKEN_WIDTH)
+        n_sources = Signal(self._params.token_width)
+        n_destinations = Signal(self._params.token_width)
         command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
         selected = Signal()
         start = Signal()  # a cycle late: decoding a write and clearing a core take one each
@@ -127,22 +152,29 @@ class Control(wiring.Component):
             Register.MODE: self.mode,
             Register.END_LIST: self.end_list,
             Register.CREDIT_LIST: self.credit_list,
+            Register.WATCHDOG: self.watchdog,
         }
         if self._params.model.register:
             registers[Register.INTEGRATION] = self.constants
         m.d.comb += selected.eq(self.config.memory == Memory.CONTROL.value)
-        m.d.sync += start.eq(0)
+        m.d.sync += [start.eq(0), self.stop.eq(0)]
         with m.If(self.config.write & selected):
             with m.Switch(self.config.address):
                 for register, target in registers.items():
                     with m.Case(register.value):
                         m.d.sync += target.eq(self.config.data)
                 with m.Case(Register.COMMAND.value):
-                    m.d.sync += start.eq(command.start & ~running)
-                    m.d.comb += clear_counters.eq(command.clear_counters)
+                    m.d.sync += [
+                        start.eq(command.start & ~running),
+                        self.stop.eq(command.stop),
+                    ]
+                    m.d.comb += [
+                        clear_counters.eq(command.clear_counters),
+                        self.clear_errors.eq(command.clear_errors),
+                    ]
 
-        n_ends = Signal(TOKEN_WIDTH)
-        n_credits = Signal(TOKEN_WIDTH)
+        n_ends = Signal(self._params.token_width)
+        n_credits = Signal(self._params.token_width)
         use_ends = Signal()
         use_credits = Signal()
         complete = Signal()
@@ -153,8 +185,9 @@ class Control(wiring.Component):
         drained = Signal()
         settled = Signal()
         m.d.comb += [
-            all_ends.eq((n_ends == n_sources) & running),
-            all_credits.eq(n_credits == n_destinations),
+            all_ends.eq((n_ends >= n_sources) & running),
+            all_credits.eq(n_credits >= n_destinations),
+            self.may_credit.eq(~all_credits),
             at_rest.eq(self.axon_idle & self.dendrite_idle),
             settled.eq((complete == all_ends) & (permitted == all_credits) & (drained == at_rest)),
         ]
@@ -174,15 +207,49 @@ class Control(wiring.Component):
             m.d.sync += [n_credits.eq(0), permitted.eq(0)]
 
         tokens = _Tokens(
-            start, running, complete, permitted, drained, settled, use_ends, use_credits
+            start, self.stop, running, complete, permitted, drained, settled, use_ends, use_credits
         )
-        self._run(m, tokens)
+        accumulates, unfired = self._run(m, tokens)
+        begun = Signal()
+        m.d.comb += [
+            self.may_spike.eq(accumulates & ~all_ends),
+            self.due.eq(running & (begun | unfired | self.fire_busy | self.granting)),
+        ]
+        with m.If(self.spike_in | self.end):
+            m.d.sync += begun.eq(1)
+        with m.Elif(use_ends):
+            m.d.sync += begun.eq(0)
+        with m.If(self.stop):
+            m.d.sync += [
+                n_ends.eq(0),
+                n_credits.eq(0),
+                complete.eq(0),
+                permitted.eq(0),
+                begun.eq(0),
+            ]
 
         counters = self._count(m, running, clear_counters)
+        status = Signal(struct(self._formats.status))
+        m.d.comb += [
+            status.ends.eq(n_ends),
+            status.credits.eq(n_credits),
+            status.begun.eq(begun),
+            status.unfired.eq(unfired),
+            status.firing.eq(self.fire_busy),
+            status.granting.eq(self.granting),
+            status.held.eq(self.held),
+        ]
+        words = registers | counters
+        words |= {
+            Register.ERRORS: self.errors,
+            Register.ERROR_FLIT_LOW: self.first_error.as_value()[:CHUNK_WIDTH],
+            Register.ERROR_FLIT_HIGH: self.first_error.as_value()[CHUNK_WIDTH:],
+            Register.STATUS: status,
+        }
         with m.If(self.config.read & selected):
             m.d.sync += self.read_chunk.eq(0)
-            with m.Switch(self.config.address):
-                for register, value in (registers | counters).items():
+            with m.Switch(self.config.address[: bits_for(N_CONTROL)]):
+                for register, value in words.items():
                     with m.Case(register.value):
                         m.d.sync += self.read_chunk.eq(value)
         return m
@@ -191,7 +258,8 @@ class Control(wiring.Component):
         """Phases of a core: what comes in, to the grant of the next; what goes out beside it.
 
         A token period of a finished sample is fired whenever that may be. Periods of the next
-        sample but the last are updated meanwhile.
+        sample but the last are updated meanwhile. Returns whether the core accumulates, and whether
+        anything of a finished sample is left to fire.
         """
         unfired = Signal()  # the finished sample, or periods of it, are left
         is_updated = Signal()
@@ -205,37 +273,53 @@ class Control(wiring.Component):
             has_fired.eq(~unfired & ~self.fire_busy),
             can_update.eq(tokens.complete & tokens.drained & (has_fired | ~self.is_last_period)),
         ]
-        is_last_fired = self._count_periods(m, can_fire, is_updated)
+        is_last_fired = self._count_periods(m, tokens.stop, can_fire, is_updated)
         with m.If(can_fire & is_last_fired):
             m.d.sync += unfired.eq(0)
         with m.If(is_updated & self.is_last_period):
             m.d.sync += unfired.eq(1)
+        with m.If(tokens.stop):
+            m.d.sync += unfired.eq(0)
 
-        with m.FSM(name="phase"):
+        # STOP is later in each state than what else it does.
+        with m.FSM(name="phase") as phase:
             with m.State("STOPPED"):
-                m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start)
-                with m.If(tokens.start):
+                m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start & ~tokens.stop)
+                with m.If(tokens.start & ~tokens.stop):
                     m.d.comb += self.clear_all.eq(1)
                     m.next = "CLEAR"
             with m.State("CLEAR"):
                 with m.If(~self.soma_busy):
                     m.d.sync += tokens.running.eq(1)
                     m.next = "GRANT"
+                self._stop(m, tokens)
             with m.State("GRANT"):
                 with m.If(~self.granting):
                     m.d.comb += self.grant.eq(1)
                     m.next = "ACCUMULATE"
+                self._stop(m, tokens)
             with m.State("ACCUMULATE"):
-                m.d.comb += self.waiting.eq(tokens.settled & ~can_fire & ~can_update)
+                m.d.comb += self.waiting.eq(tokens.settled & ~can_fire & ~can_update & ~tokens.stop)
                 with m.If(can_update):
                     m.d.comb += [self.update_pass.eq(1), tokens.use_ends.eq(1)]
                     m.next = "UPDATE"
+                self._stop(m, tokens)
             with m.State("UPDATE"):
                 with m.If(~self.soma_busy):
                     m.d.comb += is_updated.eq(1)
                     m.next = "GRANT"
+                self._stop(m, tokens)
+        m.d.comb += self.at_work.eq(~phase.ongoing("STOPPED") | tokens.start)
+        return phase.ongoing("ACCUMULATE"), unfired
 
-    def _count_periods(self, m, can_fire, is_updated):
+    @staticmethod
+    def _stop(m, tokens):
+        """Ends a state of the phases where STOP is told."""
+        with m.If(tokens.stop):
+            m.d.sync += tokens.running.eq(0)
+            m.next = "STOPPED"
+
+    def _count_periods(self, m, stop, can_fire, is_updated):
         """Counts the token periods of a sample: updated ones up, and fired ones.
 
         Returns whether the period that is to be fired is the sample's last.
@@ -254,6 +338,8 @@ class Control(wiring.Component):
             m.d.sync += self.period.eq(self.period + 1)
             with m.If(self.is_last_period):
                 m.d.sync += self.period.eq(0)
+        with m.If(stop):
+            m.d.sync += [self.plane.eq(0), self.period.eq(0)]
         return is_last_fired
 
     def _count(self, m, running, clear):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The neuron core: everything of a node but its router."""
 
-from amaranth import Module, Signal
+from amaranth import Module, ResetInserter, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import LINKS
 
@@ -15,10 +16,12 @@ from .axon_out import AxonOut
 from .configuration import BLOCKS, Configuration
 from .control import Control
 from .dendrite import Dendrite
+from .error_register import ErrorRegister
 from .flow_control import FlowControl
 from .ingress import Egress, Ingress
 from .neurons import make_soma
 from .spike_queue import SpikeQueue
+from .watchdog import Watchdog
 
 # One bit for each part of a core that may be clocked on its own.
 AWAKE = data.StructLayout(
@@ -35,6 +38,10 @@ class Core(wiring.Component):
         From the router.
     o : ``Out(flit_stream)``
         To the router; depends on registers only.
+    x, y : ``In``
+        Coordinates of this node, for the host's eyes.
+    stray : ``In(1)``
+        The router has dropped a flit whose destination lies outside the mesh.
     hops : ``In(range(5))``
         Links to which the router passed a spike, for the counter.
     quiet : ``Out(1)``
@@ -53,6 +60,9 @@ class Core(wiring.Component):
             {
                 "i": In(flit_stream(params)),
                 "o": Out(flit_stream(params)),
+                "x": In(params.coord_width),
+                "y": In(params.coord_width),
+                "stray": In(1),
                 "hops": In(range(len(LINKS) + 1)),
                 "quiet": Out(1),
                 "awake": Out(AWAKE),
@@ -66,17 +76,31 @@ class Core(wiring.Component):
         # the router's choice must not wait for that within a cycle.
         m.submodules.entry = entry = FlitQueue(shape=self.i.payload.shape(), depth=2)
         m.submodules.ingress = ingress = Ingress(params=params)
-        m.submodules.spikes = spikes = SpikeQueue(params=params)
-        m.submodules.flow = flow = FlowControl(params=params)
-        m.submodules.axon_in = axon_in = AxonIn(params)
-        m.submodules.dendrite = dendrite = Dendrite(params)
-        m.submodules.soma = soma = make_soma(params)
-        m.submodules.axon_out = axon_out = AxonOut(params)
+        spikes = SpikeQueue(params=params)
+        flow = FlowControl(params=params)
+        axon_in = AxonIn(params)
+        dendrite = Dendrite(params)
+        soma = make_soma(params)
+        axon_out = AxonOut(params)
+        egress = Egress(params=params)
+        # Axon-out learns from a register whether it may go on: merging comes between two queues.
+        leaving = FlitQueue(shape=self.o.payload.shape(), depth=2)
         m.submodules.control = control = Control(params=params)
         m.submodules.configuration = configuration = Configuration(params=params)
-        m.submodules.egress = egress = Egress(params=params)
-        # Axon-out learns from a register whether it may go on: merging comes between two queues.
-        m.submodules.leaving = leaving = FlitQueue(shape=self.o.payload.shape(), depth=2)
+        m.submodules.error_register = errors = ErrorRegister(params=params)
+        # STOP resets what works on samples. Flits that come, and answers on their way, stay.
+        for name, block in (
+            ("spikes", spikes),
+            ("flow", flow),
+            ("axon_in", axon_in),
+            ("dendrite", dendrite),
+            ("soma", soma),
+            ("axon_out", axon_out),
+            ("egress", egress),
+            ("leaving", leaving),
+            ("watchdog_timer", watchdog := Watchdog()),
+        ):
+            m.submodules[name] = ResetInserter(control.stop)(block)
         # The router works out the way of a flit as it enters; merging takes as long.
         m.submodules.exit = exit_ = FlitRegister(shape=self.o.payload.shape())
 
@@ -110,6 +134,8 @@ class Core(wiring.Component):
         self._command(m, control, soma, axon_out)
         self._control_flow(m, control, flow, ingress, spikes, axon_out)
         self._report(m, control, ingress, spikes, flow, axon_in, dendrite, soma, axon_out)
+        self._watch(m, control, ingress, configuration, errors, watchdog)
+        self._guard(m, control, ingress, watchdog, flow, soma, axon_out)
 
         is_configured = Signal()
         m.d.comb += [
@@ -140,6 +166,8 @@ class Core(wiring.Component):
                 & ~soma.busy
                 & ~axon_out.busy
                 & configuration.idle
+                & errors.idle
+                & watchdog.idle
             ),
         ]
         return m
@@ -168,6 +196,10 @@ class Core(wiring.Component):
         """What may be sent, here and by the sources; flow control reads axon-out's destinations."""
         m.d.comb += [
             flow.grant.eq(control.grant),
+            ingress.may_spike.eq(control.may_spike),
+            ingress.may_credit.eq(control.may_credit),
+            ingress.may_hold.eq(flow.may_hold),
+            ingress.may_go.eq(flow.may_go),
             flow.hold.eq(ingress.hold),
             flow.go.eq(ingress.go),
             flow.is_high.eq(spikes.is_high),
@@ -197,4 +229,45 @@ class Core(wiring.Component):
             control.hops.eq(self.hops),
             control.stalled.eq(axon_in.stalled),
             control.overflow.eq(dendrite.overflow),
+        ]
+
+    def _watch(self, m, control, ingress, configuration, errors, watchdog):
+        """Errors, from where they are seen to their register."""
+        m.d.comb += [
+            configuration.at_work.eq(control.at_work),
+            configuration.alert.eq(errors.alert),
+            errors.alerted.eq(configuration.alerted),
+            errors.x.eq(self.x),
+            errors.y.eq(self.y),
+            errors.valid.eq(ingress.i.valid),
+            errors.flit.eq(ingress.i.payload),
+            errors.clear.eq(control.clear_errors),
+            errors.causes.eq(
+                ingress.causes
+                | configuration.causes
+                | (self.stray << Error.OUTSIDE)
+                | (watchdog.expired << Error.STANDSTILL)
+            ),
+            control.errors.eq(errors.errors),
+            control.first_error.eq(errors.first),
+        ]
+
+    @staticmethod
+    def _guard(m, control, ingress, watchdog, flow, soma, axon_out):
+        """What tells the watchdog that something goes on, and what control shows of waiting."""
+        m.d.comb += [
+            control.held.eq(flow.held),
+            watchdog.setting.eq(control.watchdog),
+            watchdog.due.eq(control.due),
+            watchdog.progress.eq(
+                control.spike_in
+                | ingress.end
+                | ingress.credit
+                | ingress.hold
+                | ingress.go
+                | (flow.o.valid & flow.o.ready)
+                | (axon_out.o.valid & axon_out.o.ready)
+                | control.op_valid
+                | soma.busy
+            ),
         ]

@@ -33,7 +33,9 @@ class FlowControl(wiring.Component):
     Members
     -------
     hold, go : ``In(1)``
-        A PACE of one destination has come.
+        A PACE of one destination has come. Only if it may.
+    may_hold, may_go : ``Out(1)``
+        Another destination can ask to hold; one has asked.
     held : ``Out(1)``
         From the cycle after.
     grant : ``In(1)``
@@ -60,6 +62,8 @@ class FlowControl(wiring.Component):
             {
                 "hold": In(1),
                 "go": In(1),
+                "may_hold": Out(1),
+                "may_go": Out(1),
                 "held": Out(1),
                 "grant": In(1),
                 "granting": Out(1),
@@ -78,11 +82,15 @@ class FlowControl(wiring.Component):
         m = Module()
         formats = Formats(self._params)
         # Every node may be a destination.
-        n_holding = Signal(2 * self._params.coord_width)
+        n_holding = Signal(self._params.token_width)
         with m.If(self.hold):
             m.d.sync += [n_holding.eq(n_holding + 1), self.held.eq(1)]
         with m.Elif(self.go):
             m.d.sync += [n_holding.eq(n_holding - 1), self.held.eq(n_holding != 1)]
+        m.d.comb += [
+            self.may_hold.eq(~n_holding.all()),
+            self.may_go.eq(self.held),
+        ]
 
         is_credit = Signal()  # the list that is being sent
         has_asked = Signal()  # sources hold, or are just being told to, or to go on

@@ -8,8 +8,10 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import CHUNK_WIDTH, T_WIDTH
 
 from ..layouts import flit_stream, spike_stream, struct
 
@@ -18,12 +20,15 @@ class Ingress(wiring.Component):
     """Hands spikes to axon-in, tokens to control, the rest to the configuration unit.
 
     No latency, no state; order is kept because a flit that waits holds up those behind it. Tokens
-    are always accepted. Flits of kind DATA have no business here and are dropped.
+    are always accepted. What the protocol does not permit now is dropped, and told: a flit that is
+    an error has no other effect than a pulse of ``causes``.
 
     Members
     -------
     i : ``In(flit_stream)``
         From the router's local output.
+    may_spike, may_credit, may_hold, may_go : ``In(1)``
+        What is due: spikes and ENDs, CREDITs, PACEs.
     spike : ``Out(spike_stream)``
     config : ``Out(flit_stream)``
         ADDRESS, WRITE and READ flits.
@@ -31,6 +36,8 @@ class Ingress(wiring.Component):
         Pulses for one token each.
     hold, go : ``Out(1)``
         Pulses for one PACE each.
+    causes : ``Out(len(Error))``
+        Pulses; bits as :class:`stemcore.golden.spec.errors.Error` numbers them.
     """
 
     def __init__(self, *, params: ChipParams):
@@ -38,12 +45,17 @@ class Ingress(wiring.Component):
         super().__init__(
             {
                 "i": In(flit_stream(params)),
+                "may_spike": In(1),
+                "may_credit": In(1),
+                "may_hold": In(1),
+                "may_go": In(1),
                 "spike": Out(spike_stream(params)),
                 "config": Out(flit_stream(params)),
                 "end": Out(1),
                 "credit": Out(1),
                 "hold": Out(1),
                 "go": Out(1),
+                "causes": Out(len(Error)),
             }
         )
 
@@ -52,36 +64,68 @@ class Ingress(wiring.Component):
         kind = self.i.payload.kind
         spike_width = Formats(self._params).spike.width
         spike = struct(Formats(self._params).spike)(self.i.payload.payload[:spike_width])
-        is_config, is_pace = Signal(), Signal()
+        is_fine, comes = Signal(), Signal()
         m.d.comb += [
             self.spike.payload.eq(self.i.payload.payload[:spike_width]),
             self.config.payload.eq(self.i.payload),
-            is_config.eq(
-                (kind == Kind.ADDRESS.value)
-                | (kind == Kind.WRITE.value)
-                | (kind == Kind.READ.value)
-            ),
+            is_fine.eq(~self._reserved().any()),
+            comes.eq(self.i.valid & self.i.ready),
+            self.causes[Error.RESERVED].eq(comes & ~is_fine),
+            self.i.ready.eq(1),
         ]
-        with m.If(kind == Kind.SPIKE.value):
-            m.d.comb += [
-                self.spike.valid.eq(self.i.valid),
-                self.i.ready.eq(self.spike.ready),
-            ]
-        with m.Elif(is_config):
-            m.d.comb += [
-                self.config.valid.eq(self.i.valid),
-                self.i.ready.eq(self.config.ready),
-            ]
-        with m.Else():
-            m.d.comb += [
-                self.i.ready.eq(1),
-                self.end.eq(self.i.valid & (kind == Kind.END.value)),
-                self.credit.eq(self.i.valid & (kind == Kind.CREDIT.value)),
-                is_pace.eq(self.i.valid & (kind == Kind.PACE.value)),
-                self.hold.eq(is_pace & spike.t[0]),
-                self.go.eq(is_pace & ~spike.t[0]),
-            ]
+        with m.Switch(kind):
+            with m.Case(Kind.SPIKE.value):
+                in_range = Signal()
+                m.d.comb += [
+                    in_range.eq(~spike.t[T_WIDTH:].any()),
+                    self.i.ready.eq(self.spike.ready),
+                    self.spike.valid.eq(self.i.valid & is_fine & self.may_spike & in_range),
+                    self.causes[Error.SPIKE].eq(comes & is_fine & ~self.may_spike),
+                    self.causes[Error.RANGE].eq(comes & is_fine & self.may_spike & ~in_range),
+                ]
+            with m.Case(Kind.ADDRESS.value, Kind.WRITE.value, Kind.READ.value):
+                m.d.comb += [
+                    self.i.ready.eq(self.config.ready),
+                    self.config.valid.eq(self.i.valid & is_fine),
+                ]
+            with m.Case(Kind.END.value):
+                m.d.comb += [
+                    self.end.eq(comes & is_fine & self.may_spike),
+                    self.causes[Error.TOKEN].eq(comes & is_fine & ~self.may_spike),
+                ]
+            with m.Case(Kind.CREDIT.value):
+                m.d.comb += [
+                    self.credit.eq(comes & is_fine & self.may_credit),
+                    self.causes[Error.TOKEN].eq(comes & is_fine & ~self.may_credit),
+                ]
+            with m.Case(Kind.PACE.value):
+                is_due = Mux(spike.t[0], self.may_hold, self.may_go)
+                m.d.comb += [
+                    self.hold.eq(comes & is_fine & spike.t[0] & self.may_hold),
+                    self.go.eq(comes & is_fine & ~spike.t[0] & self.may_go),
+                    self.causes[Error.PACE].eq(comes & is_fine & ~is_due),
+                ]
+            with m.Case(Kind.DATA.value):
+                m.d.comb += self.causes[Error.KIND].eq(comes)
         return m
+
+    def _reserved(self):
+        """One condition for every group of payload bits that the same kinds do not use."""
+        formats, flit = Formats(self._params), self.i.payload
+        n_bits = formats.payload_width
+        position = next(low for name, low, _ in formats.spike if name == "t")
+        used = dict.fromkeys(Kind, 0) | {
+            Kind.SPIKE: (1 << formats.spike.width) - 1,
+            Kind.PACE: 1 << position,  # one bit of a time step says whether to hold
+            Kind.ADDRESS: (1 << formats.pointer.width) - 1,
+            Kind.WRITE: (1 << CHUNK_WIDTH) - 1,
+            Kind.DATA: (1 << n_bits) - 1,
+        }
+        groups: dict[tuple[int, ...], list] = {}
+        for bit in range(n_bits):
+            kinds = tuple(kind.value for kind in Kind if not used[kind] >> bit & 1)
+            groups.setdefault(kinds, []).append(flit.payload[bit])
+        return Cat(Cat(bits).any() & flit.kind.matches(*kinds) for kinds, bits in groups.items())
 
 
 class Egress(wiring.Component):

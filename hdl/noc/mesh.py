@@ -23,8 +23,8 @@ class MeshEdge:
     o : stream.Interface
         Flits to the host: drive ``ready``.
     stray : Signal
-        A flit waits at an edge where there is no neighbour: its rectangle reaches beyond the mesh.
-        It waits for ever, and so does what queues up behind it; nothing is lost silently.
+        A flit is dropped at an edge where there is no neighbour: its rectangle reaches beyond the
+        mesh. Nodes with straps ``edges`` count it as an error, so nothing is lost silently.
     """
 
     i: stream.Interface
@@ -37,9 +37,10 @@ def connect_mesh(m, nodes: Mapping[Node, wiring.Component]) -> MeshEdge:
 
     m : Module
     nodes : mapping (x, y) -> component
-        A full rectangle: columns 0 .. columns - 1, rows 1 .. rows. Each has straps ``x``, ``y`` and
-        the links ``i`` and ``o``, arrays of flit streams in the order North, East, South, West
-        (further entries, such as a bare router's Local, are left alone).
+        A full rectangle: columns 0 .. columns - 1, rows 1 .. rows. Each has straps ``x``, ``y``,
+        ``edges`` if it tells of flits that leave the mesh, and the links ``i`` and ``o``, arrays of
+        flit streams in the order North, East, South, West (further entries, such as a bare router's
+        Local, are left alone).
     """
     columns = max((x for x, _ in nodes), default=-1) + 1
     rows = max((y for _, y in nodes), default=0)
@@ -53,13 +54,17 @@ def connect_mesh(m, nodes: Mapping[Node, wiring.Component]) -> MeshEdge:
             if value >> len(strap):
                 raise ValueError(f"node ({x}, {y}): must fit in {len(strap)} bits a coordinate")
             m.d.comb += strap.eq(value)
+        edges = 0
         for port in LINKS:
             neighbour = nodes.get((x + STEPS[port][0], y + STEPS[port][1]))
             if neighbour is not None:
                 wiring.connect(m, node.o[port], neighbour.i[opposite(port)])
             elif (x, y) != ENTRANCE or port != Port.NORTH:
-                m.d.comb += [node.i[port].valid.eq(0), node.o[port].ready.eq(0)]
+                m.d.comb += [node.i[port].valid.eq(0), node.o[port].ready.eq(1)]
                 strays.append(node.o[port].valid)
+                edges |= 1 << port
+        if "edges" in node.signature.members:
+            m.d.comb += node.edges.eq(edges)
     stray = Signal(name="stray")
     m.d.comb += stray.eq(Cat(strays).any())
     entrance = nodes[ENTRANCE]

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.fields import Formats
 
 from ..errors import EngineError
+from ..host.errors import check
 from ..host.protocol import Protocol, Recorder, core_recorders
 from ..progress import Progress
 from .engine import Feature, ProgramEngine, RunOptions
@@ -60,6 +62,7 @@ class Amaranth(ProgramEngine):
         for position, recorder in recorders.items():
             simulator.add_process(_watch(chip.nodes[position], recorder))
         simulator.run()
+        check(program.name, Formats(program.params), protocol.alerts)
         return RunResult(
             engine=self.name,
             outputs=protocol.output.values,
@@ -104,6 +107,7 @@ def _host(
                     end_cycles.append(cycle)
             still = still + 1 if quiet and flit is None and not valid else 0
             if still > STILL or cycle > cycle_limit:
+                check(protocol.program.name, Formats(protocol.program.params), protocol.alerts)
                 what = (
                     f"{protocol.program.name}: {n_images} images must come out, "
                     f"{protocol.samples_done} did, and "

@@ -61,12 +61,29 @@ class Host:
 
     def start(self, core: CoreImage) -> Flits:
         """Starts ``core``."""
-        node = (core.x, core.y, core.x, core.y)
-        command = self.formats.command.pack(start=1, clear_counters=1)
+        return self.command((core.x, core.y, core.x, core.y), start=1, clear_counters=1)
+
+    def stop(self, nodes: Rectangle) -> Flits:
+        """Brings the cores of a rectangle to the state after configuration, from any other.
+
+        Flits on their way in the mesh may come after it: stop all cores, let the mesh come to rest,
+        and stop them again.
+        """
+        return self.command(nodes, stop=1)
+
+    def command(self, nodes: Rectangle, **does: int) -> Flits:
+        """Commands to all cores of a rectangle: names of bits of the field ``command``."""
+        word = self.formats.command.pack(
+            **{name: does.pop(name, 0) for name, _ in self.formats.command.widths}, **does
+        )
+        return self.write(nodes, Control.COMMAND, word)
+
+    def write(self, nodes: Rectangle, register: Control, value: int) -> Flits:
+        """Writes a control register of all cores of a rectangle."""
         return np.array(
             [
-                self._pointer(node, Memory.CONTROL, Control.COMMAND),
-                self.flit(Kind.WRITE, node, command),
+                self._pointer(nodes, Memory.CONTROL, register),
+                self.flit(Kind.WRITE, nodes, value),
             ],
             dtype=np.uint64,
         )

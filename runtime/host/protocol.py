@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import Program
-from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.fields import ALERT, Formats, Kind, Memory
 from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.tokens import Sink, Source
 from stemcore.golden.spec.widths import CHUNK_WIDTH
@@ -30,6 +30,8 @@ class Protocol:
     samples_done : int
     replies : list[int]
         Answers to READ.
+    alerts : list[int]
+        First errors of cores: words of ``Formats.errors``.
     output : Recorder
         Of the output population.
     """
@@ -47,6 +49,7 @@ class Protocol:
         self._source = Source(program.input_credits)
         self._sink = Sink(program.output_ends)
         self.replies: list[int] = []
+        self.alerts: list[int] = []
         self._raw: deque[int] = deque()
         for core in program.cores:
             self._raw.extend(host.configuration(core).tolist())
@@ -101,6 +104,8 @@ class Protocol:
         elif kind == Kind.PACE:
             spike = self._formats.spike.unpack(self._formats.flit.unpack(flit)["payload"])
             self._source.pace(bool(spike["t"]))
+        elif kind == ALERT:
+            self.alerts.append(self._formats.flit.unpack(flit)["payload"] & CHUNK_MASK)
         elif kind == Kind.DATA:
             self.replies.append(self._formats.flit.unpack(flit)["payload"] & CHUNK_MASK)
         else:

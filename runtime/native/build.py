@@ -15,7 +15,7 @@ from pathlib import Path
 from stemcore import hdl
 from stemcore.golden import spec
 from stemcore.golden.spec.bit_fields import BitFields
-from stemcore.golden.spec.fields import Formats, Kind
+from stemcore.golden.spec.fields import ALERT, Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.spike_code import SpikeCode
 from stemcore.golden.spec.widths import ACTIVATION_WIDTH
@@ -137,6 +137,7 @@ def fields_header(params: ChipParams) -> str:
     lines += _spike_bits()
     lines += _defines("FLIT", formats.flit) + _defines("SPIKE", formats.spike)
     lines += [f"#define KIND_{kind.name} {int(kind)}" for kind in Kind]
+    lines.append(f"#define KIND_ALERT {int(ALERT)}  // towards the host")
     lines += [f"#define AWAKE_{block.upper()}_POSITION {i}" for i, block in enumerate(BLOCKS)]
     lines.append(f"#define AWAKE_WIDTH {len(BLOCKS)}")
     macro = " ".join(f"MACRO({block}, AWAKE_{block.upper()}_POSITION)" for block in BLOCKS)

@@ -141,6 +141,13 @@ void stem_take_replies(void* mesh, uint32_t* values, int64_t n) {
     m.host.replies.erase(m.host.replies.begin(), m.host.replies.begin() + n);
 }
 
+// Copies at most `n` of the alerts that have come; returns how many there are.
+int64_t stem_alerts(void* mesh, uint32_t* values, int64_t n) {
+    const std::vector<uint32_t>& alerts = mesh_of(mesh).host.alerts;
+    std::memcpy(values, alerts.data(), 4 * std::min<size_t>(n, alerts.size()));
+    return int64_t(alerts.size());
+}
+
 // What stands on the links of a node now: N, E, S, W; i valid, payload, ready, o valid, payload, ready.
 void stem_ports(void* mesh, int node, uint64_t* values) {
     std::vector<uint64_t> ports;

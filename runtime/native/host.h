@@ -82,6 +82,7 @@ class Host {
     int64_t holding = 0;  // cores that asked to hold spikes for now
     Recorder output;
     std::vector<uint32_t> replies;
+    std::vector<uint32_t> alerts;  // first errors of cores: what their registers said
     std::vector<int64_t> start_cycles;
     int64_t n_flits = 0;
 
@@ -131,6 +132,9 @@ class Host {
             }
             case KIND_DATA:
                 replies.push_back(uint32_t(field(flit, FLIT_PAYLOAD_POSITION, 32)));
+                break;
+            case KIND_ALERT:
+                alerts.push_back(uint32_t(field(flit, FLIT_PAYLOAD_POSITION, 32)));
                 break;
             default: ++output.errors;
         }

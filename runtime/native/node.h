@@ -82,7 +82,8 @@ struct alignas(64) Node {
     std::string scope;
     Recorder recorder;
 
-    Node(int number, int column, int row) {
+    // `edges`: links beyond which there is no node, North lowest; what is sent there is dropped.
+    Node(int number, int column, int row, unsigned edges) {
         context = std::make_unique<VerilatedContext>();
         scope = "n" + std::to_string(number);
 #ifdef STEM_TRACE
@@ -93,13 +94,14 @@ struct alignas(64) Node {
         Vnode& m = *model;
         m.x = column;
         m.y = row;
+        m.edges = edges;
         m.clk = 0;
         // Verilator writes the double underscores of i__0__valid as ___05F.
 #define PORT(p)                                                                          \
     i_valid[p] = &m.i___05F##p##___05Fvalid, i_payload[p] = &m.i___05F##p##___05Fpayload, \
     i_ready[p] = &m.i___05F##p##___05Fready, o_valid[p] = &m.o___05F##p##___05Fvalid,     \
     o_payload[p] = &m.o___05F##p##___05Fpayload, o_ready[p] = &m.o___05F##p##___05Fready, \
-    *i_valid[p] = 0, *i_payload[p] = 0, *o_ready[p] = 0
+    *i_valid[p] = 0, *i_payload[p] = 0, *o_ready[p] = edges >> p & 1
         PORT(0);
         PORT(1);
         PORT(2);

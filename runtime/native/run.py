@@ -18,6 +18,7 @@ from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import Node
 
 from ..errors import EngineError
+from ..host.errors import check
 from ..host.protocol import output_population
 from ..progress import Progress
 from . import watchdog
@@ -90,6 +91,7 @@ def run_program(
         mesh.prepare_host(np.asarray(images, np.int64))
         _run_samples(mesh, len(images), progress, cycle_limit)
         watchdog.settled(mesh)
+        check(program.name, mesh.formats, mesh.alerts())
         start, end = (mesh.cycles(number, len(images)) for number in (FIRST_FLITS, HOST))
         layer_ends, total = _layer_ends(mesh, len(images)), mesh.cycle - loaded_at
         _check_recorders(mesh)
@@ -131,6 +133,7 @@ def _load(mesh: VerilatedMesh, over_mesh: bool) -> None:
         else:
             mesh.load(core)
     watchdog.settled(mesh)
+    check(mesh.program.name, mesh.formats, mesh.alerts())
 
 
 def _to_signed(values: NDArray[np.uint8], population: Population) -> NDArray[np.int64]:

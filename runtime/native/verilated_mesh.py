@@ -83,6 +83,7 @@ class VerilatedMesh:
             "cycles",
             "shared",
             "links",
+            "alerts",
         ):
             getattr(self._library, f"stem_{name}").restype = ctypes.c_int64
         self.program = program
@@ -231,7 +232,7 @@ class VerilatedMesh:
             if self.run(samples=0, replies=1, limit=100_000) is not Status.DONE:
                 raise EngineError(
                     f"node ({core.x}, {core.y}): a READ must be answered; no answer came in "
-                    "100000 cycles. The core may still be at work: let the mesh settle first"
+                    "100000 cycles. A core that runs answers for CONTROL alone: stop it first"
                 )
             value = np.zeros(1, np.uint32)
             self._library.stem_take_replies(
@@ -248,6 +249,15 @@ class VerilatedMesh:
         named["sops"] = named.pop("sops_low") + (named.pop("sops_high") << 32)
         flags = self.formats.flags.unpack(named.pop("flags"))
         return named | {"overflow": flags["overflow"]}
+
+    def alerts(self) -> list[int]:
+        """First errors of cores that the host was told of: words of ``Formats.errors``."""
+        n = int(self._library.stem_alerts(self._mesh, None, ctypes.c_int64(0)))
+        words = np.zeros(n, np.uint32)
+        self._library.stem_alerts(
+            self._mesh, words.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(n)
+        )
+        return [int(word) for word in words]
 
     def record(self, node: int, values: NDArray[np.uint8], bits: int, ends: int) -> None:
         """Lets a node (-1: the host's end) write what it fires into ``values`` (N, C, H, W)."""

@@ -2,10 +2,12 @@
 """Says what the nodes of a mesh wait for: tokens, spikes, flits that nobody takes."""
 
 from stemcore.golden.program.program import CoreImage
-from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.registers import Control
 
 from ..errors import EngineError
+from ..host.errors import describe_flit
+from ..host.errors import report as error_report
 from . import verilated_mesh
 from .verilated_mesh import SETTLE_LIMIT, Status, VerilatedMesh
 
@@ -31,10 +33,13 @@ def standstill() -> str:
 
 
 def report(mesh: VerilatedMesh) -> str:
-    """A line for every core, and one for every flit that stands on a link and is not taken."""
+    """A line for every core, and for every flit that stands on a link and is not taken.
+
+    Before them one for each core that has seen an error of the protocol.
+    """
     program = mesh.program
     cores = {(core.x, core.y): core for core in program.cores}
-    lines = []
+    lines = [error_report(mesh.formats, mesh.alerts())] if mesh.alerts() else []
     for y in range(1, program.rows + 1):
         for x in range(program.columns):
             core = cores.get((x, y))
@@ -69,27 +74,10 @@ def _tokens(mesh: VerilatedMesh, core: CoreImage) -> str:
 
 def _standing(mesh: VerilatedMesh, x: int, y: int) -> list[str]:
     lines = []
-    program = mesh.program
     for port, (_, _, _, valid, flit, ready) in enumerate(mesh.ports(x, y).tolist()):
         if not valid or ready:
             continue
         to = (x + STEPS[port][0], y + STEPS[port][1])
-        if 0 <= to[0] < program.columns and 1 <= to[1] <= program.rows:
-            reason = f"node {to} does not take it"
-        else:
-            reason = "the mesh ends there: the destination lies outside"
-        lines.append(f"    its {LINKS[port]} link holds {describe(mesh.formats, flit)}; {reason}")
+        held = describe_flit(mesh.formats, flit)
+        lines.append(f"    its {LINKS[port]} link holds {held}; node {to} does not take it")
     return lines
-
-
-def describe(formats: Formats, flit: int) -> str:
-    """A flit in words: what it is, and the nodes that it is for."""
-    fields = formats.flit.unpack(flit)
-    kind = fields["kind"]
-    name = Kind(kind).name if kind in list(Kind) else f"a flit of kind {kind}"
-    if kind == Kind.SPIKE:
-        spike = formats.spike.unpack(fields["payload"])
-        name += " (" + ", ".join(f"{field} {value}" for field, value in spike.items()) + ")"
-    first, last = (fields["x0"], fields["y0"]), (fields["x1"], fields["y1"])
-    nodes = f"node {first}" if first == last else f"nodes {first} to {last}"
-    return f"{name} for {nodes}"

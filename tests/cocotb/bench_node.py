@@ -132,7 +132,7 @@ async def commands_clear_counters_and_holes_read_zero(dut):
     assert holes == [0] * n_holes
     assert (await host.counters(core))["samples"] == 1
     node = (core.x, core.y, core.x, core.y)
-    clear = host.host.formats.command.pack(start=0, clear_counters=1)
+    clear = host.host.formats.command.pack(start=0, clear_counters=1, stop=0, clear_errors=0)
     pointer = host.host.formats.pointer.pack(
         memory=int(Memory.CONTROL), chunk=0, address=int(Control.COMMAND)
     )

@@ -110,7 +110,9 @@ class NoTokenIsLost(Control):
             m.d.comb += Assume((steps != 0) & (bits != 0))
             writes += [(Register.INTEGRATION, steps, "constants"), (Register.MODE, bits, "mode")]
         done = Signal(range(len(writes) + 2))
-        start = Formats(self._params).command.pack(start=1, clear_counters=0)
+        start = Formats(self._params).command.pack(
+            start=1, clear_counters=0, stop=0, clear_errors=0
+        )
         commands = [*writes, (Register.COMMAND, start, "")]
         address, data = (Array(command[i] for command in commands)[done] for i in (0, 1))
         m.d.comb += [

@@ -7,7 +7,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Value
 
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.fields import ALERT, Formats, Kind, Memory
 from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.golden.spec.registers import Control
 from stemcore.hdl.node import LOCAL, Node
@@ -134,7 +134,8 @@ def test_spikes_that_leave_through_links_are_counted(stall, rng):
     ]
     n_out = {NORTH: 4, EAST: 4, SOUTH: 8, WEST: 4}
     sinks = {port: Sink(node.o[port], n, stall, rng) for port, n in n_out.items()}
-    answer = Sink(node.o[WEST], 5, stall, rng)
+    # Beside them what only the host may get, and CREDITs that nobody is due, make one alert.
+    answer = Sink(node.o[WEST], 6, stall, rng)
     sinks[WEST] = answer
 
     async def ask(ctx):
@@ -148,6 +149,8 @@ def test_spikes_that_leave_through_links_are_counted(stall, rng):
 
     sources = [Source(node.i[port], words, stall, rng) for port, words in sent.items()]
     simulate(strapped(node, (1, 2)), [*sources, *sinks.values(), ask], limit=1000)
+    kinds = [formats.flit.unpack(word)["kind"] for word in answer.items]
+    assert kinds.count(ALERT) == 1
     reply = formats.flit.unpack(answer.items[-1])
     assert (reply["kind"], reply["payload"]) == (Kind.DATA, wanted)
 

@@ -3,6 +3,7 @@
 import pytest
 from amaranth.back import rtlil
 
+from stemcore.golden.spec.errors import WATCHDOG_WIDTH
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.golden.spec.registers import Control as Register
@@ -24,13 +25,14 @@ from tests.support.streams import simulate
 TINY = get_preset("tiny")
 FORMATS = Formats(TINY)
 WIDTHS = {
-    Register.N_SOURCES: 16,
-    Register.N_DESTINATIONS: 16,
+    Register.N_SOURCES: TINY.token_width,
+    Register.N_DESTINATIONS: TINY.token_width,
     Register.N_UPDATE: TINY.update_address_width + 1,
     Register.N_FIRE: TINY.fire_address_width + 1,
     Register.MODE: FORMATS.mode.width,
     Register.END_LIST: FORMATS.token_list.width,
     Register.CREDIT_LIST: FORMATS.token_list.width,
+    Register.WATCHDOG: WATCHDOG_WIDTH,
 }
 PORTS = {
     Register.N_UPDATE: "n_update",
@@ -38,9 +40,10 @@ PORTS = {
     Register.MODE: "mode",
     Register.END_LIST: "end_list",
     Register.CREDIT_LIST: "credit_list",
+    Register.WATCHDOG: "watchdog",
 }
-START = FORMATS.command.pack(start=1, clear_counters=0)
-CLEAR = FORMATS.command.pack(start=0, clear_counters=1)
+START = FORMATS.command.pack(start=1, clear_counters=0, stop=0, clear_errors=0)
+CLEAR = FORMATS.command.pack(start=0, clear_counters=1, stop=0, clear_errors=0)
 # Inputs to count, by register: port and largest amount of one cycle.
 EVENTS = {
     Register.SPIKES_IN: ("spike_in", 1),
@@ -314,7 +317,7 @@ def test_counters_count_and_clear(rng):
             assert await read(ctx, dut, Register.SOPS_LOW) == sops
             assert await read(ctx, dut, Register.SOPS_HIGH) == 0
         await write(ctx, dut, Register.COMMAND, CLEAR)
-        for register in range(Register.SOPS_LOW, 32):
+        for register in range(Register.SOPS_LOW, Register.ERRORS):
             assert await read(ctx, dut, register) == 0
 
     simulate(dut, [drive], limit=400)

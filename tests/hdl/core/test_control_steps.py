@@ -24,7 +24,7 @@ from tests.support.streams import simulate
 
 LATE = get_preset("tiny_late")
 FORMATS = Formats(LATE)
-START = FORMATS.command.pack(start=1, clear_counters=0)
+START = FORMATS.command.pack(start=1, clear_counters=0, stop=0, clear_errors=0)
 
 
 async def begin(ctx, dut, *, n_sources=1, n_destinations=1, steps=3, bits=2):

@@ -1,18 +1,21 @@
 # amaranth: UnusedElaboratable=no
 # SPDX-License-Identifier: Apache-2.0
 import pytest
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.back import rtlil
 from amaranth.hdl import Value
 
+from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.hdl.core.ingress import Egress, Ingress
+from stemcore.testing import willing
 from tests.support.streams import STALLS, Sink, Source, simulate
 
 TINY = get_preset("tiny")
-FLIT = Formats(TINY).flit
-SPIKE_MASK = (1 << Formats(TINY).spike.width) - 1
+FORMATS = Formats(TINY)
+FLIT = FORMATS.flit
+SPIKE_MASK = (1 << FORMATS.spike.width) - 1
 CONFIG = (Kind.ADDRESS, Kind.WRITE, Kind.READ)
 TOKENS = (Kind.END, Kind.CREDIT)
 
@@ -55,55 +58,126 @@ class Events:
                 Value.cast(dut.spike.payload),
                 dut.config.valid & dut.config.ready,
                 Value.cast(dut.config.payload),
-                dut.end,
-                dut.credit,
+                Cat(dut.end, dut.credit, dut.hold, dut.go),
+                dut.causes,
             )
-            spike, spike_payload, config, config_payload, end, credit = at
+            spike, spike_payload, config, config_payload, tokens, causes = at
             now = [("spike", spike_payload)] * spike + [("config", config_payload)] * config
-            now += [("end", None)] * end + [("credit", None)] * credit
+            now += [(name, None) for i, name in enumerate(PULSES) if tokens >> i & 1]
+            now += [(error, None) for error in Error if causes >> error & 1]
             assert len(now) <= 1, f"one flit must have one effect, got {now}"
             self.seen += now
 
 
-def effects(words):
-    """What ``Events`` must see for ``words``; flits of kind DATA have no effect."""
-    for word in words:
-        kind = kind_of(word)
-        if kind == Kind.SPIKE:
-            yield "spike", FLIT.unpack(word)["payload"] & SPIKE_MASK
-        elif kind in CONFIG:
-            yield "config", word
-        elif kind in TOKENS:
-            yield kind.name.lower(), None
+PULSES = ("end", "credit", "hold", "go")
+ALL_DUE = {"may_spike": 1, "may_credit": 1, "may_hold": 1, "may_go": 1}
+
+
+def effect(word, due=ALL_DUE):
+    """What ``Events`` must see for ``word``, by the protocol; ``due``: inputs of the ingress."""
+    fields = FLIT.unpack(word)
+    kind, payload = Kind(fields["kind"]), fields["payload"]
+    spike = FORMATS.spike.unpack(payload & SPIKE_MASK)
+    hold = FORMATS.spike.pack(**dict.fromkeys(spike, 0) | {"t": 1})
+    used = {Kind.SPIKE: SPIKE_MASK, Kind.PACE: hold, Kind.WRITE: (1 << 32) - 1}
+    used |= {Kind.ADDRESS: (1 << FORMATS.pointer.width) - 1}
+    if kind == Kind.DATA:
+        return Error.KIND, None
+    if payload & ~used.get(kind, 0):
+        return Error.RESERVED, None
+    if kind == Kind.SPIKE:
+        if not due["may_spike"]:
+            return Error.SPIKE, None
+        return (Error.RANGE, None) if spike["t"] > 7 else ("spike", payload & SPIKE_MASK)
+    if kind == Kind.PACE:
+        name, may = ("hold", "may_hold") if payload else ("go", "may_go")
+        return (name if due[may] else Error.PACE), None
+    if kind in CONFIG:
+        return "config", word
+    may = "may_spike" if kind == Kind.END else "may_credit"
+    return (kind.name.lower() if due[may] else Error.TOKEN), None
+
+
+def typical_flits(rng, n):
+    """Of every kind, most of them as they ought to be."""
+    words = []
+    for word in random_flits(rng, n):
+        fields = FLIT.unpack(word)
+        kind = Kind(fields["kind"])
+        if kind in (Kind.END, Kind.CREDIT, Kind.READ) and rng.random() < 0.7:
+            fields["payload"] = 0
+        elif kind == Kind.PACE and rng.random() < 0.9:
+            t = int(rng.integers(2))
+            fields["payload"] = FORMATS.spike.pack(axon=0, t=t, c=0, y=0, x=0)
+        elif kind == Kind.ADDRESS and rng.random() < 0.7:
+            fields["payload"] &= (1 << FORMATS.pointer.width) - 1
+        elif kind == Kind.SPIKE and rng.random() < 0.9:
+            spike = FORMATS.spike.unpack(fields["payload"] & SPIKE_MASK)
+            spike["t"] &= int(rng.choice([7, 15]))
+            fields["payload"] = FORMATS.spike.pack(**spike)
+        words.append(FLIT.pack(**fields))
+    return words
+
+
+def listener(out, stall, rng):
+    """Takes what ``out`` gives, for ever; a flit that is dropped waits for its turn too."""
+
+    async def bench(ctx):
+        for ready in willing(stall, rng):
+            ctx.set(out.ready, ready)
+            await ctx.tick()
+
+    return bench
+
+
+def permit(dut, due=ALL_DUE):
+    async def bench(ctx):
+        for name, value in due.items():
+            ctx.set(getattr(dut, name), value)
+
+    return bench
 
 
 @pytest.mark.parametrize("stall", STALLS)
 def test_ingress_sorts_by_kind_and_keeps_order(stall, rng):
     dut = Ingress(params=TINY)
-    words = random_flits(rng, 300)
+    words = typical_flits(rng, 400)
     events = Events(dut)
-    spikes = [word for word in words if kind_of(word) == Kind.SPIKE]
-    config = [word for word in words if kind_of(word) in CONFIG]
-    sinks = [
-        Sink(dut.spike, len(spikes), stall, rng),
-        Sink(dut.config, len(config), stall, rng),
-    ]
+    wanted = [effect(word) for word in words]
     source = Source(dut.i, words, stall, rng)
-    simulate(clocked(dut), [source, *sinks], limit=6000, background=[events])
-    assert events.seen == list(effects(words))
-    assert sinks[1].items == config
+    listeners = [listener(out, stall, rng) for out in (dut.spike, dut.config)]
+    benches = [permit(dut), source]
+    simulate(clocked(dut), benches, limit=8000, background=[events, *listeners])
+    assert events.seen == wanted
+    names = {name for name, _ in wanted}
+    assert {"spike", "config", *PULSES, Error.RANGE, Error.KIND, Error.RESERVED} <= names
     if stall == "free":
         assert source.cycles == list(range(len(words)))
 
 
+@pytest.mark.parametrize("missing", ALL_DUE)
+def test_flit_that_is_not_due_is_dropped_and_told(missing, rng):
+    dut = Ingress(params=TINY)
+    words = typical_flits(rng, 200)
+    due = ALL_DUE | {missing: 0}
+    events = Events(dut)
+    wanted = [effect(word, due) for word in words]
+    listeners = [listener(out, "free", rng) for out in (dut.spike, dut.config)]
+    benches = [permit(dut, due), Source(dut.i, words)]
+    simulate(clocked(dut), benches, limit=1000, background=[events, *listeners])
+    assert events.seen == wanted
+    assert wanted != [effect(word) for word in words]
+
+
 def test_tokens_are_accepted_and_data_dropped_while_nobody_listens(rng):
     dut = Ingress(params=TINY)
-    words = random_flits(rng, 60, (*TOKENS, Kind.DATA))
+    kinds = rng.choice((*TOKENS, Kind.DATA), size=60)
+    words = [flit(kind) for kind in kinds]
     events, source = Events(dut), Source(dut.i, words)
-    simulate(clocked(dut), [source], limit=100, background=[events])
+    simulate(clocked(dut), [permit(dut), source], limit=100, background=[events])
     assert source.cycles == list(range(60))
-    assert events.seen == list(effects(words))
-    assert len(events.seen) < 60
+    assert events.seen == [effect(word) for word in words]
+    assert sum(name == Error.KIND for name, _ in events.seen) > 5
 
 
 @pytest.mark.parametrize("kind", [Kind.SPIKE, *CONFIG])
@@ -121,7 +195,8 @@ def test_flit_that_waits_holds_up_those_behind_it(kind):
             assert not events.seen
         ctx.set(out.ready, 1)
 
-    simulate(clocked(dut), [listen, source], limit=40, background=[events])
+    benches = [permit(dut), listen, source]
+    simulate(clocked(dut), benches, limit=40, background=[events])
     assert source.cycles == [12, 13, 14]
     assert [name for name, _ in events.seen] == [events.seen[0][0], "end", "credit"]
 
@@ -134,7 +209,7 @@ def test_idle_ingress_gives_nothing():
         ctx.set(dut.spike.ready, 1)
         ctx.set(dut.config.ready, 1)
         for kind in Kind:
-            ctx.set(Value.cast(dut.i.payload), flit(kind))
+            ctx.set(Value.cast(dut.i.payload), flit(kind, 0x7FFFFFFF))
             await ctx.tick()
             assert not ctx.get(dut.spike.valid) and not ctx.get(dut.config.valid)
 

@@ -137,24 +137,24 @@ def test_mesh_follows_golden_tree_hop_by_hop(source):
     simulate(m, [compare], background=[no_stray], limit=2000)
 
 
-def test_mesh_keeps_a_flit_that_would_leave_it_and_tells():
+def test_mesh_drops_a_flit_that_would_leave_it_and_tells():
     m, nodes, edge = build(2, 1)
-    enter, _ = ends(nodes, edge)
-    word = FLIT.pack(kind=0, x0=0, y0=1, x1=5, y1=1, payload=0)
+    enter, leave = ends(nodes, edge)
+    far = FLIT.pack(kind=0, x0=0, y0=1, x1=5, y1=1, payload=7)
+    near = FLIT.pack(kind=0, x0=1, y0=1, x1=1, y1=1, payload=9)
+    n_far, told = 40, []
 
-    async def observe(ctx):
-        ctx.set(Value.cast(enter[0, 1].payload), word)
-        ctx.set(enter[0, 1].valid, 1)
-        await ctx.tick()
-        ctx.set(enter[0, 1].valid, 0)
-        await ctx.tick().repeat(2)
-        assert not ctx.get(edge.stray)
-        for _ in range(10):
-            await ctx.tick()
-            assert ctx.get(edge.stray)
-            assert not ctx.get(nodes[1, 1].idle)
+    async def watch(ctx):
+        async for _, _, stray in ctx.tick().sample(edge.stray):
+            told.append(stray)
 
-    simulate(m, [observe], limit=50)
+    sources = [Source(enter[0, 1], [far] * n_far + [near])]
+    # Its other destinations get what is for them, and so does whoever comes behind.
+    sinks = [Sink(leave[0, 1], n_far), Sink(leave[1, 1], n_far + 1)]
+    simulate(m, [*sources, *sinks], background=[watch], limit=300)
+    assert sinks[0].items == [far] * n_far
+    assert sinks[1].items == [far] * n_far + [near]
+    assert sum(told) == n_far
 
 
 @pytest.mark.parametrize("places", [[], [(0, 0)], [(0, 1), (2, 1)], [(1, 1)], [(0, 1), (0, 3)]])

@@ -90,7 +90,7 @@ def test_start_is_one_write_of_the_command():
         place = formats.pointer.unpack(pointer["payload"])
         assert place == {"memory": Memory.CONTROL, "chunk": 0, "address": Control.COMMAND}
         fields = formats.command.unpack(command["payload"])
-        assert fields == {"start": 1, "clear_counters": 1}
+        assert fields == {"start": 1, "clear_counters": 1, "stop": 0, "clear_errors": 0}
 
 
 def test_reads_go_out_one_by_one_after_one_address():

@@ -10,6 +10,7 @@ import pytest
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.registers import Control
 from stemcore.hdl.export import node_verilog
@@ -17,10 +18,12 @@ from stemcore.runtime.engines.compare import Difference, compare_values, populat
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.engines.verilator import Verilator
 from stemcore.runtime.errors import EngineError
+from stemcore.runtime.host.errors import check, core_errors, first_flit
 from stemcore.runtime.native import verilated_mesh as native_mesh
 from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import build, node_sources
-from stemcore.runtime.native.verilated_mesh import VerilatedMesh
+from stemcore.runtime.native.run import _run_samples, record
+from stemcore.runtime.native.verilated_mesh import Status, VerilatedMesh
 from tests.support.chip_programs import four_core_case
 from tests.support.edit_program import with_field, with_memory, with_register
 from tests.support.hand_programs import conv_chain_program, dense_program
@@ -217,30 +220,65 @@ def test_mesh_that_does_not_come_to_rest_is_refused():
             watchdog.settled(mesh, limit=5)
 
 
-def test_flit_that_leaves_the_mesh_is_named(monkeypatch):
-    monkeypatch.setattr(native_mesh, "PATIENCE", 500)
-    program, _ = conv_chain_program(3)
+def test_flit_that_leaves_the_mesh_is_told_and_in_nobodys_way(rng):
+    program, network = conv_chain_program(3)
+    images = random_images(rng, network, 2)
     with opened(program) as mesh:
         load(mesh, program, over_mesh=False)
         payload = mesh.formats.spike.pack(axon=1, t=2, c=3, y=4, x=5)
-        mesh.send(np.array([mesh.host.flit(Kind.SPIKE, (0, 2, 3, 2), payload)], np.uint64))
+        stray = mesh.host.flit(Kind.SPIKE, (0, 2, 3, 2), payload)
+        mesh.send(np.array([stray] * 200, np.uint64))
+        watchdog.settled(mesh)
+        alerts = [core_errors(mesh.formats, word) for word in mesh.alerts()]
+        told = {errors.node: errors for errors in alerts}
+        assert told[1, 1].causes == (Error.OUTSIDE,)
+        # What the flits are for inside the mesh gets them, though it has not been started.
+        assert told[0, 2].causes == told[1, 2].causes == (Error.SPIKE,)
+        assert len(told) == len(alerts) == 3
         message = (
-            r"(?s)^conv_chain: the mesh must come to rest; something waits, and nothing has moved "
-            r"for 500 cycles\. A memory image or the gateware is wrong: .*\n"
-            r"  node \(1, 1\) conv: updated 0 [^\n]*; at work\n"
-            r"    its east link holds SPIKE \(axon 1, t 2, c 3, y 4, x 5\) for nodes \(0, 2\) to "
-            r"\(3, 2\); the mesh ends there: the destination lies outside\n"
-            r"  node \(0, 2\) dense: [^\n]* at rest$"
+            r"(?s)^conv_chain: cores must see no error .*\n  node \(1, 1\): \d+ errors?: a dest"
         )
         with pytest.raises(EngineError, match=message):
-            watchdog.settled(mesh)
+            check(program.name, mesh.formats, mesh.alerts())
+        core = next(core for core in program.cores if (core.x, core.y) == (0, 2))
+        errors = core_errors(mesh.formats, *mesh.read(core, Memory.CONTROL, Control.ERRORS))
+        assert (errors.causes, errors.count) == ((Error.SPIKE,), 200)
+        assert first_flit(*mesh.read(core, Memory.CONTROL, Control.ERROR_FLIT_LOW, 2)) == stray
+        values, _ = record(mesh, len(images))
+        for core in program.cores:
+            mesh.send(mesh.host.start(core))
+        mesh.prepare_host(images)
+        assert mesh.run(samples=2, limit=100_000) is Status.DONE
+    expected = run_network(network, images)
+    for layer in network.layers:
+        low = (1 << layer.bits) - 1
+        np.testing.assert_array_equal(values[layer.name], expected[layer.name] & low)
 
 
 @pytest.mark.parametrize("cycles", [20_000, 200], ids=["one slice", "slices below the patience"])
-def test_images_that_wait_for_a_stray_flit_do_not_wait_for_ever(monkeypatch, rng, cycles):
+def test_images_that_wait_for_ever_are_noticed(monkeypatch, rng, cycles):
     monkeypatch.setattr(native_mesh, "PATIENCE", 500)
     monkeypatch.setattr(native_mesh, "SLICE", cycles)
     monkeypatch.setattr(native_mesh, "SLICE_S", 1e-9)  # slices do not grow
+    program, network = dense_program(3)
+    message = (
+        r"^dense: 2 images must come out, 0 did, and something waits, and nothing has moved for "
+        r"\d+ cycles\n"
+        r"  node \(0, 1\) dense: updated 1 samples, ended 0; has .* at work$"
+    )
+    with opened(program) as mesh:
+        load(mesh, program, over_mesh=False)
+        record(mesh, 2)
+        # A destination asks to hold spikes, and never to go on.
+        hold = mesh.formats.spike.pack(axon=0, t=1, c=0, y=0, x=0)
+        mesh.send(np.array([mesh.host.flit(Kind.PACE, (0, 1, 0, 1), hold)], np.uint64))
+        mesh.send(mesh.host.start(program.cores[0]))
+        mesh.prepare_host(random_images(rng, network, 2))
+        with pytest.raises(EngineError, match=message):
+            _run_samples(mesh, 2, None, 2_000_000)
+
+
+def test_destination_outside_the_mesh_ends_a_run(rng):
     program, network = dense_program(3)
     # Every spike and END goes to a node beyond the mesh.
     words = program.cores[0].memories[Memory.DESTINATION].copy()
@@ -250,11 +288,9 @@ def test_images_that_wait_for_a_stray_flit_do_not_wait_for_ever(monkeypatch, rng
         words[index] = formats.destination.pack(**{**fields, "y0": 3, "y1": 3})
     stray = with_memory(program, 0, Memory.DESTINATION, words)
     message = (
-        r"^dense: 2 images must come out, 0 did, and something waits, and nothing has moved for "
-        r"\d+ cycles\n"
-        r"  node \(0, 1\) dense: updated .* at work\n"
-        r"    its south link holds CREDIT for nodes? .*; the mesh ends there: the destination lies "
-        r"outside$"
+        r"^dense: 2 images must come out, 0 did, and nothing moves any more\n"
+        r"  node \(0, 1\): \d+ errors?: a destination outside the mesh\n"
+        r"  node \(0, 1\) dense: updated 0 samples, .* at rest$"
     )
     with pytest.raises(EngineError, match=message):
         run_engine("verilator", stray, random_images(rng, network, 2), out_dir=OUT)
