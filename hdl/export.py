@@ -18,7 +18,8 @@ from stemcore.golden.spec.params import ChipParams
 
 from .node import LOCAL, Node
 
-RAM_NAME = "ram"  # of the array in the module of every ConfigMemory
+RAM_NAME = "ram"  # of the array in the module of every ConfigMemory, and of RANGES_SCOPE
+RANGES_SCOPE = "node.core.ranges"  # where the ranges of axons lie, as in memory_scopes
 
 
 def memory_scopes(params: ChipParams) -> dict[Memory, tuple[str, ...]]:

@@ -40,7 +40,7 @@ class ConfigBus(Interface):
     ``write`` stores ``data`` in ``chunk`` of word ``address`` of ``memory`` in this cycle. ``read``
     fetches the same chunk: every memory answers on its own wire, from the second cycle after
     ``read`` on, while ``memory`` stays. While the core runs, only CONTROL is read, and only
-    commands and what follows them are written; the configuration unit sees to that.
+    commands are written; the configuration unit sees to that.
     """
 
     def __init__(self):

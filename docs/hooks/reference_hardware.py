@@ -30,7 +30,7 @@ LAYOUTS = {
     Memory.DESTINATION: "destination",
 }
 PACKETS = ("flit", "rectangle", "spike", "pointer")
-REGISTERS = ("mode", "token_list", "command", "flags", "errors", "status", "integration")
+REGISTERS = ("mode", "token_list", "command", "flags", "errors", "status", "range", "integration")
 REPEATED = ("weight", "requant")  # one field for each lane: the first and the last are enough
 
 

@@ -13,7 +13,7 @@ class Error(IntEnum):
     TOKEN = 0  # END or CREDIT that is not due
     PACE = 1  # PACE to go on without one to hold, or to hold from more nodes than there are
     SPIKE = 2  # spike of a token period that was not granted, or that all sources have ended
-    RANGE = 3  # spike of a time step that no activation has
+    RANGE = 3  # spike of an axon, a neuron or a time step that there is not
     WRITE = 4  # WRITE beyond a memory, to a read-only register, or to a core that runs
     READ = 5  # READ beyond a memory, of a memory of a core that runs, or while an answer waits
     COMMAND = 6  # unknown command, or START of a core that runs
@@ -27,7 +27,7 @@ MEANINGS = {
     Error.TOKEN: "an END or CREDIT that was not due",
     Error.PACE: "a PACE that matches no other",
     Error.SPIKE: "a spike of a token period that was not granted",
-    Error.RANGE: "a spike of a time step that no activation has",
+    Error.RANGE: "a spike of an axon, a neuron or a time step that there is not",
     Error.WRITE: "a WRITE beyond a memory, or to a core that runs",
     Error.READ: "a READ beyond a memory, of a core that runs, or while an answer waits",
     Error.COMMAND: "a command that is unknown, or START of a core that runs",

@@ -12,6 +12,7 @@ from .bit_fields import BitFields
 from .errors import ERROR_COUNT_WIDTH, TOKEN_COUNT_WIDTH, Error
 from .params import ChipParams
 from .registers import N_CONTROL, Control
+from .spike_range import CLOSED_WIDTH, MARGINS, limit_of
 from .widths import (
     ACTIVATION_WIDTH,
     BIAS_SHIFT_WIDTH,
@@ -319,6 +320,13 @@ class Formats:
                 ("held", 1),
             ),
         )
+
+    @property
+    def range(self) -> BitFields:
+        """Which spikes an axon may get, as margins of :mod:`stemcore.golden.spec.spike_range`."""
+        widths = {name: limit_of(self.params, name).width for name in MARGINS}
+        widths["t"] = CLOSED_WIDTH
+        return BitFields("range", tuple(widths.items()))
 
     def memory(self, memory: Memory) -> tuple[BitFields | None, int]:
         """Word format and depth of a memory. CONTROL has plain 32-bit words (``None``)."""

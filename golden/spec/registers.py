@@ -35,6 +35,7 @@ class Control(IntEnum):
     STATUS = 31  # fields ``status``: what the core waits for
 
 
-# Registers that the host may write, from 0 up; from COMMAND on also while the core runs.
+# Registers that the host may write, from 0 up; COMMAND alone while the core runs.
 N_WRITABLE = Control.WATCHDOG + 1
 N_CONTROL = 32  # registers in the map, holes read as zero
+RANGES = 1024  # words of CONTROL from here on: fields ``range`` of every axon; cannot be read

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.fields import ALERT, Formats, Kind, Memory
 from stemcore.golden.spec.params import ChipParams
-from stemcore.golden.spec.registers import N_CONTROL, N_WRITABLE, Control
+from stemcore.golden.spec.registers import N_CONTROL, N_WRITABLE, RANGES, Control
 from stemcore.golden.spec.routing import HOST
 from stemcore.golden.spec.widths import CHUNK_WIDTH, bits_for
 
@@ -38,7 +38,7 @@ class Configuration(wiring.Component):
     After the last chunk of a word the pointer moves to chunk 0 of the next word. A WRITE reaches
     the bus one cycle after it was accepted, one a cycle. A READ takes five cycles and answers with
     a DATA flit to the host. While the core runs, its registers can be read, but no memory, and no
-    register can be written but COMMAND and those after it. Accesses that this forbids, or beyond a
+    register can be written but COMMAND. Accesses that this forbids, or beyond a
     memory, are dropped, and told; the pointer moves on all the same.
 
     An answer may wait in the mesh, but never for this unit: it goes on to accept flits meanwhile. A
@@ -184,16 +184,20 @@ class Configuration(wiring.Component):
         command = struct(self._formats.command)(flit.payload[: self._formats.command.width])
         is_control, is_command = Signal(), Signal()
         # Whether there are higher bits, ``beyond`` says.
+        is_range = Signal()
+        n_ranges = 1 << self._formats.params.axon_width
+        m.d.comb += is_range.eq(
+            is_control & (pointer.address[bits_for(n_ranges) :] == RANGES // n_ranges)
+        )
         register = pointer.address[: bits_for(N_CONTROL)]
-        commands = range(Control.COMMAND.value, N_WRITABLE)
         m.d.comb += [
             is_control.eq(pointer.memory == Memory.CONTROL.value),
-            is_command.eq(is_control & (register == Control.COMMAND.value)),
+            is_command.eq(is_control & ~is_range & (register == Control.COMMAND.value)),
             refused.read.eq(beyond | (self.at_work & ~is_control)),
             refused.write.eq(
-                beyond
-                | (is_control & ~register.matches(*range(N_WRITABLE)))
-                | (self.at_work & ~(is_control & register.matches(*commands)))
+                (beyond & ~is_range)
+                | (is_control & ~is_range & ~register.matches(*range(N_WRITABLE)))
+                | (self.at_work & ~is_command)
             ),
             refused.command.eq(
                 is_command

@@ -20,6 +20,7 @@ from .error_register import ErrorRegister
 from .flow_control import FlowControl
 from .ingress import Egress, Ingress
 from .neurons import make_soma
+from .ranges import Ranges
 from .spike_queue import SpikeQueue
 from .watchdog import Watchdog
 
@@ -87,6 +88,7 @@ class Core(wiring.Component):
         leaving = FlitQueue(shape=self.o.payload.shape(), depth=2)
         m.submodules.control = control = Control(params=params)
         m.submodules.configuration = configuration = Configuration(params=params)
+        m.submodules.ranges = ranges = Ranges(params=params)
         m.submodules.error_register = errors = ErrorRegister(params=params)
         # STOP resets what works on samples. Flits that come, and answers on their way, stay.
         for name, block in (
@@ -131,6 +133,11 @@ class Core(wiring.Component):
         for name in BLOCKS:
             connect(m, configuration=configuration.bus, block=blocks[name].config)
             m.d.comb += getattr(configuration, f"read_{name}").eq(blocks[name].read_chunk)
+        connect(m, configuration=configuration.bus, ranges=ranges.config)
+        m.d.comb += [
+            ranges.spike.eq(ingress.spike.payload),
+            ingress.is_inside.eq(ranges.inside),
+        ]
         self._command(m, control, soma, axon_out)
         self._control_flow(m, control, flow, ingress, spikes, axon_out)
         self._report(m, control, ingress, spikes, flow, axon_in, dendrite, soma, axon_out)

@@ -29,6 +29,8 @@ class Ingress(wiring.Component):
         From the router's local output.
     may_spike, may_credit, may_hold, may_go : ``In(1)``
         What is due: spikes and ENDs, CREDITs, PACEs.
+    is_inside : ``In(1)``
+        The spike that ``spike`` shows lies within the range of its axon.
     spike : ``Out(spike_stream)``
     config : ``Out(flit_stream)``
         ADDRESS, WRITE and READ flits.
@@ -49,6 +51,7 @@ class Ingress(wiring.Component):
                 "may_credit": In(1),
                 "may_hold": In(1),
                 "may_go": In(1),
+                "is_inside": In(1),
                 "spike": Out(spike_stream(params)),
                 "config": Out(flit_stream(params)),
                 "end": Out(1),
@@ -77,7 +80,7 @@ class Ingress(wiring.Component):
             with m.Case(Kind.SPIKE.value):
                 in_range = Signal()
                 m.d.comb += [
-                    in_range.eq(~spike.t[T_WIDTH:].any()),
+                    in_range.eq(self.is_inside & ~spike.t[T_WIDTH:].any()),
                     self.i.ready.eq(self.spike.ready),
                     self.spike.valid.eq(self.i.valid & is_fine & self.may_spike & in_range),
                     self.causes[Error.SPIKE].eq(comes & is_fine & ~self.may_spike),

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.fields import Formats, Kind, Memory
-from stemcore.golden.spec.registers import Control
-from stemcore.golden.spec.routing import HOST, Rectangle
+from stemcore.golden.spec.registers import RANGES, Control
+from stemcore.golden.spec.routing import HOST, Node, Rectangle
+
+from .ranges import spike_ranges
 
 Flits = NDArray[np.uint64]
 
@@ -31,6 +33,7 @@ class Host:
                 f"{program.name}: a flit must fit 64 bits, got {self.formats.flit.width}; choose "
                 "narrower coordinates in the preset"
             )
+        self._ranges: dict[Node, list[int]] | None = None
         self._payload_at = np.uint64(
             next(position for field, position, _ in self.formats.flit if field == "payload")
         )
@@ -47,7 +50,10 @@ class Host:
         return self.flit(Kind.ADDRESS, node, payload)
 
     def configuration(self, core: CoreImage, *, skip: frozenset[Memory] = frozenset()) -> Flits:
-        """Writes the memories of ``core``, except those in ``skip``."""
+        """Writes the memories of ``core``, except those in ``skip``.
+
+        Where none is left out, also the ranges of its axons.
+        """
         node = (core.x, core.y, core.x, core.y)
         write = np.uint64(self.flit(Kind.WRITE, node))
         parts = []
@@ -57,7 +63,17 @@ class Host:
             chunks = words.astype(np.uint64).ravel()
             parts.append(np.array([self._pointer(node, memory)], dtype=np.uint64))
             parts.append(write | (chunks << self._payload_at))
+        if not skip:
+            ranges = np.array(self.ranges(core), np.uint64)
+            parts.append(np.array([self._pointer(node, Memory.CONTROL, RANGES)], dtype=np.uint64))
+            parts.append(write | (ranges << self._payload_at))
         return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+
+    def ranges(self, core: CoreImage) -> list[int]:
+        """Words of ``Formats.range`` of the axons of the core at the place of ``core``."""
+        if self._ranges is None:
+            self._ranges = spike_ranges(self.program)
+        return self._ranges[core.x, core.y]
 
     def start(self, core: CoreImage) -> Flits:
         """Starts ``core``."""

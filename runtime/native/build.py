@@ -19,7 +19,7 @@ from stemcore.golden.spec.fields import ALERT, Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.spike_code import SpikeCode
 from stemcore.golden.spec.widths import ACTIVATION_WIDTH
-from stemcore.hdl.export import RAM_NAME, memory_scopes, node_verilog
+from stemcore.hdl.export import RAM_NAME, RANGES_SCOPE, memory_scopes, node_verilog
 
 from ..toolchain.process import built_once, content_key, find_program, run, tree_key
 from ..toolchain.verilator import COMPILER_HINT, BuildOptions, verilate
@@ -97,7 +97,8 @@ def node_sources(params: ChipParams, out_dir: Path, *, simulation: bool = False)
             _log.info("node for these chip sizes: Amaranth to Verilog, once; kept for later runs")
             with _no_garbage_collection():
                 if simulation:
-                    verilog = simulation_verilog(params, reached=[scope for scope, _ in WATCHED])
+                    reached = [RANGES_SCOPE, *(scope for scope, _ in WATCHED)]
+                    verilog = simulation_verilog(params, reached=reached)
                 else:
                     verilog = node_verilog(params)
                 (folder / "node.v").write_text(verilog)
@@ -123,7 +124,7 @@ def _public(params: ChipParams) -> str:
     rules = ["`verilator_config"]
     for scope, name in WATCHED:
         rules.append(f'public_flat_rd -module "{"__".join(scope.split("."))}" -var "{name}"')
-    for scopes in memory_scopes(params).values():
+    for scopes in (*memory_scopes(params).values(), (RANGES_SCOPE,)):
         for scope in scopes:
             module = "__".join(scope.split("."))
             rules.append(f'public_flat_rw -module "{module}" -var "{RAM_NAME}"')

@@ -67,6 +67,12 @@ void stem_send_raw(void* mesh, const uint64_t* flits, int64_t n) {
     Mesh& m = mesh_of(mesh);
     m.host.raw.insert(m.host.raw.end(), flits, flits + n);
 }
+// The host and the recorders begin anew; flits that the host has not sent are forgotten.
+void stem_forget(void* mesh) {
+    Mesh& m = mesh_of(mesh);
+    m.host = stem::Host();
+    for (int n = 0; n < m.size(); ++n) m.at(n).recorder = Recorder();
+}
 void stem_host(void* mesh, int64_t credits_needed, int64_t ends_per_grant,
                const uint64_t* credit_flits, int64_t n) {
     Mesh& m = mesh_of(mesh);

@@ -15,7 +15,7 @@ from stemcore.golden.arithmetic.threads import n_processors
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.registers import Control
-from stemcore.hdl.export import RAM_NAME, memory_scopes
+from stemcore.hdl.export import RAM_NAME, RANGES_SCOPE, memory_scopes
 
 from ..errors import EngineError
 from ..host.flits import Host
@@ -118,6 +118,9 @@ class VerilatedMesh:
         for memory, words in core.memories.items():
             if memory is not Memory.CONTROL:
                 self._memory(core.x, core.y, memory, np.ascontiguousarray(words, np.uint32), True)
+        ranges = np.array(self.host.ranges(core), np.uint32)
+        what = "the ranges of axons must be a memory"
+        self._variable(core.x, core.y, RANGES_SCOPE, RAM_NAME, ranges, True, what)
         others = frozenset(Memory) - {Memory.CONTROL}
         self.send(self.host.configuration(core, skip=others))
 
@@ -258,6 +261,14 @@ class VerilatedMesh:
             self._mesh, words.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(n)
         )
         return [int(word) for word in words]
+
+    def forget(self) -> None:
+        """The host begins anew, and recorders do: what they sent, owe and have seen is forgotten.
+
+        For a mesh that was stopped; a flit that stands on the host's link goes out all the same.
+        """
+        self._library.stem_forget(self._mesh)
+        self._buffers.clear()
 
     def record(self, node: int, values: NDArray[np.uint8], bits: int, ends: int) -> None:
         """Lets a node (-1: the host's end) write what it fires into ``values`` (N, C, H, W)."""

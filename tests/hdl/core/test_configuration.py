@@ -7,7 +7,7 @@ from amaranth.hdl import Value
 from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.fields import ALERT, Formats, Kind, Memory
 from stemcore.golden.spec.presets import PRESETS, get_preset
-from stemcore.golden.spec.registers import N_WRITABLE, Control
+from stemcore.golden.spec.registers import N_WRITABLE, RANGES, Control
 from stemcore.golden.spec.routing import HOST
 from stemcore.hdl.core.configuration import BLOCKS, Configuration
 from tests.support.streams import STALLS, Sink, Source, simulate
@@ -94,9 +94,12 @@ def refuses(kind, place, payload, at_work):
     if kind == Kind.READ:
         return Error.READ if is_beyond(place) or (at_work and not is_control) else None
     is_command = is_control and address == Control.COMMAND
+    is_range = is_control and 0 <= address - RANGES < PARAMS.n_axons
+    if is_range and not at_work:
+        return None
     if is_beyond(place) or (is_control and address >= N_WRITABLE):
         return Error.WRITE
-    if at_work and not (is_control and address >= Control.COMMAND):
+    if at_work and not is_command:
         return Error.WRITE
     if is_command and (payload >> FORMATS.command.width or (payload & 1 and at_work)):
         return Error.COMMAND
@@ -176,7 +179,9 @@ def test_random_accesses_match_the_contract(stall, at_work, rng):
         choice = rng.integers(8)
         if choice < 2:
             depth, n_chunks = FORMATS.memory(memory)[1], FORMATS.n_chunks(memory)
-            near = Control.COMMAND if memory == Memory.CONTROL else rng.choice([0, depth - 2])
+            near = rng.choice([0, depth - 2])
+            if memory == Memory.CONTROL:
+                near = rng.choice([Control.COMMAND, RANGES - 1, RANGES + PARAMS.n_axons - 2])
             words.append(
                 point(memory, int(near + rng.integers(4)), int(rng.integers(n_chunks + 1)))
             )

@@ -291,6 +291,98 @@ def test_waiting_means_that_no_register_changes(rng):
     assert stillness.n_changes > 100
 
 
+# ---- What is due, and STOP
+
+
+def test_spikes_are_due_until_all_sources_have_ended():
+    dut = Control(params=TINY)
+    blocks = Blocks(dut)
+
+    async def drive(ctx):
+        await configure(ctx, dut, 2, 1)
+        assert not ctx.get(dut.may_spike)
+        await write(ctx, dut, Register.COMMAND, START)
+        await until(ctx, lambda: blocks.names()[-1:] == ["grant"])
+        for _ in range(3):
+            await until(ctx, lambda: ctx.get(dut.may_spike))
+            await pulse(ctx, dut.end)
+            assert ctx.get(dut.may_spike)
+            await pulse(ctx, dut.end)
+            # Not one cycle longer: the next flit may come at once.
+            n_grants = blocks.names().count("grant")
+            while blocks.names().count("grant") == n_grants:
+                assert not ctx.get(dut.may_spike)
+                await ctx.tick()
+            await pulse(ctx, dut.credit)
+
+    simulate(dut, [drive], limit=400, background=[blocks])
+
+
+def test_credits_are_due_until_all_are_there():
+    dut = Control(params=TINY)
+
+    async def drive(ctx):
+        assert not ctx.get(dut.may_credit)
+        await configure(ctx, dut, 1, 3)
+        for _ in range(3):
+            assert ctx.get(dut.may_credit)
+            await pulse(ctx, dut.credit)
+        assert not ctx.get(dut.may_credit)
+
+    simulate(dut, [drive], limit=40)
+
+
+STOP = FORMATS.command.pack(start=0, clear_counters=0, stop=1, clear_errors=0)
+
+
+@pytest.mark.parametrize("when", range(0, 60, 3))
+def test_stop_brings_any_state_to_that_after_configuration(when):
+    dut = Control(params=TINY)
+    blocks = Blocks(dut)
+    fragment, registers = elaborated(dut)
+    kept = {"end_list", "samples", "update_cycles", "fire_cycles", "read_chunk", "drained"}
+    kept |= {"n_sources", "n_destinations"}
+
+    async def run(ctx):
+        await write(ctx, dut, Register.COMMAND, START)
+        for _ in range(2):
+            await ctx.tick().repeat(16)
+            await pulse(ctx, dut.end, 2)
+            await pulse(ctx, dut.credit)
+
+    async def drive(ctx):
+        await configure(ctx, dut, 2, 1)
+        await ctx.tick().repeat(3)
+        before = {register.name: ctx.get(register) for register in registers}
+        await write(ctx, dut, Register.COMMAND, START)
+        for cycle in range(when):
+            # Two samples, one of which stays for want of a CREDIT.
+            ctx.set(dut.end, cycle in (12, 14, 32, 33))
+            ctx.set(dut.credit, cycle == 20)
+            await ctx.tick()
+        ctx.set(dut.end, 0)
+        ctx.set(dut.credit, 0)
+        assert ctx.get(dut.at_work)
+        await write(ctx, dut, Register.COMMAND, STOP)
+        assert ctx.get(dut.stop)
+        await ctx.tick()
+        assert not ctx.get(dut.stop)
+        await ctx.tick().repeat(12)
+        after = {register.name: ctx.get(register) for register in registers}
+        changed = {name for name in before if before[name] != after[name]} - kept
+        assert not changed
+        assert not ctx.get(dut.at_work) and ctx.get(dut.waiting)
+        # And it runs anew.
+        n_before = len(blocks.commands)
+        await run(ctx)
+        await ctx.tick().repeat(40)
+        names = blocks.names()[n_before:]
+        assert names[:4] == ["clear_all", "grant", "update_pass", "grant"]
+        assert names.count("fire") == 2
+
+    simulate(fragment, [drive], limit=600, background=[blocks])
+
+
 # ---- Counters
 
 

@@ -70,7 +70,7 @@ class Events:
 
 
 PULSES = ("end", "credit", "hold", "go")
-ALL_DUE = {"may_spike": 1, "may_credit": 1, "may_hold": 1, "may_go": 1}
+ALL_DUE = dict.fromkeys(("may_spike", "may_credit", "may_hold", "may_go", "is_inside"), 1)
 
 
 def effect(word, due=ALL_DUE):
@@ -88,7 +88,8 @@ def effect(word, due=ALL_DUE):
     if kind == Kind.SPIKE:
         if not due["may_spike"]:
             return Error.SPIKE, None
-        return (Error.RANGE, None) if spike["t"] > 7 else ("spike", payload & SPIKE_MASK)
+        is_inside = spike["t"] < 8 and due["is_inside"]
+        return ("spike", payload & SPIKE_MASK) if is_inside else (Error.RANGE, None)
     if kind == Kind.PACE:
         name, may = ("hold", "may_hold") if payload else ("go", "may_go")
         return (name if due[may] else Error.PACE), None

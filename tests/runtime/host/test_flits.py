@@ -9,11 +9,14 @@ import pytest
 from stemcore.golden.arithmetic.stem import count_spikes, decode
 from stemcore.golden.program.program import InputRoute
 from stemcore.golden.spec.fields import Formats, Kind, Memory
-from stemcore.golden.spec.registers import Control
+from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import RANGES, Control
 from stemcore.runtime.host.flits import Host
+from stemcore.runtime.host.ranges import spike_ranges
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images
 
+PARAMS = get_preset("tiny")
 PROGRAMS = {"dense": dense_program, "conv_chain": conv_chain_program}
 
 
@@ -64,6 +67,8 @@ def test_configuration_decodes_to_the_memories(name):
         node = (core.x, core.y, core.x, core.y)
         assert {flit["rectangle"] for flit in unpacked(program, flits)} == {node}
         memories = played_memories(program, flits)
+        ranges = [memories[Memory.CONTROL].pop((RANGES + n, 0)) for n in range(PARAMS.n_axons)]
+        assert ranges == spike_ranges(program)[core.x, core.y]
         used = {memory for memory, words in core.memories.items() if words.size}
         assert memories.keys() == used
         for memory in used:
