@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The range of spikes that an axon may get, as margins. Standard library only.
 
-A margin is what is left above the largest value that may come: ``value + margin`` reaches the limit
-``2**width`` exactly when the value is too large. A time step has the limit of the widest activation,
-and a margin of that limit lets nothing pass: such an axon listens to nobody.
+A margin is what is left above the largest value that may come: ``value + margin`` reaches the
+limit ``2**width`` exactly when the value is too large. A time step has the limit of the widest
+activation, and a margin of that limit lets nothing pass: such an axon listens to nobody.
 """
 
 from dataclasses import dataclass

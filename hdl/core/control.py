@@ -192,8 +192,6 @@ class Control(wiring.Component):
             settled.eq((complete == all_ends) & (permitted == all_credits) & (drained == at_rest)),
         ]
         m.d.sync += [
-            n_ends.eq(n_ends + self.end),
-            n_credits.eq(n_credits + self.credit),
             # One cycle late, to keep the comparisons off the path into the state machine: both can
             # only become true by a token, and false by the state machine's own doing.
             complete.eq(all_ends),
@@ -201,6 +199,11 @@ class Control(wiring.Component):
             drained.eq(at_rest),
             permitted.eq(all_credits),
         ]
+        # Tokens come late in a cycle: they enable the counts, and do not go through an adder.
+        with m.If(self.end):
+            m.d.sync += n_ends.eq(n_ends + 1)
+        with m.If(self.credit):
+            m.d.sync += n_credits.eq(n_credits + 1)
         with m.If(use_ends):
             m.d.sync += [n_ends.eq(0), complete.eq(0)]
         with m.If(use_credits):
@@ -309,7 +312,8 @@ class Control(wiring.Component):
                     m.d.comb += is_updated.eq(1)
                     m.next = "GRANT"
                 self._stop(m, tokens)
-        m.d.comb += self.at_work.eq(~phase.ongoing("STOPPED") | tokens.start)
+        # A write that comes right behind STOP finds the core as it will be.
+        m.d.comb += self.at_work.eq((~phase.ongoing("STOPPED") | tokens.start) & ~tokens.stop)
         return phase.ongoing("ACCUMULATE"), unfired
 
     @staticmethod

@@ -18,8 +18,8 @@ class Ranges(wiring.Component):
     """Tells whether a spike lies within the range of its axon; combinational.
 
     The range of an axon is written to its word of CONTROL, from ``registers.RANGES`` on, and cannot
-    be read. It holds margins (``golden.spec.spike_range``), so that one adder with a gap between the
-    coordinates compares all of them, and zero, the value before any write, permits every spike.
+    be read. It holds margins (``golden.spec.spike_range``), so that one adder with a gap between
+    the coordinates compares all of them, and zero, the value before any write, permits every spike.
 
     Members
     -------

@@ -8,7 +8,7 @@ import pytest
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import CoreImage
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.registers import Control
 from stemcore.runtime.engines.compare import Difference
@@ -76,6 +76,8 @@ async def every_word_of_every_memory_reads_back(dut):
     core = CoreImage(0, 1, "dense", contents)
     images = random_images(rng, network, 0)
     host = await started_host(dut, rng, program, images, "free/free")
+    # The memories of a core that runs are its own.
+    host.protocol.send(host.host.stop((0, 1, 0, 1)).tolist())
     host.protocol.send(host.host.configuration(core).tolist())
     for memory, words in (await host.read_memories(core)).items():
         check_equal(memory.name, contents[memory], words)
@@ -97,7 +99,12 @@ async def flipped_weight_is_found(dut):
     words = core.memories[Memory.WEIGHT].copy()
     words[0, 0] ^= 1 << 6
     wrong = CoreImage(core.x, core.y, core.layer, {Memory.WEIGHT: words})
-    host.protocol.send(host.host.configuration(wrong).tolist())
+    for flits in (
+        host.host.stop((0, 1, 0, 1)),
+        host.host.configuration(wrong),
+        host.host.start(core),
+    ):
+        host.protocol.send(flits.tolist())
     await host.run(LIMIT)
     with pytest.raises(Difference, match=r"^dense: image 0, neuron \(channel 0, row 0, column 0\)"):
         host.check_spikes(run_network(network, images), "golden")
@@ -132,13 +139,7 @@ async def commands_clear_counters_and_holes_read_zero(dut):
     assert holes == [0] * n_holes
     assert (await host.counters(core))["samples"] == 1
     node = (core.x, core.y, core.x, core.y)
-    clear = host.host.formats.command.pack(start=0, clear_counters=1, stop=0, clear_errors=0)
-    pointer = host.host.formats.pointer.pack(
-        memory=int(Memory.CONTROL), chunk=0, address=int(Control.COMMAND)
-    )
-    host.protocol.send(
-        [host.host.flit(Kind.ADDRESS, node, pointer), host.host.flit(Kind.WRITE, node, clear)]
-    )
+    host.protocol.send(host.host.command(node, clear_counters=1).tolist())
     counters = await host.counters(core)
     flags = host.host.formats.flags.unpack(counters.pop("flags"))
     assert set(counters.values()) == {0}, counters

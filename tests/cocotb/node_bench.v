@@ -24,7 +24,7 @@ module node_bench #(parameter WIDTH = 8, parameter COORD_WIDTH = 3);
     end
   endgenerate
   node dut (
-    .clk(clk), .rst(rst), .x({COORD_WIDTH{1'b0}}), .y({{COORD_WIDTH-1{1'b0}}, 1'b1}),
+    .clk(clk), .rst(rst), .x({COORD_WIDTH{1'b0}}), .y({{COORD_WIDTH-1{1'b0}}, 1'b1}), .edges(4'd0),
     .i__0__valid(i_valid), .i__0__payload(i_payload), .i__0__ready(i_ready),
     .o__0__valid(o_valid), .o__0__payload(o_payload), .o__0__ready(o_ready),
     .i__1__valid(1'b0), .i__1__payload({WIDTH{1'b0}}), .i__1__ready(),

@@ -364,7 +364,7 @@ def test_stop_brings_any_state_to_that_after_configuration(when):
         ctx.set(dut.credit, 0)
         assert ctx.get(dut.at_work)
         await write(ctx, dut, Register.COMMAND, STOP)
-        assert ctx.get(dut.stop)
+        assert ctx.get(dut.stop) and not ctx.get(dut.at_work)
         await ctx.tick()
         assert not ctx.get(dut.stop)
         await ctx.tick().repeat(12)

@@ -50,7 +50,7 @@ def test_spike_is_inside_up_to_the_last_value_of_each_coordinate(preset, rng):
             last = {name: int(rng.integers(1 << limit_of(params, name).width)) for name in MARGINS}
             last["c"] = last["c"] * step + step - 1
             if axon == 0:
-                last = {name: 0 for name in MARGINS} | {"c": step - 1}
+                last = dict.fromkeys(MARGINS, 0) | {"c": step - 1}
             await write(ctx, dut, RANGES + axon, formats.range.pack(**margins_of(params, last)))
             for spike in values(rng, params, last):
                 inside = all(spike[name] <= last[name] for name in MARGINS)
