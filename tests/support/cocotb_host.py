@@ -217,7 +217,7 @@ class ChipHost:
         return replies[first:]
 
     async def read_memories(self, core: CoreImage) -> dict[Memory, NDArray[np.uint32]]:
-        """All words that the program writes into ``core``, which is stopped: it would not answer."""
+        """All words that the program writes into ``core``, which is stopped, or it would refuse."""
         self.protocol.send(self.host.stop((core.x, core.y, core.x, core.y)).tolist())
         return {
             memory: np.array(await self.read(core, memory, 0, words.size), np.uint32).reshape(
