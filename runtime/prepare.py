@@ -48,6 +48,7 @@ from stemcore.models.random_weights import calibrate_random
 from stemcore.models.registry import MODELS, get_model
 from stemcore.models.yolo import n_outputs
 
+from .given_agreement import say_agreement
 from .input_choice import AUTO_IMAGES, find_map, stated_map
 from .own_model import GraphModule, is_own_model, load_own_model
 from .report.accuracy import float_outputs, measure, predictions
@@ -379,6 +380,7 @@ def prepare(
         with watch("lower"):
             compilation = run_stages(quantized, stop="activity", store=store)
     say_reused(store, say)
+    say_agreement(compilation, say)
     integers = input_map.codes(dataset.test_images, "x_test").astype(np.int64)
     if isinstance(dataset, Dataset):
         test_images = dataset.test_images

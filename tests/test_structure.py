@@ -34,7 +34,13 @@ COMPILER_ROOMS = (
 )
 RUNTIME_ROOMS = ("toolchain", "host", "native", "engines")  # reports and commands stand on them
 RUNTIME_BESIDE = {"errors", "progress"}
-COMPILER_BESIDE = {"errors", "activity", "archive", "records"}  # what all of them may read
+COMPILER_BESIDE = {
+    "errors",
+    "activity",
+    "archive",
+    "input_map",
+    "records",
+}  # what all of them may read
 TORCH_IN_COMPILER = ("capture", "quantize", "run_graph", "torch_")
 # Operators need torch for their references alone, and import it where these run.
 TORCH_IN_FUNCTIONS = "compiler/frontend/ops"

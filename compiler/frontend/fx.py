@@ -3,10 +3,11 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .ops.operator import FloatArray, Operator, Pair, Place, Shape, Unsupported
@@ -15,12 +16,24 @@ TORCH_FILE = re.compile(r"[/\\]torch[/\\](nn|export|fx|func|utils|_\w+)\b")
 VIEWS = {"aten.view.default", "aten.reshape.default", "aten.flatten.using_ints"}
 
 
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """What one integer of a constant is worth: one number, or one along an axis."""
+
+    scales: FloatArray
+    axis: int | None
+
+
 @dataclass
 class OpContext:
-    """Arrays by fx node name, and the layer names that are taken."""
+    """Arrays by fx node name, and the layer names that are taken.
+
+    ``steps``: what one integer of constants that were quantized is worth.
+    """
 
     constants: dict[str, NDArray[Any]]
     used: set[str]
+    steps: dict[str, "Steps"] = field(default_factory=dict)
 
     def unique(self, name: str) -> str:
         """``name``, or with the first free number after it."""
@@ -62,6 +75,16 @@ class Call:
     def array(self, position: int, name: str) -> FloatArray | None:
         """A constant argument; None where it was left out."""
         return self.context.array(self.get(position, name))
+
+    def step(self, position: int, name: str, axis: int, size: int) -> FloatArray | None:
+        """What one integer of a quantized constant is worth along an axis of ``size`` channels.
+
+        None where it is not quantized, or has its scales along another axis.
+        """
+        steps = self.context.steps.get(getattr(self.get(position, name), "name", ""))
+        if steps is None or (steps.axis not in (None, axis)) or len(steps.scales) not in (1, size):
+            return None
+        return np.broadcast_to(steps.scales, size).copy()
 
 
 Translation = Callable[[Call], Operator | None]

@@ -21,9 +21,11 @@ from ..frontend.passes import form_layers
 from ..frontend.passes.input_scale import scale_input
 from ..frontend.run_graph import run_graph
 from .formats import LayerFormat, Source, choose_formats, find_signs, fixed_scale
+from .given import is_quantized
 from .outputs import CLASSES, VALUES, kind_of_outputs
+from .quantize_given import quantize_given
 from .quantize_layer import quantize_layer
-from .quantized import EXACT, QuantizedNetwork
+from .quantized import EXACT, PAPER, QuantizedNetwork
 from .quantized_model import QuantizedModel, batch_of
 from .scales import scale_candidates
 
@@ -47,6 +49,9 @@ def quantize(
     outputs: str | None = None,
 ) -> QuantizedModel:
     """Integers for a captured graph, with activation scales that fit the calibration images.
+
+    A graph that holds roundings is of a model that is quantized already: its scales and integers
+    are taken as they are (:func:`stemcore.compiler.quantization.quantize_given.quantize_given`).
 
     Parameters
     ----------
@@ -79,6 +84,21 @@ def quantize(
         :func:`stemcore.compiler.quantization.outputs.kind_of_outputs`.
     """
     check_compatible(graph)
+    source = Source(input_scale, limits(input_bits, input_signed), input_bits)
+    images = _check_images(calibration, graph, source)
+    if is_quantized(graph):
+        _refuse_choices(profile, bits, weight_bits, per_channel, bias)
+        network = quantize_given(
+            graph,
+            images,
+            profile=profile,
+            acc_width=acc_width,
+            input_bits=input_bits,
+            input_scale=input_scale,
+            input_signed=input_signed,
+            input_factors=input_factors,
+        )
+        return QuantizedModel(network)
     graph = form_layers(graph)
     if input_factors:
         graph = scale_input(graph, input_factors)
@@ -88,8 +108,6 @@ def quantize(
         )
     kind = kind_of_outputs(graph.shape_of(graph.output), graph.tail, outputs)
     formats = choose_formats(graph, profile, bits, weight_bits, per_channel, acc_width, bias)
-    source = Source(input_scale, limits(input_bits, input_signed), input_bits)
-    images = _check_images(calibration, graph, source)
     largest = _largest(graph, images, input_scale)
     # Candidate scales depend on signs, which follow from the graph alone.
     signs = find_signs(graph, source)
@@ -117,6 +135,31 @@ def quantize(
         kind,
     )
     return QuantizedModel(network)
+
+
+def _refuse_choices(
+    profile: str,
+    bits: int | Mapping[str, int],
+    weight_bits: int | Mapping[str, int],
+    per_channel: bool | None,
+    bias: str | None,
+) -> None:
+    """Raises for what a model that is quantized already has decided for itself."""
+    chosen = {
+        "bits": bits != 8,
+        "weight_bits": weight_bits != 8,
+        "per_channel": per_channel is not None,
+        "bias": bias is not None,
+        "profile": profile == PAPER,
+    }
+    for name, is_chosen in chosen.items():
+        if is_chosen:
+            raise QuantizeError(
+                name,
+                "a model that is quantized already has its own scales, bits and bias, which are "
+                "taken as they are",
+                f"leave {name} out, or compile the float model",
+            )
 
 
 def _check_images(calibration: NDArray[Any], graph: Graph, source: Source) -> torch.Tensor:

@@ -45,22 +45,32 @@ def quantize_layer(
     range and the largest connection shift cannot express it.
     """
     assert isinstance(node.op, Layer)
-    layer, top = node.op, limits(layer_format.bits, is_signed)[1]
+    layer = node.op
     if layer.branches[0].kind == AVERAGE:
         scale, alignment = _average(layer, sources, scale, layer_format)
     else:
         scale, alignment = _align_within(node.name, layer, sources, scale, layer_format)
-    acc_scale = alignment.acc_scale
+    weights = _weights(layer, sources, alignment, layer_format)
+    return finish_layer(node, weights, scale, alignment, is_signed, layer_format)
+
+
+def finish_layer(
+    node: Node,
+    weights: Sequence[FloatArray],
+    scale: float,
+    alignment: Alignment,
+    is_signed: bool,
+    layer_format: LayerFormat,
+) -> QuantizedLayer:
+    """The layer with integer weights for every branch, once all scales are settled."""
+    layer = node.op
+    assert isinstance(layer, Layer)
+    top, acc_scale = limits(layer_format.bits, is_signed)[1], alignment.acc_scale
     branches = tuple(
         QuantizedBranch(
             b.source, w.astype(np.int8), b.stride, b.padding, b.groups, h, b.rows, b.columns
         )
-        for b, w, h in zip(
-            layer.branches,
-            _weights(layer, sources, alignment, layer_format),
-            alignment.shifts,
-            strict=True,
-        )
+        for b, w, h in zip(layer.branches, weights, alignment.shifts, strict=True)
     )
     multiplier, rescale_shift = _rescale(acc_scale / scale, layer_format.is_exact)
     bias = round_bias(

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Conv(Operator):
-    """Grouped convolution; weight (O, C / groups, K_y, K_x), bias (O,)."""
+    """Grouped convolution; weight (O, C / groups, K_y, K_x), bias (O,).
+
+    ``step`` (O,): of a quantized model, what one integer of a channel's weights is worth.
+    """
 
     weight: FloatArray
     bias: FloatArray
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
     groups: int = 1
+    step: FloatArray | None = None
 
     keeps_flattening = False
 
@@ -52,6 +56,7 @@ class Conv(Operator):
             weight=self.weight[outputs],
             bias=self.bias[outputs],
             groups=(stop - first) // group_in,
+            step=None if self.step is None else self.step[outputs],
         )
 
 
@@ -87,7 +92,8 @@ def convolution(
         else:
             padding = [0, 0]
     bias = np.zeros(weight.shape[0]) if bias is None else bias
-    return Conv(weight, bias, stride, pair(padding, (0, 0)), groups)
+    step = call.step(1, "weight", 0, len(weight))
+    return Conv(weight, bias, stride, pair(padding, (0, 0)), groups, step)
 
 
 @captures("conv2d.default", "conv2d.padding")

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Linear(Operator):
-    """Dense layer over a flat tensor; weight (O, I), bias (O,)."""
+    """Dense layer over a flat tensor; weight (O, I), bias (O,), ``step`` as of ``Conv``."""
 
     weight: FloatArray
     bias: FloatArray
+    step: FloatArray | None = None
 
     keeps_flattening = False
 
@@ -48,7 +49,7 @@ class Linear(Operator):
 
     def over_image(self, source: Shape) -> Conv:
         """The same layer reading the image (C, H, W) that its operand was flattened from."""
-        return Conv(self.weight.reshape(-1, *source), self.bias)
+        return Conv(self.weight.reshape(-1, *source), self.bias, step=self.step)
 
 
 def _dense(call: Call, weight: FloatArray | None, bias: FloatArray | None) -> Operator:
@@ -56,7 +57,8 @@ def _dense(call: Call, weight: FloatArray | None, bias: FloatArray | None) -> Op
         return refuse(call, "must have a constant weight matrix", "use nn.Linear")
     if call.sources[0] != (weight.shape[1], 1, 1):
         return refuse(call, f"must read a flat tensor, got {call.sources[0]}", "flatten it first")
-    return Linear(weight, np.zeros(weight.shape[0]) if bias is None else bias)
+    step = call.step(1, "weight", 0, len(weight)) if "linear" in call.target else None
+    return Linear(weight, np.zeros(weight.shape[0]) if bias is None else bias, step)
 
 
 @captures("linear.default")

@@ -9,6 +9,7 @@ from stemcore.golden.network.taps import Taps
 
 from .clamp import Clamp
 from .convolution import convolution_shape
+from .fake_quantize import FakeQuantize
 from .operator import Finding, FloatArray, Operand, Operator, Pair, Shape, find_infinite
 from .pooling import MaxPool, UnevenMaxPool
 from .tap_convolution import tap_convolution
@@ -26,7 +27,8 @@ class Branch:
     ``kind`` says how its weights may be quantized: LEARNED ones get a scale each; IDENTITY is 1 x 1
     depthwise with weights 1; AVERAGE is depthwise with one constant for all. ``rows`` and
     ``columns``, where there are any, take the place of stride and padding, as in
-    :class:`stemcore.golden.network.network.Connection`; both or none.
+    :class:`stemcore.golden.network.network.Connection`; both or none. ``step`` (O,) is the scale of
+    weights that are integers already.
     """
 
     source: str
@@ -37,6 +39,7 @@ class Branch:
     kind: str = LEARNED
     rows: Taps | None = None
     columns: Taps | None = None
+    step: FloatArray | None = None
 
     @property
     def taps(self) -> tuple[Taps, Taps] | None:
@@ -64,9 +67,9 @@ class Branch:
 
 @dataclass(frozen=True, eq=False)
 class Layer(Operator):
-    """Sum of the connections and a bias (C,), then clamp, then max pooling.
+    """Sum of the connections and a bias (C,), then clamp, rounding, max pooling.
 
-    ``shape`` is that of the sum, before pooling.
+    ``shape`` is that of the sum, before pooling; layers of quantized models have a rounding.
     """
 
     branches: tuple[Branch, ...]
@@ -74,6 +77,7 @@ class Layer(Operator):
     shape: Shape
     clamp: Clamp | None = None
     pool: MaxPool | UnevenMaxPool | None = None
+    rounding: FakeQuantize | None = None
 
     keeps_flattening = False
 
@@ -97,4 +101,5 @@ class Layer(Operator):
                 source, weight, None, branch.stride, branch.padding, 1, branch.groups
             )
         total = total if self.clamp is None else self.clamp.run([total])
+        total = total if self.rounding is None else self.rounding.run([total])
         return total if self.pool is None else self.pool.run([total])

@@ -21,7 +21,7 @@ class TransposedConv(Operator):
 
     Position y reaches the outputs ``y * stride - padding + k``. ``extra`` rows and columns behind
     the last are added (torch's ``output_padding``). Weights have the order of a convolution's,
-    outputs first.
+    outputs first. ``step`` as of ``Conv``.
     """
 
     weight: FloatArray
@@ -30,6 +30,7 @@ class TransposedConv(Operator):
     padding: Pair = (0, 0)
     extra: Pair = (0, 0)
     groups: int = 1
+    step: FloatArray | None = None
 
     keeps_flattening = False
 
@@ -72,6 +73,7 @@ class TransposedConv(Operator):
             weight=self.weight[outputs],
             bias=self.bias[outputs],
             groups=(stop - first) // group_in,
+            step=None if self.step is None else self.step[outputs],
         )
 
 
@@ -112,6 +114,7 @@ def transposed_convolution(
         pair(padding, (0, 0)),
         pair(extra, (0, 0)),
         groups,
+        call.step(1, "weight", 1 if groups == 1 else -1, len(weight)),
     )
 
 

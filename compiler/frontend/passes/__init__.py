@@ -9,6 +9,7 @@ from .concat import split_concat
 from .convolutions import absorb_padding, make_convolutions
 from .merge import fuse_clamp, fuse_max_pool, merge_addition
 from .normalize import absorb_flatten, fold_batch_norm, hoist_batch_norm, hoist_clamp, make_layers
+from .rounding import fuse_rounding, hoist_rounding
 from .stage_windows import stage_windows
 
 PIPELINE = (
@@ -19,10 +20,12 @@ PIPELINE = (
     fold_batch_norm,
     split_concat,
     hoist_clamp,
+    hoist_rounding,
     absorb_flatten,
     make_layers,
     merge_addition,
     fuse_clamp,
+    fuse_rounding,
     fuse_max_pool,
 )
 

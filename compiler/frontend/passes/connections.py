@@ -25,7 +25,7 @@ LINEAR = (
 def branch_of(op: Operator, source: str, shape: Shape) -> Branch:
     """The branch that computes an operator of ``LINEAR`` over a source of shape (C, H, W)."""
     if isinstance(op, Conv):
-        return Branch(source, op.weight, op.stride, op.padding, op.groups)
+        return Branch(source, op.weight, op.stride, op.padding, op.groups, step=op.step)
     if isinstance(op, TransposedConv):
         rows, columns = (
             transposed_taps(
@@ -33,7 +33,7 @@ def branch_of(op: Operator, source: str, shape: Shape) -> Branch:
             )
             for i in (0, 1)
         )
-        return Branch(source, op.weight, groups=op.groups, rows=rows, columns=columns)
+        return Branch(source, op.weight, groups=op.groups, rows=rows, columns=columns, step=op.step)
     if isinstance(op, AveragePool):
         weight = np.full((shape[0], 1, *op.kernel), 1.0 / op.divisor)
         return Branch(source, weight, op.stride, op.padding, shape[0], AVERAGE)

@@ -31,7 +31,10 @@ def fold_flat_norm(graph: Graph) -> Graph:
                 assert isinstance(reader.op, Linear)
                 weight = reader.op.weight
                 dense = replace(
-                    reader.op, weight=weight * op.scale, bias=reader.op.bias + weight @ op.offset
+                    reader.op,
+                    weight=weight * op.scale,
+                    bias=reader.op.bias + weight @ op.offset,
+                    step=None,  # inputs of one channel differ in their factors
                 )
                 replaced[reader.name] = replace(reader, op=dense)
     return graph.with_replaced(replaced, renamed) if renamed else graph

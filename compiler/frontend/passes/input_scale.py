@@ -10,6 +10,7 @@ from stemcore.golden.network.network import INPUT
 
 from ..graph import Graph, Node
 from ..ops.layer import LEARNED, Branch, Layer
+from ..ops.operator import FloatArray
 
 
 def scale_input(graph: Graph, factors: Sequence[float]) -> Graph:
@@ -28,7 +29,10 @@ def scale_input(graph: Graph, factors: Sequence[float]) -> Graph:
         group = np.arange(n_out)[:, None] // (n_out // branch.groups)
         channel = group * n_in + np.arange(n_in)
         return replace(
-            branch, weight=branch.weight * factor[channel][:, :, None, None], kind=LEARNED
+            branch,
+            weight=branch.weight * factor[channel][:, :, None, None],
+            kind=LEARNED,
+            step=_scaled_step(branch, factor[channel]),
         )
 
     nodes: list[Node] = []
@@ -38,3 +42,11 @@ def scale_input(graph: Graph, factors: Sequence[float]) -> Graph:
             node = replace(node, op=replace(node.op, branches=branches))
         nodes.append(node)
     return graph.with_nodes(nodes)
+
+
+def _scaled_step(branch: Branch, factors: FloatArray) -> FloatArray | None:
+    """Worth of one integer of the weights (O,) whose inputs have ``factors`` (O, I); None where the
+    inputs of a channel differ in theirs."""
+    if branch.step is None or (factors != factors[:, :1]).any():
+        return None
+    return branch.step * factors[:, 0]

@@ -10,8 +10,8 @@ from stemcore.golden.network.network import INPUT
 
 from ..graph import Graph, Node
 from ..ops.clamp import Clamp
-from ..ops.layer import AVERAGE, IDENTITY, Branch, Layer
-from ..ops.operator import Operator
+from ..ops.layer import AVERAGE, IDENTITY, LEARNED, Branch, Layer
+from ..ops.operator import FloatArray, Operator
 from ..ops.pooling import MAX_POOLINGS
 from .connections import identity
 
@@ -53,6 +53,7 @@ def _is_bare(node: Node | None) -> bool:
         node is not None
         and isinstance(node.op, Layer)
         and node.op.clamp is None
+        and node.op.rounding is None
         and node.op.pool is None
         and all(branch.kind != AVERAGE for branch in node.op.branches)
     )
@@ -67,7 +68,9 @@ def _merge_equal(branches: list[Branch]) -> tuple[Branch, ...]:
             if same and branch.weight.shape == other.weight.shape:
                 # The sum of two identities is a weight of 2, which needs a scale like any other.
                 weight = branch.weight + other.weight
-                merged[i] = replace(other, weight=weight, kind="learned")
+                merged[i] = replace(
+                    other, weight=weight, kind=LEARNED, step=_common_step(branch, other)
+                )
                 break
         else:
             merged.append(branch)
@@ -76,6 +79,13 @@ def _merge_equal(branches: list[Branch]) -> tuple[Branch, ...]:
 
 def _geometry(branch: Branch) -> tuple[object, ...]:
     return branch.source, branch.stride, branch.padding, branch.groups, branch.taps
+
+
+def _common_step(first: Branch, second: Branch) -> FloatArray | None:
+    """The step of two connections' weights; None where they differ in it, or have none."""
+    if first.step is None or second.step is None:
+        return None
+    return first.step if np.array_equal(first.step, second.step) else None
 
 
 def fuse_clamp(graph: Graph) -> Graph:

@@ -27,7 +27,7 @@ def hoist_clamp(graph: Graph) -> Graph:
 
     Both orders compute the same: a clamp is monotone and works element by element.
     """
-    return _hoist(graph, lambda op: isinstance(op, Clamp), (*MAX_POOLINGS, Flatten))
+    return hoist(graph, lambda op: isinstance(op, Clamp), (*MAX_POOLINGS, Flatten))
 
 
 def hoist_batch_norm(graph: Graph) -> Graph:
@@ -35,12 +35,12 @@ def hoist_batch_norm(graph: Graph) -> Graph:
 
     Both orders compute the same: such a batch norm is increasing in every channel.
     """
-    return _hoist(
+    return hoist(
         graph, lambda op: isinstance(op, BatchNorm) and bool((op.scale > 0).all()), MAX_POOLINGS
     )
 
 
-def _hoist(graph: Graph, moves: Callable[[Operator], bool], over: tuple[type, ...]) -> Graph:
+def hoist(graph: Graph, moves: Callable[[Operator], bool], over: tuple[type, ...]) -> Graph:
     """Nodes whose operator ``moves`` change places with an operator of ``over`` before them."""
     while True:
         for node in graph.nodes:
@@ -90,7 +90,9 @@ def fold_batch_norm(graph: Graph) -> Graph:
             and graph.n_users(node.inputs[0]) == 1
         ):
             weight = source.op.weight * scale.reshape(-1, *[1] * (source.op.weight.ndim - 1))
-            folded = replace(source.op, weight=weight, bias=source.op.bias * scale + offset)
+            bias = source.op.bias * scale + offset
+            step = None if source.op.step is None else source.op.step * np.abs(scale)
+            folded = replace(source.op, weight=weight, bias=bias, step=step)
             replaced[source.name] = replace(source, op=folded)
             renamed[node.name] = source.name
         else:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Captured graphs compute what the module computes; what cannot be captured is named."""
 
+import importlib
 import re
 
 import numpy as np
@@ -342,14 +343,49 @@ def test_two_outputs_are_refused():
         capture(Two().eval(), (1, 4, 4))
 
 
-def test_quantized_graphs_are_refused_with_the_way_out():
+def test_graphs_that_choose_scales_as_they_run_are_refused_with_the_way_out():
+    importlib.import_module("torch.ao.quantization.fx._decomposed")
+
     class Net(nn.Module):
         def forward(self, x):
-            return torch.fake_quantize_per_tensor_affine(x, 0.1, 0, 0, 255)
+            ops = torch.ops.quantized_decomposed
+            scale, zero = ops.choose_qparams.tensor(x, 0, 255, 1e-6, torch.uint8)
+            q = ops.quantize_per_tensor.tensor(x, scale, zero, 0, 255, torch.uint8)
+            return ops.dequantize_per_tensor.tensor(q, scale, zero, 0, 255, torch.uint8)
 
-    pattern = r"^\w+: the graph must hold float operators, aten\.fake_quantize.*; capture the float"
+    pattern = (
+        r"^\w+: a quantized graph must .*with scales that are fixed, .*choose_qparams.*; quanti"
+    )
     with pytest.raises(CaptureError, match=pattern):
         capture(Net().eval(), (1, 2, 2))
+
+
+class FakeQuantized(nn.Module):
+    """What training with rounding in the loop leaves in a live module."""
+
+    def __init__(self, zero_point=0):
+        super().__init__()
+        self.conv, self.zero_point = nn.Conv2d(2, 3, 3), zero_point
+        self.register_buffer("scales", torch.tensor([0.5, 0.25, 0.125]) / 64)
+        self.register_buffer("zeros", torch.tensor([0, 0, zero_point], dtype=torch.int32))
+
+    def forward(self, x):
+        weight = torch.fake_quantize_per_channel_affine(
+            self.conv.weight, self.scales, self.zeros, 0, -127, 127
+        )
+        y = torch.relu(nn.functional.conv2d(x, weight))
+        return torch.fake_quantize_per_tensor_affine(y, 0.125, 0, 0, 255)
+
+
+def test_roundings_of_live_modules_are_read():
+    graph = capture(FakeQuantized().eval(), (2, 5, 5))
+    conv, _, rounding = (node.op for node in graph.nodes)
+    assert np.array_equal(conv.step, [1 / 128, 1 / 256, 1 / 512])
+    whole = conv.weight / conv.step.reshape(-1, 1, 1, 1)
+    assert np.array_equal(whole, np.round(whole))
+    assert (rounding.scale, rounding.low, rounding.high) == (0.125, 0, 255)
+    with pytest.raises(CaptureError, match=r"weights must have the zero-point 0, some have 3; "):
+        capture(FakeQuantized(zero_point=3).eval(), (2, 5, 5))
 
 
 class Sequence1d(nn.Module):

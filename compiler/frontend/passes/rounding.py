@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Passes on quantized graphs: each rounding becomes part of the layer whose values it rounds."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from stemcore.golden.network.network import INPUT
+
+from ..graph import Graph
+from ..ops.fake_quantize import FakeQuantize
+from ..ops.layer import Layer
+from ..ops.layout import Flatten
+from ..ops.pooling import MAX_POOLINGS
+from .connections import identity
+from .normalize import hoist
+
+_KEEPS_GRID = (*MAX_POOLINGS, Flatten)  # values that come out are among those that went in
+
+
+def hoist_rounding(graph: Graph) -> Graph:
+    """Roundings come before the max pooling and flattening that they followed; none is idle.
+
+    Both orders compute the same: a rounding is monotone and works element by element.
+    """
+    graph = hoist(graph, lambda op: isinstance(op, FakeQuantize), _KEEPS_GRID)
+    idle = {node.name: node.inputs[0] for node in graph.nodes if _is_idle(graph, node.name)}
+    return graph.with_replaced({}, idle)
+
+
+def _is_idle(graph: Graph, name: str) -> bool:
+    """Whether a rounding reads values that an earlier one has brought onto its grid."""
+    op = graph.node(name).op
+    if not isinstance(op, FakeQuantize):
+        return False
+    before = graph.node(name).inputs[0]
+    while before != INPUT and isinstance(graph.node(before).op, _KEEPS_GRID):
+        before = graph.node(before).inputs[0]
+    if before == INPUT:
+        return False
+    earlier = graph.node(before).op
+    return (
+        isinstance(earlier, FakeQuantize)
+        and earlier.scale == op.scale
+        and op.low <= earlier.low
+        and earlier.high <= op.high
+    )
+
+
+def drop_input_rounding(graph: Graph, scale: float, limits: tuple[int, int]) -> Graph:
+    """No rounding is left that changes none of the input's integers, which are worth ``scale``."""
+    idle = {}
+    for node in graph.nodes:
+        op = node.op
+        if not isinstance(op, FakeQuantize) or node.inputs != (INPUT,):
+            continue
+        is_wide = op.low <= limits[0] and op.high >= limits[1]
+        if is_wide and math.isclose(op.scale, scale, rel_tol=1e-6):  # one may come from float32
+            idle[node.name] = INPUT
+    return graph.with_replaced({}, idle)
+
+
+def fuse_rounding(graph: Graph) -> Graph:
+    """No rounding is left: each is part of the layer before it, or of an identity layer."""
+    while True:
+        node = next((node for node in graph.nodes if isinstance(node.op, FakeQuantize)), None)
+        if node is None:
+            return graph
+        assert isinstance(node.op, FakeQuantize)
+        name = node.inputs[0]
+        source = None if name == INPUT else graph.node(name)
+        if (
+            source is not None
+            and isinstance(source.op, Layer)
+            and source.op.pool is None
+            and source.op.rounding is None
+            and graph.n_users(name) == 1
+        ):
+            fused = replace(source, op=replace(source.op, rounding=node.op))
+            graph = graph.with_replaced({name: fused}, {node.name: name})
+        else:
+            shape = graph.shape_of(name)
+            branch = identity(name, shape)
+            layer = Layer((branch,), np.zeros(shape[0]), shape, rounding=node.op)
+            graph = graph.with_replaced({node.name: replace(node, op=layer)}, {})

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A quantized model as it comes: its integers for the hardware, and how far both agree."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stemcore.golden.network.network import INPUT
+from stemcore.golden.spec.integers import limits
+
+from ..errors import QuantizeError
+from ..frontend.graph import Graph
+from ..frontend.ops.fake_quantize import REQUANTIZE, FakeQuantize
+from ..frontend.ops.layer import Layer
+from ..frontend.passes import form_layers
+from ..frontend.passes.input_scale import scale_input
+from ..frontend.passes.rounding import drop_input_rounding
+from ..frontend.run_graph import run_graph
+from .formats import Source
+from .given import given_layer, given_profile, inherit_roundings
+from .quantized import EXACT, GENERAL, QuantizedNetwork
+from .quantized_model import QuantizedModel
+from .scales import power_above
+
+OUTPUT_TOP = limits(8, True)[1]
+BATCH = 64  # images at a time
+
+
+def quantize_given(
+    graph: Graph,
+    images: torch.Tensor,
+    *,
+    profile: str,
+    acc_width: int,
+    input_bits: int,
+    input_scale: float,
+    input_signed: bool,
+    input_factors: Sequence[float],
+) -> QuantizedNetwork:
+    """The integers of a graph that holds roundings; options as for ``quantize``.
+
+    images : float tensor (N, C, H, W) of the input's integers; they set the scale of the output
+    where the model leaves it real, and nothing else.
+
+    The profile becomes ``general`` where a scale is no power of two. Raises ``QuantizeError`` for
+    models that are quantized in part, or in a way that the hardware does not compute.
+    """
+    graph = given_layers(graph, input_scale, limits(input_bits, input_signed), input_factors)
+    for node in graph.nodes:
+        assert isinstance(node.op, Layer)
+        if node.op.rounding is None and node.name != graph.output:
+            raise QuantizeError(
+                node.name,
+                "every value of a quantized model must be quantized behind its layer, this one is "
+                "not",
+                REQUANTIZE,
+            )
+    if profile != GENERAL:
+        profile = given_profile(graph, input_scale)
+    logits = _output_format(graph, images, input_scale, profile)
+    sources = {INPUT: Source(input_scale, limits(input_bits, input_signed), input_bits)}
+    layers = []
+    for node in graph.nodes:
+        layer = given_layer(node, sources, profile, acc_width, logits)
+        sources[node.name] = Source(layer.scale, layer.limits, layer.bits)
+        layers.append(layer)
+    return QuantizedNetwork(
+        graph.name,
+        profile,
+        graph.input_shape,
+        input_bits,
+        input_scale,
+        tuple(layers),
+        input_signed,
+    )
+
+
+def given_layers(
+    graph: Graph, scale: float, input_limits: tuple[int, int], factors: Sequence[float]
+) -> Graph:
+    """A graph of layers, with their roundings, that reads the input's integers."""
+    worth = {scale * factor for factor in factors} or {scale}
+    if len(worth) == 1:
+        graph = drop_input_rounding(graph, worth.pop(), input_limits)
+    graph = form_layers(graph)
+    return inherit_roundings(scale_input(graph, factors) if factors else graph)
+
+
+def _output_format(
+    graph: Graph, images: torch.Tensor, input_scale: float, profile: str
+) -> FakeQuantize:
+    """Signed integers of 8 bits that hold the largest output, for models that leave it real."""
+    largest, node = 0.0, graph.node(graph.output)
+    assert isinstance(node.op, Layer)
+    if node.op.rounding is not None:
+        return node.op.rounding
+    for start in range(0, len(images), BATCH):
+        values = run_graph(graph, images[start : start + BATCH] * input_scale)
+        largest = max(largest, float(values[graph.output].abs().max()))
+    scale = (largest or 1.0) / OUTPUT_TOP
+    scale = float(power_above(scale)) if profile == EXACT else scale
+    return FakeQuantize(scale, -OUTPUT_TOP, OUTPUT_TOP)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a layer's integers compare with those of the float graph of the quantized model.
+
+    Attributes
+    ----------
+    layer : str
+    equal : float
+        Share of the values, 0 to 1, that are the same integer.
+    largest : int
+        Difference, in integers.
+    """
+
+    layer: str
+    equal: float
+    largest: int
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.equal:.4%} equal, largest difference {self.largest}"
+
+
+def agreement(
+    graph: Graph, network: QuantizedNetwork, integers: NDArray[np.integer], factors: Sequence[float]
+) -> tuple[Agreement, ...]:
+    """Compares the float graph of a quantized model with its integers, layer by layer.
+
+    graph : as captured; network : what ``quantize`` made of it; integers (N, C, H, W): inputs.
+    """
+    layers = given_layers(graph, network.input_scale, network.input_limits, factors)
+    images = torch.from_numpy(np.ascontiguousarray(integers))
+    equal: dict[str, int] = {}
+    largest: dict[str, int] = {}
+    total: dict[str, int] = {}
+    model = QuantizedModel(network)
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        got = model(batch)
+        real = run_graph(layers, batch.to(torch.float32) * network.input_scale)
+        for name, wanted in _integers(layers, network, real).items():
+            difference = (wanted - got[name].to(torch.float64)).abs()
+            equal[name] = equal.get(name, 0) + int((difference == 0).sum())
+            total[name] = total.get(name, 0) + difference.numel()
+            largest[name] = max(largest.get(name, 0), int(difference.max()))
+    return tuple(Agreement(name, equal[name] / total[name], largest[name]) for name in equal)
+
+
+def _integers(
+    graph: Graph, network: QuantizedNetwork, real: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Integers that the float graph's values stand for, of all layers that are in both."""
+    found = {}
+    for layer in network.layers:
+        if any(node.name == layer.name for node in graph.nodes):
+            found[layer.name] = (real[layer.name].to(torch.float64) / layer.scale).round()
+    return found
