@@ -49,11 +49,15 @@ def grouped(problems: Sequence[Problem]) -> list[str]:
 _NUMBER = re.compile(r"\d+")
 _NAMES = 3  # of layers with the same problem, before the rest is counted
 _NO_ROOM = ("integration", "n_spikes", "queue_depth", "soma_lanes")  # speed, not what fits
+# Packets have 64 bits, so a preset has more of one for less of another.
+_TRADED = ("c_width", "y_width", "x_width", "n_table_y", "n_table_x")
 
 
-def larger_presets(params: ChipParams, size: str = "") -> dict[str, ChipParams]:
-    """Presets with no less of anything than ``params`` and more of ``size`` (of something, where
-    that is empty), with the neuron model of ``params``, by name.
+def larger_presets(params: ChipParams, size: str = "", least: int = 0) -> dict[str, ChipParams]:
+    """Presets with memories no smaller than those of ``params``, with its neuron model, by name.
+
+    They have more of ``size``, at least ``least``; of something, where no size is named. Bits of
+    coordinates and their tables may be fewer.
     """
     sizes = [f.name for f in fields(ChipParams) if f.name not in _NO_ROOM]
     found = {}
@@ -62,19 +66,25 @@ def larger_presets(params: ChipParams, size: str = "") -> dict[str, ChipParams]:
             continue  # would change more than sizes
         other = preset.with_integration(params.integration)
         gains = {s: getattr(other, s) - getattr(params, s) for s in sizes}
-        if min(gains.values()) >= 0 < (gains[size] if size else max(gains.values())):
+        kept = [gain for s, gain in gains.items() if s not in _TRADED]
+        has_more = (gains[size] if size else max(gains.values())) > 0
+        if min(kept) >= 0 and has_more and (not size or getattr(other, size) >= least):
             found[name] = other
     return found
 
 
 def preset_with(
-    params: ChipParams, what: str, size: str = "", otherwise: str = "make the layer smaller"
+    params: ChipParams,
+    what: str,
+    size: str = "",
+    otherwise: str = "make the layer smaller",
+    least: int = 0,
 ) -> str:
-    """The remedy for a chip that is too small: ``what`` to look for, presets that have it, and what
-    to do without."""
-    names = list(larger_presets(params, size))
+    """The remedy for a chip that is too small: ``what`` to look for, presets that have it (of
+    ``size`` at least ``least``), and what to do without."""
+    names = list(larger_presets(params, size, least))
     if not names:
-        return f"{otherwise}: no preset has {what} and no less of the rest"
+        return f"{otherwise}: no preset has {what} and memories no smaller"
     return f"choose a preset with {what}, such as {' or '.join(names[:2])}, or {otherwise}"
 
 

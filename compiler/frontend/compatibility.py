@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Mapping
 
 from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.widths import bits_for
 
 from ..errors import CompatibilityError, Problem, preset_with
 from .graph import Graph, Node
@@ -81,7 +82,7 @@ def _size_problems(name: str, shape: Shape, params: ChipParams) -> Iterator[Prob
             yield Problem(
                 name,
                 f"a packet tells {most} {what} apart, the layer has {size}",
-                preset_with(params, f"more bits for {what}", width),
+                preset_with(params, f"more bits for {what}", width, least=bits_for(size)),
             )
 
 

@@ -25,6 +25,27 @@ PRESETS: dict[str, ChipParams] = {
         c_width=14,
         shift_width=5,
     ),
+    # Flits have 64 bits at most, so bits for rows and columns come from somewhere: images beyond
+    # 256 x 256, sequences of up to 65,536 samples, and large images for large networks.
+    "sim32_maps": ChipParams(y_width=11, x_width=11, n_table_y=512, n_table_x=512),
+    "sim32_sequence": ChipParams(y_width=6, x_width=16, n_table_y=64, n_table_x=2048),
+    "large_maps": ChipParams(
+        acc_width=32,
+        n_acc_words=2048,
+        n_weight_words=16384,
+        n_axons=16,
+        n_table_c=4096,
+        n_table_y=1024,
+        n_table_x=1024,
+        n_update=8192,
+        n_blocks=64,
+        n_fire_words=4096,
+        n_destinations=1024,
+        c_width=12,
+        y_width=10,
+        x_width=10,
+        shift_width=5,
+    ),
     # One node of an LFE5U-85F: 4096 neurons, 64 KB of weights.
     "ecp5": ChipParams(
         lanes=16,

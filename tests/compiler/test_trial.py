@@ -19,7 +19,7 @@ def captured(module, shape, preset="sim32", **options) -> Compilation:
 SMALL = nn.Conv2d(1, 2, 3), (1, 6, 6)
 # Its fan-in is split in parts whose sums exceed the accumulators of sim32.
 WIDE = chain(nn.Flatten(), nn.Linear(3 * 64 * 64, 4)), (3, 64, 64)
-HUGE = nn.Conv2d(1, 1, 3), (1, 300, 8)
+HUGE = nn.Conv2d(1, 1, 3), (1, 3000, 8)
 
 
 def test_a_network_that_fits_keeps_its_chip():
@@ -36,11 +36,26 @@ def test_the_first_larger_preset_that_holds_the_network_is_chosen():
     assert str(try_fit(captured(*WIDE))) == str(problem)
 
 
+LONG = nn.Conv1d(1, 2, 80, stride=16), (1, 16000)
+LARGE_IMAGE = nn.Conv2d(1, 2, 5, stride=4), (1, 480, 640)
+
+
+@pytest.mark.parametrize(
+    ("network", "chosen"), [(LONG, "sim32_sequence"), (LARGE_IMAGE, "sim32_maps")]
+)
+def test_coordinates_beyond_a_byte_find_a_preset(network, chosen):
+    name, problem = choose_preset(captured(*network))
+    assert name == chosen
+    assert "a packet tells 256 columns apart" in str(problem)
+    assert f"such as {chosen}" in str(problem)
+
+
 def test_a_chosen_preset_integrates_as_the_options_say():
     late = PRESETS["sim32"].with_integration("late")
     assert {p.integration for p in larger_presets(late).values()} == {"late"}
     assert set(larger_presets(late)) == set(larger_presets(PRESETS["sim32"]))
-    assert larger_presets(PRESETS["large"]) == {}
+    assert set(larger_presets(PRESETS["large"])) == {"large_maps"}
+    assert not larger_presets(PRESETS["large"], "c_width")
 
 
 def test_a_network_that_no_preset_holds_is_refused_without_advice_that_none_can_follow():
@@ -48,7 +63,7 @@ def test_a_network_that_no_preset_holds_is_refused_without_advice_that_none_can_
     assert name == ""
     assert isinstance(problem, CompatibilityError)
     assert (
-        "input: a packet tells 256 rows apart, the layer has 300; make the layer smaller: "
+        "input: a packet tells 256 rows apart, the layer has 3000; make the layer smaller: "
         in str(problem)
     )
     assert "choose a preset" not in str(problem)

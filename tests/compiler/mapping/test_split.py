@@ -162,7 +162,7 @@ REFUSED = {
         (
             r"^wide: its fan-in has to be split in 4; sums of its parts, in bits with sign: must "
             r"be at most 16, is 2.; make the layer smaller: no preset has a "
-            r"wider accumulator and no less of the rest$"
+            r"wider accumulator and memories no smaller$"
         ),
     ),
     "shift": (
