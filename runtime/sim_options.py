@@ -18,6 +18,7 @@ from .engines.program import Program as ProgramInNumpy
 from .engines.registry import DEFAULT, check_options, get_engine
 from .engines.result import RunResult
 from .engines.run import run_engine
+from .host.nodes import check_nodes
 from .progress import Progress
 
 # Images that the accuracy rests on: so many, or fewer of a large network.
@@ -72,6 +73,11 @@ class SimOptions:
     def simulates(self) -> bool:
         """Whether an engine runs beside golden and the one that executes memory images."""
         return not isinstance(self.chosen, Golden | ProgramInNumpy)
+
+    def check(self, program: Program) -> None:
+        """Raises ``ValueError`` where the options do not fit the program, before anything runs."""
+        if isinstance(self.waves, tuple):
+            check_nodes(program, self.waves, "waves")
 
     def run(
         self,

@@ -151,7 +151,9 @@ def _compiled(
     say("compile      partition, place, assemble")
     with watch("compile"):
         save_program(compile_program(prepared), folder / "program")
-        return load_program(folder / "program")
+        program = load_program(folder / "program")
+    options.check(program)
+    return program
 
 
 def _run(

@@ -19,6 +19,10 @@ def did_you_mean(words: str | Iterable[str], known: Iterable[str]) -> str:
         cut_off = sorted(
             (name for name in known if text.strip("-") and name.startswith(text)), key=len
         )
-        if near := begun[-1:] or cut_off[:1] or difflib.get_close_matches(text, known, n=1):
+        if (
+            near := begun[-1:]
+            or cut_off[:1]
+            or difflib.get_close_matches(text, known, n=1, cutoff=0.7)
+        ):
             return f"; did you mean {near[0]}?"
     return ""

@@ -28,7 +28,8 @@ def test_the_nearest_name_is_told(words, known, meant):
 
 
 @pytest.mark.parametrize(
-    ("words", "known"), [("xyz", OPTIONS), ("-", OPTIONS), ("sim", ()), ("", ("sim",))]
+    ("words", "known"),
+    [("xyz", OPTIONS), ("lenet", ("resnet34",)), ("-", OPTIONS), ("sim", ()), ("", ("sim",))],
 )
 def test_nothing_is_told_where_nothing_is_near(words, known):
     assert did_you_mean(words, known) == ""

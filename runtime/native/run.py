@@ -19,6 +19,7 @@ from stemcore.golden.spec.routing import Node
 
 from ..errors import EngineError
 from ..host.errors import check
+from ..host.nodes import check_nodes
 from ..host.protocol import output_population
 from ..progress import Progress
 from . import watchdog
@@ -26,7 +27,7 @@ from .build import build
 from .verilated_mesh import Status, VerilatedMesh, default_threads
 
 _log = logging.getLogger(__name__)
-HOST = -1  # number of the host's end of the mesh, where nodes have theirs
+HOST_NUMBER = -1  # of the host's end of the mesh, where nodes have theirs
 FIRST_FLITS = -2  # asks VerilatedMesh.cycles for the samples' first flits
 Values = dict[str, NDArray[np.uint8]]  # by population, (N, C, H, W), the bits that were fired
 
@@ -71,7 +72,7 @@ def run_program(
     """Run ``images`` (N, C, H, W); see :class:`stemcore.runtime.engines.verilator.Verilator`."""
     if waves_nodes is None:
         waves_nodes = [(core.x, core.y) for core in program.cores]
-    _check_nodes(program, waves_nodes)
+    check_nodes(program, waves_nodes, "waves")
     started = time.perf_counter()
     library = build(program.params, out_dir, waves=waves_dir is not None)
     built = time.perf_counter()
@@ -92,7 +93,7 @@ def run_program(
         _run_samples(mesh, len(images), progress, cycle_limit)
         watchdog.settled(mesh)
         check(program.name, mesh.formats, mesh.alerts())
-        start, end = (mesh.cycles(number, len(images)) for number in (FIRST_FLITS, HOST))
+        start, end = (mesh.cycles(number, len(images)) for number in (FIRST_FLITS, HOST_NUMBER))
         layer_ends, total = _layer_ends(mesh, len(images)), mesh.cycle - loaded_at
         _check_recorders(mesh)
         counters = {(core.x, core.y): mesh.counters(core) for core in program.cores}
@@ -115,15 +116,6 @@ def run_program(
         wall_s=time.perf_counter() - built,
         notes=notes,
     )
-
-
-def _check_nodes(program: Program, nodes: Sequence[Node]) -> None:
-    for x, y in nodes:
-        if not (0 <= x < program.columns and 1 <= y <= program.rows):
-            raise ValueError(
-                f"waves: a node must lie in columns 0 to {program.columns - 1} and rows 1 to "
-                f"{program.rows}, got ({x}, {y})"
-            )
 
 
 def _load(mesh: VerilatedMesh, over_mesh: bool) -> None:
@@ -157,7 +149,7 @@ def record(mesh: VerilatedMesh, n_images: int) -> tuple[Values, NDArray[np.uint8
     outputs = np.zeros_like(values[program.output])
     population = output_population(program)
     ends = program.output_ends * program.tokens_per_sample(population)
-    mesh.record(HOST, outputs, population.bits, ends)
+    mesh.record(HOST_NUMBER, outputs, population.bits, ends)
     return values, outputs
 
 
@@ -192,7 +184,7 @@ def _layer_ends(mesh: VerilatedMesh, n_images: int) -> dict[str, NDArray[np.int6
 
 
 def _check_recorders(mesh: VerilatedMesh) -> None:
-    nodes = [(HOST, "the host's end")]
+    nodes = [(HOST_NUMBER, "the host's end")]
     nodes += [
         (mesh.number(core.x, core.y), f"node ({core.x}, {core.y}) {core.layer}")
         for core in mesh.program.cores

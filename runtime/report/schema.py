@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from stemcore.golden.spec.routing import Node
+
 from .schema_parts import (
     Accuracy,
     BitExact,
@@ -29,7 +31,6 @@ from .schema_parts import (
     Layer,
     Machine,
     MemoryEnergy,
-    Node,
     Part,
     Picture,
     RunSettings,

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from stemcore.golden.spec.routing import Node
+
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0)]
 Figure = Annotated[float, Meta(ge=0)]  # a mean per image, or an amount that may be a fraction
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Node = tuple[int, int]  # column and row
 
 
 class Part(Struct, forbid_unknown_fields=True):
