@@ -12,7 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from stemcore.compiler.errors import CompileError
+from stemcore.compiler.frontend.graph import Graph
+from stemcore.compiler.frontend.ops.batch_norm import BatchNorm
 from stemcore.compiler.input_map import UNSTATED, WHERE, InputMap, parse_input, range_map
+from stemcore.golden.network.network import INPUT
 from stemcore.models.data import BoxDataset, Dataset
 
 from .report.accuracy import predictions
@@ -31,7 +34,7 @@ USUAL = (
 BETTER_THAN_CHANCE = 1.5
 
 
-def stated_map(asked: str, said: str, n_channels: int) -> InputMap | None:
+def stated_map(asked: str, said: str, graph: Graph) -> InputMap | None:
     """The map that the user asks for, else the one that the model states; None for ``auto``.
 
     Raises :class:`CompileError` where neither says anything, and for words that say nothing.
@@ -40,15 +43,32 @@ def stated_map(asked: str, said: str, n_channels: int) -> InputMap | None:
         return None
     text = asked or said
     if not text:
-        UNSTATED.check_bytes()
+        _ask(graph)
     found = parse_input(text)
-    found.check_channels(n_channels)
+    found.check_channels(graph.input_shape[0])
     return found
+
+
+def _ask(graph: Graph) -> None:
+    """Raises what asks for a statement; a network that begins with its own normalization shows what
+    it is likely to take."""
+    try:
+        UNSTATED.check_bytes()
+    except CompileError as error:
+        first = [node.op for node in graph.nodes if INPUT in node.inputs]
+        if first and all(isinstance(op, BatchNorm) and op.offset.any() for op in first):
+            hint = (
+                "; the network begins with a normalization of its own, and most of those take "
+                "unit, values in 0..1"
+            )
+            raise CompileError(error.where, error.problem, error.remedy + hint) from None
+        raise
 
 
 def find_map(
     asked: str,
     said: str,
+    graph: Graph,
     dataset: Dataset | BoxDataset,
     try_out: Callable[[InputMap], NDArray[np.float32]],
     say: Callable[[str], None],
@@ -58,9 +78,9 @@ def find_map(
     Floats are what the network sees: where nobody states a range, theirs is taken.
 
     asked, said : what the user asks for, and what the model states
+    graph : captured
     try_out : outputs of the float network on the first ``AUTO_IMAGES`` training images
     """
-    n_channels = dataset.image_shape[0]
     if isinstance(dataset, Dataset) and dataset.value_range is not None:
         low, high = dataset.value_range
         if asked in ("", AUTO) and not said:
@@ -68,7 +88,7 @@ def find_map(
             say(f"input        {found.describe()}")
             return found
         asked = "" if asked == AUTO else asked
-    found_or_none = stated_map(asked, said, n_channels)
+    found_or_none = stated_map(asked, said, graph)
     if found_or_none is None:
         return choose_map(try_out, dataset, say)
     other = asked and said not in ("", asked)

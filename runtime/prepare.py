@@ -345,7 +345,7 @@ def prepare(
         captured = run_stages(Compilation(options, Inputs(loaded.source)), stop="check")
     shape = captured.graph.input_shape
     if settings.dataset != ARRAYS:  # of which the file says whether they are bytes
-        stated_map(settings.input, loaded.input, shape[0])
+        stated_map(settings.input, loaded.input, captured.graph)
     preset = preset_name(settings)
     if is_own_model(settings.model):  # those of the zoo are known to fit their presets
         with watch("capture"):
@@ -364,6 +364,7 @@ def prepare(
     input_map = find_map(
         settings.input,
         loaded.input,
+        captured.graph,
         dataset,
         lambda tried: in_float(dataset.train_images[:AUTO_IMAGES], tried),
         (lambda line: None) if is_usual else say,

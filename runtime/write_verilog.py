@@ -26,7 +26,12 @@ def write_verilog(
     """
     say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
     prepared = prepare(
-        settings, n_train=CALIBRATION_IMAGES, folder=compile_folder(settings), say=say
+        settings,
+        n_train=CALIBRATION_IMAGES,
+        # A number that is refused below is told how many there are.
+        n_test=n_images if n_images > 0 else None,
+        folder=compile_folder(settings),
+        say=say,
     )
     check_count(n_images, prepared)
     images = prepared.integers[:n_images]

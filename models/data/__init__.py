@@ -231,6 +231,8 @@ def resolve_dataset(text: str, folder: Path | str | None = None) -> tuple[str, P
     A path holds a set in the layout of ImageNet or VOC, arrays, or pictures without labels. Raises
     :exc:`DataError` for another.
     """
+    if text in LAYOUTS and folder is not None:  # resolved before
+        return text, folder
     is_name = not ("/" in text or is_array_file(text) or Path(text).exists())
     if text in DATASETS or is_name:
         check_dataset(text)

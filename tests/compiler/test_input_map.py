@@ -144,6 +144,7 @@ class Normalized(nn.Module):
     def __init__(self, inside):
         super().__init__()
         torch.manual_seed(2)
+        self.doubled = inside == "2x-1"
         self.body = nn.Sequential(
             nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 3, stride=2), nn.Flatten()
         )
@@ -153,6 +154,8 @@ class Normalized(nn.Module):
         self.register_buffer("deviation", torch.tensor(deviation, dtype=torch.float32))
 
     def forward(self, x):
+        if self.doubled:
+            return self.body(2 * x - 1)
         return self.body((x - self.mean) / self.deviation if self.inside else x)
 
 
@@ -171,7 +174,14 @@ def compiled(module, text, images, profile="exact"):
 
 @pytest.mark.parametrize("profile", ["exact", "general", "paper"])
 @pytest.mark.parametrize(
-    ("text", "inside"), [(IMAGENET, False), ("unit", True), ("unit", False), ("u8", False)]
+    ("text", "inside"),
+    [
+        (IMAGENET, False),
+        ("unit", True),
+        ("unit", "2x-1"),
+        ("unit", False),
+        ("u8", False),
+    ],
 )
 def test_integers_are_near_the_float_network_at_the_border_too(text, inside, profile):
     """The float network pads its own zeros; black and white images would show another padding."""

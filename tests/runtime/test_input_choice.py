@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from stemcore.compiler.errors import CompileError
+from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.input_map import SIGNED
 from stemcore.models.data import Dataset
 from stemcore.runtime.commands.main import main
@@ -87,13 +88,31 @@ def blank():
 
 
 def test_what_is_asked_for_goes_before_what_is_stated():
-    assert stated_map("", "signed", 3) == SIGNED
-    assert stated_map("unit", "signed", 3).name == "unit"
-    assert stated_map("auto", "signed", 3) is None
-    with pytest.raises(CompileError, match=r"^INPUT: must say what a byte of an image means"):
-        stated_map("", "", 3)
+    graph = capture(nn.Conv2d(1, 2, 3).eval(), (1, 4, 4))
+    assert stated_map("", "signed", graph) == SIGNED
+    assert stated_map("unit", "signed", graph).name == "unit"
+    assert stated_map("auto", "signed", graph) is None
+    with pytest.raises(CompileError, match=r"^INPUT: must say .* on labelled images$"):
+        stated_map("", "", graph)
     with pytest.raises(CompileError, match=r"^INPUT: must have one mean .* 1 channels, has 3"):
-        stated_map("0,0,0,1,1,1", "", 1)
+        stated_map("0,0,0,1,1,1", "", graph)
+
+
+class Inside(nn.Module):
+    """Normalizes by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+
+    def forward(self, x):
+        return self.conv((x - 0.5) / 0.25)
+
+
+def test_a_network_that_normalizes_by_itself_is_told_so():
+    graph = capture(Inside().eval(), (1, 4, 4))
+    with pytest.raises(CompileError, match=r"begins with a normalization of its own, .* take unit"):
+        stated_map("", "", graph)
 
 
 def test_a_model_that_says_nothing_is_refused_in_one_error(tmp_path, monkeypatch, capsys):

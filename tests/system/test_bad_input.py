@@ -87,7 +87,7 @@ def matches(pattern, text):
 def test_unknown_model(refused):
     matches(
         r"model: must be one of digits_cnn, .*; 'lenet' came; choose one of them, a "
-        r"file\.py:function or a \.pt2 archive",
+        r"file\.py:function or a \.pt2 archive; did you mean resnet34\?",
         refused("sim", "--model", "lenet"),
     )
 
