@@ -20,20 +20,17 @@ def operators(kind: type[Operator] = Operator) -> tuple[type[Operator], ...]:
     return tuple(below)
 
 
-_WRITERS = ("relu_", "relu6_", "hardtanh_", "clamp_", "clamp_min_", "add_", "dropout_")
+_WRITERS = (
+    *("relu_", "relu6_", "hardtanh_", "clamp_", "clamp_min_", "clamp_max_", "leaky_relu_"),
+    *("elu_", "selu_", "celu_", "sigmoid_", "tanh_", "silu_", "mish_", "hardswish_"),
+    *("hardsigmoid_", "abs_", "sign_", "add_", "dropout_"),
+)
 IN_PLACE = {f"aten.{name}.{kind}" for name in _WRITERS for kind in ("default", "Tensor")}
 
 _RECURRENT = "read a window of steps at once, with convolutions or dense layers"
 _ATTENTION = "use convolutions and dense layers in place of attention"
 
 REMEDIES = {
-    "sigmoid": "use ReLU",
-    "silu": "use ReLU",
-    "gelu": "use ReLU",
-    "hardswish": "use ReLU",
-    "hardsigmoid": "use ReLU",
-    "leaky_relu": "use ReLU",
-    "prelu": "use ReLU",
     "softmax": "leave it out, or have it at the end of the network, where the host computes it",
     "log_softmax": "leave it out, or have it at the end of the network, where the host computes it",
     "pad": "pad with zeros",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Number formats of layers: what the user chooses, and the sign, which follows from the graph."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,11 +50,17 @@ def is_unsigned(layer: Layer, sources: Mapping[str, Source]) -> bool:
     positive = all(
         sources[b.source].limits[0] >= 0 and (b.weight >= 0).all() for b in layer.branches
     )
-    return layer.clamp is not None or (positive and bool((layer.bias >= 0).all()))
+    lowest = 0.0 if positive and bool((layer.bias >= 0).all()) else -math.inf
+    for function in layer.function if layer.clamp is None else (layer.clamp,):
+        lowest = function.lowest(lowest)
+    return lowest >= 0
 
 
 def fixed_scale(layer: Layer, sources: Mapping[str, Source], top: int) -> float | None:
-    """The output scale of a layer that only passes values on, where they fit; None elsewhere."""
+    """The scale of a layer that only passes values on, where they fit; None elsewhere.
+
+    Of one that ends in a function it is the scale of the sums.
+    """
     if len(layer.branches) == 1 and layer.branches[0].kind == IDENTITY:
         source = sources[layer.branches[0].source]
         if source.limits[1] <= top:

@@ -23,8 +23,9 @@ from ..frontend.run_graph import run_graph
 from .formats import LayerFormat, Source, choose_formats, find_signs, fixed_scale
 from .given import is_quantized
 from .outputs import CLASSES, VALUES, kind_of_outputs
+from .quantize_function import SAMPLES, Index, OutputCode, choose_index
 from .quantize_given import quantize_given
-from .quantize_layer import quantize_layer
+from .quantize_layer import quantize_function, quantize_layer
 from .quantized import EXACT, PAPER, QuantizedNetwork
 from .quantized_model import QuantizedModel, batch_of
 from .scales import scale_candidates
@@ -112,15 +113,19 @@ def quantize(
     # Candidate scales depend on signs, which follow from the graph alone.
     signs = find_signs(graph, source)
     wanted = _best_scales(graph, images, input_scale, largest, signs, formats, kind)
+    indices = _best_indices(graph, images, input_scale, wanted, signs, formats)
     sources, layers = {INPUT: source}, []
     for node in graph.nodes:
         assert isinstance(node.op, Layer)
         layer_format, is_signed = formats[node.name], signs[node.name]
-        scale = (
-            fixed_scale(node.op, sources, limits(layer_format.bits, is_signed)[1])
-            or wanted[node.name]
-        )
-        layer = quantize_layer(node, sources, scale, is_signed, layer_format)
+        fixed = fixed_scale(node.op, sources, limits(layer_format.bits, is_signed)[1])
+        if node.op.function:
+            code = OutputCode(layer_format.bits, is_signed, wanted[node.name])
+            index = Index(fixed, 0) if fixed and is_signed else indices[node.name]
+            layer = quantize_function(node, sources, index, code, layer_format)
+        else:
+            scale = fixed or wanted[node.name]
+            layer = quantize_layer(node, sources, scale, is_signed, layer_format)
         sources[node.name] = Source(layer.scale, layer.limits, layer.bits)
         layers.append(layer)
     network = QuantizedNetwork(
@@ -226,6 +231,43 @@ def _best_scales(
                 measure = _n_lost_classes if is_logits else _squared_error
                 errors[name][i] += measure(values[name], rounded, float(scale))
     return {name: float(candidates[name][np.argmin(errors[name])]) for name in candidates}
+
+
+def _best_indices(
+    graph: Graph,
+    images: torch.Tensor,
+    input_scale: float,
+    scales: Mapping[str, float],
+    signs: Mapping[str, bool],
+    formats: Mapping[str, LayerFormat],
+) -> dict[str, Index]:
+    """Per layer that ends in a function, the index of its table; from as many sums as suffice."""
+    ends = {
+        node.name: node for node in graph.nodes if isinstance(node.op, Layer) and node.op.function
+    }
+    if not ends:
+        return {}
+    n_batches = -(-len(images) // BATCH)
+    seen: dict[str, list[NDArray[np.float64]]] = {name: [] for name in ends}
+    for values in _batches(graph, images, input_scale):
+        for name, node in ends.items():
+            assert isinstance(node.op, Layer)
+            sums = node.op.sums([values[source] for source in node.inputs]).flatten()
+            step = max(1, len(sums) * n_batches // SAMPLES)
+            chosen = [sums[::step], sums.min()[None], sums.max()[None]]
+            seen[name].append(torch.cat(chosen).double().numpy())
+    found = {}
+    for name, node in ends.items():
+        assert isinstance(node.op, Layer)
+        code = OutputCode(formats[name].bits, signs[name], scales[name])
+        found[name] = choose_index(
+            node.op.function,
+            np.concatenate(seen[name]),
+            code,
+            is_exact=formats[name].is_exact,
+            is_widest=formats[name].is_widest,
+        )
+    return found
 
 
 def _squared_error(real: torch.Tensor, rounded: torch.Tensor, scale: float) -> float:

@@ -18,6 +18,7 @@ from ..frontend.ops.layer import AVERAGE, IDENTITY, LEARNED, Branch, Layer
 from ..frontend.ops.operator import FloatArray
 from .bias import MAX_BIAS, round_bias
 from .formats import LayerFormat, Source
+from .quantize_function import Index, OutputCode, describe, function_table, index_layer
 from .quantized import IntArray, QuantizedBranch, QuantizedLayer
 from .scales import (
     MAX_TOTAL_SHIFT,
@@ -98,6 +99,26 @@ def finish_layer(
         scale,
         bias.said,
     )
+
+
+def quantize_function(
+    node: Node,
+    sources: Mapping[str, Source],
+    index: Index,
+    code: OutputCode,
+    layer_format: LayerFormat,
+) -> QuantizedLayer:
+    """The layer in integers, where it ends in a function: its requantization gives ``index``, with
+    a larger step where that has to be, and its table the function."""
+    assert isinstance(node.op, Layer)
+    while True:
+        indexed = replace(node, op=index_layer(node.op, index))
+        layer = quantize_layer(indexed, sources, index.step, code.is_signed, layer_format)
+        if layer.scale == index.step:
+            break
+        index = index.with_step(layer.scale, code)
+    table = function_table(node.op.function, index, code)
+    return replace(layer, scale=code.scale, table=table, function=describe(node.op.function))
 
 
 def _weights(

@@ -65,7 +65,9 @@ class QuantizedLayer:
     ``z = sum (weight << shift) x``, one unit worth ``acc_scale[c]``;
     ``q = clamp(round_half_even((multiplier z + (bias << 8 bias_shift)) / 2**rescale_shift))``, one
     unit worth ``scale``; then ``table[q mod 2**bits]``, where there is one, and max pooling.
-    ``top`` is the upper clamp; ``bias_format`` tells reports what the bias was rounded to.
+    ``top`` is the upper clamp; ``bias_format`` tells reports what the bias was rounded to, and
+    ``function`` what the table computes besides. Where it computes something, ``q`` before the
+    table is an index (:mod:`stemcore.compiler.quantization.quantize_function`).
     """
 
     name: str
@@ -83,6 +85,7 @@ class QuantizedLayer:
     scale: float
     bias_format: str = ""
     table: IntArray | None = None
+    function: str = ""
 
     @property
     def limits(self) -> tuple[int, int]:

@@ -153,12 +153,17 @@ def _checked(name: str, table: IntArray, bits: int, within: tuple[int, int]) -> 
 
 
 def with_tables(network: QuantizedNetwork, tables: Tables) -> QuantizedNetwork:
-    """The quantized network in which the named layers apply these tables to clamped values."""
-    layers = tuple(
-        dataclasses.replace(layer, table=tables[layer.name]) if layer.name in tables else layer
-        for layer in network.layers
-    )
-    return dataclasses.replace(network, layers=layers)
+    """The quantized network in which the named layers apply these tables to their activations,
+    after a table that they have already (a function)."""
+    layers = []
+    for layer in network.layers:
+        table = tables.get(layer.name)
+        if table is not None:
+            if layer.table is not None:
+                table = golden_tables.compose(layer.table, table)
+            layer = dataclasses.replace(layer, table=table)
+        layers.append(layer)
+    return dataclasses.replace(network, layers=tuple(layers))
 
 
 def apply_tables(network: Network, tables: Tables) -> Network:

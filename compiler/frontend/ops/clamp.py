@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..fx import Call, captures, refuse
+from .clip import Clip
 from .operator import Operator, Shape
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ class Clamp(Operator):
     def run(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
         (x,) = inputs
         return x.clamp(self.low, self.high)
+
+    def lowest(self, low: float) -> float:
+        """A bound below the results for operands of ``low`` and more."""
+        return 0.0
+
+    def describe(self) -> str:
+        """As a report shows it."""
+        return "ReLU" if self.high is None else f"clamp to 0..{self.high:g}"
 
     def on_channels(self, first: int, stop: int) -> "Clamp":
         return self
@@ -58,11 +67,17 @@ def _clamp_min(call: Call) -> Operator:
     return _clamp(call, call.get(1, "min"), None)
 
 
+@captures("clamp_max.default")
+def _clamp_max(call: Call) -> Operator:
+    return _clamp(call, None, call.get(1, "max"))
+
+
 def _clamp(call: Call, low: Any, high: Any) -> Operator:
-    if low != 0 or (high is not None and high <= 0):
-        return refuse(
-            call,
-            f"must clamp to 0 and above, clamps to {low}..{high}",
-            "use ReLU or ReLU6; values without ReLU are signed and need no clamp",
-        )
-    return Clamp(0.0, None if high is None or math.isinf(high) else float(high))
+    """ReLU and ReLU6 are clamps of the soma's own; other limits take a table."""
+    low = None if low is None or low == -math.inf else float(low)
+    high = None if high is None or high == math.inf else float(high)
+    if low == 0 and (high is None or high > 0):
+        return Clamp(0.0, high)
+    if not all(limit is None or math.isfinite(limit) for limit in (low, high)):
+        return refuse(call, f"must have finite limits, got {low}..{high}", "use finite limits")
+    return Clip(low, high)

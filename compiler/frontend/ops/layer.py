@@ -11,6 +11,7 @@ from .clamp import Clamp
 from .convolution import convolution_shape
 from .fake_quantize import FakeQuantize
 from .operator import Finding, FloatArray, Operand, Operator, Pair, Shape, find_infinite
+from .pointwise import Pointwise
 from .pooling import MaxPool, UnevenMaxPool
 from .tap_convolution import tap_convolution
 
@@ -67,9 +68,11 @@ class Branch:
 
 @dataclass(frozen=True, eq=False)
 class Layer(Operator):
-    """Sum of the connections and a bias (C,), then clamp, rounding, max pooling.
+    """Sum of the connections and a bias (C,), then clamp or functions, rounding, max pooling.
 
     ``shape`` is that of the sum, before pooling; layers of quantized models have a rounding.
+    ``function``: functions of one value (:mod:`.pointwise`), and clamps among them, the first one
+    first; there is no ``clamp`` then.
     """
 
     branches: tuple[Branch, ...]
@@ -78,6 +81,7 @@ class Layer(Operator):
     clamp: Clamp | None = None
     pool: MaxPool | UnevenMaxPool | None = None
     rounding: FakeQuantize | None = None
+    function: tuple[Pointwise | Clamp, ...] = ()
 
     keeps_flattening = False
 
@@ -89,6 +93,13 @@ class Layer(Operator):
         yield from find_infinite({**weights, "bias": self.bias})
 
     def run(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
+        total = self.sums(inputs)
+        for step in (self.clamp, *self.function, self.rounding):
+            total = total if step is None else step.run([total])
+        return total if self.pool is None else self.pool.run([total])
+
+    def sums(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
+        """What the connections and the bias add up to."""
         from torch.nn import functional as F
 
         total = inputs[0].new_tensor(self.bias)[:, None, None]
@@ -100,6 +111,4 @@ class Layer(Operator):
             total = total + F.conv2d(
                 source, weight, None, branch.stride, branch.padding, 1, branch.groups
             )
-        total = total if self.clamp is None else self.clamp.run([total])
-        total = total if self.rounding is None else self.rounding.run([total])
-        return total if self.pool is None else self.pool.run([total])
+        return total

@@ -7,24 +7,32 @@ Every pass keeps what the graph computes, leaves it runnable and returns a new o
 from ..graph import Graph, check_shapes
 from .concat import split_concat
 from .convolutions import absorb_padding, make_convolutions
-from .merge import fuse_clamp, fuse_max_pool, merge_addition
-from .normalize import absorb_flatten, fold_batch_norm, hoist_batch_norm, hoist_clamp, make_layers
+from .expand import expand
+from .merge import fuse_functions, fuse_max_pool, merge_addition
+from .normalize import (
+    absorb_flatten,
+    fold_batch_norm,
+    hoist_batch_norm,
+    hoist_functions,
+    make_layers,
+)
 from .rounding import fuse_rounding, hoist_rounding
 from .stage_windows import stage_windows
 
 PIPELINE = (
+    expand,
     absorb_padding,
     stage_windows,
     make_convolutions,
     hoist_batch_norm,
     fold_batch_norm,
     split_concat,
-    hoist_clamp,
+    hoist_functions,
     hoist_rounding,
     absorb_flatten,
     make_layers,
     merge_addition,
-    fuse_clamp,
+    fuse_functions,
     fuse_rounding,
     fuse_max_pool,
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Passes on layers: additions, clamps and max poolings join the layer that they follow."""
+"""Passes on layers: additions, functions and max poolings join the layer that they follow."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +12,7 @@ from ..graph import Graph, Node
 from ..ops.clamp import Clamp
 from ..ops.layer import AVERAGE, IDENTITY, LEARNED, Branch, Layer
 from ..ops.operator import FloatArray, Operator
+from ..ops.pointwise import Pointwise
 from ..ops.pooling import MAX_POOLINGS
 from .connections import identity
 
@@ -54,6 +55,7 @@ def _is_bare(node: Node | None) -> bool:
         and isinstance(node.op, Layer)
         and node.op.clamp is None
         and node.op.rounding is None
+        and not node.op.function
         and node.op.pool is None
         and all(branch.kind != AVERAGE for branch in node.op.branches)
     )
@@ -88,15 +90,19 @@ def _common_step(first: Branch, second: Branch) -> FloatArray | None:
     return first.step if np.array_equal(first.step, second.step) else None
 
 
-def fuse_clamp(graph: Graph) -> Graph:
-    """No clamp is left: each is part of the layer before it, or of an identity layer."""
+def fuse_functions(graph: Graph) -> Graph:
+    """No clamp and no other function of one value is left: each is part of the layer before it, or
+    of an identity layer."""
 
-    def with_clamp(layer: Layer, clamp: Operator) -> Layer:
-        assert isinstance(clamp, Clamp)
-        highs = [c.high for c in (layer.clamp, clamp) if c is not None and c.high is not None]
-        return replace(layer, clamp=Clamp(0.0, min(highs) if highs else None))
+    def with_function(layer: Layer, op: Operator) -> Layer:
+        assert isinstance(op, Clamp | Pointwise)
+        if isinstance(op, Clamp) and not layer.function:
+            highs = [c.high for c in (layer.clamp, op) if c is not None and c.high is not None]
+            return replace(layer, clamp=Clamp(0.0, min(highs) if highs else None))
+        before = layer.function if layer.clamp is None else (layer.clamp,)
+        return replace(layer, clamp=None, function=(*before, op))
 
-    return _fuse(graph, Clamp, with_clamp)
+    return _fuse(graph, (Clamp, Pointwise), with_function)
 
 
 def fuse_max_pool(graph: Graph) -> Graph:

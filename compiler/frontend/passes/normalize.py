@@ -17,17 +17,24 @@ from ..ops.dense import Linear
 from ..ops.layer import Branch, Layer
 from ..ops.layout import Flatten
 from ..ops.operator import FloatArray, IntArray, Operator
+from ..ops.pointwise import Pointwise
 from ..ops.pooling import MAX_POOLINGS
 from ..ops.transposed_convolution import TransposedConv
 from .connections import LINEAR, branch_of, scaled_identity
 
 
-def hoist_clamp(graph: Graph) -> Graph:
-    """Clamps come before the max pooling and flattening that they followed.
+def hoist_functions(graph: Graph) -> Graph:
+    """Functions of one value come before the flattening that they followed, increasing ones also
+    before a max pooling.
 
-    Both orders compute the same: a clamp is monotone and works element by element.
+    Both orders compute the same.
     """
-    return hoist(graph, lambda op: isinstance(op, Clamp), (*MAX_POOLINGS, Flatten))
+    graph = hoist(graph, lambda op: isinstance(op, Clamp | Pointwise), (Flatten,))
+    return hoist(
+        graph,
+        lambda op: isinstance(op, Clamp) or (isinstance(op, Pointwise) and op.is_increasing),
+        (*MAX_POOLINGS, Flatten),
+    )
 
 
 def hoist_batch_norm(graph: Graph) -> Graph:

@@ -174,8 +174,12 @@ def test_adding_a_value_to_itself_is_an_addition():
 
 
 REFUSED = {
-    "sigmoid": (torch.sigmoid, r"^aten\.sigmoid\.default has no spiking form$"),
-    "hardtanh": (F.hardtanh, r"^aten\.hardtanh\.default must clamp to 0 and above, clamps to -1"),
+    "erf": (torch.erf, r"^aten\.erf\.default has no spiking form$"),
+    "limits": (lambda x: x.clamp(0.0, float("nan")), r"must have finite limits, got 0\.0\.\.nan$"),
+    "elu": (lambda x: F.elu(x, -1.0), r"must have positive constants, has \[-1\.0, 1\.0, 1\.0\]$"),
+    "celu": (lambda x: F.celu(x, -2.0), r"must have a positive alpha, has -2\.0$"),
+    "slope": (lambda x: F.leaky_relu(x, float("inf")), r"must have a finite slope, has inf$"),
+    "maximum": (lambda x: torch.maximum(x, torch.ones(5)), r"must have two computed tensors$"),
     "dilated pool": (lambda x: F.max_pool2d(x, 2, dilation=2), r"must have dilation 1$"),
     "mean": (
         lambda x: x.mean((1, 2, 3), keepdim=True),
