@@ -179,7 +179,7 @@ REFUSED = {
     "elu": (lambda x: F.elu(x, -1.0), r"must have positive constants, has \[-1\.0, 1\.0, 1\.0\]$"),
     "celu": (lambda x: F.celu(x, -2.0), r"must have a positive alpha, has -2\.0$"),
     "slope": (lambda x: F.leaky_relu(x, float("inf")), r"must have a finite slope, has inf$"),
-    "maximum": (lambda x: torch.maximum(x, torch.ones(5)), r"must have two computed tensors$"),
+    "extreme": (lambda x: torch.maximum(x, torch.ones(5)), r"must have two computed tensors$"),
     "dilated pool": (lambda x: F.max_pool2d(x, 2, dilation=2), r"must have dilation 1$"),
     "mean": (
         lambda x: x.mean((1, 2, 3), keepdim=True),
