@@ -21,6 +21,8 @@ from ..frontend.passes.rounding import drop_input_rounding
 from ..frontend.run_graph import run_graph
 from .formats import Source
 from .given import given_layer, given_profile, inherit_roundings
+from .outputs import VALUES
+from .quantize_function import describe
 from .quantized import EXACT, GENERAL, QuantizedNetwork
 from .quantized_model import QuantizedModel
 from .scales import power_above
@@ -58,6 +60,13 @@ def quantize_given(
                 "not",
                 REQUANTIZE,
             )
+        if node.op.function:
+            raise QuantizeError(
+                node.name,
+                "quantized models may have ReLU and ReLU6 between their layers, this one has "
+                f"{describe(node.op.function)}",
+                "capture the float module, whose functions become tables",
+            )
     if profile != GENERAL:
         profile = given_profile(graph, input_scale)
     logits = _output_format(graph, images, input_scale, profile)
@@ -75,6 +84,8 @@ def quantize_given(
         input_scale,
         tuple(layers),
         input_signed,
+        graph.tail,
+        VALUES,
     )
 
 
