@@ -38,7 +38,7 @@ from .errors import CompileError
 
 INPUT_BITS = 8
 LARGEST_BYTE = 255
-WHERE = "INPUT"
+WHERE, AUTO = "INPUT", "auto"  # where it is stated; the word for trying the usual ones
 WORDS = (
     "unit (0..1: byte / 255), signed ((byte - 128) / 128), u8 (0..255), LOW..HIGH such as -1..1, "
     "or MEAN,STD such as 0.5,0.25 for (byte / 255 - mean) / std, all means before all deviations "

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.frontend.fx import graph_shape
-from stemcore.compiler.input_map import UNSTATED, InputMap, parse_input
+from stemcore.compiler.input_map import AUTO, UNSTATED, InputMap, parse_input
 from stemcore.compiler.lowering.integrate import modes
 from stemcore.compiler.manifest import MANIFEST
 from stemcore.compiler.pipeline import STAGES, Compilation, run_stages, stage_index
@@ -356,6 +356,11 @@ def _meant(stated: str | Sequence[Any] | InputMap | None, said: str) -> InputMap
     if isinstance(stated, InputMap):
         return stated
     text = said if stated is None else pair_in_words(stated, "input")
+    if text == AUTO:
+        raise ValueError(
+            f"input: must be stated, got {AUTO!r}, which needs labels; the commands try inputs on "
+            f"labelled images (stemcore check --input {AUTO})"
+        )
     return parse_input(text) if text else UNSTATED
 
 

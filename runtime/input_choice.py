@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from stemcore.compiler.errors import CompileError
 from stemcore.compiler.frontend.graph import Graph
 from stemcore.compiler.frontend.ops.batch_norm import BatchNorm
-from stemcore.compiler.input_map import UNSTATED, WHERE, InputMap, parse_input, range_map
+from stemcore.compiler.input_map import AUTO, UNSTATED, WHERE, InputMap, parse_input, range_map
 from stemcore.golden.network.network import INPUT
 from stemcore.models.data import BoxDataset, Dataset
 
 from .report.accuracy import predictions
 
-AUTO = "auto"
 AUTO_IMAGES = 256
 # What networks are usually trained on: 0..1, -1..1, ImageNet's statistics as torchvision has them,
 # bytes as they are.

@@ -330,3 +330,25 @@ def test_sequences_and_vectors_are_inputs_too(rng):
     compiled = stemcore.compile(net, calibration=vectors, preset="tiny")
     assert compiled.network.input.shape == (12, 1, 1)
     assert compiled.run(vectors, engine="program").integers.shape == (40, 3, 1, 1)
+
+
+def test_inputs_are_tried_by_commands_alone(module, images):
+    with pytest.raises(ValueError, match=r"^input: must be stated, got 'auto', which needs labels"):
+        stemcore.compile(module, calibration=images, input="auto")
+
+
+def test_a_stated_input_goes_with_the_saved_network(module, images, tmp_path):
+    asked = stemcore.compile(
+        module, calibration=images, input=(-1, 1), preset="tiny", stop="integrate"
+    )
+    module.input_range = "unit"
+    try:
+        said = stemcore.compile(module, calibration=images, preset="tiny", stop="integrate")
+    finally:
+        del module.input_range
+    np.testing.assert_array_equal(said.integers(images), images)
+    floats = images.astype(np.float32) / 255
+    np.testing.assert_array_equal(said.integers(floats), images)
+    again = stemcore.load(asked.save(tmp_path / "net"))
+    np.testing.assert_array_equal(again.integers(images), asked.integers(images))
+    assert asked.integers(images).min() == -127

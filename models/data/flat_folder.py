@@ -37,7 +37,7 @@ def load_pictures(
     images = np.empty((min(n_most, len(names)), *input_shape), np.uint8)
     for i, name in enumerate(names[:n_most]):
         picture = decode(tree.read(name), f"{where}/{shown(name)}", input_shape[0], notes)
-        images[i] = fill(picture, *input_shape[1:])
+        images[i] = fill(picture, *input_shape[1:], notes)
     n_others = sum(not is_picture(name) or "/" in name for name in tree.names())
     if n_others:
         notes["files left out: no pictures, or in a folder further down"] = n_others

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image files as network-sized bytes: decoding, cropping to fill, or padding to fit.
 
-What is done to a picture beyond that is counted in ``notes``, for lines that say so: nothing of a
-data set is rescaled in silence. Transparency and the orientation that a camera notes are not used.
+What is lost of a picture is counted in ``notes``, for lines that say so: nothing of a data set is
+dropped or rescaled in silence.
 """
 
 import io
@@ -25,6 +25,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", "
 # 30,000 x 1 pixels would become gigabytes.
 LONGEST = 16
 LARGEST_16_BITS = 65535
+ORIENTATION, UPRIGHT = 0x0112, 1  # the tag of Exif, and its value where nothing is turned
+COLOUR_MODES = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
+SEEN = 0.25  # least share of a picture that a crop keeps without a line
 
 Notes = Counter[str]  # what was done, in words, and to how many
 
@@ -51,7 +54,9 @@ def decode(raw: bytes, where: str, channels: int, notes: Notes | None = None) ->
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(raw)) as picture:
                 picture.load()
-                grey = _eight_bits(picture, where, Counter() if notes is None else notes)
+                counts = Counter() if notes is None else notes
+                _count_unused(picture, channels, counts)
+                grey = _eight_bits(picture, where, counts)
                 return grey.convert("RGB" if channels == 3 else "L")
     except DataError:
         raise
@@ -61,6 +66,19 @@ def decode(raw: bytes, where: str, channels: int, notes: Notes | None = None) ->
             f"{where}: must be a picture; the decoder says {reason}; get the file again, or take "
             "it out"
         ) from error
+
+
+def _count_unused(picture: Image.Image, channels: int, notes: Notes) -> None:
+    """Counts a picture for everything that a network of so many channels does not get of it."""
+    losses = {
+        "pictures whose transparency is not used": picture.has_transparency_data,
+        "pictures whose orientation, as the camera noted it, is not used": (
+            picture.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
+        ),
+        "files of several pictures: the first is used": getattr(picture, "n_frames", 1) > 1,
+        "pictures in colour made grey": channels == 1 and picture.mode in COLOUR_MODES,
+    }
+    notes.update(what for what, is_lost in losses.items() if is_lost)
 
 
 def _eight_bits(picture: Image.Image, where: str, notes: Notes) -> Image.Image:
@@ -82,13 +100,15 @@ def _eight_bits(picture: Image.Image, where: str, notes: Notes) -> Image.Image:
     return Image.fromarray(scaled.astype(np.uint8))
 
 
-def fill(picture: Image.Image, height: int, width: int) -> Bytes:
+def fill(picture: Image.Image, height: int, width: int, notes: Notes | None = None) -> Bytes:
     """The middle of a picture: shorter side ``CROP_MARGIN`` too long, then cropped.
 
-    Returns uint8 (C, height, width).
+    Returns uint8 (C, height, width). ``notes`` counts pictures of which little is left.
     """
     ratio = max(height / picture.height, width / picture.width) * CROP_MARGIN
     size = max(round(picture.width * ratio), width), max(round(picture.height * ratio), height)
+    if notes is not None and height * width < SEEN * size[0] * size[1]:
+        notes[f"pictures of which the crop keeps less than {SEEN:.0%}, the middle"] += 1
     if max(size[0] / width, size[1] / height) > LONGEST:
         half = width / ratio / 2, height / ratio / 2
         x, y = picture.width / 2, picture.height / 2

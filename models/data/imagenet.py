@@ -120,7 +120,7 @@ class ImageTree:
         for i, (name, _) in enumerate(files):
             where = f"{self._where}/{shown(name)}"
             picture = decode(self._tree.read(name), where, input_shape[0], self.notes)
-            images[i] = fill(picture, *input_shape[1:])
+            images[i] = fill(picture, *input_shape[1:], self.notes)
         return images, np.array([label for _, label in files], np.int64).reshape(len(files))
 
 

@@ -125,3 +125,49 @@ def test_the_two_ways_to_crop_agree_where_they_meet(monkeypatch):
     # Half a pixel apart where the surplus is odd, on a ramp of three grey levels a pixel.
     assert np.abs(fill(picture, 32, 32) - whole).max() <= 4
     assert np.ptp(whole) > 80
+
+
+def saved(picture, kind, **options):
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def turned(picture):
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    return saved(picture, "JPEG", exif=exif)
+
+
+GREY_PICTURE, COLOUR = Image.new("L", (8, 6), 90), Image.new("RGB", (8, 6), (9, 90, 200))
+
+
+@pytest.mark.parametrize(
+    ("raw", "channels", "said"),
+    [
+        (saved(GREY_PICTURE, "PNG"), 1, []),
+        (saved(GREY_PICTURE, "PNG"), 3, []),
+        (saved(COLOUR, "PNG"), 3, []),
+        (saved(COLOUR, "PNG"), 1, ["1 pictures in colour made grey"]),
+        (saved(COLOUR.convert("RGBA"), "PNG"), 3, ["1 pictures whose transparency is not used"]),
+        (turned(COLOUR), 3, ["1 pictures whose orientation, as the camera noted it, is not used"]),
+        (
+            saved(GREY_PICTURE, "GIF", save_all=True, append_images=[Image.new("L", (8, 6), 9)]),
+            3,
+            ["1 files of several pictures: the first is used"],
+        ),
+    ],
+)
+def test_what_a_network_does_not_get_is_counted(raw, channels, said):
+    notes = Counter()
+    decode(raw, "a", channels, notes)
+    assert list(image_files.in_words(notes)) == said
+
+
+def test_crops_that_keep_little_are_counted():
+    notes = Counter()
+    for size in ((9, 9), (16, 9), (60, 9)):
+        fill(Image.new("L", size), 8, 8, notes)
+    assert image_files.in_words(notes) == (
+        "1 pictures of which the crop keeps less than 25%, the middle",
+    )
