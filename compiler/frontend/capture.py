@@ -28,6 +28,7 @@ from .capture_steps import FAKE, LIBRARY, as_float32, check_formats, steps_of
 from .capture_tail import arrange_output, find_tail, is_in_order, read_tail
 from .fx import (
     TORCH_FILE,
+    Call,
     OpContext,
     graph_shape,
     is_shared_view,
@@ -311,8 +312,9 @@ class _Reader:
         if fx_node.args[0] is not sources[0]:
             return False
         value = self.values[sources[0].name]
-        source, arrays = value.source, [self._context.array(a) for a in fx_node.args[1:]]
-        placed = regroup(fx_node, target, value, self._shapes[source], arrays)
+        source = value.source
+        shape = self._shapes[source]
+        placed = regroup(Call(fx_node, target, shape, [shape], self._context), value, shape)
         if placed is None:
             return False
         if isinstance(placed.op, Linear):

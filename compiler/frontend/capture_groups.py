@@ -13,35 +13,40 @@ import numpy as np
 import torch
 
 from .capture_moves import Moved
+from .fx import Call
 from .ops.dense import Linear, over_last_axis
-from .ops.operator import FloatArray, Placed, Shape
+from .ops.operator import Placed, Shape
 from .ops.reduction import REDUCTIONS, axes_of, reduction
 
 DENSE, STACK = "aten.linear.default", "aten.stack.default"
 
 
-def regroup(
-    fx_node: Any, target: str, value: Moved, source: Shape, arrays: Sequence[FloatArray | None]
-) -> Placed | None:
-    """What a call makes of a moved value of a source (C, H, W); None where positions do not tell.
+def regroup(call: Call, value: Moved, source: Shape) -> Placed | None:
+    """What a call makes of its first operand, a moved value of a source (C, H, W).
 
-    ``arrays``: the call's arguments behind the first, where they are constant. A result that is
-    ``Linear`` reads all values of an image in their order.
+    None where positions do not tell. A result that is ``Linear`` reads all values of an image in
+    their order.
     """
     if not isinstance(value.positions, torch.Tensor):
         return None
-    if target in REDUCTIONS:
-        return _reduce(fx_node, REDUCTIONS[target], value, source)
-    if target == DENSE and value.positions.ndim > 2:
-        weight, bias = (*arrays, None)[:2]
-        if weight is None:
-            return None
-        bias = np.zeros(len(weight)) if bias is None else bias
-        places = value.positions[0].reshape(-1, weight.shape[1]).numpy()
-        if len(places) == 1:
-            return Placed(Linear(weight, bias), (len(weight), 1, 1), np.arange(len(weight)))
-        return over_last_axis(places, source, weight, bias)
+    if call.target in REDUCTIONS:
+        return _reduce(call.fx_node, REDUCTIONS[call.target], value, source)
+    if call.target == DENSE and value.positions.ndim > 2:
+        return _dense(call, value.positions, source)
     return None
+
+
+def _dense(call: Call, positions: torch.Tensor, source: Shape) -> Placed | None:
+    weight, bias = call.array(1, "weight"), call.array(2, "bias")
+    if weight is None:
+        return None
+    n_outputs = len(weight)
+    bias = np.zeros(n_outputs) if bias is None else bias
+    step = call.step(1, "weight", 0, n_outputs)
+    places = positions[0].reshape(-1, weight.shape[1]).numpy()
+    if len(places) == 1:
+        return Placed(Linear(weight, bias, step), (n_outputs, 1, 1), np.arange(n_outputs))
+    return over_last_axis(places, source, Linear(weight, bias, step))
 
 
 def _reduce(fx_node: Any, kind: str, value: Moved, source: Shape) -> Placed | None:

@@ -270,6 +270,36 @@ class Tokens(nn.Module):
         return self.c(F.avg_pool1d(x, x.shape[-1]).permute(0, 2, 1)).squeeze(1)
 
 
+class Places(nn.Module):
+    """Constants that differ between positions, of images and of sequences."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 4, 3, padding=1), nn.Conv1d(4, 3, 3)
+        self.image = nn.Parameter(torch.randn(1, 4, 3, 5))
+        self.columns = nn.Parameter(torch.randn(5))
+        self.register_buffer("line", torch.randn(3, 3))
+
+    def forward(self, x):
+        y = F.relu(self.a(x) + self.image)
+        y = torch.sub(self.columns + y, torch.ones(4, 3, 5), alpha=0.25)
+        return F.relu(self.b(y.amax(2)) - self.line)
+
+
+class Generator(nn.Module):
+    """A vector becomes an image: a batch norm and ReLU between both, transposed convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.norm = nn.Linear(6, 32), nn.BatchNorm1d(32)
+        self.b, self.c = nn.ConvTranspose2d(2, 3, 4, 2, 1), nn.Linear(6, 6, bias=False)
+
+    def forward(self, x):
+        x = F.relu(self.c(x.flatten(1)))
+        y = F.relu(self.norm(self.a(x))).view(-1, 2, 4, 4)
+        return self.b(y)
+
+
 def weight_normed():
     """Weights that the module computes from others."""
     return nn.Sequential(
@@ -509,4 +539,6 @@ NETS = {
     "stacked": (Stacked, (2, 5, 4)),
     "decoder": (Decoder, (5, 1, 1)),
     "tokens": (Tokens, (2, 1, 9)),
+    "places": (Places, (2, 3, 5)),
+    "generator": (Generator, (6, 1, 1)),
 }

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..fx import Call, captures
-from .affine import per_channel, scaled
+from .affine import per_channel, per_position, scaled
+from .offset import Offset
 from .operator import Finding, Operand, Operator, Shape
 
 if TYPE_CHECKING:
@@ -63,6 +64,12 @@ def _sum(call: Call, sign: float) -> Operator:
         return Add((1.0, factor))
     if call.computes(first):
         constant = per_channel(call, second)
+        image = per_position(call, second)
+        if isinstance(constant, Operator) and image is not None:
+            return Offset(image * factor)
         return constant if isinstance(constant, Operator) else scaled(call, 1.0, constant * factor)
     constant = per_channel(call, first)
+    image = per_position(call, first)
+    if isinstance(constant, Operator) and image is not None and factor == 1:
+        return Offset(image)
     return constant if isinstance(constant, Operator) else scaled(call, factor, constant)

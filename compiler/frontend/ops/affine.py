@@ -41,8 +41,20 @@ def per_channel(call: Call, constant: object) -> "FloatArray | Operator":
     return refuse(
         call,
         f"has a constant of shape {array.shape}, which differs between positions of a channel",
-        "use one value for each channel: neurons of a channel share their bias",
+        "use one value for each channel: neurons of a channel share their weights",
     )
+
+
+def per_position(call: Call, constant: object) -> FloatArray | None:
+    """A constant argument as an array (C, H, W); None where it is none, or differs by image."""
+    array = call.context.array(constant)
+    sizes = tuple(call.fx_node.meta["val"].shape)
+    if array is None or array.ndim > len(sizes):
+        return None
+    aligned = array.reshape((1,) * (len(sizes) - array.ndim) + array.shape)
+    if aligned.shape[0] != 1:
+        return None
+    return np.broadcast_to(aligned[0], sizes[1:]).reshape(call.shape).copy()
 
 
 @captures("mul.Tensor", "mul.Scalar")

@@ -72,9 +72,7 @@ def _addmm(call: Call) -> Operator:
     return _dense(call, None if weight is None else weight.T, call.array(0, "input"))
 
 
-def over_last_axis(
-    places: IntArray, source: Shape, weight: FloatArray, bias: FloatArray
-) -> Placed | None:
+def over_last_axis(places: IntArray, source: Shape, dense: Linear) -> Placed | None:
     """A dense layer over the channels at each position, as a 1 x 1 convolution; None where the
     features are not that.
 
@@ -87,8 +85,10 @@ def over_last_axis(
         return None
     if len(np.unique(channels[0])) < channels.shape[1]:
         return None
-    kernel = np.zeros((len(weight), source[0], 1, 1))
-    kernel[:, channels[0], 0, 0] = weight
-    shape = len(weight), source[1], source[2]
-    at = np.arange(len(weight)), rows[:, :1], columns[:, :1]
-    return Placed(Conv(kernel, bias), shape, np.ravel_multi_index(np.broadcast_arrays(*at), shape))
+    n_outputs = len(dense.weight)
+    kernel = np.zeros((n_outputs, source[0], 1, 1))
+    kernel[:, channels[0], 0, 0] = dense.weight
+    shape = n_outputs, source[1], source[2]
+    at = np.arange(n_outputs), rows[:, :1], columns[:, :1]
+    conv = Conv(kernel, dense.bias, step=dense.step)
+    return Placed(conv, shape, np.ravel_multi_index(np.broadcast_arrays(*at), shape))

@@ -28,6 +28,7 @@ class Pointwise(Operator):
         Whether no result is below zero.
     """
 
+    is_pointwise = True
     is_increasing: ClassVar[bool] = True
     is_positive: ClassVar[bool] = False
 

@@ -16,6 +16,7 @@ from .normalize import (
     hoist_functions,
     make_layers,
 )
+from .positions import absorb_unflatten, add_offsets
 from .rounding import fuse_rounding, hoist_rounding
 from .stage_windows import stage_windows
 
@@ -23,6 +24,8 @@ PIPELINE = (
     expand,
     absorb_padding,
     stage_windows,
+    absorb_unflatten,
+    add_offsets,
     make_convolutions,
     hoist_batch_norm,
     fold_batch_norm,

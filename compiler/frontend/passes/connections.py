@@ -5,21 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from stemcore.golden.network.taps import transposed_taps
+from stemcore.golden.network.taps import no_taps, transposed_taps
 
 from ..ops.convolution import Conv
 from ..ops.layer import AVERAGE, IDENTITY, LEARNED, Branch
+from ..ops.offset import One
 from ..ops.operator import Operator, Shape
 from ..ops.pooling import AveragePool
 from ..ops.resample import Resample, is_copy, matrix_taps
 from ..ops.transposed_convolution import TransposedConv
 
-LINEAR = (
-    Conv,
-    TransposedConv,
-    AveragePool,
-    Resample,
-)  # operators that a branch computes, but for their bias
+LINEAR = (Conv, TransposedConv, AveragePool, Resample, One)  # what a branch computes, bias apart
 
 
 def branch_of(op: Operator, source: str, shape: Shape) -> Branch:
@@ -37,6 +33,9 @@ def branch_of(op: Operator, source: str, shape: Shape) -> Branch:
     if isinstance(op, AveragePool):
         weight = np.full((shape[0], 1, *op.kernel), 1.0 / op.divisor)
         return Branch(source, weight, op.stride, op.padding, shape[0], AVERAGE)
+    if isinstance(op, One):
+        rows, columns = (no_taps(size) for size in shape[1:])
+        return Branch(source, np.zeros((1, shape[0], 1, 1)), rows=rows, columns=columns)
     assert isinstance(op, Resample)
     (rows, by_row), (columns, by_column) = matrix_taps(op.rows), matrix_taps(op.columns)
     kernel = np.outer(by_row, by_column)

@@ -16,6 +16,7 @@ from ..ops.convolution import Conv
 from ..ops.dense import Linear
 from ..ops.layer import Branch, Layer
 from ..ops.layout import Flatten
+from ..ops.offset import One
 from ..ops.operator import FloatArray, IntArray, Operator
 from ..ops.pointwise import Pointwise
 from ..ops.pooling import MAX_POOLINGS
@@ -133,7 +134,9 @@ def make_layers(graph: Graph) -> Graph:
         op, inputs = node.op, node.inputs
         if isinstance(op, LINEAR):
             branch = branch_of(op, inputs[0], graph.shape_of(inputs[0]))
-            bias = op.bias if isinstance(op, Conv | TransposedConv) else np.zeros(node.shape[0])
+            bias = np.full(node.shape[0], float(isinstance(op, One)))
+            if isinstance(op, Conv | TransposedConv):
+                bias = op.bias
             node = layer_node(node, (branch,), bias, graph)
         elif isinstance(op, Add):
             branches = tuple(

@@ -191,7 +191,7 @@ REFUSED = {
     ),
     "indices": (lambda x: x.max(3)[1].float(), r"must turn tensors|no spiking form"),
     "position": (
-        lambda x: x + torch.arange(25.0).reshape(5, 5),
+        lambda x: x * torch.arange(25.0).reshape(5, 5),
         r"has a constant of shape \(5, 5\), which differs between positions of a channel$",
     ),
     "gate": (lambda x: x * x, r"multiplies two computed tensors"),
