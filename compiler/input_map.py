@@ -214,7 +214,11 @@ class InputMap:
         )
 
     def _formula(self) -> str:
-        return f"a byte means x = {_numbers(self.gain)} * byte + {_numbers(self.offset)}"
+        product, offset = f"{_numbers(self.gain)} * byte", _numbers(self.offset)
+        if not any(self.offset):
+            return f"a byte means x = {product}"
+        signed = f"- {offset[1:]}" if offset.startswith("-") else f"+ {offset}"
+        return f"a byte means x = {product} {signed}"
 
     def _per_channel(self, numbers: Floats, ndim: int) -> NDArray[np.float64]:
         """One number a channel, along axis 1 of ``ndim``."""

@@ -113,6 +113,21 @@ def test_maps_that_do_not_fit_are_refused():
         InputMap("odd", (1.0,), (0.0,), (0.0,))
 
 
+FIRED = "the host fires round(x / step)"
+DESCRIPTIONS = {
+    "signed": "a byte means (byte - 128) / 128, code = byte - 128, at least -127",
+    "unit": "a byte means x = 0.003922 * byte, codes are the bytes",
+    "0..255": "a byte means x = 1 * byte, codes are the bytes",
+    "-1..1": f"a byte means x = 0.007843 * byte - 1; {FIRED}, -127..127, with step 0.007874",
+    "1..3": f"a byte means x = 0.007843 * byte + 1; {FIRED}, 85..255, with step 0.01176",
+}
+
+
+@pytest.mark.parametrize(("text", "words"), DESCRIPTIONS.items())
+def test_a_map_says_what_it_does(text, words):
+    assert parse_input(text).describe() == f"{text}: {words}"
+
+
 class Grouped(nn.Module):
     """The input goes to a grouped and a plain convolution, a pooling, and a residual addition."""
 
