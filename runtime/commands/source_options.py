@@ -49,8 +49,9 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="WORDS",
         help="what a byte of an image means to the network: unit (0..1), signed ((byte - 128) / "
-        "128), u8 (0..255), LOW..HIGH (as in --input=-1..1), MEAN,STD (all means before all deviations), or auto, which "
-        "tries the usual ones on labelled images (default: what the model states)",
+        "128), u8 (0..255), LOW..HIGH (as in --input=-1..1), MEAN,STD (all means before all "
+        "deviations), or auto, which tries the usual ones on labelled images (default: what the "
+        "model states)",
     )
     network.add_argument(
         "--outputs",
