@@ -138,7 +138,7 @@ test: $(STAMP) ## everything that proves the project, stage by stage
 	if [ -n "$$failed" ]; then echo "make test: failed:$$failed" >&2; exit 1; fi
 
 test-fast: $(STAMP) ## an answer within a minute: no simulator, nothing slow
-	@$(PYTEST) --hypothesis-profile fast -m 'not slow and not sim' tests
+	@$(PYTEST) --dist worksteal --hypothesis-profile fast -m 'not slow and not sim' tests
 
 unit: $(STAMP) ## all rooms' own tests
 	@$(PYTEST) --dist worksteal tests \
