@@ -15,7 +15,7 @@ from tests.support.hand_programs import dense_program
 from tests.support.player import Player
 from tests.support.random_networks import random_images
 from tests.support.registers import FOLLOWERS, elaborated
-from tests.support.streams import STALLS, Sink, Source, simulate
+from tests.support.streams import BY_STALL, Sink, Source, simulate
 from tests.support.structure import combinational_outputs
 
 TINY = get_preset("tiny")
@@ -51,7 +51,7 @@ def outputs(node):
     return signals
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 def test_node_runs_a_program_through_its_north_link(stall, rng):
     program, network = dense_program(8, multipliers=True)
     images = random_images(rng, network, 3)
@@ -104,7 +104,7 @@ def test_quiet_node_changes_nothing_without_a_flit(rng):
     assert len(quiet_cycles) - sum(quiet_cycles) > 100
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 def test_spikes_that_leave_through_links_are_counted(stall, rng):
     """At (1, 2) of a larger mesh: branches to East, South and the core; one to the West; others."""
     node = Node(params=TINY)

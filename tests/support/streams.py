@@ -9,12 +9,17 @@ signed shape may be negative.
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pytest
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
 from stemcore.testing import willing
 
 STALLS = ("free", "half", "third")  # patterns that streams are tested with
+# All of them; the fast tests take the one that holds streams up most.
+BY_STALL = pytest.mark.parametrize(
+    "stall", [pytest.param(name, marks=pytest.mark.slow) for name in STALLS[:2]] + [STALLS[2]]
+)
 
 
 class Source:

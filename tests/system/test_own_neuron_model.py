@@ -102,6 +102,7 @@ def test_a_neuron_model_of_ones_own_runs_in_every_room(params, tmp_path, rng):
     np.testing.assert_array_equal(rtl.outputs, values[program.output])
 
 
+@pytest.mark.slow
 def test_its_soma_takes_the_cycles_that_the_estimate_counts(params, rng):
     made = network_of(rng)
     network = replace(made, layers=made.layers[:1])

@@ -35,6 +35,7 @@ def test_random_partitions_are_legal(rng):
             assert cores is None or result.n_cores <= cores
 
 
+@pytest.mark.slow
 def test_the_fewest_cores_are_enough(rng):
     for _ in range(60):
         network = random_network(rng)

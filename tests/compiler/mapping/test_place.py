@@ -73,6 +73,7 @@ def test_random_placements_are_legal(rng):
         check_placement(tiles, place(network, TINY, tiles, 3, 3))
 
 
+@pytest.mark.slow
 def test_placement_beats_chance(rng):
     tiles = partition(NETWORK, TINY, 30).tiles
     placement = place(NETWORK, TINY, tiles, 6, 5)

@@ -15,7 +15,7 @@ from stemcore.golden.spec.timing import AXON_IN_CYCLES, AXON_ROOM
 from stemcore.hdl.core.axon_in import AxonIn
 from tests.support.config_bus import read_words, write_words
 from tests.support.presets import preset_params
-from tests.support.streams import STALLS, Source, simulate
+from tests.support.streams import BY_STALL, Source, simulate
 
 TINY = PRESETS["tiny"]
 FORMATS = Formats(TINY)
@@ -126,7 +126,7 @@ def check(network, spikes, result):
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 @pytest.mark.parametrize("max_count", [1, 4])
 def test_axon_in_matches_golden(max_count, stall, rng):
     network, spikes = Network.random(rng, max_count), _spikes(rng, 250)

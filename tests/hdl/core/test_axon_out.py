@@ -15,7 +15,7 @@ from stemcore.hdl.core.spike_emit import SpikeEmit, job_layout
 from tests.support.crossed import crossed
 from tests.support.fire_tables import Tables
 from tests.support.presets import preset_params
-from tests.support.streams import STALLS, Sink, simulate
+from tests.support.streams import BY_STALL, STALLS, Sink, simulate
 
 TINY = get_preset("tiny")
 WIDE = TINY.with_(lanes=16, soma_lanes=2, c_width=8)
@@ -84,7 +84,9 @@ def test_axon_out_sends_every_spike_in_order(bits, stall, params, rng):
     fire_all(tables, samples, bits, stall=stall, rng=rng)
 
 
-@pytest.mark.parametrize("gap", [0, 1, 2, 3, 17, 63])
+@pytest.mark.parametrize(
+    "gap", [0, 1, 2, 3, *(pytest.param(gap, marks=pytest.mark.slow) for gap in (17, 63))]
+)
 def test_axon_out_keeps_its_distance(gap, rng):
     tables = Tables(rng, TINY, 6, fewest=1)
     _, accepted = fire_all(tables, [sparse(rng, TINY, 6, 0.5)] * 2, 4, gap=gap)
@@ -93,7 +95,7 @@ def test_axon_out_keeps_its_distance(gap, rng):
         assert all(b - a == max(gap, 1) for a, b in pairwise(cycles))
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 def test_axon_out_sends_nothing_while_held(stall, rng):
     tables = Tables(rng, TINY, 10)
 
@@ -113,7 +115,7 @@ def test_axon_out_sends_nothing_while_held(stall, rng):
     fire_all(tables, samples, 5, stall=stall, rng=rng, background=[hold])
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 def test_axon_out_lends_its_destinations(stall, rng):
     tables = Tables(rng, TINY, 10)
     layout = Formats(TINY).destination
@@ -185,7 +187,7 @@ def test_axon_out_without_words_sends_end(rng):
     fire_all(tables, [np.zeros((0, TINY.lanes), int)] * 2, 8)
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 def test_axon_out_visits_the_whole_tables(stall, rng):
     params = TINY.with_(n_fire_words=16, n_destinations=16)
     tables = Tables(rng, params, 16, most=16)

@@ -8,7 +8,7 @@ from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.timing import FIRE_OVERHEAD
 from stemcore.hdl.core.axon_out import AxonOut
 from tests.support.fire_tables import Tables
-from tests.support.streams import STALLS, Sink, simulate
+from tests.support.streams import BY_STALL, Sink, simulate
 
 LATE = get_preset("tiny_late")
 
@@ -33,7 +33,7 @@ def fire_steps(tables, activations, bits, steps, *, stall="free", rng=None):
     return busy_cycles
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 @pytest.mark.parametrize("bits", [2, 5, 8])
 def test_each_time_step_is_fired_by_itself(bits, stall, rng):
     tables = Tables(rng, LATE, 12)

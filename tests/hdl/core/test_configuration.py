@@ -10,7 +10,7 @@ from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.golden.spec.registers import N_WRITABLE, RANGES, Control
 from stemcore.golden.spec.routing import HOST
 from stemcore.hdl.core.configuration import BLOCKS, Configuration
-from tests.support.streams import STALLS, Sink, Source, simulate
+from tests.support.streams import BY_STALL, Sink, Source, simulate
 
 # Words of many chunks: weights of 4, constants of 4, axons of 2.
 PARAMS = get_preset("sim32").with_(lanes=16, soma_lanes=2)
@@ -171,7 +171,7 @@ def test_pointer_wraps_at_the_last_address(memory):
 
 
 @pytest.mark.parametrize("at_work", [False, True])
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 def test_random_accesses_match_the_contract(stall, at_work, rng):
     words = [point(Memory.AXON, 3)]
     while len(words) < 500:

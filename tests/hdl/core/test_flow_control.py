@@ -7,7 +7,7 @@ from amaranth.back import rtlil
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.hdl.core.flow_control import FlowControl
-from tests.support.streams import STALLS, Sink, simulate
+from tests.support.streams import BY_STALL, Sink, simulate
 
 TINY = get_preset("tiny")
 FIRST = 4  # of the entries of the list
@@ -66,7 +66,7 @@ class Lists:
                 ctx.set(dut.borrowed.as_value(), layout.pack(**self._entries[address]))
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 @pytest.mark.parametrize("n_entries", [1, 3])
 def test_every_source_is_told_to_hold_and_to_go_on(n_entries, stall, rng):
     lists = Lists(rng, n_entries)
@@ -111,7 +111,7 @@ def test_a_grant_is_a_credit_for_every_source_in_the_promised_cycles(n_entries, 
     assert [cycle - 4 for cycle in sink.cycles[:n_entries]] == [3 * i for i in range(n_entries)]
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 def test_no_credit_is_lost_or_merged_among_paces(stall, rng):
     lists = Lists(rng, 3)
     dut, n_grants = lists.dut, 0

@@ -10,7 +10,7 @@ from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.hdl.core.ingress import Egress, Ingress
 from stemcore.testing import willing
-from tests.support.streams import STALLS, Sink, Source, simulate
+from tests.support.streams import BY_STALL, Sink, Source, simulate
 
 TINY = get_preset("tiny")
 FORMATS = Formats(TINY)
@@ -139,7 +139,7 @@ def permit(dut, due=ALL_DUE):
     return bench
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 def test_ingress_sorts_by_kind_and_keeps_order(stall, rng):
     dut = Ingress(params=TINY)
     words = typical_flits(rng, 400)
@@ -218,7 +218,7 @@ def test_idle_ingress_gives_nothing():
     assert events.seen == []
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 def test_egress_merges_and_keeps_the_order_of_each_input(stall, rng):
     dut = Egress(params=TINY)
     given = {

@@ -9,14 +9,14 @@ from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.golden.spec.timing import SPIKE_QUEUE_CYCLES
 from stemcore.hdl.core.spike_queue import SpikeQueue
-from tests.support.streams import STALLS, Sink, Source, simulate, transfer
+from tests.support.streams import BY_STALL, Sink, Source, simulate, transfer
 from tests.support.structure import combinational_outputs
 
 TINY = get_preset("tiny")
 WIDTH = Formats(TINY).spike.width
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 @pytest.mark.parametrize("n_spikes", [2, 8, 13])
 def test_spike_queue_keeps_every_spike_in_order(n_spikes, stall, rng):
     spikes = rng.integers(1 << WIDTH, size=200).tolist()

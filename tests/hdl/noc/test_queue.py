@@ -6,13 +6,13 @@ import pytest
 from amaranth.back import rtlil
 
 from stemcore.hdl.noc.queue import FlitQueue, FlitRegister
-from tests.support.streams import STALLS, Sink, Source, simulate, transfer
+from tests.support.streams import BY_STALL, Sink, Source, simulate, transfer
 from tests.support.structure import combinational_outputs
 
 WIDTH = 9
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 @pytest.mark.parametrize("depth", [2, 3, 4, 5])
 def test_queue_keeps_every_item_in_order(depth, stall, rng):
     items = rng.integers(1 << WIDTH, size=300).tolist()
@@ -69,7 +69,7 @@ def test_queue_has_no_path_from_input_to_output(depth):
     assert combinational_outputs(queue, f"queue_{depth}") == set()
 
 
-@pytest.mark.parametrize("stall", STALLS)
+@BY_STALL
 def test_register_keeps_every_item_in_order(stall, rng):
     items = rng.integers(1 << WIDTH, size=300).tolist()
     register = FlitRegister(shape=WIDTH)
