@@ -8,7 +8,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 # ---- variables of the commands: `make help` shows these lines, and no other name is taken
-#? MODEL network of the zoo, file.py:function or archive .pt2 (tiny_vgg)
+#? MODEL network of the zoo, file.py:function, archive .pt2 or file .onnx (tiny_vgg)
 #? DATASET digits, cifar10, mnist, imagenet, imagenette, digit_boxes, voc, a folder, or arrays .npz
 #? DATA folder of the data set; default: $STEMCORE_DATA, ./data
 #? CHECKPOINT weights of a model of your own, safetensors

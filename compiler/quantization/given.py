@@ -79,6 +79,8 @@ def given_layer(
     layer = node.op
     assert isinstance(layer, Layer)
     rounding = layer.rounding or logits
+    if layer.clamp is not None:  # what is rectified needs no sign, whatever the model keeps it in
+        rounding = replace(rounding, low=0)
     layer_format = LayerFormat(profile, rounding.bits, WEIGHT_WIDTH, True, acc_width, INT32)
     if layer.branches[0].kind == AVERAGE:
         made = quantize_layer(node, sources, rounding.scale, rounding.is_signed, layer_format)

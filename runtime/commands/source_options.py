@@ -24,7 +24,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--model",
         default=DEFAULT_MODEL,
-        help="a registered name, file.py:function, or an archive .pt2 (default: %(default)s)",
+        help="a registered name, file.py:function, or a file .pt2 or .onnx (default: %(default)s)",
     )
     network.add_argument(
         "--dataset",

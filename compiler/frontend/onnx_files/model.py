@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An ONNX file as plain nodes and arrays; what it may not hold is refused here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemcore.extras import require_extra
+
+from ...errors import CaptureError
+
+QONNX_DOMAINS = {"qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"}
+OWN_DOMAINS = {"", "ai.onnx", *QONNX_DOMAINS}
+_OLDEST = 9  # before, some operators took from attributes what they have as inputs now
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxNode:
+    """One operator: its name, type, attributes by name, names of inputs (empty: left out) and
+    outputs."""
+
+    name: str
+    kind: str
+    attributes: dict[str, Any]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxModel:
+    """A network with one input: its name, batch (None: any) and sizes without it; constants by
+    name; nodes in order; names of the outputs; version of the operator set."""
+
+    input: str
+    batch: int | None
+    sizes: tuple[int, ...]
+    constants: dict[str, NDArray[Any]]
+    nodes: tuple[OnnxNode, ...]
+    outputs: tuple[str, ...]
+    opset: int
+
+
+def read_onnx(path: Path) -> OnnxModel:
+    """The model of a file. ``CaptureError`` for files that hold something else.
+
+    Functions of the model are taken apart into their nodes. Nothing in the file is executed.
+    """
+    require_extra("onnx", f"reading {path.name}")
+    import onnx
+    import onnx.checker
+    import onnx.inliner
+
+    where = str(path)
+    if not path.is_file():
+        raise CaptureError(where, "the file must exist, nothing is there", "check the path")
+    try:
+        proto = onnx.load(path)
+        if proto.functions:
+            proto = onnx.inliner.inline_local_functions(proto)
+        versions = {entry.domain: entry.version for entry in proto.opset_import}
+        if set(versions) <= OWN_DOMAINS - QONNX_DOMAINS:
+            onnx.checker.check_model(proto)
+        constants = {
+            tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer
+        }
+    except Exception as error:  # of any kind: the file may hold anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise CaptureError(
+            where, f"must be an ONNX model; reading it gave {reason}", "export the model again"
+        ) from error
+    opset = versions.get("", versions.get("ai.onnx", 0))
+    if opset < _OLDEST:
+        raise CaptureError(
+            where,
+            f"its operator set must be {_OLDEST} or later, is {opset}",
+            "convert it with onnx.version_converter.convert_version(model, 17)",
+        )
+    inputs = [value for value in proto.graph.input if value.name not in constants]
+    if len(inputs) != 1:
+        raise CaptureError(
+            where,
+            f"the network must have one input, has {len(inputs)}",
+            "export it with one image batch as its only input",
+        )
+    batch, sizes = _sizes(inputs[0], where)
+    return OnnxModel(
+        inputs[0].name,
+        batch,
+        sizes,
+        constants,
+        tuple(_node(node, number) for number, node in enumerate(proto.graph.node)),
+        tuple(value.name for value in proto.graph.output),
+        opset,
+    )
+
+
+def _sizes(value: Any, where: str) -> tuple[int | None, tuple[int, ...]]:
+    """Batch and sizes of the input."""
+    dimensions = [
+        d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim
+    ]
+    batch, sizes = (dimensions[0], dimensions[1:]) if dimensions else (None, [])
+    if not 1 <= len(sizes) <= 3 or any(size is None or size < 1 for size in sizes):
+        raise CaptureError(
+            where,
+            "the input must have the shape (N, C, H, W), (N, C, L) or (N, F) with all sizes but N "
+            f"fixed, has {dimensions}",
+            "export with a dynamic batch dimension at most",
+        )
+    return batch or None, tuple(int(size or 0) for size in sizes)
+
+
+def _node(node: Any, number: int) -> OnnxNode:
+    import onnx
+
+    attributes = {
+        attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute
+    }
+    for name, value in attributes.items():
+        if isinstance(value, bytes):
+            attributes[name] = value.decode("utf-8", "replace")
+        elif isinstance(value, onnx.TensorProto):
+            attributes[name] = np.asarray(onnx.numpy_helper.to_array(value))
+    known = node.domain in OWN_DOMAINS
+    kind = node.op_type if known else f"{node.domain}.{node.op_type}"
+    name = node.name or f"{node.op_type}_{number}"
+    return OnnxNode(name, kind, attributes, tuple(node.input), tuple(node.output))
