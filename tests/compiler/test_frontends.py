@@ -72,8 +72,8 @@ def test_kinds_of_modules_are_modules():
     ("model", "message"),
     [
         (3, r"capture: a model must be a captured Graph, .*, got int; pass the module itself"),
-        ("net.onx", r"net\.onx: a file of a model must end in \.pt2, ends in \.onx; export the"),
-        (Path("net"), r"net: a file of a model must end in \.pt2, ends in no suffix; export"),
+        ("net.onx", r"net\.onx: a file of a model must end in \.onnx or \.pt2, ends in \.onx; "),
+        (Path("net"), r"net: a file of a model must end in \.onnx or \.pt2, ends in no suffix"),
         ("none.pt2", r"none\.pt2: the archive must exist, nothing is there; check the path"),
     ],
 )
