@@ -214,11 +214,14 @@ class Control(wiring.Component):
         )
         accumulates, unfired = self._run(m, tokens)
         begun = Signal()
+        # What comes late in a cycle is counted in the next.
+        came = Signal()
+        m.d.sync += came.eq(self.spike_in)
         m.d.comb += [
             self.may_spike.eq(accumulates & ~all_ends),
             self.due.eq(running & (begun | unfired | self.fire_busy | self.granting)),
         ]
-        with m.If(self.spike_in | self.end):
+        with m.If(came | self.end):
             m.d.sync += begun.eq(1)
         with m.Elif(use_ends):
             m.d.sync += begun.eq(0)
@@ -231,7 +234,7 @@ class Control(wiring.Component):
                 begun.eq(0),
             ]
 
-        counters = self._count(m, running, clear_counters)
+        counters = self._count(m, running, came, clear_counters)
         status = Signal(struct(self._formats.status))
         m.d.comb += [
             status.ends.eq(n_ends),
@@ -281,10 +284,8 @@ class Control(wiring.Component):
             m.d.sync += unfired.eq(0)
         with m.If(is_updated & self.is_last_period):
             m.d.sync += unfired.eq(1)
-        with m.If(tokens.stop):
-            m.d.sync += unfired.eq(0)
 
-        # STOP is later in each state than what else it does.
+        # STOP comes later in each state than what else happens there.
         with m.FSM(name="phase") as phase:
             with m.State("STOPPED"):
                 m.d.comb += self.waiting.eq(tokens.settled & ~tokens.start & ~tokens.stop)
@@ -295,33 +296,32 @@ class Control(wiring.Component):
                 with m.If(~self.soma_busy):
                     m.d.sync += tokens.running.eq(1)
                     m.next = "GRANT"
-                self._stop(m, tokens)
+                with m.If(tokens.stop):
+                    m.next = "STOPPED"
             with m.State("GRANT"):
                 with m.If(~self.granting):
                     m.d.comb += self.grant.eq(1)
                     m.next = "ACCUMULATE"
-                self._stop(m, tokens)
+                with m.If(tokens.stop):
+                    m.next = "STOPPED"
             with m.State("ACCUMULATE"):
                 m.d.comb += self.waiting.eq(tokens.settled & ~can_fire & ~can_update & ~tokens.stop)
                 with m.If(can_update):
                     m.d.comb += [self.update_pass.eq(1), tokens.use_ends.eq(1)]
                     m.next = "UPDATE"
-                self._stop(m, tokens)
+                with m.If(tokens.stop):
+                    m.next = "STOPPED"
             with m.State("UPDATE"):
                 with m.If(~self.soma_busy):
                     m.d.comb += is_updated.eq(1)
                     m.next = "GRANT"
-                self._stop(m, tokens)
+                with m.If(tokens.stop):
+                    m.next = "STOPPED"
+        with m.If(tokens.stop):
+            m.d.sync += [unfired.eq(0), tokens.running.eq(0)]
         # A write that comes right behind STOP finds the core as it will be.
         m.d.comb += self.at_work.eq((~phase.ongoing("STOPPED") | tokens.start) & ~tokens.stop)
         return phase.ongoing("ACCUMULATE"), unfired
-
-    @staticmethod
-    def _stop(m, tokens):
-        """Ends a state of the phases where STOP is told."""
-        with m.If(tokens.stop):
-            m.d.sync += tokens.running.eq(0)
-            m.next = "STOPPED"
 
     def _count_periods(self, m, stop, can_fire, is_updated):
         """Counts the token periods of a sample: updated ones up, and fired ones.
@@ -346,13 +346,13 @@ class Control(wiring.Component):
             m.d.sync += [self.plane.eq(0), self.period.eq(0)]
         return is_last_fired
 
-    def _count(self, m, running, clear):
+    def _count(self, m, running, came, clear):
         """Adds the counters to ``m``; returns the value of every read-only register."""
         sops, overflow = Signal(SOP_WIDTH), Signal()
         updating = Signal()  # the soma is busy with an update pass, not with clearing
         m.d.comb += updating.eq(self.soma_busy & running)
         counted = {
-            Register.SPIKES_IN: self.spike_in,
+            Register.SPIKES_IN: came,
             Register.SPIKES_OUT: self.sent,
             Register.FIRED: self.fired,
             Register.BUSY: self.op_valid,

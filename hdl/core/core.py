@@ -142,7 +142,7 @@ class Core(wiring.Component):
         self._control_flow(m, control, flow, ingress, spikes, axon_out)
         self._report(m, control, ingress, spikes, flow, axon_in, dendrite, soma, axon_out)
         self._watch(m, control, ingress, configuration, errors, watchdog)
-        self._guard(m, control, ingress, watchdog, flow, soma, axon_out)
+        self._guard(m, control, ingress, spikes, watchdog, flow, soma, axon_out)
 
         is_configured = Signal()
         m.d.comb += [
@@ -260,14 +260,14 @@ class Core(wiring.Component):
         ]
 
     @staticmethod
-    def _guard(m, control, ingress, watchdog, flow, soma, axon_out):
+    def _guard(m, control, ingress, spikes, watchdog, flow, soma, axon_out):
         """What tells the watchdog that something goes on, and what control shows of waiting."""
         m.d.comb += [
             control.held.eq(flow.held),
             watchdog.setting.eq(control.watchdog),
             watchdog.due.eq(control.due),
             watchdog.progress.eq(
-                control.spike_in
+                (spikes.o.valid & spikes.o.ready)
                 | ingress.end
                 | ingress.credit
                 | ingress.hold

@@ -65,7 +65,8 @@ class ErrorRegister(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         n_flit_causes = Error.OUTSIDE.value
-        seen, causes = Signal(len(Error)), Signal(len(Error))
+        seen = Signal(len(Error))
+        causes = Signal(len(Error))
         count = Signal(self.errors.count.shape())
         is_error, has_flit = Signal(), Signal()
         m.d.comb += [

@@ -20,7 +20,7 @@ class Watchdog(wiring.Component):
     due : ``In(1)``
         The core has begun something that it cannot end by itself.
     progress : ``In(1)``
-        Something went on in this cycle.
+        Something went on in this cycle. Known late in it, and heeded in the next.
     expired : ``Out(1)``
         A pulse.
     idle : ``Out(1)``
@@ -38,17 +38,18 @@ class Watchdog(wiring.Component):
         # The bit that the setting chooses is the highest that is ever set.
         first = watchdog_cycles(0).bit_length() - 1
         count = Signal(first + (1 << WATCHDOG_WIDTH))
-        told, counts = Signal(), Signal()
+        told, counts, moved = Signal(), Signal(), Signal()
+        m.d.sync += moved.eq(self.progress)
         m.d.comb += [
             counts.eq(self.due & self.setting.any() & ~told),
-            self.expired.eq(counts & count[first:].bit_select(self.setting, 1)),
-            self.idle.eq(~counts),
+            self.expired.eq(counts & ~moved & count[first:].bit_select(self.setting, 1)),
+            self.idle.eq(~counts & ~moved),
         ]
-        with m.If(self.progress | ~counts):
+        with m.If(moved | ~counts):
             m.d.sync += count.eq(0)
         with m.Else():
             m.d.sync += count.eq(count + 1)
-        with m.If(self.progress | ~self.due):
+        with m.If(moved | ~self.due):
             m.d.sync += told.eq(0)
         with m.Elif(self.expired):
             m.d.sync += told.eq(1)

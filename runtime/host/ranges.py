@@ -4,16 +4,13 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import CoreImage, Program
+from stemcore.golden.program.words import join_chunks
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import Node, Rectangle
 from stemcore.golden.spec.spike_range import MARGINS, margins_of
-from stemcore.golden.spec.widths import CHUNK_WIDTH
 
 Last = dict[str, int]  # the largest value of each of MARGINS
 Axon = tuple[Node, int]
@@ -61,8 +58,8 @@ def _from_core(
     n_fire = int(core.memories[Memory.CONTROL][Control.N_FIRE].item())
     lanes, channels = program.params.lanes, population.shape[0]
     found: dict[int, Last] = defaultdict(lambda: dict.fromkeys(MARGINS, 0))
-    for chunks in core.memories[Memory.FIRE][:n_fire]:
-        fire = formats.fire.unpack(_word(chunks))
+    for word in join_chunks(core.memories[Memory.FIRE][:n_fire]):
+        fire = formats.fire.unpack(word)
         sent = {
             "c": min(fire["block"] * lanes + lanes, channels) - 1,
             "y": fire["y"],
@@ -72,11 +69,8 @@ def _from_core(
         for entry in range(fire["start"], fire["start"] + fire["count"]):
             known = found[entry]
             found[entry] = {name: max(known[name], sent[name]) for name in MARGINS}
+    destinations = join_chunks(core.memories[Memory.DESTINATION])
     for entry, last in found.items():
-        fields = formats.destination.unpack(_word(core.memories[Memory.DESTINATION][entry]))
+        fields = formats.destination.unpack(destinations[entry])
         nodes = (fields["x0"], fields["y0"], fields["x1"], fields["y1"])
         yield nodes, fields["axon"], last
-
-
-def _word(chunks: NDArray[np.uint32]) -> int:
-    return sum(int(chunk) << CHUNK_WIDTH * i for i, chunk in enumerate(chunks))

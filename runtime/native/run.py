@@ -18,6 +18,7 @@ from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import Node
 
 from ..errors import EngineError
+from ..host import waits
 from ..host.errors import check
 from ..host.nodes import check_nodes
 from ..host.protocol import output_population
@@ -168,10 +169,20 @@ def _run_samples(
         Status.STANDSTILL: watchdog.standstill(),
     }
     reason = reasons.get(status, f"{mesh.cycle} cycles have passed")
+    report = watchdog.report(mesh)
+    if status in reasons:
+        report = "\n".join([report, *_waits(mesh)])
     raise EngineError(
         f"{mesh.program.name}: {n_images} images must come out, {mesh.samples_done} did, "
-        f"and {reason}\n{watchdog.report(mesh)}"
+        f"and {reason}\n{report}"
     )
+
+
+def _waits(mesh: VerilatedMesh) -> list[str]:
+    try:
+        return waits.report(mesh.program, mesh.statuses())
+    except EngineError as error:  # nothing gets through any more
+        return [f"  {error}"]
 
 
 def _layer_ends(mesh: VerilatedMesh, n_images: int) -> dict[str, NDArray[np.int64]]:

@@ -15,6 +15,7 @@ from stemcore.golden.arithmetic.threads import n_processors
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.registers import Control
+from stemcore.golden.spec.routing import Node
 from stemcore.hdl.export import RAM_NAME, RANGES_SCOPE, memory_scopes
 
 from ..errors import EngineError
@@ -252,6 +253,13 @@ class VerilatedMesh:
         named["sops"] = named.pop("sops_low") + (named.pop("sops_high") << 32)
         flags = self.formats.flags.unpack(named.pop("flags"))
         return named | {"overflow": flags["overflow"]}
+
+    def statuses(self) -> dict[Node, int]:
+        """The register STATUS of every core, read over the mesh."""
+        return {
+            (core.x, core.y): self.read(core, Memory.CONTROL, Control.STATUS)[0]
+            for core in self.program.cores
+        }
 
     def alerts(self) -> list[int]:
         """First errors of cores that the host was told of: words of ``Formats.errors``."""

@@ -264,7 +264,8 @@ def test_images_that_wait_for_ever_are_noticed(monkeypatch, rng, cycles):
     message = (
         r"^dense: 2 images must come out, 0 did, and something waits, and nothing has moved for "
         r"\d+ cycles\n"
-        r"  node \(0, 1\) dense: updated 1 samples, ended 0; has .* at work$"
+        r"  node \(0, 1\) dense: updated 1 samples, ended 0; has .* at work\n"
+        r"  node \(0, 1\) dense waits: leave to go on from the host, which asked to hold spikes$"
     )
     with opened(program) as mesh:
         load(mesh, program, over_mesh=False)
@@ -290,7 +291,7 @@ def test_destination_outside_the_mesh_ends_a_run(rng):
     message = (
         r"^dense: 2 images must come out, 0 did, and nothing moves any more\n"
         r"  node \(0, 1\): \d+ errors?: a destination outside the mesh\n"
-        r"  node \(0, 1\) dense: updated 0 samples, .* at rest$"
+        r"  node \(0, 1\) dense: updated 0 samples, .* at rest$"  # it has had no spike to wait with
     )
     with pytest.raises(EngineError, match=message):
         run_engine("verilator", stray, random_images(rng, network, 2), out_dir=OUT)
