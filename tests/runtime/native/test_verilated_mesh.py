@@ -145,7 +145,11 @@ def test_mesh_that_cannot_move_says_how_far_each_core_came(rng):
         r"  node \(1, 1\) conv: updated 2 samples, ended 1; has 0 of 1 END, 0 of 1 CREDIT; 0 "
         r"spikes wait; at rest\n"
         rf"  node \(0, 2\) dense: updated 0 samples, ended 0; has {sources} of {sources + 1} END, "
-        r"1 of 1 CREDIT; 0 spikes wait; at rest$"
+        r"1 of 1 CREDIT; 0 spikes wait; at rest\n"
+        r"  node \(0, 1\) conv waits: 0 of 1 CREDIT from node \(0, 2\) dense\n"
+        r"  node \(1, 1\) conv waits: 0 of 1 CREDIT from node \(0, 2\) dense\n"
+        rf"  node \(0, 2\) dense waits: {sources} of {sources + 1} END from node \(0, 1\) conv, "
+        r"node \(1, 1\) conv$"
     )
     with pytest.raises(EngineError, match=message):
         run_engine("verilator", stuck, images, out_dir=OUT)
@@ -197,7 +201,8 @@ def test_memory_beyond_the_node_is_refused():
     _, depth = Formats(program.params).memory(Memory.FIRE)
     message = (
         rf"^node \(0, 1\): FIRE must be a memory of {depth + 1} words or more; "
-        r"node\.core\.axon_out\.table is too small: ram; rebuild with make clean$"
+        r"node\.core\.axon_out\.table is too small: ram; what is compiled does not fit: "
+        r"remove it with 'stemcore info --clear-cache' and run again$"
     )
     with opened(program) as mesh:
         with pytest.raises(EngineError, match=message):
