@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which spikes every axon of a program may get: the union of what its sources can send there."""
 
-from collections import defaultdict
+import itertools
 from collections.abc import Iterator
+
+import numpy as np
 
 from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import CoreImage, Program
-from stemcore.golden.program.words import join_chunks
+from stemcore.golden.program.words import join_chunks, unpack_words
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import Node, Rectangle
@@ -20,13 +22,10 @@ def spike_ranges(program: Program) -> dict[Node, list[int]]:
     """For every core a word of ``Formats.range`` for each axon that a spike can name."""
     last: dict[Axon, Last] = {}
     cores = {(core.x, core.y) for core in program.cores}
-    for nodes, axon, sent in (*_from_host(program), *_from_cores(program)):
-        x0, y0, x1, y1 = nodes
-        for node in cores:
-            if not (x0 <= node[0] <= x1 and y0 <= node[1] <= y1):
-                continue
-            known = last.setdefault((node, axon), dict.fromkeys(MARGINS, 0))
-            last[node, axon] = {name: max(known[name], sent[name]) for name in MARGINS}
+    for (x0, y0, x1, y1), axon, sent in (*_from_host(program), *_from_cores(program)):
+        for node in itertools.product(range(x0, x1 + 1), range(y0, y1 + 1)):
+            if node in cores:
+                last[node, axon] = _larger(last.get((node, axon)), sent)
     formats, axons = Formats(program.params), range(1 << program.params.axon_width)
     return {
         node: [
@@ -57,20 +56,30 @@ def _from_core(
     formats = Formats(program.params)
     n_fire = int(core.memories[Memory.CONTROL][Control.N_FIRE].item())
     lanes, channels = program.params.lanes, population.shape[0]
-    found: dict[int, Last] = defaultdict(lambda: dict.fromkeys(MARGINS, 0))
-    for word in join_chunks(core.memories[Memory.FIRE][:n_fire]):
-        fire = formats.fire.unpack(word)
+    words = unpack_words(formats.fire, core.memories[Memory.FIRE][:n_fire])
+    found: dict[int, Last] = {}
+    # Words share a few runs of destination entries.
+    runs, run_of = np.unique(
+        np.stack([words["start"], words["count"]], axis=1), axis=0, return_inverse=True
+    )
+    for number, (start, count) in enumerate(runs.tolist()):
+        most = {
+            name: int(words[name][run_of.ravel() == number].max()) for name in ("block", "y", "x")
+        }
         sent = {
-            "c": min(fire["block"] * lanes + lanes, channels) - 1,
-            "y": fire["y"],
-            "x": fire["x"],
+            "c": min((most["block"] + 1) * lanes, channels) - 1,
+            "y": most["y"],
+            "x": most["x"],
             "t": population.bits - 1,
         }
-        for entry in range(fire["start"], fire["start"] + fire["count"]):
-            known = found[entry]
-            found[entry] = {name: max(known[name], sent[name]) for name in MARGINS}
+        for entry in range(start, start + count):
+            found[entry] = _larger(found.get(entry), sent)
     destinations = join_chunks(core.memories[Memory.DESTINATION])
     for entry, last in found.items():
         fields = formats.destination.unpack(destinations[entry])
         nodes = (fields["x0"], fields["y0"], fields["x1"], fields["y1"])
         yield nodes, fields["axon"], last
+
+
+def _larger(a: Last | None, b: Last) -> Last:
+    return b if a is None else {name: max(a[name], b[name]) for name in MARGINS}
