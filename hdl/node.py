@@ -26,7 +26,7 @@ class Node(wiring.Component):
         Coordinates of this node: column 0.., row 1... Constant.
     edges : ``In(4)``
         Links beyond which there is no node, North lowest; such a link must be ready. What is sent
-        there is dropped, and counted as an error of this node. Constant.
+        there is dropped, and counted as an error of this node, as is what goes nowhere. Constant.
     i, o : arrays of four flit streams
         Links to the North, East, South and West.
     quiet : ``Out(1)``
@@ -75,7 +75,9 @@ class Node(wiring.Component):
             )
         )
         stray = Signal()
-        m.d.sync += stray.eq((Cat(link.valid for link in self.o) & self.edges).any())
+        m.d.sync += stray.eq(
+            (Cat(link.valid for link in self.o) & self.edges).any() | router.vanishes
+        )
         m.d.comb += [
             core.x.eq(self.x),
             core.y.eq(self.y),

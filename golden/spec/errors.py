@@ -19,7 +19,7 @@ class Error(IntEnum):
     COMMAND = 6  # unknown command, or START of a core that runs
     KIND = 7  # DATA, which only the host receives
     RESERVED = 8  # bits of a payload that its kind does not use are not zero
-    OUTSIDE = 9  # a destination beyond the edge of the mesh: this node's router dropped the flit
+    OUTSIDE = 9  # a destination beyond the edge of the mesh, or none: this node's router dropped it
     STANDSTILL = 10  # not a flit: the watchdog saw no progress
 
 
@@ -33,7 +33,7 @@ MEANINGS = {
     Error.COMMAND: "a command that is unknown, or START of a core that runs",
     Error.KIND: "a flit of a kind that no core receives",
     Error.RESERVED: "bits set that must be zero",
-    Error.OUTSIDE: "a destination outside the mesh",
+    Error.OUTSIDE: "a destination outside the mesh, or none",
     Error.STANDSTILL: "no progress for as many cycles as the watchdog permits",
 }
 

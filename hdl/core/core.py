@@ -42,7 +42,7 @@ class Core(wiring.Component):
     x, y : ``In``
         Coordinates of this node, for the host's eyes.
     stray : ``In(1)``
-        The router has dropped a flit whose destination lies outside the mesh.
+        The router has dropped a flit that goes nowhere, or out of the mesh.
     hops : ``In(range(5))``
         Links to which the router passed a spike, for the counter.
     quiet : ``Out(1)``

@@ -110,7 +110,7 @@ class Router(wiring.Component):
     Outputs to links have a register: arbitration takes most of a cycle, and so does what the next
     router works out from a flit that arrives. The core has registers of its own at its entry.
 
-    A flit that asks for no output (an inverted rectangle) vanishes.
+    A flit that asks for no output (an inverted rectangle, the host's own to the host) vanishes.
 
     Parameters
     ----------
@@ -126,6 +126,8 @@ class Router(wiring.Component):
         Local.
     idle : ``Out(1)``
         No flit is here.
+    vanishes : ``Out(1)``
+        A flit that asks for no output does so in this cycle. Depends on registers only.
     moves : ``Out(1)``
         A flit goes from its queue to the register of an output, or vanishes, without one that
         enters or leaves the router in this cycle. Depends on registers only.
@@ -140,6 +142,7 @@ class Router(wiring.Component):
                 "i": In(flit_stream(params)).array(len(Port)),
                 "o": Out(flit_stream(params)).array(len(Port)),
                 "idle": Out(1),
+                "vanishes": Out(1),
                 "moves": Out(1),
             }
         )
@@ -179,7 +182,8 @@ class Router(wiring.Component):
                 with m.If(queue.o.ready | ~queue.holds[k]):
                     m.d.sync += mask.eq(follows)
 
-        moves = [heads[port].valid & ~pending[port].any() for port in Port]
+        vanish = [heads[port].valid & ~pending[port].any() for port in Port]
+        moves = [*vanish]
         is_here = [heads[port].valid for port in Port]
         for port in Port:
             name = port.name.lower()
@@ -208,6 +212,7 @@ class Router(wiring.Component):
             ]
         m.d.comb += [
             self.idle.eq(~Cat(is_here).any()),
+            self.vanishes.eq(Cat(vanish).any()),
             self.moves.eq(Cat(moves).any()),
         ]
         return m

@@ -7,10 +7,13 @@ from amaranth.back import rtlil
 from amaranth.hdl import Value
 
 from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.fields import ALERT, Formats, Kind, Memory
 from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.golden.spec.registers import Control
+from stemcore.golden.spec.routing import HOST
 from stemcore.hdl.node import LOCAL, Node
+from stemcore.runtime.host.errors import core_errors
 from tests.support.hand_programs import dense_program
 from tests.support.player import Player
 from tests.support.random_networks import random_images
@@ -153,6 +156,24 @@ def test_spikes_that_leave_through_links_are_counted(stall, rng):
     assert kinds.count(ALERT) == 1
     reply = formats.flit.unpack(answer.items[-1])
     assert (reply["kind"], reply["payload"]) == (Kind.DATA, wanted)
+
+
+@pytest.mark.parametrize(
+    ("x0", "y0", "x1", "y1"), [(1, 2, 0, 1), (0, 1, 0, 0), (*HOST, *HOST), (0, 1, 5, 1)]
+)
+def test_flit_that_goes_nowhere_or_over_an_edge_is_an_error_of_the_node(x0, y0, x1, y1):
+    node = Node(params=TINY)
+    formats = Formats(TINY)
+    m = strapped(node)
+    m.d.comb += [node.edges.eq(1 << EAST), node.o[EAST].ready.eq(1)]
+    rectangle = {"x0": x0, "y0": y0, "x1": x1, "y1": y1}
+    word = formats.flit.pack(kind=int(Kind.ADDRESS), **rectangle, payload=0)
+    sink = Sink(node.o[NORTH], 1)
+    simulate(m, [Source(node.i[NORTH], [word] * 3), sink], limit=60)
+    alert = formats.flit.unpack(sink.items[0])
+    assert alert["kind"] == ALERT
+    errors = core_errors(formats, alert["payload"])
+    assert (errors.node, errors.causes) == ((0, 1), (Error.OUTSIDE,))
 
 
 def test_flits_for_others_pass_a_node_by(rng):

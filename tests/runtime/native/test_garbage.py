@@ -42,9 +42,6 @@ MAY_BE_DUE = {
 # Kinds that a core may get without having seen an error, at least at some moments.
 MAY_BE_QUIET = MAY_BE_DUE | {
     "READs without waiting",  # it could answer in time
-    "inverted rectangle",
-    "from the host to itself",
-    "row of the host",
     "spike beyond a margin",  # where all values of all coordinates are somebody's
 }
 
