@@ -205,7 +205,7 @@ class Result:
             "differences": [] if self.difference is None else [self.difference],
             "accuracy": None if labels is None else self.accuracy(labels),
             "bias": {layer.name: layer.bias_format for layer in quantized.layers},
-            "profile": options.profile,
+            "profile": quantized.profile,
             "tables": options.tables if isinstance(options.tables, str) else "by layer",
             "integration": {"mode": options.integration or options.params.integration},
             "outputs": DESCRIPTIONS[quantized.outputs],

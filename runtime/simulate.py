@@ -134,7 +134,7 @@ def _prepared(settings: Settings, options: SimOptions, say: Say, watch: Stopwatc
         say(f"host         {describe_tail(prepared.network.tail)}: computed after the chip")
     formats = Counter(layer.bias_format for layer in prepared.quantized.network.layers)
     biases = ", ".join(f"{n} layers {name}" for name, n in formats.items())
-    say(f"profile      {settings.profile}; bias of {biases}")
+    say(f"profile      {prepared.quantized.network.profile}; bias of {biases}")
     if not prepared.params.model.is_exact:
         for line in describe(prepared.network):
             say(f"integration  {line}")

@@ -7,6 +7,7 @@
              calibration has shown.
 ``maps``     values at many positions, of which nobody said more: the scale has the least squared
              error, as in all other layers.
+``given``    of a model that came quantized: the scale is its own.
 """
 
 from collections.abc import Sequence
@@ -16,13 +17,14 @@ from stemcore.golden.network.tail import TailStep
 from ..errors import QuantizeError
 from ..frontend.ops.operator import Shape
 
-CLASSES, VALUES, MAPS = "classes", "values", "maps"
+CLASSES, VALUES, MAPS, GIVEN = "classes", "values", "maps", "given"
 CHOICES = (CLASSES, VALUES)  # what a user may say
 
 DESCRIPTIONS = {
     CLASSES: "class scores: the scale that loses the fewest largest ones",
     VALUES: "values: a scale that clips none of them in calibration",
     MAPS: "maps: the scale with the least squared error",
+    GIVEN: "the scale that the quantized model gives them",
 }
 
 

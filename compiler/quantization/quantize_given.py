@@ -21,7 +21,7 @@ from ..frontend.passes.rounding import drop_input_rounding
 from ..frontend.run_graph import run_graph
 from .formats import Source
 from .given import given_layer, given_profile, inherit_roundings
-from .outputs import VALUES
+from .outputs import GIVEN, VALUES
 from .quantize_function import describe
 from .quantized import EXACT, GENERAL, QuantizedNetwork
 from .quantized_model import QuantizedModel
@@ -85,7 +85,7 @@ def quantize_given(
         tuple(layers),
         input_signed,
         graph.tail,
-        VALUES,
+        VALUES if _is_real(graph) else GIVEN,
     )
 
 
@@ -98,6 +98,13 @@ def given_layers(
         graph = drop_input_rounding(graph, worth.pop(), input_limits)
     graph = form_layers(graph)
     return inherit_roundings(scale_input(graph, factors) if factors else graph)
+
+
+def _is_real(graph: Graph) -> bool:
+    """Whether the output of a graph of layers is left real."""
+    last = graph.node(graph.output).op
+    assert isinstance(last, Layer)
+    return last.rounding is None
 
 
 def _output_format(

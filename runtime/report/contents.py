@@ -100,7 +100,7 @@ def make_report(
             "weights": prepared.weights,
             "images": options.n_images,
             "tables": settings.tables,
-            "profile": settings.profile,
+            "profile": prepared.quantized.network.profile,
             "bias": {layer.name: layer.bias_format for layer in prepared.quantized.network.layers},
             "settings": _settings(prepared, options, outcome, accuracy["images"]),
             "versions": provenance.versions(),

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands find what another of them compiled; archives come with their own weights."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from stemcore.extras import has_extra
 from stemcore.models.errors import ModelError
 from stemcore.runtime.check import check_all
 from stemcore.runtime.prepare import Settings, compile_options, kept_beside, load_model
@@ -81,6 +83,31 @@ def test_exported_archives_of_one_batch_size_go_all_the_way(tmp_path, monkeypatc
     result = simulate(Settings("net.pt2"), n_images=2, engine="program", accuracy_images=20)
     assert result.report["bit_exact"]["torch_golden"]
     assert result.report["bit_exact"]["golden_program"]
+
+
+@pytest.mark.skipif(not has_extra("onnx"), reason="needs the extra onnx")
+@pytest.mark.parametrize(("free", "profile"), [(False, "exact"), (True, "general")])
+def test_quantized_files_go_all_the_way(tmp_path, monkeypatch, free, profile):
+    import onnx
+
+    from tests.support.onnx_nets import residual
+
+    monkeypatch.chdir(tmp_path)
+    onnx.save(residual("qdq", free=free)[0], tmp_path / "net.onnx")
+    images = np.random.default_rng(2).integers(0, 256, (40, 2, 8, 8), dtype=np.uint8)
+    np.savez("mine.npz", x_train=images[:30], x_test=images[30:])
+    said = []
+    settings = Settings("net.onnx", "mine.npz", input="signed")
+    result = simulate(settings, n_images=2, engine="program", accuracy_images=8, say=said.append)
+    assert result.report["bit_exact"]["torch_golden"]
+    assert result.report["bit_exact"]["golden_program"]
+    assert result.report["profile"] == profile
+    (line,) = [line for line in said if line.startswith("quantized    as the model came")]
+    assert line.endswith(f": {profile} profile")
+    lines = [line for line in said if line.startswith("agreement    ")]
+    assert [line.split()[1] for line in lines] == ["first:", "sum:", "third:", "mean:", "last:"]
+    all_equal = [line for line in lines if line.endswith("100.0000% equal, largest difference 0")]
+    assert (len(all_equal) == 5) is not free
 
 
 def test_archives_take_no_other_weights(tmp_path, monkeypatch):

@@ -59,6 +59,20 @@ class Sequence(nn.Module):
         return self.last(torch.relu(self.b(torch.relu(self.a(x)))).flatten(1))
 
 
+class Small(nn.Module):
+    """A convolution with batch norm, and a dense layer."""
+
+    shape = (2, 6, 6)
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4)
+        self.last = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.last(F.max_pool2d(torch.relu(self.norm(self.conv(x))), 2).flatten(1))
+
+
 def make(kind, seed=0):
     """A network in evaluation mode, with batch norms that have seen something."""
     torch.manual_seed(seed)

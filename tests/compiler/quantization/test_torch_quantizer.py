@@ -14,7 +14,7 @@ from stemcore.compiler.quantization.quantize import quantize
 from stemcore.compiler.quantization.quantize_given import agreement
 from stemcore.extras import MissingExtraError, has_extra, how_to_install
 from stemcore.golden.network.forward import run_network
-from tests.support.quantized_nets import Pools, Residual, Sequence, images_for, make
+from tests.support.quantized_nets import Pools, Residual, Sequence, Small, images_for, make
 
 pytestmark = pytest.mark.skipif(not has_extra("pt2e"), reason=f"torchao: {how_to_install('pt2e')}")
 if has_extra("pt2e"):
@@ -70,6 +70,7 @@ def check_equal(converted, codes, images, graph=None):
     graph = graph or capture(converted, images.shape[1:])
     quantized = quantize(graph, codes_of(codes))
     assert quantized.network.profile == "exact"
+    assert quantized.network.outputs == "given"
     values = run_network(lower(quantized), codes_of(codes).astype(np.int64), acc_width=24)
     last = quantized.network.layers[-1]
     with torch.no_grad():
@@ -95,7 +96,7 @@ def test_quantized_after_training_is_equal(kind, options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [Residual, Sequence])
+@pytest.mark.parametrize("kind", [Small, Sequence])
 def test_quantized_while_training_is_equal(kind):
     net = make(kind)
     codes, images = images_for(net, N_IMAGES)
@@ -165,6 +166,7 @@ def test_a_model_that_leaves_its_output_real_gets_a_scale_for_it():
     converted = round_biases(convert_pt2e(prepared))
     network = quantize(capture(converted, net.shape), codes_of(codes))
     logits = converted(images).detach()
+    assert network.network.outputs == "values"
     scale = network.network.layers[-1].scale
     largest = float(logits.abs().max()) / scale
     assert largest <= 127 < 2 * largest
