@@ -30,13 +30,13 @@ def plain():
     return shaped(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
 
 
-def sigmoid():
-    return shaped(nn.Conv2d(1, 4, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(144, 10))
+def group_norm():
+    return shaped(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(144, 10))
 
 
 def several():
     return shaped(
-        nn.Conv2d(1, 4, 3), nn.Sigmoid(), nn.Conv2d(4, 4, 3), nn.Tanh(), nn.Flatten(),
+        nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.Conv2d(4, 4, 3), nn.Softmax(1), nn.Flatten(),
         nn.Linear(64, 10),
     )
 
@@ -87,7 +87,7 @@ def matches(pattern, text):
 def test_unknown_model(refused):
     matches(
         r"model: must be one of digits_cnn, .*; 'lenet' came; choose one of them, a "
-        r"file\.py:function or a \.pt2 archive; did you mean resnet34\?",
+        r"file\.py:function or a \.pt2 archive",
         refused("sim", "--model", "lenet"),
     )
 
@@ -125,10 +125,12 @@ def test_model_file_that_is_not_there(refused, tmp_path):
 
 
 NO_FORM = {
-    "sigmoid": [r"1: aten\.sigmoid\.default has no spiking form; use ReLU"],
+    "group_norm": [
+        r"1: aten\.group_norm\.default has no spiking form; use batch norm, which folds.*"
+    ],
     "several": [
-        r"1: aten\.sigmoid\.default has no spiking form; use ReLU",
-        r"3: aten\.tanh\.default has no spiking form; .*",
+        r"1: aten\.group_norm\.default has no spiking form; use batch norm, .*",
+        r"3: aten\.softmax\.int has no spiking form; .*",
     ],
     "not_a_number": [
         r"0: weights must be finite, 1 of 36 are NaN or infinite; load weights of a training .*",
