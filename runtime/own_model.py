@@ -11,7 +11,13 @@ from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.compatibility import check_compatible
 from stemcore.compiler.frontend.graph import Graph
 from stemcore.compiler.frontend.run_graph import run_graph
-from stemcore.compiler.frontends.registry import CONVERSIONS, find_frontend, frontends, read_model
+from stemcore.compiler.frontends.registry import (
+    CONVERSIONS,
+    find_frontend,
+    frontends,
+    read_model,
+    reading,
+)
 from stemcore.models.errors import ModelError
 from stemcore.models.stated_input import archive_input
 from stemcore.models.user_model import UserModel, checked_shape, load_user_model, trial_output
@@ -63,9 +69,10 @@ def _load_archive(path: Path) -> UserModel:
         )
     batch, *sizes = inputs[0].shape
     shape = checked_shape(sizes, where)
-    graph = capture(program)
-    check_compatible(graph)
-    module = AnyBatch(program.module(), *_batch_limits(batch, program))
+    with reading(path):
+        graph = capture(program)
+        check_compatible(graph)
+        module = AnyBatch(program.module(), *_batch_limits(batch, program))
     output = trial_output(module, (1, *shape), where)
     return UserModel(path.stem, module, shape, output, archive_input(path), graph)
 

@@ -3,12 +3,15 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..errors import CaptureError
+from stemcore.extras import MissingExtraError
+
+from ..errors import CaptureError, CompileError
 from ..frontend.graph import Graph
 
 # Files that need one step before they are read, and which; by suffix.
@@ -103,4 +106,24 @@ def read_model(model: object, input_shape: Sizes | None = None, name: str = "net
     model : a live object, or the path of a file.
     """
     frontend = find_frontend(model)
-    return frontend.read(Path(model) if isinstance(model, str) else model, input_shape, name)
+    if not isinstance(model, str | Path):
+        return frontend.read(model, input_shape, name)
+    with reading(Path(model)):
+        return frontend.read(Path(model), input_shape, name)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Whatever a file makes its reader raise becomes a ``CaptureError`` that names the file."""
+    try:
+        yield
+    except (CompileError, MissingExtraError):
+        raise
+    except Exception as error:  # of any kind: the file may hold anything
+        reason = (str(error).strip().splitlines() or [""])[0][:200]
+        raise CaptureError(
+            str(path),
+            "its parts must make a network; reading them gave "
+            f"{type(error).__name__}{': ' if reason else ''}{reason}",
+            "export the model again",
+        ) from error

@@ -20,13 +20,14 @@ _OLDEST = 9  # before, some operators took from attributes what they have as inp
 @dataclass(frozen=True, eq=False)
 class OnnxNode:
     """One operator: its name, type, attributes by name, names of inputs (empty: left out) and
-    outputs."""
+    outputs; whether it is a loop or a branch, with graphs of its own."""
 
     name: str
     kind: str
     attributes: dict[str, Any]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    has_graphs: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,8 @@ def _node(node: Any, number: int) -> OnnxNode:
             attributes[name] = value.decode("utf-8", "replace")
         elif isinstance(value, onnx.TensorProto):
             attributes[name] = np.asarray(onnx.numpy_helper.to_array(value))
+    has_graphs = any(a.type in {a.GRAPH, a.GRAPHS} for a in node.attribute)
     known = node.domain in OWN_DOMAINS
     kind = node.op_type if known else f"{node.domain}.{node.op_type}"
     name = node.name or f"{node.op_type}_{number}"
-    return OnnxNode(name, kind, attributes, tuple(node.input), tuple(node.output))
+    return OnnxNode(name, kind, attributes, tuple(node.input), tuple(node.output), has_graphs)

@@ -19,6 +19,8 @@ from .torch_ops import OPERATIONS
 from .torch_values import Refused, Value, Weights, array_of, tensor_of
 
 _ALWAYS = {"Constant", "Shape"}  # give constants, whatever they read
+_GROWING = {"ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Pad", "OneHot"}
+MAX_ELEMENTS = 1 << 28  # of a constant
 _FOLDED = {"QuantizeLinear", "DequantizeLinear", "Quant", "Clip", "Transpose", "Identity"}
 
 
@@ -86,6 +88,8 @@ class _Step(nn.Module):
 
         node = self.node
         arrays = [None if value is None else array_of(value, "an input") for value in inputs]
+        if node.kind in _GROWING and max(map(_asked_for, arrays)) > MAX_ELEMENTS:
+            raise Refused("makes a constant of more elements than any weight has")
         feeds = {
             name: array
             for name, array in zip(node.inputs, arrays, strict=True)
@@ -110,6 +114,13 @@ class _Step(nn.Module):
         return tuple(np.asarray(result) for result in results)
 
 
+def _asked_for(array: Any) -> float:
+    """Elements of a tensor whose sizes, or repetitions, an array names."""
+    if array is None or array.dtype.kind not in "iu" or array.size > 16:
+        return 0.0
+    return float(np.prod(np.maximum(np.abs(array.astype(np.float64)), 1)))
+
+
 def _attribute(value: Any) -> Any:
     from onnx import numpy_helper
 
@@ -129,7 +140,7 @@ def capture_onnx(model: OnnxModel, name: str) -> Graph:
             "replace it by supported layers, or end the network before it",
         )
         for node in model.nodes
-        if node.kind not in known and not _reads_constants(node, model)
+        if node.has_graphs or (node.kind not in known and not _reads_constants(node, model))
     ]
     if problems:
         raise CompatibilityError(name, problems)

@@ -237,6 +237,30 @@ def test_unknown_operators_are_all_named(tmp_path):
     ]
 
 
+def test_loops_are_refused_and_do_not_run(tmp_path):
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Identity", ["x"], ["y"])],
+        "body",
+        [value("i", 7, []), value("go", 9, []), value("x", 1, [1])],
+        [value("on", 9, []), value("y", 1, [1])],
+    )
+    b = Builder("float", SHAPE)
+    given = [b.constant(1 << 60, np.int64), b.constant(True, np.bool_), b.constant([1.0])]
+    shift = b.node("Loop", given, "endless", body=body)
+    model = b.model(b.node("Add", ["image", shift]), SHAPE)
+    with pytest.raises(CompatibilityError, match=r"endless: the ONNX operator Loop has no spiking"):
+        read_model(save(tmp_path, model))
+
+
+def test_constants_beyond_all_memory_are_refused(tmp_path):
+    b = Builder("float", SHAPE)
+    huge = b.node("ConstantOfShape", [b.constant([1 << 20, 1 << 20], np.int64)], "huge")
+    model = b.model(b.node("Add", ["image", huge]), SHAPE)
+    with pytest.raises(CompileError, match=r"^huge: ConstantOfShape makes a constant of more elem"):
+        read_model(save(tmp_path, model))
+
+
 def one_node(kind, *constants, domain="", outputs=1, **attributes):
     def build():
         b = Builder("float", SHAPE)
