@@ -17,8 +17,7 @@ from stemcore.golden.spec.routing import LINKS
 from stemcore.golden.spec.widths import BITS_WIDTH, CHUNK_WIDTH, T_WIDTH, bits_for
 
 from ..layouts import ConfigBus, neuron_constants, struct
-
-SOP_WIDTH = 48
+from .counters import add_counters
 
 
 @dataclass(frozen=True)
@@ -139,8 +138,6 @@ class Control(wiring.Component):
         m = Module()
         n_sources = Signal(self._params.token_width)
         n_destinations = Signal(self._params.token_width)
-        command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
-        selected = Signal()
         start = Signal()  # a cycle late: decoding a write and clearing a core take one each
         running = Signal()
         clear_counters = Signal()
@@ -156,7 +153,53 @@ class Control(wiring.Component):
         }
         if self._params.model.register:
             registers[Register.INTEGRATION] = self.constants
-        m.d.comb += selected.eq(self.config.memory == Memory.CONTROL.value)
+        self._write(m, registers, start, running, clear_counters)
+
+        n_ends = Signal(self._params.token_width)
+        n_credits = Signal(self._params.token_width)
+        all_ends = Signal()
+        all_credits = Signal()
+        m.d.comb += [
+            all_ends.eq((n_ends >= n_sources) & running),
+            all_credits.eq(n_credits >= n_destinations),
+            self.may_credit.eq(~all_credits),
+        ]
+        tokens = self._count_tokens(m, start, running, n_ends, n_credits, all_ends, all_credits)
+        accumulates, unfired = self._run(m, tokens)
+
+        # What comes late in a cycle is counted in the next.
+        came = Signal()
+        begun = Signal()
+        m.d.sync += came.eq(self.spike_in)
+        m.d.comb += [
+            self.may_spike.eq(accumulates & ~all_ends),
+            self.due.eq(running & (begun | unfired | self.fire_busy | self.granting)),
+        ]
+        with m.If(came | self.end):
+            m.d.sync += begun.eq(1)
+        with m.Elif(tokens.use_ends):
+            m.d.sync += begun.eq(0)
+        with m.If(self.stop):
+            m.d.sync += [came.eq(0), begun.eq(0)]
+
+        status = Signal(struct(self._formats.status))
+        m.d.comb += [
+            status.ends.eq(n_ends),
+            status.credits.eq(n_credits),
+            status.begun.eq(begun),
+            status.unfired.eq(unfired),
+            status.firing.eq(self.fire_busy),
+            status.granting.eq(self.granting),
+            status.held.eq(self.held),
+        ]
+        counters = self._count(m, running, came, clear_counters)
+        self._show(m, registers | counters | {Register.STATUS: status})
+        return m
+
+    def _write(self, m, registers, start, running, clear_counters):
+        """Takes what the bus writes: registers, and commands."""
+        command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
+        selected = self.config.memory == Memory.CONTROL.value
         m.d.sync += [start.eq(0), self.stop.eq(0)]
         with m.If(self.config.write & selected):
             with m.Switch(self.config.address):
@@ -173,21 +216,30 @@ class Control(wiring.Component):
                         self.clear_errors.eq(command.clear_errors),
                     ]
 
-        n_ends = Signal(self._params.token_width)
-        n_credits = Signal(self._params.token_width)
+    def _show(self, m, words):
+        """Answers a read with one of ``words``, by register, or with zero."""
+        words |= {
+            Register.ERRORS: self.errors,
+            Register.ERROR_FLIT_LOW: self.first_error.as_value()[:CHUNK_WIDTH],
+            Register.ERROR_FLIT_HIGH: self.first_error.as_value()[CHUNK_WIDTH:],
+        }
+        with m.If(self.config.read & (self.config.memory == Memory.CONTROL.value)):
+            m.d.sync += self.read_chunk.eq(0)
+            with m.Switch(self.config.address[: bits_for(N_CONTROL)]):
+                for register, value in words.items():
+                    with m.Case(register.value):
+                        m.d.sync += self.read_chunk.eq(value)
+
+    def _count_tokens(self, m, start, running, n_ends, n_credits, all_ends, all_credits):
+        """Counts ENDs and CREDITs until they are used up; returns what the phases see of them."""
         use_ends = Signal()
         use_credits = Signal()
         complete = Signal()
         permitted = Signal()
-        all_ends = Signal()
-        all_credits = Signal()
         at_rest = Signal()
         drained = Signal()
         settled = Signal()
         m.d.comb += [
-            all_ends.eq((n_ends >= n_sources) & running),
-            all_credits.eq(n_credits >= n_destinations),
-            self.may_credit.eq(~all_credits),
             at_rest.eq(self.axon_idle & self.dendrite_idle),
             settled.eq((complete == all_ends) & (permitted == all_credits) & (drained == at_rest)),
         ]
@@ -204,61 +256,13 @@ class Control(wiring.Component):
             m.d.sync += n_ends.eq(n_ends + 1)
         with m.If(self.credit):
             m.d.sync += n_credits.eq(n_credits + 1)
-        with m.If(use_ends):
+        with m.If(use_ends | self.stop):
             m.d.sync += [n_ends.eq(0), complete.eq(0)]
-        with m.If(use_credits):
+        with m.If(use_credits | self.stop):
             m.d.sync += [n_credits.eq(0), permitted.eq(0)]
-
-        tokens = _Tokens(
+        return _Tokens(
             start, self.stop, running, complete, permitted, drained, settled, use_ends, use_credits
         )
-        accumulates, unfired = self._run(m, tokens)
-        begun = Signal()
-        # What comes late in a cycle is counted in the next.
-        came = Signal()
-        m.d.sync += came.eq(self.spike_in)
-        m.d.comb += [
-            self.may_spike.eq(accumulates & ~all_ends),
-            self.due.eq(running & (begun | unfired | self.fire_busy | self.granting)),
-        ]
-        with m.If(came | self.end):
-            m.d.sync += begun.eq(1)
-        with m.Elif(use_ends):
-            m.d.sync += begun.eq(0)
-        with m.If(self.stop):
-            m.d.sync += [
-                n_ends.eq(0),
-                n_credits.eq(0),
-                complete.eq(0),
-                permitted.eq(0),
-                begun.eq(0),
-            ]
-
-        counters = self._count(m, running, came, clear_counters)
-        status = Signal(struct(self._formats.status))
-        m.d.comb += [
-            status.ends.eq(n_ends),
-            status.credits.eq(n_credits),
-            status.begun.eq(begun),
-            status.unfired.eq(unfired),
-            status.firing.eq(self.fire_busy),
-            status.granting.eq(self.granting),
-            status.held.eq(self.held),
-        ]
-        words = registers | counters
-        words |= {
-            Register.ERRORS: self.errors,
-            Register.ERROR_FLIT_LOW: self.first_error.as_value()[:CHUNK_WIDTH],
-            Register.ERROR_FLIT_HIGH: self.first_error.as_value()[CHUNK_WIDTH:],
-            Register.STATUS: status,
-        }
-        with m.If(self.config.read & selected):
-            m.d.sync += self.read_chunk.eq(0)
-            with m.Switch(self.config.address[: bits_for(N_CONTROL)]):
-                for register, value in words.items():
-                    with m.Case(register.value):
-                        m.d.sync += self.read_chunk.eq(value)
-        return m
 
     def _run(self, m, tokens):
         """Phases of a core: what comes in, to the grant of the next; what goes out beside it.
@@ -347,11 +351,11 @@ class Control(wiring.Component):
         return is_last_fired
 
     def _count(self, m, running, came, clear):
-        """Adds the counters to ``m``; returns the value of every read-only register."""
-        sops, overflow = Signal(SOP_WIDTH), Signal()
+        """Adds the counters to ``m``; returns the value of every register that shows one."""
         updating = Signal()  # the soma is busy with an update pass, not with clearing
+        overflow = Signal()
         m.d.comb += updating.eq(self.soma_busy & running)
-        counted = {
+        events = {
             Register.SPIKES_IN: came,
             Register.SPIKES_OUT: self.sent,
             Register.FIRED: self.fired,
@@ -362,22 +366,13 @@ class Control(wiring.Component):
             Register.SAMPLES: self.update_pass & self.is_last_period,
             Register.HOPS: self.hops,
         }
-        counters = {register: Signal(32, name=register.name.lower()) for register in counted}
-        with m.If(self.op_valid):
-            m.d.sync += sops.eq(sops + self.op_lanes + 1)
-        for register, event in counted.items():
-            with m.If(event):
-                m.d.sync += counters[register].eq(counters[register] + event)
+        counters = add_counters(
+            m, events, op_valid=self.op_valid, op_lanes=self.op_lanes, clear=clear
+        )
         with m.If(self.overflow):
             m.d.sync += overflow.eq(1)
         with m.If(clear):
-            m.d.sync += [sops.eq(0), overflow.eq(0)]
-            m.d.sync += [counter.eq(0) for counter in counters.values()]
-
+            m.d.sync += overflow.eq(0)
         flags = Signal(struct(self._formats.flags))
         m.d.comb += [flags.overflow.eq(overflow), flags.running.eq(running)]
-        return counters | {
-            Register.SOPS_LOW: sops[:32],
-            Register.SOPS_HIGH: sops[32:],
-            Register.FLAGS: flags,
-        }
+        return counters | {Register.FLAGS: flags}

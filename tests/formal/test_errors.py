@@ -285,7 +285,16 @@ class StopEndsAnyState(Control):
 
     def elaborate(self, platform):
         m = super().elaborate(platform)
-        names = ["n_ends", "n_credits", "complete", "permitted", "begun", "unfired", "running"]
+        names = [
+            "n_ends",
+            "n_credits",
+            "complete",
+            "permitted",
+            "came",
+            "begun",
+            "unfired",
+            "running",
+        ]
         if self._params.model.register:
             names += ["period", "plane"]
         if self._forgets:

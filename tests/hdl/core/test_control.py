@@ -8,7 +8,8 @@ from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.golden.spec.registers import Control as Register
 from stemcore.golden.spec.widths import CHUNK_WIDTH
-from stemcore.hdl.core.control import SOP_WIDTH, Control
+from stemcore.hdl.core.control import Control
+from stemcore.hdl.core.counters import SOP_WIDTH
 from tests.support.control_bench import (
     Blocks,
     Stillness,
