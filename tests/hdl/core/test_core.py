@@ -104,8 +104,8 @@ def test_core_sends_time_steps_in_order_and_everything_to_the_host(rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["late", "scaled"])
-def test_credit_passes_spikes_that_wait_and_end_does_not(mode, rng):
+def credits_between_spikes(mode, rng):
+    """Runs a random program; returns the CREDITs that came between two spikes of a time step."""
     network, program = stepped_core_program(rng, mode)
     core = Core(params=program.params)
     images = random_images(rng, network, 4)
@@ -126,7 +126,13 @@ def test_credit_passes_spikes_that_wait_and_end_does_not(mode, rng):
         assert set(plane) <= {n % network.output.bits}
     expected = run_network(network, images)[program.output]
     np.testing.assert_array_equal(player.protocol.output.values, expected)
-    assert n_between, "CREDITs must come between spikes of a time step"
+    return n_between
+
+
+@pytest.mark.parametrize("mode", ["late", "scaled"])
+def test_credit_passes_spikes_that_wait_and_end_does_not(mode, rng):
+    # Few programs fire so much that a CREDIT finds spikes waiting: one of some is enough.
+    assert any(credits_between_spikes(mode, rng) for _ in range(12))
 
 
 @pytest.mark.slow
