@@ -23,4 +23,4 @@ def say_agreement(compilation: Compilation, say: Callable[[str], None]) -> None:
     say(f"quantized    as the model came; {scales}: {network.profile} profile")
     factors = compilation.options.input_map.factors
     for one in agreement(compilation.graph, network, images[:IMAGES], factors):
-        say(f"agreement    {one}")
+        say(f"integers     {one}")

@@ -104,7 +104,7 @@ def test_quantized_files_go_all_the_way(tmp_path, monkeypatch, free, profile):
     assert result.report["profile"] == profile
     (line,) = [line for line in said if line.startswith("quantized    as the model came")]
     assert line.endswith(f": {profile} profile")
-    lines = [line for line in said if line.startswith("agreement    ")]
+    lines = [line for line in said if line.startswith("integers     ")]
     assert [line.split()[1] for line in lines] == ["first:", "sum:", "third:", "mean:", "last:"]
     all_equal = [line for line in lines if line.endswith("100.0000% equal, largest difference 0")]
     assert (len(all_equal) == 5) is not free
