@@ -129,6 +129,7 @@ def credits_between_spikes(mode, rng):
     return n_between
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["late", "scaled"])
 def test_credit_passes_spikes_that_wait_and_end_does_not(mode, rng):
     # Few programs fire so much that a CREDIT finds spikes waiting: one of some is enough.
