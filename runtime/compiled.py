@@ -239,7 +239,8 @@ def compile(
     ----------
     model : torch.nn.Module, and whatever else has a frontend
         In evaluation mode, with float input (N, C, H, W), (N, C, L) or (N, F). Or an exported
-        program, the path of its archive ``.pt2``, or ``path/to/file.py:function``.
+        program, the path of a file ``.pt2`` or ``.onnx``, or
+        ``path/to/file.py:function``.
     calibration : array or tensor (N, C, H, W), or with the module's own dimensions
         Images that the scales rest on, some hundreds: uint8 bytes of pictures, floats as the
         network sees them, or the integers that the host fires (:mod:`stemcore.runtime.images`). Of
