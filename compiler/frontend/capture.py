@@ -43,6 +43,7 @@ from .ops.gather import arrangement
 from .ops.layout import Concat
 from .ops.operator import FloatArray, Operator, Shape, Unsupported
 from .passes.flat_norm import fold_flat_norm
+from .passes.products import fold_products
 from .run_graph import run_graph
 from .translate import IN_PLACE, translate
 
@@ -90,7 +91,8 @@ def capture(
             f"got {type(model).__name__}",
         )
     check_formats(program)
-    graph = fold_flat_norm(check_graph(_read(program, input_shape, name)))
+    graph = fold_products(check_graph(_read(program, input_shape, name)))
+    graph = fold_flat_norm(graph)
     graph = replace(graph, notes=(note,) if note else ())
     if isinstance(model, torch.nn.Module) and input_shape is not None:
         _check_function(model, graph, input_shape)

@@ -32,6 +32,11 @@ FUNCTIONS = {
     "in_place": lambda x: F.hardswish(F.leaky_relu(x * 1.0, 0.3, inplace=True), inplace=True),
     "tanh_then_relu": lambda x: torch.tanh(x).relu(),
     "relu6_then_gelu": lambda x: F.gelu(F.relu6(x)),
+    "swish": lambda x: x * torch.sigmoid(x),
+    "hand_hardswish": lambda x: x * F.relu6(x + 3) / 6,
+    "hand_mish": lambda x: torch.tanh(F.softplus(x)) * x,
+    "square": lambda x: x * x,
+    "scaled_tanh": lambda x: 0.5 * (1 + torch.tanh(2 * x)),
     "shrunk": lambda x: F.silu(F.hardtanh(x, -2.0, 3.0)).abs(),
 }
 

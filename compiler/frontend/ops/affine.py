@@ -6,6 +6,7 @@ import numpy as np
 from ..fx import Call, captures, refuse
 from .batch_norm import BatchNorm
 from .operator import FloatArray, Operator
+from .product import Product
 
 
 def scaled(
@@ -61,11 +62,13 @@ def per_position(call: Call, constant: object) -> FloatArray | None:
 def _mul(call: Call) -> Operator:
     first, second = call.get(0, "self"), call.get(1, "other")
     if len(call.sources) != 1 or first is second:
-        return refuse(
+        refusal = refuse(
             call,
             "multiplies two computed tensors; a synapse multiplies by a constant weight",
             "replace the gating by a sum, or by a convolution",
         )
+        shapes = set(call.sources)
+        return Product(refusal) if shapes == {call.shape} else refusal
     factor = per_channel(call, second if call.computes(first) else first)
     return factor if isinstance(factor, Operator) else scaled(call, factor)
 

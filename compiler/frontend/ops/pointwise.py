@@ -29,6 +29,7 @@ class Pointwise(Operator):
     """
 
     is_pointwise = True
+    is_pointwise = True
     is_increasing: ClassVar[bool] = True
     is_positive: ClassVar[bool] = False
 

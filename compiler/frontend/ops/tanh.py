@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hyperbolic tangent."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ class Tanh(Pointwise):
 
     def value(self, x: "torch.Tensor") -> "torch.Tensor":
         return x.tanh()
+
+    def lowest(self, low: float) -> float:
+        return math.tanh(low)
 
 
 @captures("tanh.default")

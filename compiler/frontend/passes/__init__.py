@@ -17,11 +17,13 @@ from .normalize import (
     make_layers,
 )
 from .positions import absorb_unflatten, add_offsets
+from .products import absorb_constants
 from .rounding import fuse_rounding, hoist_rounding
 from .stage_windows import stage_windows
 
 PIPELINE = (
     expand,
+    absorb_constants,
     absorb_padding,
     stage_windows,
     absorb_unflatten,

@@ -194,7 +194,7 @@ REFUSED = {
         lambda x: x * torch.arange(25.0).reshape(5, 5),
         r"has a constant of shape \(5, 5\), which differs between positions of a channel$",
     ),
-    "gate": (lambda x: x * x, r"multiplies two computed tensors"),
+    "gate": (lambda x: x * F.max_pool2d(x, 3, 1, 1), r"multiplies two computed tensors"),
     "divisor": (lambda x: 1 / (x + 2), r"must divide a computed tensor|has no spiking form"),
     "reshape": (lambda x: x.reshape(-1, 25, 2, 1), r"brings values of \(2, 5, 5\) into an order"),
     "mixed images": (lambda x: x.transpose(0, 1), r"must turn tensors \(N, C, H, W\)"),

@@ -9,7 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stemcore.compiler.errors import QuantizeError
 from stemcore.compiler.frontend.capture import capture
+from stemcore.compiler.frontend.graph import Node
+from stemcore.compiler.frontend.ops.fake_quantize import FakeQuantize
 from stemcore.compiler.frontend.passes import form_layers
 from stemcore.compiler.frontend.run_graph import run_graph
 from stemcore.compiler.lowering.lower import lower
@@ -190,3 +193,15 @@ def test_a_layer_that_passes_values_on_takes_every_value_as_an_index(rng):
         got, np.rint(np.tanh(np.arange(-127, 128) / 128) / found.scale).clip(-127, 127)
     )
     assert replace(layer.op, function=()).run([torch.ones(1, 1, 4, 4)]).eq(1).all()
+
+
+def test_quantized_models_with_functions_are_refused(rng):
+    rounded = FakeQuantize(2.0**-6, -127, 127)
+    graph = capture(
+        torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.Tanh()).eval(), (1, 4, 4)
+    )
+    conv, tanh = graph.nodes
+    last = Node("rounded", rounded, (tanh.name,), tanh.shape)
+    graph = replace(graph, nodes=(conv, tanh, last), output="rounded")
+    with pytest.raises(QuantizeError, match=r"may have ReLU .* this one has Tanh; capture"):
+        quantize(graph, images(rng, (1, 4, 4)))
