@@ -117,3 +117,10 @@ def plain_of(value: Value) -> torch.Tensor:
 def int_list(value: Value, what: str) -> list[int]:
     """Whole numbers of a constant."""
     return [int(one) for one in array_of(value, what).reshape(-1)]
+
+
+def turned(value: Value) -> Value:
+    """A matrix with its axes exchanged, scales included."""
+    if isinstance(value, Weights):
+        return Weights(value.integers.T, value.scale, value.zero_point, 1 - value.axis)
+    return array_of(value, "a weight matrix").T

@@ -164,6 +164,23 @@ def test_quant_nodes_of_qonnx_are_the_pairs_that_they_stand_for(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["qdq", "qonnx"])
+def test_weights_that_are_transposed_keep_their_scales(tmp_path, form):
+    b = Builder(form, (6,))
+    x = b.quantize("image", 1 / 128, signed=True)
+    turned = b.node("Transpose", [b.weights((4, 6), 2.0 ** -np.arange(5, 9))], perm=[1, 0])
+    x = b.node("Add", [b.node("MatMul", [x, turned], "last"), b.constant([0.5, 0, -1, 0])])
+    model = b.model(b.quantize(x, 1 / 32, signed=True), (4,))
+    codes, images = inputs(shape=(6,))
+    quantized = quantize(read_model(save(tmp_path, model)), codes[:, :, None, None])
+    assert quantized.network.profile == "exact"
+    layer = quantized.network.layers[-1]
+    values = quantized(torch.from_numpy(codes[:, :, None, None]))[layer.name].flatten(1).numpy()
+    if form == "qdq":
+        assert np.array_equal(values * layer.scale, run_onnx(model, images)[0])
+    assert np.abs(layer.branches[0].weight).max() > 64
+
+
+@pytest.mark.parametrize("form", ["qdq", "qonnx"])
 def test_other_scales_run_in_the_general_profile(tmp_path, form):
     codes, _ = inputs()
     graph = read_model(save(tmp_path, residual(form, free=True)[0]))
