@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 import torch
 
 from ...errors import CaptureError
-from .clean import Refused, clean_attribute, clean_program, clean_tensor_meta
+from .clean import clean_attribute, clean_program, clean_tensor_meta
+from .clean_values import Refused
 
 MAX_JSON = 1 << 28  # bytes; a network of a thousand layers has some megabytes
 _AGAIN = f"export the model again with torch.export.save of torch {torch.__version__}"
