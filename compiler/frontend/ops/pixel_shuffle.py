@@ -41,6 +41,8 @@ class PixelShuffle(Operator):
 def _pixel_shuffle(positions: IntArray, source: Shape) -> Operator | None:
     channels, height, width = positions.shape
     factor = height // source[1]
+    if source[1:] == (1, 1):
+        return None  # a vector, which Unflatten makes an image of; only one may claim it
     if factor < 2 or source != (channels * factor**2, height // factor, width // factor):
         return None
     split = np.arange(positions.size).reshape(channels, factor, factor, *source[1:])

@@ -9,6 +9,8 @@ from torch import nn
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontend.ops.layer import LEARNED
 from stemcore.compiler.frontend.ops.offset import split_offset
+from stemcore.compiler.frontend.ops.operator import ARRANGEMENTS
+from stemcore.compiler.frontend.ops.unflatten import Unflatten
 from stemcore.compiler.frontend.passes import form_layers
 from stemcore.compiler.frontend.run_graph import run_graph
 from stemcore.compiler.quantization.quantize import quantize
@@ -108,3 +110,11 @@ def test_the_rest_of_a_constant_is_as_small_as_can_be():
     bias, rest = split_offset(np.array([[[1.0, 4.0]], [[-3.0, -3.0]]]))
     np.testing.assert_array_equal(bias, [2.5, -3])
     np.testing.assert_array_equal(rest, [[[[-1.5, 1.5]]], [[[0, 0]]]])
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 2), (1, 2, 2), (2, 3, 3), (4, 1, 3)])
+def test_one_operator_alone_makes_a_vector_an_image(shape):
+    """Else the order in which modules were imported would say which."""
+    positions = np.arange(np.prod(shape)).reshape(shape)
+    found = [arrange(positions, (positions.size, 1, 1)) for arrange in ARRANGEMENTS]
+    assert [type(op) for op in found if op is not None] == [Unflatten]
