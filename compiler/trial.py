@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from .assembly.fit import fit_to_mesh
+from .assembly.fit import core_budget
 from .errors import CompileError, QuantizeError, larger_presets
 from .frontend.compatibility import check_compatible
 from .lowering.skip_buffers import buffer_skips
+from .mapping.partition import partition
 from .mapping.split import split_layers
 from .pipeline import Compilation, run_stages
 from .stages import Options
@@ -21,7 +22,8 @@ def try_fit(compilation: Compilation) -> CompileError | None:
 
     ``compilation`` is one whose check has passed. Scales come from noise in the place of
     calibration images. What is said depends on sizes and weights, hardly on scales; so a network
-    that fits here may still be refused with its own scales, for a shift or a range.
+    that fits here may still be refused: with its own scales for a shift or a range, or where it is
+    placed for a table of destinations.
     """
     lowered = _lowered(compilation)
     return _try(lowered, compilation.options) if isinstance(lowered, Compilation) else lowered
@@ -62,8 +64,9 @@ def _try(lowered: Compilation, options: Options) -> CompileError | None:
     try:
         check_compatible(lowered.graph, params, bits=options.bits)
         network = buffer_skips(split_layers(lowered.exact, params))
-        # Exact and scaled integration take the same room.
-        fit_to_mesh(network, params, mesh=options.mesh, cores=options.cores)
+        # Exact and scaled integration take the same room. Nodes are not chosen: that takes longest,
+        # and only tables of destinations depend on it.
+        partition(network, params, core_budget(network, params, options.mesh, options.cores))
     except CompileError as error:
         return error
     return None

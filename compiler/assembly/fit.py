@@ -50,7 +50,7 @@ def fit_to_mesh(
     CompileError
         Names the layer, what it needs and what there is.
     """
-    budget = _budget(network, params, mesh, cores, activity)
+    budget = core_budget(network, params, mesh, cores, activity)
     for attempt in range(N_ATTEMPTS):
         parts = partition(network, params, budget, activity)
         columns, rows = mesh or mesh_for(parts.n_cores, params)
@@ -68,14 +68,14 @@ def fit_to_mesh(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _budget(
+def core_budget(
     network: Network,
     params: ChipParams,
     mesh: tuple[int, int] | None,
     cores: int | None,
-    activity: Activity | None,
+    activity: Activity | None = None,
 ) -> int:
-    """Cores that may be used."""
+    """Cores that may be used: as for :func:`fit_to_mesh`, without placing anything."""
     if mesh is not None:
         columns, rows = mesh
         check_mesh(params, columns, rows)
