@@ -43,9 +43,16 @@ def partition(
     budget allows, as far as the considered cuts go; each layer takes the fewest cores for that.
     """
     check_coordinates(network, params)
+    largest = params.max_columns * params.max_rows
+    if len(network.layers) > largest:  # known before tiles, which take long to cut
+        raise PartitionError(
+            network.name,
+            f"needs at least {len(network.layers)} cores, one for each layer and for each stage that "
+            f"a skip connection passes, the largest mesh has {largest}",
+            "let fewer layers be read far behind them",
+        )
     spikes = spike_maps(network, activity)
     costs = [LayerCost(network, i, params, spikes) for i in range(len(network.layers))]
-    largest = params.max_columns * params.max_rows
     counts = [cost.n_tiles(np.inf) for cost in costs]
     for cost, count in zip(costs, counts, strict=True):
         if not np.isfinite(count):

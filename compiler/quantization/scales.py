@@ -3,7 +3,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ IntArray = NDArray[np.int64]
 
 MAX_TOTAL_SHIFT = 15  # left shift of a weight, T-1-t+h, in four bits
 SHIFTS = (0, 4, 8)  # left shifts of a connection; finer steps go into the weights
+MAX_COMBINATIONS = 3**8  # of shifts that are all tried; of more connections, the promising ones
 MAX_IDENTITY, MAX_IDENTITY_EXACT = 127, 64  # weights of an identity
 
 
@@ -104,20 +105,75 @@ def align(
     The accumulator's scale of channel c lies in ``least[c]..most``. None where no left shifts of
     the connections allow a common scale.
     """
-    best: tuple[float, int, Alignment] | None = None
     choices = [[h for h in SHIFTS if h <= operand.max_shift] for operand in operands]
-    for shifts in itertools.product(*choices):
+
+    def rated(shifts: tuple[int, ...]) -> _Rated | None:
         acc_scale = _acc_scale(operands, shifts, least, most, is_exact)
         if acc_scale is None:
-            continue
+            return None
         noise = sum(
             operand.fan_in * float(np.square(acc_scale * 2.0**h).sum())
             for operand, h in zip(operands, shifts, strict=True)
             if operand.weight_scale is not None
         )
-        if best is None or (noise, sum(shifts)) < best[:2]:
-            best = noise, sum(shifts), Alignment(acc_scale, shifts)
+        return noise, sum(shifts), Alignment(acc_scale, shifts)
+
+    if math.prod(map(len, choices)) <= MAX_COMBINATIONS:
+        found = [rated(shifts) for shifts in itertools.product(*choices)]
+    else:
+        starts = _shifts_for_levels(operands, choices, is_exact)
+        found = [_improved(rated, shifts, choices) for shifts in starts]
+    best = min((one for one in found if one is not None), key=lambda one: one[:2], default=None)
     return None if best is None else best[2]
+
+
+_Rated = tuple[float, int, Alignment]  # noise, sum of the shifts
+
+
+def _shifts_for_levels(
+    operands: Sequence[Operand], choices: Sequence[Sequence[int]], is_exact: bool
+) -> Iterator[tuple[int, ...]]:
+    """For each scale that some operand asks of the accumulator, the least shifts of all others
+    with which they ask for no more.
+
+    With one scale for all channels the best shifts are among these: where another operand had a
+    larger shift, a smaller one would have less noise at the same scale.
+    """
+
+    def level(operand: Operand, h: int) -> FloatArray:
+        widest = MAX_IDENTITY_EXACT if is_exact else MAX_IDENTITY
+        scale = np.ones(1) / widest if operand.weight_scale is None else operand.weight_scale
+        return scale * operand.source_scale / 2.0**h
+
+    levels = [[level(o, h) for h in hs] for o, hs in zip(operands, choices, strict=True)]
+    seen = set()
+    for asked in itertools.chain.from_iterable(levels):
+        shifts = tuple(
+            next((h for h, one in zip(hs, ones, strict=True) if (one <= asked).all()), hs[-1])
+            for hs, ones in zip(choices, levels, strict=True)
+        )
+        if shifts not in seen:
+            seen.add(shifts)
+            yield shifts
+
+
+def _improved(
+    rated: Callable[[tuple[int, ...]], _Rated | None],
+    shifts: tuple[int, ...],
+    choices: Sequence[Sequence[int]],
+) -> _Rated | None:
+    """The best that changes of one shift at a time lead to; None where there is no scale here."""
+    best = rated(shifts)
+    is_better = best is not None
+    while best is not None and is_better:
+        is_better = False
+        for i, hs in enumerate(choices):
+            for h in hs:
+                now = best[2].shifts
+                other = rated((*now[:i], h, *now[i + 1 :]))
+                if other is not None and other[:2] < best[:2]:
+                    best, is_better = other, True
+    return best
 
 
 def _acc_scale(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stemcore.compiler.quantization import scales
 from stemcore.compiler.quantization.scales import (
     Operand,
     align,
@@ -152,3 +153,36 @@ def test_other_divisors_get_the_pair_with_the_fewest_differences(kernel, bits, i
     assert (
         max(abs(round(Fraction(w * t, 1 << s)) - y) for t, y in zip(sums, ideal, strict=True)) <= 1
     )
+
+
+def noise(operands, alignment):
+    return sum(
+        o.fan_in * float(np.square(alignment.acc_scale * 2.0**h).sum())
+        for o, h in zip(operands, alignment.shifts, strict=True)
+        if o.weight_scale is not None
+    )
+
+
+@pytest.mark.parametrize("is_exact", [True, False])
+@pytest.mark.parametrize("seed", range(20))
+def test_many_connections_are_aligned_without_trying_all_shifts(seed, is_exact, monkeypatch):
+    rng = np.random.default_rng([seed, is_exact])
+    n = int(rng.integers(2, 6))
+    operands = []
+    for _ in range(n):
+        weights = 2.0 ** rng.integers(-9, 0, 1) if is_exact else rng.random(1) + 0.01
+        scale = float(2.0 ** rng.integers(-8, 4))
+        operands.append(Operand(scale, int(rng.integers(0, 12)), weights, int(rng.integers(1, 99))))
+    least = np.full(1, 2.0**-40)
+    best = align(operands, least, np.inf, is_exact)
+    monkeypatch.setattr(scales, "MAX_COMBINATIONS", 0)
+    quick = align(operands, least, np.inf, is_exact)
+    assert noise(operands, quick) == pytest.approx(noise(operands, best), rel=1e-12)
+
+
+def test_sixty_connections_are_aligned_at_once():
+    operands = [Operand(2.0 ** -(i % 9), 8, np.full(32, 2.0**-7), 9) for i in range(60)]
+    alignment = align(operands, np.full(32, 2.0**-40), np.inf, True)
+    assert len(alignment.shifts) == 60
+    for operand, h in zip(operands, alignment.shifts, strict=True):
+        assert (operand.weight_scale * operand.source_scale <= alignment.acc_scale * 2.0**h).all()
