@@ -47,8 +47,8 @@ def partition(
     if len(network.layers) > largest:  # known before tiles, which take long to cut
         raise PartitionError(
             network.name,
-            f"needs at least {len(network.layers)} cores, one for each layer and for each stage that "
-            f"a skip connection passes, the largest mesh has {largest}",
+            f"needs at least {len(network.layers)} cores, one for each layer and each stage that a "
+            f"skip connection passes, the largest mesh has {largest}",
             "let fewer layers be read far behind them",
         )
     spikes = spike_maps(network, activity)
