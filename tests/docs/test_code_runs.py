@@ -14,18 +14,27 @@ from tests.support.pages import PAGES, blocks, command_lines, name_of
 TOO_LONG = ("synth",)
 
 
-@pytest.mark.sim
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_code_runs_as_it_stands(page, tmp_path, monkeypatch):
-    """Python blocks of a page in one namespace, and commands, in order, in an empty folder."""
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory, whose modules are forgotten with it: pages share their names."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(tmp_path):
+            del sys.modules[name]
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_code_runs_as_it_stands(page):
+    """Python blocks of a page in one namespace, and commands, in order, in an empty folder."""
     names = {"__name__": "__main__"}
     for language, file, code in blocks(page):
         if file is not None:
             Path(file).write_text(code)
-            monkeypatch.delitem(sys.modules, Path(file).stem, raising=False)
         elif language == "python":
             exec(compile(code, name_of(page), "exec"), names)
         elif language == "sh":
