@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemcore.compiler.stages import CALIBRATION_IMAGES
-from stemcore.runtime.prepare import Settings, compile_program, prepare
+from stemcore.runtime.prepare import prepare
+from stemcore.runtime.prepared import compile_program
+from stemcore.runtime.settings import Settings
 
 from .measure import Figure
 

@@ -11,8 +11,10 @@ from stemcore.folders import results
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.verilated_mesh import LEAST_NODES, default_threads
-from stemcore.runtime.prepare import Settings, compile_program, prepare
+from stemcore.runtime.prepare import prepare
+from stemcore.runtime.prepared import compile_program
 from stemcore.runtime.report.figures import rtl_figures
+from stemcore.runtime.settings import Settings
 
 from .measure import Figure
 from .meshes import build_chip, busy_program, chip_speed, native_speed, one_node_program

@@ -8,7 +8,9 @@ import torch
 from stemcore.golden.network.forward import Forward
 from stemcore.golden.reference.program_engine import Mesh
 from stemcore.models.data.preprocess import to_float_input
-from stemcore.runtime.prepare import Settings, compile_program, prepare
+from stemcore.runtime.prepare import prepare
+from stemcore.runtime.prepared import compile_program
+from stemcore.runtime.settings import Settings
 
 from .measure import Figure, best_seconds
 

@@ -17,9 +17,10 @@ from stemcore.models.data import load_dataset
 from stemcore.models.recipes import get_recipe
 from stemcore.models.registry import get_model
 from stemcore.models.trainer import new_state, train_epoch
-from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.prepare import prepare
 from stemcore.runtime.report.accuracy import measure
 from stemcore.runtime.report.figures import write_json
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.sparsify.operation_counts import run_with_counts
 
 PENALTIES = (0.0, 0.05, 0.1, 0.2)

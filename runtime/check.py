@@ -10,7 +10,8 @@ from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.forward import run_network
 
 from .engines.compare import compare_values
-from .prepare import Settings, float_accuracy, prepare, torch_values
+from .prepare import prepare
+from .prepared import float_accuracy, torch_values
 from .progress import Progress
 from .report.accuracy import measure, metric_of
 from .report.evaluation import batches, check_count, real_outputs
@@ -18,6 +19,7 @@ from .report.fidelity import measure_fidelity
 from .report.integration_effects import compare_integrations
 from .report.names import compile_folder
 from .report.screen import amount
+from .settings import Settings
 
 
 def check_all(

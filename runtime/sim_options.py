@@ -29,7 +29,7 @@ Waves = None | Literal["all"] | tuple[tuple[int, int], ...]  # nodes (x, y) whos
 
 @dataclass(frozen=True)
 class SimOptions:
-    """What `make sim` does with the model that :class:`stemcore.runtime.prepare.Settings` name.
+    """What `make sim` does with the model that :class:`stemcore.runtime.settings.Settings` name.
 
     n_images : test images through every engine
     engine : name or alias of the last that runs

@@ -25,13 +25,8 @@ from .engines.compare import chip_difference, first_difference
 from .engines.program import Program as ProgramInNumpy
 from .engines.registry import DEFAULT
 from .engines.run import run_engine
-from .prepare import (
-    Prepared,
-    Settings,
-    compile_program,
-    prepare,
-    torch_values,
-)
+from .prepare import prepare
+from .prepared import Prepared, compile_program, torch_values
 from .progress import Progress
 from .report.contents import Outcome, make_report
 from .report.detections import write_pictures
@@ -45,6 +40,7 @@ from .report.schema import REPORT_FILE
 from .report.screen import amount
 from .report.stopwatch import Stopwatch
 from .report_html import Run, write_page
+from .settings import Settings
 from .sim_options import ACCURACY_IMAGES, SimOptions, Waves
 
 # Images whose times are estimated where no gateware runs: else it would take longer than the run.

@@ -9,10 +9,12 @@ from stemcore.folders import results
 from stemcore.golden.network.forward import run_network
 
 from .host.verilog_bench import write_bench
-from .prepare import Settings, compile_program, prepare
+from .prepare import prepare
+from .prepared import compile_program
 from .report.evaluation import check_count
 from .report.names import compile_folder, run_name
 from .report.screen import amount
+from .settings import Settings
 
 
 def write_verilog(

@@ -24,11 +24,13 @@ from stemcore.models import checkpoint
 from stemcore.models.checkpoint import checkpoint_path, read_checkpoint
 from stemcore.models.cifar10net import STEPS
 from stemcore.models.registry import MODELS
-from stemcore.runtime.prepare import Prepared, Settings, prepare, torch_values
-from stemcore.runtime.prepare import float_accuracy as accuracy_of_float
+from stemcore.runtime.prepare import prepare
+from stemcore.runtime.prepared import Prepared, torch_values
+from stemcore.runtime.prepared import float_accuracy as accuracy_of_float
 from stemcore.runtime.report.accuracy import measure, metric_of
 from stemcore.runtime.report.figures import write_json
 from stemcore.runtime.report.names import output_folder
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.sparsify.operation_counts import Measured, run_with_counts
 
 from .trained_codes import measure_integration, trained_forms, training_of

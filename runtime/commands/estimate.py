@@ -12,7 +12,7 @@ from .source_options import add_source_options, source_settings
 
 if TYPE_CHECKING:
     from ..chip_estimate import ChipEstimate
-    from ..prepare import Settings
+    from ..settings import Settings
 
 NAME = "estimate"
 GROUP = RUN
@@ -56,7 +56,8 @@ def _estimate(settings: "Settings", say: Callable[[str], None]) -> "ChipEstimate
     from stemcore.compiler.stages import CALIBRATION_IMAGES
 
     from ..compiled import Compiled
-    from ..prepare import finish, prepare
+    from ..prepare import prepare
+    from ..prepared import finish
     from ..report.names import compile_folder
 
     say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..prepare import Settings
+    from ..settings import Settings
 
 DEFAULT_MODEL = "tiny_vgg"
 
@@ -103,7 +103,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 
 def source_settings(arguments: argparse.Namespace) -> "Settings":
     """What the options say, checked; ``ValueError`` where a name is unknown."""
-    from ..prepare import Settings
+    from ..settings import Settings
 
     return Settings(
         model=arguments.model,

@@ -19,7 +19,7 @@ from stemcore.golden.program.program import Program
 from stemcore.models.data.files import shown
 
 from ..engines.result import RunResult
-from ..prepare import Prepared, float_accuracy
+from ..prepared import Prepared, float_accuracy
 from ..sim_options import ACCURACY_IMAGES, ACCURACY_MACS, SimOptions
 from . import figures, provenance
 from .accuracy import measure, metric_of

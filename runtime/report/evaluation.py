@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
 
-from ..prepare import Prepared
+from ..prepared import Prepared
 from .accuracy import measure
 
 # Values of all layers, of one batch, that are held at a time.

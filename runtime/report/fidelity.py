@@ -17,7 +17,7 @@ from stemcore.compiler.frontend.run_graph import run_graph
 from stemcore.compiler.stages import affordable
 from stemcore.golden.network.network import INPUT
 
-from ..prepare import Prepared, torch_values
+from ..prepared import Prepared, torch_values
 from .accuracy import predictions
 
 # At most so many images, and fewer where they would cost more multiply-accumulates in all.

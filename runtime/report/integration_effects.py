@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stemcore.compiler.lowering.integrate import describe
 from stemcore.golden.network.forward import Forward
 
-from ..prepare import Prepared
+from ..prepared import Prepared
 from .accuracy import measure
 
 

@@ -20,7 +20,7 @@ from stemcore.models.checkpoint import checkpoint_path
 from stemcore.models.data.identity import LONGEST, path_name, with_hash
 
 from ..own_model import is_own_file, is_own_model
-from ..prepare import DEFAULT_BITS, Settings, default_preset, preset_name
+from ..settings import DEFAULT_BITS, Settings, default_preset, preset_name
 
 
 def output_folder(settings: Settings) -> Path:

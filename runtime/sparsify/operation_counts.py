@@ -13,7 +13,7 @@ from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import Forward, fan_out
 from stemcore.golden.network.network import INPUT, Network
 
-from ..prepare import Prepared
+from ..prepared import Prepared
 from ..report.accuracy import predictions
 
 CHUNK = 250

@@ -33,13 +33,15 @@ from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.forward import Forward
 from stemcore.models.data import DETECTION, SOURCES, Dataset
 
-from ..prepare import Prepared, Settings, prepare
+from ..prepare import prepare
+from ..prepared import Prepared
 from ..report.accuracy import predictions
 from ..report.figures import write_json
 from ..report.names import compile_folder, output_folder
 from ..report.provenance import command_line, now, origin
 from ..report.run_folder import RunFolder
 from ..report.schema import AGREEMENT
+from ..settings import Settings
 from .augmentation import augmented_images, find_strength
 from .operation_counts import Measured, measure_choice
 from .pareto import Point, markdown, plot

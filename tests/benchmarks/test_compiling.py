@@ -4,7 +4,7 @@
 import pytest
 
 from stemcore.benchmarks.compiling import compilation, peak_gib
-from stemcore.runtime.prepare import TRAINED
+from stemcore.runtime.load_model import TRAINED
 
 
 def test_peak_is_the_high_water_mark(tmp_path):

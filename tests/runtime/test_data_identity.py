@@ -10,7 +10,8 @@ from stemcore.models.data.identity import path_name
 from stemcore.models.random_weights import NAME as RANDOM
 from stemcore.models.registry import get_model
 from stemcore.models.train import train_and_publish
-from stemcore.runtime.prepare import Settings, load_model
+from stemcore.runtime.load_model import load_model
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import simulate
 
 

@@ -12,9 +12,10 @@ from stemcore.compiler.input_map import SIGNED
 from stemcore.models.data import Dataset
 from stemcore.runtime.commands.main import main
 from stemcore.runtime.input_choice import choose_map, stated_map
-from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.prepare import prepare
 from stemcore.runtime.report.accuracy import float_outputs
 from stemcore.runtime.report.names import run_name
+from stemcore.runtime.settings import Settings
 
 MODEL = """
 import torch

@@ -9,10 +9,11 @@ from PIL import Image
 
 from stemcore.compiler.errors import CompileError
 from stemcore.runtime.commands.main import main
-from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.prepare import prepare
 from stemcore.runtime.report.fidelity import measure_fidelity
 from stemcore.runtime.report.schema import checked
 from stemcore.runtime.report.screen import summary
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import simulate
 from stemcore.runtime.sparsify.search import sparsify
 from tests.support.reports import golden_report

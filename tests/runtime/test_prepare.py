@@ -10,8 +10,10 @@ from torch import nn
 from stemcore.extras import has_extra
 from stemcore.models.errors import ModelError
 from stemcore.runtime.check import check_all
-from stemcore.runtime.prepare import Settings, compile_options, kept_beside, load_model
+from stemcore.runtime.compile_folder import kept_beside
+from stemcore.runtime.load_model import load_model
 from stemcore.runtime.report.names import compile_folder
+from stemcore.runtime.settings import Settings, compile_options
 from stemcore.runtime.simulate import simulate
 from stemcore.runtime.write_verilog import write_verilog
 

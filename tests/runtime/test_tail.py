@@ -12,7 +12,7 @@ import stemcore
 from stemcore.golden.network.tail import Scale, apply_tail
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.runtime.commands.main import main
-from stemcore.runtime.prepare import Settings
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import simulate
 
 NET = """

@@ -16,7 +16,7 @@ from stemcore.golden.spec.presets import get_preset
 from stemcore.models.data import find_data
 from stemcore.models.errors import DataError
 from stemcore.runtime.engines.run import run_engine
-from stemcore.runtime.prepare import Settings
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import simulate
 from tests.support.random_networks import random_images, random_network, random_stepped_network
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import stemcore
-from stemcore.runtime.prepare import torch_values
+from stemcore.runtime.prepared import torch_values
 from tests.support.pointwise_nets import NETS, build
 
 

@@ -17,8 +17,10 @@ from stemcore.models.random_weights import NAME as RANDOM
 from stemcore.models.registry import MODELS
 from stemcore.runtime.check import check_all
 from stemcore.runtime.commands.main import main
-from stemcore.runtime.prepare import Settings, load_model, prepare
+from stemcore.runtime.load_model import load_model
+from stemcore.runtime.prepare import prepare
 from stemcore.runtime.report.names import output_folder
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import simulate
 
 USER_DETECTOR = """

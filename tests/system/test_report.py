@@ -10,10 +10,11 @@ from contextlib import contextmanager
 import pytest
 
 from stemcore.golden.program.program_file import load_program
-from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.prepare import prepare
 from stemcore.runtime.report import names
 from stemcore.runtime.report.provenance import hash_program
 from stemcore.runtime.report.schema import json_schema, read_report
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import simulate
 from stemcore.runtime.toolchain.process import locked
 
@@ -164,7 +165,7 @@ def test_commands_wait_for_each_other_at_the_compilers_folder(monkeypatch):
         with locked(path):
             yield
 
-    monkeypatch.setattr("stemcore.runtime.prepare.locked", telling)
+    monkeypatch.setattr("stemcore.runtime.compile_folder.locked", telling)
     with locked(folder.with_name(".compiled.lock")):
         thread = threading.Thread(target=lambda: compiled.append(prepare(settings, folder=folder)))
         thread.start()

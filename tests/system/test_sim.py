@@ -7,8 +7,8 @@ import pytest
 
 from stemcore.runtime.check import check_all
 from stemcore.runtime.commands.main import main
-from stemcore.runtime.prepare import Settings
 from stemcore.runtime.report.names import output_folder
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import simulate
 
 USER_MODEL = """

@@ -5,7 +5,7 @@ import pytest
 
 from stemcore.compiler.mapping.split import part_name
 from stemcore.golden.spec.presets import PRESETS
-from stemcore.runtime.prepare import Settings
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import simulate
 from tests.support.split_networks import NARROW
 

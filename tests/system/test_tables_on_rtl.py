@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.prepare import prepare
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import simulate
 from stemcore.runtime.sparsify.operation_counts import run_with_counts
 

@@ -15,7 +15,7 @@ from stemcore.runtime.commands.main import main
 from stemcore.runtime.commands.sim import wave_lines
 from stemcore.runtime.engines.compare import Difference
 from stemcore.runtime.engines.result import EngineError
-from stemcore.runtime.prepare import Settings
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import SimResult
 from stemcore.runtime.toolchain import ToolError
 from tests.support.made_up_run import made_up_report

@@ -22,7 +22,7 @@ from stemcore.runtime.engines.registry import (
     get_engine,
 )
 from stemcore.runtime.engines.run import run_engine
-from stemcore.runtime.prepare import Settings
+from stemcore.runtime.settings import Settings
 from tests.support.hand_programs import dense_program
 from tests.support.random_networks import random_images
 

@@ -12,7 +12,7 @@ from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.export import node_verilog
 from stemcore.runtime.host.verilog_bench import ports_note, run_bench_verilog, write_bench
-from stemcore.runtime.prepare import Settings
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.toolchain import ToolError
 from stemcore.runtime.write_verilog import write_verilog
 from tests.support.chip_programs import stepped_case

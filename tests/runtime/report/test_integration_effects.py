@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from stemcore.golden.spec.neurons.exact import EXACT
-from stemcore.runtime.prepare import Settings, chip_params, prepare
+from stemcore.runtime.prepare import prepare
 from stemcore.runtime.report.integration_effects import compare_integrations
+from stemcore.runtime.settings import Settings, chip_params
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from stemcore.compiler.quantization.quantized import PROFILES
 from stemcore.folders import results
 from stemcore.golden.spec.presets import PRESETS
 from stemcore.models.checkpoint import checkpoint_path
-from stemcore.runtime.prepare import Settings, default_preset
 from stemcore.runtime.report.names import model_name, output_folder, run_name
+from stemcore.runtime.settings import Settings, default_preset
 
 
 @pytest.mark.parametrize(

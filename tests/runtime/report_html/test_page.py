@@ -12,13 +12,13 @@ from PIL import Image
 
 from stemcore.golden.arithmetic.stem import encode
 from stemcore.runtime import simulate as sim
-from stemcore.runtime.prepare import Settings
 from stemcore.runtime.report_html import write_page
 from stemcore.runtime.report_html.bars import layer_figures
 from stemcore.runtime.report_html.floorplan import busy_cycles
 from stemcore.runtime.report_html.page import page
 from stemcore.runtime.report_html.raster import SAMPLE, sample
 from stemcore.runtime.report_html.text import compact
+from stemcore.runtime.settings import Settings
 from tests.support.report_runs import (
     N_IMAGES,
     NASTY,

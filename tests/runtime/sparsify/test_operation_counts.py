@@ -9,7 +9,8 @@ from stemcore.compiler.sparsity.tables import apply_tables, find_tables
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import n_sops, run_network
-from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.prepare import prepare
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.sparsify.operation_counts import measure_choice, run_with_counts
 
 

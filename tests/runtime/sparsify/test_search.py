@@ -12,8 +12,9 @@ from stemcore.compiler.errors import SparsifyError
 from stemcore.compiler.sparsity.search import SCHEMES
 from stemcore.compiler.sparsity.tables import read_tables
 from stemcore.golden.network.forward import n_sops, run_network
-from stemcore.runtime.prepare import Settings, prepare
+from stemcore.runtime.prepare import prepare
 from stemcore.runtime.report.run_folder import RunFolder
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.sparsify.augmentation import (
     MAX_STRENGTH,
     TARGET,
