@@ -69,6 +69,21 @@ def random_image(rng, population, n):
     return np.where(rails < 0.1, low, np.where(rails > 0.9, high, images))
 
 
+def edge_images(rng, network, n_single=2):
+    """Images that random ones never are: ``n_single`` of one spike each, an empty one, one of which
+    a twentieth fires, and one in which every spike that a code can have is fired."""
+    population = network.input
+    shape, bits = population.shape, population.bits
+    images = np.zeros((n_single + 3, *shape), np.int64)
+    low, high = population.limits
+    powers = [1 << t for t in range(bits) if 1 << t <= high]
+    for image in images[:n_single]:
+        image[tuple(rng.integers(0, shape))] = rng.choice(powers)
+    images[n_single + 1] = np.where(rng.random(shape) < 0.05, rng.integers(low, high + 1, shape), 0)
+    images[n_single + 2] = -1 if low < 0 else high  # all bits of two's complement
+    return images
+
+
 def random_images(rng, network, n):
     """``n`` images (N, C, H, W) for the network's input."""
     return random_image(rng, network.input, n)
