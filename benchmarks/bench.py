@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
+from stemcore.files import write_whole
 from stemcore.folders import results
 
 from .measure import Figure
@@ -81,8 +82,5 @@ def run_benchmarks(only: Sequence[str] | None = None) -> None:
             "seconds": round(time.perf_counter() - started, 1),
             "figures": [figure.to_dict() for figure in figures],
         }
-        stored.parent.mkdir(exist_ok=True)
-        aside = stored.with_suffix(".new")
-        aside.write_text(json.dumps({"benchmarks": measured}, indent=2) + "\n")
-        aside.replace(stored)
+        write_whole(stored, json.dumps({"benchmarks": measured}, indent=2) + "\n")
     print(f"\nstored in {stored}")

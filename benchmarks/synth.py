@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stemcore.extras import how_to_install, require_extra
+from stemcore.files import write_whole
 from stemcore.folders import results
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams
@@ -245,7 +246,7 @@ def measure(board: Board, preset: str, seed: int, freq: float) -> dict[str, Any]
         f"--freq {freq:g}",
     }
     path = results() / "synth" / f"{board.name}-{preset}-seed{seed}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    write_whole(path, json.dumps(result, indent=2) + "\n")
     return result
 
 

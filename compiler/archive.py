@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.files import write_whole
+
 from .errors import FormatError
 
 FORMAT = "stemcore archive"
@@ -72,15 +74,12 @@ def write_archive(
     path: Path | str, kind: str, content: Any, arrays: Mapping[str, NDArray[Any]]
 ) -> str:
     """Writes an archive whole or not at all, making folders as needed; returns its SHA-256."""
-    return write_whole(Path(path), archive_bytes(kind, content, arrays))
+    return write_hashed(Path(path), archive_bytes(kind, content, arrays))
 
 
-def write_whole(path: Path, data: bytes) -> str:
+def write_hashed(path: Path, data: bytes) -> str:
     """Writes a file whole or not at all, making folders as needed; returns its SHA-256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
+    write_whole(path, data)
     return hashlib.sha256(data).hexdigest()
 
 

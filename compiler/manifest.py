@@ -27,9 +27,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import stemcore.golden
+from stemcore.files import write_whole
 from stemcore.golden.program.program_file import DESCRIPTION_FILE, MEMORIES_FILE
 
-from .archive import write_whole
 from .errors import FormatError
 from .pipeline import STAGES
 from .records import from_plain, to_plain
@@ -86,7 +86,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         "sha256": hashlib.sha256(compact(body)).hexdigest(),
         "compilation": body,
     }
-    write_whole(folder / MANIFEST, (json.dumps(document, indent=1) + "\n").encode())
+    write_whole(folder / MANIFEST, json.dumps(document, indent=1) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -29,7 +29,7 @@ from typing import Any, get_args, get_origin
 import numpy as np
 from numpy.typing import NDArray
 
-from .archive import archive_bytes, read_archive, write_whole
+from .archive import archive_bytes, read_archive, write_hashed
 from .errors import CompileError, FormatError
 
 Arrays = dict[str, NDArray[Any]]
@@ -40,7 +40,7 @@ def save_record(path: Path | str, kind: str, value: Any) -> str:
 
     ``kind`` says in words what it is. Same value, same bytes.
     """
-    return write_whole(Path(path), record_bytes(kind, value))
+    return write_hashed(Path(path), record_bytes(kind, value))
 
 
 def record_bytes(kind: str, value: Any) -> bytes:

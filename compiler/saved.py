@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.files import UNFINISHED, written_whole
 from stemcore.golden.program.program_file import (
     DESCRIPTION_FILE,
     MEMORIES_FILE,
@@ -25,7 +26,7 @@ from stemcore.golden.program.program_file import (
     save_program,
 )
 
-from .archive import write_whole
+from .archive import write_hashed
 from .errors import FormatError
 from .manifest import (
     KEPT_INPUTS,
@@ -189,7 +190,7 @@ class CompileFolder:
             sha256 = hashlib.sha256(data).hexdigest()
             file = self._place(stage, sha256)
             if self._hash(file) != sha256:
-                write_whole(self.path / file, data)
+                write_hashed(self.path / file, data)
                 self._hashes.pop(file, None)
         self._add(stage, compilation, Entry(key or "", file, sha256))
 
@@ -238,7 +239,7 @@ class CompileFolder:
         if before is not None and is_same and self._hash(before.file) == before.sha256:
             self._inputs[name] = before
             return
-        sha256 = write_whole(self.path / file, record_bytes("images", array))
+        sha256 = write_hashed(self.path / file, record_bytes("images", array))
         self._inputs[name] = InputEntry(file, sha256, digest)
 
     def _key(self, stage: Stage, compilation: Compilation, entries: dict[str, Entry]) -> str | None:
@@ -288,7 +289,8 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir() or (folder / MANIFEST).is_file():
         return
     ours = {MANIFEST, PROGRAM, *(f"{name}.npz" for name in (*STAGES, *KEPT_INPUTS))}
-    others = [p.name for p in folder.iterdir() if p.name.removesuffix(".part") not in ours]
+    names = [path.name for path in folder.iterdir()]
+    others = [name for name in names if name not in ours and not name.startswith(UNFINISHED)]
     if others:
         raise FormatError(
             str(folder),
@@ -302,9 +304,7 @@ def _copy(source: Path, target: Path) -> None:
     names = [source.name]
     if source.name == DESCRIPTION_FILE:
         names = [MEMORIES_FILE, DESCRIPTION_FILE]
-    target.parent.mkdir(parents=True, exist_ok=True)
     for name in names:
         path = target.with_name(name) if len(names) > 1 else target
-        unfinished = path.with_name(path.name + ".part")
-        shutil.copyfile(source.with_name(name), unfinished)
-        unfinished.replace(path)
+        with written_whole(path) as aside:
+            shutil.copyfile(source.with_name(name), aside)

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
+
+from stemcore.files import write_whole
 
 from .errors import CheckpointError
 
@@ -83,17 +85,8 @@ def save_checkpoint(
 
     metadata : dict with at least ``model`` and ``dataset``; values are stored as JSON text.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    save_file(
-        round_for_file(state),
-        unfinished,
-        metadata={key: json.dumps(value) for key, value in metadata.items()},
-    )
-    # The writer makes a private file; weights are for everybody who may read the folder.
-    unfinished.chmod(0o644)
-    unfinished.replace(path)
+    texts = {key: json.dumps(value) for key, value in metadata.items()}
+    write_whole(path, save(round_for_file(state), texts))
 
 
 def read_checkpoint(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
+
+from stemcore.files import write_whole
 
 from .errors import CheckpointError
 from .trainer import TrainingState
@@ -21,8 +23,6 @@ def save_state(folder: Path | str, state: TrainingState, settings: Mapping[str, 
 
     settings : JSON-able dict that names the run; a run resumes only under equal settings.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"module/{name}": t for name, t in state.module.state_dict().items()}
     tensors |= {f"momentum/{name}": t for name, t in state.momenta.items()}
     tensors |= {f"average/{name}": t for name, t in state.averages.items()}
@@ -31,9 +31,8 @@ def save_state(folder: Path | str, state: TrainingState, settings: Mapping[str, 
         "epoch": str(state.epoch),
         "log": json.dumps(state.log),
     }
-    unfinished = folder / (STATE_FILE + ".part")
-    save_file({name: t.detach().contiguous() for name, t in tensors.items()}, unfinished, metadata)
-    unfinished.replace(folder / STATE_FILE)
+    kept = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    write_whole(Path(folder) / STATE_FILE, save(kept, metadata))
 
 
 def resume_state(folder: Path | str, state: TrainingState, settings: Mapping[str, Any]) -> bool:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.compiler.archive import write_whole
 from stemcore.compiler.pipeline import Compilation
 from stemcore.compiler.quantization.outputs import DESCRIPTIONS
+from stemcore.files import write_whole
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT
 from stemcore.golden.network.tail import apply_tail, describe_tail
@@ -142,7 +142,7 @@ class Result:
             arrays |= {"start": self.timing.start, "end": self.timing.end}
         stream = io.BytesIO()
         np.savez_compressed(stream, **arrays)
-        write_whole(Path(path), stream.getvalue())
+        write_whole(path, stream.getvalue())
         return Path(path)
 
     def report(self, path: Path | str, labels: Any = None) -> Path:
@@ -154,7 +154,7 @@ class Result:
         from .report_html.page import page
 
         path = Path(path)
-        write_whole(path, page(self._page_run(labels), path.parent).encode())
+        write_whole(path, page(self._page_run(labels), path.parent))
         return path
 
     def accuracy(self, labels: Any) -> float:

@@ -12,17 +12,16 @@ def entry() -> NoReturn:
     Whatever takes time to import is imported inside: from here on, Ctrl-C gives one line.
     """
     try:
-        from .runtime.commands.endings import STOPPED, quiet_output
+        from .runtime.commands.endings import STOPPED, end_output
         from .runtime.commands.main import main
 
+        # What a terminal cannot show (a path that is no UTF-8) is shown by its numbers.
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         status = main()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         os._exit(130)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        status = quiet_output()
+    status = end_output() or status
     if status in STOPPED:
         os._exit(status)  # threads that are left over are not waited for
     sys.exit(status)

@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from stemcore.files import write_whole
 from stemcore.models.errors import DataError
 from stemcore.models.registry import MODELS
 from stemcore.nearest import did_you_mean
@@ -80,5 +81,5 @@ def write_tables(
         {"tables": [table.to_dict() for table in tables], "left_out": missing},
     )
     path = folder / "tables.md"
-    path.write_text(text_of(tables, there, missing))
+    write_whole(path, text_of(tables, there, missing))
     return path

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.files import written_whole
+
 from ..network.network import Population
 from ..network.tail import tail_from_plain, tail_to_plain
 from ..spec.fields import Formats, Memory
@@ -50,10 +52,14 @@ def save_program(program: Program, directory: Path) -> None:
         "program": body,
     }
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    # The description comes last: a directory with one that matches is complete.
-    (directory / MEMORIES_FILE).write_bytes(memories)
-    (directory / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1) + "\n")
+    # Both are there before one takes its place. The description comes last: a directory with one
+    # that matches is complete.
+    with (
+        written_whole(directory / DESCRIPTION_FILE) as described,
+        written_whole(directory / MEMORIES_FILE) as words,
+    ):
+        words.write_bytes(memories)
+        described.write_text(json.dumps(description, indent=1) + "\n")
 
 
 def load_program(directory: Path) -> Program:

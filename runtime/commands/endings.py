@@ -2,6 +2,7 @@
 """How a command ends: exceptions become exit statuses, and Ctrl-C ends it within two seconds."""
 
 import dis
+import errno
 import os
 import platform
 import signal
@@ -15,6 +16,11 @@ from pathlib import Path
 from types import FrameType
 
 DIFFERENT, MENDABLE, BUG, INTERRUPTED, BROKEN_PIPE, TERMINATED = 1, 2, 70, 130, 141, 143
+_REMEDIES = (
+    ((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there, or work in another folder"),
+    ((errno.EACCES, errno.EPERM, errno.EROFS), "allow it, or work in another folder"),
+    ((errno.EMFILE, errno.ENFILE), "close other programs, or raise the limit (ulimit -n)"),
+)
 GRACE_S = 1.5  # for whoever was interrupted to put away what it has open
 STOPPED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
 
@@ -39,7 +45,7 @@ def translate(error: BaseException, words: list[str]) -> int:
         print(f"DIFFERENT    {error}", file=sys.stderr)
         return DIFFERENT
     if _is_mendable(error):
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {explain(error)}", file=sys.stderr)
         return MENDABLE
     path = _write_traceback(error, words)
     # A failed run explains itself; of anything else the name of the exception is half of the text.
@@ -50,6 +56,32 @@ def translate(error: BaseException, words: list[str]) -> int:
         file=sys.stderr,
     )
     return BUG
+
+
+def explain(error: BaseException) -> str:
+    """What the user should hear: of what the system refused the place and a way out too."""
+    if isinstance(error, MemoryError):
+        why = f" ({error})" if str(error) else ""
+        return f"memory: there must be enough of it; it ran out{why}; take fewer images"
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    name = "output" if error.filename is None else os.fspath(error.filename)
+    where = os.fsencode(name).decode("utf-8", "backslashreplace")
+    remedy = next((text for numbers, text in _REMEDIES if error.errno in numbers), "check the path")
+    return f"{where}: {error.strerror}; {remedy}"
+
+
+def end_output() -> int | None:
+    """Writes what is buffered for the standard output; a status where that cannot be."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return quiet_output()
+    except OSError as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
+        quiet_output()
+        return MENDABLE
+    return None
 
 
 def quiet_output() -> int:
@@ -69,7 +101,10 @@ def _is_mendable(error: BaseException) -> bool:
 
     from ..toolchain import ToolError
 
-    if isinstance(error, CompileError | MissingExtraError | OSError | ToolError):
+    if isinstance(error, CompileError | MissingExtraError | OSError | ToolError | MemoryError):
+        return True
+    # What Python 3.11 and 3.12 make of links that lead to themselves.
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from"):
         return True
     return isinstance(error, ValueError) and _is_raised_by_us(error)
 

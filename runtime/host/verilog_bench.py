@@ -13,6 +13,7 @@ from string import Template
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.files import naming
 from stemcore.folders import cache
 from stemcore.golden.program.program import Program
 from stemcore.golden.reference.program_engine import run_program
@@ -51,7 +52,8 @@ def write_bench(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        _fill(aside, folder.name, program, images, expected)
+        with naming(folder):
+            _fill(aside, folder.name, program, images, expected)
         before = folder.with_name(f".{folder.name}-{os.getpid()}-before")
         if folder.exists():
             folder.rename(before)

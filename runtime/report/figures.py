@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.files import write_whole
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import n_sops
 from stemcore.golden.network.network import Network
@@ -219,7 +220,4 @@ def network_figures(layers: Iterable[LayerInfo]) -> dict[str, int]:
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:
     """Writes the report whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(report, indent=2) + "\n")
-    temporary.replace(path)
+    write_whole(path, json.dumps(report, indent=2) + "\n")

@@ -82,6 +82,8 @@ class RunFolder:
         trace: TracebackType | None,
     ) -> None:
         assert self._lock is not None
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(self.folder)  # the system names no file where one is written
         try:
             shutil.rmtree(self.aside, ignore_errors=True)
         finally:

@@ -5,6 +5,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from stemcore.files import write_whole
 from stemcore.folders import results
 
 from ..report.comparison import Comparison
@@ -26,10 +27,7 @@ def default_page(comparison: Comparison) -> Path:
 
 def write_comparison(comparison: Comparison, path: Path) -> Path:
     """Writes the page, whole or not at all, and returns its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(comparison_page(comparison), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, comparison_page(comparison))
     return path
 
 

@@ -4,6 +4,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from stemcore.files import write_whole
+
 from .bars import bars_section
 from .cycle_bars import cycles_section
 from .energy_bars import energy_section
@@ -64,7 +66,5 @@ def document(
 def write_page(folder: Path, run: Run, search: Path | None = None) -> Path:
     """Writes :func:`page` to ``folder/report.html``, whole or not at all, and returns its path."""
     path = folder / "report.html"
-    temporary = path.with_suffix(".html.tmp")
-    temporary.write_text(page(run, folder, search), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, page(run, folder, search))
     return path

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are written whole or not at all, whatever ends the writing.
+
+Contents go to a file of their own beside the place where they belong, and are renamed when all of
+them are there. Whoever reads meanwhile sees the file before; a full disk, an interrupt or a second
+process that writes the same file leaves that one or the new one, never a mixture.
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+UNFINISHED = ".part-"  # how names of files begin that nobody may read yet
+_BLOCK = 1 << 20
+
+
+@contextmanager
+def written_whole(path: Path | str) -> Iterator[Path]:
+    """The name of a new file to write; it becomes ``path`` if the block ends without an exception.
+
+    Folders above are made. The name keeps the suffix of ``path``, which some writers go by. What is
+    no file (a device, a pipe) has no contents that could be lost, and is written itself.
+
+    Raises ``OSError`` with the name of ``path`` where the system has no room or no permission.
+    """
+    path = Path(path)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            yield path
+            return
+        aside = path.with_name(f"{UNFINISHED}{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+        try:
+            with naming(path, instead_of=aside):
+                yield aside
+                aside.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                aside.unlink()
+            raise
+
+
+def write_whole(path: Path | str, contents: bytes | str) -> None:
+    """Writes a file by :func:`written_whole`; text in UTF-8."""
+    data = contents.encode() if isinstance(contents, str) else contents
+    with written_whole(path) as aside:
+        aside.write_bytes(data)
+
+
+def check_room(path: Path | str, n_bytes: int) -> None:
+    """Raises the ``OSError`` that writing ``n_bytes`` to ``path`` would raise now; leaves no file.
+
+    For results that come after hours: whoever cannot keep them should hear it before.
+    """
+    path = Path(path)
+    with suppress(_Enough), written_whole(path) as aside:
+        if aside == path:
+            return
+        with aside.open("wb") as file:
+            for start in range(0, n_bytes, _BLOCK):
+                file.write(bytes(min(_BLOCK, n_bytes - start)))
+        raise _Enough
+
+
+class _Enough(Exception):
+    """There was room: the file is not wanted."""
+
+
+@contextmanager
+def naming(path: Path | str, *, instead_of: Path | None = None) -> Iterator[None]:
+    """Inside, an ``OSError`` that names no file, or ``instead_of``, names ``path``.
+
+    The system names a file where it is opened, not where it is written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, instead_of, str(instead_of)):
+            error.filename = os.fspath(path)
+            del error.filename2  # of a renaming: one name says enough
+        raise
