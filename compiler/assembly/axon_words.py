@@ -119,7 +119,7 @@ class _AxonMemories:
         weight_size = 1 << self.params.weight_address_width
         return {
             f"{axis.name}_base": (base - low) % axis.table.depth,
-            f"{axis.name}_acc_step": axis.acc_step % acc_size,
+            f"{axis.name}_acc_step": (taps.advance * axis.acc_step) % acc_size,
             f"{axis.name}_weight_step": (taps.step * weight_step) % weight_size,
         }
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -126,6 +127,21 @@ class FanIn:
             else:
                 low = middle + 1
         return self._groups(high)
+
+    def even_groups(self, n: int) -> list[list[ChannelSlice]]:
+        """``n`` groups with about the same number of words, whether or not they fit a core.
+
+        ``n`` is at most the number of slices.
+        """
+        words = np.cumsum([one.words for one in self.slices])
+        cuts = np.searchsorted(words, words[-1] * np.arange(1, n) / n) + 1
+        # None is empty.
+        cuts = np.minimum(
+            np.maximum.accumulate(cuts - np.arange(1, n)) + np.arange(1, n),
+            len(words) - n + np.arange(1, n),
+        )
+        bounds = [0, *cuts.tolist(), len(words)]
+        return [self.slices[a:b] for a, b in pairwise(bounds)]
 
 
 def read_entries(

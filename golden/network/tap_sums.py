@@ -61,7 +61,7 @@ class _Moves:
         self._is_single = len(self.outputs) == len(self._source)
         exact = np.float32 if taps.size <= FLOAT32_POSITIONS else np.float64
         self._table = np.zeros((len(self.outputs), taps.size), exact)
-        self._table[self._place, self._source] = 1
+        np.add.at(self._table, (self._place, self._source), 1)
 
     def gather(self, x: FloatArray, axis: int) -> FloatArray:
         """``x`` with the sums of what reaches each of ``outputs`` along ``axis``."""

@@ -8,7 +8,7 @@ which one weight serves many positions. A core's row and column tables hold exac
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,8 @@ from ..spec.windows import window_count
 class Taps:
     """Entries of one axis.
 
-    Source position ``y`` reaches the outputs ``first[y] .. first[y] + count[y] - 1``, the j-th of
-    them through the kernel position ``index[y] + j * step``.
+    Source position ``y`` has ``count[y]`` taps. The j-th reaches the output ``first[y] + j *
+    advance`` through the kernel position ``index[y] + j * step``.
 
     Attributes
     ----------
@@ -31,6 +31,9 @@ class Taps:
     first, count, index : tuples of int, one element a source position
         Where ``count`` is zero, the others mean nothing.
     step : int
+    advance : int
+        1; or 0, where all taps of a position reach one output: a source value is added several
+        times, as one weight is too small.
     """
 
     n_outputs: int
@@ -38,6 +41,7 @@ class Taps:
     count: tuple[int, ...]
     index: tuple[int, ...]
     step: int
+    advance: int = 1
 
     @property
     def size(self) -> int:
@@ -48,6 +52,8 @@ class Taps:
         """``first``, ``count`` and ``index`` of the outputs ``outputs[0]`` up to but not including
         ``outputs[1]`` alone: three int64 arrays (size,)."""
         first, count, index = (np.array(a, np.int64) for a in (self.first, self.count, self.index))
+        if not self.advance:
+            return first, count * ((outputs[0] <= first) & (first < outputs[1])), index
         start = np.maximum(first, outputs[0])
         stop = np.minimum(first + count, outputs[1])
         return start, np.maximum(stop - start, 0), index + (start - first) * self.step
@@ -58,13 +64,13 @@ class Taps:
         source = np.repeat(np.arange(self.size), count)
         j = np.arange(len(source)) - np.repeat(np.cumsum(count) - count, count)
         first, index = np.array(self.first, np.int64), np.array(self.index, np.int64)
-        return source, first[source] + j, index[source] + j * self.step
+        return source, first[source] + j * self.advance, index[source] + j * self.step
 
     def reach(self) -> NDArray[np.int64]:
-        """Number of taps (outputs, source positions): 0 or 1."""
+        """Number of taps (outputs, source positions)."""
         source, output, _ = self.pairs()
         table = np.zeros((self.n_outputs, self.size), np.int64)
-        table[output, source] = 1
+        np.add.at(table, (output, source), 1)
         return table
 
     def terms(self, kernel: int) -> NDArray[np.int64]:
@@ -88,6 +94,8 @@ def check_taps(taps: Taps, kernel: int, where: str) -> None:
             f"{where}: must have an entry of each kind for every source position, has "
             f"{len(taps.first)}, {len(taps.count)} and {len(taps.index)}"
         )
+    if taps.advance not in (0, 1):
+        raise ValueError(f"{where}: taps must advance by 0 or 1 outputs, got {taps.advance}")
     if min(taps.count, default=0) < 0:
         raise ValueError(f"{where}: numbers of outputs must not be negative, got {taps.count}")
     _, output, position = taps.pairs()
@@ -130,6 +138,12 @@ def shared_taps(spans: Sequence[tuple[int, int]], size: int) -> Taps:
     inside = (windows[:, :1] <= positions) & (positions < windows[:, 1:])
     count = inside.sum(axis=0)
     return _taps(len(windows), inside.argmax(axis=0), count, np.zeros(size, np.int64), 0)
+
+
+def repeated_taps(size: int, n: int) -> Taps:
+    """Taps that bring every position to itself ``n`` times, through one kernel position."""
+    zeros = np.zeros(size, np.int64)
+    return replace(_taps(size, np.arange(size), zeros + n, zeros, 0), advance=0)
 
 
 def no_taps(size: int, n_outputs: int = 1) -> Taps:

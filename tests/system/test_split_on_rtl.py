@@ -16,11 +16,17 @@ from tests.support.split_networks import NARROW, SPLIT_SEEDS, splitting_network
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
 
+# Digits through several weights, and trees of sums.
+PRESETS = {"narrow": NARROW, "tight": NARROW.with_(shift_width=4, n_axons=6)}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("seed", SPLIT_SEEDS)
-def test_split_network_runs_exactly_on_the_gateware(seed):
+def test_split_network_runs_exactly_on_the_gateware(seed, preset):
+    params = PRESETS[preset]
     rng, network = splitting_network(seed)
-    split = split_layers(network, NARROW)
-    program = compile_network(split, NARROW)
+    split = split_layers(network, params)
+    program = compile_network(split, params)
     images = random_images(rng, network, 2)
     expected = run_network(network, images)
     all_expected = run_network(split, images)

@@ -36,11 +36,11 @@ def tap_convolution(
 
 
 def _selection(x: "torch.Tensor", taps: Taps, kernel_position: int) -> "torch.Tensor | None":
-    """(outputs, size) of ones where a position reaches an output; None where none does."""
+    """(outputs, size) of how often a position reaches an output; None where none does."""
     source, output, position = taps.pairs()
     chosen = position == kernel_position
     if not chosen.any():
         return None
     table = np.zeros((taps.n_outputs, taps.size))
-    table[output[chosen], source[chosen]] = 1
+    np.add.at(table, (output[chosen], source[chosen]), 1)
     return x.new_tensor(table)

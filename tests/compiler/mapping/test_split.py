@@ -6,7 +6,7 @@ import pytest
 
 from stemcore.compiler.assembly.layer_info import layer_info
 from stemcore.compiler.errors import PartitionError
-from stemcore.compiler.mapping.split import part_name, split_layers
+from stemcore.compiler.mapping.split import digit_factor, part_name, split_layers
 from stemcore.compiler.pipeline import compile_network
 from stemcore.compiler.sparsity.search import SCHEMES, scheme_tables
 from stemcore.golden.network.forward import Forward, n_sops, run_network
@@ -133,6 +133,67 @@ def test_sums_at_their_bounds_are_exact():
         np.testing.assert_array_equal(result.values[layer.name], values[layer.name], layer.name)
 
 
+# Few bits of shift, few descriptors, both: digits through several weights, trees of sums.
+_TIGHT = NARROW.with_(n_destinations=128)
+TIGHT = {
+    "shift": _TIGHT.with_(shift_width=4),
+    "axons": _TIGHT.with_(n_axons=8),
+    "both": _TIGHT.with_(shift_width=4, n_axons=6),
+}
+
+
+@pytest.mark.parametrize("tight", TIGHT)
+@pytest.mark.parametrize("channels", [12, 28, 60])
+def test_little_room_for_digits_is_enough(tight, channels, rng):
+    params = TIGHT[tight]
+    network = one_layer(rng, channels=channels)
+    split = split_layers(network, params)
+    images = random_images(rng, network, 3)
+    images[1] = 0
+    assert_same_function(network, split, images, params.acc_width)
+    expected = run_network(split, images)
+    result = run_program(compile_network(split, params), images)
+    for layer in split.layers:
+        assert len(layer.connections) <= params.n_axons
+        np.testing.assert_array_equal(result.values[layer.name], expected[layer.name], layer.name)
+
+
+def test_parts_that_do_not_fit_are_split_in_turn(rng):
+    split = split_layers(one_layer(rng, channels=28), TIGHT["axons"])
+    names = [layer.name for layer in split.layers]
+    leaves = [f"wide.part{n}.part{m}" for n in (1, 2) for m in (1, 2)]
+    assert names == [*leaves[:2], "wide.part1", *leaves[2:], "wide.part2", "wide"]
+    read = [c for layer in split.layers for c in layer.connections if c.source == INPUT]
+    assert [c.channels for c in read] == [(0, 8), (8, 16), (16, 24), (24, 28)]
+    # The scale of what parts fire is one unit of the sum.
+    assert {split.scales[name] for name in names[:-1]} == {1.0}
+
+
+def test_a_residual_is_part_of_a_sum_that_is_split(rng):
+    """Beside a fan-in that is split, with the shifts of the default preset."""
+    params = TIGHT["both"]
+    network = one_layer(rng, channels=28)
+    identity = Connection(INPUT, np.full((8, 1, 1, 1), 64, np.int8), groups=8, channels=(0, 8))
+    connections = (*network.layers[0].connections, replace(identity, shift=2))
+    network = replace(network, layers=(replace(network.layers[0], connections=connections),))
+    split = split_layers(network, params)
+    assert len(split.layers) > 1
+    images = random_images(rng, network, 2)
+    assert_same_function(network, split, images, params.acc_width)
+    result = run_program(compile_network(split, params), images)
+    np.testing.assert_array_equal(result.outputs, run_network(network, images)["wide"])
+
+
+@pytest.mark.parametrize("shift_width", [3, 4, 5])
+@pytest.mark.parametrize("digit", range(4))
+def test_factors_of_digits_are_what_they_stand_for(digit, shift_width):
+    params = NARROW.with_(shift_width=shift_width)
+    shift, weight, repeats = digit_factor(digit, params)
+    assert (weight << shift) * repeats == 256**digit
+    # The first spike of eight is shifted by seven more.
+    assert 0 <= shift and shift + 7 < 1 << shift_width and weight <= 127
+
+
 REFUSED = {
     "channel": (
         {"n_weight_words": 8},
@@ -166,19 +227,19 @@ REFUSED = {
         ),
     ),
     "shift": (
-        {"shift_width": 4},
+        {"shift_width": 3, "acc_width": 32},
         1,
         (
-            r"^wide: .* split in 4; shift of the highest bit: must be at most 15, is 23; make the "
-            r"layer smaller: no preset has a larger shift_width"
+            r"^wide: .* split in 4; additions for a spike of the highest digit: must be at most "
+            r"16, is 1024; make the layer smaller: no preset has a larger shift_width"
         ),
     ),
     "axons": (
-        {"n_axons": 8},
+        {"n_axons": 5},
         1,
         (
-            r"^wide: .*; axon descriptors for the digits of its parts: must be at most 8, is 12; "
-            r"choose a preset with more axons"
+            r"^wide: .* split in 2; axon descriptors for the digits of its parts: must be at most "
+            r"5, is 6; choose a preset with more axons"
         ),
     ),
 }

@@ -12,6 +12,7 @@ from stemcore.golden.network.taps import (
     Taps,
     check_taps,
     no_taps,
+    repeated_taps,
     shared_taps,
     tap_bounds,
     transposed_taps,
@@ -49,6 +50,28 @@ def test_shared_windows_have_one_kernel_position():
     taps = shared_taps(((0, 2), (1, 3), (3, 3)), 5)
     assert as_set(taps) == {(0, 0, 0), (1, 0, 0), (1, 1, 0), (2, 1, 0)}
     assert as_set(no_taps(4)) == set()
+
+
+def test_repeated_taps_bring_a_position_to_itself_several_times(rng):
+    taps = repeated_taps(3, 4)
+    assert [values.tolist() for values in taps.pairs()] == [
+        [0] * 4 + [1] * 4 + [2] * 4,
+        [0] * 4 + [1] * 4 + [2] * 4,
+        [0] * 12,
+    ]
+    check_taps(taps, 1, "taps")
+    np.testing.assert_array_equal(taps.reach(), 4 * np.eye(3))
+    for outputs in itertools.combinations_with_replacement(range(4), 2):
+        first, count, _ = taps.within(outputs)
+        assert set(first[count > 0]) == set(range(*outputs)) and set(count) <= {0, 4}
+    source = Population(INPUT, (2, 3, 5), 8, True)
+    connection = Connection(INPUT, random_weight(rng, 2, 1, 1, 1), groups=2, rows=taps)
+    images = random_image(rng, source, 3)
+    convolve = Convolution(connection, source, np.ones(2))
+    z = convolve(images.transpose(0, 2, 3, 1).astype(np.float32)).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(z, 4 * images * connection.weight[:, 0].astype(np.int64))
+    _, largest = potential_bounds(connection, source)
+    np.testing.assert_array_equal(largest, 4 * 127 * abs(connection.weight[:, 0, 0, 0].astype(int)))
 
 
 def test_a_span_of_outputs_keeps_its_taps_alone(rng):
@@ -103,6 +126,10 @@ def test_many_positions_by_one_weight_are_counted_each():
 BROKEN = {
     "lengths": (Taps(2, (0,), (1, 1), (0, 0), 0), r"^here: must have an entry of each kind"),
     "negative": (Taps(2, (0,), (-1,), (0,), 0), r"^here: numbers of outputs must not be negative"),
+    "advance": (
+        Taps(2, (0,), (1,), (0,), 0, 2),
+        r"^here: taps must advance by 0 or 1 outputs, got 2$",
+    ),
     "outputs": (Taps(2, (1,), (2,), (0,), 0), r"^here: taps must stay within 2 .* outputs, reach"),
     "kernel": (Taps(3, (0,), (3,), (1,), 1), r"^here: taps must stay within 3 .* kernel, reach 1"),
 }
