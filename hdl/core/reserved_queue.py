@@ -60,7 +60,8 @@ class ReservedQueue(wiring.Component):
         write, read = ram.write_port(), ram.read_port(domain="comb")
         n_free = Signal(range(self._depth + 1), init=self._depth)
         # One bit more than an address tells full from empty.
-        first, end = Signal(range(2 * self._depth)), Signal(range(2 * self._depth))
+        first = Signal(range(2 * self._depth))
+        end = Signal(range(2 * self._depth))
         m.d.comb += [
             self.room.eq(n_free != 0),
             self.idle.eq(n_free == self._depth),

@@ -171,7 +171,8 @@ class NoTokenIsLost(Control):
 
 @pytest.mark.parametrize("preset", ["tiny", "tiny_late"])
 def test_no_token_is_lost_and_none_awaited_in_vain(preset):
-    prove(NoTokenIsLost(preset), f"control_{preset}", mode="prove", depth=3)
+    sizes = f"preset {preset}, {N} sources, {N} destinations"
+    prove(NoTokenIsLost(preset), f"control_{preset}", mode="prove", depth=3, sizes=sizes)
 
 
 FAULTS = [

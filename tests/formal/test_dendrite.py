@@ -33,9 +33,10 @@ class OpenLanes(AccumulateLanes):
 class LoopKeepsSums(AccumulateLoop):
     """Any one word of the loop, beside a register that applies to it all that enters, in order.
 
-    What is written, what an update pass reads and what overflows is what the register says,
-    whatever the addresses, gaps, clears and reads between. The induction needs to be told, with
-    ``invariants``, what the state in between is; the memory is looked at through a port of its own.
+    What is written, what an update pass reads, what is in the memory when the loop is idle and what
+    overflows is what the register says, whatever the addresses, gaps, clears and reads between. The
+    induction needs to be told, with ``invariants``, what the state in between is; the memory is
+    looked at through a port of its own.
     """
 
     def __init__(self, invariants=True):
@@ -125,6 +126,8 @@ class LoopKeepsSums(AccumulateLoop):
             m.d.comb += [
                 Assert(Mux(here[4] | zeroed_here, written, stored) == shadow),
                 Assert(implies(swept_2, self.update_data[i] == seen_2)),
+                # Nothing is on its way when the loop is idle: what entered is in the memory.
+                Assert(implies(self.idle & ~zeroed_here, stored == shadow)),
             ]
             exact = Signal(signed(WIDTH + 1), name=f"exact_{i}")
             overflow = Signal(name=f"overflow_{i}")
@@ -178,7 +181,8 @@ def open_lanes(monkeypatch):
 
 @pytest.mark.usefixtures("open_lanes")
 def test_accumulate_loop_keeps_sums():
-    prove(LoopKeepsSums(), "dendrite_loop", mode="prove", depth=3)
+    sizes = f"{N_WORDS} words of {N_LANES} lanes of {WIDTH} bits"
+    prove(LoopKeepsSums(), "dendrite_loop", mode="prove", depth=3, sizes=sizes)
 
 
 @pytest.mark.usefixtures("open_lanes")
@@ -235,7 +239,7 @@ class ShiftIsExact(wiring.Component):
 
 
 def test_shift_lanes_are_exact():
-    prove(ShiftIsExact(), "dendrite_shift", depth=6)
+    prove(ShiftIsExact(), "dendrite_shift", depth=6, sizes="full width, one lane")
 
 
 def test_shift_lanes_proof_finds_a_wrong_shift():

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.sim
 
 # Formats as everywhere, memories that a solver can see through.
 SMALL = get_preset("tiny").with_(coord_width=2, n_fire_words=4)
+SIZES = "2 bits a coordinate, 4 words to fire"
 
 
 # A flit has one effect, or is one error ---------------------------------------------------------
@@ -86,7 +87,7 @@ class OneEffect(wiring.Component):
 
 
 def test_a_flit_has_one_effect_or_is_one_error():
-    prove(OneEffect(), "one_effect", depth=1)
+    prove(OneEffect(), "one_effect", depth=1, sizes="all flits; no state: one cycle is all")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ class KeepsOut(wiring.Component):
 
 
 def test_configuration_keeps_out_what_is_forbidden_and_never_waits_for_the_mesh():
-    prove(KeepsOut(), "keeps_out", depth=14)
+    prove(KeepsOut(), "keeps_out", depth=14, sizes=SIZES)
 
 
 @pytest.mark.parametrize("unit", [Waits, Trusting])
@@ -260,7 +261,7 @@ class OthersAreNoneOfItsBusiness(wiring.Component):
 @pytest.mark.parametrize("registered", [False, True])
 def test_reads_of_other_memories_do_not_touch_a_memory(registered):
     component = OthersAreNoneOfItsBusiness(registered=registered)
-    prove(component, f"other_reads_{registered}", depth=8)
+    prove(component, f"other_reads_{registered}", depth=8, sizes=SIZES)
 
 
 @pytest.mark.parametrize("registered", [False, True])
@@ -315,7 +316,8 @@ class StopEndsAnyState(Control):
 
 @pytest.mark.parametrize("preset", ["tiny", "tiny_late"])
 def test_stop_ends_any_state(preset):
-    prove(StopEndsAnyState(preset), f"stop_{preset}", mode="prove", depth=2)
+    sizes = f"preset {preset}"
+    prove(StopEndsAnyState(preset), f"stop_{preset}", mode="prove", depth=2, sizes=sizes)
 
 
 @pytest.mark.slow
@@ -363,7 +365,7 @@ class NothingIsForgotten(ErrorRegister):
 
 
 def test_no_error_is_forgotten_and_each_first_one_is_told():
-    prove(NothingIsForgotten(), "error_register", mode="prove", depth=3)
+    prove(NothingIsForgotten(), "error_register", mode="prove", depth=3, sizes="full width")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.sim
 
 SMALL = get_preset("tiny").with_(coord_width=2, n_destinations=4)
 SPIKE = Formats(SMALL).spike
+SIZES = "4 entries, 2 bits a coordinate"
 
 
 class EachSourceIsTold(FlowControl):
@@ -115,7 +116,7 @@ class EachSourceIsTold(FlowControl):
 
 
 def test_no_credit_is_lost_or_sent_twice():
-    prove(EachSourceIsTold(), "flow_control", mode="prove", depth=3)
+    prove(EachSourceIsTold(), "flow_control", mode="prove", depth=3, sizes=SIZES)
 
 
 FAULTS = [
@@ -156,5 +157,5 @@ class ListsEnd(FlowControl):
 
 def test_a_pace_delays_a_credit_by_one_list_at_most():
     one_list = 3 * 2 + 2
-    prove(ListsEnd(2 * one_list), "flow_control_ends", depth=36)
+    prove(ListsEnd(2 * one_list), "flow_control_ends", depth=36, sizes=SIZES)
     refute(ListsEnd(2 * one_list - 1), "flow_control_ends_early", depth=24)

@@ -115,7 +115,13 @@ class ItemPassesOnce(wiring.Component):
 
 @pytest.mark.parametrize("depth", [2, 3, 4])
 def test_queue_passes_every_item_once_in_order(depth):
-    prove(ItemPassesOnce(depth), f"queue_{depth}", mode="prove", depth=4)
+    prove(
+        ItemPassesOnce(depth),
+        f"queue_{depth}",
+        mode="prove",
+        depth=4,
+        sizes=f"{depth} items of 2 bits",
+    )
 
 
 @pytest.mark.parametrize(
@@ -180,7 +186,7 @@ class ServesInTurn(wiring.Component):
 
 @pytest.mark.parametrize("n", [3, 4, 5])
 def test_arbiter_serves_in_turn(n):
-    prove(ServesInTurn(n), f"arbiter_{n}", mode="prove", depth=3)
+    prove(ServesInTurn(n), f"arbiter_{n}", mode="prove", depth=3, sizes=f"{n} requests")
 
 
 @pytest.mark.parametrize("fault", ["does not hold", "starves"])
@@ -369,7 +375,9 @@ def small(monkeypatch):
 @pytest.mark.parametrize("source", list(Port), ids=lambda port: port.name)
 def test_router_gives_flits_to_their_outputs_once_in_order(source, small):
     component = FlitsReachTheirOutputs(small, source, invariants=True)
-    prove(component, f"router_{source.name}", mode="prove", depth=2, timeout=600)
+    sizes = f"from {source.name}: 4 x 4 nodes, queues of 2, 2 bits of payload"
+    name = f"router_{source.name}"
+    prove(component, name, mode="prove", depth=2, sizes=sizes, timeout=600)
 
 
 class ForgetsLocal(RouteMask):

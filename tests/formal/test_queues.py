@@ -1,0 +1,216 @@
+# amaranth: UnusedElaboratable=no
+# SPDX-License-Identifier: Apache-2.0
+"""Proofs of a core's queues and of the order in which it sends; twins must be refuted."""
+
+import pytest
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Array, Assert, Assume, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+
+import stemcore.hdl.core.reserved_queue
+import stemcore.hdl.core.spike_queue
+from stemcore.golden.spec.presets import get_preset
+from tests.support.formal import implies, inner_signal, planted, prove, refute
+
+pytestmark = pytest.mark.sim
+
+DEPTH = 4
+
+
+def watch(m, *, contents, level, pushes, pops, entering, leaving, invariants):
+    """Watches any one item from where it enters a queue to where it leaves, intact, in its turn.
+
+    contents : what the queue holds, head first; level : how many items, counted outside
+    """
+    before, watched, item = Signal(range(DEPTH + 1)), Signal(), Signal.like(entering)
+    with m.If(watched):
+        if invariants:
+            m.d.comb += [Assert(before < level), Assert(Array(contents)[before] == item)]
+        with m.If(pops):
+            m.d.comb += Assert(implies(before == 0, leaving == item))
+            m.d.sync += [before.eq(before - 1), watched.eq(before != 0)]
+    with m.Elif(pushes & AnySeq(1)):
+        m.d.sync += [watched.eq(1), item.eq(entering), before.eq(level - pops)]
+
+
+# The queue of spikes ----------------------------------------------------------------------------
+class OpenFIFO(SyncFIFOBuffered):
+    """A queue whose registers a property can name."""
+
+    def __init__(self, **sizes):
+        super().__init__(**sizes)
+        self.module = super().elaborate(None)
+
+    def elaborate(self, platform):
+        return self.module
+
+
+class SpikesWaitInOrder(wiring.Component):
+    """Any one spike in the queue of spikes leaves intact, once, and after all before it.
+
+    ``idle`` says that none is there, the queue takes spikes unless it is full, and offers one as
+    soon as the one behind it could be in memory.
+    """
+
+    def __init__(self, *faults, invariants=True):
+        self._invariants = invariants
+        module = planted(stemcore.hdl.core.spike_queue, *faults)
+        module.SyncFIFOBuffered = OpenFIFO
+        self._queue = module.SpikeQueue(params=get_preset("tiny").with_(n_spikes=DEPTH))
+        super().__init__({})
+
+    def elaborate(self, platform):
+        m = Module()
+        queue = self._queue
+        m.submodules.queue = inner = queue.elaborate(platform)
+        pushes, pops = queue.i.valid & queue.i.ready, queue.o.valid & queue.o.ready
+        level, payload = Signal(range(DEPTH + 1)), Value.cast(queue.i.payload)
+        m.d.comb += [
+            queue.i.valid.eq(AnySeq(1)),
+            queue.o.ready.eq(AnySeq(1)),
+            payload.eq(AnySeq(len(payload))),
+            Assert(level <= DEPTH),
+            Assert(queue.idle == (level == 0)),
+            Assert(implies(queue.o.valid, level != 0)),
+            Assert(implies(level < DEPTH - 1, queue.i.ready)),
+        ]
+        m.d.sync += level.eq(level + pushes - pops)
+        contents = None
+        if self._invariants:
+            fifo = inner.submodules.fifo
+            names = ("inner_level", "produce", "consume")
+            inner_level, produce, consume = (inner_signal(fifo.module, name) for name in names)
+            storage = fifo.module.submodules.storage
+            depth, stored = DEPTH - 1, []
+            for k in range(depth):
+                look = storage.read_port(domain="comb")
+                place = consume + k
+                fifo.module.d.comb += look.addr.eq(Mux(place >= depth, place - depth, place))
+                stored.append(look.data)
+            offered = queue.o.valid
+            contents = [
+                Mux(offered, Value.cast(queue.o.payload), stored[0]),
+                *(Mux(offered, stored[k - 1], stored[min(k, depth - 1)]) for k in range(1, DEPTH)),
+            ]
+            ahead = produce + Mux(produce < consume, depth, 0) - consume
+            m.d.comb += [
+                Assert((produce < depth) & (consume < depth) & (inner_level <= depth)),
+                Assert(ahead == Mux(inner_level == depth, 0, inner_level)),
+                Assert(level == inner_level + offered),
+            ]
+        watch(
+            m,
+            contents=contents,
+            level=level,
+            pushes=pushes,
+            pops=pops,
+            entering=payload,
+            leaving=Value.cast(queue.o.payload),
+            invariants=self._invariants,
+        )
+        return m
+
+
+def test_spikes_wait_in_order():
+    prove(SpikesWaitInOrder(), "spike_queue", mode="prove", depth=3, sizes=f"{DEPTH} spikes")
+
+
+SPIKE_QUEUE_FAULTS = {
+    "takes when full": ("self.i.ready.eq(fifo.w_rdy)", "self.i.ready.eq(1)"),
+    "gives what is not there": ("self.o.valid.eq(fifo.r_rdy)", "self.o.valid.eq(~self.idle)"),
+    "gives again": ("fifo.r_en.eq(self.o.ready)", "fifo.r_en.eq(self.o.ready & self.is_low)"),
+    "idle with one": ("self.idle.eq(fifo.level == 0)", "self.idle.eq(fifo.level <= 1)"),
+}
+
+
+@pytest.mark.parametrize("fault", SPIKE_QUEUE_FAULTS)
+def test_faults_of_the_queue_of_spikes_are_found(fault):
+    component = SpikesWaitInOrder(SPIKE_QUEUE_FAULTS[fault], invariants=False)
+    refute(component, f"spike_queue_{fault.replace(' ', '_')}", depth=10)
+
+
+# Queues with reserved slots ---------------------------------------------------------------------
+class SlotsAreKept(wiring.Component):
+    """Items that enter slots reserved before leave intact, once, in their order.
+
+    Whatever is reserved, filled and given back between: no slot is promised twice, none is lost,
+    and ``idle`` says that none is taken.
+    """
+
+    def __init__(self, *faults, invariants=True):
+        self._invariants = invariants
+        module = planted(stemcore.hdl.core.reserved_queue, *faults)
+        self._queue = module.ReservedQueue(shape=2, depth=DEPTH)
+        super().__init__({})
+
+    def elaborate(self, platform):
+        m = Module()
+        queue = self._queue
+        m.submodules.queue = inner = queue.elaborate(platform)
+        reserved, filled = Signal(range(DEPTH + 1)), Signal(range(DEPTH + 1))
+        for strobe in (queue.reserve, queue.push, queue.cancel, queue.pop):
+            m.d.comb += strobe.eq(AnySeq(1))
+        m.d.comb += [
+            queue.i.eq(AnySeq(2)),
+            Assume(implies(queue.reserve, queue.room)),
+            Assume(implies(queue.push | queue.cancel, reserved != 0)),
+            Assume(~(queue.push & queue.cancel)),
+            Assume(implies(queue.pop, queue.valid)),
+            Assert(queue.room == (reserved + filled != DEPTH)),
+            Assert(queue.valid == (filled != 0)),
+            Assert(queue.idle == (reserved + filled == 0)),
+        ]
+        m.d.sync += [
+            reserved.eq(reserved + queue.reserve - queue.push - queue.cancel),
+            filled.eq(filled + queue.push - queue.pop),
+        ]
+        contents = None
+        if self._invariants:
+            first, end, n_free = (inner_signal(inner, name) for name in ("first", "end", "n_free"))
+            contents = []
+            for k in range(DEPTH):
+                look = inner.submodules.ram.read_port(domain="comb")
+                m.d.comb += look.addr.eq(first + k)
+                contents.append(look.data)
+            m.d.comb += [
+                Assert(reserved + filled <= DEPTH),
+                Assert((end - first)[: len(end)] == filled),
+                Assert(n_free == DEPTH - reserved - filled),
+            ]
+        watch(
+            m,
+            contents=contents,
+            level=filled,
+            pushes=queue.push,
+            pops=queue.pop,
+            entering=queue.i,
+            leaving=queue.o,
+            invariants=self._invariants,
+        )
+        return m
+
+
+def test_reserved_slots_are_kept():
+    sizes = f"{DEPTH} slots of 2 bits"
+    prove(SlotsAreKept(), "reserved_queue", mode="prove", depth=3, sizes=sizes)
+
+
+SLOT_FAULTS = {
+    "promises too much": ("self.room.eq(n_free != 0)", "self.room.eq(1)"),
+    "loses what is given back": (
+        "n_free + self.pop + self.cancel - self.reserve",
+        "n_free + self.pop - self.reserve",
+    ),
+    "tells full from empty no more": (
+        "end = Signal(range(2 * self._depth))",
+        "end = Signal(range(self._depth))",
+    ),
+    "offers too early": ("self.valid.eq(first != end)", "self.valid.eq(n_free != self._depth)"),
+}
+
+
+@pytest.mark.parametrize("fault", SLOT_FAULTS)
+def test_faults_of_reserved_slots_are_found(fault):
+    component = SlotsAreKept(SLOT_FAULTS[fault], invariants=False)
+    refute(component, f"reserved_queue_{fault.replace(' ', '_')}", depth=10)
