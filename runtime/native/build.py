@@ -66,6 +66,7 @@ def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
                 f"-DSTEM_MAX_THREADS={MAX_THREADS}",
                 # Nobody puts other functions in the place of the library's own.
                 "-fno-semantic-interposition",
+                "-fno-gcse",  # of long straight code: faster without by a twentieth
                 # Each library has clocks of its own where a process loads several.
                 "-fno-gnu-unique",
                 *(["-DSTEM_TRACE"] if waves else []),
