@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.files import write_whole
+from stemcore.numpy_files import members, read_arrays
 
 from .errors import FormatError
 
@@ -31,6 +32,7 @@ _DEFLATE_LEVEL = 1  # higher levels take three times as long for a few percent
 _DAMAGES = (
     OSError,
     EOFError,
+    MemoryError,
     ValueError,
     KeyError,
     TypeError,
@@ -88,14 +90,12 @@ def read_archive(path: Path | str, kind: str) -> tuple[Any, dict[str, NDArray[An
     where, remedy = str(path), "compile the network again"
     try:
         with zipfile.ZipFile(path) as archive:
-            document = json.loads(archive.read(_JSON))
-            found = document["format"], document["version"], document["kind"]
-            content = document["content"]
-            arrays = {
-                name.removesuffix(_ARRAY): _read_array(archive, name)
-                for name in archive.namelist()
-                if name != _JSON
-            }
+            # Read whole: only then the checksums of the zip's entries are compared.
+            parts = members(archive)
+        document = json.loads(parts.pop(_JSON))
+        found = document["format"], document["version"], document["kind"]
+        content = document["content"]
+        arrays = {name.removesuffix(_ARRAY): _array(data) for name, data in parts.items()}
     except _DAMAGES as error:
         reason = f"{type(error).__name__}: {error}"
         raise FormatError(where, f"must be an archive of a {kind}; {reason}", remedy) from error
@@ -110,6 +110,8 @@ def read_archive(path: Path | str, kind: str) -> tuple[Any, dict[str, NDArray[An
     return content, arrays
 
 
-def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    # Read whole: only then the checksum of the zip's entry is compared.
-    return np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+def _array(data: bytes) -> NDArray[Any]:
+    array = read_arrays(data)
+    if isinstance(array, dict):
+        raise ValueError("an array must be one, is an archive")
+    return array

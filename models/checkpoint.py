@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
 from stemcore.files import write_whole
 
 from .errors import CheckpointError
+from .tensor_file import is_finite, parse_metadata, read_tensors
 
 FOLDER = Path(__file__).resolve().parent / "checkpoints"
 # Every weight file of the repository, as `sha256sum` writes it. An installed package has the list,
@@ -101,11 +101,9 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str
             f"{path.name}: the weight file must exist; nothing is at {path}; {_how_to_train(path)}"
         )
     try:
-        with safe_open(path, framework="pt") as file:
-            raw = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}
-        metadata = {key: json.loads(value) for key, value in raw.items()}
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        state, texts = read_tensors(path)
+        metadata = parse_metadata(texts)
+    except ValueError as error:
         raise CheckpointError(
             f"{path.name}: must be a safetensors file with JSON metadata; "
             f"reading it gave {error}; {_how_to_train(path)}"
@@ -117,7 +115,12 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str
             f"{' and '.join(missing)} missing; {_how_to_train(path)}"
         )
     for name, tensor in state.items():
-        if not torch.isfinite(tensor).all():
+        if tensor.is_complex():
+            raise CheckpointError(
+                f"{path.name}: every weight must be a real number; tensor '{name}' holds "
+                f"{tensor.dtype}; {_how_to_train(path)}"
+            )
+        if not is_finite(tensor):
             raise CheckpointError(
                 f"{path.name}: every weight must be finite; tensor '{name}' "
                 f"holds NaN or infinity; {_how_to_train(path)}"

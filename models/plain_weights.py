@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from .errors import CheckpointError
+from .tensor_file import is_finite, read_tensors
 
 SUFFIX = ".safetensors"
 _COUNTER = "num_batches_tracked"  # of batch norm; inference does not use it
@@ -29,9 +29,8 @@ def read_weights(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, s
             f"{path.name}: the weight file must exist; nothing is at {path}; check the path"
         )
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+        return read_tensors(path)
+    except ValueError as error:
         is_other = path.suffix.lower() != SUFFIX
         what = f"its suffix is {path.suffix or 'none'}" if is_other else f"reading it gave {error}"
         raise CheckpointError(
@@ -62,7 +61,12 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
                 f"{path.name}: tensor '{name}' must have the shape {tuple(own[name].shape)} that "
                 f"the model has; {tuple(tensor.shape)} came; build the model as it was trained"
             )
-        if not torch.isfinite(tensor).all():
+        if tensor.is_complex() and not own[name].is_complex():
+            raise CheckpointError(
+                f"{path.name}: tensor '{name}' must hold real numbers, as the model's does; "
+                f"{tensor.dtype} came; build the model as it was trained"
+            )
+        if not is_finite(tensor):
             raise CheckpointError(
                 f"{path.name}: every weight must be finite; tensor '{name}' holds NaN or infinity; "
                 "name weights of a training that converged"

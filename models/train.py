@@ -8,6 +8,7 @@ another model, whose tensors are taken over where name and shape agree.
 """
 
 import dataclasses
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from stemcore.files import check_room
 from stemcore.folders import results
 
 from .checkpoint import load_matching, own_checkpoint_path, round_for_file, save_checkpoint
@@ -28,9 +30,12 @@ from .data.identity import path_name
 from .errors import DataError, ModelError
 from .recipes import Recipe, get_recipe
 from .registry import get_model
-from .resume import resume_state, save_state
+from .resume import STATE_FILE, resume_state, save_state
 from .tasks import task_of
 from .trainer import TrainingState, new_state, train_epoch
+
+STATE_COPIES = 3  # of the weights in a state: they, their momenta and running averages
+LARGEST_SEED = 2**32 - 1
 
 
 class Progress:
@@ -73,6 +78,7 @@ def train(
     stop_after: int | None = None,
     start: Path | str | None = None,
     spike_penalty: float = 0.0,
+    out: Path | str | None = None,
 ) -> tuple[TrainingState, Dataset | BoxDataset]:
     """Train, or go on training, a registered model. Returns ``(state, Dataset)``.
 
@@ -90,7 +96,10 @@ def train(
         Weight file to begin with, see :func:`stemcore.models.checkpoint.load_matching`.
     spike_penalty : float
         See :func:`stemcore.models.trainer.train_epoch`.
+    out : path or None
+        Where the weights will go, if anywhere: whether they can is known before the first epoch.
     """
+    _check(seed, spike_penalty)
     spec = get_model(model)
     state_folder = Path(state_folder or results() / "train" / f"{model}-{data_name or dataset}")
     spec.check_task(dataset)
@@ -120,6 +129,10 @@ def train(
         "recipe": dataclasses.asdict(recipe),
     }
     state = new_state(lambda: spec.build(n_classes=data.n_classes), seed, data.train_images)
+    n_bytes = 4 * sum(tensor.numel() for tensor in state.module.state_dict().values())
+    check_room(state_folder / STATE_FILE, STATE_COPIES * n_bytes)
+    if out is not None:
+        check_room(out, n_bytes)
     if start is not None:
         settings["start"] = Path(start).name
         fresh = load_matching(state.module, start)
@@ -139,6 +152,15 @@ def train(
         save_state(state_folder, state, settings)
         progress.finish(state.log[-1])
     return state, data
+
+
+def _check(seed: int, spike_penalty: float) -> None:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ModelError(f"seed: must lie in 0..{LARGEST_SEED}, got {seed}")
+    if not 0 <= spike_penalty < math.inf:
+        raise ModelError(
+            f"spike-penalty: must be a finite number of 0 or more, got {spike_penalty}"
+        )
 
 
 def publish(
@@ -206,6 +228,7 @@ def train_and_publish(
     recipe = get_recipe(model, dataset)
     if epochs:
         recipe = dataclasses.replace(recipe, epochs=epochs, restart_at=None)
+    path = out or own_checkpoint_path(model, data_name)
     state, loaded = train(
         model,
         dataset,
@@ -215,8 +238,8 @@ def train_and_publish(
         data_name=data_name,
         start=start,
         spike_penalty=spike_penalty,
+        out=path,
     )
-    path = out or own_checkpoint_path(model, data_name)
     figure = publish(path, model, loaded, state, recipe, seed, start, data_name)
     print(f"wrote {path}: {model} on {loaded.provenance}")
     print(

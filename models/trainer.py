@@ -13,6 +13,7 @@ from .arrays import Bytes
 from .data.boxes import BoxDataset
 from .data.dataset import Dataset
 from .data.preprocess import to_float_input
+from .errors import ModelError
 from .recipes import Recipe
 from .spikes import SpikeMeter
 from .tasks import task_of
@@ -134,6 +135,12 @@ def _train_epoch(
         loss = task.loss(outputs.float(), targets, recipe)
         if meter is not None:
             loss = loss + spike_penalty * meter.take()
+        if not math.isfinite(loss.item()):
+            raise ModelError(
+                f"training: the loss must be finite; {loss.item()} came in step {step + 1} of "
+                f"epoch {state.epoch + 1}, of which nothing is kept; train with a lower rate or "
+                "penalty, or look for odd images"
+            )
         loss.backward()  # type: ignore[no-untyped-call]
         if recipe.largest_gradient is not None:
             nn.utils.clip_grad_norm_(module.parameters(), recipe.largest_gradient)

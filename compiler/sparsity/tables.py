@@ -82,8 +82,8 @@ def read_tables(text: str) -> str | dict[str, Entry]:
             _parts(text, "TABLES")
         return text
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise FormatError(text, f"must be a JSON file of tables: {error}") from error
     if not isinstance(content, dict) or not all(_is_entry(entry) for entry in content.values()):
         raise FormatError(
@@ -135,21 +135,23 @@ def find_tables(
             # The upper clamp of a layer may lie below the largest value that a name can give.
             found[name] = np.clip(named_table(entry, bits, is_signed, name), low, high)
         else:
-            found[name] = _checked(name, np.array(entry, np.int64), bits, (low, high))
+            found[name] = _checked(name, entry, bits, (low, high))
     return found
 
 
-def _checked(name: str, table: IntArray, bits: int, within: tuple[int, int]) -> IntArray:
-    if table.shape != (1 << bits,):
+def _checked(name: str, entries: Sequence[int], bits: int, within: tuple[int, int]) -> IntArray:
+    if len(entries) != 1 << bits:
         raise SparsifyError(
-            name, f"a table of {bits} bits must have {1 << bits} entries, got {table.size}"
+            name, f"a table of {bits} bits must have {1 << bits} entries, got {len(entries)}"
         )
-    if table.min() < within[0] or table.max() > within[1]:
+    if not all(isinstance(entry, int | np.integer) for entry in entries):
+        raise SparsifyError(name, "entries of a table must be integers")
+    if min(entries) < within[0] or max(entries) > within[1]:
         raise SparsifyError(
             name,
-            f"entries must lie in {within[0]}..{within[1]}, got {table.min()}..{table.max()}",
+            f"entries must lie in {within[0]}..{within[1]}, got {min(entries)}..{max(entries)}",
         )
-    return table
+    return np.array(entries, np.int64)
 
 
 def with_tables(network: QuantizedNetwork, tables: Tables) -> QuantizedNetwork:

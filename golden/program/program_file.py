@@ -9,8 +9,6 @@ are called ``<core>.<MEMORY>``, cores counted in the program's order. Nothing is
 import hashlib
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.files import written_whole
+from stemcore.numpy_files import read_arrays
 
 from ..network.network import Population
 from ..network.tail import tail_from_plain, tail_to_plain
@@ -79,12 +78,13 @@ def load_program(directory: Path) -> Program:
             f"do not; {REMEDY}"
         )
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_arrays(data)
+    except ValueError as error:
         raise ValueError(
             f"{path_of_memories}: must be an archive of arrays, got: {error}; {REMEDY}"
         ) from error
+    if not isinstance(arrays, dict):
+        raise ValueError(f"{path_of_memories}: must be an archive, got one array; {REMEDY}")
     try:
         return _restore(body, arrays)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -111,7 +111,7 @@ def _read(path: Path) -> bytes:
 def _read_description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads(_read(path).decode())
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: must be JSON, got: {error}; {REMEDY}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         found = description.get("format") if isinstance(description, dict) else description

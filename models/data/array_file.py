@@ -15,8 +15,6 @@ Names may be in capitals; ``images`` and ``labels``, or ``x`` and ``y``, or a si
 name, stand for a set that is calibrated and tested on the same samples. Nothing is unpickled.
 """
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +22,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stemcore.numpy_files import read_arrays
 
 from ..arrays import Labels, Shape
 from ..errors import DataError
@@ -109,7 +109,7 @@ def _read(path: Path, where: str) -> Arrays:
     status = path.stat()
     try:
         return _contents(path.resolve(), status.st_mtime_ns, status.st_size)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, OSError) as error:
         raise DataError(
             f"{where}: must be .npy or .npz without pickled objects; reading it gave {error}; "
             f"{REMEDY}"
@@ -119,11 +119,10 @@ def _read(path: Path, where: str) -> Arrays:
 @lru_cache(maxsize=1)
 def _contents(path: Path, changed: int, size: int) -> Arrays:
     """What a file holds; class names and samples are asked for one after the other."""
-    stored = np.load(path, allow_pickle=False)
+    stored = read_arrays(path)
     if isinstance(stored, np.ndarray):
         return {"x": stored}
-    with stored:
-        return {name.lower(): stored[name] for name in stored.files}
+    return {name.lower(): array for name, array in stored.items()}
 
 
 Split = tuple[NDArray[Any], NDArray[Any] | None]

@@ -166,7 +166,13 @@ def _read_python(path: Path) -> tuple[Bytes, Labels]:
                 f"{path}: entry '{name}' must be an array or list; "
                 f"{type(fields.get(name)).__name__} came; get the file again"
             )
-    return _checked(path, fields["data"], np.asarray(fields["labels"]))
+    labels = fields["labels"]
+    if isinstance(labels, list) and not all(type(label) is int for label in labels):
+        raise DataError(
+            f"{path}: one integer label per image must come; a list of something else came; get "
+            "the file again"
+        )
+    return _checked(path, fields["data"], np.asarray(labels))
 
 
 def _checked(path: Path, pixels: NDArray[Any], labels: NDArray[Any]) -> tuple[Bytes, Labels]:

@@ -95,6 +95,12 @@ class TarTree:
             with tarfile.open(path, "r:") as archive:
                 for member in archive:
                     self._add(member)
+                end = archive.offset
+            # Where an archive was cut between two files, nothing else tells.
+            with Path(path).open("rb") as file:
+                file.seek(end)
+                if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                    raise tarfile.ReadError(f"no end at byte {end}: it was cut, or is damaged")
         except (tarfile.TarError, OSError, EOFError) as error:
             raise DataError(
                 f"{shown(path)}: must be a tar archive; reading it gave {error}; get the file again"
@@ -133,7 +139,13 @@ class TarTree:
         offset, size = self._places[name]
         with self.path.open("rb") as file:
             file.seek(offset)
-            return file.read(size)
+            data = file.read(size)
+        if len(data) < size:
+            raise DataError(
+                f"{shown(self.path)}/{shown(name)}: must have {size} bytes; {len(data)} are left "
+                "of it; get the archive again"
+            )
+        return data
 
 
 Tree = FolderTree | TarTree

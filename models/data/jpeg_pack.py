@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from stemcore.numpy_files import read_arrays
+
 from ..arrays import Bytes, Labels, Shape
 from ..errors import DataError
 
@@ -42,17 +44,20 @@ class JpegPack:
             body = self.data[self.offsets[i] : self.offsets[i + 1]].tobytes()
             try:
                 with Image.open(io.BytesIO(self.header + body + END_OF_IMAGE)) as picture:
+                    # Before anything is decoded: a header of some bytes may state gigapixels.
+                    if picture.size != (width, height):
+                        raise DataError(
+                            f"{self.path} image {i}: must be {height} x {width} pixels; "
+                            f"{picture.height} x {picture.width} came; get the file again"
+                        )
                     pixels = np.asarray(picture.convert("RGB" if channels == 3 else "L"))
-            except (OSError, SyntaxError) as error:
+            except DataError:
+                raise
+            except Exception as error:  # decoders of damaged files raise errors of any kind
                 raise DataError(
                     f"{self.path} image {i}: must be a JPEG; the decoder says "
                     f"{error}; get the file again"
                 ) from error
-            if pixels.shape[:2] != (height, width):
-                raise DataError(
-                    f"{self.path} image {i}: must be {height} x {width} pixels; "
-                    f"{pixels.shape[0]} x {pixels.shape[1]} came; get the file again"
-                )
             images[i - start] = pixels.reshape(height, width, channels)
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
@@ -60,21 +65,31 @@ class JpegPack:
 def open_pack(path: Path | str) -> JpegPack:
     """The pack at ``path``. Raises :exc:`DataError` when its arrays do not fit together."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in FIELDS if name not in archive.files]
-            if missing:
-                raise DataError(
-                    f"{path}: a JPEG pack must hold {', '.join(FIELDS)}; "
-                    f"{', '.join(missing)} missing; get the file again"
-                )
-            arrays = {name: archive[name] for name in FIELDS}
-    except DataError:
-        raise
-    except Exception as error:
+        stored = read_arrays(path)
+    except (ValueError, OSError) as error:
         raise DataError(
             f"{path}: must be an npz archive without pickled objects; reading it "
             f"gave {error}; get the file again"
         ) from error
+    arrays = {} if isinstance(stored, np.ndarray) else stored
+    missing = [name for name in FIELDS if name not in arrays]
+    if missing:
+        raise DataError(
+            f"{path}: a JPEG pack must hold {', '.join(FIELDS)}; "
+            f"{', '.join(missing)} missing; get the file again"
+        )
+    odd = [
+        f"{name} {arrays[name].dtype} {arrays[name].shape}"
+        for name in FIELDS
+        if arrays[name].ndim != 1
+        or arrays[name].dtype.kind not in "iu"
+        or (name in ("header", "data") and arrays[name].dtype != np.uint8)
+    ]
+    if odd:
+        raise DataError(
+            f"{path}: a JPEG pack must hold lists of integers, header and data as bytes; "
+            f"{', '.join(odd)} came; get the file again"
+        )
     length = arrays["length"].astype(np.int64)
     n_labels = len(arrays["y_train"]) + len(arrays["y_test"])
     if len(length) != n_labels or length.sum() != arrays["data"].size or (length < 0).any():

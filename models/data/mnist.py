@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stemcore.numpy_files import read_arrays
+
 from ..errors import DataError
 from .dataset import Dataset
 
@@ -25,13 +27,14 @@ def load_mnist(path: Path | str, n_train: int | None = None, n_test: int | None 
         Only the first images of a split.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name.lower(): archive[name] for name in archive.files}
-    except Exception as error:
+        stored = read_arrays(path)
+    except (ValueError, OSError) as error:
         raise DataError(
             f"{path}: must be an npz archive without pickled objects; reading it gave "
             f"{error}; get the file again"
         ) from error
+    arrays = {"": stored} if isinstance(stored, np.ndarray) else stored
+    arrays = {name.lower(): array for name, array in arrays.items()}
     missing = [key for key in ("x_train", "y_train", "x_test", "y_test") if key not in arrays]
     if missing:
         raise DataError(
@@ -43,6 +46,12 @@ def load_mnist(path: Path | str, n_train: int | None = None, n_test: int | None 
             raise DataError(
                 f"{path}: {key} must be uint8 (N, 28, 28); {arrays[key].dtype} "
                 f"{arrays[key].shape} came; get the file again"
+            )
+    for key in ("y_train", "y_test"):
+        if arrays[key].ndim != 1 or arrays[key].dtype.kind not in "iu":
+            raise DataError(
+                f"{path}: {key} must be integers (N,); {arrays[key].dtype} {arrays[key].shape} "
+                "came; get the file again"
             )
     return Dataset(
         "mnist",

@@ -101,7 +101,10 @@ _ADMITTED |= {(module, "_reconstruct"): _Array for module in _ARRAY_MODULES}
 _ADMITTED |= {(module, "_frombuffer"): _from_buffer for module in _BUFFER_MODULES}
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    """In Python: that in C fills memory up to any number that a file gives as a place to remember
+    something at."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
             raise pickle.UnpicklingError(f"{module}.{name}")
@@ -112,17 +115,26 @@ def _text(value: Any) -> Any:
     return value.decode("latin1") if isinstance(value, bytes) else value
 
 
-def _finish(value: Any) -> Any:
-    """The loaded value with every record replaced by its array."""
-    if isinstance(value, _Array):
-        return value.build()
-    if isinstance(value, dict):
-        return {_finish(key): _finish(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_finish(item) for item in value)
+def _finish(value: Any, known: dict[int, tuple[Any, Any]]) -> Any:
+    """The loaded value with every record replaced by its array.
+
+    ``known`` has what was finished, by the id of what it was made from: a pickle of some bytes can
+    hold a list twice in a list that is held twice, and so on, which must not be written out.
+    """
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return value
-    raise pickle.UnpicklingError(f"a value of type {type(value).__name__.strip('_')}")
+    if id(value) in known:
+        return known[id(value)][1]
+    if isinstance(value, _Array):
+        made: Any = value.build()
+    elif isinstance(value, dict):
+        made = {_finish(key, known): _finish(item, known) for key, item in value.items()}
+    elif isinstance(value, list | tuple):
+        made = type(value)(_finish(item, known) for item in value)
+    else:
+        raise pickle.UnpicklingError(f"a value of type {type(value).__name__.strip('_')}")
+    known[id(value)] = value, made  # kept, so that no other value gets its id
+    return made
 
 
 def load_restricted(path: Path | str) -> Any:
@@ -132,7 +144,8 @@ def load_restricted(path: Path | str) -> Any:
     that the file names is called.
     """
     try:
-        return _finish(_Unpickler(io.BytesIO(Path(path).read_bytes()), encoding="bytes").load())
+        raw = io.BytesIO(Path(path).read_bytes())
+        return _finish(_Unpickler(raw, encoding="bytes").load(), {})
     except Exception as error:
         raise DataError(
             f"{path}: a pickle must hold only arrays of numbers, bytes, str, dict and "

@@ -44,7 +44,7 @@ def translate(error: BaseException, words: list[str]) -> int:
     if isinstance(error, Difference):
         print(f"DIFFERENT    {error}", file=sys.stderr)
         return DIFFERENT
-    if _is_mendable(error):
+    if is_mendable(error):
         print(f"error: {explain(error)}", file=sys.stderr)
         return MENDABLE
     path = _write_traceback(error, words)
@@ -90,7 +90,7 @@ def quiet_output() -> int:
     return BROKEN_PIPE
 
 
-def _is_mendable(error: BaseException) -> bool:
+def is_mendable(error: BaseException) -> bool:
     """Whether the message is meant for the user.
 
     ``ValueError`` is both what this project raises for input that cannot be used, and what any

@@ -100,24 +100,22 @@ def read_images(path: Path) -> "tuple[NDArray[Any], NDArray[Any] | None]":
     A ``.npz`` has the array ``images``, or ``x_test`` or ``x`` as a data set has them, or one array
     alone.
     """
-    import zipfile
-
     import numpy as np
+
+    from stemcore.numpy_files import read_arrays
 
     where = f"--images {path}"
     if not path.is_file():
         raise ValueError(f"{where}: the file must exist; nothing is there; check the path")
     try:
-        stored = np.load(path, allow_pickle=False)
-        if isinstance(stored, np.ndarray):
-            return stored, None
-        with stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+    except (ValueError, OSError) as error:
         raise ValueError(
             f"{where}: must be .npy or .npz without pickled objects; {error}; write it with "
             "numpy.savez(path, images=..)"
         ) from error
+    if isinstance(arrays, np.ndarray):
+        return arrays, None
     for name, label_name in (("images", "labels"), ("x_test", "y_test"), ("x", "y")):
         if name in arrays:
             return arrays[name], arrays.get(label_name)

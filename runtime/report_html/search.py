@@ -34,7 +34,15 @@ def search_section(run: Run, folder: Path) -> str:
             _judged(found),
             _on_test(found),
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        OSError,
+    ) as error:
         why = (
             f"{path.name}: must be what 'make sparsify' writes, got {type(error).__name__}: "
             f"{error}; run it again"
