@@ -6,7 +6,6 @@ import os
 import sys
 from typing import NoReturn
 
-
 # Objects that are made before garbage is looked for, by the age of what is looked through. What a
 # command makes (modules, traced graphs, gateware) lives as long as it does: with Python's own 700 a
 # seventh of `stemcore sim` went into looking through it again and again.
