@@ -130,6 +130,36 @@ class Core(wiring.Component):
             "soma": soma,
             "axon_out": axon_out,
         }
+        self._configure(m, configuration, blocks, ranges, ingress)
+        self._command(m, control, soma, axon_out)
+        self._control_flow(m, control, flow, ingress, spikes, axon_out)
+        self._report(m, control, ingress, spikes, flow, axon_in, dendrite, soma, axon_out)
+        self._watch(m, control, ingress, configuration, errors, watchdog)
+        self._guard(m, control, ingress, spikes, watchdog, flow, soma, axon_out)
+
+        self._awake(
+            m, configuration, ingress, control, spikes, flow, axon_in, dendrite, soma, axon_out
+        )
+        m.d.comb += self.quiet.eq(
+            control.waiting
+            & ~entry.o.valid
+            & ~leaving.o.valid
+            & ~exit_.o.valid
+            & spikes.quiet
+            & flow.idle
+            & axon_in.idle
+            & dendrite.idle
+            & ~soma.busy
+            & ~axon_out.busy
+            & configuration.idle
+            & errors.idle
+            & watchdog.idle
+        )
+        return m
+
+    @staticmethod
+    def _configure(m, configuration, blocks, ranges, ingress):
+        """The bus of configuration and the answers to it; ranges are configured like the rest."""
         for name in BLOCKS:
             connect(m, configuration=configuration.bus, block=blocks[name].config)
             m.d.comb += getattr(configuration, f"read_{name}").eq(blocks[name].read_chunk)
@@ -138,12 +168,11 @@ class Core(wiring.Component):
             ranges.spike.eq(ingress.spike.payload),
             ingress.is_inside.eq(ranges.inside),
         ]
-        self._command(m, control, soma, axon_out)
-        self._control_flow(m, control, flow, ingress, spikes, axon_out)
-        self._report(m, control, ingress, spikes, flow, axon_in, dendrite, soma, axon_out)
-        self._watch(m, control, ingress, configuration, errors, watchdog)
-        self._guard(m, control, ingress, spikes, watchdog, flow, soma, axon_out)
 
+    def _awake(
+        self, m, configuration, ingress, control, spikes, flow, axon_in, dendrite, soma, axon_out
+    ):
+        """Which blocks may change at the next clock edge."""
         is_configured = Signal()
         m.d.comb += [
             is_configured.eq(configuration.bus.write | configuration.bus.read),
@@ -161,23 +190,7 @@ class Core(wiring.Component):
             self.awake.axon_out.eq(
                 is_configured | soma.busy | control.fire | ~flow.idle | axon_out.busy
             ),
-            self.quiet.eq(
-                control.waiting
-                & ~entry.o.valid
-                & ~leaving.o.valid
-                & ~exit_.o.valid
-                & spikes.quiet
-                & flow.idle
-                & axon_in.idle
-                & dendrite.idle
-                & ~soma.busy
-                & ~axon_out.busy
-                & configuration.idle
-                & errors.idle
-                & watchdog.idle
-            ),
         ]
-        return m
 
     @staticmethod
     def _command(m, control, soma, axon_out):
