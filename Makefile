@@ -18,7 +18,9 @@ SHELL := bash
 #? SIM engine: verilator (default), or one that `stemcore sim --help` lists
 #? THREADS threads that simulate; default: $OMP_NUM_THREADS, else one a processor, at most 4
 #? WAVES FST waves: all, or nodes X,Y[;X,Y..]
-#? BITS bits of the activations, 2 to 8: the time steps T
+#? BITS bits of the activations, 2 to 8: the time steps T; of layers too: 8,fc=4
+#? WEIGHT_BITS bits of the weights, 2 to 8, likewise
+#? CALIBRATION max | mse (default) | percentile[:99.99]: scales of activations from images
 #? INTEGRATION exact (default) | scaled | scaled_shift | late: 16 bits
 #? PROFILE exact (scales are powers of two; default) | general | paper
 #? BIAS int32 | fraction16 | output8 | output16 | output (8 bits where they fit)
@@ -84,7 +86,9 @@ SOURCE := $(call option,MODEL,model) $(call option,DATASET,dataset) $(call optio
     $(call option,CHECKPOINT,checkpoint) $(call option,INPUT,input) \
     $(call option,OUTPUT,outputs) $(call option,PRESET,preset) $(call option,CORES,cores) \
     $(call option,MESH,mesh) $(call option,PROFILE,profile) $(call option,BIAS,bias) \
-    $(call option,BITS,bits) $(call option,TABLES,tables) $(call option,INTEGRATION,integration)
+    $(call option,BITS,bits) $(call option,WEIGHT_BITS,weight-bits) \
+    $(call option,CALIBRATION,calibration) \
+    $(call option,TABLES,tables) $(call option,INTEGRATION,integration)
 
 ##@ Run
 sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report

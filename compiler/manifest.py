@@ -36,7 +36,9 @@ from .records import from_plain, to_plain
 from .stages import Options
 
 FORMAT = "stemcore compilation"
-VERSION = 2  # 2: options have the input's map, quantized networks the input's sign
+# 2: options have the input's map, quantized networks the input's sign; 3: options have weight bits
+# and a calibration method
+VERSION = 3
 MANIFEST = "manifest.json"
 KEPT_INPUTS = ("calibration", "activity_images")
 REMEDY = "compile the network again"

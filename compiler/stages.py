@@ -39,6 +39,9 @@ from .lowering.lower import lower
 from .lowering.ranges import RangeReport, potentials_fit, prove_ranges
 from .lowering.skip_buffers import buffer_skips, stages
 from .mapping.split import split_layers
+from .quantization.calibration import parse_method
+from .quantization.given import is_quantized, refuse_choices
+from .quantization.layer_bits import LayerBits, check_layer_bits, most_bits
 from .quantization.quantized import EXACT, IntArray, QuantizedNetwork
 from .sparsity.tables import NONE, Entry, find_tables, with_tables
 
@@ -62,7 +65,7 @@ class Options:
         Where the model does not know it.
     params : ChipParams
         Of the cores; with the integration that is wanted.
-    profile, bits, bias
+    profile, bits, weight_bits, bias, calibration_method
         As for :func:`stemcore.compiler.quantization.quantize.quantize`.
     tables : str or mapping
         As for :func:`stemcore.compiler.sparsity.tables.find_tables`.
@@ -82,7 +85,9 @@ class Options:
     params: ChipParams = field(default_factory=ChipParams)
     profile: str = EXACT
     bits: int | Mapping[str, int] = 8
+    weight_bits: int | Mapping[str, int] = 8
     bias: str | None = None
+    calibration_method: str | None = None
     tables: str | Mapping[str, Entry] = NONE
     integration: str | None = None
     mesh: tuple[int, int] | None = None
@@ -136,9 +141,20 @@ def run_capture(module: object, input_shape: tuple[int, ...] | None, name: str) 
     return read_model(module, input_shape, name)
 
 
-def run_check(capture: Graph, bits: int | Mapping[str, int]) -> Workload:
+def run_check(
+    capture: Graph,
+    profile: str,
+    bits: LayerBits,
+    weight_bits: LayerBits,
+    bias: str | None,
+    calibration_method: str | None,
+) -> Workload:
     """Refuses what has no spiking form, before anything is calibrated."""
-    check_compatible(capture, bits=bits)
+    parse_method(calibration_method, profile)
+    check_compatible(capture)
+    if is_quantized(capture):
+        refuse_choices(profile, bits, weight_bits, None, bias, calibration_method)
+    check_layer_bits(capture, bits, weight_bits)
     return Workload(count_macs(capture))
 
 
@@ -160,8 +176,10 @@ def run_quantize(
     check: Workload,
     calibration: Images | None,
     profile: str,
-    bits: int | Mapping[str, int],
+    bits: LayerBits,
+    weight_bits: LayerBits,
     bias: str | None,
+    calibration_method: str | None,
     input_map: InputMap,
     outputs: str | None,
 ) -> QuantizedNetwork:
@@ -177,7 +195,9 @@ def run_quantize(
         calibration[:n],
         profile=profile,
         bits=bits,
+        weight_bits=weight_bits,
         bias=bias,
+        calibration_method=calibration_method,
         input_scale=input_map.scale,
         input_signed=input_map.is_signed,
         input_factors=input_map.factors,
@@ -225,7 +245,7 @@ def run_integrate(
     calibration: Images | None,
     params: ChipParams,
     integration: str | None,
-    bits: int | Mapping[str, int],
+    bits: LayerBits,
 ) -> Network:
     """What the cores run: with the constants of their neuron model."""
     mode = integration or params.integration
@@ -233,8 +253,7 @@ def run_integrate(
         calibration = np.zeros((0, *skip_buffers.input.shape), np.int64)
     if calibration is None:
         raise CompileError("integrate", "must have calibration images, got none")
-    steps = max(bits.values(), default=8) if isinstance(bits, Mapping) else bits
-    n = affordable(INTEGRATION_IMAGES, CALIBRATION_MACS, steps * check.n_macs, 4)
+    n = affordable(INTEGRATION_IMAGES, CALIBRATION_MACS, most_bits(bits) * check.n_macs, 4)
     return integration_modes.integrate(
         skip_buffers,
         mode,

@@ -62,7 +62,7 @@ def _lowered(compilation: Compilation) -> Compilation | CompileError | None:
 def _try(lowered: Compilation, options: Options) -> CompileError | None:
     params = options.params
     try:
-        check_compatible(lowered.graph, params, bits=options.bits)
+        check_compatible(lowered.graph, params)
         network = buffer_skips(split_layers(lowered.exact, params))
         # Exact and scaled integration take the same room. Nodes are not chosen: that takes longest,
         # and only tables of destinations depend on it.

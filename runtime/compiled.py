@@ -23,6 +23,7 @@ from stemcore.compiler.input_map import AUTO, UNSTATED, InputMap, parse_input
 from stemcore.compiler.lowering.integrate import modes
 from stemcore.compiler.manifest import MANIFEST
 from stemcore.compiler.pipeline import STAGES, Compilation, run_stages, stage_index
+from stemcore.compiler.quantization.layer_bits import parse_bits
 from stemcore.compiler.quantization.outputs import DESCRIPTIONS
 from stemcore.compiler.saved import CompileFolder, load_compilation, save_compilation
 from stemcore.compiler.sparsity.tables import NONE, Entry, read_tables
@@ -224,7 +225,9 @@ def compile(
     mesh: tuple[int, int] | None = None,
     cores: int | None = None,
     profile: str = "exact",
-    bits: int | Mapping[str, int] = 8,
+    bits: int | str | Mapping[str, int] = 8,
+    weight_bits: int | str | Mapping[str, int] = 8,
+    calibration_method: str | None = None,
     bias: str | None = None,
     tables: Tables = NONE,
     integration: str | None = None,
@@ -264,8 +267,15 @@ def compile(
         To use at most.
     profile : str
         ``exact``: every scale a power of two. ``general``: multipliers. ``paper``.
-    bits : int or mapping from layer name
-        Of the activations, 2 to 8: the time steps T.
+    bits : int, mapping from layer name, or text
+        Of the activations, 2 to 8: the time steps T. ``{"fc": 4, "*": 8}`` or ``"8,fc=4"``: layers
+        with their own, and all others.
+    weight_bits : int, mapping from layer name, or text
+        Of the weights, likewise.
+    calibration_method : str, optional
+        How scales of activations follow from the images: ``max``, ``mse``, ``percentile`` or
+        ``percentile:99.9`` (:mod:`stemcore.compiler.quantization.calibration`). Default: ``mse``,
+        of the paper's profile ``max``.
     bias : str, optional
         Format of the biases, one of ``stemcore.compiler.quantization.bias.BIAS_FORMATS``.
     tables : str, path or mapping
@@ -304,8 +314,10 @@ def compile(
         input_shape=sizes,
         params=_params(preset, integration),
         profile=profile,
-        bits=bits,
+        bits=parse_bits(bits, "bits"),
+        weight_bits=parse_bits(weight_bits, "weight_bits"),
         bias=bias,
+        calibration_method=calibration_method,
         tables=read_tables(str(tables)) if isinstance(tables, str | Path) else dict(tables),
         integration=integration,
         mesh=mesh,

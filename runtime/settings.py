@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemcore.compiler.lowering.integrate import model_of_mode
+from stemcore.compiler.quantization.layer_bits import DEFAULT_BITS, LayerBits
 from stemcore.compiler.sparsity.tables import NONE, read_tables
 from stemcore.compiler.stages import Options
 from stemcore.golden.spec.params import ChipParams
@@ -20,7 +21,6 @@ from .own_model import is_own_model
 
 DEFAULT_DATASET = "digits"
 DEFAULT_PRESET = "sim32"
-DEFAULT_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Settings:
     mode (one of ``stemcore.compiler.lowering.integrate.modes()``) the preset's, an empty input what
     the model states (:mod:`stemcore.runtime.input_choice`). Empty outputs are classes where there
     is one for each class of the data set
-    (:mod:`stemcore.compiler.quantization.outputs`).
+    (:mod:`stemcore.compiler.quantization.outputs`); an empty calibration is the profile's method
+    (:mod:`stemcore.compiler.quantization.calibration`).
 
     The path of a data set becomes the name of its layout, and ``data``; ``own_data`` remembers that
     it is a set of the user's own, not a place where a known one lies.
@@ -43,7 +44,9 @@ class Settings:
     mesh: tuple[int, int] | None = None
     profile: str = "exact"
     bias: str | None = None
-    bits: int = DEFAULT_BITS
+    bits: LayerBits = DEFAULT_BITS
+    weight_bits: LayerBits = DEFAULT_BITS
+    calibration: str = ""
     tables: str = NONE
     integration: str | None = None
     checkpoint: Path | None = None
@@ -99,7 +102,9 @@ def compile_options(settings: Settings, input_shape: tuple[int, ...]) -> Options
         params=chip_params(settings),
         profile=settings.profile,
         bits=settings.bits,
+        weight_bits=settings.weight_bits,
         bias=settings.bias,
+        calibration_method=settings.calibration or None,
         tables=read_tables(settings.tables),
         integration=settings.integration,
         mesh=settings.mesh,

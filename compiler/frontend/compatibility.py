@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The compatibility check: every reason why a graph cannot be compiled, each with a remedy."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.widths import bits_for
@@ -23,28 +23,22 @@ COMPOSED = {
 }
 
 
-def check_compatible(
-    graph: Graph, params: ChipParams | None = None, *, bits: int | Mapping[str, int] = 8
-) -> None:
+def check_compatible(graph: Graph, params: ChipParams | None = None) -> None:
     """Raises ``CompatibilityError`` with every problem of a captured graph; else returns.
 
     Parameters
     ----------
     params : ChipParams, optional
         Coordinates are checked against this chip's packets.
-    bits : int or mapping
-        As for ``quantize``.
     """
-    problems = find_problems(graph, params, bits=bits)
+    problems = find_problems(graph, params)
     if problems:
         raise CompatibilityError(graph.name, problems)
 
 
-def find_problems(
-    graph: Graph, params: ChipParams | None = None, *, bits: int | Mapping[str, int] = 8
-) -> tuple[Problem, ...]:
+def find_problems(graph: Graph, params: ChipParams | None = None) -> tuple[Problem, ...]:
     """Every problem, in the order of the layers."""
-    problems = list(_bits_problems(graph, bits))
+    problems: list[Problem] = []
     if params is not None:
         problems.extend(_size_problems("input", graph.input_shape, params))
     for node in graph.nodes:
@@ -54,24 +48,6 @@ def find_problems(
         if params is not None and node.op.is_population:
             problems.extend(_size_problems(node.name, node.shape, params))
     return tuple(problems)
-
-
-def _bits_problems(graph: Graph, bits: int | Mapping[str, int]) -> Iterator[Problem]:
-    by_name = bits if isinstance(bits, Mapping) else {"bits": bits}
-    names = {node.name for node in graph.nodes}
-    for name, value in by_name.items():
-        if isinstance(bits, Mapping) and name not in names:
-            yield Problem(
-                name,
-                "bits are given for a layer that the network does not have",
-                f"the layers are {', '.join(sorted(names))}",
-            )
-        if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= 8:
-            yield Problem(
-                name,
-                f"a spike train has 2 to 8 time steps (bits), got {value!r}",
-                "choose bits from 2 to 8",
-            )
 
 
 def _size_problems(name: str, shape: Shape, params: ChipParams) -> Iterator[Problem]:

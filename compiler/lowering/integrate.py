@@ -5,11 +5,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.network.network import Network
-from stemcore.golden.spec.neurons import model_of
+from stemcore.golden.spec.neuron_model import TokenPeriod
+from stemcore.golden.spec.neurons import MODELS, model_of
 from stemcore.golden.spec.params import ChipParams
 
 from ..errors import CompileError
 from .calibrated import layer_is_proved
+from .equal_trains import equal_trains
 from .neurons import LOWERINGS
 
 
@@ -36,7 +38,8 @@ def integrate(
     """The network for cores that integrate in ``mode``.
 
     Afterwards every layer has the constants of the neuron model (``Layer.neuron``), k2 in its
-    multiplier and shift, and a bias at that scale. Exact integration changes nothing.
+    multiplier and shift, and a bias at that scale; where tokens are exchanged per time step, spike
+    trains that meet are of one length (:mod:`.equal_trains`). Exact integration changes nothing.
 
     Parameters
     ----------
@@ -58,7 +61,10 @@ def integrate(
     RangeError
         Where a layer's weight sums, k2 or bias do not fit.
     """
-    lowering = LOWERINGS[model_of_mode(mode)]
+    name = model_of_mode(mode)
+    if MODELS[name].token_period is TokenPeriod.TIME_STEP:
+        network = equal_trains(network)
+    lowering = LOWERINGS[name]
     return lowering.integrate(network, mode, images, multipliers=multipliers)
 
 

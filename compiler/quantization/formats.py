@@ -11,6 +11,7 @@ from ..errors import QuantizeError
 from ..frontend.graph import Graph
 from ..frontend.ops.layer import IDENTITY, Layer
 from .bias import BIAS_FORMATS, DEFAULT_FORMAT
+from .layer_bits import LayerBits, bits_of, check_bits
 from .quantized import EXACT, PAPER, PROFILES
 
 
@@ -41,7 +42,7 @@ class LayerFormat:
 
     @property
     def is_widest(self) -> bool:
-        """Whether scales follow from the largest values alone (paper eq. 3), clipping none."""
+        """Whether scales of weights follow from the largest alone (paper eq. 3), clipping none."""
         return self.profile == PAPER
 
 
@@ -71,8 +72,8 @@ def fixed_scale(layer: Layer, sources: Mapping[str, Source], top: int) -> float 
 def choose_formats(
     graph: Graph,
     profile: str,
-    bits: int | Mapping[str, int],
-    weight_bits: int | Mapping[str, int],
+    bits: LayerBits,
+    weight_bits: LayerBits,
     per_channel: bool | None,
     acc_width: int,
     bias: str | None,
@@ -85,23 +86,11 @@ def choose_formats(
         raise QuantizeError("bias", f"must be one of {', '.join(BIAS_FORMATS)}, got {bias!r}")
     by_channel = profile != PAPER if per_channel is None else per_channel
     names = [node.name for node in graph.nodes]
-    for key, choice in (("bits", bits), ("weight_bits", weight_bits)):
-        by_name = choice if isinstance(choice, Mapping) else {"all layers": choice}
-        if isinstance(choice, Mapping) and not set(choice) <= set(names):
-            unknown = sorted(set(choice) - set(names))
-            raise QuantizeError(
-                key, f"names must be layers, got {unknown}", f"the layers are {', '.join(names)}"
-            )
-        for name, value in by_name.items():
-            if not isinstance(value, int) or not 2 <= value <= 8:
-                raise QuantizeError(name, f"{key} must be 2 to 8, got {value!r}")
-
-    def of(choice: int | Mapping[str, int], name: str) -> int:
-        return choice.get(name, 8) if isinstance(choice, Mapping) else choice
-
+    check_bits("bits", bits, names)
+    check_bits("weight_bits", weight_bits, names)
     return {
         name: LayerFormat(
-            profile, of(bits, name), of(weight_bits, name), by_channel, acc_width, bias
+            profile, bits_of(bits, name), bits_of(weight_bits, name), by_channel, acc_width, bias
         )
         for name in names
     }

@@ -5,8 +5,8 @@
              loses the fewest largest ones, and may clip.
 ``values``   numbers of their own, such as coordinates or an angle: the scale clips nothing that
              calibration has shown.
-``maps``     values at many positions, of which nobody said more: the scale has the least squared
-             error, as in all other layers.
+``maps``     values at many positions, of which nobody said more: the scale is chosen as in all
+             other layers.
 ``given``    of a model that came quantized: the scale is its own.
 """
 
@@ -23,7 +23,7 @@ CHOICES = (CLASSES, VALUES)  # what a user may say
 DESCRIPTIONS = {
     CLASSES: "class scores: the scale that loses the fewest largest ones",
     VALUES: "values: a scale that clips none of them in calibration",
-    MAPS: "maps: the scale with the least squared error",
+    MAPS: "maps: a scale chosen like that of other layers",
     GIVEN: "the scale that the quantized model gives them",
 }
 

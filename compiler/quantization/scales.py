@@ -61,10 +61,13 @@ def weight_scales(
     rows, widest = rows[alive], largest[alive] / top
     if is_widest:
         tries = [widest]
-    elif is_exact:
-        tries = [power_above(widest) * factor for factor in (1.0, 0.5, 0.25)]
     else:
-        tries = [widest * factor for factor in np.linspace(1.0, 0.6, 9)]
+        # The fewer integers there are, the more it pays to clip the largest weights.
+        few = top < MAX_IDENTITY
+        shares = (0.5 ** np.arange(6 if few else 3)) if is_exact else np.linspace(1.0, 0.6, 9)
+        if few and not is_exact:
+            shares = np.linspace(1.0, 0.1, 46)
+        tries = [(power_above(widest) if is_exact else widest) * share for share in shares]
     errors = []
     for scales in tries:
         integers = np.clip(np.round(rows / scales[:, None]), -top, top)

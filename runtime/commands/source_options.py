@@ -69,9 +69,23 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     )
     numbers.add_argument(
         "--bits",
-        type=int,
-        default=8,
-        help="bits of the activations, 2 to 8, and so the time steps T (default: %(default)s)",
+        default="8",
+        metavar="N[,LAYER=N..]",
+        help="bits of the activations, 2 to 8, and so the time steps T; layers may have their own, "
+        "as in 8,fc=4 (default: %(default)s)",
+    )
+    numbers.add_argument(
+        "--weight-bits",
+        default="8",
+        metavar="N[,LAYER=N..]",
+        help="bits of the weights, 2 to 8, likewise (default: %(default)s)",
+    )
+    numbers.add_argument(
+        "--calibration",
+        default="",
+        metavar="METHOD",
+        help="how scales of activations follow from training images: max, mse, percentile or "
+        "percentile:P (default: mse, of the paper's profile max)",
     )
     numbers.add_argument(
         "--bias",
@@ -103,8 +117,12 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 
 def source_settings(arguments: argparse.Namespace) -> "Settings":
     """What the options say, checked; ``ValueError`` where a name is unknown."""
+    from stemcore.compiler.quantization.calibration import parse_method
+    from stemcore.compiler.quantization.layer_bits import parse_bits
+
     from ..settings import Settings
 
+    parse_method(arguments.calibration, arguments.profile)
     return Settings(
         model=arguments.model,
         dataset=arguments.dataset,
@@ -114,7 +132,9 @@ def source_settings(arguments: argparse.Namespace) -> "Settings":
         mesh=arguments.mesh,
         profile=arguments.profile,
         bias=arguments.bias,
-        bits=arguments.bits,
+        bits=parse_bits(arguments.bits, "bits"),
+        weight_bits=parse_bits(arguments.weight_bits, "weight-bits"),
+        calibration=arguments.calibration,
         tables=arguments.tables,
         integration=arguments.integration,
         checkpoint=arguments.checkpoint,

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from stemcore.compiler.assembly.layer_info import layer_info
 from stemcore.compiler.quantization.bias import DEFAULT_FORMAT
+from stemcore.compiler.quantization.calibration import parse_method
+from stemcore.compiler.quantization.layer_bits import LayerBits, most_bits
 from stemcore.compiler.quantization.outputs import DESCRIPTIONS
 from stemcore.compiler.sparsity.tables import read_tables
 from stemcore.compiler.stages import affordable
@@ -144,7 +146,7 @@ def _integration(prepared: Prepared, options: SimOptions) -> dict[str, Any]:
     """The mode, and what it changes; on fewer images, since every time step is computed."""
     if prepared.params.model.is_exact:
         return {"mode": prepared.params.integration}
-    n_macs = 2 * prepared.settings.bits * prepared.n_macs
+    n_macs = 2 * most_bits(prepared.settings.bits) * prepared.n_macs
     n = options.accuracy_images or affordable(
         ACCURACY_IMAGES, ACCURACY_MACS, n_macs, options.n_images
     )
@@ -166,7 +168,9 @@ def _settings(
         "integration": settings.integration or prepared.params.integration,
         "profile": settings.profile,
         "bias": settings.bias or DEFAULT_FORMAT[settings.profile],
-        "bits": settings.bits,
+        "bits": _bits(settings.bits),
+        "weight_bits": _bits(settings.weight_bits),
+        "calibration": str(parse_method(settings.calibration, settings.profile)),
         "input": prepared.input_map.describe(),
         "outputs": prepared.quantized.network.outputs,
         "tables": settings.tables,
@@ -181,6 +185,10 @@ def _settings(
         "waves": options.waves,
         "seeds": provenance.seeds(settings.dataset, prepared.weights),
     }
+
+
+def _bits(choice: LayerBits) -> int | dict[str, int]:
+    return dict(choice) if isinstance(choice, Mapping) else choice
 
 
 def _host(prepared: Prepared) -> dict[str, Any]:

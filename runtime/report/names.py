@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 
 from stemcore.compiler.quantization.bias import DEFAULT_FORMAT
+from stemcore.compiler.quantization.calibration import parse_method
+from stemcore.compiler.quantization.layer_bits import DEFAULT_BITS, LayerBits, bits_in_words
 from stemcore.compiler.quantization.quantized import EXACT
 from stemcore.compiler.sparsity.tables import NONE, read_tables
 from stemcore.folders import results
@@ -20,7 +22,7 @@ from stemcore.models.checkpoint import checkpoint_path
 from stemcore.models.data.identity import LONGEST, path_name, with_hash
 
 from ..own_model import is_own_file, is_own_model
-from ..settings import DEFAULT_BITS, Settings, default_preset, preset_name
+from ..settings import Settings, default_preset, preset_name
 
 
 def output_folder(settings: Settings) -> Path:
@@ -62,10 +64,12 @@ def changed_settings(settings: Settings) -> list[str]:
     usual_bias = DEFAULT_FORMAT.get(settings.profile)
     parts = [
         _unless(settings.integration or by_preset, by_preset),
-        f"bits{settings.bits}" if settings.bits != DEFAULT_BITS else "",
+        _bits_name("bits", settings.bits),
+        _bits_name("weightbits", settings.weight_bits),
         _tables_name(settings.tables),
         _unless(settings.profile, EXACT),
         _unless(settings.bias or usual_bias or "", usual_bias),
+        _calibration_name(settings),
         _unless(preset, default_preset(settings.model)),
         f"cores{settings.cores}" if settings.cores is not None else "",
         f"mesh{settings.mesh[0]}x{settings.mesh[1]}" if settings.mesh else "",
@@ -86,6 +90,21 @@ def _tables_name(text: str) -> str:
     if isinstance(tables, str):
         return "" if text == NONE else _shortened(text)
     return "tables." + with_hash(Path(text).stem, json.dumps(tables, sort_keys=True))
+
+
+def _bits_name(what: str, bits: LayerBits) -> str:
+    """One number as it is; numbers by layer in words, with a hash that tells them apart."""
+    if bits == DEFAULT_BITS:
+        return ""
+    text = bits_in_words(bits)
+    return what + (text if text.isdigit() else "." + with_hash(text, text))
+
+
+def _calibration_name(settings: Settings) -> str:
+    method = parse_method(settings.calibration, settings.profile)
+    if method == parse_method("", settings.profile):
+        return ""
+    return "calibration." + str(method).replace(":", "")
 
 
 def _input_name(text: str) -> str:

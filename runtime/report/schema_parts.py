@@ -29,7 +29,9 @@ class RunSettings(Part):
     data, checkpoint : paths that were named
     preset, chip : name of the chip's sizes, and the sizes, integration mode included
     integration : mode, see stemcore.compiler.lowering.integrate
-    bits : of the activations, the time steps T
+    bits : of the activations, the time steps T; by layer where they differ, others under "*"
+    weight_bits : of the weights, likewise
+    calibration : method that activations' scales follow from the images by
     bias : format that was asked for or is the profile's own
     tables : as asked for; tables_by_layer: contents of a file of tables
     cores, mesh : limits that were asked for
@@ -51,7 +53,7 @@ class RunSettings(Part):
     integration: str
     profile: str
     bias: str
-    bits: Count
+    bits: Count | dict[str, Count]
     tables: str
     tables_by_layer: dict[str, str | list[int]] | None
     cores: Count | None
@@ -65,6 +67,8 @@ class RunSettings(Part):
     seeds: dict[str, int]
     input: str | UnsetType = UNSET
     outputs: str | UnsetType = UNSET
+    weight_bits: Count | dict[str, Count] | UnsetType = UNSET
+    calibration: str | UnsetType = UNSET
 
 
 class Commit(Part):

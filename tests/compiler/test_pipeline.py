@@ -143,8 +143,10 @@ def test_impossible_starts_are_refused(begin, done):
     [
         ({"name": "other"}, "capture"),
         ({"bits": 6}, "check"),
-        ({"profile": "general"}, "quantize"),
-        ({"bias": "fraction16"}, "quantize"),
+        ({"weight_bits": {"*": 6}}, "check"),
+        ({"profile": "general"}, "check"),
+        ({"bias": "fraction16"}, "check"),
+        ({"calibration_method": "max"}, "check"),
         ({"tables": "rot1"}, "tables"),
         ({"params": TINY.with_(n_destinations=64)}, "split"),
         ({"integration": "late"}, "integrate"),

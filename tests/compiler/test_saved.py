@@ -135,7 +135,7 @@ def rewrite(folder, change):
             lambda d: d.update(format="x"),
             r"format must be 'stemcore compilation', got 'x'; name an",
         ),
-        (lambda d: d.update(version=9), r"version must be 2, got 9; compile the network again$"),
+        (lambda d: d.update(version=9), r"version must be 3, got 9; compile the network again$"),
         (
             lambda d: d["compilation"]["stages"].update(place=d["compilation"]["stages"]["map"]),
             r"must describe a compilation: a stage must be one of capture, .*, got place",
@@ -212,7 +212,7 @@ def test_nothing_changed_nothing_runs(begin, done, tmp_path):
         ({"mesh": (3, 2)}, STAGES[1 : STAGES.index("map")]),
         ({"cores": 3}, STAGES[1 : STAGES.index("map")]),
         ({"tables": "rot1"}, ("check", "quantize")),
-        ({"profile": "general"}, ("check",)),
+        ({"profile": "general"}, ()),
         ({"params": TINY.with_(n_spikes=16)}, ("check", "quantize", "tables", "lower")),
     ],
 )

@@ -38,9 +38,8 @@ def test_all_problems_are_reported_at_once_in_order():
         module[2].weight[1] = float("nan")
         module[4].bias[:3] = float("inf")
     with pytest.raises(CompatibilityError) as caught:
-        check_compatible(capture(module, (1, 6, 6), "net"), bits=1)
+        check_compatible(capture(module, (1, 6, 6), "net"))
     assert [problem.where for problem in caught.value.problems] == [
-        "bits",
         "0",
         "1",
         "2",
@@ -50,8 +49,8 @@ def test_all_problems_are_reported_at_once_in_order():
     ]
     assert all(problem.remedy for problem in caught.value.problems)
     lines = str(caught.value).splitlines()
-    assert lines[0] == "net: 5 problems to solve before it can be compiled:"
-    assert lines[2] == (
+    assert lines[0] == "net: 4 problems to solve before it can be compiled:"
+    assert lines[1] == (
         "  0: weights must be finite, 1 of 2 are NaN or infinite; load weights of a training that "
         "converged; also at 2"
     )
@@ -96,22 +95,6 @@ def test_problems_name_layer_reason_and_way_out(case):
     assert problems
     with pytest.raises(CompatibilityError, match=pattern.replace("^", r"\n  ").replace("$", "")):
         check_compatible(capture(module.eval(), (1, 4, 4)))
-
-
-@pytest.mark.parametrize("value", [1, 9, True, 4.0])
-def test_time_steps_out_of_range_are_named(value):
-    graph = capture(nn.Conv2d(1, 1, 1).eval(), (1, 2, 2))
-    (problem,) = find_problems(graph, bits={"conv2d": value})
-    assert problem.where == "conv2d"
-    assert str(problem).startswith("conv2d: a spike train has 2 to 8 time steps (bits), got ")
-
-
-def test_bits_for_an_unknown_layer_are_named():
-    graph = capture(nn.Conv2d(1, 1, 1).eval(), (1, 2, 2))
-    (problem,) = find_problems(graph, bits={"no": 4})
-    assert str(problem) == (
-        "no: bits are given for a layer that the network does not have; the layers are conv2d"
-    )
 
 
 def test_coordinates_must_fit_the_packet():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stemcore.compiler.errors import SparsifyError
 from stemcore.compiler.lowering.integrate import modes
 from stemcore.compiler.quantization.bias import BIAS_FORMATS, DEFAULT_FORMAT
+from stemcore.compiler.quantization.calibration import parse_method
 from stemcore.compiler.quantization.quantized import PROFILES
 from stemcore.folders import results
 from stemcore.golden.spec.presets import PRESETS
@@ -33,6 +34,10 @@ from stemcore.runtime.settings import Settings, default_preset
         ({"preset": "darwin3"}, "tiny_vgg-digits-darwin3"),
         ({"preset": "darwin3", "integration": "late"}, "tiny_vgg-digits-late-darwin3"),
         ({"cores": 7, "mesh": (3, 4)}, "tiny_vgg-digits-cores7-mesh3x4"),
+        ({"bits": 4, "weight_bits": 3}, "tiny_vgg-digits-bits4-weightbits3"),
+        ({"calibration": "max"}, "tiny_vgg-digits-calibration.max"),
+        ({"calibration": "percentile"}, "tiny_vgg-digits-calibration.percentile99.99"),
+        ({"profile": "paper", "calibration": "mse"}, "tiny_vgg-digits-paper-calibration.mse"),
     ],
 )
 def test_name_says_what_is_not_the_default(changes, name):
@@ -47,6 +52,7 @@ def test_name_says_what_is_not_the_default(changes, name):
         {"preset": "sim32"},
         {"bias": "int32"},
         {"tables": "none"},
+        {"bits": 8, "weight_bits": 8, "calibration": "mse"},
         {"checkpoint": checkpoint_path("tiny_vgg", "digits")},
     ],
 )
@@ -105,6 +111,18 @@ def test_two_folders_of_one_name_never_share_a_name(tmp_path):
     assert run_name(known) == "tiny_vgg-imagenet"
 
 
+def test_bits_by_layer_are_named_by_what_they_say():
+    choices = [{"*": 8, "fc": 4}, {"*": 4, "fc": 8}, {"fc": 4, "0": 8}, {"0": 4, "fc": 8}]
+    names = [
+        run_name(Settings("tiny_vgg", **{which: choice}))
+        for choice in choices
+        for which in ("bits", "weight_bits")
+    ]
+    assert len(set(names)) == len(names)
+    assert re.fullmatch(r"tiny_vgg-digits-bits\.8_fc_4\.[0-9a-f]{8}", names[0])
+    assert re.fullmatch(r"tiny_vgg-digits-weightbits\.8_fc_4\.[0-9a-f]{8}", names[1])
+
+
 def test_file_of_tables_is_named_by_what_it_says(tmp_path):
     path = tmp_path / "tables-rd.json"
     path.write_text(json.dumps({"conv": "rot1", "input": "rot2"}))
@@ -129,11 +147,14 @@ def test_weights_of_ones_own_have_a_name(tmp_path):
 def test_words_without_a_label_name_one_setting_each():
     words = [*modes(), *PROFILES[1:], *BIAS_FORMATS, *PRESETS]
     assert len(set(words)) == len(words)
-    labelled = r"(bits|cores|mesh|rot|drlo|ones|rd)\d.*|tables\..*|weights\..*"
+    labelled = r"((weight)?bits|cores|mesh|rot|drlo|ones|rd)\d.*|(tables|weights|calibration)\..*"
     assert [word for word in words if re.fullmatch(labelled, word)] == []
 
 
 TABLES = st.sampled_from(["none", "rot1", "rot11", "rot1+drlo3", "drlo3", "ones3", "rd20", "rd2.5"])
+LAYER_BITS = st.integers(2, 8) | st.dictionaries(
+    st.sampled_from(["*", "fc", "a.b", "a_b"]), st.integers(2, 8), min_size=1
+)
 SETTINGS = st.builds(
     Settings,
     model=st.sampled_from(
@@ -145,7 +166,11 @@ SETTINGS = st.builds(
     mesh=st.none() | st.tuples(st.integers(1, 32), st.integers(1, 32)),
     profile=st.sampled_from(PROFILES),
     bias=st.sampled_from([None, *BIAS_FORMATS]),
-    bits=st.integers(2, 8),
+    bits=LAYER_BITS,
+    weight_bits=LAYER_BITS,
+    calibration=st.sampled_from(
+        ["", "max", "mse", "percentile", "percentile:99.99", "percentile:9"]
+    ),
     tables=TABLES,
     integration=st.sampled_from([None, *modes()]),
     checkpoint=st.sampled_from([None, Path("a/w.safetensors"), Path("b/w.safetensors")]),
@@ -160,6 +185,7 @@ def filled_in(settings):
         preset=preset,
         integration=settings.integration or PRESETS[preset].integration,
         bias=settings.bias or DEFAULT_FORMAT[settings.profile],
+        calibration=str(parse_method(settings.calibration, settings.profile)),
     )
 
 
