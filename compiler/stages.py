@@ -40,7 +40,7 @@ from .lowering.ranges import RangeReport, potentials_fit, prove_ranges
 from .lowering.skip_buffers import buffer_skips, stages
 from .mapping.split import split_layers
 from .quantization.calibration import parse_method
-from .quantization.given import is_quantized, refuse_choices
+from .quantization.given_choices import is_quantized, refuse_choices
 from .quantization.layer_bits import LayerBits, check_layer_bits, most_bits
 from .quantization.quantized import EXACT, IntArray, QuantizedNetwork
 from .sparsity.tables import NONE, Entry, find_tables, with_tables

@@ -4,7 +4,7 @@
 from collections.abc import Callable
 
 from stemcore.compiler.pipeline import Compilation
-from stemcore.compiler.quantization.given import is_quantized
+from stemcore.compiler.quantization.given_choices import is_quantized
 from stemcore.compiler.quantization.quantize_given import agreement
 
 IMAGES = 32

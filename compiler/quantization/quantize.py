@@ -21,7 +21,7 @@ from ..frontend.passes import form_layers
 from ..frontend.passes.input_scale import scale_input
 from .calibration import parse_method
 from .formats import Source, choose_formats, find_signs, fixed_scale
-from .given import is_quantized, refuse_choices
+from .given_choices import is_quantized, refuse_choices
 from .layer_bits import LayerBits
 from .outputs import kind_of_outputs
 from .quantize_function import Index, OutputCode
