@@ -36,7 +36,9 @@ SHELL := bash
 #? OUT train: weight file to write; default: checkpoints/MODEL-DATASET.safetensors
 #? SPIKE_PENALTY train: loss that is added for spikes, such as 0.1 (none)
 #? BOARD synth: what it builds for; `stemcore synth --help` lists them
-#? SEED seed of random tests and of training (0)
+#? FILES mutate: all, or folders and files of hdl, golden, compiler; default: changed lines
+#? MUTANTS mutate: faults at most (60)
+#? SEED seed of random tests, of faults and of training (0)
 #? JOBS test processes side by side (2)
 #? STAGES test: some of lint unit cocotb formal system docs wheel (the first five)
 #? PYTHON interpreter the environment is made from (python3.11 or newer)
@@ -81,6 +83,8 @@ STAMP := $(VENV)/stamp-$(firstword $(shell cat $(INPUTS) | cksum))
 STEMCORE := $(PY) -m stemcore
 # Workers share the processor: one arithmetic thread each.
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n "$$JOBS"
+# What runs of the tests leave: counts for the summary, records for the table of `make verify`.
+EVIDENCE := sim_build/evidence
 
 SOURCE := $(call option,MODEL,model) $(call option,DATASET,dataset) $(call option,DATA,data) \
     $(call option,CHECKPOINT,checkpoint) $(call option,INPUT,input) \
@@ -130,15 +134,22 @@ bench: $(STAMP) ## measure speed and size: figures of docs/measurements.md
 
 ##@ Check
 test: $(STAMP) ## everything that proves the project, stage by stage
-	@failed=; table=; begin=$$SECONDS; \
+	@failed=; table=; skipped=; begin=$$SECONDS; \
 	for stage in $$STAGES; do \
 	    printf '\n== %s\n' "$$stage"; from=$$SECONDS; \
-	    verdict=passed; \
-	    $(MAKE) "$$stage" || { verdict=FAILED; failed="$$failed $$stage"; }; \
-	    row=$$(printf '%-8s %-7s %5d s' "$$stage" "$$verdict" $$((SECONDS - from))); \
+	    verdict=passed; counts=; kept=$(EVIDENCE)/$$stage; rm -f "$$kept".* "$$kept"-*; \
+	    STEMCORE_EVIDENCE=$$kept $(MAKE) "$$stage" || { verdict=FAILED; failed="$$failed $$stage"; }; \
+	    if [ -e "$$kept.txt" ]; then \
+	        counts=$$(head -n 1 "$$kept.txt"); \
+	        skipped+=$$(tail -n +2 "$$kept.txt" | sed "s/^/  $$stage: /")$$'\n'; \
+	    fi; \
+	    row=$$(printf '%-8s %-7s %5d s  %s' "$$stage" "$$verdict" $$((SECONDS - from)) "$$counts"); \
 	    table+=$$row$$'\n'; \
 	done; \
 	printf '\n== summary (SEED=%s)\n%s%-16s %5d s\n' "$$SEED" "$$table" all $$((SECONDS - begin)); \
+	if [ -n "$${skipped//$$'\n'/}" ]; then \
+	    printf 'skipped\n'; printf '%s' "$$skipped" | grep .; \
+	fi; \
 	if [ -n "$$failed" ]; then echo "make test: failed:$$failed" >&2; exit 1; fi
 
 test-fast: $(STAMP) ## an answer in a minute or two: no simulator, nothing slow, nothing end to end
@@ -157,6 +168,10 @@ formal: $(STAMP) ## bounded and inductive proofs
 
 system: $(STAMP) ## models end to end: torch, golden, program and RTL
 	@$(PYTEST) --dist worksteal tests/system
+
+mutate: $(STAMP) ## plant faults where this branch changed hdl, golden, compiler; do tests notice?
+	@read -ra files <<< "$${FILES-}"; OMP_NUM_THREADS=1 $(PY) -m tests.mutation "$${files[@]}" \
+	    --seed="$$SEED" $(call option,MUTANTS,number)
 
 lint: $(STAMP) ## ruff on everything, mypy on all but gateware
 	@.ci/typing $(VENV)
@@ -214,4 +229,4 @@ help: ## this list
 	    | while IFS=$$'\t' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
 .PHONY: sim check estimate verilog sparsify compare info train synth tables bench test test-fast unit cocotb \
-    formal system lint wheel docs notebooks env constraints clean distclean help
+    formal system mutate lint wheel docs notebooks env constraints clean distclean help

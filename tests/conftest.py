@@ -3,12 +3,16 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.support import evidence
+
 SEED = int(os.environ.get("SEED", "0"))
+SLOW_SECONDS = 1200  # for tests that build a simulator or ask a solver, on a machine that is busy
 
 
 def _entropy(node_id: str) -> int:
@@ -30,6 +34,21 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("stemcore")  # where --hypothesis-profile names no other
     if config.getoption("hypothesis_seed", None) is None:
         config.option.hypothesis_seed = str(SEED)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if float(config.getini("timeout") or 0) == 0:  # a debugger, or whoever counts otherwise
+        return
+    for item in items:
+        is_slow = item.get_closest_marker("slow") or item.get_closest_marker("sim")
+        if is_slow and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """For ``make test``, whose summary says how many tests a stage had, and what it skipped."""
+    if path := os.environ.get(evidence.VARIABLE):
+        evidence.write_counts(Path(path), terminalreporter.stats)
 
 
 @pytest.hookimpl(wrapper=True)

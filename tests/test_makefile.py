@@ -157,3 +157,25 @@ def test_environment_with_a_space_in_its_path_is_refused(checkout):
     done = make(checkout, "sim", "VENV=my env")
     assert done.returncode == 2
     assert "VENV: must be a path without spaces, got 'my env'" in done.stderr
+
+
+def test_summary_counts_tests_and_says_what_was_skipped_and_why(checkout):
+    """The stages' tests leave their counts; a stage without any, such as lint, has none."""
+    python = checkout / ".venv" / "bin" / "python"
+    python.write_text(
+        f"#!{sys.executable}\nimport os, sys\nfrom pathlib import Path\n"
+        "stage = Path(os.environ['STEMCORE_EVIDENCE'])\n"
+        "if sys.argv[1:3] == ['-m', 'pytest']:\n"
+        "    stage.parent.mkdir(parents=True, exist_ok=True)\n"
+        "    few = ', 1 skipped\\n1 x cifar10: no data' if stage.name == 'formal' else ''\n"
+        "    Path(f'{stage}.txt').write_text(f'7 passed{few}\\n')\n"
+    )
+    old = checkout / "sim_build" / "evidence" / "lint.txt"
+    old.parent.mkdir(parents=True)
+    old.write_text("99 passed\n")
+    done = make(checkout, "test", "STAGES=lint formal cocotb")
+    assert done.returncode == 0, done.stderr
+    summary = done.stdout.partition("== summary")[2]
+    assert re.search(r"^lint +passed +\d+ s +$", summary, re.MULTILINE)
+    assert re.search(r"^formal +passed +\d+ s  7 passed, 1 skipped$", summary, re.MULTILINE)
+    assert summary.endswith("\nskipped\n  formal: 1 x cifar10: no data\n")
