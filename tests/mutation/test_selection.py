@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which faults are tried, and with which tests."""
+
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.mutation.operators import KINDS
+from tests.mutation.selection import (
+    DEEP,
+    ROOMS,
+    all_mutants,
+    changed_lines,
+    draw,
+    source_files,
+    stages_of,
+    touched,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+FEW = ["hdl/noc", "golden/arithmetic", "compiler/lowering"]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A project with one committed file on ``main``, and a branch that changed it."""
+    (tmp_path / "hdl").mkdir()
+    file = tmp_path / "hdl" / "a.py"
+    file.write_text("x = 1\ny = 2\nz = 3\n")
+    for words in (
+        ["init", "-q", "-b", "main"],
+        ["add", "hdl"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "one"],
+        ["checkout", "-q", "-b", "work"],
+    ):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_draw_depends_on_the_seed_alone_and_grows():
+    found = all_mutants(ROOT, source_files(ROOT, FEW))
+    drawn = draw(found, 40, 7, ROOT)
+    assert drawn == draw(list(reversed(found)), 40, 7, ROOT)
+    assert drawn == draw(found, 60, 7, ROOT)[:40]
+    assert drawn != draw(found, 40, 8, ROOT)
+    assert len({mutant.name for mutant in drawn}) == 40
+    counts = Counter(mutant.kind for mutant in drawn)
+    assert set(counts) == set(KINDS)
+    few = counts.pop("reset")  # there are no more in these folders
+    assert few == sum(mutant.kind == "reset" for mutant in found)
+    assert max(counts.values()) - min(counts.values()) <= 1
+    assert len({mutant.path for mutant in drawn}) > 10
+
+
+def test_all_of_a_small_file_are_drawn_once():
+    found = all_mutants(ROOT, ["golden/arithmetic/bounds.py"])
+    drawn = draw(found, 10_000, 0, ROOT)
+    assert sorted(m.name for m in drawn) == sorted(m.name for m in found)
+
+
+def test_only_what_a_change_touches(checkout):
+    file = checkout / "hdl" / "a.py"
+    assert changed_lines(checkout, "main") == {}
+    file.write_text("x = 1\nw = 0\ny = 9\nz = 3\n")
+    (checkout / "hdl" / "new.py").write_text("a = 1\nb = 2\n")
+    (checkout / "hdl" / "notes.md").write_text("no code\n")
+    lines = changed_lines(checkout, "main")
+    assert lines == {"hdl/a.py": {2, 3}, "hdl/new.py": {1, 2}}
+    chosen = touched(all_mutants(checkout, sorted(lines)), lines)
+    assert [(m.path, m.before) for m in chosen] == [
+        *(("hdl/a.py", "0"), ("hdl/a.py", "9")),
+        *(("hdl/new.py", "1"), ("hdl/new.py", "2")),
+    ]
+
+
+def test_a_branch_that_is_not_there_is_an_error(checkout):
+    with pytest.raises(ValueError, match=r"^git merge-base nowhere HEAD: must succeed, got "):
+        changed_lines(checkout, "nowhere")
+
+
+@pytest.mark.parametrize("name", ["runtime", "hdl/nothing.py", "/etc", "hdl/../runtime", "..", ""])
+def test_files_elsewhere_are_an_error(name):
+    with pytest.raises(ValueError, match=r"^files: must be files or folders below hdl, golden, "):
+        source_files(ROOT, [name])
+
+
+def test_a_files_own_tests_come_first_then_those_that_import_it():
+    tests = stages_of("hdl/core/soma.py", ROOT)[0].tests
+    assert set(tests[:2]) == {"tests/hdl/core/test_soma.py", "tests/hdl/core/test_soma_steps.py"}
+    assert "tests/hdl/core/test_core.py" in tests
+    assert "tests/hdl/test_node.py" in tests
+    ranges = stages_of("compiler/lowering/ranges.py", ROOT)[0].tests
+    assert ranges[0] == "tests/compiler/lowering/test_ranges.py"
+    assert "tests/compiler/test_compile_network.py" in ranges
+    assert "tests/compiler/frontend/test_resample.py" not in ranges
+
+
+def test_every_file_has_tests_that_are_there():
+    for path in source_files(ROOT):
+        stages = stages_of(path, ROOT)
+        assert stages[0].tests, path
+        assert stages[1:] == list(DEEP[Path(path).parts[0]])
+    for stage in [s for room in ROOMS for s in DEEP[room]]:
+        for name in stage.tests:
+            assert (ROOT / name.partition("::")[0]).exists(), name
