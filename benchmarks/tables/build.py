@@ -8,7 +8,8 @@ from stemcore.runtime.report.energy import MAC_PJ, SOP_PJ
 from stemcore.runtime.report.schema import ACCURACY
 
 from . import figure12, published
-from .subjects import Subject
+from .score import change_error
+from .subjects import Figures, Subject
 from .table import NO_COUNTERPART, Row, Table, counterpart, relative
 
 BITS_IN_USE = (
@@ -16,6 +17,8 @@ BITS_IN_USE = (
     "nothing, so that activations use more of their bits: RoT removes a smaller share, DRLO a "
     "larger one."
 )
+Pair = tuple[tuple[float, ...], tuple[float, ...]]  # changes of accuracy, and of operations
+AGAINST_NONE = "Change against no tables, with the standard error of the change on the same images;"
 ROT, DRLO = ("rot1", "rot2", "rot3"), ("drlo4", "drlo3", "drlo2")
 
 
@@ -34,6 +37,8 @@ def hardware(subjects: Sequence[Subject]) -> Table:
                 figures["score"],
                 max(near) if near else None,
                 f"{why}; ours is simulated RTL; {figures['provenance']}",
+                images=figures["images"],
+                error=figures["error"],
             )
         )
     rows += [
@@ -44,28 +49,34 @@ def hardware(subjects: Sequence[Subject]) -> Table:
     return Table("I", "Networks on neuromorphic hardware", "%", note, tuple(rows))
 
 
+def _scored(
+    subject: Subject, what: str, figures: Figures, paper: float | None, why: str | None = None
+) -> Row:
+    """A row for an accuracy or mAP of all the subject's images."""
+    near = counterpart(subject.model, subject.dataset)
+    return Row(
+        subject.name,
+        what,
+        figures["score"],
+        paper,
+        near.apart if why is None else why,
+        images=subject.plain()["images"],
+        error=figures["error"],
+        comparable=near.same_task,
+    )
+
+
 def conversion(subjects: Sequence[Subject]) -> Table:
     """Table II."""
     rows = []
     for subject in subjects:
-        name, why = counterpart(subject.model, subject.dataset)
-        figures, theirs = subject.plain(), published.ACCURACY.get(name or "")
+        near, figures = counterpart(subject.model, subject.dataset), subject.plain()
+        in_torch, in_spikes = published.ACCURACY.get(near.name, (None, None))
         state = "every output equal" if figures["equal"] else "OUTPUTS DIFFER"
+        said = f"{state}; {near.apart}"
         rows += [
-            Row(
-                subject.name,
-                "quantized network (torch)",
-                figures["quantized"],
-                theirs and theirs[0],
-                why,
-            ),
-            Row(
-                subject.name,
-                "in spikes, T = 8 (golden)",
-                figures["score"],
-                theirs and theirs[1],
-                f"{state} on {figures['images']} images; {why}",
-            ),
+            _scored(subject, "quantized network (torch)", figures["quantized"], in_torch),
+            _scored(subject, "in spikes, T = 8 (golden)", figures, in_spikes, said),
         ]
     note = "Loss of the spiking form against the quantized network: 0."
     return Table("II", "Quantized network and its spiking form", "%", note, tuple(rows))
@@ -75,32 +86,26 @@ def integration(subjects: Sequence[Subject]) -> Table:
     """Table III."""
     rows = []
     for subject in subjects:
-        name, why = counterpart(subject.model, subject.dataset)
-        theirs = published.SCALED.get(name or "", (None, None, None))
-        plain = subject.plain()
-        rows += [
-            Row(subject.name, "float", plain["float"], theirs[0], why),
-            Row(subject.name, "quantized, exact integration", plain["score"], theirs[1], why),
-        ]
+        near, plain = counterpart(subject.model, subject.dataset), subject.plain()
+        in_float, quantized, scaled = published.SCALED.get(near.name, (None, None, None))
         paper = subject.profile("paper")
-        rows.append(
-            Row(
-                subject.name,
-                "quantized, the paper's profile",
-                paper["score"],
-                theirs[1],
-                f"one weight scale a layer, bias: {', '.join(paper['bias'])}; {why}",
-            )
-        )
-        modes = (("scaled", theirs[2], why), ("late", None, "ours alone: late scaling"))
-        for mode, published_score, said in modes:
+        biases = f"one weight scale a layer, bias: {', '.join(paper['bias'])}; {near.apart}"
+        rows += [
+            _scored(subject, "float", plain["float"], in_float),
+            _scored(subject, "quantized, exact integration", plain, quantized),
+            _scored(subject, "quantized, the paper's profile", paper, quantized, biases),
+        ]
+        for mode, theirs, said in (
+            ("scaled", scaled, near.apart),
+            ("late", None, "ours alone: late scaling"),
+        ):
             what = f"quantized, {mode} integration"
             try:
-                score = subject.integrated(mode)["score"]
+                figures = subject.integrated(mode)
             except CompileError as error:
-                rows.append(Row(subject.name, what, None, published_score, f"has none: {error}"))
+                rows.append(Row(subject.name, what, None, theirs, f"has none: {error}"))
                 continue
-            rows.append(Row(subject.name, what, score, published_score, said))
+            rows.append(_scored(subject, what, figures, theirs, said))
     return Table(
         "III",
         "Integration in 16 bits",
@@ -110,65 +115,86 @@ def integration(subjects: Sequence[Subject]) -> Table:
     )
 
 
-def _tables(
-    subjects: Sequence[Subject], names: Sequence[str], theirs: dict, part: int
+def _changes_of_accuracy(
+    subjects: Sequence[Subject], names: Sequence[str], theirs: dict[str, Pair]
 ) -> tuple[Row, ...]:
-    """Change of accuracy (``part`` 0) or of operations (1) for one table in all layers."""
+    """Points that one table in all layers costs."""
     rows = []
     for subject in subjects:
-        name, why = counterpart(subject.model, subject.dataset)
-        plain = subject.plain()
-        for i, table in enumerate(names):
-            figures = subject.with_table(table)
-            ours = (
-                figures["score"] - plain["score"]
-                if part == 0
-                else relative(figures["sops"], plain["sops"])
+        near, plain = counterpart(subject.model, subject.dataset), subject.plain()
+        paper = theirs[near.name][0] if near.name in theirs else (None,) * len(names)
+        for table, figure in zip(names, paper, strict=True):
+            now = subject.with_table(table)
+            rows.append(
+                Row(
+                    subject.name,
+                    table,
+                    now["score"] - plain["score"],
+                    figure,
+                    near.apart,
+                    images=plain["images"],
+                    error=change_error(now, plain),
+                    comparable=near.same_task,
+                )
             )
-            paper = theirs[name][part][i] if name in theirs else None
-            rows.append(Row(subject.name, table, ours, paper, why))
+    return tuple(rows)
+
+
+def _changes_of_operations(
+    subjects: Sequence[Subject], names: Sequence[str], theirs: dict[str, Pair]
+) -> tuple[Row, ...]:
+    """Percent of the operations that one table in all layers adds."""
+    rows = []
+    for subject in subjects:
+        near, plain = counterpart(subject.model, subject.dataset), subject.plain()
+        paper = theirs[near.name][1] if near.name in theirs else (None,) * len(names)
+        for table, figure in zip(names, paper, strict=True):
+            ours = relative(subject.with_table(table)["sops"], plain["sops"])
+            rows.append(
+                Row(
+                    subject.name,
+                    table,
+                    ours,
+                    figure,
+                    near.apart,
+                    images=plain["images"],
+                    comparable=near.same_task,
+                )
+            )
     return tuple(rows)
 
 
 def rot_accuracy(subjects: Sequence[Subject]) -> Table:
     """Table IV."""
-    return Table(
-        "IV",
-        "RoT: accuracy",
-        "points",
-        "Change against no tables, the same r in all layers.",
-        _tables(subjects, ROT, published.ROT, 0),
-    )
+    rows = _changes_of_accuracy(subjects, ROT, published.ROT)
+    return Table("IV", "RoT: accuracy", "points", f"{AGAINST_NONE} the same r in all layers.", rows)
 
 
 def rot_operations(subjects: Sequence[Subject]) -> Table:
     """Table V."""
-    return Table("V", "RoT: operations", "%", BITS_IN_USE, _tables(subjects, ROT, published.ROT, 1))
+    rows = _changes_of_operations(subjects, ROT, published.ROT)
+    return Table("V", "RoT: operations", "%", BITS_IN_USE, rows)
 
 
 def drlo_accuracy(subjects: Sequence[Subject]) -> Table:
     """Table VI."""
+    rows = _changes_of_accuracy(subjects, DRLO, published.DRLO)
     return Table(
-        "VI",
-        "DRLO: accuracy",
-        "points",
-        "Change against no tables, the same k in all layers.",
-        _tables(subjects, DRLO, published.DRLO, 0),
+        "VI", "DRLO: accuracy", "points", f"{AGAINST_NONE} the same k in all layers.", rows
     )
 
 
 def drlo_operations(subjects: Sequence[Subject]) -> Table:
     """Table VII."""
-    return Table(
-        "VII", "DRLO: operations", "%", BITS_IN_USE, _tables(subjects, DRLO, published.DRLO, 1)
-    )
+    rows = _changes_of_operations(subjects, DRLO, published.DRLO)
+    return Table("VII", "DRLO: operations", "%", BITS_IN_USE, rows)
 
 
 def hybrid(subjects: Sequence[Subject]) -> Table:
     """Table VIII."""
     rows = []
     for subject in subjects:
-        name, why = counterpart(subject.model, subject.dataset)
+        near = counterpart(subject.model, subject.dataset)
         found = subject.searched()
         if subject.plain()["metric"] != ACCURACY:
             rows.append(Row(subject.name, "no search", None, None, "it counts right answers"))
@@ -177,13 +203,12 @@ def hybrid(subjects: Sequence[Subject]) -> Table:
             command = f"make sparsify MODEL={subject.model} DATASET={subject.dataset}"
             rows.append(Row(subject.name, "no search yet", None, None, f"run `{command}`"))
             continue
-        before = found["none"]["test"]
+        before, n_images = found["none"]["test"], found["images"]["test"]
         for scheme, entry in found["chosen"].items():
-            theirs = published.HYBRID.get(name or "", (None, None)) if scheme == "hybrid" else None
-            test = entry["test"]
-            n_images = found["images"]["test"]
-            said = f"{n_images} test images; {why}" if theirs else "ours alone: rate-distortion"
+            theirs = published.HYBRID.get(near.name) if scheme == "hybrid" else None
             accuracy, sops = theirs or (None, None)
+            test = entry["test"]
+            said = near.apart if theirs else "ours alone: rate-distortion"
             rows += [
                 Row(
                     subject.name,
@@ -191,6 +216,9 @@ def hybrid(subjects: Sequence[Subject]) -> Table:
                     100 * (test["accuracy"] - before["accuracy"]),
                     accuracy,
                     said,
+                    images=n_images,
+                    error=100 * test["loss_error"],
+                    comparable=near.same_task,
                 ),
                 Row(
                     subject.name,
@@ -198,6 +226,8 @@ def hybrid(subjects: Sequence[Subject]) -> Table:
                     relative(test["sops"], before["sops"]),
                     sops,
                     said,
+                    images=n_images,
+                    comparable=near.same_task,
                 ),
             ]
     return Table(

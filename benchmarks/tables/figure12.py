@@ -37,7 +37,15 @@ def same_weights(subjects: Sequence[Subject]) -> Table:
         for code in ("STEM", "direct", "position"):
             entry = figures[code]
             rows += [
-                Row(subject.name, f"{code}: accuracy, %", entry["score"], None, SAME),
+                Row(
+                    subject.name,
+                    f"{code}: accuracy, %",
+                    entry["score"],
+                    None,
+                    SAME,
+                    images=entry["images"],
+                    error=entry["error"],
+                ),
                 Row(subject.name, f"{code}: SOPs of hidden layers, M", _total(entry), None, SAME),
             ]
     return Table(
@@ -81,13 +89,13 @@ def trained(subjects: Sequence[Subject]) -> Table:
     """Figure 12(b)."""
     rows = []
     for subject, codes in _compared(subjects):
-        name, apart = counterpart(subject.model, subject.dataset)
-        quantized = published.SCALED.get(name or "", (None, None, None))[1]
+        near = counterpart(subject.model, subject.dataset)
+        quantized = published.SCALED.get(near.name, (None, None, None))[1]
         for code, figures in codes.items():
             is_stem, whole, sops = code == "STEM", figures["all"], _total(figures)
             why = (
                 f"{figures['epochs']} epochs; in float {whole['score']:.2f} % of "
-                f"{whole['images']} test images; {apart if is_stem else CHART}"
+                f"{whole['images']} test images; {near.apart if is_stem else CHART}"
             )
             less = "" if is_stem else f"; STEM's {relative(_total(codes['STEM']), sops):+.1f} %"
             rows += [
@@ -97,6 +105,9 @@ def trained(subjects: Sequence[Subject]) -> Table:
                     figures["score"],
                     quantized if is_stem else None,
                     why,
+                    images=figures["images"],
+                    error=figures["error"],
+                    comparable=near.same_task,
                 ),
                 Row(subject.name, f"{code}: SOPs of hidden layers, M", sops, None, CHART + less),
             ]

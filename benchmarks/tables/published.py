@@ -4,6 +4,8 @@
 Operation counts of tables V, VII, VIII and IX are known as relative changes only.
 """
 
+from dataclasses import dataclass
+
 # Table I: (hardware, data set, parameters, bits of a weight, figure)
 HARDWARE = (
     ("Loihi", "MNIST", "34.1K", 9, 98.70),
@@ -63,21 +65,53 @@ HYBRID = {
     TINY_YOLO: (-0.55, -18.58),
 }
 
-# Our networks, the paper's nearest one, and what sets them apart.
+
+@dataclass(frozen=True)
+class Counterpart:
+    """The paper's network nearest to one of ours.
+
+    Attributes
+    ----------
+    name : str
+        As the tables above call it; empty where there is none.
+    apart : str
+        What sets the two apart.
+    same_task : bool
+        Data set, split and task are the same, so that a difference of figures means something.
+    """
+
+    name: str
+    apart: str
+    same_task: bool
+
+
 _SMALL = "about 15 to 40 times fewer parameters, trained within an hour on two processor cores"
 _JPEG = "on a JPEG copy of CIFAR10 (lossy), 5,000 test images in all"
+# By model and data set of ours.
 COUNTERPARTS = {
-    ("tiny_vgg", "cifar10"): (VGG16, f"a VGG of 0.8M parameters, {_SMALL}; {_JPEG}"),
-    ("resnet18_cifar", "cifar10"): (RESNET18, f"ResNet-18 at reduced width, {_SMALL}; {_JPEG}"),
-    ("cifar10net", "cifar10"): (CIFAR10NET, f"reduced width, {_SMALL}; {_JPEG}"),
-    ("cifar10net_w64", "cifar10"): (CIFAR10NET, f"64 channels instead of 256, {_SMALL}; {_JPEG}"),
-    ("cifar10net_w16", "cifar10"): (
+    ("tiny_vgg", "cifar10"): Counterpart(
+        VGG16, f"a VGG of 0.8M parameters, {_SMALL}; {_JPEG}", same_task=True
+    ),
+    ("resnet18_cifar", "cifar10"): Counterpart(
+        RESNET18, f"ResNet-18 at reduced width, {_SMALL}; {_JPEG}", same_task=True
+    ),
+    ("cifar10net", "cifar10"): Counterpart(
+        CIFAR10NET, f"reduced width, {_SMALL}; {_JPEG}", same_task=True
+    ),
+    ("cifar10net_w64", "cifar10"): Counterpart(
+        CIFAR10NET, f"64 channels instead of 256, {_SMALL}; {_JPEG}", same_task=True
+    ),
+    ("cifar10net_w16", "cifar10"): Counterpart(
         CIFAR10NET,
         f"16 channels instead of 256, trained for a comparison of codes alone; {_JPEG}",
+        same_task=True,
     ),
-    ("tiny_yolo", "voc"): (
+    ("tiny_yolo", "voc"): Counterpart(
         TINY_YOLO,
         "fewer parameters, 2,000 training images, and a split of our own: not comparable",
+        same_task=False,
     ),
-    ("tiny_yolo", "digit_boxes"): (TINY_YOLO, "made digits on canvases instead of photographs"),
+    ("tiny_yolo", "digit_boxes"): Counterpart(
+        TINY_YOLO, "made digits on canvases, not photographs: not comparable", same_task=False
+    ),
 }

@@ -26,18 +26,20 @@ from stemcore.models.cifar10net import STEPS
 from stemcore.models.registry import MODELS
 from stemcore.runtime.prepare import prepare
 from stemcore.runtime.prepared import Prepared, torch_values
-from stemcore.runtime.prepared import float_accuracy as accuracy_of_float
-from stemcore.runtime.report.accuracy import measure, metric_of
+from stemcore.runtime.report.accuracy import metric_of
 from stemcore.runtime.report.figures import write_json
 from stemcore.runtime.report.names import output_folder
 from stemcore.runtime.settings import Settings
 from stemcore.runtime.sparsify.operation_counts import Measured, run_with_counts
 
+from .score import scored
 from .trained_codes import measure_integration, trained_forms, training_of
 
 IMAGES = 500
 CODE_IMAGES = 200
 BATCH = 50
+# Of the kept figures: raised when one of them is added or means something else.
+CACHE_VERSION = 2
 Figures = dict[str, Any]
 
 
@@ -77,7 +79,7 @@ def cached(what: str, inputs: object, measure_it: Callable[[], Figures]) -> Figu
 
     ``what`` is printed before it is measured.
     """
-    path = tables_folder() / "cache" / f"{digest([what, inputs])}.json"
+    path = tables_folder() / "cache" / f"{digest([CACHE_VERSION, what, inputs])}.json"
     if path.exists():
         return json.loads(path.read_text())
     print(f"  {what}", flush=True)
@@ -122,14 +124,14 @@ class Subject:
         images = self.prepared.dataset.train_images[:CALIBRATION_IMAGES]
         return self.prepared.input_map.codes_of_bytes(images)
 
-    def score(self, outputs: np.ndarray, network: Network) -> float:
-        """Accuracy or mAP, in percent."""
+    def score(self, outputs: np.ndarray, network: Network) -> Figures:
+        """Accuracy or mAP of integer outputs, as :func:`.score.scored` tells it."""
         real = outputs * network.scales[network.output.name]
-        return 100 * measure(self.prepared.dataset, real)
+        return scored(self.prepared.dataset, real)
 
     def _counted(self, network: Network, seen: Measured) -> Figures:
         return {
-            "score": self.score(seen.outputs, network),
+            **self.score(seen.outputs, network),
             "sops": seen.sops,
             "spikes": seen.spikes,
         }
@@ -149,7 +151,7 @@ class Subject:
             ]
             seen = run_with_counts(network, self.images, prepared.exact_width)
             return {
-                "float": 100 * accuracy_of_float(prepared, len(self.images)),
+                "float": scored(prepared.dataset, prepared.float_outputs(len(self.images))),
                 "quantized": self.score(np.concatenate(in_torch), network),
                 "equal": bool(np.array_equal(np.concatenate(in_torch), seen.outputs)),
                 "macs": prepared.n_macs,
@@ -179,7 +181,7 @@ class Subject:
 
         def run() -> Figures:
             outputs = run_with_counts(network, self.images, 32).outputs
-            return {"score": self.score(outputs, network)}
+            return self.score(outputs, network)
 
         return self._cached(f"integration {mode}", network, run)
 
@@ -208,7 +210,8 @@ class Subject:
             outputs = np.concatenate([part.outputs for _, part in parts])
             found: Figures = {
                 "direct": {
-                    "score": self.score(outputs, network),
+                    **self.score(outputs, network),
+                    "images": len(images),
                     "sops": {
                         name: sum(n * part.sops[name] for n, part in parts) / len(images)
                         for name in _hidden(network)
@@ -218,7 +221,8 @@ class Subject:
             for name, coded in (("STEM", network), ("position", position_coded(network))):
                 seen = run_with_counts(coded, images, self.prepared.exact_width)
                 found[name] = {
-                    "score": self.score(seen.outputs, coded),
+                    **self.score(seen.outputs, coded),
+                    "images": len(images),
                     "sops": {layer: seen.layer_sops[layer] for layer in _hidden(network)},
                 }
             return found

@@ -5,24 +5,34 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import published
+from .published import Counterpart
 
 NO_COUNTERPART = "the paper has no such network"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison. Numbers have one unit a table; None where there is no figure."""
+    """One comparison. Numbers have one unit a table; None where there is no figure.
+
+    ``images`` and ``error`` say how many test images an accuracy of ours comes from, and its
+    standard error. ``comparable``: both figures are of the same data set, split and task.
+    """
 
     subject: str
     what: str
     ours: float | None
     paper: float | None
     why: str
+    images: int | None = None
+    error: float | None = None
+    comparable: bool = True
 
     @property
     def difference(self) -> float | None:
-        """Ours minus the paper's."""
-        return None if self.ours is None or self.paper is None else self.ours - self.paper
+        """Ours minus the paper's, where the two can be compared."""
+        if self.ours is None or self.paper is None or not self.comparable:
+            return None
+        return self.ours - self.paper
 
 
 @dataclass(frozen=True)
@@ -47,12 +57,13 @@ class Table:
             "",
             f"{self.note} Unit: {self.unit}.",
             "",
-            "| network | figure | ours | paper | difference | why |",
-            "|---|---|---|---|---|---|",
+            "| network | figure | ours | standard error | images | paper | difference | why |",
+            "|---|---|---|---|---|---|---|---|",
         ]
         lines += [
-            f"| {row.subject} | {row.what} | {_cell(row.ours)} | {_cell(row.paper)} | "
-            f"{_cell(row.difference, signed=True)} | {row.why} |"
+            f"| {row.subject} | {row.what} | {_cell(row.ours)} | {_cell(row.error)} | "
+            f"{row.images or '-'} | {_cell(row.paper)} | {_cell(row.difference, signed=True)} | "
+            f"{row.why} |"
             for row in self.rows
         ]
         return "\n".join(lines) + "\n"
@@ -64,9 +75,10 @@ def _cell(value: float | None, *, signed: bool = False) -> str:
     return f"{value:+.2f}" if signed else f"{value:.2f}"
 
 
-def counterpart(model: str, dataset: str) -> tuple[str | None, str]:
-    """The paper's network nearest to one of ours, or None, and what sets them apart."""
-    return published.COUNTERPARTS.get((model, dataset), (None, NO_COUNTERPART))
+def counterpart(model: str, dataset: str) -> Counterpart:
+    """The paper's network nearest to one of ours, if any, and what sets them apart."""
+    none = Counterpart("", NO_COUNTERPART, same_task=False)
+    return published.COUNTERPARTS.get((model, dataset), none)
 
 
 def relative(now: float, before: float) -> float:

@@ -15,6 +15,8 @@ from stemcore.models.checkpoint import checkpoint_path, load_into
 from stemcore.models.registry import MODELS, ModelSpec
 from stemcore.models.tasks import measure_accuracy
 
+from .score import binomial_error
+
 Layers = dict[str, nn.Module]
 
 
@@ -115,6 +117,8 @@ def measure_integration(
         accuracy = measure_accuracy(module, images, labels, batch)
     return {
         "score": 100 * accuracy,
+        "error": binomial_error(100 * accuracy, len(images)),
+        "images": len(images),
         "sops": {name: count / len(images) for name, count in meter.sops.items()},
         **training_of(metadata),
     }

@@ -158,7 +158,7 @@ class Search:
             choice,
             float(right.mean()),
             float(-change.mean()),
-            float(change.std() / np.sqrt(len(change))),
+            _standard_error(change),
             self._divergence(seen),
             seen.sops,
             seen.spikes,
@@ -249,11 +249,11 @@ def _searched(
             "strength": search.strength,
             "test": len(integers),
         },
-        "none": {**dataclasses.asdict(search.base), "test": _on_test(before, labels)},
+        "none": {**dataclasses.asdict(search.base), "test": _on_test(before, before, labels)},
         "chosen": {
             point.scheme: {
                 **dataclasses.asdict(point),
-                "test": _on_test(measure_choice(prepared, point.tables, integers), labels),
+                "test": _on_test(measure_choice(prepared, point.tables, integers), before, labels),
             }
             for point in chosen
         },
@@ -267,8 +267,20 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def _on_test(seen: Measured, labels: NDArray[np.int64]) -> dict[str, float]:
-    return {"accuracy": float(seen.right(labels).mean()), "sops": seen.sops, "spikes": seen.spikes}
+def _standard_error(change: NDArray[np.float64]) -> float:
+    """Of the mean of what changed in each image."""
+    return float(change.std() / np.sqrt(len(change)))
+
+
+def _on_test(seen: Measured, before: Measured, labels: NDArray[np.int64]) -> dict[str, float]:
+    """``loss_error``: standard error of the change of accuracy since ``before``, in 0..1."""
+    right = seen.right(labels)
+    return {
+        "accuracy": float(right.mean()),
+        "loss_error": _standard_error(right.astype(float) - before.right(labels)),
+        "sops": seen.sops,
+        "spikes": seen.spikes,
+    }
 
 
 def _write(folder: Path, report: dict[str, Any], written: "_Written") -> None:
@@ -291,10 +303,10 @@ def choices_on_test(report: Mapping[str, Any]) -> str:
     """The choices on test images, as Markdown."""
     none = report["none"]["test"]
     lines = [
-        "| scheme | accuracy | points lost | SOPs | spikes |",
-        "|---|---|---|---|---|",
+        "| scheme | accuracy | points lost | standard error | SOPs | spikes |",
+        "|---|---|---|---|---|---|",
         (
-            f"| none | {100 * none['accuracy']:.2f} % | | {none['sops'] / 1e6:.2f}M | "
+            f"| none | {100 * none['accuracy']:.2f} % | | | {none['sops'] / 1e6:.2f}M | "
             f"{none['spikes'] / 1e3:.1f}k |"
         ),
     ]
@@ -303,6 +315,7 @@ def choices_on_test(report: Mapping[str, Any]) -> str:
         lines.append(
             f"| {scheme} | {100 * test['accuracy']:.2f} % | "
             f"{100 * (none['accuracy'] - test['accuracy']):+.2f} | "
+            f"{100 * test['loss_error']:.2f} | "
             f"{100 * (test['sops'] / none['sops'] - 1):+.1f} % | "
             f"{100 * (test['spikes'] / none['spikes'] - 1):+.1f} % |"
         )

@@ -4,18 +4,27 @@
 import dataclasses
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import stemcore.benchmarks.tables.subjects as subjects
-from stemcore.benchmarks.tables import published
+from stemcore.benchmarks.tables import published, score
 from stemcore.benchmarks.tables.build import TABLES, Row, Table
+from stemcore.benchmarks.tables.score import binomial_error, change_error, scored
 from stemcore.benchmarks.tables.subjects import Subject, cached, digest, find_subjects
 from stemcore.benchmarks.tables.write import text_of
 from stemcore.compiler.errors import CompileError
 from stemcore.golden.network.forward import n_sops, run_network
+from stemcore.models.data.boxes import BoxDataset, Objects
+from stemcore.models.detection import Detections
 from stemcore.runtime.commands.main import main
+from stemcore.runtime.report import accuracy
+
+
+def made_up(score, right="1010"):
+    return {"score": score, "error": 0.5, "right": right}
 
 
 class MadeUp:
@@ -25,9 +34,9 @@ class MadeUp:
 
     def plain(self):
         return {
-            "float": 90.0,
-            "quantized": 89.0,
-            "score": 89.0,
+            "float": made_up(90.0),
+            "quantized": made_up(89.0),
+            **made_up(89.0, "1101"),
             "equal": True,
             "macs": 2e6,
             "parameters": 3_000_000,
@@ -39,32 +48,38 @@ class MadeUp:
         }
 
     def with_table(self, name):
-        return {"score": 88.0 - int(name[-1]), "sops": 3e6, "spikes": 5.0}
+        return {**made_up(88.0 - int(name[-1]), "1110"), "sops": 3e6, "spikes": 5.0}
 
     def integrated(self, mode):
-        return {"score": {"scaled": 80.0, "late": 81.0}[mode]}
+        return made_up({"scaled": 80.0, "late": 81.0}[mode])
 
     def profile(self, profile):
-        return {"score": 87.0, "bias": ["8 bits"]}
+        return {**made_up(87.0), "bias": ["8 bits"]}
 
     def codes(self):
         return {
-            code: {"score": 50.0, "sops": {"a": 1e6, "b": 2e6}}
+            code: {**made_up(50.0), "images": 200, "sops": {"a": 1e6, "b": 2e6}}
             for code in ("STEM", "direct", "position")
         }
 
     def trained_codes(self):
         whole = {"score": 41.5, "images": 5000}
         forms = {
-            code: {"score": score, "sops": {"a": sops, "b": 2e6}, "epochs": 3, "all": whole}
+            code: {
+                **made_up(score),
+                "images": 200,
+                "sops": {"a": sops, "b": 2e6},
+                "epochs": 3,
+                "all": whole,
+            }
             for code, score, sops in (("direct", 40.0, 4e6), ("position", 30.0, 3e6))
         }
         return {"STEM": {"epochs": 5, "all": {**whole, "score": 52.5}}, **forms}
 
     def searched(self):
-        test = {"accuracy": 0.8, "sops": 50.0}
+        test = {"accuracy": 0.8, "loss_error": 0.002, "sops": 50.0}
         return {
-            "none": {"test": {"accuracy": 0.81, "sops": 100.0}},
+            "none": {"test": {"accuracy": 0.81, "loss_error": 0.0, "sops": 100.0}},
             "images": {"test": 20},
             "chosen": {"hybrid": {"test": test}, "rd": {"test": test}},
         }
@@ -202,14 +217,79 @@ def test_rows_state_the_difference_in_both_forms():
     assert [row["difference"] for row in table.to_dict()["rows"]] == [0.5, None]
     lines = table.to_markdown().splitlines()
     assert lines[0] == "## X. Title"
-    assert lines[-2] == "| net | a | 1.50 | 1.00 | +0.50 | why |"
-    assert lines[-1] == "| net | b | 2.00 | - | - | none |"
+    assert lines[-2] == "| net | a | 1.50 | - | - | 1.00 | +0.50 | why |"
+    assert lines[-1] == "| net | b | 2.00 | - | - | - | - | none |"
+
+
+def test_an_accuracy_says_of_how_many_images_it_is_and_what_chance_explains():
+    (row, _) = TABLES["II"]([MadeUp()]).rows
+    assert (row.images, row.error) == (10, 0.5)
+    table = Table("X", "Title", "%", "Note.", (dataclasses.replace(row, why="why"),))
+    line = table.to_markdown().splitlines()[-1]
+    assert line.endswith("| quantized network (torch) | 89.00 | 0.50 | 10 | 92.87 | -3.87 | why |")
+
+
+def test_a_difference_stands_where_data_split_and_task_are_the_same():
+    class Digits(MadeUp):
+        model, dataset, name = "tiny_yolo", "digit_boxes", "tiny_yolo on digit_boxes"
+
+    for number in ("II", "III", "IV", "V", "VI", "VII"):
+        rows = TABLES[number]([Digits()]).rows
+        assert any(row.paper is not None for row in rows)
+        assert all(row.difference is None for row in rows)
+        assert any(row.difference is not None for row in TABLES[number]([MadeUp()]).rows) or (
+            number == "III"  # the paper has no scaled integration of this one's counterpart
+        )
+
+
+def test_errors_of_an_accuracy_and_of_a_change():
+    outputs = np.eye(4)[[0, 1, 2, 3, 0]]
+    data = SimpleNamespace(test_labels=np.array([0, 1, 2, 0, 1]))
+    assert scored(data, outputs) == {
+        "score": pytest.approx(60.0),
+        "error": pytest.approx(100 * np.sqrt(0.6 * 0.4 / 5)),
+        "right": "11100",
+    }
+    # One gained, one lost of five: squares of 1 and 1, mean 0.
+    change = change_error({"right": "11100"}, {"right": "11010"})
+    assert change == pytest.approx(100 * np.sqrt(2 / 5) / np.sqrt(5))
+    assert change_error({"right": "1"}, {"right": "1"}) == 0
+    assert change_error({"right": None}, {"right": "1"}) is None
+    assert binomial_error(100.0, 3) == binomial_error(0.0, 3) == 0
 
 
 def test_document_names_what_is_missing():
     text = text_of([], [MadeUp()], ["other on voc: no folder"])
     assert "* left out, other on voc: no folder" in text
     assert "without trained weights, so without rows: digits_cnn," in text
+
+
+def test_error_of_a_map_is_that_of_drawing_the_images_again(monkeypatch):
+    pytest.importorskip("pycocotools", reason="mAP needs the extra detect")
+    boxes = np.tile(np.float32([[4, 4, 12, 12]]), (8, 1, 1))
+    objects = Objects(boxes, np.zeros((8, 1), np.int64), np.zeros((8, 1), bool))
+    data = BoxDataset(
+        "made",
+        *(np.zeros((8, 1, 16, 16), np.uint8), objects) * 2,
+        ("thing",),
+        "made up",
+    )
+
+    def half(outputs, size):
+        none = np.zeros(0)
+        found = Detections(boxes[0], np.ones(1), np.zeros(1, np.int64))
+        missed = Detections(np.zeros((0, 4), np.float32), none, none.astype(np.int64))
+        return [found if one else missed for one in outputs]
+
+    monkeypatch.setattr(score, "detect", half)
+    monkeypatch.setattr(accuracy, "detect", half)
+    found = scored(data, np.array([1, 0] * 4))
+    # Half of the objects are found, always rightly: precision 1 up to recall 1/2, of which 101
+    # points hold 51; drawn again, the share deviates by half over the root of eight.
+    assert found["score"] == pytest.approx(100 * 51 / 101)
+    assert found["error"] == pytest.approx(50 / np.sqrt(8), rel=0.2)
+    assert found["right"] is None
+    assert scored(data, np.ones(8))["error"] == 0
 
 
 @dataclasses.dataclass(frozen=True)
