@@ -27,8 +27,12 @@ BENCHMARKS = {
     "program": ("software", "program_engine"),
     "synth": ("synth", "stored_figures"),
 }
-# Too long for every time: only when asked for.
-LONG = {"chip16": ("simulators", "whole_chip_of_16")}
+# Too long for every time, or not for every environment: only when asked for.
+LONG = {
+    "chip16": ("simulators", "whole_chip_of_16"),
+    "torchvision": ("library_networks", "estimates"),
+    "torchvision_rtl": ("library_networks", "on_gateware"),
+}
 
 
 def machine() -> dict[str, object]:

@@ -9,9 +9,12 @@ EXTRAS = {
     "detect": ("pycocotools",),
     "pt2e": ("torchao",),
     "onnx": ("onnx",),
+    "torchvision": ("torchvision",),
     "test": ("cocotb", "cocotb_tools", "pytest", "hypothesis", "z3"),
     "docs": ("mkdocs", "jupytext", "matplotlib"),
 }
+# What `make` installs in a checkout.
+OF_CHECKOUTS = EXTRAS.keys() - {"torchvision"}
 
 
 class MissingExtraError(ImportError):
@@ -20,7 +23,8 @@ class MissingExtraError(ImportError):
 
 def how_to_install(extra: str) -> str:
     """What to do where something of ``extra`` is missing."""
-    return f"pip install 'stemcore[{extra}]' (in a checkout: make env)"
+    in_checkout = "make env" if extra in OF_CHECKOUTS else f"pip install -c constraints.txt {extra}"
+    return f"pip install 'stemcore[{extra}]' (in a checkout: {in_checkout})"
 
 
 def has_extra(extra: str) -> bool:

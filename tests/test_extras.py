@@ -51,6 +51,14 @@ def test_missing_extra_is_named_with_the_command_that_brings_it(without):
         mean_average_precision([], Objects(np.zeros((0, 1, 4)), np.zeros((0, 1)), None), 2)
 
 
+def test_an_extra_that_checkouts_lack_is_installed_beside(without):
+    without("torchvision")
+    with pytest.raises(
+        MissingExtraError, match=r"\(in a checkout: pip install -c constraints\.txt torchvision\)$"
+    ):
+        require_extra("torchvision", "a network")
+
+
 def test_bench_without_cocotb_is_refused_before_anything_is_built(without, tmp_path):
     without("cocotb_tools")
     with pytest.raises(MissingExtraError, match=r"^a bench of cocotb: .* 'stemcore\[test\]'"):
