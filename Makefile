@@ -9,7 +9,7 @@ SHELL := bash
 
 # ---- variables of the commands: `make help` shows these lines, and no other name is taken
 #? MODEL network of the zoo, file.py:function, archive .pt2 or file .onnx (tiny_vgg)
-#? DATASET digits, cifar10, mnist, imagenet, imagenette, digit_boxes, voc, a folder, or arrays .npz
+#? DATASET digits, digit_boxes, shapes, tones, cifar10, mnist, imagenet, imagenette, voc, a folder, arrays .npz
 #? DATA folder of the data set; default: $STEMCORE_DATA, ./data
 #? CHECKPOINT weights of a model of your own, safetensors
 #? INPUT what a byte means: unit | signed | u8 | LOW..HIGH | MEAN,STD | auto; default: the model's

@@ -72,6 +72,9 @@ _LIF_DIGITS = Recipe(epochs=8, batch=32, peak_rate=0.05, shift=3, label_smoothin
 _NARROW_CIFAR10 = Recipe(
     epochs=2, batch=64, peak_rate=0.05, shift=2, flip=True, label_smoothing=0.05
 )
+_SHAPES = Recipe(
+    epochs=60, batch=32, peak_rate=0.1, weight_decay=1e-4, shift=4, flip=True, half_precision=False
+)
 RECIPES = {
     ("digits_cnn", "digits"): Recipe(
         epochs=60, batch=32, peak_rate=0.05, shift=1, label_smoothing=0.05, half_precision=False
@@ -99,6 +102,20 @@ RECIPES = {
         alternate_flip=True,
         look_ahead=True,
     ),
+    ("resnet8", "cifar10"): Recipe(
+        epochs=12, peak_rate=0.2, weight_decay=1e-4, shift=4, flip=True, half_precision=True
+    ),
+    ("lenet5", "mnist"): Recipe(
+        epochs=12, batch=64, peak_rate=0.03, weight_decay=1e-4, shift=2, half_precision=False
+    ),
+    ("lenet5", "digits"): Recipe(
+        epochs=30, batch=32, peak_rate=0.03, weight_decay=1e-4, shift=3, half_precision=False
+    ),
+    ("audio_cnn", "tones"): Recipe(
+        epochs=24, batch=32, peak_rate=0.05, weight_decay=1e-4, half_precision=False
+    ),
+    ("unet", "shapes"): _SHAPES,
+    ("unet_upsampling", "shapes"): _SHAPES,
     ("resnet18_cifar", "cifar10"): Recipe(
         epochs=22, peak_rate=0.2, shift=4, flip=True, label_smoothing=0.05
     ),
@@ -141,6 +158,8 @@ FALLBACK = {
     "digits": Recipe(epochs=20, batch=32, peak_rate=0.05, shift=1),
     "cifar10": Recipe(epochs=28, shift=4, flip=True, label_smoothing=0.1),
     "mnist": Recipe(epochs=10, peak_rate=0.05, shift=2),
+    "shapes": _SHAPES,
+    "tones": Recipe(epochs=20, batch=32, peak_rate=0.05),
     "imagenette": Recipe(
         epochs=40, batch=64, peak_rate=0.05, shift=8, flip=True, label_smoothing=0.1
     ),

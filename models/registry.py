@@ -9,6 +9,7 @@ from torch import nn
 from stemcore.nearest import did_you_mean
 
 from .arrays import Shape
+from .audio_cnn import build_audio_cnn
 from .cifar10net import (
     build_cifar10net,
     build_cifar10net_16,
@@ -18,14 +19,33 @@ from .cifar10net import (
     build_cifar10net_64_direct,
     build_cifar10net_64_position,
 )
-from .data import CLASSIFICATION, DATASETS, DETECTION, SOURCES, check_dataset
+from .data import (
+    CLASSIFICATION,
+    DATASETS,
+    DEFAULT_DATASETS,
+    DETECTION,
+    HOLDS,
+    SEGMENTATION,
+    SOURCES,
+    check_dataset,
+)
 from .digits_cnn import build_digits_cnn
 from .errors import ModelError
+from .lenet5 import build_lenet5
+from .mlperf_tiny import (
+    build_deep_autoencoder,
+    build_ds_cnn,
+    build_mobilenet_v1_quarter,
+    build_resnet8,
+)
 from .resnet import build_resnet18, build_resnet18_cifar, build_resnet34
 from .tiny_vgg import build_tiny_vgg, build_tiny_vgg_12m
+from .unet import build_unet, build_unet_upsampling
 from .vgg7 import build_vgg7
 from .vgg16 import build_vgg16
 from .yolo import build_tiny_yolo, build_tiny_yolo_backbone, build_yolo_resnet34
+
+CLASSES, VALUES = "classes", "values"
 
 
 @dataclass(frozen=True)
@@ -50,6 +70,8 @@ class ModelSpec:
         Chip that holds it, by its name in ``stemcore.golden.spec.params.PRESETS``.
     input : str
         What a byte of an image means to it, see :mod:`stemcore.models.data.preprocess`.
+    outputs : str
+        ``CLASSES``, or ``VALUES`` where they say nothing of classes.
     relu_model : str
         For a network of LIF neurons, which no chip holds: the name of the same layers with ReLU.
     """
@@ -63,10 +85,11 @@ class ModelSpec:
     preset: str = "sim32"
     relu_model: str = ""
     input: str = "signed"
+    outputs: str = CLASSES
 
     @property
     def task(self) -> str:
-        """``CLASSIFICATION`` or ``DETECTION``."""
+        """``CLASSIFICATION``, ``DETECTION`` or ``SEGMENTATION``."""
         return DATASETS[self.default_dataset].task
 
     def check_task(self, dataset: str) -> None:
@@ -76,10 +99,17 @@ class ModelSpec:
             fitting = ", ".join(
                 name for name, source in DATASETS.items() if source.task == self.task
             )
-            needs = "images with boxes" if self.task == DETECTION else "images with one label each"
             raise ModelError(
-                f"{self.name}: needs {needs} ({fitting}); {dataset!r} came; choose "
+                f"{self.name}: needs {HOLDS[self.task]} ({fitting}); {dataset!r} came; choose "
                 "one of these data sets or another model"
+            )
+
+    def check_trains(self) -> None:
+        """Raises :exc:`ModelError` for a network that labels do not teach."""
+        if self.outputs == VALUES:
+            raise ModelError(
+                f"{self.name}: training needs outputs that are classes; values came, which labels "
+                "say nothing of; train it with a program of your own"
             )
 
     def check_compiles(self) -> None:
@@ -102,9 +132,15 @@ def _spec(
     task: str = CLASSIFICATION,
     preset: str = "sim32",
     relu_model: str = "",
+    outputs: str = CLASSES,
+    dataset: str = "",
 ) -> ModelSpec:
-    default = "digits" if task == CLASSIFICATION else "digit_boxes"
-    return ModelSpec(name, build, input_shape, 10, default, summary, preset, relu_model)
+    default = dataset or DEFAULT_DATASETS[task]
+    names = DATASETS[default].class_names
+    assert not callable(names), "the default comes with the project"
+    return ModelSpec(
+        name, build, input_shape, len(names), default, summary, preset, relu_model, outputs=outputs
+    )
 
 
 MODELS = {
@@ -115,6 +151,12 @@ MODELS = {
             build_digits_cnn,
             (1, 8, 8),
             "three convolutions for tests, 12k parameters",
+        ),
+        _spec(
+            "lenet5",
+            build_lenet5,
+            (1, 32, 32),
+            "LeNet-5 as published: tanh, means with a gain, softmax; 62k parameters",
         ),
         _spec(
             "tiny_vgg", build_tiny_vgg, (3, 32, 32), "VGG with five convolutions, 0.8M parameters"
@@ -184,6 +226,53 @@ MODELS = {
             build_resnet18_cifar,
             (3, 32, 32),
             "ResNet-18 for 32 x 32 images, a quarter as wide, 0.7M parameters",
+        ),
+        _spec(
+            "resnet8",
+            build_resnet8,
+            (3, 32, 32),
+            "MLPerf Tiny: image classification, 78k parameters",
+        ),
+        _spec(
+            "ds_cnn",
+            build_ds_cnn,
+            (1, 49, 10),
+            "MLPerf Tiny: keyword spotting, 23k parameters",
+        ),
+        _spec(
+            "mobilenet_v1_quarter",
+            build_mobilenet_v1_quarter,
+            (3, 96, 96),
+            "MLPerf Tiny: visual wake words, 0.2M parameters",
+        ),
+        _spec(
+            "deep_autoencoder",
+            build_deep_autoencoder,
+            (1, 5, 128),
+            "MLPerf Tiny: anomaly detection, spectra in and out, 0.27M parameters",
+            outputs=VALUES,
+        ),
+        _spec(
+            "audio_cnn",
+            build_audio_cnn,
+            (1, 1, 16000),
+            "keyword spotting on one second of samples, 13k parameters",
+            preset="sim32_sequence",
+            dataset="tones",
+        ),
+        _spec(
+            "unet",
+            build_unet,
+            (1, 32, 32),
+            "segmentation, up by transposed convolutions, 29k parameters",
+            SEGMENTATION,
+        ),
+        _spec(
+            "unet_upsampling",
+            build_unet_upsampling,
+            (1, 32, 32),
+            "segmentation, up by repeated pixels and convolutions, 32k parameters",
+            SEGMENTATION,
         ),
         _spec(
             "vgg16",

@@ -5,17 +5,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
 from .arrays import Bytes, Labels
 from .augment import augment, augment_boxes
+from .data import AnyDataset
 from .data.boxes import BoxDataset, Objects
 from .data.dataset import Dataset
+from .data.image_files import PADDING_BYTE
+from .data.masks import MaskDataset
 from .data.preprocess import to_float_input
 from .detection import METRIC, detect, mean_average_precision
 from .detection_loss import detection_loss
 from .recipes import Recipe
+from .segmentation import METRIC as SEGMENTATION_METRIC
+from .segmentation import mean_iou, segment
 
 Data = TypeVar("Data")
 Targets = TypeVar("Targets")
@@ -132,9 +138,47 @@ class Detection(Task[BoxDataset, tuple[torch.Tensor, torch.Tensor]]):
         )
 
 
-def task_of(dataset: Dataset | BoxDataset) -> Task[Any, Any]:
+class Segmentation(Task[MaskDataset, torch.Tensor]):
+    """A class for each pixel, cross-entropy, mean intersection over union."""
+
+    metric = SEGMENTATION_METRIC
+
+    def draw(
+        self,
+        dataset: MaskDataset,
+        picked: torch.Tensor,
+        recipe: Recipe,
+        generator: torch.Generator,
+        mirrored: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """``(uint8 images (N, C, H, W), classes (N, H, W))``; pixels that a shift has brought in
+        are of the class ``PADDING_BYTE``, which is none."""
+        # A mask moves as a further channel of its image does.
+        masks = torch.from_numpy(dataset.train_masks)[picked][:, None]
+        both = torch.cat([torch.from_numpy(dataset.train_images)[picked], masks], 1)
+        flip = recipe.flip if mirrored is None else mirrored[picked]
+        moved = augment(both, recipe.shift, flip, generator)
+        return moved[:, :-1], moved[:, -1].long()
+
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+        return nn.functional.cross_entropy(
+            outputs, targets, label_smoothing=recipe.label_smoothing, ignore_index=PADDING_BYTE
+        )
+
+    def measure(
+        self, module: nn.Module, dataset: MaskDataset, half_precision: bool = False
+    ) -> float:
+        """Mean intersection over union on the test images, in 0..1."""
+        batches = run_batches(module, dataset.test_images, half_precision=half_precision)
+        found = np.concatenate([segment(outputs.numpy()) for outputs in batches])
+        return mean_iou(found, dataset.test_masks, dataset.n_classes)
+
+
+def task_of(dataset: AnyDataset) -> Task[Any, Any]:
     """The task that a loaded data set is for."""
-    return Detection() if isinstance(dataset, BoxDataset) else Classification()
+    if isinstance(dataset, BoxDataset):
+        return Detection()
+    return Segmentation() if isinstance(dataset, MaskDataset) else Classification()
 
 
 @torch.no_grad()

@@ -22,9 +22,7 @@ from stemcore.files import check_room
 from stemcore.folders import results
 
 from .checkpoint import load_matching, own_checkpoint_path, round_for_file, save_checkpoint
-from .data import has_labels, load_dataset, resolve_dataset
-from .data.boxes import BoxDataset
-from .data.dataset import Dataset
+from .data import AnyDataset, has_labels, load_dataset, resolve_dataset
 from .data.files import shown
 from .data.identity import path_name
 from .errors import DataError, ModelError
@@ -79,7 +77,7 @@ def train(
     start: Path | str | None = None,
     spike_penalty: float = 0.0,
     out: Path | str | None = None,
-) -> tuple[TrainingState, Dataset | BoxDataset]:
+) -> tuple[TrainingState, AnyDataset]:
     """Train, or go on training, a registered model. Returns ``(state, Dataset)``.
 
     recipe : Recipe
@@ -103,6 +101,7 @@ def train(
     spec = get_model(model)
     state_folder = Path(state_folder or results() / "train" / f"{model}-{data_name or dataset}")
     spec.check_task(dataset)
+    spec.check_trains()
     if spike_penalty and spec.relu_model:
         raise ModelError(
             f"{model}: spike_penalty expects the bits of activations; LIF neurons "
@@ -166,7 +165,7 @@ def _check(seed: int, spike_penalty: float) -> None:
 def publish(
     path: Path | str,
     model: str,
-    data: Dataset | BoxDataset,
+    data: AnyDataset,
     state: TrainingState,
     recipe: Recipe,
     seed: int,

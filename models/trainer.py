@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from .arrays import Bytes
-from .data.boxes import BoxDataset
-from .data.dataset import Dataset
+from .data import AnyDataset
 from .data.preprocess import to_float_input
 from .errors import ModelError
 from .recipes import Recipe
@@ -81,7 +80,7 @@ def rate_at(recipe: Recipe, progress: float) -> float:
 
 def train_epoch(
     state: TrainingState,
-    dataset: Dataset | BoxDataset,
+    dataset: AnyDataset,
     recipe: Recipe,
     seed: int,
     on_step: Callable[[int, int, float], None] | None = None,
@@ -102,7 +101,7 @@ def train_epoch(
 
 def _train_epoch(
     state: TrainingState,
-    dataset: Dataset | BoxDataset,
+    dataset: AnyDataset,
     recipe: Recipe,
     seed: int,
     on_step: Callable[[int, int, float], None] | None,

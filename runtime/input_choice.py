@@ -16,7 +16,7 @@ from stemcore.compiler.frontend.graph import Graph
 from stemcore.compiler.frontend.ops.batch_norm import BatchNorm
 from stemcore.compiler.input_map import AUTO, UNSTATED, WHERE, InputMap, parse_input, range_map
 from stemcore.golden.network.network import INPUT
-from stemcore.models.data import BoxDataset, Dataset
+from stemcore.models.data import AnyDataset, Dataset
 
 from .report.accuracy import predictions
 
@@ -68,7 +68,7 @@ def find_map(
     asked: str,
     said: str,
     graph: Graph,
-    dataset: Dataset | BoxDataset,
+    dataset: AnyDataset,
     try_out: Callable[[InputMap], NDArray[np.float32]],
     say: Callable[[str], None],
 ) -> InputMap:
@@ -107,7 +107,7 @@ class _Trial:
 
 def choose_map(
     try_out: Callable[[InputMap], NDArray[np.float32]],
-    dataset: Dataset | BoxDataset,
+    dataset: AnyDataset,
     say: Callable[[str], None],
 ) -> InputMap:
     """The usual map with which the float network gets most training images right.
@@ -115,8 +115,8 @@ def choose_map(
     Of equals the one with the smaller cross-entropy. ``say`` is told what was tried. Raises
     :class:`CompileError` where labels do not fit, and where no map does better than chance.
     """
-    if isinstance(dataset, BoxDataset):
-        raise _not_tried("that needs images with one label each, boxes came")
+    if not isinstance(dataset, Dataset):
+        raise _not_tried(f"that needs images with one label each, got {dataset.name}")
     images, labels = dataset.train_images[:AUTO_IMAGES], dataset.train_labels[:AUTO_IMAGES]
     if not len(images) or len(set(labels.tolist())) < 2:
         raise _not_tried("there are no images of two classes or more to try it on")

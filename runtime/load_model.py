@@ -8,6 +8,7 @@ import torch
 from stemcore.models.checkpoint import find_checkpoint, load_into
 from stemcore.models.data import (
     DETECTION,
+    SEGMENTATION,
     SOURCES,
     load_class_names,
     load_dataset,
@@ -75,6 +76,15 @@ def load_model(settings: Settings) -> LoadedModel:
 
 def _load_users_model(settings: Settings) -> LoadedModel:
     loaded = load_own_model(settings.model)
+    if SOURCES[settings.dataset].task == SEGMENTATION:
+        n_classes = len(load_class_names(settings.dataset, settings.data))
+        if len(loaded.output_shape) != 3 or loaded.output_shape[0] != n_classes:
+            raise ModelError(
+                f"{settings.model}: on {settings.data_shown} the output must have the shape "
+                f"({n_classes}, height, width), a score for each class and pixel; "
+                f"{loaded.output_shape} came; choose another data set or change the model's last "
+                "layer"
+            )
     if SOURCES[settings.dataset].task == DETECTION:
         n_values = n_outputs(len(load_class_names(settings.dataset, settings.data)))
         if len(loaded.output_shape) != 3 or loaded.output_shape[0] != n_values:

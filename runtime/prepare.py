@@ -19,7 +19,7 @@ from stemcore.compiler.trial import choose_preset, try_fit
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.models.data import (
     ARRAYS,
-    BoxDataset,
+    AnyDataset,
     Dataset,
     load_dataset,
 )
@@ -151,7 +151,7 @@ def prepare(
     )
 
 
-def _has_an_output_a_class(compilation: Compilation, dataset: Dataset | BoxDataset) -> bool:
+def _has_an_output_a_class(compilation: Compilation, dataset: AnyDataset) -> bool:
     graph = compilation.graph
     n_outputs = int(np.prod(graph.shape_of(graph.output)))
     return isinstance(dataset, Dataset) and n_outputs == dataset.n_classes

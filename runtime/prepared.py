@@ -19,8 +19,7 @@ from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams
 from stemcore.models.data import (
-    BoxDataset,
-    Dataset,
+    AnyDataset,
 )
 
 from .compile_folder import alone_in, say_reused
@@ -40,7 +39,7 @@ class Prepared:
     """
 
     settings: Settings
-    dataset: Dataset | BoxDataset
+    dataset: AnyDataset
     module: torch.nn.Module
     weights: str
     input_shape: tuple[int, ...]

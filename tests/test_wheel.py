@@ -64,10 +64,14 @@ def test_wheel_has_the_weights_of_the_digits_and_the_list_of_all(names):
     assert weights == {
         "SHA256SUMS",
         "cifar10net_w64-digits.safetensors",
+        "audio_cnn-tones.safetensors",
         "digits_cnn-digits.safetensors",
+        "lenet5-digits.safetensors",
         "resnet18_cifar-digits.safetensors",
         "tiny_vgg-digits.safetensors",
         "tiny_yolo-digit_boxes.safetensors",
+        "unet-shapes.safetensors",
+        "unet_upsampling-shapes.safetensors",
     }
 
 

@@ -23,18 +23,28 @@ from .files import is_archive, open_tree, shown
 from .flat_folder import NAME as PICTURES
 from .flat_folder import load_pictures, picture_files
 from .imagenet import ImageTree, find_imagenet, load_imagenet
+from .masks import MaskDataset
 from .mnist import find_mnist, load_mnist
 from .preprocess import to_float_input, to_integer_input
+from .shapes import CLASS_NAMES as SHAPE_NAMES
+from .shapes import load_shapes
+from .tones import CLASS_NAMES as TONE_NAMES
+from .tones import load_tones
 from .voc import LISTS, VocTree, find_voc, load_voc
 
 __all__ = [
     "ARRAYS",
     "CLASSIFICATION",
     "DATASETS",
+    "DEFAULT_DATASETS",
     "DETECTION",
+    "HOLDS",
+    "SEGMENTATION",
     "SOURCES",
+    "AnyDataset",
     "BoxDataset",
     "Dataset",
+    "MaskDataset",
     "check_dataset",
     "find_data",
     "has_labels",
@@ -45,7 +55,16 @@ __all__ = [
     "to_integer_input",
 ]
 
-CLASSIFICATION, DETECTION = "classification", "detection"
+CLASSIFICATION, DETECTION, SEGMENTATION = "classification", "detection", "segmentation"
+# The data set that comes with the project or is made on the spot, for each task.
+DEFAULT_DATASETS = {CLASSIFICATION: "digits", DETECTION: "digit_boxes", SEGMENTATION: "shapes"}
+# What the data sets of a task have.
+HOLDS = {
+    CLASSIFICATION: "images with one label each",
+    DETECTION: "images with boxes",
+    SEGMENTATION: "images with a class for each pixel",
+}
+AnyDataset = Dataset | BoxDataset | MaskDataset
 TEN = tuple("0123456789")
 
 
@@ -56,7 +75,7 @@ class Source:
     Attributes
     ----------
     task : str
-        ``CLASSIFICATION`` or ``DETECTION``.
+        ``CLASSIFICATION``, ``DETECTION`` or ``SEGMENTATION``.
     load : callable
         ``(place, input_shape, n_train, n_test)``; the loaded set.
     find : callable or None
@@ -73,7 +92,7 @@ class Source:
     """
 
     task: str
-    load: Callable[..., Dataset | BoxDataset]
+    load: Callable[..., AnyDataset]
     find: Callable[[Path], Path | None] | None = None
     wants: str = ""
     class_names: tuple[str, ...] | Callable[[Path], tuple[str, ...]] = TEN
@@ -112,6 +131,20 @@ DATASETS = {
     "imagenette": _imagenet_source("imagenette"),
     "digit_boxes": Source(
         DETECTION, lambda place, *rest: load_digit_boxes(*rest), fits=True, has_size=False
+    ),
+    "shapes": Source(
+        SEGMENTATION,
+        lambda place, *rest: load_shapes(*rest),
+        class_names=SHAPE_NAMES,
+        fits=True,
+        has_size=False,
+    ),
+    "tones": Source(
+        CLASSIFICATION,
+        lambda place, *rest: load_tones(*rest),
+        class_names=TONE_NAMES,
+        fits=True,
+        has_size=False,
     ),
     "voc": Source(
         DETECTION,
@@ -162,7 +195,7 @@ def find_data(dataset: str, folder: Path | str | None = None) -> Path | None:
         raise DataError(
             f"{dataset}: a folder with {source.wants} must be found; looked at {place}; name it "
             "with --data (make: DATA=..) or the variable STEMCORE_DATA, or use the dataset "
-            f"{'digits' if source.task == CLASSIFICATION else 'digit_boxes'}"
+            f"{DEFAULT_DATASETS[source.task]}"
         )
     return found
 
@@ -173,8 +206,9 @@ def load_dataset(
     folder: Path | str | None = None,
     n_train: int | None = None,
     n_test: int | None = None,
-) -> Dataset | BoxDataset:
-    """One data set as a :class:`Dataset` or :class:`BoxDataset`, fitted to a model's (C, H, W).
+) -> AnyDataset:
+    """One data set as its task has it (:class:`Dataset`, :class:`BoxDataset`,
+    :class:`MaskDataset`), fitted to a model's (C, H, W).
 
     input_shape : tuple or None
         None leaves the images at their own size, where all have one.
@@ -196,7 +230,7 @@ def load_dataset(
     loaded = source.load(place, input_shape, n_train, n_test)
     if source.fits or input_shape is None:
         return loaded
-    assert isinstance(loaded, Dataset), "sets with boxes fit them to the model's size themselves"
+    assert isinstance(loaded, Dataset), "sets with boxes or masks fit them themselves"
     size = loaded.image_shape[1:]
     notes = loaded.notes
     if size != input_shape[1:]:
@@ -222,7 +256,7 @@ def load_class_names(dataset: str, folder: Path | str | None = None) -> tuple[st
 
 def has_labels(dataset: str, folder: Path | str | None = None) -> bool:
     """Whether it is known what the images of a data set show."""
-    return SOURCES[dataset].task == DETECTION or bool(load_class_names(dataset, folder))
+    return SOURCES[dataset].task != CLASSIFICATION or bool(load_class_names(dataset, folder))
 
 
 def resolve_dataset(text: str, folder: Path | str | None = None) -> tuple[str, Path | str | None]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good outputs are: accuracy for labels, mAP@0.5 for boxes."""
+"""How good outputs are: accuracy for labels, mAP@0.5 for boxes, mIoU for masks."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,30 +9,36 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from stemcore.compiler.input_map import InputMap
-from stemcore.models.data import BoxDataset, Dataset
+from stemcore.models.data import AnyDataset, BoxDataset, MaskDataset
 from stemcore.models.detection import METRIC, detect, mean_average_precision
+from stemcore.models.segmentation import METRIC as SEGMENTATION_METRIC
+from stemcore.models.segmentation import mean_iou, segment
 from stemcore.models.user_model import float_type
 
 # Pixels of float images that are run at a time: 250 images of 32 x 32.
 BATCH_PIXELS = 250 * 32 * 32
 
 
-def metric_of(dataset: Dataset | BoxDataset) -> str:
+def metric_of(dataset: AnyDataset) -> str:
     """Name of the data set's figure."""
+    if isinstance(dataset, MaskDataset):
+        return SEGMENTATION_METRIC
     return METRIC if isinstance(dataset, BoxDataset) else dataset.metric
 
 
-def measure(dataset: Dataset | BoxDataset, outputs: ArrayLike) -> float:
+def measure(dataset: AnyDataset, outputs: ArrayLike) -> float:
     """The figure, in 0..1, of outputs on the first test images.
 
-    outputs : real values (N, ...): one per class, or :mod:`stemcore.models.yolo`'s (N, 5 B + C, S,
-    S). For labels their scale does not matter.
+    outputs : real values (N, ...): one per class, for masks one per class and pixel, or
+    :mod:`stemcore.models.yolo`'s (N, 5 B + C, S, S). But for boxes their scale does not matter.
     """
     values = np.asarray(outputs)
     n = len(values)
     if isinstance(dataset, BoxDataset):
         found = detect(values, dataset.image_shape[1:])
         return mean_average_precision(found, dataset.test_objects[:n], dataset.n_classes)
+    if isinstance(dataset, MaskDataset):
+        return mean_iou(segment(values), dataset.test_masks[:n], dataset.n_classes)
     return float((predictions(values) == dataset.test_labels[:n]).mean())
 
 

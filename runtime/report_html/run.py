@@ -15,7 +15,7 @@ from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT, Network, Population
 from stemcore.golden.program.program import LayerInfo, Program
 from stemcore.golden.spec.routing import Node
-from stemcore.models.data import BoxDataset, Dataset
+from stemcore.models.data import AnyDataset
 
 from ..engines.result import Counters, RunResult
 from ..report.energy import energy_figures
@@ -39,7 +39,7 @@ class Run:
     """
 
     report: Mapping[str, Any]
-    dataset: Dataset | BoxDataset | None
+    dataset: AnyDataset | None
     network: Network
     images: NDArray[np.int64]
     golden: Mapping[str, NDArray[np.int64]]

@@ -31,7 +31,7 @@ from stemcore.compiler.sparsity.search import (
 from stemcore.compiler.sparsity.tables import NONE, apply_tables, find_tables
 from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.forward import Forward
-from stemcore.models.data import DETECTION, SOURCES, Dataset
+from stemcore.models.data import CLASSIFICATION, HOLDS, SOURCES, Dataset
 
 from ..prepare import prepare
 from ..prepared import Prepared
@@ -207,9 +207,12 @@ def _check(settings: Settings, budget: float, schemes: Sequence[str]) -> None:
     unknown = sorted(set(schemes) - set(SCHEMES))
     if unknown or not schemes:
         raise SparsifyError("SCHEME", f"must be of {', '.join(SCHEMES)}, got {unknown}")
-    if SOURCES[settings.dataset].task == DETECTION:
+    task = SOURCES[settings.dataset].task
+    if task != CLASSIFICATION:
         raise SparsifyError(
-            settings.data_shown, "must have labels, has boxes", "choose a data set of labels"
+            settings.data_shown,
+            f"must have {HOLDS[CLASSIFICATION]}, has {HOLDS[task]}",
+            "choose a data set of labels",
         )
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from stemcore.models.cifar10net import Vote
-from stemcore.models.data import DATASETS, DETECTION
+from stemcore.models.data import DATASETS, DETECTION, SEGMENTATION
 from stemcore.models.errors import ModelError
 from stemcore.models.lif import LIF
-from stemcore.models.registry import MODELS, get_model
+from stemcore.models.registry import MODELS, VALUES, get_model
 
 PARAMETERS = {
     "digits_cnn": 12_266,
@@ -24,6 +24,14 @@ PARAMETERS = {
     "cifar10net_w16": 157_244,
     "cifar10net_w16_direct": 157_244,
     "cifar10net_w16_position": 157_244,
+    "lenet5": 61_750,
+    "resnet8": 78_186,
+    "ds_cnn": 23_626,
+    "mobilenet_v1_quarter": 218_378,
+    "deep_autoencoder": 267_928,
+    "audio_cnn": 12_584,
+    "unet": 29_508,
+    "unet_upsampling": 32_708,
     "vgg16": 134_301_514,
     "resnet18": 11_181_642,
     "resnet34": 21_289_802,
@@ -84,6 +92,10 @@ def test_outputs_follow_the_classes_of_the_data(name, n_classes):
         output = spec.build(n_classes=n_classes).eval()(torch.zeros(1, *spec.input_shape))
     if spec.task == DETECTION:
         assert output.shape == (1, 10 + n_classes, 7, 7)
+    elif spec.task == SEGMENTATION:
+        assert output.shape == (1, n_classes, *spec.input_shape[1:])
+    elif spec.outputs == VALUES:
+        assert output.shape == (1, 640)
     else:
         assert output.shape == (1, n_classes)
 
@@ -100,12 +112,19 @@ def test_votes_are_averages_of_ten():
     ("model", "dataset", "needs"),
     [
         ("tiny_yolo", "cifar10", r"images with boxes \(digit_boxes, voc\)"),
+        ("unet", "digits", r"images with a class for each pixel \(shapes\)"),
         ("tiny_vgg", "voc", r"images with one label each \(digits, cifar10, .*\)"),
     ],
 )
 def test_models_refuse_data_of_another_task(model, dataset, needs):
     with pytest.raises(ModelError, match=rf"^{model}: needs {needs}; '{dataset}' came; choose"):
         get_model(model).check_task(dataset)
+
+
+def test_networks_whose_outputs_are_values_are_not_trained_on_labels():
+    get_model("resnet8").check_trains()
+    with pytest.raises(ModelError, match=r"^deep_autoencoder: training needs .* values came"):
+        get_model("deep_autoencoder").check_trains()
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -137,7 +156,7 @@ def test_vgg_channels_fill_memory_words(name):
 def test_get_model_refuses_unknown_names():
     with pytest.raises(
         ModelError,
-        match=r"^model: must be one of digits_cnn, tiny_vgg, "
+        match=r"^model: must be one of digits_cnn, lenet5, "
         r".*; 'alexnet' came; choose",
     ):
         get_model("alexnet")

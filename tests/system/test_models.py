@@ -10,6 +10,7 @@ from PIL import Image
 
 from stemcore.compiler.stages import affordable
 from stemcore.models.checkpoint import checkpoint_path
+from stemcore.models.data import DEFAULT_DATASETS
 from stemcore.models.data.boxes import NO_OBJECT
 from stemcore.models.detection import intersection_over_union
 from stemcore.models.errors import DataError, ModelError
@@ -195,4 +196,6 @@ def test_work_bounds_the_images():
 
 
 def test_every_model_has_data_that_needs_no_download():
-    assert {spec.default_dataset for spec in MODELS.values()} == {"digits", "digit_boxes"}
+    assert {spec.default_dataset for spec in MODELS.values()} == set(DEFAULT_DATASETS.values()) | {
+        "tones"
+    }

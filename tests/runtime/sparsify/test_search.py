@@ -134,7 +134,11 @@ def test_a_search_that_fails_leaves_no_tables_of_an_older_one(tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("settings", "options", "message"),
     [
-        ({"dataset": "digit_boxes"}, {}, r"^digit_boxes: must have labels, has boxes; choose a "),
+        (
+            {"dataset": "digit_boxes"},
+            {},
+            r"^digit_boxes: must have images with one label each, has images with boxes; choose a ",
+        ),
         ({"tables": "rot1"}, {}, r"^TABLES: must be none: the search finds them$"),
         ({}, {"budget": 0.0}, r"^BUDGET: must lie in 0\.\.100 percentage points, got 0\.0$"),
         ({}, {"budget": 101}, r"^BUDGET: must lie in"),
