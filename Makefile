@@ -13,7 +13,7 @@ SHELL := bash
 #? DATA folder of the data set; default: $STEMCORE_DATA, ./data
 #? CHECKPOINT weights of a model of your own, safetensors
 #? INPUT what a byte means: unit | signed | u8 | LOW..HIGH | MEAN,STD | auto; default: the model's
-#? OUTPUT classes | values: what the output's numbers are; default: as the network or data set says
+#? OUTPUT classes | values, or NAME=classes,NAME=values: what the outputs are; default: as network or data say
 #? IMAGES how many test images to run
 #? SIM engine: verilator (default), or one that `stemcore sim --help` lists
 #? THREADS threads that simulate; default: $OMP_NUM_THREADS, else one a processor, at most 4

@@ -105,7 +105,7 @@ def native_speed(
             layer.population for layer in program.layers if layer.population.name == program.output
         )
         outputs = np.zeros((len(images), *population.shape), np.uint8)
-        mesh.record(-1, outputs, population.bits, program.output_ends)
+        mesh.record(-1, outputs, [population], program.output_ends)
         for core in program.cores:
             mesh.send(mesh.host.start(core))
         mesh.prepare_host(np.asarray(images, np.int64))

@@ -18,6 +18,7 @@ from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.layers import check_layer
 from stemcore.golden.network.network import INPUT, Network
+from stemcore.golden.network.results import check_results
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import DEFAULT_MODEL, ChipParams
 
@@ -37,7 +38,7 @@ from .input_map import SIGNED, InputMap
 from .lowering import integrate as integration_modes
 from .lowering.lower import lower
 from .lowering.ranges import RangeReport, potentials_fit, prove_ranges
-from .lowering.skip_buffers import buffer_skips, stages
+from .lowering.skip_buffers import buffer_skips, last_stage, stages
 from .mapping.split import split_layers
 from .quantization.calibration import parse_method
 from .quantization.given_choices import is_quantized, refuse_choices
@@ -342,6 +343,7 @@ def check_network(result: Network) -> None:
         known.add(layer.name)
     if not result.layers:
         raise ValueError(f"{result.name}: must have a layer, has none")
+    check_results(result.results, {layer.name: layer for layer in result.layers})
 
 
 def check_buffered(result: Network) -> None:
@@ -352,6 +354,9 @@ def check_buffered(result: Network) -> None:
         for connection in layer.connections:
             if stage[layer.name] - stage[connection.source] != 1:
                 raise ValueError(f"{layer.name}: reads {connection.source}, several stages back")
+    for name in result.heard:
+        if stage[name] != last_stage(result):
+            raise ValueError(f"{name}: the host hears it stages before other outputs")
 
 
 def check_integrated(result: Network, params: ChipParams) -> None:

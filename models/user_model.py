@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from .errors import ModelError
 from .stated_input import stated_input
@@ -33,7 +34,7 @@ class UserModel:
         In evaluation mode; float input (N, C, H, W), of its own float type.
     input_shape : tuple (C, H, W), (C, L) or (F,)
     output_shape : tuple
-        Of one image's output; ``(classes,)`` for a classifier.
+        Of one image's output, of several the first; ``(classes,)`` for a classifier.
     input : str
         What a byte of an image means to it, as :mod:`stemcore.models.stated_input` reads it; empty
         where it does not say.
@@ -146,7 +147,7 @@ def float_type(module: nn.Module) -> torch.dtype:
 
 @torch.no_grad()
 def trial_output(module: nn.Module, batch_shape: tuple[int, ...], where: str) -> tuple[int, ...]:
-    """Shape of one image's output, from a run on zeros."""
+    """Shape of one image's output, of several the first, from a run on zeros."""
     try:
         output = module(torch.zeros(batch_shape, dtype=float_type(module)))
     except Exception as error:
@@ -155,13 +156,13 @@ def trial_output(module: nn.Module, batch_shape: tuple[int, ...], where: str) ->
             f"{where}: the model must accept an input of shape {batch_shape}; "
             f"{reason} came; correct input_shape or the model"
         ) from error
-    if isinstance(output, torch.return_types.topk):
-        output = output.values
+    found = [leaf for leaf in tree_leaves(output) if leaf is not None]
+    output = found[0] if found else output
     is_index = isinstance(output, torch.Tensor) and output.ndim and not output.is_floating_point()
     if not isinstance(output, torch.Tensor) or (output.ndim < 2 and not is_index):
         came = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise ModelError(
-            f"{where}: the model must return one tensor with the batch first; "
-            f"{came} came; return the logits alone"
+            f"{where}: the model must return tensors with the batch first, one or several in "
+            f"tuples, lists and dicts; {came} came; return the logits first"
         )
     return tuple(output.shape[1:])

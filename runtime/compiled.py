@@ -24,7 +24,7 @@ from stemcore.compiler.lowering.integrate import modes
 from stemcore.compiler.manifest import MANIFEST
 from stemcore.compiler.pipeline import STAGES, Compilation, run_stages, stage_index
 from stemcore.compiler.quantization.layer_bits import parse_bits
-from stemcore.compiler.quantization.outputs import DESCRIPTIONS
+from stemcore.compiler.quantization.outputs import describe_outputs, stated_outputs
 from stemcore.compiler.saved import CompileFolder, load_compilation, save_compilation
 from stemcore.compiler.sparsity.tables import NONE, Entry, read_tables
 from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs, Options
@@ -32,7 +32,7 @@ from stemcore.compiler.trial import choose_preset
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
-from stemcore.golden.network.tail import describe_tail
+from stemcore.golden.network.results import describe_tails
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
@@ -86,9 +86,10 @@ class Compiled:
     def notes(self) -> tuple[str, ...]:
         """What was changed while the model was read, what its outputs were taken for, and what the
         host computes after the chip; a sentence each."""
-        tail, kind = self.compilation.graph.tail, self.compilation.quantized.outputs
-        on_host = (f"on the host, after the chip: {describe_tail(tail)}",) if tail else ()
-        return (*self.compilation.graph.notes, f"outputs are {DESCRIPTIONS[kind]}", *on_host)
+        tails = describe_tails(self.compilation.graph.outputs)
+        said = f"outputs are {describe_outputs(self.compilation.quantized.kinds)}"
+        on_host = (f"on the host, after the chip: {tails}",) if tails else ()
+        return (*self.compilation.graph.notes, said, *on_host)
 
     def estimate(self) -> ChipEstimate:
         """Cores, memories, cycles and energy; nothing is simulated. ``print`` shows it well."""
@@ -181,10 +182,11 @@ class Compiled:
             if calibration is None:
                 raise ValueError("verilog: must have images for its bench, got none; pass images=")
             images = calibration[:1]
-        integers, output = self.integers(images), self.program.output
+        integers, network = self.integers(images), self.network
         acc_width = self.compilation.options.params.acc_width
-        values = run_network(self.network, integers, acc_width=acc_width, keep={output})
-        return write_bench(self.program, integers, Path(folder), expected=values[output])
+        values = run_network(network, integers, acc_width=acc_width, keep=set(network.heard))
+        expected = network.joined(values)
+        return write_bench(self.program, integers, Path(folder), expected=expected)
 
     def compile(
         self, *, start: str | None = None, stop: str | None = None, **options: Any
@@ -232,7 +234,7 @@ def compile(
     tables: Tables = NONE,
     integration: str | None = None,
     activity: Any = None,
-    outputs: str | None = None,
+    outputs: str | Mapping[str, str] | None = None,
     stop: str | None = None,
     folder: Path | str | None = None,
 ) -> Compiled:
@@ -284,10 +286,10 @@ def compile(
         ``exact``, or 16 bits by ``late``, ``scaled`` or ``scaled_shift``. Default: the preset's.
     activity : array or tensor (N, C, H, W), optional
         Images whose spikes say where the work falls. Default: those of calibration.
-    outputs : str, optional
-        ``classes`` or ``values``: what the numbers of the output are. Scores of classes may be
-        clipped where that keeps more of the largest ones apart; values are not. Default: classes
-        only where the network ends in softmax, argmax or top-k.
+    outputs : str or mapping, optional
+        ``classes`` or ``values``: what the numbers of the output are; of several outputs by name.
+        Scores of classes may be clipped where that keeps more of the largest ones apart; values are
+        not. Default: classes only where the network ends in softmax, argmax or top-k.
     stop : str, optional
         Last stage to run; :meth:`Compiled.compile` goes on.
     folder : path, optional
@@ -323,7 +325,7 @@ def compile(
         mesh=mesh,
         cores=cores,
         input_map=meant,
-        outputs=outputs,
+        outputs=stated_outputs(outputs),
     )
     inputs = Inputs(module, images[:CALIBRATION_IMAGES], spikes)
     store = None if folder is None else CompileFolder(folder)

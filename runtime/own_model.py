@@ -2,9 +2,11 @@
 """The user's own models: Python code that is run, or files that are read and never executed."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map
 
 from stemcore.compiler.frontend.archives.torch_archive import load_program
 from stemcore.compiler.frontend.capture import capture
@@ -96,7 +98,7 @@ class GraphModule(nn.Module):
         self.training = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Real outputs of images (N, C, H, W)."""
+        """Real outputs of images (N, C, H, W); the first output of several."""
         output = run_graph(self.graph, x)[self.graph.output]
         return output.flatten(1) if tuple(output.shape[2:]) == (1, 1) else output
 
@@ -113,19 +115,16 @@ class AnyBatch(nn.Module):
         self.module, self.least, self.most = module, least, most
         self.training = False
 
-    def forward(self, x: torch.Tensor) -> "torch.Tensor | tuple[torch.Tensor, ...]":
-        """Outputs (N, ...) of images (N, C, H, W); a tuple where the module gives several."""
+    def forward(self, x: torch.Tensor) -> Any:
+        """Outputs (N, ...) of images (N, C, H, W), as the module returns them."""
         size = self.most or max(len(x), 1)
         parts = [self._run(x[i : i + size]) for i in range(0, len(x), size)]
-        joined = tuple(torch.cat(several) for several in zip(*parts, strict=True))
-        return joined[0] if len(joined) == 1 else joined
+        return tree_map(lambda *several: torch.cat(several), *parts)
 
-    def _run(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def _run(self, x: torch.Tensor) -> Any:
         missing = max(0, self.least - len(x))
         padded = torch.cat([x, x.new_zeros(missing, *x.shape[1:])]) if missing else x
-        output = self.module(padded)
-        several = output if isinstance(output, (tuple, list)) else (output,)
-        return tuple(one[: len(x)] for one in several)
+        return tree_map(lambda one: one[: len(x)], self.module(padded))
 
 
 def _batch_limits(

@@ -111,7 +111,10 @@ def prepare(
         lambda tried: in_float(dataset.train_images[:AUTO_IMAGES], tried),
         (lambda line: None) if is_usual else say,
     )
-    kind = settings.outputs or (CLASSES if _has_an_output_a_class(captured, dataset) else None)
+    kind = settings.outputs or None
+    if not kind and _has_an_output_a_class(captured, dataset):
+        first = captured.graph.outputs[0].name  # which labels are of
+        kind = f"{first}={CLASSES}" if captured.graph.results else CLASSES
     captured = captured.with_options(input_map=input_map, outputs=kind)
     calibration = input_map.codes(dataset.train_images[:CALIBRATION_IMAGES], "x_train")
     with alone_in(folder):

@@ -110,8 +110,10 @@ def scoring(
     module: torch.nn.Module, input_shape: tuple[int, ...], graph: Graph
 ) -> tuple[torch.nn.Module, tuple[int, ...]]:
     """What gives the real values of the network's output, and the shape of one input of it; where
-    the module goes on with a tail, that is the graph without it."""
-    return (GraphModule(graph), graph.input_shape) if graph.tail else (module, input_shape)
+    the module goes on with a tail, or returns several outputs, that is the graph without the tail,
+    up to the first output."""
+    is_tensor = not graph.tail and not graph.results
+    return (module, input_shape) if is_tensor else (GraphModule(graph), graph.input_shape)
 
 
 def finish(prepared: Prepared) -> Compilation:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What came out of a run of a compiled network, whichever engine it was."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.pipeline import Compilation
-from stemcore.compiler.quantization.outputs import DESCRIPTIONS
+from stemcore.compiler.quantization.outputs import describe_outputs
 from stemcore.files import write_whole
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT
-from stemcore.golden.network.tail import apply_tail, describe_tail
+from stemcore.golden.network.results import Output, describe_tails
+from stemcore.golden.network.tail import apply_tail
 from stemcore.golden.program.program import Program
 
 from .engines.result import Counters, RunResult, Timing
@@ -72,28 +73,43 @@ class Result:
         return None if self.engine == GOLDEN else self.difference is None
 
     @property
-    def integers(self) -> NDArray[np.int64]:
-        """Outputs as integers (N, C, H, W)."""
-        return self.ran.outputs
+    def integers(self) -> Any:
+        """Outputs as integers (N, C, H, W): an array, or several as the network arranges them."""
+        return self._arranged(lambda output: self._heard[output.source])
 
     @property
-    def outputs(self) -> NDArray[np.float64]:
-        """Outputs as the real numbers that the integers stand for (N, C, H, W)."""
-        network = self.compilation.network
-        return self.ran.outputs * np.float64(network.scales[network.output.name])
+    def outputs(self) -> Any:
+        """Outputs as the real numbers that the integers stand for (N, C, H, W): an array, or
+        several as the network arranges them, in tuples, lists and dicts."""
+        return self._arranged(self._real)
 
     @cached_property
     def final(self) -> Any:
         """What the network itself returns: :attr:`outputs` with the tail applied that the host
         computes (softmax, argmax, top-k, another order), in the network's own shape; a tuple where
-        it ends in top-k. :attr:`outputs` where there is no tail."""
-        return apply_tail(self.compilation.network.tail, self.outputs)
+        it ends in top-k. :attr:`outputs` where there is no tail and one output."""
+        return self._arranged(lambda output: output.final(self._real(output)))
+
+    @cached_property
+    def _heard(self) -> Mapping[str, NDArray[np.int64]]:
+        """Integers (N, C, H, W) by layer that the host hears."""
+        return self.compilation.network.split(self.ran.outputs)
+
+    def _real(self, output: Output) -> NDArray[np.float64]:
+        scale = np.float64(self.compilation.network.scales[output.source])
+        return self._heard[output.source] * scale
+
+    def _arranged(self, of: Callable[[Output], Any]) -> Any:
+        """What ``of`` gives for each output, arranged as the network does."""
+        network = self.compilation.network
+        found = [of(output) for output in network.outputs]
+        return network.results.arrange(found) if network.results else found[0]
 
     @property
     def predictions(self) -> NDArray[np.int64]:
         """Channel of the largest output (N,), the first of equals; of each position (N, H, W)
-        where the output has several."""
-        best: NDArray[np.int64] = self.ran.outputs.argmax(axis=1)
+        where the output has several. Of several outputs, those of the first."""
+        best: NDArray[np.int64] = self._heard[self.compilation.network.output.name].argmax(axis=1)
         return best[:, 0, 0] if best.shape[1:] == (1, 1) else best
 
     @property
@@ -125,18 +141,23 @@ class Result:
         """Writes an npz with integers, outputs, predictions, and spikes by population.
 
         Where the host computes a tail, ``final`` is what it gives, of top-k also ``final_indices``.
+        Of several outputs, each has its own: ``integers.NAME`` and so on; predictions are those of
+        the first.
         Cycles are ``start`` and ``end`` of every image, where the engine has a clock.
         """
         import io
 
-        arrays: dict[str, Any] = {
-            "integers": self.integers,
-            "outputs": self.outputs,
-            "predictions": self.predictions,
-        }
-        if self.compilation.network.tail:
-            final = self.final if isinstance(self.final, tuple) else (self.final,)
-            arrays |= dict(zip(("final", "final_indices"), final, strict=False))
+        arrays: dict[str, Any] = {"predictions": self.predictions}
+        network = self.compilation.network
+        for output in network.outputs:
+            of = f".{output.name}" if network.results else ""
+            real = self._real(output)
+            arrays |= {f"integers{of}": self._heard[output.source], f"outputs{of}": real}
+            if output.tail:
+                found = apply_tail(output.tail, real)
+                final = found if isinstance(found, tuple) else (found,)
+                names = (f"final{of}", f"final_indices{of}")
+                arrays |= dict(zip(names, final, strict=False))
         arrays |= {f"spikes.{name}": counts for name, counts in self.spikes.items()}
         if self.timing is not None:
             arrays |= {"start": self.timing.start, "end": self.timing.end}
@@ -208,10 +229,10 @@ class Result:
             "profile": quantized.profile,
             "tables": options.tables if isinstance(options.tables, str) else "by layer",
             "integration": {"mode": options.integration or options.params.integration},
-            "outputs": DESCRIPTIONS[quantized.outputs],
+            "outputs": describe_outputs(quantized.kinds),
         }
-        if network.tail:
-            found["tail"] = describe_tail(network.tail)
+        if tails := describe_tails(network.outputs):
+            found["tail"] = tails
         if program is None:
             layers = [layer_info(network, layer) for layer in network.layers]
             values = {INPUT: self.images, **self.ran.values}

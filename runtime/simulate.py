@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.lowering.integrate import describe
-from stemcore.compiler.quantization.outputs import DESCRIPTIONS
+from stemcore.compiler.quantization.outputs import describe_outputs
 from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.forward import run_network
-from stemcore.golden.network.tail import describe_tail
+from stemcore.golden.network.results import describe_tails
 from stemcore.golden.program.program import Program
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.models.data import BoxDataset
@@ -30,7 +30,7 @@ from .prepared import Prepared, compile_program, torch_values
 from .progress import Progress
 from .report.contents import Outcome, make_report
 from .report.detections import write_pictures
-from .report.evaluation import check_count, real_outputs
+from .report.evaluation import check_count, first_output, real_outputs
 from .report.figures import write_json
 from .report.names import compile_folder, output_folder
 from .report.prediction import describe_times, predict
@@ -125,9 +125,9 @@ def _prepared(settings: Settings, options: SimOptions, say: Say, watch: Stopwatc
     say(f"weights      {prepared.weights}{nobody if prepared.weights == RANDOM else ''}")
     for note in prepared.compilation.graph.notes:
         say(f"network      {note}")
-    say(f"outputs      {DESCRIPTIONS[prepared.quantized.network.outputs]}")
-    if prepared.network.tail:
-        say(f"host         {describe_tail(prepared.network.tail)}: computed after the chip")
+    say(f"outputs      {describe_outputs(prepared.quantized.network.kinds)}")
+    if tails := describe_tails(prepared.network.outputs):
+        say(f"host         {tails}: computed after the chip")
     formats = Counter(layer.bias_format for layer in prepared.quantized.network.layers)
     biases = ", ".join(f"{n} layers {name}" for name, n in formats.items())
     say(f"profile      {prepared.quantized.network.profile}; bias of {biases}")
@@ -229,7 +229,7 @@ def _pictures(prepared: Prepared, outcome: Outcome, folder: Path) -> list[dict[s
     """Detections drawn on the images; what they are."""
     assert isinstance(prepared.dataset, BoxDataset)
     output = outcome.golden[prepared.network.output.name]
-    outputs = outcome.rtl.outputs if outcome.rtl else output
+    outputs = first_output(prepared.network, outcome.rtl.outputs) if outcome.rtl else output
     real = real_outputs(prepared.network, outputs)
     return write_pictures(prepared.dataset, real, folder / "detections")
 

@@ -41,7 +41,7 @@ def write_verilog(
     program = compile_program(prepared)
     say(f"write        {amount(len(program.cores), 'core')}: Verilog, memory files, flits, bench")
     values = run_network(
-        prepared.network, images, acc_width=prepared.params.acc_width, keep={program.output}
+        prepared.network, images, acc_width=prepared.params.acc_width, keep=set(program.heard)
     )
     folder = results() / "verilog" / run_name(settings)
-    return write_bench(program, images, folder, expected=values[program.output])
+    return write_bench(program, images, folder, expected=prepared.network.joined(values))

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """From placed tiles to the program: memory images of all cores, and the host's routes."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from stemcore.golden.network.network import Layer, Network
+from stemcore.golden.network.results import Results
 from stemcore.golden.network.tail import Scale, TailStep
 from stemcore.golden.program.program import CoreImage, InputRoute, Program
 from stemcore.golden.spec.fields import Formats, Memory
@@ -60,15 +63,21 @@ def assemble(
         output_ends=to_host.bit_count(),
         output_cores=tuple(located[i] for i in members(to_host)),
         overflow_proved=overflow_proved,
-        tail=_tail(network),
+        tail=() if network.results else _tail(network, network.output.name, network.tail),
+        results=_results(network),
     )
 
 
-def _tail(network: Network) -> tuple[TailStep, ...]:
-    """The network's tail from the output's integers on."""
-    if not network.tail:
-        return ()
-    return (Scale(float(network.scales[network.output.name])), *network.tail)
+def _tail(network: Network, source: str, tail: tuple[TailStep, ...]) -> tuple[TailStep, ...]:
+    """The tail of an output from its integers on."""
+    return (Scale(float(network.scales[source])), *tail) if tail else ()
+
+
+def _results(network: Network) -> Results:
+    """The network's, with tails that begin at integers."""
+    results = network.results
+    outputs = tuple(replace(o, tail=_tail(network, o.source, o.tail)) for o in results.outputs)
+    return replace(results, outputs=outputs)
 
 
 def _core(

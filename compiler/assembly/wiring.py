@@ -7,6 +7,7 @@ from stemcore.golden.network.network import Network
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import HOST, Node, Rectangle
 
+from ..errors import AssembleError
 from ..mapping.connectivity import Connectivity, Tile, connect, members
 from ..mapping.place import Placement
 from ..mapping.rectangles import cover
@@ -46,12 +47,21 @@ def wire(
     """
     connectivity = connectivity or connect(network, tiles, params.lanes)
     located = (*placement.nodes, HOST)
-    wirings = []
+    wirings, heard = [], network.heard
+    most = 1 << params.axon_width
+    if len(heard) > most:
+        raise AssembleError(
+            network.name,
+            f"the host must hear at most {most} layers, as many as axons have numbers; these are "
+            f"{len(heard)}",
+            "return fewer outputs",
+        )
     for index, tile in enumerate(tiles):
         name, (x, y) = network.layers[tile.layer].name, located[index]
         runs = _spike_runs(connectivity, tile, connectivity.words[index], located)
-        if tile.layer == len(network.layers) - 1:
-            runs = dict.fromkeys(runs, ((*HOST, *HOST, 0),))
+        if name in heard:
+            to_host = (*HOST, *HOST, heard.index(name))
+            runs = {masks: (*run, to_host) for masks, run in runs.items()}
         ends = tuple((*r, 0) for r in rectangles(connectivity.destinations[index], located))
         credits = tuple((*r, 0) for r in rectangles(connectivity.sources(index), located))
         destinations = Destinations(f"{name} (core {x}, {y}) destinations", params)

@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils._pytree import tree_leaves
 
-from stemcore.golden.network.tail import apply_tail
+from stemcore.golden.network.results import Output, Results
 
 from ..errors import CaptureError
 from .capture_moves import EXAMPLE_IMAGES
 from .capture_precision import describe_cast, in_float32
 from .capture_reader import Reader
+from .capture_results import is_plain, read_structure
 from .capture_steps import check_formats
-from .capture_tail import find_tail
+from .capture_tail import find_tails
 from .fx import (
     TORCH_FILE,
 )
@@ -48,7 +50,8 @@ def capture(
     Parameters
     ----------
     model : torch.nn.Module or torch.export.ExportedProgram
-        Takes one float tensor (N, C, H, W), (N, C, L) or (N, F) and returns one tensor.
+        Takes one float tensor (N, C, H, W), (N, C, L) or (N, F) and returns one tensor, or tuples,
+        lists and dicts of tensors.
     input_shape : (C, H, W), (C, L) or (F,)
         May be left out for an exported program. The graph has the shape (C, 1, L) or (F, 1, 1).
     name : str
@@ -57,8 +60,8 @@ def capture(
     Raises
     ------
     CaptureError
-        Where the module cannot be exported, is in training mode, has more than one input or
-        output, or is quantized in a way that cannot be read.
+        Where the module cannot be exported, is in training mode, has more than one input, or
+        is quantized in a way that cannot be read.
     """
     if isinstance(model, torch.nn.Module):
         if input_shape is None:
@@ -163,9 +166,14 @@ def _check_function(module: torch.nn.Module, graph: Graph, sizes: Sequence[int])
     noise = torch.rand(n_images, *graph.input_shape, generator=generator) * 2 - 1
     with torch.no_grad():
         returned = module(noise.reshape(n_images, *sizes))
-    found = apply_tail(graph.tail, run_graph(graph, noise)[graph.output].double().numpy())
-    if isinstance(returned, tuple):
-        returned, found = returned[0], found[0]
+    values = run_graph(graph, noise)
+    found = [output.final(values[output.source].double().numpy()) for output in graph.outputs]
+    leaves = [leaf for leaf in tree_leaves(returned) if leaf is not None]
+    for tensor, one in zip(leaves, found, strict=False):
+        _check_output(graph, tensor, one[0] if isinstance(one, tuple) else one)
+
+
+def _check_output(graph: Graph, returned: torch.Tensor, found: Any) -> None:
     expected, got = returned.flatten(), torch.from_numpy(np.asarray(found)).flatten()
     if not expected.is_floating_point():
         return  # an index, which rounding may change where values are nearly equal
@@ -196,22 +204,50 @@ def _check_shape(where: str, shape: Any) -> None:
 def _read(
     program: torch.export.ExportedProgram, input_shape: Sequence[int] | None, graph_name: str
 ) -> Graph:
-    signature, tail = program.graph_signature, find_tail(program)
-    if len(signature.user_inputs) != 1 or (len(signature.user_outputs) != 1 and not tail):
+    signature = program.graph_signature
+    if len(signature.user_inputs) != 1:
         raise CaptureError(
             "capture",
-            "the network must have one input and one output, has "
-            f"{len(signature.user_inputs)} and {len(signature.user_outputs)}",
-            "wrap it in a module that takes one tensor and returns one",
+            f"the network must have one input, has {len(signature.user_inputs)}",
+            "wrap it in a module that takes one tensor",
         )
+    by_name = {node.name: node for node in program.graph.nodes}
+    names = tuple(None if name is None else str(name) for name in signature.user_outputs)
+    given = [name for name in names if name is not None]
+    tails = find_tails([by_name.get(name) for name in given])
+    of_host = {node for tail in tails for node in tail}
     reader = Reader(program)
     for fx_node in program.graph.nodes:
-        if fx_node in tail:
+        if fx_node in of_host:
             continue
         if fx_node.op == "placeholder" and fx_node.name == signature.user_inputs[0]:
             reader.begin(fx_node, input_shape)
         elif fx_node.op == "call_function":
             reader.read(fx_node)
-    output, steps = reader.output(str(signature.user_outputs[0]), tail)
+    if not given:
+        raise CaptureError("capture", "the network must return a tensor, returns none")
+    spec = program.call_spec.out_spec
+    is_pair = len(given) == 2 and bool(tails[0]) and tails[0][-1].name == given[1]
+    if is_pair or (len(given) == 1 and (spec is None or is_plain(spec))):
+        output, steps = reader.output(given[0], tails[0])
+        nodes = tuple(reader.nodes)
+        return Graph(graph_name, reader.input_shape, nodes, output, steps).with_nodes(nodes)
+    structure, paths = read_structure(spec, names)
+    found = [
+        Output(path, *reader.output(name, tail, path), _sizes_before(tail, by_name[name]))
+        for path, name, tail in zip(paths, given, tails, strict=True)
+    ]
     nodes = tuple(reader.nodes)
-    return Graph(graph_name, reader.input_shape, nodes, output, steps).with_nodes(nodes)
+    return Graph(
+        graph_name,
+        reader.input_shape,
+        nodes,
+        found[0].source,
+        results=Results(tuple(found), structure),
+    ).with_nodes(nodes)
+
+
+def _sizes_before(tail: list[Any], fx_node: Any) -> tuple[int, ...]:
+    """Sizes of one image's tensor that an output's tail reads, or that is the output."""
+    value = (tail[0].args[0] if tail else fx_node).meta["val"]
+    return tuple(int(size) for size in value.shape[1:])

@@ -136,14 +136,24 @@ class Reader:
         self.values[fx_node.name] = Moved(name, positions, fx_node)
         return True
 
-    def output(self, name: str, tail: list[Any]) -> tuple[str, tuple[TailStep, ...]]:
-        """The node that is the network's output, and what the host makes of it.
+    def output(
+        self, name: str, tail: list[Any], path: str = ""
+    ) -> tuple[str, tuple[TailStep, ...]]:
+        """The node that is an output of the network, and what the host makes of it.
 
-        ``name`` is the program's output, ``tail`` the calls that end with it.
+        ``name`` is the program's output, ``tail`` the calls that end with it; ``path`` says which
+        of several it is.
         """
         end = tail[0].args[0].name if tail else name
         if end not in self.values or self.values[end].source == INPUT:
-            raise CaptureError("capture", "the output must be computed from the input, it is not")
+            is_input = end in self.values
+            raise CaptureError(
+                "capture",
+                f"the output {path}".rstrip()
+                + " must be computed from the input, it is "
+                + ("the input itself" if is_input else "a constant"),
+                "leave it out: the host has it",
+            )
         value = self.values[end]
         if value.batch:
             raise CaptureError(

@@ -73,19 +73,32 @@ HOST: Mapping[str, Callable[[Any], TailStep]] = {
 _BOTH_OF = "aten.topk.default"  # whose two results may be the program's
 
 
-def find_tail(program: torch.export.ExportedProgram) -> list[Any]:
-    """Calls at the end of a program that the host computes, in order; none where it has none.
+def find_tails(ends: list[Any]) -> list[list[Any]]:
+    """For each output of a program the calls at its end that the host computes, in order.
 
-    The first one is no move: what only moves values before it belongs to what it reads.
+    The first one is no move: what only moves values before it belongs to what it reads. Two outputs
+    that are both results of one top-k have a tail in common, in the place of the first; the second
+    has none. What the chip reads as well is no tail.
     """
-    by_name = {node.name: node for node in program.graph.nodes}
-    ends = [by_name.get(str(name)) for name in program.graph_signature.user_outputs]
-    node: Any = ends[0]
-    found: list[Any] = []
     if len(ends) == 2 and _are_both_of_one(ends):
-        found, node = ends[::-1], node.args[0]
-    elif len(ends) != 1:
-        return []
+        return [_tail_before(ends[0].args[0], ends[::-1]), []]
+    tails = [_tail_before(end, []) for end in ends]
+    while True:
+        of_host = {node for tail in tails for node in tail}
+        kept = [[] if any(_is_read(node, of_host) for node in tail) else tail for tail in tails]
+        if kept == tails or len(ends) == 1:
+            return tails
+        tails = kept
+
+
+def _is_read(node: Any, of_host: set[Any]) -> bool:
+    """Whether something that is not of the host reads a call's result."""
+    readers = [user for user in node.users if user.op != "output" and user.users]
+    return any(user not in of_host for user in readers)
+
+
+def _tail_before(node: Any, found: list[Any]) -> list[Any]:
+    """The calls that lead to a node, and to what was ``found`` behind it, the last one first."""
     while node is not None and node.op == "call_function" and _may_end(node):
         found.append(node)
         node = node.args[0]
@@ -129,7 +142,7 @@ def _is_readable(fx_node: Any) -> bool:
 
 
 def read_tail(calls: list[Any], before: Moved, n_before: int) -> tuple[TailStep, ...] | None:
-    """Steps for the calls of :func:`find_tail`; None where images of a batch get mixed.
+    """Steps for the calls of :func:`find_tails`; None where images of a batch get mixed.
 
     ``before``: the value that the first one reads, elements of the network's output, which has
     ``n_before`` of them.

@@ -5,10 +5,11 @@ Capture writes every operator of :mod:`ops` but ``Layer``; the passes rewrite un
 is left. Flat tensors have the shape (C, 1, 1).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from stemcore.golden.network.network import INPUT
+from stemcore.golden.network.network import INPUT, OUTPUT
+from stemcore.golden.network.results import ONE_OUTPUT, Output, Results, check_results
 from stemcore.golden.network.tail import TailStep
 
 from .ops.layer import Layer
@@ -29,8 +30,9 @@ class Node:
 class Graph:
     """Nodes in an order in which every operand comes before its use; ``INPUT`` names the input.
 
-    ``tail``: what the host computes of the output. ``notes``: what was changed while the model was
-    read, a sentence each; whoever runs it says so.
+    ``tail``: what the host computes of the output. Where the model returns several tensors,
+    ``results`` has them, with their tails, and ``output`` is the source of the first. ``notes``:
+    what was changed while the model was read, a sentence each; whoever runs it says so.
     """
 
     name: str
@@ -39,6 +41,17 @@ class Graph:
     output: str
     tail: tuple[TailStep, ...] = ()
     notes: tuple[str, ...] = ()
+    results: Results = ONE_OUTPUT
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Values that the model returns, each once."""
+        return self.results.sources or (self.output,)
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """What the model returns, in order; the only one has the name ``output``."""
+        return self.results.outputs or (Output(OUTPUT, self.output, self.tail),)
 
     def shape_of(self, name: str) -> Shape:
         """Shape of a node or of the input."""
@@ -54,18 +67,24 @@ class Graph:
         raise KeyError(name)
 
     def n_users(self, name: str) -> int:
-        """How often a value is used; being the graph's output counts as one."""
-        return sum(node.inputs.count(name) for node in self.nodes) + (name == self.output)
+        """How often a value is used; being an output of the graph counts as one."""
+        return sum(node.inputs.count(name) for node in self.nodes) + (name in self.ends)
 
-    def with_nodes(self, nodes: Iterable[Node], output: str | None = None) -> "Graph":
-        """The same network with other nodes, without those that the output does not need."""
+    def with_nodes(
+        self, nodes: Iterable[Node], rename: Callable[[str], str] = lambda name: name
+    ) -> "Graph":
+        """The same network with other nodes, without those that no output needs.
+
+        ``rename`` maps the old name of an output to the new one.
+        """
         kept = tuple(nodes)
-        output = self.output if output is None else output
-        needed = {output}
+        output, results = rename(self.output), self.results.with_sources(rename)
+        needed = set(results.sources or (output,))
         for node in reversed(kept):
             if node.name in needed:
                 needed.update(node.inputs)
-        return replace(self, nodes=tuple(n for n in kept if n.name in needed), output=output)
+        nodes = tuple(n for n in kept if n.name in needed)
+        return replace(self, nodes=nodes, output=output, results=results)
 
     def with_replaced(self, replacements: dict[str, Node], renamed: dict[str, str]) -> "Graph":
         """Nodes exchanged by name, and operands ``renamed`` from old value to new value."""
@@ -84,7 +103,7 @@ class Graph:
                 op = replace(op, branches=branches)
             inputs = tuple(resolve(name) for name in node.inputs)
             nodes.append(Node(node.name, op, inputs, node.shape))
-        return self.with_nodes(nodes, resolve(self.output))
+        return self.with_nodes(nodes, resolve)
 
 
 def check_graph(graph: Graph) -> Graph:
@@ -96,6 +115,8 @@ def check_graph(graph: Graph) -> Graph:
         assert all(size >= 1 for size in node.shape), f"{node.name}: shape {node.shape}"
         known.add(node.name)
     assert graph.output in known, f"{graph.output}: output is not a node"
+    assert not graph.results or graph.output == graph.ends[0], "the first output has another name"
+    check_results(graph.results, dict.fromkeys(known))
     return graph
 
 

@@ -38,7 +38,7 @@ def lower(quantized: QuantizedNetwork | HasNetwork) -> Network:
     source = quantized if isinstance(quantized, QuantizedNetwork) else quantized.network
     layers = tuple(_lower_layer(layer) for layer in source.layers)
     population = Population(INPUT, source.input_shape, source.input_bits, source.input_signed)
-    return Network(source.name, population, layers, source.scales(), source.tail)
+    return Network(source.name, population, layers, source.scales(), source.tail, source.results)
 
 
 def _lower_layer(layer: QuantizedLayer) -> Layer:

@@ -14,10 +14,12 @@ import numpy as np
 
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
 
+SKIP_BUFFER = ".skip_buffer"  # in a name, between that of the layer before and a number
+
 
 def skip_buffer_name(source: str, n: int) -> str:
     """Name of the ``n``-th skip buffer behind a population, counted from 1."""
-    return f"{source}.skip_buffer{n}"
+    return f"{source}{SKIP_BUFFER}{n}"
 
 
 def stages(network: Network) -> dict[str, int]:
@@ -28,8 +30,18 @@ def stages(network: Network) -> dict[str, int]:
     return stage
 
 
+def last_stage(network: Network) -> int:
+    """Stage of the layers that the host hears without delay."""
+    stage = stages(network)
+    return max(stage[name] for name in network.heard)
+
+
 def buffer_skips(network: Network) -> Network:
     """The network with skip buffers, so that every connection leads from one stage to the next.
+
+    The host is the stage behind the last one, which all outputs lead to: it grants their layers the
+    next image when it has the last spike of all. Of an output that is computed earlier the host
+    hears the last skip buffer.
 
     Values of the network's own layers do not change. Skip buffers are called
     :func:`skip_buffer_name`, and are shared by all layers that read the same population.
@@ -40,6 +52,9 @@ def buffer_skips(network: Network) -> Network:
         for connection in layer.connections:
             skipped = stage[layer.name] - stage[connection.source] - 1
             needed[connection.source] = max(needed[connection.source], skipped)
+    behind = last_stage(network)
+    for name in network.heard:
+        needed[name] = max(needed[name], behind - stage[name])
     if not any(needed.values()):
         return network
 
@@ -62,7 +77,13 @@ def buffer_skips(network: Network) -> Network:
             connections.append(replace(connection, source=source))
         layers.append(replace(layer, connections=tuple(connections)))
         add_skip_buffers(layer.population, layer.name)
-    return replace(network, layers=tuple(layers), scales=scales)
+
+    def heard(name: str) -> str:
+        skipped = behind - stage[name]
+        return skip_buffer_name(name, skipped) if skipped else name
+
+    results = network.results.with_sources(heard)
+    return replace(network, layers=tuple(layers), scales=scales, results=results)
 
 
 def _skip_buffer(population: Population, source: str, name: str, n: int) -> Layer:

@@ -203,11 +203,11 @@ def connect(network: Network, tiles: tuple[Tile, ...], lanes: int) -> Connectivi
     for index, layer in enumerate(network.layers):
         for axon, connection in enumerate(layer.connections):
             readers[position[connection.source]].append(_reader(network, tiles, lanes, index, axon))
-    for index, layer in enumerate(network.layers[:-1]):
-        if not readers[index]:
+    for index, layer in enumerate(network.layers):
+        if not readers[index] and layer.name not in network.heard:
             raise CompileError(
                 layer.name,
-                "must be read by another layer or be the last, nothing reads it",
+                "must be read by another layer or be an output, nothing reads it",
                 "remove it from the network",
             )
 
@@ -256,7 +256,7 @@ def _tokens(
     readers: list[list[Reader]],
     words: tuple[tuple[tuple[int, ...], ...], ...],
 ) -> tuple[int, ...]:
-    host = len(tiles)
+    host, heard = len(tiles), set(network.heard)
     first_tile: dict[int, int] = {-1: host}
     for index, tile in enumerate(tiles):
         first_tile.setdefault(tile.layer, index)
@@ -265,7 +265,7 @@ def _tokens(
 
     destinations = [0] * (host + 1)
     for index, tile in enumerate(tiles):
-        if tile.layer == len(network.layers) - 1:
+        if network.layers[tile.layer].name in heard:
             destinations[index] = 1 << host
         for masks in set(words[index]):
             for mask in masks:

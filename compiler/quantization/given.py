@@ -58,18 +58,23 @@ def _only_passes_on(layer: Layer) -> bool:
 
 
 def given_layer(
-    node: Node, sources: Mapping[str, Source], profile: str, acc_width: int, logits: FakeQuantize
+    node: Node,
+    sources: Mapping[str, Source],
+    profile: str,
+    acc_width: int,
+    real: FakeQuantize | None,
 ) -> QuantizedLayer:
     """The layer with the integers and scales that its model has.
 
-    logits : format of the last layer, where the model leaves its output real.
+    real : format of an output layer, where the model leaves its values real.
 
     Raises ``QuantizeError`` for values or weights that are not quantized, and for scales that the
     accumulator cannot bring together.
     """
     layer = node.op
     assert isinstance(layer, Layer)
-    rounding = layer.rounding or logits
+    rounding = layer.rounding or real
+    assert rounding is not None, f"{node.name}: its values are real, and no output"
     if layer.clamp is not None:  # what is rectified needs no sign, whatever the model keeps it in
         rounding = replace(rounding, low=0)
     layer_format = LayerFormat(profile, rounding.bits, WEIGHT_WIDTH, True, acc_width, INT32)

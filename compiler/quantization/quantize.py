@@ -23,7 +23,7 @@ from .calibration import parse_method
 from .formats import Source, choose_formats, find_signs, fixed_scale
 from .given_choices import is_quantized, refuse_choices
 from .layer_bits import LayerBits
-from .outputs import kind_of_outputs
+from .outputs import kinds_by_source, kinds_of_outputs, with_kinds
 from .quantize_function import Index, OutputCode
 from .quantize_given import quantize_given
 from .quantize_layer import quantize_function, quantize_layer
@@ -87,7 +87,7 @@ def quantize(
         channel, go into the weights that read the input; none: 1.
     outputs : str, optional
         What the output's values are, for the choice of their scale: see
-        :func:`stemcore.compiler.quantization.outputs.kind_of_outputs`.
+        :func:`stemcore.compiler.quantization.outputs.choices_of`.
     """
     check_compatible(graph)
     source = Source(input_scale, limits(input_bits, input_signed), input_bits)
@@ -112,13 +112,14 @@ def quantize(
         raise QuantizeError(
             "input_scale", f"must be a power of two in the exact profile, got {input_scale}"
         )
-    kind = kind_of_outputs(graph.shape_of(graph.output), graph.tail, outputs)
+    kinds = kinds_of_outputs(graph, outputs)
     formats = choose_formats(graph, profile, bits, weight_bits, per_channel, acc_width, bias)
     # Candidate scales depend on signs, which follow from the graph alone.
     signs = find_signs(graph, source)
     method = parse_method(calibration_method, profile)
     ranges = find_ranges(graph, images, input_scale, method)
-    wanted = best_scales(graph, images, input_scale, ranges, signs, formats, kind)
+    by_layer = kinds_by_source(graph, kinds)
+    wanted = best_scales(graph, images, input_scale, ranges, signs, formats, by_layer)
     indices = best_indices(graph, images, input_scale, ranges, wanted, signs, formats)
     sources, layers = {INPUT: source}, []
     for node in graph.nodes:
@@ -143,7 +144,8 @@ def quantize(
         tuple(layers),
         input_signed,
         graph.tail,
-        kind,
+        kinds[graph.outputs[0].name],
+        with_kinds(graph.results, kinds),
     )
     return QuantizedModel(network)
 

@@ -12,7 +12,7 @@ from stemcore.golden.network.network import INPUT
 from stemcore.golden.spec.integers import limits
 
 from ..errors import QuantizeError
-from ..frontend.graph import Graph
+from ..frontend.graph import Graph, Node
 from ..frontend.ops.fake_quantize import REQUANTIZE, FakeQuantize
 from ..frontend.ops.layer import Layer
 from ..frontend.passes import form_layers
@@ -21,7 +21,7 @@ from ..frontend.passes.rounding import drop_input_rounding
 from ..frontend.run_graph import run_graph
 from .formats import Source
 from .given import given_layer, given_profile, inherit_roundings
-from .outputs import GIVEN, VALUES
+from .outputs import GIVEN, VALUES, with_kinds
 from .quantize_function import describe
 from .quantized import EXACT, GENERAL, QuantizedNetwork
 from .quantized_model import QuantizedModel
@@ -53,7 +53,7 @@ def quantize_given(
     graph = given_layers(graph, input_scale, limits(input_bits, input_signed), input_factors)
     for node in graph.nodes:
         assert isinstance(node.op, Layer)
-        if node.op.rounding is None and node.name != graph.output:
+        if node.op.rounding is None and node.name not in graph.ends:
             raise QuantizeError(
                 node.name,
                 "every value of a quantized model must be quantized behind its layer, this one is "
@@ -69,13 +69,14 @@ def quantize_given(
             )
     if profile != GENERAL:
         profile = given_profile(graph, input_scale)
-    logits = _output_format(graph, images, input_scale, profile)
+    real = _output_formats(graph, images, input_scale, profile)
     sources = {INPUT: Source(input_scale, limits(input_bits, input_signed), input_bits)}
     layers = []
     for node in graph.nodes:
-        layer = given_layer(node, sources, profile, acc_width, logits)
+        layer = given_layer(node, sources, profile, acc_width, real.get(node.name))
         sources[node.name] = Source(layer.scale, layer.limits, layer.bits)
         layers.append(layer)
+    kinds = {output.name: VALUES if output.source in real else GIVEN for output in graph.outputs}
     return QuantizedNetwork(
         graph.name,
         profile,
@@ -85,7 +86,8 @@ def quantize_given(
         tuple(layers),
         input_signed,
         graph.tail,
-        VALUES if _is_real(graph) else GIVEN,
+        kinds[graph.outputs[0].name],
+        with_kinds(graph.results, kinds),
     )
 
 
@@ -100,27 +102,26 @@ def given_layers(
     return inherit_roundings(scale_input(graph, factors) if factors else graph)
 
 
-def _is_real(graph: Graph) -> bool:
-    """Whether the output of a graph of layers is left real."""
-    last = graph.node(graph.output).op
-    assert isinstance(last, Layer)
-    return last.rounding is None
-
-
-def _output_format(
+def _output_formats(
     graph: Graph, images: torch.Tensor, input_scale: float, profile: str
-) -> FakeQuantize:
-    """Signed integers of 8 bits that hold the largest output, for models that leave it real."""
-    largest, node = 0.0, graph.node(graph.output)
-    assert isinstance(node.op, Layer)
-    if node.op.rounding is not None:
-        return node.op.rounding
-    for start in range(0, len(images), BATCH):
+) -> dict[str, FakeQuantize]:
+    """Signed integers of 8 bits that hold the largest value of each output that is left real."""
+    real = [node.name for node in graph.nodes if _is_real(node)]
+    largest = dict.fromkeys(real, 0.0)
+    for start in range(0, len(images) if real else 0, BATCH):
         values = run_graph(graph, images[start : start + BATCH] * input_scale)
-        largest = max(largest, float(values[graph.output].abs().max()))
-    scale = (largest or 1.0) / OUTPUT_TOP
-    scale = float(power_above(scale)) if profile == EXACT else scale
-    return FakeQuantize(scale, -OUTPUT_TOP, OUTPUT_TOP)
+        for name in real:
+            largest[name] = max(largest[name], float(values[name].abs().max()))
+    scales = {name: (largest[name] or 1.0) / OUTPUT_TOP for name in real}
+    if profile == EXACT:
+        scales = {name: float(power_above(scale)) for name, scale in scales.items()}
+    return {name: FakeQuantize(scale, -OUTPUT_TOP, OUTPUT_TOP) for name, scale in scales.items()}
+
+
+def _is_real(node: Node) -> bool:
+    """Whether the values of a layer are left real."""
+    assert isinstance(node.op, Layer)
+    return node.op.rounding is None
 
 
 @dataclass(frozen=True)

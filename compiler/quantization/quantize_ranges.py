@@ -95,20 +95,20 @@ def best_scales(
     ranges: Ranges,
     signs: Mapping[str, bool],
     formats: Mapping[str, LayerFormat],
-    outputs: str,
+    outputs: Mapping[str, str],
 ) -> dict[str, float]:
     """Per layer the candidate scale with the least squared error, or the one that the method says.
 
-    Of ``outputs`` that are classes the one with the fewest lost, of values the widest.
+    Of ``outputs``, by layer, that are classes the one with the fewest lost, of values the widest.
     """
     tops = {name: limits(formats[name].bits, signs[name])[1] for name in signs}
 
     def tried(name: str) -> FloatArray:
-        is_given = name == graph.output and outputs in (CLASSES, VALUES)
+        is_given = outputs.get(name) in (CLASSES, VALUES)
         reach = (ranges.largest if is_given else ranges.limit)[name]
         scales = scale_candidates(reach, tops[name], formats[name].is_exact)
         if is_given:
-            is_widest = outputs == VALUES or formats[name].is_widest
+            is_widest = outputs.get(name) == VALUES or formats[name].is_widest
         else:
             is_widest = ranges.method.is_widest
         return scales[:1] if is_widest else scales
@@ -117,7 +117,7 @@ def best_scales(
     errors = {name: np.zeros(len(scales)) for name, scales in candidates.items()}
     for values in _batches(graph, images, input_scale):
         for name, scales in candidates.items():
-            is_logits = name == graph.output and outputs == CLASSES
+            is_logits = outputs.get(name) == CLASSES
             low = -tops[name] if signs[name] else 0
             for i, scale in enumerate(scales):
                 rounded = torch.round(values[name] / scale).clamp_(low, tops[name])

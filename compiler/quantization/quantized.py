@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.golden.network.network import INPUT
+from stemcore.golden.network.network import INPUT, OUTPUT
+from stemcore.golden.network.results import ONE_OUTPUT, Results, check_results
 from stemcore.golden.network.tail import TailStep
 from stemcore.golden.network.taps import Taps
 from stemcore.golden.spec.integers import limits
@@ -95,12 +96,13 @@ class QuantizedLayer:
 
 @dataclass(frozen=True, eq=False)
 class QuantizedNetwork:
-    """Layers in order; the last one is the output.
+    """Layers in order; the last one is the output, unless ``results`` name others or several.
 
     ``input_scale`` is the real value of one unit of the input, once the factors of its channels
     (:class:`stemcore.compiler.input_map.InputMap`) are in the weights that read it. ``tail``: what
-    the host computes of the output's real values. ``outputs``: what the output's values were taken
-    for when its scale was chosen (:mod:`stemcore.compiler.quantization.outputs`).
+    the host computes of the output's real values. ``outputs``: what the (first) output's
+    values were taken for when its scale was chosen
+    (:mod:`stemcore.compiler.quantization.outputs`).
     """
 
     name: str
@@ -112,6 +114,17 @@ class QuantizedNetwork:
     input_signed: bool = True
     tail: tuple[TailStep, ...] = ()
     outputs: str = ""
+    results: Results = ONE_OUTPUT
+
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        """Name of every output, and what its values were taken for."""
+        return [(o.name, o.kind) for o in self.results.outputs] or [(OUTPUT, self.outputs)]
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """Layers whose values are outputs, each once."""
+        return self.results.sources or (self.layers[-1].name,)
 
     @property
     def input_limits(self) -> tuple[int, int]:
@@ -160,3 +173,4 @@ def check_quantized(network: QuantizedNetwork) -> None:
                 )
         pool = layer.pool
         shapes[layer.name] = layer.shape if pool is None else pool.output_shape([layer.shape])
+    check_results(network.results, {layer.name: layer for layer in network.layers})

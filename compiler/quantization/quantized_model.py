@@ -52,8 +52,8 @@ class QuantizedModel(torch.nn.Module):
 
     @property
     def output(self) -> str:
-        """Name of the last layer, whose values are the logits."""
-        return self.network.layers[-1].name
+        """Name of the layer that is the output; of several the first one's."""
+        return self.network.heard[0]
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Integers (int32) of the input and of every layer after pooling, by name.

@@ -22,7 +22,7 @@ from stemcore.golden.arithmetic.threads import for_each
 from stemcore.golden.network.convolution import FloatArray
 from stemcore.golden.network.forward import Forward, check_images, fan_out
 from stemcore.golden.network.layers import PreparedLayer
-from stemcore.golden.network.network import INPUT, Network
+from stemcore.golden.network.network import INPUT, Layer, Network
 
 from ..errors import SparsifyError
 from ..quantization.quantized import IntArray
@@ -66,8 +66,8 @@ class Candidate:
 def scheme_tables(network: Network, scheme: str) -> dict[str, dict[str, IntArray]]:
     """Tables of a scheme by population and name, as far as they exist for the population's bits.
 
-    None for the last layer; tables that change no value are left out. ``SparsifyError`` for an
-    unknown scheme.
+    None for layers whose values are returned; tables that change no value are left out.
+    ``SparsifyError`` for an unknown scheme.
     """
     if scheme not in SCHEMES:
         raise SparsifyError("SCHEME", f"must be one of {', '.join(SCHEMES)}, got {scheme!r}")
@@ -76,7 +76,12 @@ def scheme_tables(network: Network, scheme: str) -> dict[str, dict[str, IntArray
         layer.name: int(layer.table.max()) for layer in network.layers if layer.table is not None
     }
     # The bytes of a split sum have no table: each of them has to arrive unchanged.
-    hidden = [layer.population for layer in network.layers[:-1] if layer.digits is None]
+    returned = _returned(network)
+    hidden = [
+        layer.population
+        for layer in network.layers
+        if layer.digits is None and layer.name not in returned
+    ]
     for population in (network.input, *hidden):
         low, high = population.limits
         high = tops.get(population.name, high)  # a clamp's table
@@ -91,6 +96,28 @@ def scheme_tables(network: Network, scheme: str) -> dict[str, dict[str, IntArray
                 entries[name] = np.clip(table, low, high)
         found[population.name] = entries
     return found
+
+
+def _returned(network: Network) -> set[str]:
+    """Layers whose values the network returns, those that only pass such values on among them."""
+    layers = {layer.name: layer for layer in network.layers}
+    found = set(network.heard)
+    for name in network.results.sources:
+        layer: Layer | None = layers[name]
+        while layer is not None and _is_copy(layer):
+            found.add(layer.connections[0].source)
+            layer = layers.get(layer.connections[0].source)
+    return found
+
+
+def _is_copy(layer: Layer) -> bool:
+    """Whether a layer fires what it reads, as a skip buffer does."""
+    if len(layer.connections) != 1 or layer.pool is not None or layer.table is not None:
+        return False
+    (connection,) = layer.connections
+    is_identity = connection.groups == layer.shape[0] and bool((connection.weight == 1).all())
+    scales = (layer.multiplier == 1).all() and not layer.shift.any() and not layer.bias.any()
+    return is_identity and connection.weight.shape[1:] == (1, 1, 1) and bool(scales)
 
 
 class Measurement:

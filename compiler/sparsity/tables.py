@@ -103,9 +103,9 @@ def _is_entry(entry: object) -> bool:
 def find_tables(
     network: QuantizedNetwork, wanted: str | Mapping[str, Entry]
 ) -> dict[str, IntArray]:
-    """Tables by layer. A name stands for all layers but the last, a mapping for those it names.
+    """Tables by layer. A name stands for all layers but outputs, a mapping for those it names.
 
-    The last layer's values are the network's result, and the input is fired by the host: a name
+    Values of outputs are the network's result, and the input is fired by the host: a name
     leaves both as they are. A mapping may name them; the host then has to apply the input's table.
 
     Raises
@@ -117,7 +117,7 @@ def find_tables(
     formats = {layer.name: (layer.bits, layer.is_signed, layer.limits) for layer in network.layers}
     formats[INPUT] = (network.input_bits, network.input_signed, network.input_limits)
     if isinstance(wanted, str):
-        hidden = [layer.name for layer in network.layers[:-1]]
+        hidden = [layer.name for layer in network.layers if layer.name not in network.heard]
         wanted = {} if wanted == NONE else dict.fromkeys(hidden, wanted)
     unknown = sorted(set(wanted) - set(formats))
     if unknown:

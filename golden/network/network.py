@@ -16,10 +16,12 @@ from ..spec.neuron_model import Neuron
 from ..spec.neurons.exact import EXACT
 from ..spec.spike_code import SpikeCode
 from ..spec.windows import Pair, Spans, window_shape, window_span
+from .results import ONE_OUTPUT, Output, Results, join, part
 from .tail import TailStep
 from .taps import Taps, window_taps
 
 INPUT = "input"  # name under which connections refer to the network's input
+OUTPUT = "output"  # name of an output that is the only one
 
 
 @dataclass(frozen=True)
@@ -211,10 +213,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in an order in which every source comes before its use; the last one is the output.
+    """Layers in an order in which every source comes before its use.
 
-    ``scales`` maps every population's name to the real value of one unit, for reports and for the
-    ``tail``: what the host computes of the real values of the output.
+    The last one is the output, unless ``results`` name others or several; its ``tail`` is then
+    theirs. ``scales`` maps every population's name to the real value of one unit, for reports and
+    for the tail: what the host computes of the real values of the output.
     """
 
     name: str
@@ -222,6 +225,7 @@ class Network:
     layers: tuple[Layer, ...]
     scales: Mapping[str, float]
     tail: tuple[TailStep, ...] = ()
+    results: Results = ONE_OUTPUT
 
     def population(self, name: str) -> Population:
         """The population called ``name`` (``INPUT`` or a layer); ``KeyError`` if there is none."""
@@ -234,5 +238,26 @@ class Network:
 
     @property
     def output(self) -> Layer:
-        """The last layer."""
-        return self.layers[-1]
+        """The layer of the output, of several of the first one."""
+        name = self.heard[0]
+        return next(layer for layer in self.layers if layer.name == name)
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """Layers whose spikes go to the host; a place is the axon of these spikes there."""
+        return self.results.sources or (self.layers[-1].name,)
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """What the network returns, in order; the only one has the name ``output``."""
+        only = Output(OUTPUT, self.layers[-1].name, self.tail)
+        return self.results.outputs or (only,)
+
+    def split(self, outputs: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        """Values (N, C, H, W) by layer that the host hears: inverse of :meth:`joined`."""
+        shapes = {name: self.population(name).shape for name in self.heard}
+        return {name: part(outputs, shapes, name) for name in shapes}
+
+    def joined(self, values: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        """What the host hears of all layers' values: one array (:func:`.results.join`)."""
+        return join([values[name] for name in self.heard])

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..network.network import Population
+from ..network.network import OUTPUT, Population
+from ..network.results import ONE_OUTPUT, Output, Results
 from ..network.tail import TailStep
 from ..spec.fields import Memory
 from ..spec.params import ChipParams
@@ -72,11 +73,36 @@ class Program:
     input_routes: tuple[InputRoute, ...]
     input_end: tuple[tuple[int, int, int, int], ...]  # disjoint rectangles: the host's END
     input_credits: int  # CREDIT tokens the host awaits before it sends a token period
-    output: str  # layer whose spikes go to the host
+    output: str  # layer whose spikes go to the host; of several the first one
     output_ends: int  # END tokens that complete a token period at the host
     output_cores: tuple[tuple[int, int], ...]  # nodes (x, y) that the host grants CREDIT to
     overflow_proved: bool = True  # False: potentials were bounded by calibration only
     tail: tuple[TailStep, ...] = ()  # what the host makes of the output's integers (N, C, H, W)
+    results: Results = ONE_OUTPUT  # all outputs, from their integers on, where there are several
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """Layers whose spikes go to the host; a place is the axon of these spikes there."""
+        return self.results.sources or (self.output,)
+
+    @property
+    def heard_populations(self) -> tuple[Population, ...]:
+        """Populations of :attr:`heard`."""
+        by_name = {layer.population.name: layer.population for layer in self.layers}
+        return tuple(by_name[name] for name in self.heard)
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """What the network returns, in order; the only one has the name ``output``."""
+        return self.results.outputs or (Output(OUTPUT, self.output, self.tail),)
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """Shape of an image's outputs in one array, see :mod:`..network.results`."""
+        shapes = [population.shape for population in self.heard_populations]
+        if len(shapes) == 1:
+            return shapes[0]
+        return sum(c * h * w for c, h, w in shapes), 1, 1
 
     def tokens_per_sample(self, population: Population) -> int:
         """ENDs of a sample of ``population`` to each destination, and CREDITs from it."""

@@ -9,7 +9,7 @@ are called ``<core>.<MEMORY>``, cores counted in the program's order. Nothing is
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from stemcore.files import written_whole
 from stemcore.numpy_files import read_arrays
 
 from ..network.network import Population
+from ..network.results import ONE_OUTPUT, Output, Results, check_results
 from ..network.tail import tail_from_plain, tail_to_plain
 from ..spec.fields import Formats, Memory
 from ..spec.params import ChipParams
@@ -176,7 +177,42 @@ def _describe(program: Program) -> dict[str, Any]:
         "output_cores": [list(node) for node in program.output_cores],
         "overflow_proved": program.overflow_proved,
         **({"tail": tail_to_plain(program.tail)} if program.tail else {}),
+        **({"results": _describe_results(program.results)} if program.results else {}),
     }
+
+
+def _describe_results(results: Results) -> dict[str, Any]:
+    return {
+        "outputs": [
+            {
+                "name": output.name,
+                "source": output.source,
+                "tail": tail_to_plain(output.tail),
+                "shape": list(output.shape),
+                "kind": output.kind,
+            }
+            for output in results.outputs
+        ],
+        "structure": results.structure,
+    }
+
+
+def _results(value: Mapping[str, Any] | None, layers: Sequence[LayerInfo]) -> Results:
+    if value is None:
+        return ONE_OUTPUT
+    outputs = tuple(
+        Output(
+            _text(output["name"]),
+            _text(output["source"]),
+            tail_from_plain(output["tail"]),
+            tuple(_integer(size) for size in output["shape"]),
+            _text(output["kind"]),
+        )
+        for output in value["outputs"]
+    )
+    results = Results(outputs, _text(value["structure"]))
+    check_results(results, {info.population.name: info for info in layers})
+    return results
 
 
 def _restore(body: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Program:
@@ -201,21 +237,22 @@ def _restore(body: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Pro
         )
         for index, core in enumerate(body["cores"])
     )
+    layers = tuple(
+        LayerInfo(
+            _population(info["population"]),
+            _three(info["shape"]),
+            _integer(info["n_macs"]),
+            _integer(info["n_parameters"]),
+        )
+        for info in body["layers"]
+    )
     return Program(
         name=_text(body["name"]),
         params=params,
         columns=_integer(body["columns"]),
         rows=_integer(body["rows"]),
         cores=cores,
-        layers=tuple(
-            LayerInfo(
-                _population(info["population"]),
-                _three(info["shape"]),
-                _integer(info["n_macs"]),
-                _integer(info["n_parameters"]),
-            )
-            for info in body["layers"]
-        ),
+        layers=layers,
         input=_population(body["input"]),
         input_routes=tuple(
             InputRoute(
@@ -233,6 +270,7 @@ def _restore(body: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Pro
         output_cores=tuple(_two(node) for node in body["output_cores"]),
         overflow_proved=_truth(body["overflow_proved"]),
         tail=tail_from_plain(body.get("tail", [])),
+        results=_results(body.get("results"), layers),
     )
 
 

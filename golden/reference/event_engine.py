@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from ..arithmetic.fixed import Int64Array
 from ..network.forward import check_images
 from ..network.network import Population
+from ..network.results import join
 from ..program.program import Program
 from ..spec.fields import Kind
 from ..spec.registers import Control
@@ -50,10 +51,8 @@ class _Host:
 
     def __init__(self, program: Program):
         self.program = program
-        self.population = next(
-            info.population for info in program.layers if info.population.name == program.output
-        )
-        self.outputs = np.zeros(self.population.shape, np.int64)
+        self.populations = program.heard_populations
+        self.heard = [np.zeros(population.shape, np.int64) for population in self.populations]
         self.sink = Sink(program.output_ends)
         self.n_periods = 0  # of the output that are complete
         self.input_spikes = 0
@@ -80,8 +79,9 @@ class _Host:
                     yield Packet(Kind.END, nodes)
 
     def accept(self, spike: Packet) -> None:
-        """A spike of the output population."""
-        self.outputs[spike.source] += self.population.code.weight(spike.t)
+        """A spike of an output population: the one that its axon names."""
+        weight = self.populations[spike.axon].code.weight(spike.t)
+        self.heard[spike.axon][spike.source] += weight
 
 
 class _Run:
@@ -131,7 +131,7 @@ class _Run:
                     f"got {core.ends}"
                 )
         sink = self.host.sink
-        n_periods = self.program.params.model.tokens_per_sample(self.host.population.bits)
+        n_periods = self.program.params.model.tokens_per_sample(self.host.populations[0].bits)
         if (self.host.n_periods, sink.ends) != (n_periods, 0):
             got = self.host.n_periods * sink.n_sources + sink.ends
             raise ValueError(f"host: waits for {n_periods * sink.n_sources} END, got {got}")
@@ -212,7 +212,7 @@ def run_events(
     run = _Run(program, order, keep_packets)
     run.run(array)
     return EventResult(
-        run.host.outputs,
+        join([values[None] for values in run.host.heard])[0],
         run.values,
         [core.counters for core in run.cores.values()],
         [core.overflow for core in run.cores.values()],

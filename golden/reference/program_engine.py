@@ -16,6 +16,7 @@ from ..arithmetic.fixed import Int64Array
 from ..arithmetic.potentials import Potentials, update
 from ..arithmetic.stem import count_spikes
 from ..network.forward import check_images
+from ..network.results import join
 from ..program.program import Program
 from .core import Core
 from .topology import HOST_ID, Topology
@@ -31,7 +32,7 @@ class ProgramResult:
     Attributes
     ----------
     outputs : int64 (N, C, H, W)
-        Values that reach the host.
+        Values that reach the host; of several layers flat, see ``golden/network/results.py``.
     values : dict of int64 (N, C, H, W)
         What every layer fires, after table and pooling, by layer name.
     counters : dict of int64 (N, n_cores)
@@ -70,7 +71,8 @@ class Mesh:
             for name, population in self.topology.populations.items()
         }
         counters = {name: np.zeros((n, len(self.topology.cores)), np.int64) for name in COUNTERS}
-        outputs = np.zeros((n, *self.topology.populations[self.program.output].shape), np.int64)
+        shapes = [population.shape for population in self.program.heard_populations]
+        outputs = [np.zeros((n, *shape), np.int64) for shape in shapes]
         for start in range(0, n, BATCH):
             part = slice(start, min(start + BATCH, n))
             fired = self._run_batch(array[part], {k: v[part] for k, v in counters.items()})
@@ -79,17 +81,18 @@ class Mesh:
                     k for k, core in enumerate(self.topology.cores) if core.image.layer == name
                 ]
                 self._assemble(target[part], name, {k: self._all_words(k) for k in numbers}, fired)
-            to_host = {
-                k: targets[HOST_ID, 0]
-                for k, targets in enumerate(self.topology.spike_targets)
-                if (HOST_ID, 0) in targets
-            }
-            self._assemble(outputs[part], self.program.output, to_host, fired, once=True)
+            for axon, name in enumerate(self.program.heard):
+                to_host = {
+                    k: targets[HOST_ID, axon]
+                    for k, targets in enumerate(self.topology.spike_targets)
+                    if (HOST_ID, axon) in targets
+                }
+                self._assemble(outputs[axon][part], name, to_host, fired, once=True)
         spikes = count_spikes(array, source.bits).sum(axis=1)
         input_spikes = np.tensordot(spikes, self.topology.input_packets, axes=2)
         for rows, columns, crossed in self.topology.input_hops:
             counters["hops"] += spikes[:, rows, columns].sum(axis=(1, 2))[:, None] * crossed
-        return ProgramResult(outputs, values, counters, input_spikes)
+        return ProgramResult(join(outputs), values, counters, input_spikes)
 
     def _all_words(self, number: int) -> Int64Array:
         return np.arange(self.topology.cores[number].n_fire)

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from stemcore.folders import results
-    from stemcore.golden.network.tail import describe_tail
+    from stemcore.golden.network.results import describe_tails
 
     from ..compiled import load
     from ..engines.registry import get_engine
@@ -75,8 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     folder = arguments.out or results() / f"run-{arguments.folder.resolve().name}"
     print(f"spike trains {_verdict(result.bit_exact)}")
-    if compiled.network.tail:
-        print(f"host         {describe_tail(compiled.network.tail)}: computed after the chip")
+    if tails := describe_tails(compiled.network.outputs):
+        print(f"host         {tails}: computed after the chip")
     if labels is not None:
         print(f"right        {100 * result.accuracy(labels):.2f} % of {len(images)} images")
     if result.timing is not None:

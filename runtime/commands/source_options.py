@@ -15,7 +15,6 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Options for :func:`source_settings`."""
     from stemcore.compiler.lowering.integrate import modes
     from stemcore.compiler.quantization.bias import BIAS_FORMATS
-    from stemcore.compiler.quantization.outputs import CHOICES as OUTPUTS
     from stemcore.compiler.quantization.quantized import PROFILES
     from stemcore.compiler.sparsity.tables import NAMED
     from stemcore.golden.spec.presets import PRESETS
@@ -55,10 +54,12 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     )
     network.add_argument(
         "--outputs",
-        choices=OUTPUTS,
+        type=_as_outputs,
+        metavar="classes|values",
         help="what the output's numbers are: scores of classes, which may be clipped where that "
-        "keeps more of the largest ones apart, or values, which are not (default: classes where "
-        "the network's end or the data set says so)",
+        "keeps more of the largest ones apart, or values, which are not; of several outputs "
+        "NAME=classes,NAME=values (default: classes where the network's end or the data set says "
+        "so)",
     )
     numbers = parser.add_argument_group("its numbers")
     numbers.add_argument(
@@ -148,3 +149,12 @@ def _mesh(text: str) -> tuple[int, int]:
     if not (columns.isdigit() and rows.isdigit()):
         raise argparse.ArgumentTypeError(f"must be columns x rows such as 6x6, got {text!r}")
     return int(columns), int(rows)
+
+
+def _as_outputs(text: str) -> str:
+    from stemcore.compiler.quantization.outputs import check_choice
+
+    try:
+        return check_choice(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from stemcore.golden.arithmetic.stem import encode
 from stemcore.golden.network.network import INPUT, Network, Population
+from stemcore.golden.network.results import part
 from stemcore.golden.program.program import Program
 from stemcore.golden.program.words import unpack_words
 from stemcore.golden.spec.fields import Formats, Memory
@@ -108,16 +109,19 @@ def first_difference(
 
 
 def with_outputs(program: Program, result: RunResult) -> dict[str, NDArray[np.int64]]:
-    """Values fired by the cores; those of the output layer as the host received them.
+    """Values fired by the cores; those of output layers as the host received them.
 
-    Raises :class:`Difference` where the output layer fired something else.
+    Raises :class:`Difference` where an output layer fired something else.
     """
-    if not np.array_equal(result.values[program.output], result.outputs):
-        raise Difference(
-            f"{program.output}: the host must receive what the cores fire; it received something "
-            "else: the network on chip lost or changed spikes"
-        )
-    return {**result.values, program.output: result.outputs}
+    shapes = {population.name: population.shape for population in program.heard_populations}
+    received = {name: part(result.outputs, shapes, name) for name in shapes}
+    for name, values in received.items():
+        if not np.array_equal(result.values[name], values):
+            raise Difference(
+                f"{name}: the host must receive what the cores fire; it received something else: "
+                "the network on chip lost or changed spikes"
+            )
+    return {**result.values, **received}
 
 
 def chip_difference(

@@ -37,7 +37,7 @@ class Golden(NetworkEngine):
             options.progress(len(images), 0)
         return RunResult(
             engine=self.name,
-            outputs=values[network.output.name],
+            outputs=network.joined(values),
             values={name: array for name, array in values.items() if name != INPUT},
             wall_s=wall_s,
         )

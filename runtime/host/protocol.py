@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host's side of a run, one flit at a time, for engines whose clock Python drives."""
 
+import math
+import operator
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,18 +36,18 @@ class Protocol:
     alerts : list[int]
         First errors of cores: words of ``Formats.errors``.
     output : Recorder
-        Of the output population.
+        Of the populations that the host hears.
     """
 
     def __init__(self, program: Program, images: NDArray[np.integer]):
         host = Host(program)
         self.program = program
-        population = output_population(program)
+        populations = program.heard_populations
         self.output = Recorder(
             Formats(program.params),
-            population,
+            populations,
             len(images),
-            program.output_ends * program.tokens_per_sample(population),
+            program.output_ends * program.tokens_per_sample(populations[0]),
         )
         self._source = Source(program.input_credits)
         self._sink = Sink(program.output_ends)
@@ -115,11 +118,14 @@ class Protocol:
 
 
 class Recorder:
-    """Collects what a core (or the output at the host's end) fires.
+    """Collects what a core fires, or what the host hears.
+
+    The populations are those that the axon of a spike numbers; of a core, all axons mean its own.
 
     Attributes
     ----------
-    values : int64 array (N, C, H, W)
+    values : int64 array (N, C, H, W), of several populations (N, E, 1, 1)
+        See :mod:`stemcore.golden.network.results`.
     sample : int
         Samples completed by END.
     ends : int
@@ -129,29 +135,43 @@ class Recorder:
     def __init__(
         self,
         formats: Formats,
-        population: Population,
+        populations: Sequence[Population],
         n_samples: int,
         ends_per_sample: int,
         values: NDArray[np.int64] | None = None,
     ):
         self.formats = formats
-        self._population = population
+        self._populations = tuple(populations)
+        sizes = [math.prod(population.shape) for population in populations]
+        self._starts = (0, *accumulate(sizes))
         self._ends_per_sample = ends_per_sample
         self.ends = 0
         self.sample = 0
-        shape = (n_samples, *population.shape)
-        self.values = np.zeros(shape, np.int64) if values is None else values
+        shape = populations[0].shape if len(sizes) == 1 else (sum(sizes), 1, 1)
+        self.values = np.zeros((n_samples, *shape), np.int64) if values is None else values
+        self._flat = self.values.reshape(n_samples, sum(sizes))
+        assert np.shares_memory(self._flat, self.values) or not self.values.size
 
     def see(self, flit: int) -> bool:
         """Takes note of a SPIKE or END; True when it completed a sample."""
         fields = self.formats.flit.unpack(flit)
         if fields["kind"] == Kind.SPIKE:
             spike = self.formats.spike.unpack(fields["payload"])
-            weight = self._population.code.weight(spike["t"])
+            number = spike["axon"] if len(self._populations) > 1 else 0
+            where = spike["c"], spike["y"], spike["x"]
+            shapes = [population.shape for population in self._populations]
+            if number >= len(shapes) or any(map(operator.ge, where, shapes[number])):
+                raise ValueError(
+                    f"host: a spike must be of a neuron of its layer, got axon {number}, channel "
+                    f"{where[0]}, row {where[1]}, column {where[2]}; layers have {shapes}"
+                )
+            population = self._populations[number]
+            place = np.ravel_multi_index(where, population.shape)
+            weight = population.code.weight(spike["t"])
             # Several destinations see the same spike: it counts once.
-            index = (self.sample, spike["c"], spike["y"], spike["x"])
-            if not (int(self.values[index]) & (abs(weight))):
-                self.values[index] += weight
+            index = (self.sample, self._starts[number] + int(place))
+            if not (int(self._flat[index]) & (abs(weight))):
+                self._flat[index] += weight
         elif fields["kind"] == Kind.END:
             self.ends += 1
             if self.ends == self._ends_per_sample:
@@ -159,13 +179,6 @@ class Recorder:
                 self.sample += 1
                 return True
         return False
-
-
-def output_population(program: Program) -> Population:
-    """The population whose spikes go to the host."""
-    return next(
-        layer.population for layer in program.layers if layer.population.name == program.output
-    )
 
 
 def core_recorders(program: Program, n_samples: int) -> dict[tuple[int, int], Recorder]:
@@ -181,7 +194,7 @@ def core_recorders(program: Program, n_samples: int) -> dict[tuple[int, int], Re
         word = int(core.memories[Memory.CONTROL][Control.END_LIST].item())
         recorders[core.x, core.y] = Recorder(
             formats,
-            populations[core.layer],
+            [populations[core.layer]],
             n_samples,
             formats.token_list.unpack(word)["count"]
             * program.tokens_per_sample(populations[core.layer]),

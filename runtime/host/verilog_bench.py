@@ -4,9 +4,11 @@
 The texts lie in runtime/host/templates; ``$name`` in them is filled in here.
 """
 
+import math
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from pathlib import Path
 from string import Template
 
@@ -27,7 +29,6 @@ from ..toolchain.icarus import compile_verilog, run_vvp
 from ..toolchain.process import Simulator, run
 from ..toolchain.verilator import verilate
 from .flits import Flits, Host
-from .protocol import output_population
 
 TEMPLATES = Path(__file__).parent / "templates"
 SOURCES = ("bench.v", "chip.v", "node.v")
@@ -43,7 +44,8 @@ def write_bench(
 ) -> Path:
     """Writes Verilog, flits and bench of ``program`` into ``folder``: all of it or nothing.
 
-    ``expected`` are the output's values (N, C, H, W); default: what the program engine computes.
+    ``expected`` are the output's values (N, C, H, W), of several outputs (N, E, 1, 1); default:
+    what the program engine computes.
     """
     if expected is None:
         expected = run_program(program, images).outputs
@@ -96,10 +98,11 @@ def _fill(
     ]
     starts = [(f"start node ({core.x}, {core.y})", host.start(core)) for core in program.cores]
     samples = [(f"image {n}", host.sample(image)) for n, image in enumerate(images)]
-    population = output_population(program)
-    mask = (1 << population.bits) - 1
+    masks = np.concatenate(
+        [np.full(p.shape, (1 << p.bits) - 1).reshape(-1) for p in program.heard_populations]
+    )
     values = [
-        (f"image {n}", (value.reshape(-1) & mask).astype(np.uint64))
+        (f"image {n}", (value.reshape(-1) & masks).astype(np.uint64))
         for n, value in enumerate(expected)
     ]
     counts = {
@@ -134,10 +137,9 @@ def _write_hex(path: Path, parts: Iterable[tuple[str, Flits]], digits: int) -> i
 def _bench_parameters(program: Program, counts: dict[str, int], n_images: int) -> str:
     """What the bench has to know of the program, as localparams and a function."""
     formats = Formats(program.params)
-    population = output_population(program)
+    heard = program.heard_populations
     flit = {name: (position, width) for name, position, width in formats.flit}
     spike = {name: (position, width) for name, position, width in formats.spike}
-    channels, rows, columns = population.shape
     values = {
         "WIDTH": formats.flit.width,
         "COLUMNS": program.columns,
@@ -150,35 +152,56 @@ def _bench_parameters(program: Program, counts: dict[str, int], n_images: int) -
         "INPUT_CREDITS": program.input_credits,
         "INPUT_PARTS": program.tokens_per_sample(program.input),
         "OUTPUT_ENDS": program.output_ends,
-        "OUTPUT_PARTS": program.tokens_per_sample(population),
-        "OUT_CHANNELS": channels,
-        "OUT_ROWS": rows,
-        "OUT_COLUMNS": columns,
-        "BITS": population.bits,
-        "IS_SIGNED": int(population.is_signed),
+        "OUTPUT_PARTS": program.tokens_per_sample(heard[0]),
+        "OUTPUTS": len(heard),
+        "NEURONS": sum(math.prod(population.shape) for population in heard),
+        "BITS": max(population.bits for population in heard),
         "KIND_AT": flit["kind"][0],
         "KIND_WIDTH": flit["kind"][1],
         "PAYLOAD_AT": flit["payload"][0],
     }
-    for name in ("t", "c", "y", "x"):
+    for name in ("axon", "t", "c", "y", "x"):
         position, width = spike[name]
         values |= {f"{name.upper()}_AT": position, f"{name.upper()}_WIDTH": width}
     lines = [f"  localparam {name} = {value};" for name, value in values.items()]
+    starts = accumulate([math.prod(population.shape) for population in heard], initial=0)
+    lines += _by_axon("first_value", starts)
+    for place, name in enumerate(("channels", "rows", "columns")):
+        lines += _by_axon(name, (population.shape[place] for population in heard))
+    lines += _by_axon("bits", (population.bits for population in heard))
+    lines += _by_axon("is_signed", (int(population.is_signed) for population in heard))
     names = {core.y * program.columns + core.x: core.layer for core in program.cores}
-    width = max(len(name) for name in [*names.values(), "unused"])
-    lines += [
+    nodes = {number - program.columns: name for number, name in sorted(names.items())}
+    lines += _text_function("layer_of", "node", nodes, "unused")
+    lines += _text_function("output_name", "axon", dict(enumerate(program.heard)), "nothing")
+    return "\n".join(lines)
+
+
+def _by_axon(name: str, values: Iterable[int]) -> list[str]:
+    """A function of the axon through which the host hears a layer."""
+    return [
         "",
-        f"  function [{8 * width - 1}:0] layer_of(input integer node);",
-        "    case (node)",
-        *(
-            f'      {number - program.columns}: layer_of = "{name}";'
-            for number, name in sorted(names.items())
-        ),
-        '      default: layer_of = "unused";',
+        f"  function integer {name}(input integer axon);",
+        "    case (axon)",
+        *(f"      {axon}: {name} = {value};" for axon, value in enumerate(values)),
+        f"      default: {name} = 0;",
         "    endcase",
         "  endfunction",
     ]
-    return "\n".join(lines)
+
+
+def _text_function(name: str, argument: str, texts: Mapping[int, str], other: str) -> list[str]:
+    """A function that names what has a number."""
+    width = max(len(text) for text in [*texts.values(), other])
+    return [
+        "",
+        f"  function [{8 * width - 1}:0] {name}(input integer {argument});",
+        f"    case ({argument})",
+        *(f'      {number}: {name} = "{text}";' for number, text in texts.items()),
+        f'      default: {name} = "{other}";',
+        "    endcase",
+        "  endfunction",
+    ]
 
 
 def _filled(name: str, **values: object) -> str:

@@ -86,13 +86,20 @@ void stem_part(void* mesh, int is_first, const uint64_t* flits, int64_t n) {
     mesh_of(mesh).host.parts.push_back({{flits, flits + n}, is_first != 0});
 }
 
-// Records what node `node` (or the host's end, -1) fires into `values`.
-void stem_record(void* mesh, int node, uint8_t* values, const int64_t* shape, int64_t bits,
+// Records what node `node` fires (or the host hears, -1) into `values`: of each population in turn.
+// `populations` holds channels, rows, columns and bits of each of the `n` populations.
+void stem_record(void* mesh, int node, uint8_t* values, const int64_t* populations, int64_t n,
                  int64_t n_samples, int64_t ends_per_sample) {
     Recorder& recorder = recorder_of(mesh, node);
     recorder.values = values;
-    recorder.channels = shape[0], recorder.rows = shape[1], recorder.columns = shape[2];
-    recorder.bits = bits, recorder.n_samples = n_samples;
+    recorder.populations.clear();
+    recorder.size = 0;
+    for (int64_t i = 0; i < n; ++i) {
+        const int64_t* p = populations + 4 * i;
+        recorder.populations.push_back({recorder.size, p[0], p[1], p[2], p[3]});
+        recorder.size += p[0] * p[1] * p[2];
+    }
+    recorder.n_samples = n_samples;
     recorder.ends_per_sample = ends_per_sample;
 }
 

@@ -16,10 +16,17 @@ constexpr uint64_t field(uint64_t flit, int position, int width) {
     return (flit >> position) & ((uint64_t{1} << width) - 1);
 }
 
-// What a core, or the host's end, is seen to fire: spike trains as integers, sample by sample.
+// A population that fires, and where its values begin among those of a sample.
+struct Population {
+    int64_t start = 0, channels = 0, rows = 0, columns = 0, bits = 0;
+};
+
+// What a core is seen to fire, or what the host hears: spike trains as integers, sample by sample.
 struct Recorder {
     uint8_t* values = nullptr;  // [sample][channel][row][column], two's complement
-    int64_t channels = 0, rows = 0, columns = 0, bits = 0;
+    // Those that the axon of a spike numbers; where there is one, all axons mean it.
+    std::vector<Population> populations;
+    int64_t size = 0;  // values of a sample
     int64_t n_samples = 0;
     int64_t ends_per_sample = 0;
     int64_t sample = 0, ends = 0, last_t = 0, errors = 0;
@@ -31,12 +38,21 @@ struct Recorder {
         const int64_t c = field(payload, SPIKE_C_POSITION, SPIKE_C_WIDTH);
         const int64_t y = field(payload, SPIKE_Y_POSITION, SPIKE_Y_WIDTH);
         const int64_t x = field(payload, SPIKE_X_POSITION, SPIKE_X_WIDTH);
-        // Outside the population, after the last sample, or too late a time step.
-        if (sample >= n_samples || c >= channels || y >= rows || x >= columns || t >= bits) {
+        const size_t axon = populations.size() == 1
+                                ? 0
+                                : field(payload, SPIKE_AXON_POSITION, SPIKE_AXON_WIDTH);
+        // Outside the populations, after the last sample, or too late a time step.
+        if (sample >= n_samples || axon >= populations.size()) {
             ++errors;
             return;
         }
-        values[((sample * channels + c) * rows + y) * columns + x] |= SPIKE_BIT[bits][t];
+        const Population& of = populations[axon];
+        if (c >= of.channels || y >= of.rows || x >= of.columns || t >= of.bits) {
+            ++errors;
+            return;
+        }
+        values[sample * size + of.start + (c * of.rows + y) * of.columns + x] |=
+            SPIKE_BIT[of.bits][t];
     }
     void in_order(uint64_t flit) {
         const uint64_t payload = field(flit, FLIT_PAYLOAD_POSITION, FLIT_PAYLOAD_WIDTH);

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stemcore.golden.arithmetic.fixed import wrap
 from stemcore.golden.network.network import Population
+from stemcore.golden.network.results import join, part
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.registers import Control
@@ -21,7 +22,6 @@ from ..errors import EngineError
 from ..host import waits
 from ..host.errors import check
 from ..host.nodes import check_nodes
-from ..host.protocol import output_population
 from ..progress import Progress
 from . import watchdog
 from .build import build
@@ -106,7 +106,7 @@ def run_program(
         }
     populations = {layer.population.name: layer.population for layer in program.layers}
     return NativeRun(
-        outputs=_to_signed(outputs, populations[program.output]),
+        outputs=_heard_values(program, outputs),
         values={name: _to_signed(array, populations[name]) for name, array in values.items()},
         counters=counters,
         start=start,
@@ -133,6 +133,12 @@ def _to_signed(values: NDArray[np.uint8], population: Population) -> NDArray[np.
     return wrap(values, population.bits) if population.is_signed else values.astype(np.int64)
 
 
+def _heard_values(program: Program, outputs: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """What the host heard, as integers, each population by its own bits and sign."""
+    shapes = {population.name: population.shape for population in program.heard_populations}
+    return join([_to_signed(part(outputs, shapes, p.name), p) for p in program.heard_populations])
+
+
 def record(mesh: VerilatedMesh, n_images: int) -> tuple[Values, NDArray[np.uint8]]:
     """Recorders at every core and at the host's end."""
     program = mesh.program
@@ -146,11 +152,11 @@ def record(mesh: VerilatedMesh, n_images: int) -> tuple[Values, NDArray[np.uint8
         word = int(core.memories[Memory.CONTROL][Control.END_LIST].item())
         population = populations[core.layer]
         ends = end_list.unpack(word)["count"] * program.tokens_per_sample(population)
-        mesh.record(mesh.number(core.x, core.y), values[core.layer], population.bits, ends)
-    outputs = np.zeros_like(values[program.output])
-    population = output_population(program)
-    ends = program.output_ends * program.tokens_per_sample(population)
-    mesh.record(HOST_NUMBER, outputs, population.bits, ends)
+        mesh.record(mesh.number(core.x, core.y), values[core.layer], [population], ends)
+    outputs = np.zeros((n_images, *program.output_shape), np.uint8)
+    heard = program.heard_populations
+    ends = program.output_ends * program.tokens_per_sample(heard[0])
+    mesh.record(HOST_NUMBER, outputs, heard, ends)
     return values, outputs
 
 

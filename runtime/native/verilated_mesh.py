@@ -4,7 +4,7 @@
 import ctypes
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.arithmetic.threads import n_processors
+from stemcore.golden.network.network import Population
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.registers import Control
@@ -278,16 +279,27 @@ class VerilatedMesh:
         self._library.stem_forget(self._mesh)
         self._buffers.clear()
 
-    def record(self, node: int, values: NDArray[np.uint8], bits: int, ends: int) -> None:
-        """Lets a node (-1: the host's end) write what it fires into ``values`` (N, C, H, W)."""
+    def record(
+        self,
+        node: int,
+        values: NDArray[np.uint8],
+        populations: Sequence[Population],
+        ends: int,
+    ) -> None:
+        """Lets a node write what it fires into ``values`` (N, C, H, W), or, for -1, what the host
+        hears of ``populations``, which the axons of its spikes number: (N, E, 1, 1) of several.
+
+        ``ends`` complete a sample.
+        """
+        assert values.flags.c_contiguous
         self._buffers.append(values)
-        shape = np.array(values.shape[1:], np.int64)
+        table = np.array([(*p.shape, p.bits) for p in populations], np.int64)
         self._library.stem_record(
             self._mesh,
             ctypes.c_int(node),
             values.ctypes.data_as(ctypes.c_void_p),
-            shape.ctypes.data_as(ctypes.c_void_p),
-            ctypes.c_int64(bits),
+            table.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_int64(len(table)),
             ctypes.c_int64(values.shape[0]),
             ctypes.c_int64(ends),
         )

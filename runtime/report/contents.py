@@ -12,11 +12,11 @@ from stemcore.compiler.assembly.layer_info import layer_info
 from stemcore.compiler.quantization.bias import DEFAULT_FORMAT
 from stemcore.compiler.quantization.calibration import parse_method
 from stemcore.compiler.quantization.layer_bits import LayerBits, most_bits
-from stemcore.compiler.quantization.outputs import DESCRIPTIONS
+from stemcore.compiler.quantization.outputs import describe_outputs
 from stemcore.compiler.sparsity.tables import read_tables
 from stemcore.compiler.stages import affordable
 from stemcore.golden.network.network import INPUT
-from stemcore.golden.network.tail import describe_tail
+from stemcore.golden.network.results import describe_tails
 from stemcore.golden.program.program import Program
 from stemcore.models.data.files import shown
 
@@ -25,7 +25,7 @@ from ..prepared import Prepared, float_accuracy
 from ..sim_options import ACCURACY_IMAGES, ACCURACY_MACS, SimOptions
 from . import figures, provenance
 from .accuracy import measure, metric_of
-from .evaluation import batches, golden_accuracy, real_outputs
+from .evaluation import batches, first_output, golden_accuracy, real_outputs
 from .fidelity import measure_fidelity
 from .integration_effects import compare_integrations
 from .schema import SCHEMA_VERSION, checked
@@ -133,7 +133,8 @@ def _accuracy(prepared: Prepared, options: SimOptions, outcome: Outcome) -> dict
     n = min(n, len(prepared.integers))
     rtl = None
     if outcome.rtl is not None:
-        rtl = measure(prepared.dataset, real_outputs(prepared.network, outcome.rtl.outputs))
+        outputs = first_output(prepared.network, outcome.rtl.outputs)
+        rtl = measure(prepared.dataset, real_outputs(prepared.network, outputs))
     return {
         "float": float_accuracy(prepared, n),
         "quantized": golden_accuracy(prepared, n),
@@ -193,9 +194,9 @@ def _bits(choice: LayerBits) -> int | dict[str, int]:
 
 def _host(prepared: Prepared) -> dict[str, Any]:
     """What the outputs were taken for, what the host makes of them, what reading changed."""
-    found: dict[str, Any] = {"outputs": DESCRIPTIONS[prepared.quantized.network.outputs]}
-    if prepared.network.tail:
-        found["tail"] = describe_tail(prepared.network.tail)
+    found: dict[str, Any] = {"outputs": describe_outputs(prepared.quantized.network.kinds)}
+    if tails := describe_tails(prepared.network.outputs):
+        found["tail"] = tails
     notes = prepared.compilation.graph.notes
     return found | ({"notes": list(notes)} if notes else {})
 

@@ -27,8 +27,13 @@ def check_count(n_images: int, prepared: Prepared) -> None:
 
 
 def real_outputs(network: Network, outputs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Integers of the output layer as the real numbers that they stand for."""
+    """Integers of an output layer, the first one, as the real numbers that they stand for."""
     return np.multiply(outputs, network.scales[network.output.name], dtype=np.float64)
+
+
+def first_output(network: Network, outputs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first output (N, C, H, W), which labels are of, among all that the host received."""
+    return network.split(outputs)[network.output.name]
 
 
 def golden_accuracy(prepared: Prepared, n_images: int) -> float:

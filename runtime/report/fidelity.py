@@ -27,15 +27,17 @@ BATCH = 16
 
 def measure_fidelity(prepared: Prepared) -> dict[str, Any]:
     """``images`` that it rests on, ``agreement``, the share of them whose largest output is the
-    float network's (null where there is one output), and ``sqnr_db`` by layer, null without noise
-    or without signal."""
+    float network's (null where an output has one value), and ``sqnr_db`` by layer, null without
+    noise or without signal. Where the network returns several tensors both are those of the first,
+    and ``outputs`` has them for each."""
     images = prepared.dataset.test_images
     n = min(affordable(IMAGES, MACS, prepared.n_macs, 1), len(images))
     graph = form_layers(prepared.compilation.graph)
     scales = prepared.quantized.network.scales()
     layers = [layer.name for layer in prepared.quantized.network.layers]
     signal, noise = (dict.fromkeys((INPUT, *layers), 0.0) for _ in range(2))
-    n_agreed = n_outputs = 0
+    ends = dict.fromkeys(graph.ends, 0)  # images in which the largest value is the same
+    sizes = dict.fromkeys(graph.ends, 0)
     for start in range(0, n, BATCH):
         part = slice(start, min(start + BATCH, n))
         real_input = prepared.input_map.real(images[part])
@@ -47,13 +49,26 @@ def measure_fidelity(prepared: Prepared) -> dict[str, Any]:
             wanted = real[name].numpy().astype(np.float64)
             signal[name] += float(np.square(wanted).sum())
             noise[name] += float(np.square(got - wanted).sum())
-        output = real[graph.output].numpy()
-        n_outputs = output[0].size
-        n_agreed += int((predictions(output) == predictions(found[layers[-1]])).sum())
+        for end in ends:
+            output = real[end].numpy()
+            sizes[end] = output[0].size
+            ends[end] += int((predictions(output) == predictions(found[end])).sum())
+    agreed = {end: ends[end] / n if n and sizes[end] > 1 else None for end in ends}
+    ratios = {name: _decibels(signal[name], noise[name]) for name in signal}
+    several = [
+        {
+            "name": output.name,
+            "layer": output.source,
+            "agreement": agreed[output.source],
+            "sqnr_db": ratios[output.source],
+        }
+        for output in graph.results.outputs
+    ]
     return {
         "images": n,
-        "agreement": n_agreed / n if n and n_outputs > 1 else None,
-        "sqnr_db": {name: _decibels(signal[name], noise[name]) for name in signal},
+        "agreement": agreed[graph.ends[0]],
+        "sqnr_db": ratios,
+        **({"outputs": several} if several else {}),
     }
 
 

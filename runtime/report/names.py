@@ -74,7 +74,7 @@ def changed_settings(settings: Settings) -> list[str]:
         f"cores{settings.cores}" if settings.cores is not None else "",
         f"mesh{settings.mesh[0]}x{settings.mesh[1]}" if settings.mesh else "",
         _input_name(settings.input),
-        settings.outputs and f"outputs.{settings.outputs}",
+        _outputs_name(settings.outputs),
         _weights_name(settings),
     ]
     return [part for part in parts if part]
@@ -110,6 +110,10 @@ def _calibration_name(settings: Settings) -> str:
 def _input_name(text: str) -> str:
     """What was asked for; numbers have signs and commas, and their hash tells them apart."""
     return text and "input." + (text if text.isalnum() else with_hash(text, text))
+
+
+def _outputs_name(text: str) -> str:
+    return text and "outputs." + (text if text.isalnum() else with_hash("several", text))
 
 
 def _weights_name(settings: Settings) -> str:

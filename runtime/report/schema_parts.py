@@ -146,17 +146,32 @@ class Accuracy(Part):
     images: Count
 
 
+class OutputFidelity(Part):
+    """Quantized against float network for one output of several; figures as in :class:`Fidelity`.
+
+    name : where it stands in what the model returns
+    layer : whose values it is
+    """
+
+    name: str
+    layer: str
+    agreement: Share | None
+    sqnr_db: float | None
+
+
 class Fidelity(Part):
     """Quantized against float network on ``images`` test images, without labels.
 
-    agreement : share of them with the same largest output; null where there is one output
+    agreement : share of them with the same largest output; null where an output has one value
     sqnr_db : signal-to-quantization-noise ratio of the input and every layer, in decibels; null
         where there is no noise, or no signal
+    outputs : of each output, where the model returns several; ``agreement`` is the first one's
     """
 
     images: Count
     agreement: Share | None
     sqnr_db: dict[str, float | None]
+    outputs: list[OutputFidelity] | UnsetType = UNSET
 
 
 class Integration(Part):

@@ -134,6 +134,8 @@ def _accuracy(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield report.get("metric", "accuracy"), text
     if "fidelity" in report:
         yield "SQNR", _fidelity(report["fidelity"], not has_labels)
+        for output in report["fidelity"].get("outputs", ()):
+            yield "output", output_text(output)
     yield "data", report["data"]
 
 
@@ -147,9 +149,19 @@ def _fidelity(fidelity: Mapping[str, Any], has_no_labels: bool) -> str:
     if has_no_labels:
         return ", ".join(f"{name} {value:.1f} dB" for name, value in ratios.items()) + f"; {images}"
     worst = min(ratios, key=lambda name: ratios[name])
+    least = f"least {ratios[worst]:.1f} dB ({worst}); {images}"
+    if "outputs" in fidelity:  # which have lines of their own
+        return least
     output = found[list(found)[-1]]
-    text = "none" if output is None else f"{output:.1f} dB"
-    return f"output {text}, least {ratios[worst]:.1f} dB ({worst}); {images}"
+    return f"output {'none' if output is None else f'{output:.1f} dB'}, {least}"
+
+
+def output_text(output: Mapping[str, Any]) -> str:
+    """Agreement and SQNR of one output of several."""
+    share, ratio = output["agreement"], output["sqnr_db"]
+    same = "" if share is None else f"largest value the float network's in {_share(share)}, "
+    noise = "no noise" if ratio is None else f"{ratio:.1f} dB"
+    return f"{output['name']}: {same}{noise}"
 
 
 def _times(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

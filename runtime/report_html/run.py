@@ -88,9 +88,9 @@ class Run:
 
     @property
     def outputs(self) -> NDArray[np.int64]:
-        """What reached the host (N, C, H, W)."""
+        """What reached the host (N, C, H, W), of several outputs the first."""
         if self.result:
-            return self.result.outputs
+            return self.network.split(self.result.outputs)[self.network.output.name]
         return self.golden[self.network.output.name]
 
     @property

@@ -6,7 +6,7 @@ from collections import Counter
 
 from ..report.energy import energy_text
 from ..report.figures import CLOCK_HZ, images_per_second
-from ..report.screen import STAGES, amount
+from ..report.screen import STAGES, amount, output_text
 from .run import Run
 from .text import compact, escape, percent, section, whole
 
@@ -158,6 +158,8 @@ def _settings(run: Run) -> list[tuple[str, str]]:
         for key, title in (("outputs", "outputs"), ("tail", "on the host, after the chip"))
         if key in report
     ]
+    several = report.get("fidelity", {}).get("outputs", ())
+    settings += [("output", output_text(output)) for output in several]
     settings += [("read as", note) for note in report.get("notes", ())]
     if "overflow_proved" in report:
         settings.append(

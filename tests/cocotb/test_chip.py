@@ -53,10 +53,10 @@ def native_cycles(program, images):
             word = int(core.memories[Memory.CONTROL][Control.END_LIST].item())
             ends = mesh.formats.token_list.unpack(word)["count"]
             values = np.zeros((n, *population.shape), np.uint8)
-            mesh.record(mesh.number(core.x, core.y), values, population.bits, ends)
+            mesh.record(mesh.number(core.x, core.y), values, [population], ends)
         population = outputs[program.output]
         values = np.zeros((n, *population.shape), np.uint8)
-        mesh.record(-1, values, population.bits, program.output_ends)
+        mesh.record(-1, values, [population], program.output_ends)
         mesh.prepare_host(images)
         assert mesh.run(samples=n, limit=1_000_000) == 0
         nodes = {

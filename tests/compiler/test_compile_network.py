@@ -194,7 +194,7 @@ def test_unread_layer_is_refused():
     network = chain((1, 4, 4), 4)
     layers = (plain_layer("idle", (4, 4, 4), convolution(INPUT, 1, 4, (3, 3), padding=1)),)
     network = type(network)("net", network.input, layers + network.layers, {})
-    match = r"^idle: must be read by another layer or be the last, nothing reads it; remove"
+    match = r"^idle: must be read by another layer or be an output, nothing reads it; remove"
     with pytest.raises(CompileError, match=match):
         compile_network(network, TINY)
 

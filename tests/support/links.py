@@ -7,7 +7,6 @@ import numpy as np
 
 from stemcore.folders import engines
 from stemcore.golden.spec.fields import Formats, Kind, Memory
-from stemcore.runtime.host.protocol import output_population
 from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.verilated_mesh import VerilatedMesh
@@ -70,10 +69,10 @@ def random_flits(rng, program, n):
 def run_images(mesh, images):
     """Sends images through a configured mesh, and waits until nothing moves."""
     program = mesh.program
-    population = output_population(program)
+    (population,) = program.heard_populations
     values = np.zeros((len(images), *population.shape), np.uint8)
     ends = program.output_ends * program.tokens_per_sample(population)
-    mesh.record(-1, values, population.bits, ends)
+    mesh.record(-1, values, [population], ends)
     for core in program.cores:
         mesh.send(mesh.host.start(core))
     mesh.prepare_host(images)

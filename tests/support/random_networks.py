@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random lowered networks with everything that the formats allow, small enough for tiny meshes."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 
 from stemcore.compiler.errors import RangeError
@@ -18,6 +21,8 @@ from stemcore.golden.network.network import (
     Population,
     UnevenMaxPool,
 )
+from stemcore.golden.network.results import Output, Results
+from stemcore.golden.network.tail import Sigmoid
 from stemcore.golden.network.taps import Taps, shared_taps, transposed_taps
 
 KERNELS = ((1, 1), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (3, 1), (2, 3))
@@ -135,6 +140,19 @@ def random_network(
         builder.add_dense(int(rng.integers(1, max_channels + 1)))
     builder.add_dense(int(rng.integers(2, max_channels + 1)), is_signed=bool(rng.integers(4)))
     return builder.network
+
+
+def with_random_outputs(rng, network):
+    """The network with two or three outputs, in any order: the last layer, and others that others
+    read. One of them is returned twice, the second time with a tail."""
+    hidden = [layer.name for layer in network.layers[:-1]]
+    n = min(int(rng.integers(1, 3)), len(hidden))
+    names = [*rng.choice(hidden, n, replace=False).tolist(), network.layers[-1].name]
+    names = [str(name) for name in rng.permutation(names)]
+    outputs = [Output(f"head{i}", name) for i, name in enumerate(names)]
+    outputs.append(Output("again", names[0], (Sigmoid(),)))
+    structure = json.dumps({"tuple": list(range(len(outputs)))})
+    return replace(network, results=Results(tuple(outputs), structure))
 
 
 def random_stepped_network(rng, mode, *, multipliers=True, n_tries=50, **options):

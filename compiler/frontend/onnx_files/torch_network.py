@@ -184,4 +184,9 @@ def _renamed(graph: Graph) -> Graph:
         )
         for node in graph.nodes
     )
-    return replace(graph, nodes=nodes, output=short.get(graph.output, graph.output))
+    return replace(
+        graph,
+        nodes=nodes,
+        output=short.get(graph.output, graph.output),
+        results=graph.results.with_sources(lambda name: short.get(name, name)),
+    )

@@ -38,7 +38,7 @@ class _Splitting:
     def result(self) -> Graph:
         for node in self.graph.nodes:
             self._take(node)
-        self._copy([self.graph.output])
+        self._copy(self.graph.ends)
         return self.graph.with_nodes(self.nodes.values())
 
     def _take(self, node: Node) -> None:

@@ -21,7 +21,7 @@ def fold_flat_norm(graph: Graph) -> Graph:
     renamed: dict[str, str] = {}
     for node in graph.nodes:
         op = node.op
-        if not isinstance(op, BatchNorm) or node.inputs[0] == INPUT or node.name == graph.output:
+        if not isinstance(op, BatchNorm) or node.inputs[0] == INPUT or node.name in graph.ends:
             continue
         readers = [reader for reader in graph.nodes if node.name in reader.inputs]
         is_flat = isinstance(graph.node(node.inputs[0]).op, Flatten)

@@ -72,8 +72,7 @@ def _swap(graph: Graph, first: Node, second: Node) -> Graph:
         elif node.name != first.name:
             inputs = tuple(first.name if i == second.name else i for i in node.inputs)
             nodes.append(replace(node, inputs=inputs))
-    output = first.name if graph.output == second.name else graph.output
-    return graph.with_nodes(nodes, output)
+    return graph.with_nodes(nodes, lambda name: first.name if name == second.name else name)
 
 
 def fold_batch_norm(graph: Graph) -> Graph:

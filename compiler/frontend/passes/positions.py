@@ -114,8 +114,7 @@ def _swap(graph: Graph, before: Node, image: Node) -> Graph:
             continue
         inputs = tuple(before.name if name == image.name else name for name in node.inputs)
         nodes.append(replace(node, inputs=inputs))
-    output = before.name if graph.output == image.name else graph.output
-    return graph.with_nodes(nodes, output)
+    return graph.with_nodes(nodes, lambda name: before.name if name == image.name else name)
 
 
 def add_offsets(graph: Graph) -> Graph:

@@ -10,7 +10,6 @@
 module bench;
 //@PARAMETERS@
 
-  localparam NEURONS = OUT_CHANNELS * OUT_ROWS * OUT_COLUMNS;
   localparam SPIKE = 0, END = 1, CREDIT = 2, PACE = 3;  // kinds of flit
   localparam PATIENCE = 100000;  // cycles without any flit: longer than any loop nest or update pass
 
@@ -66,9 +65,18 @@ module bench;
     field = (flit >> at) & ((64'd1 << width) - 1);
   endfunction
 
-  function integer signed_value(input [BITS-1:0] value);
-    signed_value = IS_SIGNED && value[BITS-1] ? $signed({1'b0, value}) - (1 << BITS)
-                                              : $signed({1'b0, value});
+  // A value of a layer that the host hears through an axon.
+  function integer signed_value(input [BITS-1:0] value, input integer axon);
+    signed_value = is_signed(axon) && value[bits(axon)-1]
+                   ? $signed({1'b0, value}) - (1 << bits(axon)) : $signed({1'b0, value});
+  endfunction
+
+  // The axon of the layer that has value n of an image.
+  function integer axon_of(input integer n);
+    begin
+      axon_of = 0;
+      while (axon_of < OUTPUTS - 1 && n >= first_value(axon_of + 1)) axon_of = axon_of + 1;
+    end
   endfunction
 
   task offer(input [WIDTH-1:0] flit);
@@ -108,7 +116,7 @@ module bench;
   endtask
 
   task receive(input [WIDTH-1:0] flit);
-    integer t, c, y, x;
+    integer t, c, y, x, axon;
     begin
       case (field(flit, KIND_AT, KIND_WIDTH))
         SPIKE: begin
@@ -116,13 +124,15 @@ module bench;
           c = field(flit, PAYLOAD_AT + C_AT, C_WIDTH);
           y = field(flit, PAYLOAD_AT + Y_AT, Y_WIDTH);
           x = field(flit, PAYLOAD_AT + X_AT, X_WIDTH);
-          if (t >= BITS || c >= OUT_CHANNELS || y >= OUT_ROWS || x >= OUT_COLUMNS) begin
+          axon = field(flit, PAYLOAD_AT + AXON_AT, AXON_WIDTH);
+          if (axon >= OUTPUTS || t >= bits(axon) || c >= channels(axon) || y >= rows(axon)
+              || x >= columns(axon)) begin
             if (failures == 0)
-              $display("FAIL image %0d: no output neuron (channel %0d, row %0d, column %0d) fires at time step %0d",
-                       image, c, y, x, t);
+              $display("FAIL image %0d: no output neuron (axon %0d, channel %0d, row %0d, column %0d) fires at time step %0d",
+                       image, axon, c, y, x, t);
             failures = failures + 1;
           end else
-            values[(c * OUT_ROWS + y) * OUT_COLUMNS + x][BITS-1-t] = 1'b1;
+            values[first_value(axon) + (c * rows(axon) + y) * columns(axon) + x][bits(axon)-1-t] = 1'b1;
         end
         END: begin
           ends = ends + 1;
@@ -144,7 +154,7 @@ module bench;
   endtask
 
   task compare;
-    integer n, wrong, first;
+    integer n, wrong, first, axon, at;
     begin
       wrong = 0;
       first = 0;
@@ -155,11 +165,15 @@ module bench;
         end
       if (wrong == 0)
         $display("PASS image %0d: all %0d values as expected, cycle %0d", image, NEURONS, cycle);
-      else
-        $display("FAIL image %0d: neuron (channel %0d, row %0d, column %0d): expected %0d, got %0d; %0d of %0d differ, cycle %0d",
-                 image, first / (OUT_ROWS * OUT_COLUMNS), first / OUT_COLUMNS % OUT_ROWS,
-                 first % OUT_COLUMNS, signed_value(expected[image*NEURONS + first]),
-                 signed_value(values[first]), wrong, NEURONS, cycle);
+      else begin
+        axon = axon_of(first);
+        at = first - first_value(axon);
+        $display("FAIL image %0d: %0s, neuron (channel %0d, row %0d, column %0d): expected %0d, got %0d; %0d of %0d differ, cycle %0d",
+                 image, output_name(axon), at / (rows(axon) * columns(axon)),
+                 at / columns(axon) % rows(axon), at % columns(axon),
+                 signed_value(expected[image*NEURONS + first], axon),
+                 signed_value(values[first], axon), wrong, NEURONS, cycle);
+      end
       if (wrong != 0) failures = failures + 1;
       for (n = 0; n < NEURONS; n = n + 1) values[n] = 0;
       if (image == 0) first_end = cycle;

@@ -336,17 +336,6 @@ def test_a_program_for_another_shape_is_refused():
         capture(program, (1, 3, 3))
 
 
-def test_two_outputs_are_refused():
-    class Two(nn.Module):
-        def forward(self, x):
-            return F.relu(x), F.max_pool2d(x, 2)
-
-    with pytest.raises(
-        CaptureError, match=r"^capture: the network must have one input and one out"
-    ):
-        capture(Two().eval(), (1, 4, 4))
-
-
 def test_graphs_that_choose_scales_as_they_run_are_refused_with_the_way_out():
     importlib.import_module("torch.ao.quantization.fx._decomposed")
 

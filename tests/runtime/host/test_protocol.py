@@ -10,7 +10,6 @@ from stemcore.runtime.host.protocol import (
     Protocol,
     Recorder,
     core_recorders,
-    output_population,
 )
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images
@@ -124,7 +123,7 @@ def test_outputs_are_put_together_from_spikes(case):
 def test_recorder_counts_a_spike_to_several_destinations_once():
     program, _ = dense_program()
     population = Population("p", (6, 1, 1), 5, True)
-    recorder = Recorder(Formats(program.params), population, 2, ends_per_sample=3)
+    recorder = Recorder(Formats(program.params), [population], 2, ends_per_sample=3)
     for _ in range(3):
         recorder.see(spike(program, 0, 4))
         recorder.see(spike(program, 4, 4))
@@ -147,9 +146,20 @@ def test_cores_of_one_layer_write_into_one_array(case):
     assert np.sum(recorders[0, 1].values) == 1
 
 
-def test_output_population_is_the_one_sent_to_the_host(case):
-    program, _ = case
-    assert output_population(program).name == "dense"
+def test_axons_tell_the_host_which_layer_fires():
+    program, _ = dense_program()
+    heard = [Population("a", (2, 2, 1), 5, False), Population("b", (3, 1, 1), 8, True)]
+    recorder = Recorder(Formats(program.params), heard, 1, ends_per_sample=2)
+    assert recorder.values.shape == (1, 7, 1, 1)
+    layout = Formats(program.params).spike
+    for axon, t, c, y in ((0, 0, 1, 1), (1, 0, 2, 0), (1, 7, 0, 0)):
+        payload = layout.pack(axon=axon, t=t, c=c, y=y, x=0)
+        recorder.see(flit(program, Kind.SPIKE, payload))
+    assert recorder.values.ravel().tolist() == [0, 0, 0, 16, 1, 0, -128]
+    for axon, c in ((2, 0), (0, 2)):
+        odd = flit(program, Kind.SPIKE, layout.pack(axon=axon, t=0, c=c, y=0, x=0))
+        with pytest.raises(ValueError, match=r"^host: a spike must be of a neuron"):
+            recorder.see(odd)
 
 
 # Tokens per time step ---------------------------------------------------------------------------
@@ -179,8 +189,9 @@ def test_every_time_step_of_the_output_is_granted_and_the_last_completes(stepped
     program, images = stepped
     protocol = Protocol(program, images)
     drained(protocol)
-    bits = output_population(program).bits
-    assert program.tokens_per_sample(output_population(program)) == bits
+    (output,) = program.heard_populations
+    bits = output.bits
+    assert program.tokens_per_sample(output) == bits
     for n in range(1, 2 * bits + 1):
         protocol.receive(flit(program, Kind.END))
         assert protocol.samples_done == n // bits
