@@ -127,7 +127,9 @@ synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
 	@$(STEMCORE) synth $(call option,BOARD,board) $(call option,PRESET,preset)
 
 tables: $(STAMP) ## the paper's tables for the networks trained here, in sim_build/tables
-	@$(STEMCORE) tables $(call option,IMAGES,images) $(call option,DATA,data)
+	@$(STEMCORE) tables $(call option,IMAGES,images) $(call option,DATA,data) \
+	    $(if $(CHECKPOINT),$(call option,MODEL,model) $(call option,DATASET,dataset) \
+	    $(call option,CHECKPOINT,checkpoint))
 
 bench: $(STAMP) ## measure speed and size: figures of docs/measurements.md
 	@$(STEMCORE) bench

@@ -40,35 +40,41 @@ def read_weights(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, s
 
 
 def load_weights(module: nn.Module, path: Path | str) -> None:
-    """Loads a plain safetensors file into ``module``, in the types that the module has.
+    """Loads a plain safetensors file into ``module``, as :func:`load_tensors` does."""
+    state, _ = read_weights(path)
+    load_tensors(module, state, Path(path).name)
+
+
+def load_tensors(module: nn.Module, state: Mapping[str, torch.Tensor], file: str) -> None:
+    """Loads tensors by name into ``module``, in the types that the module has.
+
+    file : where they come from, for errors
 
     Every tensor of the module must be there in its shape, and nothing else; those that are tied to
     one that is there, and batch norm's counters, may be missing. The module is left untouched when
     anything is wrong. Raises :exc:`CheckpointError` with the nearest name for a name that does not
     fit.
     """
-    path = Path(path)
-    state, _ = read_weights(path)
     own = module.state_dict()
     needed = {name for name in own if not name.endswith(_COUNTER)}
     needed -= _tied(own, state.keys())
     unknown, missing = sorted(state.keys() - own.keys()), sorted(needed - state.keys())
     if unknown or missing:
-        raise CheckpointError(f"{path.name}: {_explain_names(unknown, missing, own, state)}")
+        raise CheckpointError(f"{file}: {_explain_names(unknown, missing, own, state)}")
     for name, tensor in state.items():
         if tensor.shape != own[name].shape:
             raise CheckpointError(
-                f"{path.name}: tensor '{name}' must have the shape {tuple(own[name].shape)} that "
+                f"{file}: tensor '{name}' must have the shape {tuple(own[name].shape)} that "
                 f"the model has; {tuple(tensor.shape)} came; build the model as it was trained"
             )
         if tensor.is_complex() and not own[name].is_complex():
             raise CheckpointError(
-                f"{path.name}: tensor '{name}' must hold real numbers, as the model's does; "
+                f"{file}: tensor '{name}' must hold real numbers, as the model's does; "
                 f"{tensor.dtype} came; build the model as it was trained"
             )
         if not is_finite(tensor):
             raise CheckpointError(
-                f"{path.name}: every weight must be finite; tensor '{name}' holds NaN or infinity; "
+                f"{file}: every weight must be finite; tensor '{name}' holds NaN or infinity; "
                 "name weights of a training that converged"
             )
     module.load_state_dict(state, strict=False)

@@ -90,23 +90,32 @@ def cached(what: str, inputs: object, measure_it: Callable[[], Figures]) -> Figu
 
 @dataclass(frozen=True)
 class Subject:
-    """One trained network on one data set, on the first ``n_images`` test images."""
+    """One trained network on one data set, on the first ``n_images`` test images.
+
+    ``checkpoint`` holds its weights where they are not those of the repository.
+    """
 
     model: str
     dataset: str
     n_images: int
     data: Path | None = None
+    checkpoint: Path | None = None
 
     @property
     def name(self) -> str:
         """For the rows."""
         return f"{self.model} on {self.dataset}"
 
+    @property
+    def _settings(self) -> Settings:
+        return Settings(
+            self.model, dataset=self.dataset, data=self.data, checkpoint=self.checkpoint
+        )
+
     @cached_property
     def prepared(self) -> Prepared:
         """Quantized with the exact profile."""
-        settings = Settings(self.model, dataset=self.dataset, data=self.data)
-        return prepare(settings, n_train=CALIBRATION_IMAGES, n_test=self.n_images)
+        return prepare(self._settings, n_train=CALIBRATION_IMAGES, n_test=self.n_images)
 
     @property
     def network(self) -> Network:
@@ -253,8 +262,7 @@ class Subject:
 
     def searched(self) -> Figures | None:
         """What ``make sparsify`` found for this network, or None."""
-        settings = Settings(self.model, dataset=self.dataset, data=self.data)
-        path = output_folder(settings) / "sparsify" / "pareto.json"
+        path = output_folder(self._settings) / "sparsify" / "pareto.json"
         return json.loads(path.read_text()) if path.exists() else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stemcore.files import write_whole
 from stemcore.models.errors import DataError
-from stemcore.models.registry import MODELS
+from stemcore.models.registry import MODELS, get_model
 from stemcore.nearest import did_you_mean
 from stemcore.runtime.report.figures import write_json
 
@@ -42,34 +42,65 @@ def text_of(tables: list[Table], subjects: list[Subject], missing: list[str]) ->
     return "\n".join(lines) + "\n\n" + "\n".join(table.to_markdown() for table in tables)
 
 
+def _trained(models: Sequence[str] | None, n_images: int, data: Path | None) -> list[Subject]:
+    """Networks with weights in the repository: all, or those named."""
+    subjects = find_subjects(n_images, data)
+    if not models:
+        return subjects
+    trained = {subject.model for subject in subjects}
+    for name in models:
+        if name not in trained:
+            raise ValueError(
+                f"model: must be a network with trained weights, one of "
+                f"{', '.join(sorted(trained))}, got {name!r}{did_you_mean(name, trained)}; of "
+                "another one name the weights with --checkpoint"
+            )
+    return [subject for subject in subjects if subject.model in models]
+
+
+def _given(
+    models: Sequence[str] | None, n_images: int, data: Path | None, dataset: str, checkpoint: Path
+) -> Subject:
+    """The network that weights of the user's own belong to."""
+    if len(models or ()) != 1:
+        raise ValueError(
+            f"model: must be one name beside a checkpoint, got {', '.join(models or ()) or 'none'}"
+        )
+    (model,) = models or ()
+    get_model(model).check_task(dataset)
+    return Subject(model, dataset, n_images, data, checkpoint)
+
+
 def write_tables(
     *,
     only: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
     n_images: int = IMAGES,
     data: Path | None = None,
+    dataset: str | None = None,
+    checkpoint: Path | None = None,
 ) -> Path:
     """Measures and writes; returns the Markdown file.
 
     only, models : numbers of tables and names of networks, all where empty
     n_images : test images at most
     data : folder of the data sets
+    dataset, checkpoint : the one of ``models`` has these weights and is measured on this data set
     """
     if n_images < 1:
         raise ValueError(f"images: must be at least 1, got {n_images}")
     unknown = [number for number in only or () if number not in TABLES]
     if unknown:
         raise ValueError(f"only: must be of {', '.join(TABLES)}, got {', '.join(unknown)}")
-    subjects = find_subjects(n_images, data)
-    if models:
-        trained = {subject.model for subject in subjects}
-        for name in models:
-            if name not in trained:
-                raise ValueError(
-                    f"model: must be a network with trained weights, one of "
-                    f"{', '.join(sorted(trained))}, got {name!r}{did_you_mean(name, trained)}"
-                )
-        subjects = [subject for subject in subjects if subject.model in models]
+    if checkpoint is None and dataset is not None:
+        raise ValueError(
+            f"dataset: must come with a checkpoint, got {dataset} alone; without one every network "
+            "is measured on the data set that it was trained on"
+        )
+    if checkpoint is None:
+        subjects = _trained(models, n_images, data)
+    else:
+        subjects = [_given(models, n_images, data, dataset or "imagenet", checkpoint)]
     there, missing = usable(subjects)
     tables = []
     for number in only or TABLES:

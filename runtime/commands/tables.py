@@ -9,7 +9,11 @@ from .registry import DEVELOP
 NAME = "tables"
 GROUP = DEVELOP
 HELP = "measure the paper's tables for the networks trained here, in sim_build/tables"
-EXAMPLES = ("stemcore tables", "stemcore tables --only VIII --model tiny_vgg --images 100")
+EXAMPLES = (
+    "stemcore tables",
+    "stemcore tables --only VIII --model tiny_vgg --images 100",
+    "stemcore tables --model resnet18 --checkpoint resnet18.safetensors --data imagenet/",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model", action="append", help="of this network alone, may be repeated (default: all)"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="weights of the one --model, safetensors: trained by 'stemcore train', or a "
+        "state_dict of torchvision's resnet18, resnet34 or vgg16",
+    )
+    parser.add_argument(
+        "--dataset", help="that the --checkpoint is measured on (default: imagenet)"
     )
     parser.add_argument("--images", type=int, help="test images at most (default: 500)")
     parser.add_argument(
@@ -40,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         models=arguments.model,
         n_images=IMAGES if arguments.images is None else arguments.images,
         data=arguments.data,
+        dataset=arguments.dataset,
+        checkpoint=arguments.checkpoint,
     )
     print(f"wrote {path}")
     return 0

@@ -375,12 +375,26 @@ def test_tables_of_a_trained_network(tmp_path, monkeypatch, capsys):
     assert len(tables) == len(TABLES)
     torch, golden = tables[1]["rows"]
     assert torch["ours"] == golden["ours"] >= 95
-    assert golden["why"].startswith("every output equal on 40 images")
+    assert golden["why"].startswith("every output equal; ")
+    assert (golden["images"], golden["error"]) == (40, torch["error"])
     rot = [row["ours"] for row in tables[4]["rows"]]
     assert 0 > rot[0] > rot[1] > rot[2]
     stored = sorted(folder.glob("cache/*.json"))
     assert main(["tables", "--model", "digits_cnn", "--images", "40"]) == 0
     assert sorted(folder.glob("cache/*.json")) == stored
+
+
+@pytest.mark.slow
+def test_tables_of_weights_that_are_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    weights = subjects.checkpoint.checkpoint_path("digits_cnn", "digits")
+    copy = tmp_path / "other.safetensors"
+    copy.write_bytes(weights.read_bytes())
+    words = ["--model", "digits_cnn", "--dataset", "digits", "--checkpoint", str(copy)]
+    assert main(["tables", *words, "--only", "II", "--images", "30"]) == 0
+    (table,) = json.loads((tmp_path / "sim_build/tables/tables.json").read_text())["tables"]
+    assert [row["ours"] >= 90 for row in table["rows"]] == [True, True]
+    assert [row["images"] for row in table["rows"]] == [30, 30]
 
 
 @pytest.mark.parametrize(
@@ -389,6 +403,12 @@ def test_tables_of_a_trained_network(tmp_path, monkeypatch, capsys):
         (["--model", "tiny_vg"], r"error: model: must be a .*, got 'tiny_vg'; did you mean tiny_v"),
         (["--model", "vgg16"], r"error: model: must be a network with trained weights, one of .*"),
         (["--only", "X"], r"error: only: must be of I, II, .*, got X"),
+        (["--dataset", "digits"], r"error: dataset: must come with a checkpoint, got digits alone"),
+        (["--checkpoint", "w.safetensors"], r"error: model: must be one name .*, got none"),
+        (
+            ["--checkpoint", "w.safetensors", "--model", "tiny_yolo", "--dataset", "digits"],
+            r"error: tiny_yolo: needs images with boxes",
+        ),
         (["--images", "0"], r"error: images: must be at least 1, got 0"),
     ],
 )
