@@ -30,7 +30,7 @@ SHELL := bash
 #? MESH columns x rows of nodes, such as 6x6
 #? BUDGET sparsify: accuracy that tables may cost, percentage points (0.5)
 #? SCHEME sparsify: hybrid (RoT, DRLO) | rd (rate-distortion); default: both
-#? RUNS compare: folders of runs, or their report.json
+#? RUNS compare: folders of runs, or their report.json; in quotes those with spaces
 #? EPOCHS train: one cycle of so many epochs; default: the recipe of the pair
 #? START train: weight file whose layers are taken over where they fit
 #? OUT train: weight file to write; default: checkpoints/MODEL-DATASET.safetensors
@@ -71,6 +71,43 @@ $(foreach v,$(KNOWN),$(if $(filter-out undefined,$(origin $(v))),\
     $(eval override $(v) := $$(value $(v)))$(eval export $(v))))
 option = $(if $($(1)),--$(2)="$$$(1)")
 
+# ---- what each command takes, as VARIABLE/option: no other variable may be given to it
+SOURCE := MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint INPUT/input OUTPUT/outputs \
+    PRESET/preset CORES/cores MESH/mesh PROFILE/profile BIAS/bias BITS/bits \
+    WEIGHT_BITS/weight-bits CALIBRATION/calibration TABLES/tables INTEGRATION/integration
+TAKES_sim := $(SOURCE) IMAGES/images SIM/sim THREADS/threads WAVES/waves
+TAKES_check := $(SOURCE) IMAGES/images
+TAKES_estimate := $(SOURCE)
+TAKES_verilog := $(SOURCE) IMAGES/images
+TAKES_sparsify := $(SOURCE) BUDGET/budget SCHEME/scheme
+TAKES_compare := RUNS/
+TAKES_info := /
+TAKES_train := MODEL/model DATASET/dataset DATA/data EPOCHS/epochs START/start OUT/out SEED/seed \
+    THREADS/threads SPIKE_PENALTY/spike-penalty
+TAKES_synth := BOARD/board PRESET/preset
+TAKES_tables := IMAGES/images DATA/data DATASET/dataset CHECKPOINT/checkpoint MODEL/model
+TAKES_bench := /
+TAKES_test := STAGES/ SEED/ JOBS/
+$(foreach stage,test-fast unit cocotb formal system docs,$(eval TAKES_$(stage) := SEED/ JOBS/))
+TAKES_mutate := FILES/ SEED/ MUTANTS/number
+TAKES_lint := /
+
+variables = $(foreach pair,$(filter-out /,$(TAKES_$(1))),$(firstword $(subst /, ,$(pair))))
+options = $(foreach pair,$(1),\
+    $(call option,$(firstword $(subst /, ,$(pair))),$(lastword $(subst /, ,$(pair)))))
+
+# A stage of `make test` is given what that was given. Goals that are not listed take anything.
+ifeq ($(MAKELEVEL),0)
+    GOALS := $(if $(filter-out $(foreach goal,$(MAKECMDGOALS),$(if $(TAKES_$(goal)),$(goal))),\
+        $(MAKECMDGOALS)),,$(MAKECMDGOALS))
+    UNUSED := $(if $(GOALS),$(firstword $(filter-out VENV PYTHON \
+        $(foreach goal,$(GOALS),$(call variables,$(goal))),$(GIVEN))))
+    ifneq ($(UNUSED),)
+        $(error $(UNUSED): make $(firstword $(GOALS)) does not use this variable; leave it out. \
+            It takes $(or $(call variables,$(firstword $(GOALS))),none))
+    endif
+endif
+
 ifneq ($(words $(VENV)),1)
     $(error VENV: must be a path without spaces, got '$(VENV)')
 endif
@@ -86,50 +123,38 @@ PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n "$$JOBS"
 # What runs of the tests leave: counts for the summary, records for the table of `make verify`.
 EVIDENCE := sim_build/evidence
 
-SOURCE := $(call option,MODEL,model) $(call option,DATASET,dataset) $(call option,DATA,data) \
-    $(call option,CHECKPOINT,checkpoint) $(call option,INPUT,input) \
-    $(call option,OUTPUT,outputs) $(call option,PRESET,preset) $(call option,CORES,cores) \
-    $(call option,MESH,mesh) $(call option,PROFILE,profile) $(call option,BIAS,bias) \
-    $(call option,BITS,bits) $(call option,WEIGHT_BITS,weight-bits) \
-    $(call option,CALIBRATION,calibration) \
-    $(call option,TABLES,tables) $(call option,INTEGRATION,integration)
-
 ##@ Run
 sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report
-	@$(STEMCORE) sim $(SOURCE) $(call option,IMAGES,images) $(call option,SIM,sim) \
-	    $(call option,THREADS,threads) $(call option,WAVES,waves)
+	@$(STEMCORE) sim $(call options,$(TAKES_sim))
 
 check: $(STAMP) ## torch against golden on every integer of every test image
-	@$(STEMCORE) check $(SOURCE) $(call option,IMAGES,images)
+	@$(STEMCORE) check $(call options,$(TAKES_check))
 
 estimate: $(STAMP) ## cores, memories, cycles and energy of MODEL, without a simulation
-	@$(STEMCORE) estimate $(SOURCE)
+	@$(STEMCORE) estimate $(call options,$(TAKES_estimate))
 
 verilog: $(STAMP) ## write MODEL's self-contained Verilog and memory files to sim_build/
-	@$(STEMCORE) verilog $(SOURCE) $(call option,IMAGES,images)
+	@$(STEMCORE) verilog $(call options,$(TAKES_verilog))
 
 sparsify: $(STAMP) ## search activation tables of MODEL within BUDGET points of accuracy
-	@$(STEMCORE) sparsify $(SOURCE) $(call option,BUDGET,budget) $(call option,SCHEME,scheme)
+	@$(STEMCORE) sparsify $(call options,$(TAKES_sparsify))
 
 compare: $(STAMP) ## RUNS side by side: settings that differ, accuracy, SOPs, cycles, energy, layers
-	@read -ra runs <<< "$${RUNS-}"; $(STEMCORE) compare "$${runs[@]}"
+	@readarray -t runs < <(xargs -r -n 1 printf '%s\n' <<< "$${RUNS-}"); $(STEMCORE) compare "$${runs[@]}"
 
 info: $(STAMP) ## versions, programs, folders, presets, data sets, networks as they are found here
 	@$(STEMCORE) info
 
 train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
-	@$(STEMCORE) train $(call option,MODEL,model) $(call option,DATASET,dataset) \
-	    $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,START,start) \
-	    $(call option,OUT,out) $(call option,SEED,seed) $(call option,THREADS,threads) \
-	    $(call option,SPIKE_PENALTY,spike-penalty)
+	@$(STEMCORE) train $(call options,$(TAKES_train))
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
-	@$(STEMCORE) synth $(call option,BOARD,board) $(call option,PRESET,preset)
+	@$(STEMCORE) synth $(call options,$(TAKES_synth))
 
+# All networks where none is named: there the default of MODEL is not meant.
+ALL_MODELS = $(if $(filter MODEL,$(GIVEN))$(CHECKPOINT),,MODEL/model)
 tables: $(STAMP) ## the paper's tables for the networks trained here, in sim_build/tables
-	@$(STEMCORE) tables $(call option,IMAGES,images) $(call option,DATA,data) \
-	    $(if $(CHECKPOINT),$(call option,MODEL,model) $(call option,DATASET,dataset) \
-	    $(call option,CHECKPOINT,checkpoint))
+	@$(STEMCORE) tables $(call options,$(filter-out $(ALL_MODELS),$(TAKES_tables)))
 
 bench: $(STAMP) ## measure speed and size: figures of docs/measurements.md
 	@$(STEMCORE) bench

@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from tests.support import evidence
 
-SEED = int(os.environ.get("SEED", "0"))
+SEED = os.environ.get("SEED", "0")
 SLOW_SECONDS = 1200  # for tests that build a simulator or ask a solver, on a machine that is busy
 
 
@@ -28,12 +28,14 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    if not SEED.isdecimal():
+        raise pytest.UsageError(f"SEED: must be a whole number of 0 or more, got {SEED!r}")
     # No example database: a run depends on SEED alone, not on what failed before.
     settings.register_profile("stemcore", deadline=None, database=None, print_blob=True)
     settings.register_profile("fast", settings.get_profile("stemcore"), max_examples=15)
     settings.load_profile("stemcore")  # where --hypothesis-profile names no other
     if config.getoption("hypothesis_seed", None) is None:
-        config.option.hypothesis_seed = str(SEED)
+        config.option.hypothesis_seed = SEED
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -149,8 +149,111 @@ def test_help_lists_every_target_and_variable(checkout):
     told = make(checkout, "help").stdout
     for target in phony.split():
         assert re.search(rf"^  make {target} +\S", told, re.MULTILINE), target
-    for name in re.findall(r"call option,([A-Z_]+),", text):
+    for name in re.findall(r"\b([A-Z_]+)/", re.sub(r"(?m)^#.*", "", text)):
         assert re.search(rf"^  {name} +\S", told, re.MULTILINE), name
+
+
+def goals_and_variables():
+    """What each command takes: variables by goal, as the error about another one lists them."""
+    text = (ROOT / "Makefile").read_text()
+    return sorted(set(re.findall(r"^TAKES_(\S+) :=", text, re.MULTILINE)))
+
+
+@pytest.mark.parametrize("goal", goals_and_variables())
+def test_a_variable_that_a_command_does_not_use_is_an_error(checkout, goal):
+    known = re.findall(r"^#\? ([A-Z_]+) ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    taken = None
+    for name in known:
+        done = make(checkout, "-n", goal, f"{name}=1")
+        if done.returncode:
+            taken = re.search(
+                rf"\*\*\* {name}: make {goal} does not use this variable; leave it out\. +"
+                r"It takes ([A-Z_ ]+|none)\. ",
+                done.stderr,
+            )[1].split()
+            break
+    assert taken is not None
+    refused = {
+        name for name in known if "does not use" in make(checkout, "-n", goal, f"{name}=1").stderr
+    }
+    assert refused == set(known) - set(taken) - {"VENV", "PYTHON"}
+    assert not (checkout / "words").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("sim", "check", "WAVES=1"), None),
+        (("check", "estimate", "WAVES=1"), "WAVES"),
+        (("train", "CHECKPOINT=x"), "CHECKPOINT"),
+        (("sim", "SEED=3"), "SEED"),
+        (("train", "IMAGES=3"), "IMAGES"),
+        (("clean", "IMAGES=3"), None),
+        (("IMAGES=3",), None),
+    ],
+)
+def test_a_variable_must_be_of_one_of_several_commands(checkout, words, name):
+    done = make(checkout, "-n", *words)
+    assert done.returncode == (2 if name else 0), done.stderr
+    if name:
+        assert f"*** {name}: make " in done.stderr
+
+
+def test_what_the_environment_says_is_for_whoever_uses_it(checkout):
+    assert make(checkout, "info", IMAGES="3", WAVES="1").returncode == 0
+    assert words_of(checkout) == ["-m", "stemcore", "info"]
+
+
+def test_stages_of_make_test_take_what_it_was_given(checkout):
+    done = make(checkout, "test", "STAGES=lint", "SEED=3", "JOBS=1")
+    assert "does not use" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["sim", "check", "estimate", "verilog", "sparsify", "train"])
+def test_every_option_of_a_command_has_its_variable_name(checkout, command):
+    known = re.findall(r"^#\? ([A-Z_]+) ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    taken = [n for n in known if make(checkout, "-n", command, f"{n}=1").returncode == 0]
+    taken = [name for name in taken if name not in ("VENV", "PYTHON")]
+    make(checkout, command, *(f"{name}=1" for name in taken))
+    words = words_of(checkout)[3:]
+    from stemcore.runtime.commands.main import _command_parser
+    from stemcore.runtime.commands.registry import commands
+
+    options = {o for a in _command_parser(commands()[command])._actions for o in a.option_strings}
+    assert len(words) == len(taken)
+    assert {word.partition("=")[0] for word in words} <= options
+
+
+def test_runs_in_folders_with_spaces(checkout):
+    done = make(checkout, "compare", "RUNS='my runs/a' \"b's\" c")
+    assert done.returncode == 0, done.stderr
+    assert words_of(checkout)[3:] == ["my runs/a", "b's", "c"]
+
+
+@pytest.mark.parametrize(
+    ("said", "last"),
+    [
+        (
+            "Failed to establish a new connection: [Errno -3] Temporary failure in name resolution",
+            (
+                "there is no network to install from: connect this machine (or name a proxy in "
+                "https_proxy), then run make env again"
+            ),
+        ),
+        ("No matching distribution found", "mend what these lines say, then run make env again"),
+    ],
+)
+def test_setup_says_in_its_last_line_what_to_do(checkout, said, last):
+    for stamp in (checkout / ".venv").glob("stamp-*"):
+        stamp.unlink()
+    python = checkout / ".venv" / "bin" / "python"
+    python.write_text(f"#!/bin/sh\ncase $* in *install*) echo '{said}' >&2; exit 1;; esac\n")
+    done = make(checkout, "env")
+    assert done.returncode == 2
+    ours = [line for line in done.stderr.splitlines() if not line.startswith("make: ")]
+    assert ours[-1] == f"env: {last}"
+    assert said in done.stderr
+    assert not list((checkout / ".venv").glob("stamp-*"))
 
 
 def test_environment_with_a_space_in_its_path_is_refused(checkout):
