@@ -22,7 +22,7 @@ from stemcore.files import check_room
 from stemcore.folders import results
 
 from .checkpoint import load_matching, own_checkpoint_path, round_for_file, save_checkpoint
-from .data import AnyDataset, has_labels, load_dataset, resolve_dataset
+from .data import AnyDataset, check_folder, has_labels, load_dataset, resolve_dataset
 from .data.files import shown
 from .data.identity import path_name
 from .errors import DataError, ModelError
@@ -218,6 +218,7 @@ def train_and_publish(
         torch.set_num_threads(threads)
     text = dataset or get_model(model).default_dataset
     dataset, folder = resolve_dataset(text, data)
+    check_folder(text, data)
     # Weights trained on one folder must never be taken for those of another.
     data_name = dataset if dataset == text or folder is None else path_name(folder)
     if not has_labels(dataset, folder):

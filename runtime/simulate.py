@@ -119,6 +119,8 @@ def _prepared(settings: Settings, options: SimOptions, say: Say, watch: Stopwatc
         say=say,
     )
     check_count(options.n_images, prepared)
+    if options.accuracy_images is not None:
+        check_count(options.accuracy_images, prepared, "accuracy-images")
     data = shlex.quote(settings.data_shown)
     train = f"'stemcore train --model {settings.model} --dataset {data}'"
     nobody = f"; nobody trained this network on {settings.data_shown}; {train} does"

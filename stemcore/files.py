@@ -7,13 +7,16 @@ process that writes the same file leaves that one or the new one, never a mixtur
 """
 
 import errno
+import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 UNFINISHED = ".part-"  # how names of files begin that nobody may read yet
+FORGOTTEN_S = 24 * 3600  # nobody writes one file for so long
 _BLOCK = 1 << 20
 
 
@@ -29,6 +32,7 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_forgotten(path.parent)
         if path.exists() and not path.is_file():
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -43,6 +47,29 @@ def written_whole(path: Path | str) -> Iterator[Path]:
             with suppress(OSError):
                 aside.unlink()
             raise
+
+
+def _remove_forgotten(folder: Path) -> None:
+    """Takes away what processes left that were killed while they wrote."""
+    for left in folder.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > FORGOTTEN_S:
+                left.unlink()
+
+
+@contextmanager
+def alone_in_folder(folder: Path | str) -> Iterator[None]:
+    """Inside, no other process is in such a block for this folder, which is made if need be.
+
+    The system frees the lock of a process that ends, however it ends, and nothing is left of it.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_whole(path: Path | str, contents: bytes | str) -> None:

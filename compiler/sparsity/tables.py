@@ -8,6 +8,7 @@ contents of a memory, not a circuit: any pointwise function will do.
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,6 +60,8 @@ def _parts(name: str, where: str) -> list[tuple[str, str]]:
 
 def _one_table(kind: str, number: str, bits: int, is_signed: bool) -> IntArray:
     if kind == "rd":
+        if not math.isfinite(float(number)):
+            raise ValueError("lambda must be a number that a float holds")
         return golden_tables.rate_distortion(bits, float(number), is_signed)
     make = {
         "rot": golden_tables.rot,
@@ -77,10 +80,10 @@ def read_tables(text: str) -> str | dict[str, Entry]:
     layers that it leaves out keep their activations. ``SparsifyError`` for a name that is none.
     """
     path = Path(text)
-    if not (path.suffix == ".json" or path.is_file()):
-        if text != NONE:
-            _parts(text, "TABLES")
+    if text == NONE or all(map(_PART.fullmatch, text.split("+"))):
         return text
+    if not (path.suffix == ".json" or _is_file(path)):
+        _parts(text, "TABLES")  # refuses it
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -92,6 +95,13 @@ def read_tables(text: str) -> str | dict[str, Entry]:
             "write it with 'make sparsify'",
         )
     return content
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no name that a file could have
+        return False
 
 
 def _is_entry(entry: object) -> bool:

@@ -46,6 +46,7 @@ __all__ = [
     "Dataset",
     "MaskDataset",
     "check_dataset",
+    "check_folder",
     "find_data",
     "has_labels",
     "load_class_names",
@@ -303,6 +304,20 @@ def _contents(place: Path) -> str:
     if "train" in folders:
         return "which has train and no val"
     return f"which has the folders {', '.join(map(shown, folders[:3])) or 'none'}"
+
+
+def check_folder(text: str, folder: Path | str | None) -> None:
+    """Raises :exc:`DataError` for a folder that the data set ``text``, a known name or a path, does
+    not read: whoever names it would get other data than expected."""
+    if folder is None or text not in DATASETS:
+        came = None if folder is None else f"{shown(text)} is a path itself"
+    else:
+        came = None if DATASETS[text].find else f"{text} comes with the package"
+    if came:
+        raise DataError(
+            f"data: must be of a data set that lies in a folder; {came}, and {shown(folder)} would "
+            "not be read; leave --data (make: DATA=..) out, or name another data set"
+        )
 
 
 def check_dataset(dataset: str) -> None:

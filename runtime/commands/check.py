@@ -7,7 +7,7 @@ import sys
 from functools import partial
 
 from .registry import RUN
-from .source_options import add_source_options, source_settings
+from .source_options import add_source_options, refuse_placement, source_settings
 
 NAME = "check"
 GROUP = RUN
@@ -30,8 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
         display.say("load         the compiler and its libraries")
         from ..check import check_all
 
+        settings = source_settings(arguments)
+        refuse_placement(settings, "check")
         figures = check_all(
-            source_settings(arguments),
+            settings,
             n_images=arguments.images,
             say=display.say,
             progress=partial(display.count, stage="compare"),

@@ -13,8 +13,9 @@ EXAMPLES = ("stemcore info", "stemcore info --json", "stemcore info --clear-cach
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs")
+    form.add_argument(
         "--clear-cache",
         action="store_true",
         help="remove compiled nodes and tools instead; they are made again when they are needed",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .registry import RUN
+from .source_options import at_least_one
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ENGINE",
         help=f"{describe_engines()} (default: %(default)s)",
     )
-    parser.add_argument("--threads", type=int, help="that simulate (default: the engine's choice)")
+    parser.add_argument(
+        "--threads", type=at_least_one, help="that simulate (default: the engine's choice)"
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -53,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from stemcore.files import alone_in_folder, written_whole
     from stemcore.folders import results
     from stemcore.golden.network.results import describe_tails
 
@@ -81,8 +85,12 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"right        {100 * result.accuracy(labels):.2f} % of {len(images)} images")
     if result.timing is not None:
         print(f"cycles       {result.timing.total:,} in all")
-    print(f"results      {result.save(folder / 'results.npz')}")
-    print(f"page         {result.report(folder / 'report.html', labels)}")
+    data, page = folder / "results.npz", folder / "report.html"
+    # Both of one run, or both of the one before.
+    with alone_in_folder(folder), written_whole(page) as new_page, written_whole(data) as new_data:
+        result.save(new_data)
+        result.report(new_page, labels)
+    print(f"results      {data}\npage         {page}")
     if result.difference is not None:
         from ..engines.compare import Difference
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .registry import RUN
-from .source_options import add_source_options, source_settings
+from .source_options import add_source_options, refuse_placement, source_settings
 
 if TYPE_CHECKING:
     from ..sim_options import Waves
@@ -65,10 +65,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     with Display() as display:
         display.say("load         the compiler and its libraries")
+        from ..engines.engine import NetworkEngine
+        from ..engines.registry import get_engine
         from ..simulate import simulate
 
+        settings = source_settings(arguments)
+        if isinstance(engine := get_engine(arguments.sim), NetworkEngine):
+            refuse_placement(settings, f"engine {engine.name!r}")
         result = simulate(
-            source_settings(arguments),
+            settings,
             n_images=arguments.images,
             engine=arguments.sim,
             accuracy_images=arguments.accuracy_images,
@@ -104,7 +109,7 @@ def wave_lines(folder: Path) -> list[str]:
 def _threads(text: str) -> int:
     from ..native.build import MAX_THREADS
 
-    if not (text.isdigit() and 1 <= int(text) <= MAX_THREADS):
+    if not (text.isdecimal() and 1 <= int(text) <= MAX_THREADS):
         raise argparse.ArgumentTypeError(f"must be 1 to {MAX_THREADS}, got {text!r}")
     return int(text)
 
@@ -114,7 +119,7 @@ def _waves(text: str) -> "Waves":
     if text in ("0", "1", "all"):
         return None if text == "0" else "all"
     nodes = [node.split(",") for node in text.split(";")]
-    if not all(len(node) == 2 and all(n.strip().isdigit() for n in node) for node in nodes):
+    if not all(len(node) == 2 and all(n.strip().isdecimal() for n in node) for node in nodes):
         raise argparse.ArgumentTypeError(
             f"must be all, or nodes X,Y[;X,Y..] such as '0,1;1,1', got {text!r}"
         )

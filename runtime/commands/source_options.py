@@ -107,7 +107,9 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     chip.add_argument(
         "--preset", choices=sorted(PRESETS), help="sizes (default: the model's, mostly sim32)"
     )
-    chip.add_argument("--cores", type=int, help="cores to use at most (default: as many as pay)")
+    chip.add_argument(
+        "--cores", type=at_least_one, help="cores to use at most (default: as many as pay)"
+    )
     chip.add_argument(
         "--mesh",
         type=_mesh,
@@ -120,11 +122,12 @@ def source_settings(arguments: argparse.Namespace) -> "Settings":
     """What the options say, checked; ``ValueError`` where a name is unknown."""
     from stemcore.compiler.quantization.calibration import parse_method
     from stemcore.compiler.quantization.layer_bits import parse_bits
+    from stemcore.models.data import check_folder
 
     from ..settings import Settings
 
     parse_method(arguments.calibration, arguments.profile)
-    return Settings(
+    settings = Settings(
         model=arguments.model,
         dataset=arguments.dataset,
         data=arguments.data,
@@ -142,11 +145,30 @@ def source_settings(arguments: argparse.Namespace) -> "Settings":
         input=arguments.input,
         outputs=arguments.outputs or "",
     )
+    check_folder(arguments.dataset or settings.dataset, arguments.data)
+    return settings
+
+
+def refuse_placement(settings: "Settings", who: str) -> None:
+    """``ValueError`` where cores or a mesh are asked for, and ``who`` places nothing on them."""
+    for name in ("cores", "mesh"):
+        if getattr(settings, name) is not None:
+            raise ValueError(
+                f"{name}: {who} places nothing on cores, so the option would change nothing; leave "
+                "it out, or run 'stemcore sim' with an engine that has a chip"
+            )
+
+
+def at_least_one(text: str) -> int:
+    """A number of 1 or more, as argparse wants it."""
+    if not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text!r}")
+    return int(text)
 
 
 def _mesh(text: str) -> tuple[int, int]:
     columns, _, rows = text.partition("x")
-    if not (columns.isdigit() and rows.isdigit()):
+    if not (columns.isdecimal() and rows.isdecimal()):
         raise argparse.ArgumentTypeError(f"must be columns x rows such as 6x6, got {text!r}")
     return int(columns), int(rows)
 

@@ -2,8 +2,10 @@
 """``stemcore synth``: one node in an FPGA."""
 
 import argparse
+import math
 
 from .registry import DEVELOP
+from .source_options import at_least_one
 
 NAME = "synth"
 GROUP = DEVELOP
@@ -28,18 +30,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=sorted(PRESETS),
         help="sizes of the node, may be repeated (default: those that fit the board)",
     )
-    parser.add_argument(
+    placements = parser.add_mutually_exclusive_group()
+    placements.add_argument(
         "--seeds",
-        type=int,
+        type=at_least_one,
         default=1,
         metavar="N",
         help="placements per preset, with seeds 1..N (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, help="the placement of this seed alone")
+    placements.add_argument(
+        "--seed", type=at_least_one, metavar="N", help="the placement of this seed alone"
+    )
     parser.add_argument(
-        "--freq", type=float, default=120.0, help="target in MHz (default: %(default)s)"
+        "--freq",
+        type=_megahertz,
+        metavar="MHZ",
+        default=120.0,
+        help="target in MHz (default: %(default)s)",
     )
     parser.add_argument("--path", action="store_true", help="print critical paths")
+
+
+def _megahertz(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, in MHz, got {text!r}")
+    return value
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from .registry import DEVELOP
-from .source_options import DEFAULT_MODEL
+from .source_options import DEFAULT_MODEL, at_least_one
 
 NAME = "train"
 GROUP = DEVELOP
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the data set (default: $STEMCORE_DATA, else ./data)",
     )
     parser.add_argument(
-        "--epochs", type=_positive, help="one cycle of that many (default: as the recipe says)"
+        "--epochs", type=at_least_one, help="one cycle of that many (default: as the recipe says)"
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument(
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="loss for each expected synaptic operation per multiply-accumulate "
         "(default: %(default)s)",
     )
-    parser.add_argument("--threads", type=_positive, help="processor threads (default: torch's)")
+    parser.add_argument("--threads", type=at_least_one, help="processor threads (default: torch's)")
     parser.add_argument(
         "--start", metavar="FILE", type=Path, help="weight file to begin with (default: random)"
     )
@@ -59,9 +59,3 @@ def run(arguments: argparse.Namespace) -> int:
     options = vars(arguments).copy()
     train_and_publish(options.pop("model"), options.pop("dataset"), **options)
     return 0
-
-
-def _positive(text: str) -> int:
-    if not (text.isdigit() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text!r}")
-    return int(text)

@@ -4,6 +4,7 @@
 The texts lie in runtime/host/templates; ``$name`` in them is filled in here.
 """
 
+import glob
 import math
 import os
 import shutil
@@ -15,7 +16,7 @@ from string import Template
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.files import naming
+from stemcore.files import alone_in_folder, naming
 from stemcore.folders import cache
 from stemcore.golden.program.program import Program
 from stemcore.golden.reference.program_engine import run_program
@@ -51,19 +52,30 @@ def write_bench(
         expected = run_program(program, images).outputs
     folder = Path(folder)
     aside = folder.with_name(f".{folder.name}-{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    with alone_in_folder(folder.parent):
+        _remove_forgotten(folder)
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
     try:
         with naming(folder):
             _fill(aside, folder.name, program, images, expected)
-        before = folder.with_name(f".{folder.name}-{os.getpid()}-before")
-        if folder.exists():
-            folder.rename(before)
-        aside.rename(folder)
-        shutil.rmtree(before, ignore_errors=True)
+        with alone_in_folder(folder.parent):
+            before = folder.with_name(f"{aside.name}-before")
+            if folder.exists():
+                folder.rename(before)
+            aside.rename(folder)
+            shutil.rmtree(before, ignore_errors=True)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder
+
+
+def _remove_forgotten(folder: Path) -> None:
+    """Takes away what processes left that were killed while they filled ``folder``."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}-*"):
+        number = left.name.removeprefix(f".{folder.name}-").removesuffix("-before")
+        if number.isdecimal() and not Path("/proc", number).exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def run_bench_verilog(folder: Path, simulator: Simulator) -> str:

@@ -16,12 +16,12 @@ from .accuracy import measure
 BATCH_IMAGES, BATCH_VALUES = 100, 1 << 25
 
 
-def check_count(n_images: int, prepared: Prepared) -> None:
+def check_count(n_images: int, prepared: Prepared, what: str = "IMAGES") -> None:
     """Raises ``ValueError`` unless there are so many test images."""
     n_available = len(prepared.integers)
     if not 1 <= n_images <= n_available:
         raise ValueError(
-            f"IMAGES: must lie in 1..{n_available}, the test images of "
+            f"{what}: must lie in 1..{n_available}, the test images of "
             f"{prepared.settings.data_shown}; got {n_images}"
         )
 

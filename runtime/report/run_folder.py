@@ -86,8 +86,16 @@ class RunFolder:
             error.filename = str(self.folder)  # the system names no file where one is written
         try:
             shutil.rmtree(self.aside, ignore_errors=True)
+            if error is not None:
+                self._leave_nothing()
         finally:
             self._lock.close()
+
+    def _leave_nothing(self) -> None:
+        """Takes the folder away where nothing but our own two files is in it, while it is locked:
+        who waits for the lock makes another folder."""
+        if {path.name for path in self.folder.iterdir()} <= {_LOCK, _NAME}:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def publish(self) -> None:
         """Moves the results from aside into the folder; those of this name's last run go."""

@@ -24,8 +24,12 @@ Simulator = Literal["icarus", "verilator"]  # of exported Verilog
 _MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS")
 
 
-# Programs that run now, for end_all().
-_running: set[subprocess.Popen[str]] = set()
+# Programs that run now with their process groups, for end_all().
+_running: dict[subprocess.Popen[str], int] = {}
+
+# The first process of a program's group. Whatever ends us, SIGKILL too, closes the pipe that it
+# reads from, and then it ends the group: nothing that was started goes on without us.
+_GUARD = ("/bin/sh", "-c", "read -r line; kill -KILL 0")
 
 
 class ToolError(RuntimeError):
@@ -74,34 +78,22 @@ def run(
     """
     words = [str(word) for word in command]
     name = Path(words[0]).name
-    try:
-        process = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=environment(env),
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ToolError(f"{name}: cannot be started: {error}; run `make env`") from error
-    _running.add(process)
-    late = False
-    try:
-        output, _ = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        late = True
-        _end(process)
-        output, _ = process.communicate()
-    except BaseException:
-        _end(process)
-        process.communicate()
-        raise
-    finally:
-        _running.discard(process)
+    with _guarded() as group:
+        try:
+            process = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=environment(env),
+                text=True,
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                process_group=group,
+            )
+        except OSError as error:
+            raise ToolError(f"{name}: cannot be started: {error}; run `make env`") from error
+        output, late = _wait(process, group, timeout_s)
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as file:
@@ -114,13 +106,49 @@ def run(
     return process.returncode, output
 
 
+def _wait(process: subprocess.Popen[str], group: int, timeout_s: float) -> tuple[str, bool]:
+    """What a program writes until its end, and whether it had to be ended."""
+    _running[process] = group
+    try:
+        return process.communicate(timeout=timeout_s)[0], False
+    except subprocess.TimeoutExpired:
+        _end(process, group)
+        return process.communicate()[0], True
+    except BaseException:
+        _end(process, group)
+        process.communicate()
+        raise
+    finally:
+        _running.pop(process, None)
+
+
+@contextmanager
+def _guarded() -> Iterator[int]:
+    """A process group that ends with the block, or with this process."""
+    guard = subprocess.Popen(
+        _GUARD,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    assert guard.stdin is not None
+    try:
+        yield guard.pid
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(guard.pid, signal.SIGKILL)
+        guard.stdin.close()
+        guard.wait()
+
+
 def end_all() -> None:
     """Ends every program that :func:`run` waits for, with its children, and all other children.
 
     A library starts programs of its own: Amaranth runs Yosys.
     """
-    for process in list(_running):
-        _end(process)
+    for process, group in list(_running.items()):
+        _end(process, group)
     for child in _children():
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -138,9 +166,9 @@ def _children() -> list[int]:
     return found
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[str], group: int) -> None:
     try:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
         process.kill()
 
