@@ -127,7 +127,8 @@ def _idle_bias(layer: Layer) -> int:
     raise AssembleError(
         layer.name,
         "an activation table must have a zero where channels do not fill the last block of lanes",
-        "make the channels a multiple of the lanes or map some value to 0",
+        "make the channels a multiple of the lanes, choose a preset with fewer lanes, or map some"
+        " value to 0 (of a quantized model: with a larger scale in front of the function)",
     )
 
 

@@ -25,8 +25,10 @@ def given_profile(graph: Graph, input_scale: float) -> str:
     scales = [np.array([input_scale])]
     for node in graph.nodes:
         assert isinstance(node.op, Layer)
-        if node.op.rounding is not None:
-            scales.append(np.array([node.op.rounding.scale]))
+        roundings = [one for one in node.op.function if isinstance(one, FakeQuantize)]
+        for rounding in (node.op.rounding, *roundings):
+            if rounding is not None:
+                scales.append(np.array([rounding.scale]))
         for branch in node.op.branches:
             if branch.kind != AVERAGE:
                 scales.append(weight_step(node.name, branch))
@@ -54,7 +56,8 @@ def _only_passes_on(layer: Layer) -> bool:
     """Whether each value is one of a source's, or zero."""
     total = sum(np.abs(branch.weight).sum(axis=(1, 2, 3)) for branch in layer.branches)
     is_plain = all(np.isin(branch.weight, (0, 1)).all() for branch in layer.branches)
-    return is_plain and bool((np.asarray(total) <= 1).all()) and not layer.bias.any()
+    passes_one = bool((np.asarray(total) <= 1).all()) and not layer.bias.any()
+    return is_plain and passes_one and not layer.function
 
 
 def given_layer(

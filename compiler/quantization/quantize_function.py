@@ -17,13 +17,14 @@ from stemcore.golden.arithmetic.activation_tables import identity
 from stemcore.golden.spec.integers import limits
 
 from ..frontend.ops.clamp import Clamp
+from ..frontend.ops.fake_quantize import FakeQuantize
 from ..frontend.ops.layer import Layer
 from ..frontend.ops.operator import FloatArray
 from ..frontend.ops.pointwise import Pointwise
 from .quantized import IntArray
 from .scales import power_above
 
-Function = Pointwise | Clamp
+Function = Pointwise | Clamp | FakeQuantize
 SAMPLES = 1 << 17  # sums that the choice of an index rests on
 SPARE_COST = 4.0  # factor of the squared error that keeps an index without a spare
 # Of the step that covers all sums: what is tried.

@@ -22,7 +22,7 @@ from ..frontend.run_graph import run_graph
 from .formats import Source
 from .given import given_layer, given_profile, inherit_roundings
 from .outputs import GIVEN, VALUES, with_kinds
-from .quantize_function import describe
+from .quantize_given_function import given_function
 from .quantized import EXACT, GENERAL, QuantizedNetwork
 from .quantized_model import QuantizedModel
 from .scales import power_above
@@ -60,20 +60,15 @@ def quantize_given(
                 "not",
                 REQUANTIZE,
             )
-        if node.op.function:
-            raise QuantizeError(
-                node.name,
-                "quantized models may have ReLU and ReLU6 between their layers, this one has "
-                f"{describe(node.op.function)}",
-                "capture the float module, whose functions become tables",
-            )
     if profile != GENERAL:
         profile = given_profile(graph, input_scale)
     real = _output_formats(graph, images, input_scale, profile)
     sources = {INPUT: Source(input_scale, limits(input_bits, input_signed), input_bits)}
     layers = []
     for node in graph.nodes:
-        layer = given_layer(node, sources, profile, acc_width, real.get(node.name))
+        assert isinstance(node.op, Layer)
+        make = given_function if node.op.function else given_layer
+        layer = make(node, sources, profile, acc_width, real.get(node.name))
         sources[node.name] = Source(layer.scale, layer.limits, layer.bits)
         layers.append(layer)
     kinds = {output.name: VALUES if output.source in real else GIVEN for output in graph.outputs}

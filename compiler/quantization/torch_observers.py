@@ -22,17 +22,24 @@ class _ZeroPoint0:
     quant_min: int
     quant_max: int
     power_of_two = True
+    reach = 0.0  # magnitude that the integers hold at least
 
     def calculate_qparams(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Scales, powers of two where asked for, and zero-points 0."""
         low, high = self.min_val.detach().double(), self.max_val.detach().double()
         largest = high if self.quant_min == 0 else torch.maximum(-low, high)
         largest = torch.where(torch.isfinite(largest), largest, torch.ones_like(largest))
+        largest = largest.clamp(min=self.reach)
         least = max(float(largest.max()) * SPREAD if largest.numel() else 0.0, 2.0**-20)
         scale = largest.clamp(min=least).cpu().numpy() / self.quant_max
         chosen = power_above(scale) if self.power_of_two else scale
         scales = torch.as_tensor(np.asarray(chosen), dtype=torch.float32).reshape(-1)
         return scales, torch.zeros(len(scales), dtype=torch.int64)
+
+
+def with_reach(observer: type, reach: float) -> type:
+    """The observer, of integers that hold at least the magnitude ``reach``."""
+    return type(f"{observer.__name__}WithReach", (observer,), {"reach": reach})
 
 
 class TensorObserver(_ZeroPoint0, MinMaxObserver):

@@ -18,12 +18,15 @@ What is annotated:
 * the value of every population of neurons, once: behind ReLU where one follows, unsigned there and
   signed elsewhere. A convolution or dense layer, the batch norm behind it, an addition of another
   population and ReLU are one population: one accumulator, one rounding;
+* the value of a function of one value, such as tanh, and in front of it the sum that it is applied
+  to: the function is a table from integers to integers;
 * pooling, flattening and concatenation pass integers on and round nothing; what is concatenated
   shares a scale.
 
 Biases are no spikes: :func:`round_biases` puts them onto the accumulators' scales.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -48,11 +51,31 @@ from .torch_observers import (
     FreeTensorObserver,
     MovingObserver,
     TensorObserver,
+    with_reach,
 )
 
 _KEY = "quantization_annotation"
 _WEIGHTED = {"conv1d", "conv2d", "convolution", "linear"}
 _NORMS = {"batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm"}
+_FUNCTIONS = {
+    "tanh",
+    "sigmoid",
+    "silu",
+    "mish",
+    "gelu",
+    "elu",
+    "selu",
+    "celu",
+    "softplus",
+    "leaky_relu",
+    "prelu",
+    "hardswish",
+    "hardsigmoid",
+    "abs",
+    "sign",
+}
+_NEVER_ZERO = {"sigmoid", "softplus", "hardsigmoid"}  # but far below zero, which idle lanes need
+_POSITIVE = {"sigmoid", "softplus", "hardsigmoid", "abs"}  # nothing below zero comes out
 _RECTIFIERS = {"relu", "relu_", "relu6", "hardtanh", "hardtanh_", "clamp", "clamp_", "clamp_min"}
 _SUMS = {"add", "add_", "sub", "sub_"}
 _AVERAGES = {"avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "mean"}
@@ -106,6 +129,10 @@ class StemQuantizer(Quantizer):
         moving = MovingObserver if power_of_two else FreeMovingObserver
         channel = ChannelObserver if power_of_two else FreeChannelObserver
         self._observer = _fake(moving) if is_qat else tensor
+        # As far as sigmoid needs to come below half a unit of its own integers.
+        reach = math.log(2) * (bits + 1)
+        reaching = with_reach(moving if is_qat else tensor, reach)
+        self._reaching = _fake(reaching) if is_qat else reaching
         weights = channel if per_channel else tensor
         scheme = torch.per_channel_symmetric if per_channel else torch.per_tensor_symmetric
         top = limits(weight_bits, True)[1]
@@ -207,8 +234,15 @@ class StemQuantizer(Quantizer):
 
     def _pass_on(self, node: Any, kind: str) -> None:
         sources = [self._roots[one] for one in node.all_input_nodes if one in self._roots]
-        if kind in _RECTIFIERS and sources and self._signs.get(sources[0], True):
+        is_signed = bool(sources) and self._signs.get(sources[0], True)
+        name = kind.removesuffix("_")
+        if kind in _RECTIFIERS and is_signed and _clamps_at_zero(node):
             self._round(node, self._activation(False), False)
+        elif sources and (name in _FUNCTIONS or (kind in _RECTIFIERS and is_signed)):
+            may_be_negative = is_signed and name not in _POSITIVE
+            if name in _NEVER_ZERO and is_signed and sources[0].op != "placeholder":
+                self._round(sources[0], self._activation(True, self._reaching), True)
+            self._round(node, self._activation(may_be_negative), may_be_negative)
         elif sources:
             self._roots[node] = sources[0]
 
@@ -221,11 +255,11 @@ class StemQuantizer(Quantizer):
         self._signs[node] = is_signed
         self._roots[node] = node
 
-    def _activation(self, is_signed: bool) -> QuantizationSpec:
+    def _activation(self, is_signed: bool, observer: Any = None) -> QuantizationSpec:
         top = limits(self.bits, is_signed)[1]
         return QuantizationSpec(
             dtype=torch.int8 if is_signed else torch.uint8,
-            observer_or_fake_quant_ctr=self._observer,
+            observer_or_fake_quant_ctr=observer or self._observer,
             quant_min=-top if is_signed else 0,
             quant_max=top,
             qscheme=torch.per_tensor_symmetric,

@@ -47,6 +47,14 @@ class FakeQuantize(Operator):
         (x,) = inputs
         return (x / self.scale).round().clamp(self.low, self.high) * self.scale
 
+    def lowest(self, low: float) -> float:
+        """A bound below the results for operands of ``low`` and more."""
+        return max(low - self.scale / 2, self.low * self.scale)
+
+    def describe(self) -> str:
+        """As a report shows it."""
+        return f"rounding to {self.scale:g}"
+
     def on_channels(self, first: int, stop: int) -> "FakeQuantize":
         return self
 

@@ -72,7 +72,8 @@ class Layer(Operator):
 
     ``shape`` is that of the sum, before pooling; layers of quantized models have a rounding.
     ``function``: functions of one value (:mod:`.pointwise`), and clamps among them, the first one
-    first; there is no ``clamp`` then.
+    first; there is no ``clamp`` then. In quantized models the first one may be the rounding of the
+    sum that they are applied to.
     """
 
     branches: tuple[Branch, ...]
@@ -81,7 +82,7 @@ class Layer(Operator):
     clamp: Clamp | None = None
     pool: MaxPool | UnevenMaxPool | None = None
     rounding: FakeQuantize | None = None
-    function: tuple[Pointwise | Clamp, ...] = ()
+    function: tuple[Pointwise | Clamp | FakeQuantize, ...] = ()
 
     keeps_flattening = False
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .clamp import Clamp
+from .fake_quantize import FakeQuantize
 from .operator import Finding, Operand, Operator, Shape, Unsupported
 from .pointwise import Pointwise
 
@@ -55,8 +56,8 @@ class Affine(Pointwise):
 class ProductOf(Pointwise):
     """The product of two chains of functions; an empty chain is the value itself."""
 
-    left: tuple[Pointwise | Clamp, ...]
-    right: tuple[Pointwise | Clamp, ...]
+    left: tuple[Pointwise | Clamp | FakeQuantize, ...]
+    right: tuple[Pointwise | Clamp | FakeQuantize, ...]
 
     is_increasing = False
 
@@ -80,7 +81,7 @@ class ProductOf(Pointwise):
         return " times ".join(f"({side or 'x'})" for side in sides)
 
 
-def lowest_of(chain: Sequence[Pointwise | Clamp], low: float) -> float:
+def lowest_of(chain: Sequence[Pointwise | Clamp | FakeQuantize], low: float) -> float:
     """A bound below a chain's results for operands of ``low`` and more."""
     for function in chain:
         low = function.lowest(low)

@@ -18,7 +18,7 @@ from .normalize import (
 )
 from .positions import absorb_unflatten, add_offsets
 from .products import absorb_constants
-from .rounding import fuse_rounding, hoist_rounding
+from .rounding import fuse_indices, fuse_rounding, hoist_rounding
 from .stage_windows import stage_windows
 
 PIPELINE = (
@@ -39,6 +39,7 @@ PIPELINE = (
     merge_addition,
     fuse_functions,
     fuse_rounding,
+    fuse_indices,
     fuse_max_pool,
 )
 

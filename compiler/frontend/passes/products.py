@@ -10,11 +10,12 @@ from stemcore.golden.network.network import INPUT
 from ..graph import Graph, Node
 from ..ops.batch_norm import BatchNorm
 from ..ops.clamp import Clamp
+from ..ops.fake_quantize import FakeQuantize
 from ..ops.operator import Operator
 from ..ops.pointwise import Pointwise
 from ..ops.product import Affine, Product, ProductOf
 
-Chain = tuple[Pointwise | Clamp, ...]
+Chain = tuple[Pointwise | Clamp | FakeQuantize, ...]
 
 
 def fold_products(graph: Graph) -> Graph:
@@ -49,9 +50,9 @@ def _ancestors(name: str, nodes: dict[str, Node]) -> dict[str, Chain]:
     return found
 
 
-def _as_function(op: Operator) -> Pointwise | Clamp | None:
+def _as_function(op: Operator) -> Pointwise | Clamp | FakeQuantize | None:
     """An operator as a function of one value, the same for all channels; None for all others."""
-    if isinstance(op, Pointwise | Clamp):
+    if isinstance(op, Pointwise | Clamp | FakeQuantize):
         return op
     if isinstance(op, BatchNorm) and np.ptp(op.scale) == 0 and np.ptp(op.offset) == 0:
         return Affine(float(op.scale[0]), float(op.offset[0]))

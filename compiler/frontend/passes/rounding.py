@@ -8,9 +8,9 @@ import numpy as np
 
 from stemcore.golden.network.network import INPUT
 
-from ..graph import Graph
+from ..graph import Graph, Node
 from ..ops.fake_quantize import FakeQuantize
-from ..ops.layer import Layer
+from ..ops.layer import AVERAGE, IDENTITY, Layer
 from ..ops.layout import Flatten
 from ..ops.pooling import MAX_POOLINGS
 from .connections import identity
@@ -84,3 +84,50 @@ def fuse_rounding(graph: Graph) -> Graph:
             branch = identity(name, shape)
             layer = Layer((branch,), np.zeros(shape[0]), shape, rounding=node.op)
             graph = graph.with_replaced({node.name: replace(node, op=layer)}, {})
+
+
+def fuse_indices(graph: Graph) -> Graph:
+    """A function of the integers of one layer is part of that layer, where nobody else reads them.
+
+    The layer's rounding becomes the first function of the chain. A copy that computes a function
+    of integers with other readers stays a layer of its own.
+    """
+    while True:
+        found = next((node for node in graph.nodes if _reads_integers(graph, node)), None)
+        if found is None:
+            return graph
+        source = graph.node(found.inputs[0])
+        first, second = source.op, found.op
+        assert isinstance(first, Layer) and isinstance(second, Layer) and first.rounding
+        index = first.rounding if first.clamp is None else replace(first.rounding, low=0)
+        fused = replace(
+            first,
+            clamp=None,
+            function=(index, *second.function),
+            rounding=second.rounding,
+        )
+        graph = graph.with_replaced(
+            {source.name: replace(source, op=fused)}, {found.name: source.name}
+        )
+
+
+def _reads_integers(graph: Graph, node: Node) -> bool:
+    """Whether a layer computes a function of what one other layer alone rounds for it."""
+    layer = node.op
+    if not isinstance(layer, Layer) or not layer.function or node.inputs[0] == INPUT:
+        return False
+    is_copy = len(layer.branches) == 1 and layer.branches[0].kind == IDENTITY
+    if not is_copy or layer.branches[0].taps is not None or layer.bias.any() or layer.clamp:
+        return False
+    source = graph.node(node.inputs[0])
+    first = source.op
+    return (
+        isinstance(first, Layer)
+        and not isinstance(layer.function[0], FakeQuantize)
+        and first.rounding is not None
+        and not first.function
+        and first.pool is None
+        and (first.clamp is None or first.clamp.high is None)
+        and all(branch.kind != AVERAGE for branch in first.branches)
+        and graph.n_users(source.name) == 1
+    )
