@@ -160,11 +160,15 @@ class AxonOut(wiring.Component):
         state of the stages.
         """
         params = self._params
-        entry_v, entry_plane = Signal(), Signal.like(scan.plane, reset_less=True)
-        expand_v, expand_lanes = Signal(), Signal(params.lanes, reset_less=True)
+        entry_v = Signal()
+        entry_plane = Signal.like(scan.plane, reset_less=True)
+        expand_v = Signal()
+        expand_lanes = Signal(params.lanes, reset_less=True)
         expand_source = Signal(source_layout(params), reset_less=True)
         expand_run = Signal.like(self.end_list, reset_less=True)
-        expand_ready, may_read, read = Signal(), Signal(), Signal()
+        expand_ready = Signal()
+        may_read = Signal()
+        read = Signal()
         is_end = Signal()
         fire = struct(Formats(params).fire)(table.data)
 
@@ -177,7 +181,8 @@ class AxonOut(wiring.Component):
 
         # Room for the last entry, or no entry at all, ends a run. Whether more than one is left is
         # a register: the fire table's enable waits for it.
-        several, one, left = Signal(), expand_run.count[0], expand_run.count
+        several = Signal()
+        one, left = expand_run.count[0], expand_run.count
         m.d.comb += [
             may_read.eq(jobs.room & ~self.borrow),
             expand_ready.eq(~expand_v | (~several & (may_read | ~one))),

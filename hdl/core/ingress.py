@@ -159,7 +159,8 @@ class Egress(wiring.Component):
         m = Module()
         inputs = (self.flow, self.fire, self.reply)
         is_held = Signal()
-        held, chosen = Signal(len(inputs)), Signal(len(inputs))
+        held = Signal(len(inputs))
+        chosen = Signal(len(inputs))
         offers = Cat(i.valid for i in inputs)
         m.d.comb += [
             chosen.eq(Mux(is_held, held, offers & (~offers + 1))),

@@ -83,9 +83,11 @@ class PlaneScan(wiring.Component):
         )
         write, read = ram.write_port(), ram.read_port()
         m.submodules.queue = queue = ReservedQueue(shape=plane_layout(params), depth=QUEUE_DEPTH)
-        scanning, visit = Signal(), Signal()
+        scanning = Signal()
+        visit = Signal()
         at = Signal(data.StructLayout({"word": params.fire_address_width, "t": T_WIDTH}))
-        bit, last_word = Signal(T_WIDTH), Signal.like(self.n_words)
+        bit = Signal(T_WIDTH)
+        last_word = Signal.like(self.n_words)
         is_sample = params.model.token_period is TokenPeriod.SAMPLE
         is_last_plane = bit == 0 if is_sample else Const(1)
         m.d.comb += [
@@ -117,9 +119,13 @@ class PlaneScan(wiring.Component):
                     m.d.sync += scanning.eq(0)
 
         # Read, take the word out of the memory, take the plane out of the word.
-        fetch_v, word_v, plane_v = Signal(), Signal(), Signal()
-        fetch_at, word_at = Signal.like(at, reset_less=True), Signal.like(at, reset_less=True)
-        fetch_bit, word_bit = Signal.like(bit, reset_less=True), Signal.like(bit, reset_less=True)
+        fetch_v = Signal()
+        word_v = Signal()
+        plane_v = Signal()
+        fetch_at = Signal.like(at, reset_less=True)
+        word_at = Signal.like(at, reset_less=True)
+        fetch_bit = Signal.like(bit, reset_less=True)
+        word_bit = Signal.like(bit, reset_less=True)
         word = Signal(activation_word(params), reset_less=True)
         plane = Signal(plane_layout(params), reset_less=True)
         m.d.sync += [fetch_v.eq(visit), word_v.eq(fetch_v), plane_v.eq(word_v)]

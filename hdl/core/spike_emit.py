@@ -87,7 +87,8 @@ class SpikeEmit(wiring.Component):
         n_groups = params.lanes // _GROUP
 
         # Stage "group" holds a job, "lane" the spikes of a group, "o" a flit.
-        group_v, lane_v = Signal(), Signal()
+        group_v = Signal()
+        lane_v = Signal()
         group_job = Signal(job_layout(params), reset_less=True)
         groups = Signal(n_groups, reset_less=True)  # with spikes not handed on yet
         lane_job = Signal(

@@ -214,7 +214,7 @@ class OpenArbiter(Arbiter):
     def __init__(self, *, n):
         super().__init__(n=n)
         self._module = super().elaborate(None)
-        self.is_order = total_order(self._module, n)[1]
+        self.precedes, self.is_order = total_order(self._module, n)
 
     def elaborate(self, platform):
         return self._module

@@ -4,13 +4,17 @@
 
 import pytest
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Array, Assert, Assume, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 
+import stemcore.hdl.core.ingress
 import stemcore.hdl.core.reserved_queue
 import stemcore.hdl.core.spike_queue
+from stemcore.golden.spec.fields import Kind
 from stemcore.golden.spec.presets import get_preset
+from tests.formal.test_noc import OpenQueue
+from tests.support.bare_core import feed_freely, make_bare_core
 from tests.support.formal import implies, inner_signal, planted, prove, refute
 
 pytestmark = pytest.mark.sim
@@ -214,3 +218,113 @@ SLOT_FAULTS = {
 def test_faults_of_reserved_slots_are_found(fault):
     component = SlotsAreKept(SLOT_FAULTS[fault], invariants=False)
     refute(component, f"reserved_queue_{fault.replace(' ', '_')}", depth=10)
+
+
+# What a core sends ------------------------------------------------------------------------------
+NUMBER = 2  # bits of the number that each flit bears
+STREAMS = {
+    "FlowControl": (Kind.CREDIT, Kind.PACE),
+    "AxonOut": (Kind.SPIKE, Kind.END),
+    "Configuration": (Kind.READ, Kind.DATA),
+}
+
+
+class EachStreamKeepsItsOrder(wiring.Component):
+    """Flits of axon-out, of flow control and answers: each leaves its core once, intact, in order.
+
+    From axon-out through the queue behind it, the choice between the three and the register at the
+    core's output, among any waits of the router: so no END overtakes a spike of its core. Flits of
+    a stream are numbered; those that the router takes bear successive numbers.
+    """
+
+    def __init__(self, *, core=(), egress=(), invariants=True):
+        self._invariants = invariants
+
+        class OpenEgress(planted(stemcore.hdl.core.ingress, *egress).Egress):
+            def __init__(self, **options):
+                super().__init__(**options)
+                self.module = super().elaborate(None)
+
+            def elaborate(self, platform):
+                return self.module
+
+        put = {"Egress": OpenEgress, "FlitQueue": OpenQueue}
+        self._blocks, self._core = make_bare_core("tiny", core_faults=core, put=put)
+        super().__init__({})
+
+    def elaborate(self, platform):
+        m = Module()
+        core, blocks = self._core, self._blocks
+        m.submodules.core = inner = core.elaborate(platform)
+        feed_freely(m, core)
+        m.d.comb += Assume(~blocks["Control"].stop)
+        streams = {
+            "FlowControl": blocks["FlowControl"].o,
+            "AxonOut": blocks["AxonOut"].o,
+            "Configuration": blocks["Configuration"].reply,
+        }
+        out, exit_ = core.o, inner.submodules.exit.o
+        egress, leaving = blocks["Egress"], blocks["FlitQueue"]
+        for name, stream in streams.items():
+            kinds = [kind.value for kind in STREAMS[name]]
+            entered = Signal(NUMBER, name=f"entered_{name}")
+            left = Signal(NUMBER, name=f"left_{name}")
+            waits, waiting = Signal(name=f"waits_{name}"), Signal.like(stream.payload)
+            is_it = out.payload.kind.matches(*kinds)
+            m.d.sync += [
+                entered.eq(entered + (stream.valid & stream.ready)),
+                left.eq(left + (out.valid & out.ready & is_it)),
+                waits.eq(stream.valid & ~stream.ready),
+                waiting.eq(stream.payload),
+            ]
+            m.d.comb += [
+                Assume(stream.payload.kind.matches(*kinds)),
+                Assume(stream.payload.payload[:NUMBER] == entered),
+                # A flit that is offered stays until it is taken.
+                Assume(implies(waits, stream.valid)),
+                Assume(implies(waits, stream.payload.as_value() == waiting.as_value())),
+                Assert(implies(out.valid & is_it, out.payload.payload[:NUMBER] == left)),
+            ]
+            if self._invariants:
+                in_exit = exit_.valid & exit_.payload.kind.matches(*kinds)
+                number = (left + in_exit)[:NUMBER]
+                if name == "AxonOut":
+                    for held, word in zip(leaving.holds, leaving.contents, strict=True):
+                        m.d.comb += [
+                            Assert(implies(held, word.kind.matches(*kinds))),
+                            Assert(implies(held, word.payload[:NUMBER] == number)),
+                        ]
+                        number = (number + held)[:NUMBER]
+                m.d.comb += Assert(number == entered)
+        if self._invariants:
+            held, is_held = (inner_signal(egress.module, name) for name in ("held", "is_held"))
+            offers = Cat(i.valid for i in (egress.flow, egress.fire, egress.reply))
+            m.d.comb += [
+                Assert(leaving.is_sound & ((leaving.holds & (leaving.holds + 1)) == 0)),
+                Assert(implies(is_held, (held & offers).any() & ((held & (held - 1)) == 0))),
+            ]
+        return m
+
+
+def test_each_stream_of_a_core_keeps_its_order():
+    sizes = f"full flits, numbered by {NUMBER} bits"
+    prove(EachStreamKeepsItsOrder(), "core_sends", mode="prove", depth=2, sizes=sizes)
+
+
+SENDING_FAULTS = {
+    "axon-out does not wait for its turn": {
+        "egress": [("*(i.ready.eq(self.o.ready & take) for", "*(i.ready.eq(1) for")]
+    },
+    "all that are offered are taken": {
+        "egress": [("i.ready.eq(self.o.ready & take)", "i.ready.eq(self.o.ready)")]
+    },
+    "a choice that is not offered": {
+        "egress": [("is_held.eq(self.o.valid & ~self.o.ready)", "is_held.eq(self.o.valid)")]
+    },
+}
+
+
+@pytest.mark.parametrize("fault", SENDING_FAULTS)
+def test_faults_of_sending_are_found(fault):
+    component = EachStreamKeepsItsOrder(**SENDING_FAULTS[fault], invariants=False)
+    refute(component, f"core_sends_{fault.replace(' ', '_')}", depth=10)

@@ -6,6 +6,7 @@ What a stand-in may not do is what the proofs of the block in its place show tha
 """
 
 import types
+from collections.abc import Mapping, Sequence
 
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assume, Module, Signal, Value
@@ -49,12 +50,18 @@ def feed_freely(m: Module, component: wiring.Component) -> None:
 
 
 def make_bare_core(
-    preset: str, *, core_faults=(), control_faults=(), counter_faults=(), keep=()
+    preset: str,
+    *,
+    core_faults: Sequence[tuple[str, str]] = (),
+    control_faults: Sequence[tuple[str, str]] = (),
+    counter_faults: Sequence[tuple[str, str]] = (),
+    put: Mapping[str, type] | None = None,
 ) -> tuple[dict[str, wiring.Component], wiring.Component]:
     """The blocks of a core of ``preset`` by the name of their class, and the core around them.
 
-    Faults are changes of core.py, control.py and counters.py, as in ``planted``. Blocks named in
-    ``keep`` are the real ones. A stand-in that holds something says how much with ``inside``.
+    Faults are changes of core.py, control.py and counters.py, as in ``planted``. ``put`` has
+    classes of blocks, by name, that are taken instead. A stand-in that holds something says how
+    much with ``inside``; of several queues of flits, the one behind axon-out is told.
     """
     blocks: dict[str, wiring.Component] = {}
     core = planted(stemcore.hdl.core.core, *core_faults)
@@ -70,9 +77,8 @@ def make_bare_core(
             return self.module
 
     stand_ins = _holding(core) | {name: free(getattr(core, name)) for name in FREE}
-    for name, kind in stand_ins.items():
-        if name not in keep:
-            setattr(core, name, _noted(kind, name, blocks))
+    for name, kind in (stand_ins | dict(put or {})).items():
+        setattr(core, name, _noted(kind, name, blocks))
     core.make_soma = _noted(FreeSoma, "Soma", blocks)
     core.Control = _noted(OpenControl, "Control", blocks)
     return blocks, core.Core(params=get_preset(preset))
