@@ -7,6 +7,7 @@ copy below sim_build; results are kept there and not computed again while the fi
 
 import argparse
 import itertools
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,8 +37,10 @@ class BrokenTests(Exception):
 class Trial:
     """Tries faults one after the other."""
 
-    def __init__(self, root: Path, folder: Path, results: Results) -> None:
-        self.root, self.results = root, results
+    def __init__(
+        self, root: Path, folder: Path, results: Results, *, is_quick: bool = False
+    ) -> None:
+        self.root, self.results, self.is_quick = root, results, is_quick
         self.workshop = Workshop(root, folder / "copy", folder / "cache")
         self.sound: set[str] = set()
 
@@ -46,7 +49,7 @@ class Trial:
         seconds, outcome = 0.0, None
         self.workshop.plant(mutant)
         try:
-            for stage in stages_of(mutant.path, self.root):
+            for stage in stages_of(mutant.path, self.root, is_quick=self.is_quick):
                 outcome = self.workshop.run(stage)
                 seconds += outcome.seconds
                 if outcome.test:
@@ -88,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--base", default="main", help="branch that changes are seen against")
     made.add_argument("--number", type=int, default=60, help="faults at most (60)")
     made.add_argument("--seed", type=int, default=0, help="of the draw (0)")
+    made.add_argument("--quick", action="store_true", help="no simulator, no proofs")
     made.add_argument("--again", action="store_true", help="try those again that survived")
     made.add_argument("--list", action="store_true", help="show the faults, try none")
     made.add_argument("--folder", type=Path, default=ROOT / "sim_build" / "mutation")
@@ -129,7 +133,7 @@ def try_all(
     for mutant, i in zip(left, itertools.count(1)):
         if trial is None:
             preload()
-            trial = Trial(ROOT, options.folder, results)
+            trial = Trial(ROOT, options.folder, results, is_quick=options.quick)
         verdict = trial.verdict(mutant)
         entry = results.entries[mutant.name]
         by = f" by {entry['test']}" if entry["test"] else ""
@@ -153,4 +157,5 @@ def _is_due(mutant: Mutant, results: Results, options: argparse.Namespace) -> bo
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(main())

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.mutation.operators import KINDS, Mutant, mutants
 
 ROOMS = ("hdl", "golden", "compiler")
+OWN = ("-m", "not sim", "--hypothesis-profile", "fast")  # of tests that speak of the file
 QUICK = ("-m", "not slow and not sim", "--hypothesis-profile", "fast")
 RANDOM_NETWORKS = "tests/system/test_random_networks_on_rtl.py"
 
@@ -46,11 +47,11 @@ DEEP = {
 }
 
 
-def stages_of(path: str, root: Path) -> list[Stage]:
+def stages_of(path: str, root: Path, *, is_quick: bool = False) -> list[Stage]:
     """Tests for the file ``path``, those that speak of it first.
 
     The file's own tests, then tests that import it, those beside it, those that import something of
-    its folder, those of the whole room; at last what ``DEEP`` names.
+    its folder, those of the whole room; at last, unless ``is_quick``, what ``DEEP`` names.
     """
     source = Path(path)
     tests = root / "tests"
@@ -59,15 +60,24 @@ def stages_of(path: str, root: Path) -> list[Stage]:
         file: file.read_text() for file in sorted((tests / source.parts[0]).rglob("test_*.py"))
     }
     dotted = ".".join(("stemcore", *source.with_suffix("").parts))
-    ordered = [
-        *(file for file in texts if file.parent == folder and _is_own(file, source)),
-        *(file for file, text in texts.items() if re.search(rf"\b{re.escape(dotted)}\b", text)),
-        *(file for file in texts if file.parent == folder),
-        *(file for file, text in texts.items() if f"{dotted.rpartition('.')[0]}." in text),
-        *(file for file in texts if file.parent == tests / source.parts[0]),
-    ]
-    names = dict.fromkeys(str(file.relative_to(root)) for file in ordered)
-    return [Stage(tuple(names)), *DEEP[source.parts[0]]]
+    imports = re.compile(rf"\b{re.escape(dotted)}\b")
+    groups = (
+        [file for file in texts if file.parent == folder and _is_own(file, source)],
+        [file for file, text in texts.items() if imports.search(text)],
+        [
+            *(file for file in texts if file.parent == folder),
+            *(file for file, text in texts.items() if f"{dotted.rpartition('.')[0]}." in text),
+            *(file for file in texts if file.parent == tests / source.parts[0]),
+        ],
+    )
+    # Each group in a run of its own: files that are read for nothing take longer than most tests.
+    stages, seen = [], set()
+    for group, options in zip(groups, (OWN, OWN, QUICK), strict=True):
+        names = dict.fromkeys(str(file.relative_to(root)) for file in group if file not in seen)
+        seen.update(group)
+        if names:
+            stages.append(Stage(tuple(names), options))
+    return stages if is_quick else [*stages, *DEEP[source.parts[0]]]
 
 
 def _is_own(test: Path, source: Path) -> bool:

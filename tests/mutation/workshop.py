@@ -131,8 +131,11 @@ class Workshop:
                 traceback.print_exc()
             finally:
                 os._exit(status)
-        status = _wait(child, STAGE_SECONDS)
-        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+        try:
+            status = _wait(child, STAGE_SECONDS)
+        finally:  # also where this process is told to end
+            _end_group(child)
+            shutil.rmtree(self.folder / "cache", ignore_errors=True)
         seconds = _children_seconds() - begin
         if status == PASSED:
             return Outcome("", False, seconds)
@@ -194,7 +197,6 @@ def _wait(child: int, limit: float) -> int | None:
     while time.monotonic() < end:
         found, status = os.waitpid(child, os.WNOHANG)
         if found:
-            _end_group(child)
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.05)
     _end_group(child)
