@@ -19,9 +19,15 @@ from stemcore.golden.network.network import (
 )
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.golden.reference.program_engine import run_program
-from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.presets import PRESETS, get_preset
 from tests.support.chains import chain, convolution, plain_layer
-from tests.support.random_networks import random_images, random_network, random_weight
+from tests.support.random_networks import (
+    edge_images,
+    random_images,
+    random_network,
+    random_weight,
+)
+from tests.support.wide_networks import wide_network
 
 TINY = get_preset("tiny")
 
@@ -47,6 +53,21 @@ def test_random_networks_match_golden(batch, rng):
         sizes = ({}, {"columns": 3, "rows": 3}, {"cores": 9}, {"columns": 8, "rows": 1})
         program = compile_network(network, TINY, **sizes[int(rng.integers(len(sizes)))])
         compare(program, network, random_images(rng, network, 2))
+
+
+@pytest.mark.parametrize(
+    "batch", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 8))]
+)
+def test_networks_of_stranger_layers_match_golden_on_any_preset(batch, rng):
+    names = sorted(name for name, params in PRESETS.items() if params.model.is_exact)
+    for _ in range(10):
+        params = get_preset(str(rng.choice(names)))
+        most = min(params.n_axons, 6)
+        network = wide_network(
+            rng, max_connections=most, general=None if params.multipliers else False
+        )
+        images = np.concatenate([random_images(rng, network, 2), edge_images(rng, network, 1)])
+        compare(compile_network(network, params), network, images)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +172,42 @@ def test_layer_infos_count_macs_without_padding():
     assert [info.n_parameters for info in infos] == [3 * 6 * 9 + 6, 6 * 2 * 2 * 10 + 10]
     assert infos[0].shape == (6, 4, 5)
     assert infos[0].population.shape == (6, 2, 2)
+
+
+def weights_of(total, sign):
+    """As few weights of 8 bits as have this sum, all of one sign."""
+    n = -(-total // 127)
+    weights = np.full(n, total // n)
+    weights[: total % n] += 1
+    assert weights.sum() == total and weights.max() <= 127
+    return (sign * weights).astype(np.int8).reshape(1, n, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("total", "sign", "bits", "is_signed", "reached", "fits"),
+    [
+        (4681, 1, 3, False, 32767, True),
+        (4682, 1, 3, False, 32774, False),
+        (4681, -1, 3, False, -32767, True),
+        (4682, -1, 3, False, -32774, False),
+        # The bit of the sign weighs -2 and alone reaches further than the others.
+        (16384, 1, 2, True, -32768, True),
+        (16385, 1, 2, True, -32770, False),
+        (16383, -1, 2, True, 32766, True),
+        (16384, -1, 2, True, 32768, False),
+    ],
+)
+def test_overflow_proof_ends_where_a_sum_leaves_its_bits(
+    total, sign, bits, is_signed, reached, fits
+):
+    weight = weights_of(total, sign)
+    source = Population(INPUT, (weight.shape[1], 1, 1), bits, is_signed)
+    spikes = -(1 << bits - 1) if is_signed else (1 << bits) - 1  # of the sign, or all of them
+    assert sign * total * spikes == reached
+    layer = plain_layer("only", (1, 1, 1), Connection(INPUT, weight))
+    network = Network("net", source, (layer,), {})
+    assert potentials_fit(network, TINY.with_(acc_width=16)) == fits
+    assert potentials_fit(network, TINY.with_(acc_width=17))
 
 
 def test_average_pooling_has_no_parameters():

@@ -133,7 +133,7 @@ def random_network(
     input_bits = int(rng.integers(2, 9)) if bits is None else bits
     source = Population(INPUT, shape, input_bits, bool(rng.integers(2)))
     network = Network("random", source, (), {INPUT: 1.0})
-    builder = _Builder(rng, network, max_channels, acc_width, general, bits)
+    builder = Builder(rng, network, max_channels, acc_width, general, bits)
     for _ in range(int(rng.integers(1, 4)) if n_layers is None else n_layers):
         builder.add_layer()
     for _ in range(int(rng.integers(2))):
@@ -174,7 +174,9 @@ def random_stepped_network(rng, mode, *, multipliers=True, n_tries=50, **options
     raise AssertionError(f"no 16-bit network in {n_tries} tries")
 
 
-class _Builder:
+class Builder:
+    """A network that grows layer by layer, each calibrated on images that went before."""
+
     def __init__(self, rng, network, max_channels, acc_width, general, bits):
         self.rng, self.network, self.general, self.bits = rng, network, general, bits
         self.max_channels, self.acc_width = max_channels, acc_width
@@ -182,7 +184,7 @@ class _Builder:
 
     def add_layer(self):
         rng = self.rng
-        source = self._last()
+        source = self.last()
         channels, height, width = source.shape
         kind = rng.choice(KINDS)
         if kind == "average" and min(height, width) < 2:
@@ -212,7 +214,7 @@ class _Builder:
         connections = [main, *self._second(shape)]
         if rng.integers(2):
             connections.reverse()
-        self._append(shape, tuple(connections), self._pool(shape))
+        self.append(shape, tuple(connections), self._pool(shape))
 
     def _add_taps(self, source):
         rng = self.rng
@@ -226,20 +228,20 @@ class _Builder:
             source.name, weight, groups=groups, shift=shift, rows=rows, columns=columns
         )
         shape = connection_shape(main, source)
-        self._append(shape, (main, *self._second(shape)), self._pool(shape))
+        self.append(shape, (main, *self._second(shape)), self._pool(shape))
 
     def add_dense(self, c_out, is_signed=None):
-        source = self._last()
+        source = self.last()
         while np.prod(source.shape) > MAX_DENSE:
             weight = np.full((source.shape[0], 1, 2, 2), 64, np.int8)
             mean = Connection(source.name, weight, (2, 2), groups=source.shape[0])
             shape = (source.shape[0], *_out_size(mean, source.shape))
-            self._append(shape, (mean,), None)
-            source = self._last()
+            self.append(shape, (mean,), None)
+            source = self.last()
         connection = Connection(source.name, random_weight(self.rng, c_out, *source.shape))
-        self._append((c_out, 1, 1), (connection,), None, is_signed)
+        self.append((c_out, 1, 1), (connection,), None, is_signed)
 
-    def _last(self):
+    def last(self):
         layers = self.network.layers
         return self.network.population(layers[-1].name if layers else INPUT)
 
@@ -270,7 +272,7 @@ class _Builder:
             options += [UnevenMaxPool(*(random_spans(self.rng, n) for n in shape[1:]))]
         return options[int(self.rng.integers(len(options)))]
 
-    def _append(self, shape, connections, pool, is_signed=None):
+    def append(self, shape, connections, pool, is_signed=None):
         rng = self.rng
         channels = shape[0]
         bits = int(rng.integers(2, 9)) if self.bits is None else self.bits

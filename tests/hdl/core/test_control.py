@@ -333,6 +333,34 @@ def test_credits_are_due_until_all_are_there():
     simulate(dut, [drive], limit=40)
 
 
+@pytest.mark.parametrize("n", [31, 32, 33, (1 << TINY.token_width) - 1])
+def test_tokens_of_as_many_nodes_as_registers_can_say_are_counted(n):
+    """Sources and destinations: none too few, none too many, in two samples."""
+    dut = Control(params=TINY)
+    blocks = Blocks(dut)
+
+    async def drive(ctx):
+        await configure(ctx, dut, n, n)
+        await write(ctx, dut, Register.COMMAND, START)
+        await until(ctx, lambda: blocks.names()[-1:] == ["grant"])
+        for sample in (1, 2):
+            await pulse(ctx, dut.end, n - 1)
+            await ctx.tick().repeat(20)
+            assert blocks.names().count("update_pass") == sample - 1
+            await pulse(ctx, dut.end)
+            await until(ctx, lambda s=sample: blocks.names().count("grant") == s + 1)
+            for _ in range(n):
+                assert ctx.get(dut.may_credit)
+                assert blocks.names().count("fire") == sample - 1
+                await pulse(ctx, dut.credit)
+            assert not ctx.get(dut.may_credit)
+            await until(ctx, lambda s=sample: blocks.names().count("fire") == s)
+            await until(ctx, lambda: ctx.get(dut.may_credit))
+        assert blocks.names().count("update_pass") == 2
+
+    simulate(dut, [drive], limit=20 * n + 400, background=[blocks])
+
+
 STOP = FORMATS.command.pack(start=0, clear_counters=0, stop=1, clear_errors=0)
 
 

@@ -191,3 +191,27 @@ def test_sources_are_held_while_any_destination_asks(rng):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_flow_control_converts(preset):
     rtlil.convert(FlowControl(params=get_preset(preset)), emit_src=False)
+
+
+def test_every_node_may_ask_to_hold_before_the_first_goes_on():
+    """As many destinations as the count has values; the last that could be lost is refused."""
+    dut, n_most = FlowControl(params=TINY), (1 << TINY.token_width) - 1
+
+    async def pulses(ctx, signal):
+        for left in reversed(range(n_most)):
+            yield left
+            ctx.set(signal, 1)
+            await ctx.tick()
+            ctx.set(signal, 0)
+
+    async def drive(ctx):
+        assert not ctx.get(dut.held) and not ctx.get(dut.may_go)
+        async for _ in pulses(ctx, dut.hold):
+            assert ctx.get(dut.may_hold)
+        assert not ctx.get(dut.may_hold)
+        async for _ in pulses(ctx, dut.go):
+            assert ctx.get(dut.held) and ctx.get(dut.may_go)
+        assert not ctx.get(dut.held) and not ctx.get(dut.may_go)
+        assert ctx.get(dut.may_hold)
+
+    simulate(dut, [drive], limit=4 * n_most)
