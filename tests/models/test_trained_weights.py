@@ -39,7 +39,8 @@ def agreeing(found, name):
 
 
 def test_every_weight_file_has_decisions_that_tell_images_apart():
-    assert sorted(DECISIONS) == sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+    hint = "after a network was trained: python -m tests.support.trained_decisions"
+    assert sorted(DECISIONS) == sorted(path.stem for path in FOLDER.glob("*.safetensors")), hint
     for name, decisions in DECISIONS.items():
         assert len(decisions) == N_TILES, name
         assert len(set(decisions)) >= 5, name

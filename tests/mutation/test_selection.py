@@ -10,6 +10,8 @@ import pytest
 from tests.mutation.operators import KINDS
 from tests.mutation.selection import (
     DEEP,
+    OWN,
+    QUICK,
     ROOMS,
     all_mutants,
     changed_lines,
@@ -87,12 +89,13 @@ def test_files_elsewhere_are_an_error(name):
 
 
 def test_a_files_own_tests_come_first_then_those_that_import_it():
-    own, importing, rest, *deep = stages_of("hdl/core/soma.py", ROOT)
+    own, rest, *deep = stages_of("hdl/core/soma.py", ROOT)
     assert set(own.tests) == {"tests/hdl/core/test_soma.py", "tests/hdl/core/test_soma_steps.py"}
-    assert importing.tests and not {*own.tests, *importing.tests} & set(rest.tests)
+    assert (own.options, rest.options) == (OWN, QUICK)
+    assert not set(own.tests) & set(rest.tests)
     assert {"tests/hdl/core/test_core.py", "tests/hdl/test_node.py"} <= set(rest.tests)
     assert deep == list(DEEP["hdl"])
-    assert stages_of("hdl/core/soma.py", ROOT, is_quick=True) == [own, importing, rest]
+    assert stages_of("hdl/core/soma.py", ROOT, is_quick=True) == [own, rest]
     stages = stages_of("compiler/lowering/ranges.py", ROOT)
     assert stages[0].tests == ("tests/compiler/lowering/test_ranges.py",)
     assert "tests/compiler/test_compile_network.py" in stages[1].tests

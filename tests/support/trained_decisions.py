@@ -23,33 +23,35 @@ N_TILES = 40
 ROWS, COLUMNS = 4, 5  # tiles of one photograph
 
 
-def tiles(shape: tuple[int, int, int]) -> np.ndarray:
-    """(40, C, H, W) of uint8: two photographs at half their size, cut into tiles."""
+def tiles(shape: tuple[int, ...]) -> np.ndarray:
+    """(40, C, H, W) of uint8 from two photographs at half their size, twenty of each.
+
+    Tiles where the shape is that of a picture; otherwise runs of bytes, row after row.
+    """
     channels, height, width = shape
     found = []
     for picture in load_sample_images().images:
         half = picture[::2, ::2]
+        if channels not in (1, 3) or height > half.shape[0] or width > half.shape[1]:
+            size = channels * height * width
+            starts = np.linspace(0, half.size - size, ROWS * COLUMNS).astype(int)
+            found += [half.ravel()[start : start + size].reshape(shape) for start in starts]
+            continue
         for row in range(ROWS):
             y = row * (half.shape[0] - height) // (ROWS - 1)
             for column in range(COLUMNS):
                 x = column * (half.shape[1] - width) // (COLUMNS - 1)
-                found.append(half[y : y + height, x : x + width])
-    images = np.stack(found).transpose(0, 3, 1, 2)
-    if channels == 1:
-        images = images.mean(axis=1, keepdims=True).astype(np.uint8)
-    return images
+                tile = half[y : y + height, x : x + width].transpose(2, 0, 1)
+                found.append(tile if channels == 3 else tile.mean(axis=0, keepdims=True))
+    return np.stack(found).astype(np.uint8)
 
 
 def trained(path: Path) -> nn.Module:
     """The network of a weight file, in evaluation mode, with the outputs that the file is for."""
-    model = path.stem.rpartition("-")[0]
-    state, _ = read_checkpoint(path)
-    spec = get_model(model)
-    for n_classes in (spec.n_classes, 20):  # detectors of VOC know twenty kinds of objects
-        module = spec.build(n_classes=n_classes)
-        if all(state[name].shape == value.shape for name, value in module.named_parameters()):
-            break
-    load_into(module, path, model)
+    _, metadata = read_checkpoint(path)
+    spec = get_model(metadata["model"])
+    module = spec.build(n_classes=len(metadata.get("class_names", ())) or spec.n_classes)
+    load_into(module, path, spec.name)
     return module.eval()
 
 
