@@ -50,8 +50,9 @@ DEEP = {
 def stages_of(path: str, root: Path, *, is_quick: bool = False) -> list[Stage]:
     """Tests for the file ``path``, those that speak of it first.
 
-    The file's own tests, then tests that import it, those beside it, those that import something of
-    its folder, those of the whole room; at last, unless ``is_quick``, what ``DEEP`` names.
+    The file's own tests, or where it has none, those of the files that import it; tests that import
+    it; those beside it, those that import something of its folder, those of the whole room; at
+    last, unless ``is_quick``, what ``DEEP`` names.
     """
     source = Path(path)
     tests = root / "tests"
@@ -61,8 +62,12 @@ def stages_of(path: str, root: Path, *, is_quick: bool = False) -> list[Stage]:
     }
     dotted = ".".join(("stemcore", *source.with_suffix("").parts))
     imports = re.compile(rf"\b{re.escape(dotted)}\b")
+    own = [file for file in texts if file.parent == folder and _is_own(file, source)]
+    if not own:  # part of another file's unit, and tested with that
+        users = _users(root / source)
+        own = [file for file in texts if any(_is_own(file, user) for user in users)]
     groups = (
-        [file for file in texts if file.parent == folder and _is_own(file, source)],
+        own,
         [file for file, text in texts.items() if imports.search(text)],
         [
             *(file for file in texts if file.parent == folder),
@@ -78,6 +83,13 @@ def stages_of(path: str, root: Path, *, is_quick: bool = False) -> list[Stage]:
         if names:
             stages.append(Stage(tuple(names), options))
     return stages if is_quick else [*stages, *DEEP[source.parts[0]]]
+
+
+def _users(source: Path) -> list[Path]:
+    """Files beside ``source``, or in the folder above, that import it."""
+    names = re.compile(rf"^(?:from|import) .*\b{re.escape(source.stem)}\b", re.MULTILINE)
+    beside = [*sorted(source.parent.glob("*.py")), *sorted(source.parent.parent.glob("*.py"))]
+    return [file for file in beside if file != source and names.search(file.read_text())]
 
 
 def _is_own(test: Path, source: Path) -> bool:

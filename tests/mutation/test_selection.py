@@ -96,6 +96,8 @@ def test_a_files_own_tests_come_first_then_those_that_import_it():
     assert {"tests/hdl/core/test_core.py", "tests/hdl/test_node.py"} <= set(rest.tests)
     assert deep == list(DEEP["hdl"])
     assert stages_of("hdl/core/soma.py", ROOT, is_quick=True) == [own, rest]
+    part = stages_of("hdl/core/address_generator.py", ROOT)[0]
+    assert (part.tests, part.options) == (("tests/hdl/core/test_axon_in.py",), OWN)
     stages = stages_of("compiler/lowering/ranges.py", ROOT)
     assert stages[0].tests == ("tests/compiler/lowering/test_ranges.py",)
     assert "tests/compiler/test_compile_network.py" in stages[1].tests
