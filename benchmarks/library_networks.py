@@ -16,9 +16,13 @@ from torch import nn
 
 from stemcore.compiler.errors import CompatibilityError
 from stemcore.extras import require_extra
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.presets import PRESETS
 from stemcore.models.random_weights import calibrate_random
 from stemcore.runtime import compiled
 from stemcore.runtime.compiled import Compiled
+from stemcore.runtime.engines.compare import compare_values
+from stemcore.runtime.prepared import torch_values
 from stemcore.runtime.report.prediction import predict
 
 from .measure import Figure
@@ -82,33 +86,50 @@ def check(name: str, module: nn.Module) -> Compiled:
 
 
 def estimates(names: tuple[str, ...] = NETWORKS) -> Iterator[Figure]:
-    """Each network captured and checked, then quantized, placed and estimated."""
+    """Each network captured and checked, then quantized, placed and estimated.
+
+    Seconds are those of all processors together: what passes on a machine that does nothing else,
+    or less.
+    """
     for name in names:
         module = build(name)
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             check(name, module)
         except CompatibilityError as error:
-            seconds = time.perf_counter() - started
+            seconds = time.process_time() - started
             yield Figure(f"{name}: refused", seconds, "s", " ".join(str(error).split()), 1)
             continue
-        yield Figure(f"{name}: capture, check", time.perf_counter() - started, "s", digits=1)
-        started = time.perf_counter()
+        yield Figure(f"{name}: capture, check", time.process_time() - started, "s", digits=1)
+        started = time.process_time()
         ready = compiled.compile(module, calibration=pictures(name), input="signed", name=name)
         found = ready.estimate()
-        note = f"{found.n_cores} cores, {found.latency:,.0f} cycles, {found.macs:,} MACs"
-        seconds = time.perf_counter() - started
+        sizes = ready.compilation.options.params
+        preset = next((p for p, params in PRESETS.items() if params == sizes), "sizes of its own")
+        note = f"{found.n_cores} cores of {preset}, {found.latency:,.0f} cycles"
+        seconds = time.process_time() - started
         yield Figure(f"{name}: all stages and the estimate", seconds, "s", note, 1)
 
 
 def on_gateware(names: tuple[str, ...] = ON_GATEWARE) -> Iterator[Figure]:
-    """One picture through each network on the gateware; every spike is compared with golden's."""
+    """One picture through each network on the gateware.
+
+    Every spike is compared with golden's, and golden's integers with those of the quantized network
+    in torch. Raises :class:`Difference`.
+    """
     for name in names:
         images = pictures(name)
         ready = compiled.compile(build(name), calibration=images, input="signed", name=name)
         started = time.perf_counter()
         result = ready.run(images[:1], engine="rtl")
         seconds = time.perf_counter() - started
+        exact = ready.compilation.exact
+        compare_values(
+            [layer.population for layer in exact.layers],
+            torch_values(ready.compilation.quantized_model, result.images),
+            run_network(exact, result.images, acc_width=ready.compilation.exact_width),
+            names=("torch", "golden"),
+        )
         estimated = predict(ready.program, result.images, result.golden, n_timed=1)["latency"]
         assert result.timing is not None, "the gateware counts cycles"
         latency = int(result.timing.end[0])

@@ -41,7 +41,7 @@ def test_networks_of_mlperf_tiny_run_exactly_on_the_gateware(model):
     ],
 )
 def test_trained_networks_run_exactly_and_are_right(model, dataset, metric, least):
-    result = simulate(Settings(model, dataset), n_images=2, accuracy_images=60)
+    result = simulate(Settings(model, dataset), n_images=1, accuracy_images=60)
     report = result.report
     assert result.differences == ()
     assert report["bit_exact"] == EQUAL

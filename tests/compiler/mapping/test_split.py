@@ -143,7 +143,7 @@ TIGHT = {
 
 
 @pytest.mark.parametrize("tight", TIGHT)
-@pytest.mark.parametrize("channels", [12, 28, 60])
+@pytest.mark.parametrize("channels", [12, 28, 40])
 def test_little_room_for_digits_is_enough(tight, channels, rng):
     params = TIGHT[tight]
     network = one_layer(rng, channels=channels)
