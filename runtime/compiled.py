@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.frontend.fx import graph_shape
-from stemcore.compiler.input_map import AUTO, UNSTATED, InputMap, parse_input
+from stemcore.compiler.input_map import InputMap
 from stemcore.compiler.lowering.integrate import modes
 from stemcore.compiler.manifest import MANIFEST
 from stemcore.compiler.pipeline import STAGES, Compilation, run_stages, stage_index
@@ -38,6 +38,7 @@ from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
 
 from .chip_estimate import ChipEstimate, estimate_chip
+from .compile_input import live_model, meant
 from .engines.compare import Difference, chip_difference, first_difference
 from .engines.engine import NetworkEngine
 from .engines.registry import DEFAULT, get_engine
@@ -220,6 +221,7 @@ def compile(
     model: Any,
     *,
     calibration: Any,
+    labels: Any = None,
     name: str | None = None,
     input: str | Sequence[Any] | InputMap | None = None,
     input_shape: Sequence[int] | None = None,
@@ -255,7 +257,10 @@ def compile(
         ``u8``, a range, or means and standard deviations on the scale of 0..1
         (:mod:`stemcore.compiler.input_map`). Default: what the module says of itself
         (``input_range``, or ``input_mean`` and ``input_std``), or the archive. Where nothing says
-        so, bytes are refused, and floats lie in -127/128..127/128.
+        so, bytes are refused, and floats lie in -127/128..127/128. ``auto``: the usual one with
+        which the float network gets most of the calibration images right; needs ``labels``.
+    labels : integers (N,), optional
+        Classes of the calibration images, bytes then, for ``input="auto"``.
     name : str, optional
         For messages and reports. Default: the module's class, or the file's name.
     input_shape : (C, H, W), (C, L) or (F,), optional
@@ -305,11 +310,11 @@ def compile(
     """
     sizes = tuple(input_shape or as_array(calibration, "calibration").shape[1:])
     shape = graph_shape(sizes)
-    module, said = _live(model)
-    meant = _meant(input, said)
-    images = integer_images(calibration, shape, "calibration", input_map=meant, sets_scales=True)
+    module, said = live_model(model, _name(model))
+    found = meant(input, said, module, calibration, labels, sizes)
+    images = integer_images(calibration, shape, "calibration", input_map=found, sets_scales=True)
     spikes = (
-        None if activity is None else integer_images(activity, shape, "activity", input_map=meant)
+        None if activity is None else integer_images(activity, shape, "activity", input_map=found)
     )
     options = Options(
         name=name or _name(model),
@@ -324,7 +329,7 @@ def compile(
         integration=integration,
         mesh=mesh,
         cores=cores,
-        input_map=meant,
+        input_map=found,
         outputs=stated_outputs(outputs),
     )
     inputs = Inputs(module, images[:CALIBRATION_IMAGES], spikes)
@@ -348,35 +353,6 @@ def _on_chip_that_holds(captured: Compilation) -> Compilation:
 def _name(model: Any) -> str:
     text = Path(model).stem if isinstance(model, str | Path) else type(model).__name__
     return re.sub(r"\W", "_", text)
-
-
-def _live(model: Any) -> tuple[Any, str]:
-    """What a frontend reads, and what that says of its input; ``file.py:function`` is called."""
-    from stemcore.models.stated_input import archive_input, stated_input
-
-    if isinstance(model, str) and ".py:" in model:
-        from .own_model import load_own_model
-
-        loaded = load_own_model(model)
-        return loaded.module, loaded.input
-    if isinstance(model, str | Path):
-        return model, archive_input(model)
-    return model, stated_input(_name(model), model)
-
-
-def _meant(stated: str | Sequence[Any] | InputMap | None, said: str) -> InputMap:
-    """The map that the caller states, else the one that the model says, else none for bytes."""
-    from stemcore.models.stated_input import pair_in_words
-
-    if isinstance(stated, InputMap):
-        return stated
-    text = said if stated is None else pair_in_words(stated, "input")
-    if text == AUTO:
-        raise ValueError(
-            f"input: must be stated, got {AUTO!r}, which needs labels; the commands try inputs on "
-            f"labelled images (stemcore check --input {AUTO})"
-        )
-    return parse_input(text) if text else UNSTATED
 
 
 def _params(preset: str | ChipParams | None, integration: str | None) -> ChipParams:

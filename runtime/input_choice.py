@@ -6,6 +6,7 @@ A network that nobody states an input of is refused: a guess would change its an
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,14 +111,25 @@ def choose_map(
     dataset: AnyDataset,
     say: Callable[[str], None],
 ) -> InputMap:
-    """The usual map with which the float network gets most training images right.
-
-    Of equals the one with the smaller cross-entropy. ``say`` is told what was tried. Raises
-    :class:`CompileError` where labels do not fit, and where no map does better than chance.
-    """
+    """:func:`choose_map_for` the training images of a data set, if they have labels."""
     if not isinstance(dataset, Dataset):
         raise _not_tried(f"that needs images with one label each, got {dataset.name}")
     images, labels = dataset.train_images[:AUTO_IMAGES], dataset.train_labels[:AUTO_IMAGES]
+    return choose_map_for(images, labels, dataset.n_classes, try_out, say)
+
+
+def choose_map_for(
+    images: NDArray[Any],
+    labels: NDArray[np.int64],
+    n_classes: int,
+    try_out: Callable[[InputMap], NDArray[np.float32]],
+    say: Callable[[str], None],
+) -> InputMap:
+    """The usual map with which the float network gets most images (N, C, H, W) right.
+
+    Of equals the one with the smaller cross-entropy. ``say`` is told what was tried. Raises
+    :class:`CompileError` where labels (N,) do not fit, and where no map does better than chance.
+    """
     if not len(images) or len(set(labels.tolist())) < 2:
         raise _not_tried("there are no images of two classes or more to try it on")
     trials = []
@@ -125,9 +137,9 @@ def choose_map(
         candidate = parse_input(text)
         if len(candidate.gain) in (1, images.shape[1]):
             outputs = try_out(candidate).reshape(len(images), -1)
-            if outputs.shape[1] != dataset.n_classes:
+            if outputs.shape[1] != n_classes:
                 raise _not_tried(
-                    f"the network has {outputs.shape[1]} outputs for {dataset.n_classes} classes"
+                    f"the network has {outputs.shape[1]} outputs for {n_classes} classes"
                 )
             right = float((predictions(outputs) == labels).mean())
             trials.append(_Trial(candidate, right, _cross_entropy(outputs, labels)))

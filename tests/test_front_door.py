@@ -333,7 +333,9 @@ def test_sequences_and_vectors_are_inputs_too(rng):
 
 
 def test_inputs_are_tried_by_commands_alone(module, images):
-    with pytest.raises(ValueError, match=r"^input: must be stated, got 'auto', which needs labels"):
+    with pytest.raises(
+        ValueError, match=r"^input: 'auto' is tried on uint8 bytes .* classes, got "
+    ):
         stemcore.compile(module, calibration=images, input="auto")
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import stemcore
 from stemcore.compiler.errors import CompileError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.input_map import SIGNED
@@ -147,3 +148,49 @@ def test_runs_of_other_inputs_have_other_folders():
     assert names[:2] == ["digits_cnn-digits", "digits_cnn-digits-input.unit"]
     assert len(set(names)) == 5
     assert all(name.count("-") <= 2 for name in names)
+
+
+class OfShades(nn.Module):
+    """A convolution, ReLU and a dense layer that tell three shades apart in their own range."""
+
+    def __init__(self, middle, width):
+        super().__init__()
+        self.spot, self.last = nn.Conv2d(1, 2, 4), nn.Linear(2, 3)
+        with torch.no_grad():
+            self.spot.weight[0], self.spot.weight[1] = 1 / 16 / width, -1 / 16 / width
+            self.spot.bias.copy_(torch.tensor([-middle / width, middle / width]))
+            self.last.weight.copy_(torch.tensor([[-1.0, 1.0], [-0.5, -0.5], [1.0, -1.0]]))
+            self.last.bias.copy_(torch.tensor([0.0, 0.5, 0.0]))
+
+    def forward(self, x):
+        return self.last(torch.relu(self.spot(x)).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("middle", "width", "name"), [(0.5, 0.35, "unit"), (0.0, 0.7, "signed"), (128.0, 90.0, "u8")]
+)
+def test_one_call_tries_inputs_as_the_commands_do(middle, width, name, caplog):
+    images, labels = shades().train_images, shades().train_labels
+    module = OfShades(middle, width).eval()
+    compiled = stemcore.compile(
+        module, calibration=images, labels=labels, input="auto", stop="quantize"
+    )
+    assert compiled.compilation.options.input_map.name == name
+    assert f"input {name} by auto: of 60 training images right: unit " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": None}, r"^input: 'auto' is tried on uint8 bytes .* got no labels; pass both"),
+        ({"calibration": np.zeros((60, 1, 4, 4))}, r"^input: 'auto' is tried .* got float64; pass"),
+        ({"labels": np.zeros(59, int)}, r"^labels: must be 60 integers 0\.\.2, .* shape \(59,\)$"),
+        ({"labels": np.arange(60)}, r"^labels: must be 60 integers 0\.\.2, .*, 0\.\.59$"),
+        ({"labels": np.zeros(60)}, r"^labels: must be 60 integers 0\.\.2, .* got float64"),
+        ({"input": "unit"}, r"^labels: are for input='auto' alone; leave them out$"),
+    ],
+)
+def test_one_call_asks_for_what_auto_needs(changes, message):
+    options = {"calibration": shades().train_images, "labels": shades().train_labels}
+    with pytest.raises(ValueError, match=message):
+        stemcore.compile(OfShades(0.5, 0.35).eval(), **{"input": "auto", **options, **changes})
