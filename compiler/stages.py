@@ -52,6 +52,7 @@ ACTIVITY_IMAGES, ACTIVITY_MACS = 32, 60e9
 INTEGRATION_IMAGES = 128
 
 Images = NDArray[np.integer]
+AnySizes = tuple[int, ...] | tuple[tuple[int, ...], ...] | dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Options:
     name : str
         Of the network, for messages and reports.
     input_shape : (C, H, W), (C, L) or (F,), optional
-        Where the model does not know it.
+        Where the model does not know it; of several inputs a tuple of these, or by name.
     params : ChipParams
         Of the cores; with the integration that is wanted.
     profile, bits, weight_bits, bias, calibration_method
@@ -77,12 +78,15 @@ class Options:
         To use at most.
     input_map : InputMap
         What the integers of calibration, and bytes of images, mean to the network.
+    part_maps : tuple of InputMap
+        The same for each of several inputs (:mod:`stemcore.compiler.input_parts`); ``input_map`` is
+        then that of all of them in one array.
     outputs : str, optional
         As for :func:`stemcore.compiler.quantization.quantize.quantize`.
     """
 
     name: str = "network"
-    input_shape: tuple[int, ...] | None = None
+    input_shape: AnySizes | None = None
     params: ChipParams = field(default_factory=ChipParams)
     profile: str = EXACT
     bits: int | Mapping[str, int] = 8
@@ -95,6 +99,7 @@ class Options:
     cores: int | None = None
     input_map: InputMap = SIGNED
     outputs: str | None = None
+    part_maps: tuple[InputMap, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +140,7 @@ def calibration_count(n_macs: int) -> int:
 
 
 # Float ------------------------------------------------------------------------------------------
-def run_capture(module: object, input_shape: tuple[int, ...] | None, name: str) -> Graph:
+def run_capture(module: object, input_shape: AnySizes | None, name: str) -> Graph:
     """The float graph of the model; its own function checks it."""
     if module is None:
         raise CompileError("capture", "must have a model, got none", "pass a module")

@@ -12,6 +12,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from stemcore.compiler.frontend.fx import graph_shape
 from stemcore.compiler.input_map import InputMap
+from stemcore.compiler.input_parts import as_input_shape, is_several
 from stemcore.compiler.lowering.integrate import modes
 from stemcore.compiler.manifest import MANIFEST
 from stemcore.compiler.pipeline import STAGES, Compilation, run_stages, stage_index
@@ -44,9 +46,10 @@ from .engines.engine import NetworkEngine
 from .engines.registry import DEFAULT, get_engine
 from .engines.result import RunResult
 from .engines.run import run_engine
-from .images import as_array, integer_images
+from .images import integer_images
 from .progress import Progress
 from .result import Result
+from .several_inputs import is_packed, packed_images, sizes_of, with_parts
 
 DEFAULT_PRESET = "sim32"
 PROGRAM_ENGINE = "program"
@@ -111,8 +114,9 @@ class Compiled:
         Parameters
         ----------
         images : array or tensor (N, C, H, W), or with the module's own dimensions
-            uint8 bytes of pictures, floats as the network sees them, or integers as the host fires
-            them (:mod:`stemcore.runtime.images`).
+            Of several inputs a tuple of these, or a dict by name. uint8 bytes of pictures, floats
+            as the network sees them, or integers as the host fires them
+            (:mod:`stemcore.runtime.images`).
         engine : str
             ``golden``, ``program``, ``rtl`` (the compiled gateware, cycle-accurate), ``amaranth``,
             or another one that is installed.
@@ -155,9 +159,14 @@ class Compiled:
 
     def integers(self, images: Any, where: str = "images") -> NDArray[np.int64]:
         """What the host fires for images of any kind that :meth:`run` takes."""
-        source = self.network.input
-        input_map = self.compilation.options.input_map
-        integers = integer_images(images, source.shape, where, input_map=input_map).astype(np.int64)
+        source, options = self.network.input, self.compilation.options
+        parts = self.compilation.graph.parts if options.part_maps else ()
+        if parts and not is_packed(images, source):
+            integers = packed_images(images, parts, options.part_maps, where).astype(np.int64)
+        else:
+            integers = integer_images(
+                images, source.shape, where, input_map=options.input_map
+            ).astype(np.int64)
         table = self.compilation.input_table
         return integers if table is None else apply(table, integers)
 
@@ -223,8 +232,8 @@ def compile(
     calibration: Any,
     labels: Any = None,
     name: str | None = None,
-    input: str | Sequence[Any] | InputMap | None = None,
-    input_shape: Sequence[int] | None = None,
+    input: str | Sequence[Any] | Mapping[str, Any] | InputMap | None = None,
+    input_shape: Any = None,
     preset: str | ChipParams | None = None,
     mesh: tuple[int, int] | None = None,
     cores: int | None = None,
@@ -249,7 +258,8 @@ def compile(
         program, the path of a file ``.pt2`` or ``.onnx``, or
         ``path/to/file.py:function``.
     calibration : array or tensor (N, C, H, W), or with the module's own dimensions
-        Images that the scales rest on, some hundreds: uint8 bytes of pictures, floats as the
+        Of several inputs a tuple of these, or a dict by the names of the module's arguments. Images
+        that the scales rest on, some hundreds: uint8 bytes of pictures, floats as the
         network sees them, or the integers that the host fires (:mod:`stemcore.runtime.images`). Of
         more than 512 the first 512 are used, of large networks fewer.
     input : str, (low, high) or (means, deviations), optional
@@ -258,7 +268,8 @@ def compile(
         (:mod:`stemcore.compiler.input_map`). Default: what the module says of itself
         (``input_range``, or ``input_mean`` and ``input_std``), or the archive. Where nothing says
         so, bytes are refused, and floats lie in -127/128..127/128. ``auto``: the usual one with
-        which the float network gets most of the calibration images right; needs ``labels``.
+        which the float network gets most of the calibration images right; needs ``labels``. Of
+        several inputs a dict by name, or one for all.
     labels : integers (N,), optional
         Classes of the calibration images, bytes then, for ``input="auto"``.
     name : str, optional
@@ -308,14 +319,8 @@ def compile(
     ValueError
         For images or options that cannot be used.
     """
-    sizes = tuple(input_shape or as_array(calibration, "calibration").shape[1:])
-    shape = graph_shape(sizes)
+    sizes = as_input_shape(input_shape or sizes_of(calibration, "calibration"))
     module, said = live_model(model, _name(model))
-    found = meant(input, said, module, calibration, labels, sizes)
-    images = integer_images(calibration, shape, "calibration", input_map=found, sets_scales=True)
-    spikes = (
-        None if activity is None else integer_images(activity, shape, "activity", input_map=found)
-    )
     options = Options(
         name=name or _name(model),
         input_shape=sizes,
@@ -329,12 +334,29 @@ def compile(
         integration=integration,
         mesh=mesh,
         cores=cores,
-        input_map=found,
         outputs=stated_outputs(outputs),
     )
-    inputs = Inputs(module, images[:CALIBRATION_IMAGES], spikes)
     store = None if folder is None else CompileFolder(folder)
-    compilation = Compilation(options, inputs)
+    if is_several(sizes):
+        if labels is not None:
+            raise ValueError("labels: are for networks with one input; leave them out")
+        begun = run_stages(Compilation(options, Inputs(module)), stop="capture", store=store)
+        compilation = with_parts(begun, input, said, calibration, activity)
+    else:
+        shape = graph_shape(sizes)
+        if isinstance(input, Mapping):
+            raise ValueError("input: names inputs, and calibration is one array; give one for each")
+        found = meant(input, said, module, calibration, labels, sizes)
+        images = integer_images(
+            calibration, shape, "calibration", input_map=found, sets_scales=True
+        )
+        spikes = (
+            None
+            if activity is None
+            else integer_images(activity, shape, "activity", input_map=found)
+        )
+        inputs = Inputs(module, images[:CALIBRATION_IMAGES], spikes)
+        compilation = Compilation(replace(options, input_map=found), inputs)
     if preset is None and (stop is None or STAGES.index("split") <= stage_index(stop, "stop")):
         compilation = _on_chip_that_holds(run_stages(compilation, stop="check", store=store))
     return Compiled(run_stages(compilation, stop=stop, store=store))

@@ -5,12 +5,12 @@ import logging
 import sysconfig
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from stemcore.golden.network.results import Output, Results
 
 from ..errors import CaptureError
+from ..input_parts import InputSizes, as_input_shape, is_several, pack, unpack
 from .capture_moves import EXAMPLE_IMAGES
 from .capture_precision import describe_cast, in_float32
 from .capture_reader import Reader
@@ -38,7 +39,7 @@ from .run_graph import run_graph
 
 def capture(
     model: "torch.nn.Module | torch.export.ExportedProgram",
-    input_shape: Sequence[int] | None = None,
+    input_shape: Sequence[int] | InputSizes | None = None,
     name: str = "network",
 ) -> Graph:
     """The float graph of a module in evaluation mode, or of an exported program.
@@ -50,22 +51,24 @@ def capture(
     Parameters
     ----------
     model : torch.nn.Module or torch.export.ExportedProgram
-        Takes one float tensor (N, C, H, W), (N, C, L) or (N, F) and returns one tensor, or tuples,
+        Takes float tensors (N, C, H, W), (N, C, L) or (N, F) and returns one tensor, or tuples,
         lists and dicts of tensors.
-    input_shape : (C, H, W), (C, L) or (F,)
-        May be left out for an exported program. The graph has the shape (C, 1, L) or (F, 1, 1).
+    input_shape : (C, H, W), (C, L) or (F,), or of several inputs a tuple or a dict of these
+        May be left out for an exported program. The graph has the shape (C, 1, L) or (F, 1, 1), of
+        several inputs that of all of them (:mod:`stemcore.compiler.input_parts`).
     name : str
         Of the network, for reports.
 
     Raises
     ------
     CaptureError
-        Where the module cannot be exported, is in training mode, has more than one input, or
-        is quantized in a way that cannot be read.
+        Where the module cannot be exported, is in training mode, takes something
+        else than tensors, or is quantized in a way that cannot be read.
     """
     if isinstance(model, torch.nn.Module):
         if input_shape is None:
             raise CaptureError("capture", "a module needs input_shape=(C, H, W), none came")
+        input_shape = as_input_shape(input_shape)
         model, note = in_float32(model)
         program = _export(model, input_shape)
     elif isinstance(model, torch.export.ExportedProgram):
@@ -86,30 +89,42 @@ def capture(
     return graph
 
 
-def _export(module: torch.nn.Module, shape: Sequence[int]) -> torch.export.ExportedProgram:
+def _export(
+    module: torch.nn.Module, shape: Sequence[int] | InputSizes
+) -> torch.export.ExportedProgram:
     training = [name or "the module" for name, m in module.named_modules() if m.training]
     if training and not _is_exported(module):
         raise CaptureError(
             training[0], "must be in evaluation mode, is in training mode", "call .eval() first"
         )
-    _check_shape("capture", shape)
+    if isinstance(shape, Mapping) or is_several(shape):
+        shapes = _several(cast(InputSizes, shape)) or []
+    else:
+        shapes = [cast(Sequence[int], shape)]
+    for one in shapes:
+        _check_shape("capture", one)
     failure: Exception | None = None
     # Two images show that the batch stays a batch; some modules are written for one alone.
     for n_images in _batch_sizes(module):
-        example = torch.zeros(n_images, *shape)
+        examples = tuple(torch.zeros(n_images, *one) for one in shapes)
+        keywords = dict(zip(shape, examples, strict=True)) if isinstance(shape, Mapping) else None
         try:
             with _quiet_torch(), torch.no_grad():
-                return torch.export.export(module, (example,))
+                return torch.export.export(module, () if keywords else examples, keywords)
         except Exception as error:  # torch.export raises anything that the module raises
             failure = failure or error
     first_line = str(failure).strip().splitlines()[0] if str(failure).strip() else repr(failure)
     raise CaptureError(
         "capture",
         "torch.export must accept the module with an input of shape "
-        f"({', '.join(map(str, ('N', *shape)))}), it raised {type(failure).__name__}"
+        f"{' and '.join(_batch(one) for one in shapes)}, it raised {type(failure).__name__}"
         f"{_raised_at(failure)}: {first_line}",
         "check the input shape; take data-dependent Python out of forward()",
     ) from failure
+
+
+def _batch(sizes: Sequence[int]) -> str:
+    return f"({', '.join(map(str, ('N', *sizes)))})"
 
 
 @contextmanager
@@ -157,7 +172,9 @@ def _is_exported(module: torch.nn.Module) -> bool:
     return all(n.op != "call_module" or n.target == "_guards_fn" for n in module.graph.nodes)
 
 
-def _check_function(module: torch.nn.Module, graph: Graph, sizes: Sequence[int]) -> None:
+def _check_function(
+    module: torch.nn.Module, graph: Graph, sizes: Sequence[int] | InputSizes
+) -> None:
     """Raises unless the graph computes what the module computes, on noise."""
     if any(isinstance(node.op, Unsupported) for node in graph.nodes):
         return
@@ -165,7 +182,14 @@ def _check_function(module: torch.nn.Module, graph: Graph, sizes: Sequence[int])
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(n_images, *graph.input_shape, generator=generator) * 2 - 1
     with torch.no_grad():
-        returned = module(noise.reshape(n_images, *sizes))
+        if graph.parts:
+            tensors = unpack(noise, graph.parts)
+            noise = torch.from_numpy(pack([tensor.numpy() for tensor in tensors], graph.parts))
+            by_name = dict(zip(sizes, tensors, strict=True)) if isinstance(sizes, Mapping) else {}
+            returned = module(**by_name) if by_name else module(*tensors)
+        else:
+            assert not isinstance(sizes, Mapping)
+            returned = module(noise.reshape(n_images, *sizes))
     values = run_graph(graph, noise)
     found = [output.final(values[output.source].double().numpy()) for output in graph.outputs]
     leaves = [leaf for leaf in tree_leaves(returned) if leaf is not None]
@@ -202,26 +226,26 @@ def _check_shape(where: str, shape: Any) -> None:
 
 
 def _read(
-    program: torch.export.ExportedProgram, input_shape: Sequence[int] | None, graph_name: str
+    program: torch.export.ExportedProgram,
+    input_shape: Sequence[int] | InputSizes | None,
+    graph_name: str,
 ) -> Graph:
     signature = program.graph_signature
-    if len(signature.user_inputs) != 1:
-        raise CaptureError(
-            "capture",
-            f"the network must have one input, has {len(signature.user_inputs)}",
-            "wrap it in a module that takes one tensor",
-        )
     by_name = {node.name: node for node in program.graph.nodes}
     names = tuple(None if name is None else str(name) for name in signature.user_outputs)
     given = [name for name in names if name is not None]
     tails = find_tails([by_name.get(name) for name in given])
     of_host = {node for tail in tails for node in tail}
+    inputs = _inputs(program)
     reader = Reader(program)
     for fx_node in program.graph.nodes:
         if fx_node in of_host:
             continue
-        if fx_node.op == "placeholder" and fx_node.name == signature.user_inputs[0]:
-            reader.begin(fx_node, input_shape)
+        if fx_node is inputs[-1]:  # all placeholders come first
+            if len(inputs) == 1:
+                reader.begin(fx_node, _only(input_shape))
+            else:
+                reader.begin_parts(inputs, _several(input_shape))
         elif fx_node.op == "call_function":
             reader.read(fx_node)
     if not given:
@@ -231,7 +255,9 @@ def _read(
     if is_pair or (len(given) == 1 and (spec is None or is_plain(spec))):
         output, steps = reader.output(given[0], tails[0])
         nodes = tuple(reader.nodes)
-        return Graph(graph_name, reader.input_shape, nodes, output, steps).with_nodes(nodes)
+        return Graph(
+            graph_name, reader.input_shape, nodes, output, steps, parts=reader.parts
+        ).with_nodes(nodes)
     structure, paths = read_structure(spec, names)
     found = [
         Output(path, *reader.output(name, tail, path), _sizes_before(tail, by_name[name]))
@@ -244,7 +270,42 @@ def _read(
         nodes,
         found[0].source,
         results=Results(tuple(found), structure),
+        parts=reader.parts,
     ).with_nodes(nodes)
+
+
+def _inputs(program: torch.export.ExportedProgram) -> list[Any]:
+    """Placeholders of the program's inputs; all must be tensors."""
+    names = [str(name) for name in program.graph_signature.user_inputs]
+    inputs = [node for node in program.graph.nodes if node.name in names]
+    others = [node for node in inputs if not isinstance(node.meta.get("val"), torch.Tensor)]
+    if not inputs or others or len(inputs) < len(names):
+        came = ", ".join(f"{n.name}, a {type(n.meta.get('val')).__name__}" for n in others)
+        raise CaptureError(
+            "capture",
+            f"the network must take tensors alone, takes {came or 'none'}",
+            "make what is no tensor an attribute of the module",
+        )
+    return inputs
+
+
+def _only(shape: Sequence[int] | InputSizes | None) -> Sequence[int] | None:
+    """The sizes of the only input, however they were given."""
+    if isinstance(shape, Mapping):
+        shape = tuple(shape.values())
+    if shape is None or not is_several(shape):
+        return cast("Sequence[int] | None", shape)
+    (only,) = shape
+    return cast(Sequence[int], only)
+
+
+def _several(shape: Sequence[int] | InputSizes | None) -> list[Sequence[int]] | None:
+    """The sizes of several inputs, in the order of the program."""
+    if shape is None:
+        return None
+    if isinstance(shape, Mapping):
+        return list(shape.values())
+    return [cast(Sequence[int], one) for one in shape]
 
 
 def _sizes_before(tail: list[Any], fx_node: Any) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from stemcore.golden.network.network import INPUT
 from stemcore.golden.network.tail import TailStep
 
 from ..errors import CaptureError
+from ..input_parts import InputPart, make_parts, packed_shape
 from .capture_groups import STACK, regroup, stack
 from .capture_moves import EXAMPLE_IMAGES, MOVES, Moved, move, unmoved
 from .capture_steps import FAKE, LIBRARY, as_float32, steps_of
@@ -30,6 +31,7 @@ from .fx import (
 from .graph import Node
 from .ops.dense import Linear
 from .ops.gather import arrangement
+from .ops.input_part import ReadInput
 from .ops.layout import Concat
 from .ops.operator import FloatArray, Operator, Shape, Unsupported
 from .translate import IN_PLACE, translate
@@ -63,6 +65,8 @@ class Reader:
         self._refused: set[str] = set()  # fx nodes whose operator is unsupported
         self._shapes: dict[str, Shape] = {}
         self.input_shape: Shape = (1, 1, 1)
+        self.parts: tuple[InputPart, ...] = ()
+        self._of_input = {INPUT}  # values that are inputs
 
     def begin(self, fx_node: Any, input_shape: Sequence[int] | None) -> None:
         """Takes the program's input."""
@@ -75,6 +79,23 @@ class Reader:
         assert shape is not None
         self.input_shape = self._shapes[INPUT] = shape
         self.values[fx_node.name] = unmoved(INPUT, _sizes(fx_node.meta["val"]))
+
+    def begin_parts(self, fx_nodes: Sequence[Any], wanted: Sequence[Sequence[int]] | None) -> None:
+        """Takes the program's inputs, which are several."""
+        sizes = [_image_sizes(fx_node) for fx_node in fx_nodes]
+        if wanted is not None and [tuple(one) for one in wanted] != sizes:
+            raise CaptureError("capture", f"the program was exported for {sizes}, got {wanted}")
+        shapes = [graph_shape(one) or (1, 1, 1) for one in sizes]
+        names = [fx_node.name for fx_node in fx_nodes]
+        self.parts = make_parts(list(zip(names, sizes, shapes, strict=True)))
+        self.input_shape = self._shapes[INPUT] = packed_shape(self.parts)
+        for fx_node, part in zip(fx_nodes, self.parts, strict=True):
+            name = self._context.unique(part.name)
+            op = ReadInput(part.channels, (part.shape[1], part.shape[2]))
+            self.nodes.append(Node(name, op, (INPUT,), part.shape))
+            self._shapes[name] = part.shape
+            self._of_input.add(name)
+            self.values[fx_node.name] = unmoved(name, _sizes(fx_node.meta["val"]))
 
     def read(self, fx_node: Any) -> None:
         """Takes a call: ``nodes``, ``values`` or ``constants`` then know its result."""
@@ -145,7 +166,7 @@ class Reader:
         of several it is.
         """
         end = tail[0].args[0].name if tail else name
-        if end not in self.values or self.values[end].source == INPUT:
+        if end not in self.values or self.values[end].source in self._of_input:
             is_input = end in self.values
             raise CaptureError(
                 "capture",

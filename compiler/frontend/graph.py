@@ -12,6 +12,7 @@ from stemcore.golden.network.network import INPUT, OUTPUT
 from stemcore.golden.network.results import ONE_OUTPUT, Output, Results, check_results
 from stemcore.golden.network.tail import TailStep
 
+from ..input_parts import InputPart
 from .ops.layer import Layer
 from .ops.operator import Operator, Shape
 
@@ -32,7 +33,8 @@ class Graph:
 
     ``tail``: what the host computes of the output. Where the model returns several tensors,
     ``results`` has them, with their tails, and ``output`` is the source of the first. ``notes``:
-    what was changed while the model was read, a sentence each; whoever runs it says so.
+    what was changed while the model was read, a sentence each; whoever runs it says so. ``parts``:
+    inputs of a model that has several; ``INPUT`` then is all of them.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Graph:
     tail: tuple[TailStep, ...] = ()
     notes: tuple[str, ...] = ()
     results: Results = ONE_OUTPUT
+    parts: tuple[InputPart, ...] = ()
 
     @property
     def ends(self) -> tuple[str, ...]:

@@ -15,9 +15,9 @@ def read(model: object, input_shape: Sizes | None, name: str) -> Graph:
 
     assert isinstance(model, Path)
     read = read_onnx(model)
-    if input_shape is not None and tuple(input_shape) != read.sizes:
+    if input_shape is not None and input_shape != read.sizes:
         raise CaptureError(
-            "capture", f"the file's input has the shape {read.sizes}, got {tuple(input_shape)}"
+            "capture", f"the file's input has the shape {read.sizes}, got {input_shape}"
         )
     return capture_onnx(read, name)
 

@@ -13,6 +13,7 @@ from stemcore.extras import MissingExtraError
 
 from ..errors import CaptureError, CompileError
 from ..frontend.graph import Graph
+from ..input_parts import InputSizes
 
 # Files that need one step before they are read, and which; by suffix.
 _PICKLED = (
@@ -35,7 +36,8 @@ CONVERSIONS = {
     "this file as CHECKPOINT=",
 }
 
-Sizes = tuple[int, ...]  # of one input: (C, H, W), (C, L) or (F,)
+# Of one input (C, H, W), (C, L) or (F,); of several a tuple of these, or by name.
+Sizes = tuple[int, ...] | InputSizes
 Reader = Callable[[object, Sizes | None, str], Graph]
 
 

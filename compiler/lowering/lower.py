@@ -50,6 +50,7 @@ def _lower_layer(layer: QuantizedLayer) -> Layer:
             b.padding,
             b.groups,
             b.shift,
+            b.channels,
             rows=b.rows,
             columns=b.columns,
         )

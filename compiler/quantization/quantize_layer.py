@@ -69,7 +69,15 @@ def finish_layer(
     top, acc_scale = limits(layer_format.bits, is_signed)[1], alignment.acc_scale
     branches = tuple(
         QuantizedBranch(
-            b.source, w.astype(np.int8), b.stride, b.padding, b.groups, h, b.rows, b.columns
+            b.source,
+            w.astype(np.int8),
+            b.stride,
+            b.padding,
+            b.groups,
+            h,
+            b.rows,
+            b.columns,
+            b.channels,
         )
         for b, w, h in zip(layer.branches, weights, alignment.shifts, strict=True)
     )

@@ -28,7 +28,8 @@ IntArray = NDArray[np.int64]
 class QuantizedBranch:
     """Integer weights of one connection, to be shifted left by ``shift``.
 
-    ``rows`` and ``columns`` as of :class:`stemcore.compiler.frontend.ops.layer.Branch`.
+    ``rows``, ``columns`` and ``channels`` as of
+    :class:`stemcore.compiler.frontend.ops.layer.Branch`.
     """
 
     source: str
@@ -39,6 +40,7 @@ class QuantizedBranch:
     shift: int
     rows: Taps | None = None
     columns: Taps | None = None
+    channels: Pair | None = None
 
     @property
     def taps(self) -> tuple[Taps, Taps] | None:

@@ -104,7 +104,10 @@ class QuantizedModel(torch.nn.Module):
     ) -> torch.Tensor:
         total = torch.zeros((), dtype=torch.float64)
         for j, branch in enumerate(layer.branches):
-            sums = self._convolve(branch, getattr(self, f"weight_{i}_{j}"), values[branch.source])
+            source = values[branch.source]
+            if branch.channels is not None:
+                source = source[:, slice(*branch.channels)]
+            sums = self._convolve(branch, getattr(self, f"weight_{i}_{j}"), source)
             total = total + sums.to(torch.float64) * 2.0**branch.shift
         return total
 

@@ -29,7 +29,8 @@ class Branch:
     depthwise with weights 1; AVERAGE is depthwise with one constant for all. ``rows`` and
     ``columns``, where there are any, take the place of stride and padding, as in
     :class:`stemcore.golden.network.network.Connection`; both or none. ``step`` (O,) is the scale of
-    weights that are integers already.
+    weights that are integers already. ``channels``, where it begins at some of the source's: the
+    first one, and the one after the last.
     """
 
     source: str
@@ -41,6 +42,11 @@ class Branch:
     rows: Taps | None = None
     columns: Taps | None = None
     step: FloatArray | None = None
+    channels: Pair | None = None
+
+    def read(self, source: "torch.Tensor") -> "torch.Tensor":
+        """The channels of a source that the connection begins at."""
+        return source if self.channels is None else source[:, slice(*self.channels)]
 
     @property
     def taps(self) -> tuple[Taps, Taps] | None:
@@ -105,7 +111,7 @@ class Layer(Operator):
 
         total = inputs[0].new_tensor(self.bias)[:, None, None]
         for branch, source in zip(self.branches, inputs, strict=True):
-            weight = source.new_tensor(branch.weight)
+            weight, source = source.new_tensor(branch.weight), branch.read(source)
             if branch.taps is not None:
                 total = total + tap_convolution(source, weight, *branch.taps, branch.groups)
                 continue

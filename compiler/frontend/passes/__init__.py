@@ -8,6 +8,7 @@ from ..graph import Graph, check_shapes
 from .concat import split_concat
 from .convolutions import absorb_padding, make_convolutions
 from .expand import expand
+from .input_parts import read_input_parts
 from .merge import fuse_functions, fuse_max_pool, merge_addition
 from .normalize import (
     absorb_flatten,
@@ -41,6 +42,7 @@ PIPELINE = (
     fuse_rounding,
     fuse_indices,
     fuse_max_pool,
+    read_input_parts,
 )
 
 

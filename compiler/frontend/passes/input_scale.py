@@ -27,7 +27,8 @@ def scale_input(graph: Graph, factors: Sequence[float]) -> Graph:
             return branch
         n_out, n_in = branch.weight.shape[:2]
         group = np.arange(n_out)[:, None] // (n_out // branch.groups)
-        channel = group * n_in + np.arange(n_in)
+        first = 0 if branch.channels is None else branch.channels[0]
+        channel = first + group * n_in + np.arange(n_in)
         return replace(
             branch,
             weight=branch.weight * factor[channel][:, :, None, None],

@@ -80,7 +80,7 @@ def _merge_equal(branches: list[Branch]) -> tuple[Branch, ...]:
 
 
 def _geometry(branch: Branch) -> tuple[object, ...]:
-    return branch.source, branch.stride, branch.padding, branch.groups, branch.taps
+    return branch.source, branch.stride, branch.padding, branch.groups, branch.taps, branch.channels
 
 
 def _common_step(first: Branch, second: Branch) -> FloatArray | None:

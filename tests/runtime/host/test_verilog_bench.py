@@ -61,7 +61,7 @@ def test_bench_passes_and_fails_with_a_flipped_weight(simulator, chain):
     flip_bit(folder, Memory.WEIGHT, program.params)
     with pytest.raises(
         ToolError,
-        match=r"(?s)FAIL image \d: neuron \(channel \d, row 0, column 0\)"
+        match=r"(?s)FAIL image \d: dense, neuron \(channel \d, row 0, column 0\)"
         r": expected -?\d+, got -?\d+; \d of 3 differ",
     ):
         run_bench_verilog(folder, simulator)
