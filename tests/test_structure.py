@@ -35,6 +35,7 @@ COMPILER_ROOMS = (
 RUNTIME_ROOMS = ("toolchain", "host", "native", "engines")  # reports and commands stand on them
 RUNTIME_BESIDE = {"errors", "progress"}
 COMPILER_BESIDE = {
+    "input_parts",
     "errors",
     "activity",
     "archive",
