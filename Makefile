@@ -184,7 +184,7 @@ test-fast: $(STAMP) ## an answer in a minute or two: no simulator, nothing slow,
 
 unit: $(STAMP) ## all rooms' own tests
 	@$(PYTEST) --dist worksteal tests \
-	    --ignore tests/cocotb --ignore tests/formal --ignore tests/system \
+	    --ignore tests/cocotb --ignore tests/coverage --ignore tests/formal --ignore tests/system \
 	    --ignore tests/docs/test_code_runs.py --ignore tests/docs/test_site.py
 
 cocotb: $(STAMP) ## the exported Verilog under Icarus and Verilator
@@ -192,6 +192,11 @@ cocotb: $(STAMP) ## the exported Verilog under Icarus and Verilator
 
 formal: $(STAMP) ## bounded and inductive proofs
 	@$(PYTEST) --dist worksteal tests/formal
+
+coverage: $(STAMP) ## functional goals, lines, branches and toggles of the exported Verilog
+	@rm -rf sim_build/coverage/samples
+	@$(PYTEST) --dist worksteal tests/coverage
+	@$(PY) -m tests.coverage
 
 system: $(STAMP) ## models end to end: torch, golden, program and RTL
 	@$(PYTEST) --dist worksteal tests/system
@@ -256,4 +261,4 @@ help: ## this list
 	    | while IFS=$$'\t' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
 .PHONY: sim check estimate verilog sparsify compare info train synth tables bench test test-fast unit cocotb \
-    formal system mutate lint wheel docs notebooks env constraints clean distclean help
+    formal coverage system mutate lint wheel docs notebooks env constraints clean distclean help

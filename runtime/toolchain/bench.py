@@ -29,6 +29,8 @@ class BenchOptions:
     plusargs : words for the simulator, with or without their plus
     env : environment variables of the bench, beside those of this process
     optimize : compiler level, Verilator only
+    coverage : count lines, branches and toggles, Verilator only; the run leaves ``coverage.dat`` in
+        its folder, for :func:`stemcore.runtime.toolchain.coverage.read_coverage`
     """
 
     depends: Sequence[Path] = ()
@@ -38,6 +40,7 @@ class BenchOptions:
     plusargs: Sequence[str] = ()
     env: Mapping[str, str] | None = None
     optimize: str = "-O1"
+    coverage: bool = False
 
 
 def run_bench(
@@ -148,6 +151,7 @@ def _verilated(
     libraries = named_for_make(cocotb_tools.config.libs_dir)
     flags = ["--vpi", "--timing", "--timescale", TIMESCALE]
     flags += ["--public-flat-rw"] if options.public is None else []
+    flags += ["--coverage-line", "--coverage-toggle"] if options.coverage else []
     flags += [f"-D{name}={value}" for name, value in (options.defines or {}).items()]
     flags += [f"-G{name}={value}" for name, value in (parameters or {}).items()]
     program = verilate(

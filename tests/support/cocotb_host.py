@@ -94,6 +94,8 @@ class ChipHost:
     cores : dict of (x, y) to CoreMonitor
     start_cycles, end_cycles : list[int]
         For each sample, the clock edges at which its first flit was taken, and its last END came.
+    obeys_pace : bool
+        Whether the host holds its spikes when a core asks for it. Results are the same without.
     """
 
     def __init__(
@@ -118,11 +120,15 @@ class ChipHost:
         self.start_cycles: list[int] = []
         self.end_cycles: list[int] = []
         self._ends, self._in_sample = 0, False
+        self.obeys_pace = True
         self._driver = HdlStreamDriver(dut.host_source)
         self._monitor = HdlStreamMonitor(dut.host_sink.observer, self._receive)
         self._task = cocotb.start_soon(self._drive())
 
     def _receive(self, flit: int) -> None:
+        kind = self.host.formats.flit.unpack(flit)["kind"]
+        if kind == Kind.PACE and not self.obeys_pace:
+            return
         done = self.protocol.samples_done
         self.protocol.receive(flit)
         if self.protocol.samples_done > done:
@@ -153,6 +159,11 @@ class ChipHost:
             self._ends += kind == Kind.END
             if self._ends == len(self.program.input_end):
                 self._ends, self._in_sample = 0, False
+
+    def send(self, flit: int) -> None:
+        """A flit more, as soon as the one that is offered has been taken."""
+        self.protocol.send([flit])
+        self._news.set()
 
     async def until(self, condition: Any, what: str, limit: int) -> None:
         """Waits until ``condition()`` holds, looking whenever a flit has come out."""
