@@ -29,10 +29,10 @@ def main() -> int:
         return 2
     rules = json.loads(EXPLAINED.read_text())
     goals = [*HARDWARE_GOALS, field_goal(get_preset("tiny"))]
-    counts = merge_samples(goals, paths)
+    merged = merge_samples(goals, paths)
     code = {f"{unit}.v": code_coverage(path, f"{unit}.v") for unit, path in data.items()}
     report = {
-        "goals": [goal_report(goal, counts[goal.name], rules["explained"]) for goal in goals],
+        "goals": [goal_report(goal, merged[goal.name], rules["explained"]) for goal in goals],
         "code": {
             source: {
                 kind: {**part, "percent": percent(part), "least": rules["least"][source][kind]}

@@ -215,9 +215,12 @@ def write_samples(path: Path, counts: Mapping[str, Mapping[Bin, int]]) -> None:
 
 
 def make_samplers(goals: Iterable[Goal]) -> dict[str, Callable[[str, str], None]]:
-    """Registers the goals with cocotb-coverage; a function samples each."""
+    """Registers the goals with cocotb-coverage, anew; a function samples each."""
     samplers = {}
     for goal in goals:
+        # The library keeps one data base for a process.
+        for name in [name for name in coverage_db if name.partition(".")[0] == goal.name]:
+            del coverage_db[name]
         points = [f"{goal.name}.{axis}" for axis in ("first", "second")]
         first, second = (
             CoverPoint(point, xf=lambda a, b, k=k: (a, b)[k], bins=list(values))

@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -14,14 +15,22 @@ KINDS = ("line", "branch", "toggle")
 _POINT = re.compile(r"^C '(.*)' (\d+)$")
 
 
-def merge_samples(goals: Sequence[Goal], paths: Iterable[Path]) -> dict[str, Counter[Bin]]:
+@dataclass
+class Merged:
+    """What all runs have seen of a goal: bins that cocotb-coverage has reached, and how often."""
+
+    counts: Counter[Bin] = field(default_factory=Counter)
+    reached: set[Bin] = field(default_factory=set)
+
+
+def merge_samples(goals: Sequence[Goal], paths: Iterable[Path]) -> dict[str, Merged]:
     """What all runs have seen together, by goal; each bin is sampled by cocotb-coverage.
 
     A sample of a goal or bin that there is not raises ``ValueError``: it was made by another
     version of the goals.
     """
     samplers = make_samplers(goals)
-    counts: dict[str, Counter[Bin]] = {goal.name: Counter() for goal in goals}
+    merged = {goal.name: Merged() for goal in goals}
     known = {goal.name: {*goal.bins, *goal.impossible} for goal in goals}
     for path in sorted(paths):
         for name, bins in json.loads(path.read_text()).items():
@@ -29,22 +38,23 @@ def merge_samples(goals: Sequence[Goal], paths: Iterable[Path]) -> dict[str, Cou
                 if (first, second) not in known.get(name, ()):
                     raise ValueError(f"{path}: no goal {name} with {first}, {second}: run it anew")
                 samplers[name](first, second)
-                counts[name][first, second] += n
-    return counts
+                merged[name].counts[first, second] += n
+    for goal in goals:
+        merged[goal.name].reached = {pair for pair, n in cross_hits(goal).items() if n}
+    return merged
 
 
-def goal_report(goal: Goal, counts: Mapping[Bin, int], explained: Sequence[Mapping]) -> dict:
+def goal_report(goal: Goal, merged: Merged, explained: Sequence[Mapping]) -> dict:
     """One goal: bins reached, those that are missing, and why some may be.
 
     A bin that cannot be, but was seen, counts as missing: its reason is wrong.
     """
-    hits = cross_hits(goal)
-    reasons = {}
+    counts, reasons = merged.counts, {}
     for pair in goal.bins:
         for entry in explained:
             if entry["goal"] == goal.name and fnmatchcase(" ".join(pair), entry["bins"]):
                 reasons.setdefault(pair, entry["reason"])
-    missing = [pair for pair in goal.bins if not hits[pair]]
+    missing = [pair for pair in goal.bins if pair not in merged.reached]
     surprises = [pair for pair in goal.impossible if counts.get(pair)]
     return {
         "goal": goal.name,

@@ -2,6 +2,7 @@
 """Coverage adds up over runs; a goal that is not met is named, whatever else is."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from tests.coverage.goals import (
     write_samples,
 )
 from tests.coverage.report import (
+    Merged,
     as_markdown,
     code_coverage,
     goal_report,
@@ -41,8 +43,8 @@ def merged(tmp_path, *runs):
 
 
 def test_runs_add_up_and_what_was_not_seen_is_missing(tmp_path):
-    counts = merged(tmp_path, {("full", "END"): 2}, {("full", "END"): 3, ("empty", "END"): 0})
-    report = goal_report(SMALL, counts, [])
+    found = merged(tmp_path, {("full", "END"): 2}, {("full", "END"): 3, ("empty", "END"): 0})
+    report = goal_report(SMALL, found, [])
     assert report["bins"] == 3
     assert report["reached"] == 1
     assert report["missing"] == [["empty", "END"], ["full", "go"]]
@@ -68,7 +70,8 @@ def test_an_explanation_takes_a_bin_out_and_must_name_one(tmp_path):
 
 
 def test_what_cannot_be_must_not_be_seen(tmp_path):
-    report = goal_report(SMALL, {("empty", "go"): 1}, [])
+    merged = Merged(Counter({("empty", "go"): 1}))
+    report = goal_report(SMALL, merged, [])
     assert report["seen_though_impossible"] == [["empty", "go"]]
     assert any("impossible" in line for line in shortfalls(whole(report)))
 
@@ -107,7 +110,9 @@ def test_points_of_verilator_are_counted_once_for_all_instances(tmp_path):
 
 
 def test_a_page_has_goals_reasons_and_figures(tmp_path):
-    report = whole(goal_report(SMALL, {}, [{"goal": "small", "bins": "full *", "reason": "why"}]))
+    report = whole(
+        goal_report(SMALL, Merged(), [{"goal": "small", "bins": "full *", "reason": "why"}])
+    )
     page = as_markdown({**report, "met": False, "shortfalls": ["small: never"]})
     assert "Goals are NOT met." in page
     assert "| small | queue x token | 3 | 0 | 2 |" in page
