@@ -67,7 +67,8 @@ def routes(flit, port, here):
 
 @cocotb.test(timeout_time=400, timeout_unit="us")
 @cocotb.parametrize(
-    here=[(0, 1), (3, 4), (7, 7)], stalls=["free/free", "free/third", "third/free", "half/half"]
+    here=[(0, 1), (3, 1), (3, 4), (7, 7)],
+    stalls=["free/free", "free/third", "third/free", "half/half"],
 )
 async def every_flit_reaches_its_outputs_in_order(dut, here, stalls):
     rng = seeded("router", here, stalls)

@@ -22,4 +22,4 @@ def test_router_matches_golden_routes(simulator):
         {"router.v": component_verilog(Router(params=PARAMS), name="router")},
         parameters={"WIDTH": Formats(PARAMS).flit.width, "COORD_WIDTH": PARAMS.coord_width},
     )
-    assert len(passed) == 13
+    assert len(passed) == 17

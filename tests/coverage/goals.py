@@ -95,7 +95,10 @@ HARDWARE_GOALS = (
         "end",
         ("cycles from the last spike to END", "spikes wait"),
         (("1", "2", "3", "4 to 7", "8 to 15", "more"), ("none", "some")),
-        {("1", "none"): "the spike before is still in the queue"},
+        {
+            ("1", "none"): "a spike takes two cycles through the queue",
+            ("2", "none"): "a spike takes two cycles through the queue",
+        },
         second_first=True,
     ),
     _cross(

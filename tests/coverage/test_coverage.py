@@ -53,7 +53,7 @@ def run_with_probes(unit, verilog, modules):
 @pytest.mark.slow
 def test_the_router_with_probes():
     verilog = component_verilog(Router(params=PARAMS), name="router")
-    assert len(run_with_probes("router", verilog, ["tests.cocotb.bench_router"])) == 14
+    assert len(run_with_probes("router", verilog, ["tests.cocotb.bench_router"])) == 18
 
 
 @pytest.mark.sim
