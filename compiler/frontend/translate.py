@@ -30,6 +30,32 @@ IN_PLACE = {f"aten.{name}.{kind}" for name in _WRITERS for kind in ("default", "
 _RECURRENT = "read a window of steps at once, with convolutions or dense layers"
 _ATTENTION = "use convolutions and dense layers in place of attention"
 
+_NORM = "use batch norm, which folds into weights"
+_BY_CONSTANTS = "a synapse multiplies by a constant weight"
+
+# Why an operator has no spiking form, where its name does not tell.
+REASONS = {
+    **dict.fromkeys(
+        ("layer_norm", "native_layer_norm", "rms_norm", "group_norm", "instance_norm"),
+        f"it divides values by a deviation that it computes of them, {_BY_CONSTANTS}",
+    ),
+    **dict.fromkeys(
+        ("softmax", "log_softmax"), f"it divides by a sum over neurons, {_BY_CONSTANTS}"
+    ),
+    **dict.fromkeys(
+        ("scaled_dot_product_attention", "matmul", "bmm", "einsum"),
+        f"it multiplies computed tensors, {_BY_CONSTANTS}",
+    ),
+    **dict.fromkeys(
+        ("lstm", "gru", "rnn_tanh", "rnn_relu"),
+        "it reads its own values of earlier steps, cores keep nothing from one image to the next",
+    ),
+    **dict.fromkeys(
+        ("lstm_cell", "gru_cell"), f"its gates multiply computed tensors, {_BY_CONSTANTS}"
+    ),
+    "embedding": "it chooses weights by a computed number, synapses always have the same",
+}
+
 REMEDIES = {
     "softmax": "leave it out, or have it at the end of the network, where the host computes it",
     "log_softmax": "leave it out, or have it at the end of the network, where the host computes it",
@@ -37,15 +63,19 @@ REMEDIES = {
     "mul": "fold constant factors into the weights",
     "div": "fold constant factors into the weights",
     "sub": "fold constants into the bias",
-    "layer_norm": "use batch norm, which folds into weights",
-    "group_norm": "use batch norm, which folds into weights",
-    "instance_norm": "use batch norm, which folds into weights",
+    "layer_norm": _NORM,
+    "native_layer_norm": _NORM,
+    "rms_norm": _NORM,
+    "group_norm": _NORM,
+    "instance_norm": _NORM,
     "conv1d": "use nn.Conv2d with a kernel of height 1",
     "conv_transpose2d": "upsample outside the network, or use nn.Conv2d",
     "lstm": _RECURRENT,
     "gru": _RECURRENT,
     "rnn_tanh": _RECURRENT,
     "rnn_relu": _RECURRENT,
+    "lstm_cell": _RECURRENT,
+    "gru_cell": _RECURRENT,
     "scaled_dot_product_attention": _ATTENTION,
     "matmul": _ATTENTION,
     "bmm": _ATTENTION,
@@ -69,6 +99,8 @@ def translate(
     call = Call(fx_node, target, shape, [s for s in sources if s is not None], context)
     translation = TRANSLATIONS.get(key)
     if translation is None:
-        remedy = REMEDIES.get(key.split(".")[0].strip("_"), "replace it by supported layers")
-        return refuse(call, "has no spiking form", remedy)
+        name = key.split(".")[0].strip("_")
+        reason = f": {REASONS[name]}" if name in REASONS else ""
+        remedy = REMEDIES.get(name, "replace it by supported layers")
+        return refuse(call, f"has no spiking form{reason}", remedy)
     return translation(call)

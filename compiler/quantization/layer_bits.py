@@ -5,6 +5,7 @@ A number is for all layers. A mapping from layer names has a number for each; th
 all others, which otherwise have 8. As text: ``4``, or ``8,fc=4``, or ``fc=4``.
 """
 
+import re
 from collections.abc import Collection, Mapping
 
 from stemcore.nearest import did_you_mean
@@ -28,7 +29,7 @@ def parse_bits(text: str | LayerBits, what: str) -> LayerBits:
     for part in text.split(","):
         name, equals, number = (side.strip() for side in part.rpartition("="))
         key = name if equals else OTHERS
-        if not number.isascii() or not number.isdigit() or (equals and not name):
+        if not re.fullmatch(r"-?[0-9]+", number) or (equals and not name):
             raise QuantizeError(
                 what,
                 f"must be a number, or layers with theirs such as 8,fc=4, got {text!r}",

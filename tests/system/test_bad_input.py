@@ -86,9 +86,9 @@ def matches(pattern, text):
 
 def test_unknown_model(refused):
     matches(
-        r"model: must be one of digits_cnn, .*; 'lenet' came; choose one of them, a "
+        r"model: must be one of digits_cnn, .*; 'nothing' came; choose one of them, a "
         r"file\.py:function or a \.pt2 archive",
-        refused("sim", "--model", "lenet"),
+        refused("sim", "--model", "nothing"),
     )
 
 
@@ -126,11 +126,11 @@ def test_model_file_that_is_not_there(refused, tmp_path):
 
 NO_FORM = {
     "group_norm": [
-        r"1: aten\.group_norm\.default has no spiking form; use batch norm, which folds.*"
+        r"1: aten\.group_norm\.default has no spiking form: it divides .*; use batch norm, .*"
     ],
     "several": [
-        r"1: aten\.group_norm\.default has no spiking form; use batch norm, .*",
-        r"3: aten\.softmax\.int has no spiking form; .*",
+        r"1: aten\.group_norm\.default has no spiking form: it divides .*; use batch norm, .*",
+        r"3: aten\.softmax\.int has no spiking form: it divides by a sum over neurons, .*; .*",
     ],
     "not_a_number": [
         r"0: weights must be finite, 1 of 36 are NaN or infinite; load weights of a training .*",
@@ -208,8 +208,7 @@ def test_number_of_accuracy_images_out_of_range(refused):
 @pytest.mark.parametrize("bits", [-1, 1, 9])
 def test_bits_out_of_range(refused, models, bits):
     matches(
-        r"models: 1 problem to solve before it can be compiled:\n  bits: a spike train has 2 to 8 "
-        rf"time steps \(bits\), got {bits}; choose bits from 2 to 8",
+        rf"all layers: bits must be 2 to 8, got {bits}",
         refused("sim", "--model", f"{models}:plain", "--bits", bits),
     )
 

@@ -11,8 +11,8 @@ from ..graph import Graph, Node
 from ..ops.addition import Add
 from ..ops.convolution import Conv
 from ..ops.dense import Linear
-from ..ops.layout import Concat
-from ..ops.operator import Operator, Shape
+from ..ops.layout import Concat, Flatten
+from ..ops.operator import FloatArray, Operator, Shape
 from ..ops.transposed_convolution import TransposedConv
 
 
@@ -65,6 +65,9 @@ class _Splitting:
                     for source, first, stop in self._spans(joined)
                 ],
             )
+        elif joined and self._is_flat_output(node):
+            self._copy(node.inputs)
+            self.nodes[node.name] = node
         elif joined and (ops := self._by_tensor(op, joined)):
             self.tensors[node.name] = [
                 self._add(f"{node.name}.part{i}", part, part.output_shape([shape]), [source])
@@ -73,6 +76,10 @@ class _Splitting:
         else:
             self._copy(node.inputs)
             self.nodes[node.name] = node
+
+    def _is_flat_output(self, node: Node) -> bool:
+        """Whether a flattening is an output: joined before it, its values need no dense layer."""
+        return isinstance(node.op, Flatten) and node.name in self.graph.ends
 
     def _add(self, name: str, op: Operator, shape: Shape, inputs: Sequence[str]) -> str:
         self.nodes[name] = Node(name, op, tuple(inputs), shape)
@@ -121,10 +128,28 @@ class _Splitting:
                     shape,
                     "copy",
                     [
-                        (source, Conv(rows[:, first:stop], np.zeros(shape[0])))
+                        (source, self._copying(source, rows[:, first:stop]))
                         for source, first, stop in self._spans(name)
                     ],
                 )
+
+    def _copying(self, source: str, rows: FloatArray) -> Operator:
+        """The operator that copies channels of ``source`` to where ``rows`` (O, I, 1, 1) has ones:
+        a dense layer for a flattened image, which reads its rows and columns."""
+        bias = np.zeros(len(rows))
+        if self._is_flattened(source):
+            return Linear(rows[:, :, 0, 0], bias)
+        return Conv(rows, bias)
+
+    def _is_flattened(self, name: str) -> bool:
+        while name in self.nodes:
+            node = self.nodes[name]
+            if isinstance(node.op, Flatten):
+                return True
+            if not node.op.keeps_flattening:
+                return False
+            name = node.inputs[0]
+        return False
 
 
 def _channel_by_channel(op: Operator) -> Operator:

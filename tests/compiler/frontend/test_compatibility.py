@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All problems of a network come at once, each with layer, reason and way out."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -86,6 +87,59 @@ CASES = {
         r"^batch_norm\w*: aten\.\w*batch_norm\S* .*",
     ),
 }
+
+
+class Steps(nn.Module):
+    """Four vectors of four numbers, read by a recurrent layer, or multiplied by each other."""
+
+    def __init__(self, part=None):
+        super().__init__()
+        self.part = part
+
+    def forward(self, x):
+        y = x.reshape(-1, 4, 4)
+        return (torch.bmm(y, y) if self.part is None else self.part(y)[0]).flatten(1)
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(3, 2)
+
+    def forward(self, x):
+        return self.table(x.flatten(1).long()).flatten(1)
+
+
+CONSTANT = "a synapse multiplies by a constant weight"
+REASONS = {
+    "layer norm": (
+        chain(nn.Flatten(), nn.LayerNorm(16)),
+        "divides values by .*; use batch norm",
+    ),
+    "rms norm": (
+        chain(nn.Flatten(), nn.RMSNorm(16)),
+        "divides values by .*; use batch norm",
+    ),
+    "softmax": (
+        chain(nn.Flatten(), nn.Softmax(1), nn.Linear(16, 2)),
+        f"divides by a sum over neurons, {CONSTANT}; .* at the end of the network",
+    ),
+    "product": (Steps(), f"multiplies computed tensors, {CONSTANT}; use convolutions and dense"),
+    "lstm": (
+        Steps(nn.LSTM(4, 3)),
+        "reads its own values of earlier steps, .*; read a window of st",
+    ),
+    "gru": (Steps(nn.GRU(4, 3)), "reads its own values of earlier steps, .*; read a window"),
+    "rnn": (Steps(nn.RNN(4, 3)), "reads its own values of earlier steps, .*; read a window"),
+    "embedding": (Words(), "chooses weights by a computed number, .*; look vectors up outside"),
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_what_has_no_spiking_form_says_why(name):
+    module, reason = REASONS[name]
+    problems = find_problems(capture(module.eval(), (1, 4, 4)))
+    assert any(re.search(f"has no spiking form: it {reason}", str(one)) for one in problems)
 
 
 @pytest.mark.parametrize("case", CASES)
