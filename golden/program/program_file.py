@@ -24,6 +24,7 @@ from ..network.results import ONE_OUTPUT, Output, Results, check_results
 from ..network.tail import tail_from_plain, tail_to_plain
 from ..spec.fields import Formats, Memory
 from ..spec.params import ChipParams
+from .check import check_program
 from .program import CoreImage, InputRoute, LayerInfo, Program
 
 FORMAT = "stemcore program"
@@ -87,7 +88,9 @@ def load_program(directory: Path) -> Program:
     if not isinstance(arrays, dict):
         raise ValueError(f"{path_of_memories}: must be an archive, got one array; {REMEDY}")
     try:
-        return _restore(body, arrays)
+        program = _restore(body, arrays)
+        check_program(program)
+        return program
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             f"{path}: must describe a program of version {VERSION}, got {type(error).__name__}: "

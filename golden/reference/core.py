@@ -148,6 +148,10 @@ class Core:
 
     def _read_update(self) -> None:
         update_pass = self._words(Memory.UPDATE)
+        if self.n_update == 0:
+            raise self.fail(
+                "N_UPDATE must be 1 or more, got 0: a core without neurons fires no END"
+            )
         if len(update_pass["acc"]) < self.n_update:
             raise self.fail(
                 f"N_UPDATE is {self.n_update}, UPDATE has {len(update_pass['acc'])} words in use"
