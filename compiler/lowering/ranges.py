@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.golden.network.convolution import connection_bounds
+from stemcore.golden.network.convolution import connection_bounds, connection_partials
 from stemcore.golden.network.network import INPUT, Layer, Network
 from stemcore.golden.spec.integers import signed_bits, signed_limits
 from stemcore.golden.spec.params import ChipParams
@@ -132,10 +132,7 @@ def _layer_range(
         x_low, x_high = limits[connection.source]
         least, most = connection_bounds(connection, x_low, x_high)
         low, high = low + least, high + most
-        # Spikes on the way stand for any subset of the bits of x; of an unsigned x none exceeds x.
-        bit_low, bit_high = source.code.reach
-        bit_high = bit_high if source.is_signed else x_high
-        least, most = connection_bounds(connection, bit_low, bit_high)
+        least, most = connection_partials(connection, source, x_high)
         partial_low, partial_high = partial_low + least, partial_high + most
     _check_product(layer, low, high, acc_width)
     fits = signed_bits(int(low.min()), int(high.max()))

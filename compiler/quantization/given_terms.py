@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stemcore.golden.arithmetic.bounds import sum_bounds
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT
-from stemcore.golden.spec.integers import code_limits, limits, signed_limits
+from stemcore.golden.network.taps import partial_bounds
+from stemcore.golden.spec.integers import limits, signed_limits
 from stemcore.golden.spec.widths import MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
 from ..errors import QuantizeError
@@ -218,9 +218,10 @@ def _excess(terms: Sequence[Term], aligned: Aligned) -> float:
         aligned.branches, aligned.weights, aligned.alignment.shifts, strict=True
     ):
         source = sources[branch.source]
-        # The first spike of a signed value may come alone.
-        least = code_limits(source.bits, source.limits[0] < 0)[0]
-        smallest, largest = sum_bounds(weight * 2.0**h, least, source.limits[1])
+        least, most = source.limits
+        smallest, largest = partial_bounds(
+            weight * 2.0**h, branch.rows, branch.columns, source.bits, least < 0, most
+        )
         low, high = low + smallest, high + largest
     bits, reached = 1, float(np.maximum(-low, high).max())
     while signed_limits(bits)[1] < reached:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT
-from stemcore.golden.network.taps import tap_bounds
-from stemcore.golden.spec.integers import code_limits, limits, signed_limits
+from stemcore.golden.network.taps import partial_bounds
+from stemcore.golden.spec.integers import limits, signed_limits
 from stemcore.golden.spec.widths import MULTIPLIER_WIDTH, WEIGHT_WIDTH
 
 from ..errors import QuantizeError
@@ -214,10 +214,9 @@ def _excess(
     weights = _weights(layer, sources, alignment, layer_format)
     for branch, weight, h in zip(layer.branches, weights, alignment.shifts, strict=True):
         source = sources[branch.source]
-        # The first spike of a signed value may come alone.
-        least = code_limits(source.bits, source.limits[0] < 0)[0]
-        smallest, largest = tap_bounds(
-            weight * 2.0**h, branch.rows, branch.columns, least, source.limits[1]
+        least, most = source.limits
+        smallest, largest = partial_bounds(
+            weight * 2.0**h, branch.rows, branch.columns, source.bits, least < 0, most
         )
         low += smallest
         high += largest

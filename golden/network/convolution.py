@@ -16,7 +16,7 @@ from ..arithmetic.fixed import Int64Array
 from ..spec.windows import window_count
 from .network import Connection, Population
 from .tap_sums import TapSums
-from .taps import tap_bounds
+from .taps import partial_bounds, tap_bounds
 
 FloatArray = NDArray[np.floating]
 
@@ -58,6 +58,18 @@ def connection_bounds(connection: Connection, low: int, high: int) -> tuple[Int6
     """
     weight = connection.weight.astype(np.int64) << connection.shift
     return tap_bounds(weight, connection.rows, connection.columns, low, high)
+
+
+def connection_partials(
+    connection: Connection, source: Population, most: int | None = None
+) -> tuple[Int64Array, Int64Array]:
+    """Smallest and largest sum on the way, per output channel, whatever the order of the spikes.
+
+    ``most``: see :func:`stemcore.golden.network.taps.partial_bounds`.
+    """
+    weight = connection.weight.astype(np.int64) << connection.shift
+    rows, columns = connection.rows, connection.columns
+    return partial_bounds(weight, rows, columns, source.bits, source.is_signed, most)
 
 
 def potential_bounds(connection: Connection, source: Population) -> tuple[Int64Array, Int64Array]:

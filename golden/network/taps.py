@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..arithmetic.bounds import Number, sum_bounds
 from ..arithmetic.fixed import Int64Array
+from ..spec.integers import code_limits
 from ..spec.windows import window_count
 
 
@@ -185,3 +186,26 @@ def tap_bounds(
     smallest = (low * positive + high * negative).min(axis=(1, 2))
     largest = (high * positive + low * negative).max(axis=(1, 2))
     return smallest, largest
+
+
+def partial_bounds(
+    weight: NDArray[Number],
+    rows: Taps | None,
+    columns: Taps | None,
+    bits: int,
+    is_signed: bool,
+    most: int | None = None,
+) -> tuple[NDArray[Number], NDArray[Number]]:
+    """Smallest and largest sum of every channel (C,) on the way, in whatever order spikes come.
+
+    Spikes that have come stand for any part of the bits of the source's values: of a signed one the
+    first may come alone, which is below all values; of an unsigned one no part exceeds the value.
+
+    weight, rows, columns : as for :func:`tap_bounds`, shifted as the connection is
+    bits, is_signed : of the source's spike trains
+    most : largest value of an unsigned source; default: that of its bits
+    """
+    low, high = code_limits(bits, is_signed)
+    if most is not None and not is_signed:
+        high = most
+    return tap_bounds(weight, rows, columns, low, high)

@@ -4,7 +4,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.golden.network.convolution import connection_bounds
+from stemcore.golden.network.convolution import connection_partials
 from stemcore.golden.network.network import Network
 from stemcore.golden.spec.integers import signed_limits
 from stemcore.golden.spec.neuron_model import Neuron
@@ -37,8 +37,7 @@ class ExactLowering(NeuronLowering):
             low = np.zeros(layer.shape[0], dtype=np.int64)
             high = np.zeros(layer.shape[0], dtype=np.int64)
             for connection in layer.connections:
-                reach = network.population(connection.source).code.reach
-                least, most = connection_bounds(connection, *reach)
+                least, most = connection_partials(connection, network.population(connection.source))
                 low, high = low + least, high + most
             if (low < lowest).any() or (high > highest).any():
                 return False

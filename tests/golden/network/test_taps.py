@@ -12,12 +12,14 @@ from stemcore.golden.network.taps import (
     Taps,
     check_taps,
     no_taps,
+    partial_bounds,
     repeated_taps,
     shared_taps,
     tap_bounds,
     transposed_taps,
     window_taps,
 )
+from stemcore.golden.spec.integers import limits
 from tests.support.plain_network import plain_potentials
 from tests.support.random_networks import random_image, random_taps, random_weight
 
@@ -140,3 +142,23 @@ def test_taps_that_cannot_be_are_refused(name):
     taps, message = BROKEN[name]
     with pytest.raises(ValueError, match=message):
         check_taps(taps, 3, "here")
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+@pytest.mark.parametrize("most", [None, 5])
+def test_partial_bounds_hold_for_any_part_of_the_spikes(is_signed, most, rng):
+    """Tight bounds: every subset of the bits of every value of two sources, enumerated."""
+    bits, weight = 3, rng.integers(-4, 5, (6, 2, 1, 1))
+    low, high = limits(bits, is_signed)
+    high = high if most is None or is_signed else most
+    parts = set()
+    for value in range(low, high + 1):
+        spikes = [2**t for t in range(bits) if value >> t & 1]
+        if is_signed and value < 0:
+            spikes[-1] = -spikes[-1]
+        for n in range(len(spikes) + 1):
+            parts |= {sum(some) for some in itertools.combinations(spikes, n)}
+    sums = np.array([weight[:, :, 0, 0] @ pair for pair in itertools.product(parts, repeat=2)])
+    least, largest = partial_bounds(weight, None, None, bits, is_signed, most)
+    np.testing.assert_array_equal(least, sums.min(axis=0))
+    np.testing.assert_array_equal(largest, sums.max(axis=0))
