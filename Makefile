@@ -90,6 +90,7 @@ TAKES_bench := /
 TAKES_test := STAGES/ SEED/ JOBS/
 $(foreach stage,test-fast unit cocotb formal system docs,$(eval TAKES_$(stage) := SEED/ JOBS/))
 TAKES_mutate := FILES/ SEED/ MUTANTS/number
+TAKES_verify := SEED/ JOBS/
 TAKES_lint := /
 
 variables = $(foreach pair,$(filter-out /,$(TAKES_$(1))),$(firstword $(subst /, ,$(pair))))
@@ -121,7 +122,7 @@ STEMCORE := $(PY) -m stemcore
 # Workers share the processor: one arithmetic thread each.
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n "$$JOBS"
 # What runs of the tests leave: counts for the summary, records for the table of `make verify`.
-EVIDENCE := sim_build/evidence
+EVIDENCE := $(CURDIR)/sim_build/evidence
 
 ##@ Run
 sim: $(STAMP) ## simulate MODEL cycle-accurately, compare with golden, report
@@ -164,8 +165,8 @@ test: $(STAMP) ## everything that proves the project, stage by stage
 	@failed=; table=; skipped=; begin=$$SECONDS; \
 	for stage in $$STAGES; do \
 	    printf '\n== %s\n' "$$stage"; from=$$SECONDS; \
-	    verdict=passed; counts=; kept=$(EVIDENCE)/$$stage; rm -f "$$kept".* "$$kept"-*; \
-	    STEMCORE_EVIDENCE=$$kept $(MAKE) "$$stage" || { verdict=FAILED; failed="$$failed $$stage"; }; \
+	    verdict=passed; counts=; kept='$(EVIDENCE)'/$$stage; rm -f "$$kept".* "$$kept"-*; \
+	    STEMCORE_EVIDENCE="$$kept" $(MAKE) "$$stage" || { verdict=FAILED; failed="$$failed $$stage"; }; \
 	    if [ -e "$$kept.txt" ]; then \
 	        counts=$$(head -n 1 "$$kept.txt"); \
 	        skipped+=$$(tail -n +2 "$$kept.txt" | sed "s/^/  $$stage: /")$$'\n'; \
@@ -204,6 +205,10 @@ system: $(STAMP) ## models end to end: torch, golden, program and RTL
 mutate: $(STAMP) ## plant faults where this branch changed hdl, golden, compiler; do tests notice?
 	@read -ra files <<< "$${FILES-}"; OMP_NUM_THREADS=1 $(PY) -m tests.mutation "$${files[@]}" \
 	    --seed="$$SEED" $(call option,MUTANTS,number)
+
+verify: $(STAMP) ## run what the table of README counts; print it, and store it where none has fallen
+	@$(MAKE) test STAGES="unit formal system"
+	@$(PY) -m tests.verification --check --store
 
 lint: $(STAMP) ## ruff on everything, mypy on all but gateware
 	@.ci/typing $(VENV)
@@ -261,4 +266,4 @@ help: ## this list
 	    | while IFS=$$'\t' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
 .PHONY: sim check estimate verilog sparsify compare info train synth tables bench test test-fast unit cocotb \
-    formal coverage system mutate lint wheel docs notebooks env constraints clean distclean help
+    formal coverage system mutate verify lint wheel docs notebooks env constraints clean distclean help

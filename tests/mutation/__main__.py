@@ -7,6 +7,7 @@ copy below sim_build; results are kept there and not computed again while the fi
 
 import argparse
 import itertools
+import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -141,6 +142,8 @@ def try_all(
             f"{i}/{len(left)} {verdict}{by} [{entry['seconds']} s] {described(mutant)}", flush=True
         )
     found = summary(results, drawn, ROOT)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    (options.folder / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
     share = 100 * found["caught"] / found["tried"] if found["tried"] else 100
     print(
         f"{found['caught']} of {found['tried']} caught ({share:.1f} %), "

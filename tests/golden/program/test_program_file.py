@@ -13,6 +13,7 @@ from stemcore.golden.program.program import CoreImage, InputRoute, LayerInfo, Pr
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import get_preset
+from tests.support import evidence
 
 
 @pytest.fixture
@@ -109,6 +110,7 @@ def test_load_refuses_every_changed_byte_of_the_memories(program, tmp_path, rng)
         path.write_bytes(changed)
         with pytest.raises(ValueError, match=r"memories\.npz: \d+ bytes must match the checksum"):
             load_program(tmp_path)
+        evidence.record("bit flip", position=int(position))
 
 
 def test_load_refuses_a_changed_description(program, tmp_path):

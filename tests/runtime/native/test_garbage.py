@@ -18,6 +18,7 @@ from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import build
 from stemcore.runtime.native.run import record
 from stemcore.runtime.native.verilated_mesh import Status, VerilatedMesh
+from tests.support import evidence
 from tests.support.chip_programs import four_core_case, stepped_case
 from tests.support.garbage import KINDS, garbage
 
@@ -150,6 +151,7 @@ def disturb(case, kinds, n_moments, rng, monkeypatch):
                 n_right += is_right
                 trial.stop()
                 trial.run_undisturbed()
+                evidence.record("garbage", kind_of=kind, moment=moment, is_right=is_right)
     return n_right
 
 
