@@ -8,6 +8,7 @@ from amaranth.hdl import Assert, Assume, Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+import stemcore.hdl.core.ingress
 from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.fields import Kind, Memory
 from stemcore.golden.spec.presets import get_preset
@@ -18,7 +19,7 @@ from stemcore.hdl.core.error_register import ErrorRegister
 from stemcore.hdl.core.ingress import Ingress
 from stemcore.hdl.core.memory import ConfigMemory
 from stemcore.hdl.layouts import ConfigBus
-from tests.support.formal import implies, inner_signal, inner_state, prove, refute
+from tests.support.formal import implies, inner_signal, inner_state, planted, prove, refute
 
 pytestmark = pytest.mark.sim
 
@@ -33,9 +34,16 @@ class Careless(Ingress):
         return Const(0)
 
 
+Patient = planted(
+    stemcore.hdl.core.ingress,
+    ("self.i.ready.eq(self.spike.ready)", "self.i.ready.eq(self.spike.ready & self.may_spike)"),
+).Ingress
+
+
 class OneEffect(wiring.Component):
     """Any flit, whatever is due: handed to one block, or told as one cause; never both or neither.
 
+    It waits only while the block that it would be handed to has no room; a token never waits.
     There is no state, so that one cycle shows it for all.
     """
 
@@ -46,9 +54,8 @@ class OneEffect(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         fault = self._fault
-        m.submodules.ingress = ingress = (Careless if fault == "reserved bits" else Ingress)(
-            params=SMALL
-        )
+        kind = {"reserved bits": Careless, "waits for what is not due": Patient}.get(fault, Ingress)
+        m.submodules.ingress = ingress = kind(params=SMALL)
         due = {
             name: AnySeq(1)
             for name in ("may_spike", "may_credit", "may_hold", "may_go", "is_inside")
@@ -65,6 +72,9 @@ class OneEffect(wiring.Component):
         comes = ingress.i.valid & ingress.i.ready
         spike, config = (out.valid & out.ready for out in (ingress.spike, ingress.config))
         lost = 1 << Error.TOKEN if fault == "a cause is lost" else 0
+        waits_for_spikes = (flit.kind == Kind.SPIKE.value) & ~ingress.spike.ready
+        configures = flit.kind.matches(*(k.value for k in (Kind.ADDRESS, Kind.WRITE, Kind.READ)))
+        waits_to_configure = configures & ~ingress.config.ready
         all_of_it = Signal(6 + len(Error))
         m.d.comb += [
             all_of_it.eq(
@@ -74,6 +84,9 @@ class OneEffect(wiring.Component):
                 )
             ),
             Assert(all_of_it.any() == comes),
+            Assert(
+                implies(ingress.i.valid & ~ingress.i.ready, waits_for_spikes | waits_to_configure)
+            ),
             Assert((all_of_it & (all_of_it - 1)) == 0),
             Assert(implies(spike, due["may_spike"] & due["is_inside"])),
             Assert(implies(ingress.end, due["may_spike"])),
@@ -94,7 +107,7 @@ def test_a_flit_has_one_effect_or_is_one_error():
     "fault",
     [
         *("may_spike", "may_credit", "may_hold", "may_go", "is_inside"),
-        *("reserved bits", "a cause is lost"),
+        *("reserved bits", "a cause is lost", "waits for what is not due"),
     ],
 )
 def test_faults_of_the_ingress_are_found(fault):

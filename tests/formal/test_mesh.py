@@ -12,9 +12,10 @@
 3. Every move brings a flit nearer to where it leaves the mesh: dimension order has no way back.
    There are finitely many flits and hops, so every flit leaves, and every link opens again, that
    of the host among them, if cores take flits again and again.
-4. And so they do, by the token rules: test_errors.py shows that a core takes any other flit within
-   four cycles, or drops it, and never waits for the mesh itself to do so; a spike waits only for
-   the queue of spikes, which loop nests empty that wait for nothing.
+4. And so they do, by the token rules: test_errors.py shows that a core takes a token at once, and
+   what configures it within four cycles, or drops it, whether it is due or not, and never waits
+   for the mesh to do so. A spike waits for room in the queue of spikes alone, which loop nests
+   empty: these are finite, and wait for nothing, as test_address_generator.py shows.
 """
 
 import pytest
@@ -129,7 +130,7 @@ class NeverStandsStill(wiring.Component):
 
 
 def test_the_mesh_never_stands_still(small):
-    sizes = "2 x 2 nodes, queues of 2, any flits of 15 bits"
+    sizes = "2 x 2 nodes, queues of 2, any flits of 12 bits"
     prove(NeverStandsStill(small, 2, 2), "mesh", mode="prove", depth=1, sizes=sizes)
 
 
