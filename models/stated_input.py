@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model of the user's says of its input: attributes of the module, a text in the archive.
 
-``module.input_range = (0, 1)``, or one of ``"unit"``, ``"signed"``, ``"u8"``; or
-``module.input_mean`` and ``module.input_std``, numbers for all channels or lists of one for each,
-on the scale of 0..1. The function that returns the module may have them instead. An archive is
-written with ``torch.export.save(program, path, extra_files={"input": "unit"})``.
+``module.input_range = (0, 1)``, or one of ``"unit"``, ``"signed"``, ``"u8"``, or a dict of these by
+name where there are several inputs; or ``module.input_mean`` and ``module.input_std``, numbers for
+all channels or lists of one for each, on the scale of 0..1. The function that returns the module
+may have them instead. An archive is written with ``torch.export.save(program, path,
+extra_files={"input": "unit"})``.
 
 The result is text in the form of the option ``--input``, see ``compiler/input_map.py``.
 """
@@ -61,6 +62,8 @@ def pair_in_words(stated: object, where: str) -> str:
 def _in_words(said: dict[str, Any], where: str) -> str:
     if set(said) == {RANGE}:
         value = said[RANGE]
+        if isinstance(value, dict):  # of several inputs, by name
+            return "; ".join(f"{name}={pair_in_words(one, where)}" for name, one in value.items())
         if isinstance(value, str) or ((ends := _numbers(value)) is not None and len(ends) == 2):
             return pair_in_words(value, where)
     both = set(said) == {MEAN, DEVIATION}

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,7 +33,7 @@ class UserModel:
         Short name for folders and reports: the function's, or the file's stem.
     module : torch.nn.Module
         In evaluation mode; float input (N, C, H, W), of its own float type.
-    input_shape : tuple (C, H, W), (C, L) or (F,)
+    input_shape : tuple (C, H, W), (C, L) or (F,); of several inputs a tuple of these, or a dict
     output_shape : tuple
         Of one image's output, of several the first; ``(classes,)`` for a classifier.
     input : str
@@ -44,7 +45,7 @@ class UserModel:
 
     name: str
     module: nn.Module
-    input_shape: tuple[int, ...]
+    input_shape: Any
     output_shape: tuple[int, ...]
     input: str = ""
     graph: object = None
@@ -89,9 +90,9 @@ def _load_function(path: Path, function: str, where: str) -> UserModel:
             "input_shape; none came; add e.g. "
             f"'{function}.input_shape = (3, 32, 32)'"
         )
-    shape = checked_shape(shape, where)
+    shape = _checked_shapes(shape, where)
     module.eval()
-    output = trial_output(module, (1, *shape), where)
+    output = trial_output(module, shape, where)
     return UserModel(function, module, shape, output, stated_input(where, module, build))
 
 
@@ -125,6 +126,15 @@ def _call(path: Path, function: str, where: str) -> tuple[Callable[[], object], 
         ) from error
 
 
+def _checked_shapes(shape: object, where: str) -> Any:
+    """:func:`checked_shape` of one input, of a tuple of several, or of a dict by their names."""
+    if isinstance(shape, dict):
+        return {str(name): checked_shape(sizes, where) for name, sizes in shape.items()}
+    if isinstance(shape, tuple | list) and any(isinstance(one, tuple | list) for one in shape):
+        return tuple(checked_shape(sizes, where) for sizes in shape)
+    return checked_shape(shape, where)
+
+
 def checked_shape(shape: object, where: str) -> tuple[int, ...]:
     """``input_shape`` as (C, H, W), (C, L) or (F,); :exc:`ModelError` for anything else."""
     if (
@@ -145,15 +155,32 @@ def float_type(module: nn.Module) -> torch.dtype:
     return next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
 
 
+def _with_batch(shape: Any) -> str:
+    if isinstance(shape, dict):
+        return " and ".join(f"{name} {(1, *one)}" for name, one in shape.items())
+    several = shape if isinstance(shape[0], tuple) else (shape,)
+    return " and ".join(str((1, *one)) for one in several)
+
+
 @torch.no_grad()
-def trial_output(module: nn.Module, batch_shape: tuple[int, ...], where: str) -> tuple[int, ...]:
-    """Shape of one image's output, of several the first, from a run on zeros."""
+def trial_output(module: nn.Module, input_shape: Any, where: str) -> tuple[int, ...]:
+    """Shape of one image's output, of several the first, from a run on zeros.
+
+    input_shape : as :class:`UserModel` has it
+    """
+    kind = float_type(module)
+    is_several = isinstance(input_shape, tuple) and isinstance(input_shape[0], tuple)
     try:
-        output = module(torch.zeros(batch_shape, dtype=float_type(module)))
+        if isinstance(input_shape, dict):
+            zeros = {n: torch.zeros(1, *one, dtype=kind) for n, one in input_shape.items()}
+            output = module(**zeros)
+        else:
+            shapes = input_shape if is_several else (input_shape,)
+            output = module(*(torch.zeros(1, *one, dtype=kind) for one in shapes))
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{where}: the model must accept an input of shape {batch_shape}; "
+            f"{where}: the model must accept an input of shape {_with_batch(input_shape)}; "
             f"{reason} came; correct input_shape or the model"
         ) from error
     found = [leaf for leaf in tree_leaves(output) if leaf is not None]

@@ -2,6 +2,7 @@
 """From a name to a float model with its weights."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -34,12 +35,13 @@ OWN = "the model's own"
 class LoadedModel:
     """A float model in evaluation mode, and where its weights come from.
 
-    ``input_shape`` is (C, H, W), (C, L) or (F,). ``input`` is what the model says of its input,
-    empty where it does not. ``graph`` is what was captured from a file, if it came as one.
+    ``input_shape`` is (C, H, W), (C, L) or (F,), of several inputs a tuple or a dict of these.
+    ``input`` is what the model says of its input, empty where it does not. ``graph`` is what was
+    captured from a file, if it came as one.
     """
 
     module: torch.nn.Module
-    input_shape: tuple[int, ...]
+    input_shape: Any
     weights: str
     input: str = ""
     graph: object = None

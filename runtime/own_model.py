@@ -56,6 +56,8 @@ def _load_archive(path: Path) -> UserModel:
     program = load_program(path)
     names = program.graph_signature.user_inputs
     inputs = [node.meta.get("val") for node in program.graph.nodes if node.name in names]
+    if len(inputs) > 1 and all(isinstance(x, torch.Tensor) for x in inputs):
+        return _load_several(path, program)
     is_one = len(inputs) == 1 and isinstance(inputs[0], torch.Tensor)
     if not is_one or inputs[0].ndim not in (2, 3, 4):
         found = (
@@ -75,8 +77,19 @@ def _load_archive(path: Path) -> UserModel:
         graph = capture(program)
         check_compatible(graph)
         module = AnyBatch(program.module(), *_batch_limits(batch, program))
-    output = trial_output(module, (1, *shape), where)
+    output = trial_output(module, shape, where)
     return UserModel(path.stem, module, shape, output, archive_input(path), graph)
+
+
+def _load_several(path: Path, program: torch.export.ExportedProgram) -> UserModel:
+    """An archive of a model with several inputs; its graph takes the place of the module."""
+    with reading(path):
+        graph = capture(program)
+        check_compatible(graph)
+    module = GraphModule(graph)
+    output = trial_output(module, graph.input_shape, str(path))
+    shapes = {part.name: part.sizes for part in graph.parts}
+    return UserModel(path.stem, module, shapes, output, archive_input(path), graph)
 
 
 def _load_graph(path: Path) -> UserModel:
@@ -84,7 +97,7 @@ def _load_graph(path: Path) -> UserModel:
     check_compatible(graph)
     module = GraphModule(graph)
     shape = graph.input_shape
-    output = trial_output(module, (1, *shape), str(path))
+    output = trial_output(module, shape, str(path))
     return UserModel(path.stem, module, shape, output, graph=graph)
 
 

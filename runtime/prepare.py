@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.input_map import InputMap
+from stemcore.compiler.input_parts import packed_map
 from stemcore.compiler.pipeline import Compilation, run_stages
 from stemcore.compiler.quantization.outputs import CLASSES
 from stemcore.compiler.saved import CompileFolder
@@ -34,6 +35,7 @@ from .report.accuracy import float_outputs, predictions
 from .report.schema import AGREEMENT
 from .report.stopwatch import Stopwatch
 from .settings import Settings, chip_params, compile_options, preset_name
+from .several_inputs import load_parts
 
 
 def _preset_that_holds(
@@ -86,15 +88,21 @@ def prepare(
     with watch("capture"):
         captured = run_stages(Compilation(options, Inputs(loaded.source)), stop="check")
     shape = captured.graph.input_shape
-    if settings.dataset != ARRAYS:  # of which the file says whether they are bytes
+    parts = captured.graph.parts
+    if settings.dataset != ARRAYS and not parts:  # of which the file says whether they are bytes
         stated_map(settings.input, loaded.input, captured.graph)
     preset = preset_name(settings)
     if is_own_model(settings.model):  # those of the zoo are known to fit their presets
         with watch("capture"):
             preset = _preset_that_holds(captured, settings, say)
         captured = captured.with_options(params=chip_params(settings, preset))
+    maps: tuple[InputMap, ...] = ()
     with watch("load"):
-        dataset = load_dataset(settings.dataset, shape, settings.data, n_train, n_test)
+        dataset: AnyDataset
+        if parts:
+            dataset, maps = load_parts(settings, loaded.input, parts, n_train, n_test)
+        else:
+            dataset = load_dataset(settings.dataset, shape, settings.data, n_train, n_test)
     for note in dataset.notes:
         say(f"data         {note}")
 
@@ -103,19 +111,24 @@ def prepare(
         return float_outputs(module, images, input_map, sizes)
 
     is_usual = not settings.input and not is_own_model(settings.model)
-    input_map = find_map(
-        settings.input,
-        loaded.input,
-        captured.graph,
-        dataset,
-        lambda tried: in_float(dataset.train_images[:AUTO_IMAGES], tried),
-        (lambda line: None) if is_usual else say,
-    )
+    if parts:
+        input_map = packed_map(maps, parts)
+        for part, one in zip(parts, maps, strict=True):
+            say(f"input        {part.name}: {one.describe()}")
+    else:
+        input_map = find_map(
+            settings.input,
+            loaded.input,
+            captured.graph,
+            dataset,
+            lambda tried: in_float(dataset.train_images[:AUTO_IMAGES], tried),
+            (lambda line: None) if is_usual else say,
+        )
     kind = settings.outputs or None
     if not kind and _has_an_output_a_class(captured, dataset):
         first = captured.graph.outputs[0].name  # which labels are of
         kind = f"{first}={CLASSES}" if captured.graph.results else CLASSES
-    captured = captured.with_options(input_map=input_map, outputs=kind)
+    captured = captured.with_options(input_map=input_map, part_maps=maps, outputs=kind)
     calibration = input_map.codes(dataset.train_images[:CALIBRATION_IMAGES], "x_train")
     with alone_in(folder):
         store = None if folder is None else CompileFolder(folder, kept_beside(folder))

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ class Prepared:
     dataset: AnyDataset
     module: torch.nn.Module
     weights: str
-    input_shape: tuple[int, ...]
+    input_shape: Any
     compilation: Compilation
     integers: NDArray[np.int64]
     store: CompileFolder | None
@@ -107,12 +108,12 @@ class Prepared:
 
 
 def scoring(
-    module: torch.nn.Module, input_shape: tuple[int, ...], graph: Graph
+    module: torch.nn.Module, input_shape: Any, graph: Graph
 ) -> tuple[torch.nn.Module, tuple[int, ...]]:
     """What gives the real values of the network's output, and the shape of one input of it; where
-    the module goes on with a tail, or returns several outputs, that is the graph without the tail,
-    up to the first output."""
-    is_tensor = not graph.tail and not graph.results
+    the module goes on with a tail, returns several outputs or takes several inputs, that is the
+    graph without the tail, up to the first output."""
+    is_tensor = not graph.tail and not graph.results and not graph.parts
     return (module, input_shape) if is_tensor else (GraphModule(graph), graph.input_shape)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from stemcore.compiler.lowering.integrate import model_of_mode
 from stemcore.compiler.quantization.layer_bits import DEFAULT_BITS, LayerBits
 from stemcore.compiler.sparsity.tables import NONE, read_tables
-from stemcore.compiler.stages import Options
+from stemcore.compiler.stages import AnySizes, Options
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
 from stemcore.models.data import (
@@ -93,7 +93,7 @@ def chip_params(settings: Settings, preset: str | None = None) -> ChipParams:
     return params.with_integration(model_of_mode(settings.integration))
 
 
-def compile_options(settings: Settings, input_shape: tuple[int, ...]) -> Options:
+def compile_options(settings: Settings, input_shape: AnySizes) -> Options:
     """The settings as far as they are the compiler's."""
     path = settings.model.rpartition(":")[0] or settings.model  # of file.py:function the file
     return Options(

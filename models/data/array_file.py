@@ -11,6 +11,9 @@ name                   what it is
 ``class_names``        optional: text, one a class
 =====================  =========================================================================
 
+A network with several inputs has samples of each: ``x_train.NAME`` and ``x_test.NAME``
+(:func:`load_inputs`).
+
 Names may be in capitals; ``images`` and ``labels``, or ``x`` and ``y``, or a single array of any
 name, stand for a set that is calibrated and tested on the same samples. Nothing is unpickled.
 """
@@ -61,8 +64,52 @@ def load_arrays(
 
     Raises :exc:`DataError` for what is no such file, and for arrays that do not fit.
     """
+    return _dataset(_read(path, shown(path)), path, shown(path), input_shape, n_train, n_test)
+
+
+def load_inputs(
+    path: Path,
+    input_shapes: Mapping[str, Shape],
+    n_train: int | None = None,
+    n_test: int | None = None,
+) -> dict[str, Dataset]:
+    """A :class:`Dataset` for each input of a network with several, by its name.
+
+    Samples of the input NAME are called ``x_train.NAME`` and ``x_test.NAME``, or ``x.NAME`` where
+    there is one split; labels and class names are as ever. Raises :exc:`DataError` as
+    :func:`load_arrays`, and for an input without samples.
+    """
     where = shown(path)
     arrays = _read(path, where)
+    found = {}
+    for name, shape in input_shapes.items():
+        ending = f".{name.lower()}"
+        own = {
+            key.removesuffix(ending): array for key, array in arrays.items() if key.endswith(ending)
+        }
+        if not own:
+            raise DataError(
+                f"{where}: must have samples of the input {name}, x_train.{name} and x_test.{name};"
+                f" {', '.join(arrays) or 'none'} came; write it with numpy.savez(path, "
+                "**{'x_train.NAME': .., 'x_test.NAME': .., 'y_train': .., 'y_test': ..})"
+            )
+        shared = {k: v for k, v in arrays.items() if k.startswith("y") or k in CLASS_NAMES}
+        found[name] = _dataset({**shared, **own}, path, where, shape, n_train, n_test)
+    counts = {name: (len(d.train_images), len(d.test_images)) for name, d in found.items()}
+    if len(set(counts.values())) > 1:
+        came = ", ".join(f"{name} {n}" for name, n in counts.items())
+        raise DataError(f"{where}: every input must have as many samples; {came} came; mend one")
+    return found
+
+
+def _dataset(
+    arrays: Arrays,
+    path: Path,
+    where: str,
+    input_shape: Shape | None,
+    n_train: int | None,
+    n_test: int | None,
+) -> Dataset:
     notes: list[str] = []
     splits = _splits(arrays, where, notes)
     labels = {split: _labels(splits[split][1], f"{where} y_{split}") for split in splits}

@@ -2,6 +2,7 @@
 """``stemcore run``: images of the user's own through a saved program."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,16 +66,18 @@ def run(arguments: argparse.Namespace) -> int:
     from ..report.screen import amount
     from .progress import Display
 
-    images, labels = read_images(arguments.images)
     compiled = load(arguments.folder)
+    parts = compiled.compilation.graph.parts
+    images, labels = read_images(arguments.images, [part.name for part in parts])
+    n_images = len(next(iter(images.values()))) if parts else len(images)
     engine = get_engine(arguments.engine).name
     with Display() as display:
-        display.say(f"run          {amount(len(images), 'image')} on {engine}")
+        display.say(f"run          {amount(n_images, 'image')} on {engine}")
         result = compiled.run(
             images,
             engine=engine,
             threads=arguments.threads,
-            progress=display.count(len(images)),
+            progress=display.count(n_images),
             strict=False,
         )
     folder = arguments.out or results() / f"run-{arguments.folder.resolve().name}"
@@ -82,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     if tails := describe_tails(compiled.network.outputs):
         print(f"host         {tails}: computed after the chip")
     if labels is not None:
-        print(f"right        {100 * result.accuracy(labels):.2f} % of {len(images)} images")
+        print(f"right        {100 * result.accuracy(labels):.2f} % of {n_images} images")
     if result.timing is not None:
         print(f"cycles       {result.timing.total:,} in all")
     data, page = folder / "results.npz", folder / "report.html"
@@ -102,8 +105,10 @@ def _verdict(bit_exact: bool | None) -> str:
     return {True: "equal to golden's", False: "NOT golden's", None: "golden's own"}[bit_exact]
 
 
-def read_images(path: Path) -> "tuple[NDArray[Any], NDArray[Any] | None]":
+def read_images(path: Path, inputs: Sequence[str] = ()) -> "tuple[Any, NDArray[Any] | None]":
     """Images of a file, and labels where it has some; ``ValueError`` for any other file.
+
+    Of a network with several ``inputs`` it has an array of the name of each.
 
     A ``.npz`` has the array ``images``, or ``x_test`` or ``x`` as a data set has them, or one array
     alone.
@@ -128,6 +133,8 @@ def read_images(path: Path) -> "tuple[NDArray[Any], NDArray[Any] | None]":
         if name in arrays:
             return arrays[name], arrays.get(label_name)
     labels = arrays.pop("labels", None)
+    if len(arrays) > 1 and set(arrays) == set(inputs):
+        return arrays, labels
     if len(arrays) != 1:
         raise ValueError(
             f"{where}: must have an array 'images'; {', '.join(arrays) or 'none'} came; write it "

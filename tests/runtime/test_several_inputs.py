@@ -13,8 +13,14 @@ from stemcore.compiler.frontend.passes import form_layers
 from stemcore.compiler.frontend.run_graph import run_graph
 from stemcore.compiler.input_map import parse_input
 from stemcore.compiler.input_parts import make_parts, pack, packed_shape, unpack, with_one_sign
+from stemcore.models.data.array_file import load_inputs
+from stemcore.models.errors import DataError
 from stemcore.runtime.engines.compare import first_difference
 from stemcore.runtime.engines.run import run_engine
+from stemcore.runtime.own_model import load_own_model
+from stemcore.runtime.prepare import prepare
+from stemcore.runtime.report.fidelity import measure_fidelity
+from stemcore.runtime.settings import Settings
 from tests.support.several_nets import branches
 
 
@@ -209,3 +215,76 @@ def test_what_is_no_tensor_is_refused():
     program = torch.export.export(Flag(), (torch.zeros(2, 3), 2.0))
     with pytest.raises(CaptureError, match=r"^capture: the network must take tensors alone, takes"):
         capture(program)
+
+
+CODE = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    input_shape = {"image": (1, 6, 6), "state": (3,)}
+    input_range = {"image": "unit", "state": (-2, 2)}
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b = nn.Conv2d(1, 4, 3), nn.Linear(3, 2)
+
+    def forward(self, image, state):
+        return self.a(image).mean((2, 3)), self.b(state)
+"""
+
+
+def arrays(**changes):
+    found = {f"x_{split}.image": IMAGE for split in ("train", "test")}
+    found |= {f"x_{split}.state": STATE for split in ("train", "test")}
+    return {**found, **changes}
+
+
+def prepared(tmp_path, **changes):
+    (tmp_path / "net.py").write_text(CODE)
+    np.savez(tmp_path / "own.npz", **arrays(**changes))
+    settings = Settings(model=f"{tmp_path / 'net.py'}:Net", dataset=str(tmp_path / "own.npz"))
+    return prepare(settings, n_train=16, n_test=4)
+
+
+def test_run_takes_an_array_for_each_input_from_a_file(tmp_path):
+    found = prepared(tmp_path)
+    net = two(input={"image": "unit", "state": (-2, 2)})
+    np.testing.assert_array_equal(found.integers, net.integers((IMAGE[:4], STATE[:4])))
+    outputs = measure_fidelity(found)["outputs"]
+    assert [output["name"] for output in outputs] == ["0", "1"]
+    assert all(output["sqnr_db"] > 20 for output in outputs)
+
+
+def test_arrays_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"x_train: must be uint8, bytes of pictures, or floats"):
+        prepared(tmp_path, **{"x_train.image": IMAGE.astype(np.int64)})
+    np.savez(tmp_path / "own.npz", **arrays(**{"x_test.state": STATE[:3]}))
+    match = r"every input must have as many samples; image \(16, 16\), state \(16, 3\) came"
+    with pytest.raises(DataError, match=match):
+        load_inputs(tmp_path / "own.npz", {"image": (1, 6, 6), "state": (3, 1, 1)})
+
+
+def test_missing_samples_of_an_input_are_an_error_that_names_them(tmp_path):
+    np.savez(tmp_path / "own.npz", **{"x_train.image": IMAGE, "x_test.image": IMAGE})
+    with pytest.raises(DataError, match=r"must have samples of the input state, x_train\.state"):
+        load_inputs(tmp_path / "own.npz", {"image": (1, 6, 6), "state": (3, 1, 1)})
+
+
+def test_data_sets_of_one_array_are_refused_with_the_way_out(tmp_path):
+    (tmp_path / "net.py").write_text(CODE)
+    settings = Settings(model=f"{tmp_path / 'net.py'}:Net", dataset="digits")
+    with pytest.raises(DataError, match=r"\(image, state\) must have its data in a file \.npz"):
+        prepare(settings, n_train=16, n_test=4)
+
+
+def test_archives_have_the_names_of_their_inputs(tmp_path):
+    path = tmp_path / "net.pt2"
+    program = torch.export.export(Two().eval(), (torch.zeros(2, 1, 6, 6), torch.zeros(2, 3)))
+    torch.export.save(program, path)
+    loaded = load_own_model(str(path))
+    assert loaded.input_shape == {"image": (1, 6, 6), "state": (3,)}
+    assert loaded.output_shape == (4,)
+    net = stemcore.compile(path, calibration=(IMAGE, STATE), input="image=unit; state=-2..2")
+    assert net.run((IMAGE[:2], STATE[:2]), engine="program").bit_exact
