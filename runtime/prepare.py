@@ -27,6 +27,7 @@ from stemcore.models.data import (
 
 from .compile_folder import alone_in, kept_beside, say_reused
 from .given_agreement import say_agreement
+from .input_arrays import load_parts
 from .input_choice import AUTO_IMAGES, find_map, stated_map
 from .load_model import load_model
 from .own_model import is_own_model
@@ -35,7 +36,6 @@ from .report.accuracy import float_outputs, predictions
 from .report.schema import AGREEMENT
 from .report.stopwatch import Stopwatch
 from .settings import Settings, chip_params, compile_options, preset_name
-from .several_inputs import load_parts
 
 
 def _preset_that_holds(

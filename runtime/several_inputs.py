@@ -7,13 +7,12 @@ of all (:mod:`stemcore.compiler.input_parts`).
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.compiler.input_map import AUTO, UNSTATED, InputMap, parse_input, range_map
+from stemcore.compiler.input_map import AUTO, UNSTATED, InputMap, parse_input
 from stemcore.compiler.input_parts import (
     InputPart,
     as_given,
@@ -24,12 +23,8 @@ from stemcore.compiler.input_parts import (
 from stemcore.compiler.pipeline import Compilation
 from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.network import Population
-from stemcore.models.data import ARRAYS, Dataset
-from stemcore.models.data.array_file import load_inputs
-from stemcore.models.errors import DataError
 
 from .images import as_array, integer_images
-from .settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -134,52 +129,3 @@ def with_parts(
     spikes = None if activity is None else packed_images(activity, parts, maps, "activity")
     changed = begun.with_inputs(calibration=images[:CALIBRATION_IMAGES], activity_images=spikes)
     return changed.with_options(input_map=packed_map(maps, parts), part_maps=maps)
-
-
-def _of_data(dataset: Dataset, unstated: InputMap) -> InputMap:
-    """The map for the range of floats; bytes, which have none, keep the one without a meaning."""
-    if dataset.value_range is None:
-        return unstated
-    return range_map("range of the data", *dataset.value_range)
-
-
-def load_parts(
-    settings: Settings,
-    said: str,
-    parts: Sequence[InputPart],
-    n_train: int | None,
-    n_test: int | None,
-) -> tuple[Dataset, tuple[InputMap, ...]]:
-    """The data set of a run, as the float network sees it, in images of all inputs; and their maps.
-
-    Of floats that nobody states a range of, theirs is taken.
-    """
-    if settings.dataset != ARRAYS or settings.data is None:
-        raise DataError(
-            f"{settings.data_shown}: a network with several inputs "
-            f"({', '.join(part.name for part in parts)}) must have its data in a file .npz, with "
-            "x_train.NAME and x_test.NAME for each; name one with DATASET=file.npz"
-        )
-    found = load_inputs(settings.data, {p.name: p.shape for p in parts}, n_train, n_test)
-    stated = meanings(settings.input or None, said, parts)
-    maps = with_one_sign(
-        [
-            _of_data(found[part.name], one) if one == UNSTATED else one
-            for part, one in zip(parts, stated, strict=True)
-        ]
-    )
-    first = found[parts[0].name]
-
-    def packed(split: str) -> NDArray[np.float32]:
-        images = [getattr(found[part.name], f"{split}_images") for part in parts]
-        real = [one.real(array) for one, array in zip(maps, images, strict=True)]
-        return pack(real, parts)
-
-    notes = [note for part in parts for note in found[part.name].notes]
-    dataset = replace(
-        first,
-        train_images=packed("train"),
-        test_images=packed("test"),
-        notes=tuple(dict.fromkeys(notes)),
-    )
-    return dataset, maps
