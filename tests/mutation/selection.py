@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.mutation.operators import KINDS, Mutant, mutants
 
 ROOMS = ("hdl", "golden", "compiler")
-OWN = ("-m", "not sim", "--hypothesis-profile", "fast")  # of tests that speak of the file
+OWN = ("--hypothesis-profile", "fast")  # of tests that speak of the file, slow ones too
 QUICK = ("-m", "not slow and not sim", "--hypothesis-profile", "fast")
 RANDOM_NETWORKS = "tests/system/test_random_networks_on_rtl.py"
 
@@ -62,6 +62,7 @@ def stages_of(path: str, root: Path, *, is_quick: bool = False) -> list[Stage]:
     }
     dotted = ".".join(("stemcore", *source.with_suffix("").parts))
     imports = re.compile(rf"\b{re.escape(dotted)}\b")
+    siblings = re.compile(rf"\b{re.escape(dotted.rpartition('.')[0])}\b")
     own = [file for file in texts if file.parent == folder and _is_own(file, source)]
     if not own:  # part of another file's unit, and tested with that
         users = _users(root / source)
@@ -71,7 +72,7 @@ def stages_of(path: str, root: Path, *, is_quick: bool = False) -> list[Stage]:
         [file for file, text in texts.items() if imports.search(text)],
         [
             *(file for file in texts if file.parent == folder),
-            *(file for file, text in texts.items() if f"{dotted.rpartition('.')[0]}." in text),
+            *(file for file, text in texts.items() if siblings.search(text)),
             *(file for file in texts if file.parent == tests / source.parts[0]),
         ],
     )

@@ -101,6 +101,8 @@ def test_a_files_own_tests_come_first_then_those_that_import_it():
     stages = stages_of("compiler/lowering/ranges.py", ROOT)
     assert stages[0].tests == ("tests/compiler/lowering/test_ranges.py",)
     assert "tests/compiler/test_compile_network.py" in stages[1].tests
+    scaled = stages_of("compiler/lowering/neurons/scaled.py", ROOT)
+    assert any("tests/compiler/lowering/test_integrate.py" in stage.tests for stage in scaled)
     assert all("tests/compiler/frontend/test_resample.py" not in s.tests for s in stages)
 
 
