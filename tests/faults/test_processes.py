@@ -35,7 +35,7 @@ def saved(tmp_path):
     """A compiled network in ``net``, and many images in ``images.npy``."""
     torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).eval()
-    images = np.random.default_rng(0).integers(-127, 128, (20_000, 1, 8, 8)).astype(np.int8)
+    images = np.random.default_rng(0).integers(-127, 128, (4000, 1, 8, 8)).astype(np.int8)
     stemcore.compile(module, calibration=images[:32], input="signed").save(tmp_path / "net")
     np.save(tmp_path / "images.npy", images)
 
@@ -43,11 +43,11 @@ def saved(tmp_path):
 # A command that takes long, and what it says when it is in the middle.
 LONG = {
     "check": (("--model", "tiny_vgg"), "compare      "),
-    "sparsify": (("--model", "tiny_vgg"), "rank         "),
-    "estimate": (("--model", "tiny_vgg"), "compile      "),
+    "sparsify": (("--model", "tiny_vgg"), "model        "),
+    "estimate": (("--model", "tiny_vgg"), "model        "),
     "verilog": (("--model", "digits_cnn"), "write        "),
     "train": (("--model", "tiny_vgg", "--epochs", "2"), None),
-    "tables": (("--only", "VIII", "--images", "300"), "table VIII"),
+    "tables": (("--only", "VIII", "--images", "300"), None),
     "bench": (("--only", "golden"), "golden: "),
     "synth": (("--preset", "tiny"), None),
     "run": (("net", "--images", "images.npy", "--engine", "program"), "run          "),
@@ -63,10 +63,10 @@ def test_ctrl_c_ends_every_command(name, start, request):
     words, said = LONG[name]
     command = start(name, *words)
     if said is None:  # nothing is said before the first part of the work is done
-        time.sleep(8)
+        time.sleep(4)
     else:
         command.wait_for(said)
-        time.sleep(0.3)
+        time.sleep(1)
     check_interrupt(command, whole_group=True)
 
 
