@@ -13,6 +13,8 @@ from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.runtime.engines.compare import with_outputs
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.engines.verilator import Verilator
+from stemcore.runtime.host.verilog_bench import run_bench_verilog
+from stemcore.runtime.toolchain import ToolError
 from tests.support.several_nets import heads
 
 BYTES = np.random.default_rng(5).integers(0, 256, (48, 1, 8, 8)).astype(np.uint8)
@@ -107,3 +109,16 @@ def test_every_spike_of_every_output_is_golden_s_on_the_gateware(integration):
     over_mesh = Verilator(over_mesh=True)
     again = run_engine(over_mesh, net.program, net.integers(BYTES[:3]))
     np.testing.assert_array_equal(again.outputs, result.ran.outputs)
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_exported_bench_compares_every_output(tmp_path):
+    _, net = compiled("tuple", preset="tiny")
+    folder = net.verilog(tmp_path / "chip", BYTES[:2])
+    assert "PASS: 2 images" in run_bench_verilog(folder, "icarus")
+    lines = (folder / "expected.hex").read_text().splitlines()
+    lines[-1] = f"{int(lines[-1], 16) ^ 1:02x}"  # the last value of the second output
+    (folder / "expected.hex").write_text("\n".join(lines) + "\n")
+    with pytest.raises(ToolError, match=r"FAIL image 1: box\S*, neuron \(channel 2, row 0, col"):
+        run_bench_verilog(folder, "icarus")

@@ -261,7 +261,9 @@ def test_sparsify_passes_its_options_and_points_to_its_files(monkeypatch, capsys
     report = {
         "best": "rd",
         "none": {"test": {"accuracy": 0.9, "sops": 2e6, "spikes": 1e3}},
-        "chosen": {"rd": {"test": {"accuracy": 0.89, "sops": 1e6, "spikes": 5e2}}},
+        "chosen": {
+            "rd": {"test": {"accuracy": 0.89, "loss_error": 0.0042, "sops": 1e6, "spikes": 5e2}}
+        },
     }
 
     def sparsify(settings, **options):
@@ -276,5 +278,5 @@ def test_sparsify_passes_its_options_and_points_to_its_files(monkeypatch, capsys
     assert (options["budget"], options["schemes"]) == (1.0, ["rd"])
     assert (defaults["budget"], defaults["schemes"]) == (0.5, ("hybrid", "rd"))
     shown = capsys.readouterr().out
-    assert "| rd | 89.00 % | +1.00 | -50.0 % | -50.0 % |" in shown
+    assert "| rd | 89.00 % | +1.00 | 0.42 | -50.0 % | -50.0 % |" in shown
     assert f"tables       {tmp_path / 'tables.json'} (rd)" in shown
