@@ -94,8 +94,8 @@ def write_tables(
         raise ValueError(f"only: must be of {', '.join(TABLES)}, got {', '.join(unknown)}")
     if checkpoint is None and dataset is not None:
         raise ValueError(
-            f"dataset: must come with a checkpoint, got {dataset} alone; without one every network "
-            "is measured on the data set that it was trained on"
+            f"dataset: must come with --checkpoint, the weights that are measured on it, got "
+            f"{dataset} alone; name both, or leave it out"
         )
     if checkpoint is None:
         subjects = _trained(models, n_images, data)

@@ -49,11 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
     from stemcore.benchmarks.tables.subjects import IMAGES
     from stemcore.benchmarks.tables.write import write_tables
 
-    if arguments.dataset and not arguments.checkpoint:
-        raise ValueError(
-            f"dataset: must come with --checkpoint, the weights that are measured on it, got "
-            f"{arguments.dataset} alone; name both, or leave it out"
-        )
     path = write_tables(
         only=arguments.only,
         models=arguments.model,

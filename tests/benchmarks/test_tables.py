@@ -403,7 +403,10 @@ def test_tables_of_weights_that_are_given(tmp_path, monkeypatch):
         (["--model", "tiny_vg"], r"error: model: must be a .*, got 'tiny_vg'; did you mean tiny_v"),
         (["--model", "vgg16"], r"error: model: must be a network with trained weights, one of .*"),
         (["--only", "X"], r"error: only: must be of I, II, .*, got X"),
-        (["--dataset", "digits"], r"error: dataset: must come with a checkpoint, got digits alone"),
+        (
+            ["--dataset", "digits"],
+            r"error: dataset: must come with --checkpoint, .* got digits alone",
+        ),
         (["--checkpoint", "w.safetensors"], r"error: model: must be one name .*, got none"),
         (
             ["--checkpoint", "w.safetensors", "--model", "tiny_yolo", "--dataset", "digits"],
