@@ -17,6 +17,7 @@ SHELL := bash
 #? IMAGES how many test images to run
 #? SIM engine: verilator (default), or one that `stemcore sim --help` lists
 #? THREADS threads that simulate; default: $OMP_NUM_THREADS, else one a processor, at most 4
+#? AXI verilog: streams of 32 or 64 bits, the chip behind AXI as well
 #? WAVES FST waves: all, or nodes X,Y[;X,Y..]
 #? BITS bits of the activations, 2 to 8: the time steps T; of layers too: 8,fc=4
 #? WEIGHT_BITS bits of the weights, 2 to 8, likewise
@@ -78,7 +79,7 @@ SOURCE := MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint INPUT/inpu
 TAKES_sim := $(SOURCE) IMAGES/images SIM/sim THREADS/threads WAVES/waves
 TAKES_check := $(SOURCE) IMAGES/images
 TAKES_estimate := $(SOURCE)
-TAKES_verilog := $(SOURCE) IMAGES/images
+TAKES_verilog := $(SOURCE) IMAGES/images AXI/axi
 TAKES_sparsify := $(SOURCE) BUDGET/budget SCHEME/scheme
 TAKES_compare := RUNS/
 TAKES_info := /

@@ -18,13 +18,18 @@ from .settings import Settings
 
 
 def write_verilog(
-    settings: Settings, n_images: int = 1, *, say: Callable[[str], None] = lambda line: None
+    settings: Settings,
+    n_images: int = 1,
+    *,
+    axi: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Verilog, flits and bench of a model; returns its folder below
     ``sim_build/verilog``, named as in :mod:`stemcore.runtime.report.names`.
 
-    The bench runs the first ``n_images`` test images and expects what golden computes. ``say``
-    gets a line, ``name  text``, as each stage begins.
+    The bench runs the first ``n_images`` test images and expects what golden computes. ``axi``:
+    bits of the streams of :func:`~.host.verilog_bench.write_bench`. ``say`` gets a line, ``name
+    text``, as each stage begins.
     """
     say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
     prepared = prepare(
@@ -44,4 +49,4 @@ def write_verilog(
         prepared.network, images, acc_width=prepared.params.acc_width, keep=set(program.heard)
     )
     folder = results() / "verilog" / run_name(settings)
-    return write_bench(program, images, folder, expected=prepared.network.joined(values))
+    return write_bench(program, images, folder, expected=prepared.network.joined(values), axi=axi)

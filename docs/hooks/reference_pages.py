@@ -8,11 +8,13 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from reference_commands import command_line
 from reference_hardware import memory_images, presets
+from reference_registers import host_registers
 from reference_report import report
 
 PAGES = {
     "reference/memory-images.md": memory_images,
     "reference/presets.md": presets,
+    "reference/host-registers.md": host_registers,
     "reference/command-line.md": command_line,
     "reference/report.md": report,
 }

@@ -16,6 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=int, default=1, help="test images of the bench (default: %(default)s)"
     )
+    parser.add_argument(
+        "--axi",
+        type=int,
+        choices=(32, 64),
+        metavar="32|64",
+        help="also write axi_chip.v, the chip behind AXI with streams of so many bits, and "
+        "stemcore_registers.h (default: neither)",
+    )
     add_source_options(parser)
 
 
@@ -27,7 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
         from ..write_verilog import write_verilog
 
         folder = write_verilog(
-            source_settings(arguments), n_images=arguments.images, say=display.say
+            source_settings(arguments),
+            n_images=arguments.images,
+            axi=arguments.axi,
+            say=display.say,
         )
     print(f"verilog      {folder}")
     return 0

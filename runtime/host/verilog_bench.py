@@ -24,11 +24,13 @@ from stemcore.golden.spec.bit_fields import BitFields
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import chip_verilog, node_verilog
+from stemcore.hdl.host.export import axi_host_verilog
 
 from ..toolchain import ToolError
 from ..toolchain.icarus import compile_verilog, run_vvp
 from ..toolchain.process import Simulator, run
 from ..toolchain.verilator import verilate
+from .c_header import c_header
 from .flits import Flits, Host
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -42,11 +44,13 @@ def write_bench(
     folder: Path,
     *,
     expected: NDArray[np.int64] | None = None,
+    axi: int | None = None,
 ) -> Path:
     """Writes Verilog, flits and bench of ``program`` into ``folder``: all of it or nothing.
 
     ``expected`` are the output's values (N, C, H, W), of several outputs (N, E, 1, 1); default:
-    what the program engine computes.
+    what the program engine computes. ``axi``: 32 or 64, also the chip behind AXI with streams of so
+    many bits, and its C header.
     """
     if expected is None:
         expected = run_program(program, images).outputs
@@ -59,6 +63,8 @@ def write_bench(
     try:
         with naming(folder):
             _fill(aside, folder.name, program, images, expected)
+            if axi is not None:
+                _add_axi(aside, program, axi)
         with alone_in_folder(folder.parent):
             before = folder.with_name(f"{aside.name}-before")
             if folder.exists():
@@ -133,6 +139,14 @@ def _fill(
     )
     (folder / "README.txt").write_text(_readme(title, program, counts, len(images)))
     (folder / "PORTS.txt").write_text(ports_note(params))
+
+
+def _add_axi(folder: Path, program: Program, stream_width: int) -> None:
+    text = axi_host_verilog(
+        program.params, columns=program.columns, rows=program.rows, stream_width=stream_width
+    )
+    (folder / "axi_chip.v").write_text(text)
+    (folder / "stemcore_registers.h").write_text(c_header())
 
 
 def _write_hex(path: Path, parts: Iterable[tuple[str, Flits]], digits: int) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stemcore.golden.spec.fields import Formats, Kind, Memory
+from stemcore.golden.spec.host_registers import FIRST_PARAM, HOST_REGISTERS
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import PRESETS
 from stemcore.golden.spec.registers import Control
@@ -43,6 +44,19 @@ def test_presets_show_every_preset_and_a_meaning_of_every_size(page):
     meanings = text.split("## Fields")[1]
     for name in ChipParams().to_dict():
         assert re.search(rf"^\| `{name}` \| \S", meanings, re.MULTILINE), name
+
+
+def test_host_registers_show_every_register_and_field(page):
+    text = page("reference_registers", "host_registers")
+    for register in HOST_REGISTERS.values():
+        assert f"| `{register.offset:#05x}` |" in text
+        if register.number < FIRST_PARAM:
+            section = text.split(f"### {register.name}\n")[1].split("\n#")[0]
+            for name, low, width in register.layout:
+                bits = f"{low + width - 1}..{low}" if width > 1 else low
+                assert f"| {bits} | `{name}` |" in section
+        else:
+            assert f"| `{register.name}` |" in text
 
 
 def test_command_line_shows_every_command_and_option(page):

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A chip's host side with AXI: registers, streams, interrupt and the crossing to its clock."""
+
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.host_registers import (
+    ADDRESS_WIDTH,
+    HOST_REGISTERS,
+    IDENTITY,
+    MAJOR,
+    MINOR,
+    SUPPORTED_COORD_WIDTH,
+    param_words,
+)
+from stemcore.golden.spec.params import ChipParams
+
+from ..layouts import flit_stream
+from .axi import AxiLite, AxiStream
+from .commander import Commander
+from .crossing import Crossing
+from .register_file import RegisterFile
+from .stream_in import WORD_WIDTH, StreamIn
+from .stream_out import StreamOut
+from .traffic import COUNTED, Traffic
+
+
+class AxiHost(wiring.Component):
+    """Stands between a bus of a host and the host's link of a chip.
+
+    Domain ``sync`` is the bus's, with its reset; the chip has its own clock. What the registers
+    mean is in ``stemcore.golden.spec.host_registers``.
+
+    Parameters
+    ----------
+    params : ChipParams
+    columns, rows : int
+        Nodes of the chip.
+    register_width, stream_width : int
+        Bits of data of AXI4-Lite, and of both streams: 32 or 64.
+
+    Members
+    -------
+    registers : ``In(AxiLite)``
+    i : ``In(AxiStream)``, o : ``Out(AxiStream)``
+        Flits, as words of 64 bits: :class:`.stream_in.StreamIn`, :class:`.stream_out.StreamOut`.
+    interrupt : ``Out(1)``
+        Level; a register.
+    chip_clk, chip_rst, chip_i, chip_o, chip_quiet
+        The chip's: see :class:`.crossing.Crossing`.
+    """
+
+    def __init__(
+        self,
+        *,
+        params: ChipParams,
+        columns: int,
+        rows: int,
+        register_width: int = 32,
+        stream_width: int = 64,
+    ):
+        formats = Formats(params)
+        for what, got, limit in (
+            ("bits of a flit", formats.flit.width, WORD_WIDTH),
+            ("bits of a coordinate", params.coord_width, SUPPORTED_COORD_WIDTH),
+            ("columns", columns, params.max_columns),
+            ("rows", rows, params.max_rows),
+        ):
+            if not 1 <= got <= limit:
+                raise ValueError(f"AxiHost: {what} must be 1 to {limit}, got {got}")
+        self._params, self._columns, self._rows = params, columns, rows
+        self._register_width, self._stream_width = register_width, stream_width
+        flits = flit_stream(params)
+        super().__init__(
+            {
+                "registers": In(AxiLite(address_width=ADDRESS_WIDTH, data_width=register_width)),
+                "i": In(AxiStream(data_width=stream_width)),
+                "o": Out(AxiStream(data_width=stream_width)),
+                "interrupt": Out(1),
+                "chip_clk": In(1),
+                "chip_rst": Out(1),
+                "chip_i": Out(flits),
+                "chip_o": In(flits),
+                "chip_quiet": In(1),
+            }
+        )
+
+    def _register_file(self):
+        def word(name, **values):
+            return HOST_REGISTERS[name].layout.pack(**values)
+
+        constants = {
+            "IDENTITY": IDENTITY,
+            "VERSION": word("VERSION", major=MAJOR, minor=MINOR),
+            "MESH": word(
+                "MESH",
+                columns=self._columns,
+                rows=self._rows,
+                flit_width=Formats(self._params).flit.width,
+                stream_width=self._stream_width,
+            ),
+            **param_words(self._params),
+        }
+        return RegisterFile(
+            registers=tuple(HOST_REGISTERS.values()),
+            data_width=self._register_width,
+            constants=constants,
+            inits={"NODES": word("NODES", x0=0, y0=1, x1=self._columns - 1, y1=self._rows)},
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        params = self._params
+        m.submodules.registers = registers = self._register_file()
+        m.submodules.stream_in = into = StreamIn(params=params, data_width=self._stream_width)
+        m.submodules.stream_out = out = StreamOut(params=params, data_width=self._stream_width)
+        m.submodules.commander = commander = Commander(
+            params=params, columns=self._columns, rows=self._rows
+        )
+        m.submodules.crossing = crossing = Crossing(params=params)
+        m.submodules.traffic = traffic = Traffic(params=params)
+        connect(m, flipped(self.registers), registers.bus)
+        connect(m, flipped(self.i), into.i)
+        connect(m, out.o, flipped(self.o))
+        connect(m, crossing.chip_i, flipped(self.chip_i))
+        connect(m, flipped(self.chip_o), crossing.chip_o)
+        connect(m, crossing.o, out.i)
+
+        # A command goes before what the stream offers, never between the halves of a word.
+        m.d.comb += [
+            into.hold.eq(commander.sending),
+            into.o.ready.eq(crossing.i.ready),
+            commander.o.ready.eq(crossing.i.ready),
+            crossing.i.valid.eq(into.o.valid | commander.o.valid),
+            crossing.i.payload.eq(into.o.payload),
+        ]
+        with m.If(commander.sending):
+            m.d.comb += crossing.i.payload.eq(commander.o.payload)
+        m.d.comb += [
+            commander.command.eq(registers.command),
+            commander.nodes.eq(registers.nodes),
+            commander.cancel.eq(crossing.resetting),
+            registers.command_refused.eq(
+                commander.sending | crossing.resetting | ~commander.inside
+            ),
+            registers.reset_refused.eq(crossing.resetting),
+            crossing.reset.eq(registers.reset.reset),
+            crossing.chip_clk.eq(self.chip_clk),
+            crossing.chip_quiet.eq(self.chip_quiet),
+            self.chip_rst.eq(crossing.chip_rst),
+        ]
+        self._watch(m, registers, into, out, commander, crossing, traffic)
+        return m
+
+    def _watch(self, m, registers, into, out, commander, crossing, traffic):
+        """Status, counters, errors and the interrupt."""
+        moves_out = crossing.o.valid & crossing.o.ready
+        m.d.comb += [
+            traffic.flit_in.eq(crossing.i.payload),
+            traffic.moves_in.eq(crossing.i.valid & crossing.i.ready),
+            traffic.flit_out.eq(crossing.o.payload),
+            traffic.moves_out.eq(moves_out),
+            *(
+                getattr(traffic, name).eq(getattr(registers, name))
+                for name in ("sample_ends", "last_kinds", "watchdog")
+            ),
+            traffic.clear.eq(crossing.resetting),
+            out.is_last.eq(traffic.is_last),
+            *(getattr(registers, name).count.eq(getattr(traffic, name)) for name in COUNTED),
+            registers.status.quiet.eq(crossing.quiet),
+            registers.status.resetting.eq(crossing.resetting),
+            registers.status.sending.eq(commander.sending),
+            registers.status.open.eq(traffic.open),
+            registers.status.output.eq(self.o.tvalid),
+            registers.alert.word.eq(traffic.alert),
+            registers.errors_set.eq(traffic.errors_set),
+            *(
+                registers.errors_set[name].eq(into.faults[name])
+                for name in ("keep", "truncated", "beyond")
+            ),
+            traffic.clear_alert.eq(registers.errors_cleared.alert),
+        ]
+        m.d.sync += self.interrupt.eq(
+            (registers.interrupt.as_value() & registers.interrupt_enable.as_value()).any()
+        )
+        for name, stalls in (
+            ("stalled_in", self.i.tvalid & ~self.i.tready),
+            ("stalled_out", self.o.tvalid & ~self.o.tready),
+        ):
+            count = getattr(registers, name).count
+            m.d.sync += count.eq(count + stalls)
+            with m.If(crossing.resetting):
+                m.d.sync += count.eq(0)
+        was_resetting = Signal(init=1)
+        m.d.sync += was_resetting.eq(crossing.resetting)
+        m.d.comb += [
+            registers.interrupt_set.error.eq(registers.errors_set.as_value().any()),
+            registers.interrupt_set.sample.eq(traffic.sample),
+            registers.interrupt_set.reset_done.eq(was_resetting & ~crossing.resetting),
+            registers.interrupt_set.command_done.eq(commander.done),
+        ]

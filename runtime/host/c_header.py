@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The register map of the host side as a C header."""
+
+from stemcore.golden.spec.fields import Kind
+from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, MAJOR, MINOR, HostRegister
+
+PREFIX = "STEMCORE"
+
+
+def c_header() -> str:
+    """Text of ``stemcore_registers.h``: offsets, masks and shifts, for C90 and later.
+
+    ``STEMCORE_NAME`` is a byte offset; ``STEMCORE_NAME_FIELD_SHIFT`` and ``.._MASK`` (unshifted:
+    of the register's bits) are a field's place.
+    """
+    lines = [
+        "/* SPDX-License-Identifier: Apache-2.0 */",
+        "/* Registers of the host side. Made from golden/spec/host_registers.py: change that. */",
+        f"#ifndef {PREFIX}_REGISTERS_H",
+        f"#define {PREFIX}_REGISTERS_H",
+        "",
+        f"#define {PREFIX}_IDENTITY_VALUE {IDENTITY:#010x}UL",
+        f"#define {PREFIX}_VERSION_MAJOR_VALUE {MAJOR}UL",
+        f"#define {PREFIX}_VERSION_MINOR_VALUE {MINOR}UL",
+        "",
+        "/* Kinds of flits, bits 0 to 2 of each. */",
+        *(f"#define {PREFIX}_KIND_{kind.name} {int(kind)}UL" for kind in Kind),
+    ]
+    for register in HOST_REGISTERS.values():
+        lines += ["", *_lines(register)]
+    return "\n".join([*lines, "", "#endif", ""])
+
+
+def _lines(register: HostRegister) -> list[str]:
+    name = f"{PREFIX}_{register.name}"
+    lines = [
+        f"/* {register.meaning.replace('`', '')} ({register.access.value}) */",
+        f"#define {name} {register.offset:#05x}UL",
+    ]
+    for field, position, width in register.layout:
+        mask = ((1 << width) - 1) << position
+        lines += [
+            f"#define {name}_{field.upper()}_SHIFT {position}",
+            f"#define {name}_{field.upper()}_MASK {mask:#010x}UL",
+        ]
+    return lines
