@@ -70,8 +70,11 @@ def test_ctrl_c_ends_every_command(name, start, request):
     check_interrupt(command, whole_group=True)
 
 
+# Whoever starts the tests in the background of a shell has SIGQUIT ignored, in its children too.
 KILLED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 from stemcore.runtime.toolchain.process import run
 print("ready", flush=True)

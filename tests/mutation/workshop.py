@@ -177,6 +177,10 @@ class _First:
             # Nobody handles the signal: it ends the process, whatever that is busy with.
             signal.setitimer(signal.ITIMER_PROF, TEST_SECONDS)
 
+    def pytest_runtest_logfinish(self) -> None:
+        # What pytest does after the last test is no part of it.
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.is_over |= report.failed
 
