@@ -147,6 +147,12 @@ def _add_axi(folder: Path, program: Program, stream_width: int) -> None:
     )
     (folder / "axi_chip.v").write_text(text)
     (folder / "stemcore_registers.h").write_text(c_header())
+    with (folder / "README.txt").open("a") as file:
+        file.write(
+            f"  axi_chip.v    chip.v behind AXI4-Lite registers and AXI4-Streams of {stream_width} "
+            "bits; the bench does not use it\n"
+            "  stemcore_registers.h  its registers, for C\n"
+        )
 
 
 def _write_hex(path: Path, parts: Iterable[tuple[str, Flits]], digits: int) -> int:

@@ -14,6 +14,7 @@ from stemcore.hdl.export import node_verilog
 from stemcore.runtime.host.verilog_bench import ports_note, run_bench_verilog, write_bench
 from stemcore.runtime.settings import Settings
 from stemcore.runtime.toolchain import ToolError
+from stemcore.runtime.toolchain.icarus import compile_verilog
 from stemcore.runtime.write_verilog import write_verilog
 from tests.support.chip_programs import stepped_case
 from tests.support.hand_programs import conv_chain_program
@@ -137,6 +138,21 @@ def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.sim
+@pytest.mark.parametrize("width", [32, 64])
+def test_a_chip_behind_axi_is_written_beside(chain, tmp_path, width):
+    program, images, expected = chain
+    plain = write_bench(program, images, tmp_path / "plain", expected=expected)
+    folder = write_bench(program, images, tmp_path / "axi", expected=expected, axi=width)
+    more = {"axi_chip.v", "stemcore_registers.h"}
+    assert {p.name for p in folder.iterdir()} == {p.name for p in plain.iterdir()} | more
+    text = (folder / "README.txt").read_text()
+    assert all(name in text for name in more)
+    assert f"[{width - 1}:0]" in (folder / "axi_chip.v").read_text()
+    sources = [folder / name for name in ("axi_chip.v", "chip.v", "node.v")]
+    compile_verilog(sources, top="axi_chip", out_dir=tmp_path)
+
+
 def test_same_program_writes_the_same_bytes(chain, tmp_path):
     program, images, expected = chain
     folders = [write_bench(program, images, tmp_path / n / "chip", expected=expected) for n in "ab"]
