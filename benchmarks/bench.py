@@ -30,8 +30,8 @@ BENCHMARKS = {
 # Too long for every time, or not for every environment: only when asked for.
 LONG = {
     "chip16": ("simulators", "whole_chip_of_16"),
-    "torchvision": ("library_networks", "estimates"),
-    "torchvision_rtl": ("library_networks", "on_gateware"),
+    "torchvision": ("torchvision_networks", "estimates"),
+    "torchvision_rtl": ("torchvision_networks", "on_gateware"),
 }
 
 

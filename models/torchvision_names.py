@@ -7,9 +7,9 @@ Theirs and ours hold the same tensors in the same places; names of modules diffe
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import nn
+import torch
 
-from .plain_weights import load_tensors, read_weights
+from .plain_weights import read_weights
 from .resnet import BLOCKS_18, BLOCKS_34
 from .vgg16 import VGG16
 
@@ -54,27 +54,20 @@ MODULES: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def is_torchvision(path: Path | str, model: str) -> bool:
-    """Whether a weight file is of torchvision's twin of a registered model, by its names.
+def torchvision_state(path: Path | str, model: str) -> dict[str, torch.Tensor] | None:
+    """Tensors of a ``state_dict`` of torchvision's twin of a registered model, under our names.
 
-    Raises :exc:`CheckpointError` for a file that cannot be read.
+    None where the model has no twin, and for files with other names. Raises
+    :exc:`CheckpointError` for a file that cannot be read.
     """
     modules = MODULES.get(model, {})
     if not modules:
-        return False
+        return None
     state, _ = read_weights(path)
-    return any(name.rpartition(".")[0] in modules for name in state)
-
-
-def load_torchvision(module: nn.Module, path: Path | str, model: str) -> None:
-    """Loads a ``state_dict`` of torchvision, saved as safetensors, into a registered model.
-
-    Raises :exc:`CheckpointError` where tensors are missing, unknown or of other shapes.
-    """
-    modules = MODULES[model]
-    state, _ = read_weights(path)
-    renamed = {}
-    for name, tensor in state.items():
-        theirs, _, tensor_name = name.rpartition(".")
-        renamed[f"{modules[theirs]}.{tensor_name}" if theirs in modules else name] = tensor
-    load_tensors(module, renamed, Path(path).name)
+    places = {name: name.rpartition(".") for name in state}
+    if not any(theirs in modules for theirs, _, _ in places.values()):
+        return None
+    return {
+        f"{modules[theirs]}.{last}" if theirs in modules else name: state[name]
+        for name, (theirs, _, last) in places.items()
+    }

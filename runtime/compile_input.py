@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from stemcore.compiler.frontend.fx import graph_shape
 from stemcore.compiler.input_map import AUTO, UNSTATED, InputMap, parse_input
 from stemcore.compiler.pipeline import Compilation, run_stages
-from stemcore.compiler.stages import Inputs, Options
+from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs, Options
 
-from .images import as_array
+from .images import Shape, as_array, integer_images
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,19 @@ def live_model(model: Any, name: str) -> tuple[Any, str]:
     return model, stated_input(name, model)
 
 
+def stated_map(stated: Stated, said: str) -> InputMap | None:
+    """The map that the caller states, else the one that the model says, else none for bytes; None
+    where it is to be tried."""
+    from stemcore.models.stated_input import pair_in_words
+
+    if isinstance(stated, InputMap):
+        return stated
+    text = said if stated is None else pair_in_words(stated, "input")
+    if text == AUTO:
+        return None
+    return parse_input(text) if text else UNSTATED
+
+
 def meant(
     stated: Stated,
     said: str,
@@ -43,7 +56,7 @@ def meant(
     labels: ArrayLike | None,
     input_shape: tuple[int, ...],
 ) -> InputMap:
-    """The map that the caller states, else the one that the model says, else none for bytes.
+    """The map of :func:`stated_map`.
 
     ``auto`` tries the usual ones on the bytes of ``calibration``, whose classes are ``labels``, as
     the commands do (:mod:`stemcore.runtime.input_choice`); the logger is told what was found.
@@ -51,17 +64,11 @@ def meant(
     Raises ``ValueError`` for images and labels that do not fit, or that nothing asks for, and
     ``CompileError`` where no usual map does better than chance.
     """
-    from stemcore.models.stated_input import pair_in_words
-
-    text = "" if isinstance(stated, InputMap) else said
-    if stated is not None and not isinstance(stated, InputMap):
-        text = pair_in_words(stated, "input")
-    if text != AUTO:
+    found = stated_map(stated, said)
+    if found is not None:
         if labels is not None:
             raise ValueError(f"labels: are for input={AUTO!r} alone; leave them out")
-        if isinstance(stated, InputMap):
-            return stated
-        return parse_input(text) if text else UNSTATED
+        return found
     images = as_array(calibration, "calibration")
     if images.dtype != np.uint8 or labels is None:
         came = "no labels" if labels is None else str(images.dtype)
@@ -70,6 +77,17 @@ def meant(
             "pass both, calibration= and labels=, or state the input"
         )
     return _tried(module, images, np.asarray(labels), input_shape)
+
+
+def inputs_of_one(
+    module: Any, found: InputMap, shape: Shape | None, calibration: Any, activity: Any
+) -> Inputs:
+    """Model and images of a network with one input, of ``shape`` (C, H, W) or (C, 1, L)."""
+    images = integer_images(calibration, shape, "calibration", input_map=found, sets_scales=True)
+    spikes = None
+    if activity is not None:
+        spikes = integer_images(activity, shape, "activity", input_map=found)
+    return Inputs(module, images[:CALIBRATION_IMAGES], spikes)
 
 
 def _tried(

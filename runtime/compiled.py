@@ -29,7 +29,7 @@ from stemcore.compiler.quantization.layer_bits import parse_bits
 from stemcore.compiler.quantization.outputs import describe_outputs, stated_outputs
 from stemcore.compiler.saved import CompileFolder, load_compilation, save_compilation
 from stemcore.compiler.sparsity.tables import NONE, Entry, read_tables
-from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs, Options
+from stemcore.compiler.stages import Inputs, Options
 from stemcore.compiler.trial import choose_preset
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.network.forward import run_network
@@ -37,10 +37,10 @@ from stemcore.golden.network.network import Network
 from stemcore.golden.network.results import describe_tails
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams
-from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.presets import DEFAULT_PRESET, get_preset
 
 from .chip_estimate import ChipEstimate, estimate_chip
-from .compile_input import live_model, meant
+from .compile_input import inputs_of_one, live_model, meant
 from .engines.compare import Difference, chip_difference, first_difference
 from .engines.engine import NetworkEngine
 from .engines.registry import DEFAULT, get_engine
@@ -51,7 +51,6 @@ from .progress import Progress
 from .result import Result
 from .several_inputs import is_packed, packed_images, sizes_of, with_parts
 
-DEFAULT_PRESET = "sim32"
 PROGRAM_ENGINE = "program"
 COMPILED_FOLDER = "compiled"  # of a run's results
 Tables = str | Path | Mapping[str, Entry]
@@ -343,19 +342,10 @@ def compile(
         begun = run_stages(Compilation(options, Inputs(module)), stop="capture", store=store)
         compilation = with_parts(begun, input, said, calibration, activity)
     else:
-        shape = graph_shape(sizes)
         if isinstance(input, Mapping):
             raise ValueError("input: names inputs, and calibration is one array; give one for each")
         found = meant(input, said, module, calibration, labels, sizes)
-        images = integer_images(
-            calibration, shape, "calibration", input_map=found, sets_scales=True
-        )
-        spikes = (
-            None
-            if activity is None
-            else integer_images(activity, shape, "activity", input_map=found)
-        )
-        inputs = Inputs(module, images[:CALIBRATION_IMAGES], spikes)
+        inputs = inputs_of_one(module, found, graph_shape(sizes), calibration, activity)
         compilation = Compilation(replace(options, input_map=found), inputs)
     if preset is None and (stop is None or STAGES.index("split") <= stage_index(stop, "stop")):
         compilation = _on_chip_that_holds(run_stages(compilation, stop="check", store=store))

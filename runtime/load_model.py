@@ -15,12 +15,12 @@ from stemcore.models.data import (
     load_dataset,
 )
 from stemcore.models.errors import ModelError
-from stemcore.models.plain_weights import load_weights
+from stemcore.models.plain_weights import load_tensors, load_weights
 from stemcore.models.random_weights import NAME as RANDOM
 from stemcore.models.random_weights import calibrate_random
 from stemcore.models.registry import get_model
 from stemcore.models.torchvision_names import INPUT as TORCHVISION_INPUT
-from stemcore.models.torchvision_names import is_torchvision, load_torchvision
+from stemcore.models.torchvision_names import torchvision_state
 from stemcore.models.yolo import n_outputs
 
 from .own_model import is_own_model, load_own_model
@@ -67,8 +67,9 @@ def load_model(settings: Settings) -> LoadedModel:
     # Without labels there is nothing to count; the network keeps the classes that it has.
     n_classes = len(load_class_names(settings.dataset, settings.data)) or spec.n_classes
     module = spec.build(n_classes=n_classes)
-    if path is not None and is_torchvision(path, settings.model):
-        load_torchvision(module, path, settings.model)
+    state = None if path is None else torchvision_state(path, settings.model)
+    if path is not None and state is not None:
+        load_tensors(module, state, path.name)
         return LoadedModel(
             module.eval(), spec.input_shape, f"{TRAINED} by torchvision", input=TORCHVISION_INPUT
         )

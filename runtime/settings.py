@@ -9,7 +9,7 @@ from stemcore.compiler.quantization.layer_bits import DEFAULT_BITS, LayerBits
 from stemcore.compiler.sparsity.tables import NONE, read_tables
 from stemcore.compiler.stages import AnySizes, Options
 from stemcore.golden.spec.params import ChipParams
-from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.presets import DEFAULT_PRESET, get_preset
 from stemcore.models.data import (
     resolve_dataset,
 )
@@ -20,7 +20,6 @@ from stemcore.models.registry import MODELS, get_model
 from .own_model import is_own_model
 
 DEFAULT_DATASET = "digits"
-DEFAULT_PRESET = "sim32"
 
 
 @dataclass(frozen=True)

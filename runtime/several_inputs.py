@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.compiler.input_map import AUTO, UNSTATED, InputMap, parse_input
+from stemcore.compiler.input_map import AUTO, UNSTATED, InputMap
 from stemcore.compiler.input_parts import (
     InputPart,
     as_given,
@@ -24,24 +24,21 @@ from stemcore.compiler.pipeline import Compilation
 from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.golden.network.network import Population
 
+from .compile_input import stated_map
 from .images import as_array, integer_images
 
 _log = logging.getLogger(__name__)
 
 
 def meaning(stated: Any, said: str) -> InputMap:
-    """The map that the caller states, else the one that the model says, else none for bytes."""
-    from stemcore.models.stated_input import pair_in_words
-
-    if isinstance(stated, InputMap):
-        return stated
-    text = said if stated is None else pair_in_words(stated, "input")
-    if text == AUTO:
+    """The map of :func:`.compile_input.stated_map`, which nothing can be tried for here."""
+    found = stated_map(stated, said)
+    if found is None:
         raise ValueError(
-            f"input: must be stated, got {AUTO!r}, which needs labels; the commands try inputs on "
-            f"labelled images (stemcore check --input {AUTO})"
+            f"input: must be stated for each of several inputs, got {AUTO!r}, which is tried on "
+            "networks with one"
         )
-    return parse_input(text) if text else UNSTATED
+    return found
 
 
 def meanings(stated: Any, said: str, parts: Sequence[InputPart]) -> tuple[InputMap, ...]:

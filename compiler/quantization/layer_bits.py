@@ -8,6 +8,7 @@ all others, which otherwise have 8. As text: ``4``, or ``8,fc=4``, or ``fc=4``.
 import re
 from collections.abc import Collection, Mapping
 
+from stemcore.golden.spec.widths import ACTIVATION_WIDTH, WEIGHT_WIDTH
 from stemcore.nearest import did_you_mean
 
 from ..errors import QuantizeError
@@ -15,7 +16,7 @@ from ..frontend.graph import Graph
 from ..frontend.passes import form_layers
 
 OTHERS = "*"
-DEFAULT_BITS = LARGEST = 8
+DEFAULT_BITS = LARGEST = min(ACTIVATION_WIDTH, WEIGHT_WIDTH)
 SMALLEST = 2
 
 LayerBits = int | Mapping[str, int]

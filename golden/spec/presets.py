@@ -4,6 +4,7 @@
 from .neurons import MODELS
 from .params import DEFAULT_MODEL, ChipParams
 
+DEFAULT_PRESET = "sim32"  # of networks that state none
 PRESETS: dict[str, ChipParams] = {
     # What the models of the zoo are simulated on.
     "sim32": ChipParams(),

@@ -92,11 +92,7 @@ class BoxDataset(ImageSet):
             )
 
     def _check_split(self, where: str, images: Bytes, objects: Objects) -> None:
-        if images.dtype != np.uint8 or images.ndim != 4:
-            raise DataError(
-                f"{where}: images must be uint8 (N, C, H, W); {images.dtype} "
-                f"{images.shape} came; convert them before building the BoxDataset"
-            )
+        self.check_pixels(where, images)
         if len(objects) != len(images):
             raise DataError(
                 f"{where}: every image needs its row of objects; {len(images)} images "

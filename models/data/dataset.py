@@ -28,6 +28,14 @@ class ImageSet:
         """Number of classes."""
         return len(self.class_names)
 
+    def check_pixels(self, where: str, images: Images) -> None:
+        """Raises :exc:`DataError` unless ``images`` are bytes of pictures."""
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise DataError(
+                f"{where}: images must be uint8 (N, C, H, W); {images.dtype} {images.shape} came; "
+                f"convert them before building the {type(self).__name__}"
+            )
+
 
 @dataclass(frozen=True)
 class Dataset(ImageSet):

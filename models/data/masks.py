@@ -44,11 +44,7 @@ class MaskDataset(ImageSet):
 
     def _check(self, split: str, images: Bytes, masks: Bytes) -> None:
         where = f"{self.name} {split}"
-        if images.dtype != np.uint8 or images.ndim != 4:
-            raise DataError(
-                f"{where}: images must be uint8 (N, C, H, W); {images.dtype} {images.shape} came; "
-                "convert them before building the MaskDataset"
-            )
+        self.check_pixels(where, images)
         wanted = len(images), *images.shape[2:]
         if masks.dtype != np.uint8 or masks.shape != wanted:
             raise DataError(

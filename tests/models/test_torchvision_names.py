@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import save_file
 
 from stemcore.models.errors import CheckpointError
+from stemcore.models.plain_weights import load_tensors
 from stemcore.models.registry import MODELS
-from stemcore.models.torchvision_names import MODULES, is_torchvision, load_torchvision
+from stemcore.models.torchvision_names import MODULES, torchvision_state
 
 # Of torchvision's published state dicts, with 1,000 classes.
 SHAPES = {
@@ -85,9 +86,9 @@ def test_weights_arrive_where_they_belong(small, tmp_path):
                 tensor.copy_(torch.rand_like(tensor) + 0.1)
     saved(small, path)
     other = ResNet(imagenet_stem(8), BLOCKS_18, 8, final_size=1, n_classes=5).eval()
-    assert is_torchvision(path, "resnet18")
-    assert not is_torchvision(path, "tiny_vgg")
-    load_torchvision(other, path, "resnet18")
+    assert torchvision_state(path, "tiny_vgg") is None
+    assert torchvision_state(path, "vgg16") is None
+    load_tensors(other, torchvision_state(path, "resnet18"), path.name)
     own = other.state_dict()
     assert all(torch.equal(own[name], tensor) for name, tensor in small.state_dict().items())
 
@@ -96,4 +97,4 @@ def test_a_missing_tensor_is_named(small, tmp_path):
     path = tmp_path / "w.safetensors"
     saved(small, path, left_out=("layer3.0.conv1.weight",))
     with pytest.raises(CheckpointError, match=r"w.safetensors: .*stages.4.body.0.weight"):
-        load_torchvision(small, path, "resnet18")
+        load_tensors(small, torchvision_state(path, "resnet18"), path.name)

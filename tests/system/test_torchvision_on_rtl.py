@@ -6,7 +6,7 @@ Opt-in: ``pip install -c constraints.txt torchvision``. Each takes a minute or m
 
 import pytest
 
-from stemcore.benchmarks.library_networks import ON_GATEWARE, on_gateware
+from stemcore.benchmarks.torchvision_networks import ON_GATEWARE, on_gateware
 from stemcore.extras import has_extra
 
 pytestmark = [

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import numpy as np
-import torch
-from torch import nn
+from torch import library, nn
 
 from stemcore.compiler.errors import CompatibilityError
 from stemcore.extras import require_extra
@@ -44,7 +43,7 @@ N_PICTURES = 4
 COMPILED_OPERATORS = ("nms", "qnms")
 
 
-def library() -> ModuleType:
+def torchvision_models() -> ModuleType:
     """``torchvision.models``.
 
     A wheel that was built for another build of torch does not load its compiled operators, and the
@@ -59,7 +58,7 @@ def library() -> ModuleType:
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
     for name in COMPILED_OPERATORS:
-        torch.library.define(
+        library.define(
             f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         )
     return importlib.import_module("torchvision.models")
@@ -73,7 +72,7 @@ def pictures(name: str) -> np.ndarray:
 
 def build(name: str) -> nn.Module:
     """A network with random weights, in evaluation mode."""
-    module = getattr(library(), name)(weights=None, **OPTIONS.get(name, {}))
+    module = getattr(torchvision_models(), name)(weights=None, **OPTIONS.get(name, {}))
     calibrate_random(module, pictures(name), batch=N_PICTURES)
     return module
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from torch import nn
 
-from stemcore.benchmarks import library_networks
-from stemcore.benchmarks.library_networks import ON_GATEWARE, estimates, on_gateware
+from stemcore.benchmarks import torchvision_networks
+from stemcore.benchmarks.torchvision_networks import ON_GATEWARE, estimates, on_gateware
 from stemcore.runtime.engines import compare
 
 
@@ -26,8 +26,8 @@ def small(name):
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 12, 12)).astype(np.uint8)
-    monkeypatch.setattr(library_networks, "build", small)
-    monkeypatch.setattr(library_networks, "pictures", lambda name: images)
+    monkeypatch.setattr(torchvision_networks, "build", small)
+    monkeypatch.setattr(torchvision_networks, "pictures", lambda name: images)
 
 
 def test_networks_are_estimated_or_refused_with_their_reason():
@@ -48,16 +48,16 @@ def test_a_picture_on_the_gateware_is_compared_and_timed():
 @pytest.mark.sim
 def test_an_integer_that_torch_has_otherwise_ends_the_measurement(monkeypatch):
     def wrong(quantized, images):
-        values = dict(library_networks_torch_values(quantized, images))
+        values = dict(right(quantized, images))
         name = list(values)[-1]
         values[name] = values[name] + 1
         return values
 
-    library_networks_torch_values = library_networks.torch_values
-    monkeypatch.setattr(library_networks, "torch_values", wrong)
+    right = torchvision_networks.torch_values
+    monkeypatch.setattr(torchvision_networks, "torch_values", wrong)
     with pytest.raises(compare.Difference, match="torch"):
         list(on_gateware(("plain",)))
 
 
 def test_networks_on_the_gateware_are_among_all():
-    assert set(ON_GATEWARE) < set(library_networks.NETWORKS)
+    assert set(ON_GATEWARE) < set(torchvision_networks.NETWORKS)
