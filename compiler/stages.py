@@ -359,9 +359,9 @@ def check_buffered(result: Network) -> None:
         for connection in layer.connections:
             if stage[layer.name] - stage[connection.source] != 1:
                 raise ValueError(f"{layer.name}: reads {connection.source}, several stages back")
-    for name in result.heard:
+    for name in result.output_layers:
         if stage[name] != last_stage(result):
-            raise ValueError(f"{name}: the host hears it stages before other outputs")
+            raise ValueError(f"{name}: the host receives it stages before other outputs")
 
 
 def check_integrated(result: Network, params: ChipParams) -> None:

@@ -193,7 +193,9 @@ class Compiled:
             images = calibration[:1]
         integers, network = self.integers(images), self.network
         acc_width = self.compilation.options.params.acc_width
-        values = run_network(network, integers, acc_width=acc_width, keep=set(network.heard))
+        values = run_network(
+            network, integers, acc_width=acc_width, keep=set(network.output_layers)
+        )
         expected = network.joined(values)
         return write_bench(self.program, integers, Path(folder), expected=expected)
 

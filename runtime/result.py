@@ -75,7 +75,7 @@ class Result:
     @property
     def integers(self) -> Any:
         """Outputs as integers (N, C, H, W): an array, or several as the network arranges them."""
-        return self._arranged(lambda output: self._heard[output.source])
+        return self._arranged(lambda output: self._received[output.source])
 
     @property
     def outputs(self) -> Any:
@@ -91,13 +91,13 @@ class Result:
         return self._arranged(lambda output: output.final(self._real(output)))
 
     @cached_property
-    def _heard(self) -> Mapping[str, NDArray[np.int64]]:
-        """Integers (N, C, H, W) by layer that the host hears."""
+    def _received(self) -> Mapping[str, NDArray[np.int64]]:
+        """Integers (N, C, H, W) by layer that the host receives."""
         return self.compilation.network.split(self.ran.outputs)
 
     def _real(self, output: Output) -> NDArray[np.float64]:
         scale = np.float64(self.compilation.network.scales[output.source])
-        return self._heard[output.source] * scale
+        return self._received[output.source] * scale
 
     def _arranged(self, of: Callable[[Output], Any]) -> Any:
         """What ``of`` gives for each output, arranged as the network does."""
@@ -109,7 +109,8 @@ class Result:
     def predictions(self) -> NDArray[np.int64]:
         """Channel of the largest output (N,), the first of equals; of each position (N, H, W)
         where the output has several. Of several outputs, those of the first."""
-        best: NDArray[np.int64] = self._heard[self.compilation.network.output.name].argmax(axis=1)
+        first = self._received[self.compilation.network.output.name]
+        best: NDArray[np.int64] = first.argmax(axis=1)
         return best[:, 0, 0] if best.shape[1:] == (1, 1) else best
 
     @property
@@ -152,7 +153,7 @@ class Result:
         for output in network.outputs:
             of = f".{output.name}" if network.results else ""
             real = self._real(output)
-            arrays |= {f"integers{of}": self._heard[output.source], f"outputs{of}": real}
+            arrays |= {f"integers{of}": self._received[output.source], f"outputs{of}": real}
             if output.tail:
                 found = apply_tail(output.tail, real)
                 final = found if isinstance(found, tuple) else (found,)

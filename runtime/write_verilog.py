@@ -46,7 +46,10 @@ def write_verilog(
     program = compile_program(prepared)
     say(f"write        {amount(len(program.cores), 'core')}: Verilog, memory files, flits, bench")
     values = run_network(
-        prepared.network, images, acc_width=prepared.params.acc_width, keep=set(program.heard)
+        prepared.network,
+        images,
+        acc_width=prepared.params.acc_width,
+        keep=set(program.output_layers),
     )
     folder = results() / "verilog" / run_name(settings)
     return write_bench(program, images, folder, expected=prepared.network.joined(values), axi=axi)

@@ -47,20 +47,20 @@ def wire(
     """
     connectivity = connectivity or connect(network, tiles, params.lanes)
     located = (*placement.nodes, HOST)
-    wirings, heard = [], network.heard
+    wirings, output_layers = [], network.output_layers
     most = 1 << params.axon_width
-    if len(heard) > most:
+    if len(output_layers) > most:
         raise AssembleError(
             network.name,
-            f"the host must hear at most {most} layers, as many as axons have numbers; these are "
-            f"{len(heard)}",
+            f"the host must receive at most {most} layers, as many as axons have numbers; "
+            f"these are {len(output_layers)}",
             "return fewer outputs",
         )
     for index, tile in enumerate(tiles):
         name, (x, y) = network.layers[tile.layer].name, located[index]
         runs = _spike_runs(connectivity, tile, connectivity.words[index], located)
-        if name in heard:
-            to_host = (*HOST, *HOST, heard.index(name))
+        if name in output_layers:
+            to_host = (*HOST, *HOST, output_layers.index(name))
             runs = {masks: (*run, to_host) for masks, run in runs.items()}
         ends = tuple((*r, 0) for r in rectangles(connectivity.destinations[index], located))
         credits = tuple((*r, 0) for r in rectangles(connectivity.sources(index), located))

@@ -89,12 +89,12 @@ def check_integrations(network: Network, params: ChipParams) -> None:
                 f"{layer.neuron.MODEL_NAME}",
                 "lower the network for these cores, or choose another preset",
             )
-    heard = [network.population(name) for name in network.heard]
-    if len({params.model.tokens_per_sample(population.bits) for population in heard}) > 1:
+    populations = [network.population(name) for name in network.output_layers]
+    if len({params.model.tokens_per_sample(population.bits) for population in populations}) > 1:
         raise CompileError(
             network.name,
             f"outputs must have the same time steps where {params.integration} integration "
             "exchanges tokens step by step; they have "
-            + ", ".join(f"{population.name} {population.bits}" for population in heard),
+            + ", ".join(f"{population.name} {population.bits}" for population in populations),
             "give their layers the same bits, or choose exact integration",
         )

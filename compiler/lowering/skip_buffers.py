@@ -31,9 +31,9 @@ def stages(network: Network) -> dict[str, int]:
 
 
 def last_stage(network: Network) -> int:
-    """Stage of the layers that the host hears without delay."""
+    """Stage of the layers that the host receives without delay."""
     stage = stages(network)
-    return max(stage[name] for name in network.heard)
+    return max(stage[name] for name in network.output_layers)
 
 
 def buffer_skips(network: Network) -> Network:
@@ -41,7 +41,7 @@ def buffer_skips(network: Network) -> Network:
 
     The host is the stage behind the last one, which all outputs lead to: it grants their layers the
     next image when it has the last spike of all. Of an output that is computed earlier the host
-    hears the last skip buffer.
+    receives the last skip buffer.
 
     Values of the network's own layers do not change. Skip buffers are called
     :func:`skip_buffer_name`, and are shared by all layers that read the same population.
@@ -53,7 +53,7 @@ def buffer_skips(network: Network) -> Network:
             skipped = stage[layer.name] - stage[connection.source] - 1
             needed[connection.source] = max(needed[connection.source], skipped)
     behind = last_stage(network)
-    for name in network.heard:
+    for name in network.output_layers:
         needed[name] = max(needed[name], behind - stage[name])
     if not any(needed.values()):
         return network
@@ -78,11 +78,11 @@ def buffer_skips(network: Network) -> Network:
         layers.append(replace(layer, connections=tuple(connections)))
         add_skip_buffers(layer.population, layer.name)
 
-    def heard(name: str) -> str:
+    def received(name: str) -> str:
         skipped = behind - stage[name]
         return skip_buffer_name(name, skipped) if skipped else name
 
-    results = network.results.with_sources(heard)
+    results = network.results.with_sources(received)
     return replace(network, layers=tuple(layers), scales=scales, results=results)
 
 

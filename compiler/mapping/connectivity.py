@@ -204,7 +204,7 @@ def connect(network: Network, tiles: tuple[Tile, ...], lanes: int) -> Connectivi
         for axon, connection in enumerate(layer.connections):
             readers[position[connection.source]].append(_reader(network, tiles, lanes, index, axon))
     for index, layer in enumerate(network.layers):
-        if not readers[index] and layer.name not in network.heard:
+        if not readers[index] and layer.name not in network.output_layers:
             raise CompileError(
                 layer.name,
                 "must be read by another layer or be an output, nothing reads it",
@@ -256,7 +256,7 @@ def _tokens(
     readers: list[list[Reader]],
     words: tuple[tuple[tuple[int, ...], ...], ...],
 ) -> tuple[int, ...]:
-    host, heard = len(tiles), set(network.heard)
+    host, output_layers = len(tiles), set(network.output_layers)
     first_tile: dict[int, int] = {-1: host}
     for index, tile in enumerate(tiles):
         first_tile.setdefault(tile.layer, index)
@@ -265,7 +265,7 @@ def _tokens(
 
     destinations = [0] * (host + 1)
     for index, tile in enumerate(tiles):
-        if network.layers[tile.layer].name in heard:
+        if network.layers[tile.layer].name in output_layers:
             destinations[index] = 1 << host
         for masks in set(words[index]):
             for mask in masks:

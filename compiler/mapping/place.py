@@ -119,7 +119,7 @@ def list_flows(
         for targets, count in zip(connectivity.words[index], words, strict=True):
             for mask in targets:
                 total[index, mask] += float(count)
-        if layer.name in network.heard:
+        if layer.name in network.output_layers:
             total[index, 1 << host] += float(words.sum())
     sent = spikes[INPUT].sum(axis=0)
     for reader in connectivity.readers[-1]:

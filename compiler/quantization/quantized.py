@@ -124,7 +124,7 @@ class QuantizedNetwork:
         return [(o.name, o.kind) for o in self.results.outputs] or [(OUTPUT, self.outputs)]
 
     @property
-    def heard(self) -> tuple[str, ...]:
+    def output_layers(self) -> tuple[str, ...]:
         """Layers whose values are outputs, each once."""
         return self.results.sources or (self.layers[-1].name,)
 

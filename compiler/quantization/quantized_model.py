@@ -53,7 +53,7 @@ class QuantizedModel(torch.nn.Module):
     @property
     def output(self) -> str:
         """Name of the layer that is the output; of several the first one's."""
-        return self.network.heard[0]
+        return self.network.output_layers[0]
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Integers (int32) of the input and of every layer after pooling, by name.

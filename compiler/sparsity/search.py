@@ -101,7 +101,7 @@ def scheme_tables(network: Network, scheme: str) -> dict[str, dict[str, IntArray
 def _returned(network: Network) -> set[str]:
     """Layers whose values the network returns, those that only pass such values on among them."""
     layers = {layer.name: layer for layer in network.layers}
-    found = set(network.heard)
+    found = set(network.output_layers)
     for name in network.results.sources:
         layer: Layer | None = layers[name]
         while layer is not None and _is_copy(layer):

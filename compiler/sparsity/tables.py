@@ -127,7 +127,7 @@ def find_tables(
     formats = {layer.name: (layer.bits, layer.is_signed, layer.limits) for layer in network.layers}
     formats[INPUT] = (network.input_bits, network.input_signed, network.input_limits)
     if isinstance(wanted, str):
-        hidden = [layer.name for layer in network.layers if layer.name not in network.heard]
+        hidden = [layer.name for layer in network.layers if layer.name not in network.output_layers]
         wanted = {} if wanted == NONE else dict.fromkeys(hidden, wanted)
     unknown = sorted(set(wanted) - set(formats))
     if unknown:

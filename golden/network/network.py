@@ -239,11 +239,11 @@ class Network:
     @property
     def output(self) -> Layer:
         """The layer of the output, of several of the first one."""
-        name = self.heard[0]
+        name = self.output_layers[0]
         return next(layer for layer in self.layers if layer.name == name)
 
     @property
-    def heard(self) -> tuple[str, ...]:
+    def output_layers(self) -> tuple[str, ...]:
         """Layers whose spikes go to the host; a place is the axon of these spikes there."""
         return self.results.sources or (self.layers[-1].name,)
 
@@ -254,10 +254,10 @@ class Network:
         return self.results.outputs or (only,)
 
     def split(self, outputs: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-        """Values (N, C, H, W) by layer that the host hears: inverse of :meth:`joined`."""
-        shapes = {name: self.population(name).shape for name in self.heard}
+        """Values (N, C, H, W) by layer that the host receives: inverse of :meth:`joined`."""
+        shapes = {name: self.population(name).shape for name in self.output_layers}
         return {name: part(outputs, shapes, name) for name in shapes}
 
     def joined(self, values: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
-        """What the host hears of all layers' values: one array (:func:`.results.join`)."""
-        return join([values[name] for name in self.heard])
+        """What the host receives of all layers' values: one array (:func:`.results.join`)."""
+        return join([values[name] for name in self.output_layers])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network returns that gives more than one tensor: its outputs, and how they are arranged.
 
-The host hears the spikes of several layers. A spike that reaches it names, as its axon, which of
+The host receives the spikes of several layers. A spike that reaches it names, as its axon, which of
 them has fired: layers are numbered in the order in which the outputs first name them. Arrays that
 hold all outputs of N images are flat, (N, E, 1, 1): the values (C, H, W) of one layer after those
 of the other.
@@ -71,7 +71,7 @@ class Results:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Populations that the host hears, each once; a place is the axon of its spikes."""
+        """Populations that the host receives, each once; a place is the axon of its spikes."""
         return tuple(dict.fromkeys(output.source for output in self.outputs))
 
     def with_sources(self, rename: Callable[[str], str]) -> "Results":

@@ -56,7 +56,7 @@ def _host(program: Program, nodes: set[Node], names: list[str]) -> None:
         _rectangle(f"input end {number}", rectangle, program)
     _within("input_credits", program.input_credits, 1, MOST_TOKENS)
     _within("output_ends", program.output_ends, 1, MOST_TOKENS)
-    for name in (program.output, *program.heard):
+    for name in (program.output, *program.output_layers):
         _check(name in names, "output: must be a layer", name)
     for node in program.output_cores:
         _check(node in nodes, "output_cores: must be nodes with a core", node)

@@ -81,15 +81,15 @@ class Program:
     results: Results = ONE_OUTPUT  # all outputs, from their integers on, where there are several
 
     @property
-    def heard(self) -> tuple[str, ...]:
+    def output_layers(self) -> tuple[str, ...]:
         """Layers whose spikes go to the host; a place is the axon of these spikes there."""
         return self.results.sources or (self.output,)
 
     @property
-    def heard_populations(self) -> tuple[Population, ...]:
-        """Populations of :attr:`heard`."""
+    def output_populations(self) -> tuple[Population, ...]:
+        """Populations of :attr:`output_layers`."""
         by_name = {layer.population.name: layer.population for layer in self.layers}
-        return tuple(by_name[name] for name in self.heard)
+        return tuple(by_name[name] for name in self.output_layers)
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -99,7 +99,7 @@ class Program:
     @property
     def output_shape(self) -> tuple[int, int, int]:
         """Shape of an image's outputs in one array, see :mod:`..network.results`."""
-        shapes = [population.shape for population in self.heard_populations]
+        shapes = [population.shape for population in self.output_populations]
         if len(shapes) == 1:
             return shapes[0]
         return sum(c * h * w for c, h, w in shapes), 1, 1

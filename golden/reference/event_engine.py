@@ -51,8 +51,8 @@ class _Host:
 
     def __init__(self, program: Program):
         self.program = program
-        self.populations = program.heard_populations
-        self.heard = [np.zeros(population.shape, np.int64) for population in self.populations]
+        self.populations = program.output_populations
+        self.received = [np.zeros(population.shape, np.int64) for population in self.populations]
         self.sink = Sink(program.output_ends)
         self.n_periods = 0  # of the output that are complete
         self.input_spikes = 0
@@ -81,7 +81,7 @@ class _Host:
     def accept(self, spike: Packet) -> None:
         """A spike of an output population: the one that its axon names."""
         weight = self.populations[spike.axon].code.weight(spike.t)
-        self.heard[spike.axon][spike.source] += weight
+        self.received[spike.axon][spike.source] += weight
 
 
 class _Run:
@@ -212,7 +212,7 @@ def run_events(
     run = _Run(program, order, keep_packets)
     run.run(array)
     return EventResult(
-        join([values[None] for values in run.host.heard])[0],
+        join([values[None] for values in run.host.received])[0],
         run.values,
         [core.counters for core in run.cores.values()],
         [core.overflow for core in run.cores.values()],

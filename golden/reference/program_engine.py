@@ -71,7 +71,7 @@ class Mesh:
             for name, population in self.topology.populations.items()
         }
         counters = {name: np.zeros((n, len(self.topology.cores)), np.int64) for name in COUNTERS}
-        shapes = [population.shape for population in self.program.heard_populations]
+        shapes = [population.shape for population in self.program.output_populations]
         outputs = [np.zeros((n, *shape), np.int64) for shape in shapes]
         for start in range(0, n, BATCH):
             part = slice(start, min(start + BATCH, n))
@@ -81,7 +81,7 @@ class Mesh:
                     k for k, core in enumerate(self.topology.cores) if core.image.layer == name
                 ]
                 self._assemble(target[part], name, {k: self._all_words(k) for k in numbers}, fired)
-            for axon, name in enumerate(self.program.heard):
+            for axon, name in enumerate(self.program.output_layers):
                 to_host = {
                     k: targets[HOST_ID, axon]
                     for k, targets in enumerate(self.topology.spike_targets)

@@ -29,7 +29,7 @@ class Topology:
     order : list of int
         Cores in an order in which every source comes before its destinations.
     spike_targets : per core, dict from (core, axon) to the indices of the activation words sent
-        there; of the host the axon is that of a layer that it hears.
+        there; of the host the axon is that of a layer that it receives.
     hops : per core, list of (activation words, int64 (n_cores,))
         Links that a spike of these words crosses, by the core at whose node each link begins.
     input_hops : list of (rows, columns, int64 (n_cores,))
@@ -97,18 +97,18 @@ class Topology:
                     f"MODE must say {population.bits} bits, is_signed {population.is_signed}; "
                     f"got {core.bits} bits, is_signed {core.is_signed}"
                 )
-        for name in self.program.heard:
+        for name in self.program.output_layers:
             if name not in self.populations:
                 raise ValueError(
                     f"{self.program.name}: output must be one of {sorted(self.populations)}, "
                     f"got {name!r}"
                 )
 
-    def _check_heard(self, core: Core, axon: int) -> None:
+    def _check_output(self, core: Core, axon: int) -> None:
         """Spikes to the host name the layer that fires them as their axon."""
-        heard = self.program.heard
-        if axon >= len(heard) or heard[axon] != core.image.layer:
-            meant = heard[axon] if axon < len(heard) else "nothing"
+        output_layers = self.program.output_layers
+        if axon >= len(output_layers) or output_layers[axon] != core.image.layer:
+            meant = output_layers[axon] if axon < len(output_layers) else "nothing"
             raise core.fail(
                 f"spikes reach the host through axon {axon}, where it listens to {meant}"
             )
@@ -130,7 +130,7 @@ class Topology:
                 for rectangle, axon in run:
                     for target in self.receivers(rectangle, core.where):
                         if target == HOST_ID:
-                            self._check_heard(core, axon)
+                            self._check_output(core, axon)
                         words[target, axon].append(chosen)
                 node = (core.image.x, core.image.y)
                 self.hops[-1].append((chosen, self._hops(node, [r for r, _ in run])))

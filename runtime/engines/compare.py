@@ -113,7 +113,7 @@ def with_outputs(program: Program, result: RunResult) -> dict[str, NDArray[np.in
 
     Raises :class:`Difference` where an output layer fired something else.
     """
-    shapes = {population.name: population.shape for population in program.heard_populations}
+    shapes = {population.name: population.shape for population in program.output_populations}
     received = {name: part(result.outputs, shapes, name) for name in shapes}
     for name, values in received.items():
         if not np.array_equal(result.values[name], values):

@@ -36,13 +36,13 @@ class Protocol:
     alerts : list[int]
         First errors of cores: words of ``Formats.errors``.
     output : Recorder
-        Of the populations that the host hears.
+        Of the populations that the host receives.
     """
 
     def __init__(self, program: Program, images: NDArray[np.integer]):
         host = Host(program)
         self.program = program
-        populations = program.heard_populations
+        populations = program.output_populations
         self.output = Recorder(
             Formats(program.params),
             populations,
@@ -118,7 +118,7 @@ class Protocol:
 
 
 class Recorder:
-    """Collects what a core fires, or what the host hears.
+    """Collects what a core fires, or what the host receives.
 
     The populations are those that the axon of a spike numbers; of a core, all axons mean its own.
 

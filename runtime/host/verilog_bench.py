@@ -117,7 +117,7 @@ def _fill(
     starts = [(f"start node ({core.x}, {core.y})", host.start(core)) for core in program.cores]
     samples = [(f"image {n}", host.sample(image)) for n, image in enumerate(images)]
     masks = np.concatenate(
-        [np.full(p.shape, (1 << p.bits) - 1).reshape(-1) for p in program.heard_populations]
+        [np.full(p.shape, (1 << p.bits) - 1).reshape(-1) for p in program.output_populations]
     )
     values = [
         (f"image {n}", (value.reshape(-1) & masks).astype(np.uint64))
@@ -169,7 +169,7 @@ def _write_hex(path: Path, parts: Iterable[tuple[str, Flits]], digits: int) -> i
 def _bench_parameters(program: Program, counts: dict[str, int], n_images: int) -> str:
     """What the bench has to know of the program, as localparams and a function."""
     formats = Formats(program.params)
-    heard = program.heard_populations
+    populations = program.output_populations
     flit = {name: (position, width) for name, position, width in formats.flit}
     spike = {name: (position, width) for name, position, width in formats.spike}
     values = {
@@ -184,10 +184,10 @@ def _bench_parameters(program: Program, counts: dict[str, int], n_images: int) -
         "INPUT_CREDITS": program.input_credits,
         "INPUT_PARTS": program.tokens_per_sample(program.input),
         "OUTPUT_ENDS": program.output_ends,
-        "OUTPUT_PARTS": program.tokens_per_sample(heard[0]),
-        "OUTPUTS": len(heard),
-        "NEURONS": sum(math.prod(population.shape) for population in heard),
-        "BITS": max(population.bits for population in heard),
+        "OUTPUT_PARTS": program.tokens_per_sample(populations[0]),
+        "OUTPUTS": len(populations),
+        "NEURONS": sum(math.prod(population.shape) for population in populations),
+        "BITS": max(population.bits for population in populations),
         "KIND_AT": flit["kind"][0],
         "KIND_WIDTH": flit["kind"][1],
         "PAYLOAD_AT": flit["payload"][0],
@@ -196,21 +196,23 @@ def _bench_parameters(program: Program, counts: dict[str, int], n_images: int) -
         position, width = spike[name]
         values |= {f"{name.upper()}_AT": position, f"{name.upper()}_WIDTH": width}
     lines = [f"  localparam {name} = {value};" for name, value in values.items()]
-    starts = accumulate([math.prod(population.shape) for population in heard], initial=0)
+    starts = accumulate([math.prod(population.shape) for population in populations], initial=0)
     lines += _by_axon("first_value", starts)
     for place, name in enumerate(("channels", "rows", "columns")):
-        lines += _by_axon(name, (population.shape[place] for population in heard))
-    lines += _by_axon("bits", (population.bits for population in heard))
-    lines += _by_axon("is_signed", (int(population.is_signed) for population in heard))
+        lines += _by_axon(name, (population.shape[place] for population in populations))
+    lines += _by_axon("bits", (population.bits for population in populations))
+    lines += _by_axon("is_signed", (int(population.is_signed) for population in populations))
     names = {core.y * program.columns + core.x: core.layer for core in program.cores}
     nodes = {number - program.columns: name for number, name in sorted(names.items())}
     lines += _text_function("layer_of", "node", nodes, "unused")
-    lines += _text_function("output_name", "axon", dict(enumerate(program.heard)), "nothing")
+    lines += _text_function(
+        "output_name", "axon", dict(enumerate(program.output_layers)), "nothing"
+    )
     return "\n".join(lines)
 
 
 def _by_axon(name: str, values: Iterable[int]) -> list[str]:
-    """A function of the axon through which the host hears a layer."""
+    """A function of the axon through which the host receives a layer."""
     return [
         "",
         f"  function integer {name}(input integer axon);",

@@ -86,7 +86,8 @@ void stem_part(void* mesh, int is_first, const uint64_t* flits, int64_t n) {
     mesh_of(mesh).host.parts.push_back({{flits, flits + n}, is_first != 0});
 }
 
-// Records what node `node` fires (or the host hears, -1) into `values`: of each population in turn.
+// Records what node `node` fires into `values`, or what the host receives (-1): of each population
+// in turn.
 // `populations` holds channels, rows, columns and bits of each of the `n` populations.
 void stem_record(void* mesh, int node, uint8_t* values, const int64_t* populations, int64_t n,
                  int64_t n_samples, int64_t ends_per_sample) {

@@ -21,7 +21,7 @@ struct Population {
     int64_t start = 0, channels = 0, rows = 0, columns = 0, bits = 0;
 };
 
-// What a core is seen to fire, or what the host hears: spike trains as integers, sample by sample.
+// What a core is seen to fire, or the host receives: spike trains as integers, sample by sample.
 struct Recorder {
     uint8_t* values = nullptr;  // [sample][channel][row][column], two's complement
     // Those that the axon of a spike numbers; where there is one, all axons mean it.

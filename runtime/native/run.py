@@ -106,7 +106,7 @@ def run_program(
         }
     populations = {layer.population.name: layer.population for layer in program.layers}
     return NativeRun(
-        outputs=_heard_values(program, outputs),
+        outputs=_output_values(program, outputs),
         values={name: _to_signed(array, populations[name]) for name, array in values.items()},
         counters=counters,
         start=start,
@@ -133,10 +133,10 @@ def _to_signed(values: NDArray[np.uint8], population: Population) -> NDArray[np.
     return wrap(values, population.bits) if population.is_signed else values.astype(np.int64)
 
 
-def _heard_values(program: Program, outputs: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """What the host heard, as integers, each population by its own bits and sign."""
-    shapes = {population.name: population.shape for population in program.heard_populations}
-    return join([_to_signed(part(outputs, shapes, p.name), p) for p in program.heard_populations])
+def _output_values(program: Program, outputs: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """What the host received, as integers, each population by its own bits and sign."""
+    shapes = {population.name: population.shape for population in program.output_populations}
+    return join([_to_signed(part(outputs, shapes, p.name), p) for p in program.output_populations])
 
 
 def record(mesh: VerilatedMesh, n_images: int) -> tuple[Values, NDArray[np.uint8]]:
@@ -154,9 +154,9 @@ def record(mesh: VerilatedMesh, n_images: int) -> tuple[Values, NDArray[np.uint8
         ends = end_list.unpack(word)["count"] * program.tokens_per_sample(population)
         mesh.record(mesh.number(core.x, core.y), values[core.layer], [population], ends)
     outputs = np.zeros((n_images, *program.output_shape), np.uint8)
-    heard = program.heard_populations
-    ends = program.output_ends * program.tokens_per_sample(heard[0])
-    mesh.record(HOST_NUMBER, outputs, heard, ends)
+    received = program.output_populations
+    ends = program.output_ends * program.tokens_per_sample(received[0])
+    mesh.record(HOST_NUMBER, outputs, received, ends)
     return values, outputs
 
 

@@ -287,7 +287,7 @@ class VerilatedMesh:
         ends: int,
     ) -> None:
         """Lets a node write what it fires into ``values`` (N, C, H, W), or, for -1, what the host
-        hears of ``populations``, which the axons of its spikes number: (N, E, 1, 1) of several.
+        receives of ``populations``, which the axons of its spikes number: (N, E, 1, 1) of several.
 
         ``ends`` complete a sample.
         """

@@ -89,7 +89,7 @@ async def images_pass_through_the_chip(dut, stalls):
     await rig.reset()
     words = [await rig.get(name) for name, r in HOST_REGISTERS.items() if r.number >= FIRST_PARAM]
     assert params_of_words(words) == program.params
-    ends = program.output_ends * program.tokens_per_sample(program.heard_populations[0])
+    ends = program.output_ends * program.tokens_per_sample(program.output_populations[0])
     n_input = len(program.input_end) * program.tokens_per_sample(program.input)
     assert await rig.put_fields("SAMPLE_ENDS", input=n_input, output=ends) == OKAY
     assert await rig.put("WATCHDOG", 14) == OKAY

@@ -41,7 +41,7 @@ def test_final_is_what_the_module_returns(name):
     quantized = net.compilation.quantized_model(torch.from_numpy(result.images))
     for output in net.network.outputs:
         np.testing.assert_array_equal(
-            result._heard[output.source], quantized[output.source.partition(".skip")[0]].numpy()
+            result._received[output.source], quantized[output.source.partition(".skip")[0]].numpy()
         )
 
 
@@ -73,7 +73,7 @@ def test_program_file_keeps_outputs_and_refuses_unknown_ones(tmp_path):
     assert [output.name for output in outputs] == ["0", "1", "2"]
     result = net.run(BYTES[:3], engine="program")
     # Tails in a program begin at integers.
-    integers = result._heard[outputs[0].source]
+    integers = result._received[outputs[0].source]
     np.testing.assert_allclose(outputs[0].final(integers), result.final[0])
 
 

@@ -69,7 +69,7 @@ def random_flits(rng, program, n):
 def run_images(mesh, images):
     """Sends images through a configured mesh, and waits until nothing moves."""
     program = mesh.program
-    (population,) = program.heard_populations
+    (population,) = program.output_populations
     values = np.zeros((len(images), *population.shape), np.uint8)
     ends = program.output_ends * program.tokens_per_sample(population)
     mesh.record(-1, values, [population], ends)

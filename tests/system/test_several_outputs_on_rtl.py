@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random networks with several outputs on the gateware: every spike that the host hears, by layer.
+"""Random networks with several outputs on the gateware: spikes that the host receives, by layer.
 
 Network i derives from (SEED, i) alone. Outputs of different depth are tested as they are, where
 the host grants the earlier ones late, and with skip buffers in front of it.
@@ -33,20 +33,20 @@ SEED = int(os.environ.get("SEED", "0"))
 
 def check(network, images, params, rtl_engines=("verilator",)):
     program = compile_network(network, params)
-    assert program.heard == network.heard
+    assert program.output_layers == network.output_layers
     expected = run_network(network, images)
     model = run_engine("program", program, images)
     assert first_difference(program, expected, model.values, ("golden", "program")) is None
-    heard = network.joined(expected)
-    np.testing.assert_array_equal(model.outputs, heard)
-    shapes = {name: network.population(name).shape for name in network.heard}
-    for name in network.heard:
-        np.testing.assert_array_equal(part(heard, shapes, name), expected[name])
-    np.testing.assert_array_equal(run_events(program, images[0]).outputs, heard[0])
+    received = network.joined(expected)
+    np.testing.assert_array_equal(model.outputs, received)
+    shapes = {name: network.population(name).shape for name in network.output_layers}
+    for name in network.output_layers:
+        np.testing.assert_array_equal(part(received, shapes, name), expected[name])
+    np.testing.assert_array_equal(run_events(program, images[0]).outputs, received[0])
     for engine in rtl_engines:
         rtl = run_engine(engine, program, images, out_dir=engines())
         assert chip_difference(program, expected, rtl, ("golden", engine), model) is None
-        np.testing.assert_array_equal(rtl.outputs, heard)
+        np.testing.assert_array_equal(rtl.outputs, received)
 
 
 @pytest.mark.sim

@@ -65,7 +65,7 @@ module bench;
     field = (flit >> at) & ((64'd1 << width) - 1);
   endfunction
 
-  // A value of a layer that the host hears through an axon.
+  // A value of a layer that the host receives through an axon.
   function integer signed_value(input [BITS-1:0] value, input integer axon);
     signed_value = is_signed(axon) && value[bits(axon)-1]
                    ? $signed({1'b0, value}) - (1 << bits(axon)) : $signed({1'b0, value});

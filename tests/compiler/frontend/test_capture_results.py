@@ -44,7 +44,7 @@ def test_outputs_are_called_by_where_they_stand():
     assert graph.output == graph.ends[0] == graph.outputs[0].source
     twice = capture(heads("twice"), (1, 8, 8))
     assert [output.name for output in twice.outputs] == ["0", "1", "2"]
-    assert len(twice.ends) == 2  # the host hears a layer once
+    assert len(twice.ends) == 2  # the host receives a layer once
 
 
 def test_what_only_unused_calls_read_is_left_out():

@@ -148,8 +148,8 @@ def test_cores_of_one_layer_write_into_one_array(case):
 
 def test_axons_tell_the_host_which_layer_fires():
     program, _ = dense_program()
-    heard = [Population("a", (2, 2, 1), 5, False), Population("b", (3, 1, 1), 8, True)]
-    recorder = Recorder(Formats(program.params), heard, 1, ends_per_sample=2)
+    populations = [Population("a", (2, 2, 1), 5, False), Population("b", (3, 1, 1), 8, True)]
+    recorder = Recorder(Formats(program.params), populations, 1, ends_per_sample=2)
     assert recorder.values.shape == (1, 7, 1, 1)
     layout = Formats(program.params).spike
     for axon, t, c, y in ((0, 0, 1, 1), (1, 0, 2, 0), (1, 7, 0, 0)):
@@ -189,7 +189,7 @@ def test_every_time_step_of_the_output_is_granted_and_the_last_completes(stepped
     program, images = stepped
     protocol = Protocol(program, images)
     drained(protocol)
-    (output,) = program.heard_populations
+    (output,) = program.output_populations
     bits = output.bits
     assert program.tokens_per_sample(output) == bits
     for n in range(1, 2 * bits + 1):
