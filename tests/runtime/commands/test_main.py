@@ -235,12 +235,16 @@ def test_check_prints_figures(monkeypatch, capsys):
     assert re.fullmatch(r"compare      5 images, \d+\.\d s", err.splitlines()[2])
 
 
-def test_verilog_names_its_folder(monkeypatch, capsys):
-    monkeypatch.setattr(
-        "stemcore.runtime.write_verilog.write_verilog",
-        lambda settings, n_images, say: Path("made") / settings.model,
-    )
-    assert main(["verilog", "--model", "digits_cnn"]) == 0
+def test_verilog_passes_its_options_and_names_its_folder(monkeypatch, capsys):
+    asked = []
+
+    def write_verilog(settings, n_images, say, axi):
+        asked.append((n_images, axi))
+        return Path("made") / settings.model
+
+    monkeypatch.setattr("stemcore.runtime.write_verilog.write_verilog", write_verilog)
+    assert main(["verilog", "--model", "digits_cnn", "--images", "2", "--axi", "32"]) == 0
+    assert asked == [(2, 32)]
     assert capsys.readouterr().out.splitlines() == [
         "load         the compiler and its libraries",
         "verilog      made/digits_cnn",
