@@ -9,6 +9,7 @@ from markup import markdown, table, text
 
 from stemcore.golden.program import program_file
 from stemcore.golden.spec.bit_fields import BitFields
+from stemcore.golden.spec.block_ram import BLOCK_BITS, node_memories
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.neurons import MODELS
 from stemcore.golden.spec.params import ChipParams
@@ -29,6 +30,9 @@ LAYOUTS = {
     Memory.FIRE: "fire",
     Memory.DESTINATION: "destination",
 }
+# Presets of FPGAs, and the one that has weights in memories of another kind.
+FPGA_PRESETS = ("ecp5", "ecp5_32", "tiny_fpga", "artix", "kria")
+ULTRA_PRESET, WEIGHTS = "kria", "dendrite.weights"
 PACKETS = ("flit", "rectangle", "spike", "pointer")
 REGISTERS = ("mode", "token_list", "command", "flags", "errors", "status", "range", "integration")
 REPEATED = ("weight", "requant")  # one field for each lane: the first and the last are enough
@@ -172,5 +176,36 @@ def presets() -> str:
             ),
             "## Fields\n",
             table(("field", "meaning"), [(f"`{f}`", descriptions[f]) for f in fields]),
+            "## Block memories\n",
+            text(
+                "What a node takes of an FPGA's block memories of 18 Kbit (DP16KD of ECP5, half a "
+                "RAMB36 of Xilinx, BSRAM of Gowin), and what it leaves unused: words that a memory "
+                "could have without another block, and the part of its blocks' bits that holds "
+                "nothing. `kria` has its weights in UltraRAM, which is not counted here. Presets "
+                "that are not listed are for simulation."
+            ),
+            *(_blocks(name) for name in FPGA_PRESETS),
         ]
     )
+
+
+def _blocks(name: str) -> str:
+    """Block memories of one preset, each memory in a row."""
+    memories = node_memories(PRESETS[name])
+    if name == ULTRA_PRESET:
+        memories = tuple(m for m in memories if m.name != WEIGHTS)
+    rows = [
+        (
+            f"`{m.name}`" + (f", {m.copies} times" if m.copies > 1 else ""),
+            m.words,
+            m.width,
+            m.blocks(),
+            m.free_words(),
+            f"{1 - m.bits / (m.blocks() * BLOCK_BITS):.0%}",
+        )
+        for m in memories
+        if m.blocks()
+    ]
+    total = sum(m.blocks() for m in memories)
+    head = ("memory", "words", "bits", "blocks", "free words", "unused")
+    return f"### {name}: {total} blocks\n\n" + table(head, rows)

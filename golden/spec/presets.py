@@ -5,6 +5,24 @@ from .neurons import MODELS
 from .params import DEFAULT_MODEL, ChipParams
 
 DEFAULT_PRESET = "sim32"  # of networks that state none
+# 16 lanes in whole block memories. Memories of one block each have the words that it holds at their
+# width; the axons' descriptors lie in lookup tables of 16 words.
+_BLOCK_RAM = ChipParams(
+    lanes=16,
+    soma_lanes=2,
+    n_acc_words=512,
+    n_fire_words=512,
+    n_axons=16,
+    n_update=1024,
+    n_blocks=64,
+    n_destinations=512,
+    c_width=10,
+    n_table_c=512,
+    n_table_y=512,
+    n_table_x=512,
+    queue_depth=2,
+    n_spikes=512,
+)
 PRESETS: dict[str, ChipParams] = {
     # What the models of the zoo are simulated on.
     "sim32": ChipParams(),
@@ -47,59 +65,21 @@ PRESETS: dict[str, ChipParams] = {
         x_width=10,
         shift_width=5,
     ),
-    # One node of an LFE5U-85F: 4096 neurons, 64 KB of weights.
-    "ecp5": ChipParams(
-        lanes=16,
-        soma_lanes=2,
-        n_acc_words=256,
-        n_fire_words=256,
-        n_update=256,
-        n_blocks=16,
-        c_width=10,
-        n_table_c=512,
-        queue_depth=2,
-        n_spikes=512,
-    ),
-    "ecp5_32": ChipParams(
-        lanes=32,
-        soma_lanes=2,
-        n_acc_words=128,
-        n_weight_words=2048,
-        n_fire_words=128,
-        n_update=256,
-        n_blocks=16,
-        c_width=10,
-        n_table_c=512,
-        queue_depth=2,
-        n_spikes=512,
-    ),
+    # FPGAs: memories fill whole block memories (spec/block_ram.py), whose 512 words are the least.
+    # Three nodes of an LFE5U-85F: 8192 neurons and 64 KB of weights each.
+    "ecp5": _BLOCK_RAM,
+    "ecp5_32": _BLOCK_RAM.with_(lanes=32, n_weight_words=2048, n_blocks=32),
     # The same without multipliers: exact-profile programs only.
-    "ecp5_lean": ChipParams(
-        lanes=16,
-        soma_lanes=2,
-        n_acc_words=256,
-        n_fire_words=256,
-        n_update=256,
-        n_blocks=16,
-        c_width=10,
-        n_table_c=512,
-        queue_depth=2,
-        n_spikes=512,
-        multipliers=False,
-    ),
-    "ecp5_32_lean": ChipParams(
-        lanes=32,
-        soma_lanes=2,
-        n_acc_words=128,
-        n_weight_words=2048,
-        n_fire_words=128,
-        n_update=256,
-        n_blocks=16,
-        c_width=10,
-        n_table_c=512,
-        queue_depth=2,
-        n_spikes=512,
-        multipliers=False,
+    "ecp5_lean": _BLOCK_RAM.with_(multipliers=False),
+    "ecp5_32_lean": _BLOCK_RAM.with_(lanes=32, n_weight_words=2048, n_blocks=32, multipliers=False),
+    # One node of a small part: an LFE5U-25F, a GW2A-18. Maps of 64 x 64 at most, so that a word
+    # of the fire table is one chunk.
+    "tiny_fpga": _BLOCK_RAM.with_(lanes=8, soma_lanes=1, n_destinations=64, y_width=6, x_width=6),
+    # Four nodes of an XC7A100T, whose multipliers are plenty.
+    "artix": _BLOCK_RAM.with_(soma_lanes=4),
+    # Four nodes of a Kria K26: weights in UltraRAM, 512 KB a node.
+    "kria": _BLOCK_RAM.with_(
+        lanes=32, soma_lanes=4, n_weight_words=16384, n_table_c=1024, c_width=11
     ),
     # Cores like Darwin3's: 4096 neurons, 16-bit sums and potentials, 24 x 24 nodes in reach.
     "darwin3": ChipParams(

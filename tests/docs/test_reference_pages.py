@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stemcore.golden.spec.block_ram import node_blocks, node_memories
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.host_registers import FIRST_PARAM, HOST_REGISTERS
 from stemcore.golden.spec.params import ChipParams
@@ -44,6 +45,19 @@ def test_presets_show_every_preset_and_a_meaning_of_every_size(page):
     meanings = text.split("## Fields")[1]
     for name in ChipParams().to_dict():
         assert re.search(rf"^\| `{name}` \| \S", meanings, re.MULTILINE), name
+
+
+def test_presets_show_what_block_memories_hold_nothing(page):
+    text = page("reference_hardware", "presets")
+    found = dict(re.findall(r"^### (\w+): (\d+) blocks$", text, re.MULTILINE))
+    kria = sum(m.blocks() for m in node_memories(PRESETS["kria"]) if m.name != "dendrite.weights")
+    assert found.keys() == {"ecp5", "ecp5_32", "tiny_fpga", "artix", "kria"}
+    assert int(found.pop("kria")) == kria
+    assert {name: int(n) for name, n in found.items()} == {
+        name: node_blocks(PRESETS[name]) for name in found
+    }
+    # 512 words of 384 bits in 11 blocks of 512 words of 36 bits: 12 bits of a word are unused.
+    assert "| `dendrite.loop` | 512 | 384 | 11 | 0 | 3% |" in text.split("### ecp5:")[1]
 
 
 def test_host_registers_show_every_register_and_field(page):

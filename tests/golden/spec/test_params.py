@@ -89,6 +89,6 @@ def test_from_dict_names_unknown_and_missing_keys():
 
 
 def test_get_preset_names_those_that_exist():
-    message = r"^preset: must be one of darwin3, ecp5, .*tiny, .*got 'huge'$"
+    message = r"^preset: must be one of artix, darwin3, ecp5, .*tiny, .*got 'huge'$"
     with pytest.raises(ValueError, match=message):
         get_preset("huge")
