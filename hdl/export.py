@@ -7,14 +7,19 @@ RTLIL and Yosys' ``proc``, and the grid is written here.
 """
 
 import re
+import subprocess
+import sys
+import warnings
 from collections.abc import Callable
 
-from amaranth._toolchain.yosys import find_yosys
+from amaranth._toolchain import require_tool
+from amaranth._toolchain.yosys import YosysError, YosysWarning, find_yosys
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import ChipParams
+from stemcore.processes import guarded_group
 
 from .node import LOCAL, Node
 
@@ -88,12 +93,35 @@ def component_verilog(
 
     text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
     text = _MODULE.sub(marked, text)
-    yosys = find_yosys(lambda version: version >= (0, 40))
-    verilog = yosys.run(["-q", "-"], _SCRIPT.format(text=text, passes=passes))
-    verilog = _ZEROS.sub(_zero_loop, verilog)
+    verilog = _ZEROS.sub(_zero_loop, _run_yosys(_SCRIPT.format(text=text, passes=passes)))
     # Hierarchical module names need escapes in Verilog; plain names are kinder to every tool.
     escaped = rf"\\({re.escape(name)}(?:\.\w+)+) "
     return re.sub(escaped, lambda match: match[1].replace(".", "__") + " ", verilog)
+
+
+def _run_yosys(script: str) -> str:
+    """What Yosys writes; ``YosysError`` where it fails.
+
+    Amaranth finds the program, and would start it too, but in our process group: it would go on
+    where this process is killed.
+    """
+    yosys = find_yosys(lambda version: version >= (0, 40))
+    package = getattr(yosys, "YOSYS_PACKAGE", None)
+    begin = [sys.executable, "-m", package] if package else [require_tool(yosys.YOSYS_BINARY)]
+    with guarded_group() as group:
+        done = subprocess.run(
+            [*begin, "-q", "-"],
+            input=script,
+            capture_output=True,
+            encoding="utf-8",
+            process_group=group,
+            check=False,
+        )
+    if done.returncode:
+        raise YosysError(done.stderr.strip() or f"yosys: exit status {done.returncode}")
+    if done.stderr.strip():  # quiet, it writes nothing else there
+        warnings.warn(done.stderr.strip(), YosysWarning, stacklevel=3)
+    return done.stdout
 
 
 def node_verilog(

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+from stemcore.processes import end_group, end_groups, guarded_group
+
 ROOT = Path(__file__).resolve().parents[2]
 
 LAST_LINES = 20
@@ -22,14 +24,6 @@ Simulator = Literal["icarus", "verilator"]  # of exported Verilog
 
 # The make that started us would hand its command-line variables (PRESET, WAVES) to the tool's make.
 _MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS")
-
-
-# Programs that run now with their process groups, for end_all().
-_running: dict[subprocess.Popen[str], int] = {}
-
-# The first process of a program's group. Whatever ends us, SIGKILL too, closes the pipe that it
-# reads from, and then it ends the group: nothing that was started goes on without us.
-_GUARD = ("/bin/sh", "-c", "read -r line; kill -KILL 0")
 
 
 class ToolError(RuntimeError):
@@ -78,7 +72,7 @@ def run(
     """
     words = [str(word) for word in command]
     name = Path(words[0]).name
-    with _guarded() as group:
+    with guarded_group() as group:
         try:
             process = subprocess.Popen(
                 words,
@@ -108,47 +102,20 @@ def run(
 
 def _wait(process: subprocess.Popen[str], group: int, timeout_s: float) -> tuple[str, bool]:
     """What a program writes until its end, and whether it had to be ended."""
-    _running[process] = group
     try:
         return process.communicate(timeout=timeout_s)[0], False
     except subprocess.TimeoutExpired:
-        _end(process, group)
+        end_group(group)
         return process.communicate()[0], True
     except BaseException:
-        _end(process, group)
+        end_group(group)
         process.communicate()
         raise
-    finally:
-        _running.pop(process, None)
-
-
-@contextmanager
-def _guarded() -> Iterator[int]:
-    """A process group that ends with the block, or with this process."""
-    guard = subprocess.Popen(
-        _GUARD,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        process_group=0,
-    )
-    assert guard.stdin is not None
-    try:
-        yield guard.pid
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(guard.pid, signal.SIGKILL)
-        guard.stdin.close()
-        guard.wait()
 
 
 def end_all() -> None:
-    """Ends every program that :func:`run` waits for, with its children, and all other children.
-
-    A library starts programs of its own: Amaranth runs Yosys.
-    """
-    for process, group in list(_running.items()):
-        _end(process, group)
+    """Ends every program that was started in a group of its own, and all other children."""
+    end_groups()
     for child in _children():
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -164,13 +131,6 @@ def _children() -> list[int]:
             if int(parent) == os.getpid():
                 found.append(int(path.parent.name))
     return found
-
-
-def _end(process: subprocess.Popen[str], group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        process.kill()
 
 
 @contextmanager

@@ -75,19 +75,35 @@ KILLED = """
 import signal, sys
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
+SLEEPS = "trap '' INT TERM HUP; (sleep 60 & sleep 60) & sleep 60"
+OF_THE_TOOLCHAIN = f"""
 from pathlib import Path
 from stemcore.runtime.toolchain.process import run
 print("ready", flush=True)
-run(["sh", "-c", "trap '' INT TERM HUP; (sleep 60 & sleep 60) & sleep 60"], cwd=Path("."))
+run(["sh", "-c", {SLEEPS!r}], cwd=Path("."))
+"""
+# In the place of Yosys, which is over too soon to be found at work.
+OF_AMARANTH = """
+from stemcore.hdl import export
+class Slow:
+    YOSYS_BINARY = sys.argv[1]
+export.find_yosys = lambda requirement: Slow
+print("ready", flush=True)
+export._run_yosys("")
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT])
-def test_no_program_outlives_a_command_that_is_killed(number, tmp_path):
+@pytest.mark.parametrize("starts", [OF_THE_TOOLCHAIN, OF_AMARANTH], ids=["toolchain", "yosys"])
+def test_no_program_outlives_a_command_that_is_killed(starts, number, tmp_path):
+    yosys = tmp_path / "yosys"
+    yosys.write_text(f"#!/bin/sh\n{SLEEPS}\n")
+    yosys.chmod(0o755)
     mark = f"STEMCORE_TEST_MARK={tmp_path}"
     name, _, value = mark.partition("=")
     with subprocess.Popen(
-        [sys.executable, "-c", KILLED],
+        [sys.executable, "-c", KILLED + starts, yosys],
         stdout=subprocess.PIPE,
         env=os.environ | {name: value},
         start_new_session=True,

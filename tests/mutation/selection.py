@@ -153,7 +153,7 @@ def touched(found: Sequence[Mutant], lines: dict[str, set[int]]) -> list[Mutant]
 
 
 def draw(found: Sequence[Mutant], number: int, seed: int, root: Path) -> list[Mutant]:
-    """At most ``number``: kinds take turns, in an order that depends on ``seed`` and names alone.
+    """At most ``number``: kinds and rooms take turns, in an order of ``seed`` and names alone.
 
     A larger number has the smaller one's faults and more, and what is drawn changes little when the
     sources do: results that are there stay of use.
@@ -162,7 +162,10 @@ def draw(found: Sequence[Mutant], number: int, seed: int, root: Path) -> list[Mu
     def order(mutant: Mutant) -> str:
         return hashlib.sha256(f"{seed}:{mutant.name}".encode()).hexdigest()
 
-    piles = [sorted((m for m in found if m.kind == kind), key=order) for kind in KINDS]
+    piles = [
+        sorted((m for m in found if m.kind == kind and m.path.startswith(f"{room}/")), key=order)
+        for kind, room in itertools.product(KINDS, ROOMS)
+    ]
     turns = (mutant for turn in itertools.zip_longest(*piles) for mutant in turn if mutant)
     sound = (mutant for mutant in turns if mutant.compiles((root / mutant.path).read_bytes()))
     return list(itertools.islice(sound, number))

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.mutation import __main__ as command
 from tests.mutation.operators import mutants
 from tests.mutation.results import Results, digest, equivalents, summary
 from tests.mutation.selection import Stage
-from tests.mutation.workshop import FILES, FOLDERS, Workshop
+from tests.mutation.workshop import FILES, FOLDERS, Workshop, case_of_each_first
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "golden/made_up.py"
@@ -98,6 +99,14 @@ def test_a_test_that_fails_anyway_has_noticed_nothing(project, tmp_path):
     ):
         trial.confirm("tests/golden/test_made_up.py::test_count", STAGE)
     trial.confirm("tests/golden/test_made_up.py::test_it_loads", STAGE)
+
+
+def test_one_case_of_every_function_comes_before_the_second_of_any():
+    names = ["a.py::f[1]", "a.py::f[2]", "a.py::f[3]", "a.py::g", "b.py::f[1]", "b.py::f[2]"]
+    items = [SimpleNamespace(nodeid=name) for name in names]
+    case_of_each_first(items)
+    order = [item.nodeid for item in items]
+    assert order == [*(names[i] for i in (0, 3, 4, 1, 5, 2))]
 
 
 def test_a_file_that_changed_since_the_draw_is_refused(workshop):

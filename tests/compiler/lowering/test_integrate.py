@@ -10,6 +10,7 @@ from stemcore.compiler.lowering.integrate import describe, integrate, modes
 from stemcore.compiler.lowering.neurons import LOWERINGS
 from stemcore.compiler.lowering.ranges import potentials_fit
 from stemcore.compiler.lowering.reach import LayerReach, measure
+from stemcore.compiler.lowering.rescale import _bias
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.forward import Forward, run_network
@@ -51,6 +52,31 @@ def reach(*potentials):
 
 
 # Constants --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("bias", "expected"),
+    [
+        ((1 << 31) - 1, ((1 << 31) - 1, 0)),
+        (-(1 << 31), (-(1 << 31), 0)),
+        (1 << 31, (1 << 23, 1)),
+        (-(1 << 31) - 256, (-(1 << 23) - 1, 1)),
+        ((1 << 55) - (1 << 25), ((1 << 31) - 2, 3)),
+        (-(1 << 55), (-(1 << 31), 3)),
+    ],
+)
+def test_a_bias_is_shifted_by_as_few_bytes_as_it_needs(bias, expected):
+    found, n_bytes = _bias("a", [Fraction(bias)])
+    assert (found.tolist(), n_bytes) == ([expected[0]], expected[1])
+    with pytest.raises(RangeError, match="the bias must fit in 32 bits and 3 bytes of shift"):
+        _bias("a", [Fraction(1 << 55)])
+
+
+@pytest.mark.parametrize(("shift", "lost"), [(0, 0), (1, (1, 4)), (2, (5, 8)), (3, (17, 16))])
+def test_late_integration_drops_half_of_what_its_shifts_can_drop(shift, lost):
+    """A shift right by j drops 0 to 1 - 2**-j, one for each j = 1 .. r: half of it on average."""
+    scale = LOWERINGS["late"].scale(Late(shift))
+    assert (scale.lost, scale.shift) == (Fraction(*np.atleast_1d(lost).tolist()), shift)
+
+
 @pytest.mark.parametrize(
     ("largest", "shift_only", "expected"),
     [

@@ -55,6 +55,20 @@ def test_partial_sums_of_signed_sources_reach_further():
     assert (found.partial_low, found.partial_high) == (-43, 34)
 
 
+def test_bits_are_those_of_the_channel_that_reaches_furthest_down_or_up():
+    for sign in (1, -1):  # 7 * 127 * 2 = 1778; a second channel stays at zero
+        weight = column([sign * 127, sign * 127], [0, 0])
+        net = network(layer(weight), is_signed=False)
+        (found,) = prove_ranges(net, 24).layers
+        assert found.bits == 12
+        assert (found.low, found.high) == (min(0, sign * 1778), max(0, sign * 1778))
+        assert (found.partial_low, found.partial_high) == (found.low, found.high)
+        assert found.is_flag_free
+        assert not prove_ranges(net, 11, seen={"a": (-5, 5)}).layers[0].is_flag_free
+        with pytest.raises(RangeError, match="needs 12"):
+            prove_ranges(net, 11)
+
+
 def test_connection_shift_and_second_connection_count():
     first = layer(column([1, 2]), name="a")
     both = layer(

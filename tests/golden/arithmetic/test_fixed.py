@@ -14,6 +14,10 @@ PRODUCTS = st.integers(-(1 << 47), (1 << 47) - 1)
 SHIFTS = st.integers(0, 47)
 
 
+def test_shifts_reach_as_far_as_their_fields():
+    assert (fixed.MAX_SHIFT, fixed.MAX_BIAS_SHIFT) == (47, 3)
+
+
 @given(x=st.integers(-(1 << 62), (1 << 62) - 1), width=WIDTHS)
 def test_wrap_keeps_the_residue_and_the_range(x, width):
     wrapped = int(fixed.wrap(x, width))

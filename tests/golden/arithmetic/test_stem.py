@@ -43,6 +43,13 @@ def test_integrate_equals_the_quantized_layer(bits, is_signed, rng):
     np.testing.assert_array_equal(stem.integrate(weights, spikes, is_signed), weights @ values)
 
 
+def test_integrate_takes_weights_of_any_width():
+    weights = [[1 << 20, -(1 << 30)], [70_000, 1 << 40]]
+    spikes = stem.encode([3, 5], 4, False)
+    expected = [3 * weights[0][0] + 5 * weights[0][1], 3 * weights[1][0] + 5 * weights[1][1]]
+    assert stem.integrate(weights, spikes, False).tolist() == expected
+
+
 @pytest.mark.parametrize(("bits", "is_signed"), FORMS)
 def test_count_spikes_counts_what_encode_fires(bits, is_signed):
     values = all_values(bits, is_signed)
@@ -67,3 +74,9 @@ def test_count_spikes_takes_integers_only():
 def test_encode_refuses_values_without_a_train(value, bits, is_signed, message):
     with pytest.raises(ValueError, match=message):
         stem.encode([value], bits, is_signed)
+
+
+@pytest.mark.parametrize("value", [1 << 16, (1 << 32) + 3, -(1 << 16)])
+def test_encode_sees_every_bit_of_a_value(value):
+    with pytest.raises(ValueError, match=rf"got {value}\.\.{value}$"):
+        stem.encode(np.array([value]), 8, value < 0)

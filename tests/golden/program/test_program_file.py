@@ -157,6 +157,22 @@ def test_load_refuses_descriptions_that_are_no_program(program, tmp_path, change
         load_program(tmp_path)
 
 
+def test_a_memory_may_be_full_and_no_fuller(program, tmp_path):
+    formats = Formats(program.params)
+    core = program.cores[0]
+    for extra in (0, 1):
+        memories = dict(core.memories)
+        for memory in set(Memory) - {Memory.CONTROL}:
+            shape = (formats.memory(memory)[1] + extra, formats.n_chunks(memory))
+            memories[memory] = np.zeros(shape, np.uint32)
+        full = dataclasses.replace(core, memories=memories)
+        changed = dataclasses.replace(program, cores=(full, *program.cores[1:]))
+        save_program(changed, tmp_path / str(extra))
+    assert load_program(tmp_path / "0").cores[0].memories.keys() == core.memories.keys()
+    with pytest.raises(ValueError, match=r"must have at most \d+ words, has \d+"):
+        load_program(tmp_path / "1")
+
+
 def test_load_never_unpickles(program, tmp_path):
     save_program(program, tmp_path)
     path = tmp_path / "memories.npz"

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from stemcore.golden.program.words import pack_words, unpack_words
+from stemcore.golden.program.words import pack_words, unpack_words, unsigned
 from stemcore.golden.spec.bit_fields import BitFields
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import PRESETS, get_preset
@@ -56,3 +56,9 @@ def test_unpack_words_refuses_another_number_of_chunks():
     message = r"^pair: words must be uint32 of shape \(words, 1\), got \(4, 2\)$"
     with pytest.raises(ValueError, match=message):
         unpack_words(BitFields("pair", (("low", 3), ("high", 5))), np.zeros((4, 2), np.uint32))
+
+
+def test_unsigned_is_two_s_complement_of_the_width():
+    assert unsigned([-1, -3, 5, 0], 4).tolist() == [15, 13, 5, 0]
+    assert unsigned(-1, 1) == 1
+    assert unsigned(-1, 33) == (1 << 33) - 1
