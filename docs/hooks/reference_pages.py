@@ -10,11 +10,13 @@ from reference_commands import command_line
 from reference_hardware import memory_images, presets
 from reference_registers import host_registers
 from reference_report import report
+from reference_uart import uart_frames
 
 PAGES = {
     "reference/memory-images.md": memory_images,
     "reference/presets.md": presets,
     "reference/host-registers.md": host_registers,
+    "reference/uart-frames.md": uart_frames,
     "reference/command-line.md": command_line,
     "reference/report.md": report,
 }

@@ -1,8 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The register map of the host side as a C header."""
+"""What a host must know as a C header: registers, and frames on a serial line."""
 
 from stemcore.golden.spec.fields import Kind
 from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, MAJOR, MINOR, HostRegister
+from stemcore.golden.spec.uart_frames import (
+    CRC_BYTES,
+    ESCAPE,
+    FLAG,
+    FLIPPED,
+    FLIT_BYTES,
+    HEADER,
+    HEADER_BYTES,
+    MAX_FLITS,
+    FrameKind,
+)
 
 PREFIX = "STEMCORE"
 
@@ -28,7 +39,7 @@ def c_header() -> str:
     ]
     for register in HOST_REGISTERS.values():
         lines += ["", *_lines(register)]
-    return "\n".join([*lines, "", "#endif", ""])
+    return "\n".join([*lines, "", *_frames(), "", "#endif", ""])
 
 
 def _lines(register: HostRegister) -> list[str]:
@@ -42,5 +53,27 @@ def _lines(register: HostRegister) -> list[str]:
         lines += [
             f"#define {name}_{field.upper()}_SHIFT {position}",
             f"#define {name}_{field.upper()}_MASK {mask:#010x}UL",
+        ]
+    return lines
+
+
+def _frames() -> list[str]:
+    """``STEMCORE_UART_HEADER_FIELD_SHIFT`` and ``_WIDTH``: places in the 64 bits of the header."""
+    values = {
+        "FLAG": FLAG,
+        "ESCAPE": ESCAPE,
+        "FLIPPED": FLIPPED,
+        "HEADER_BYTES": HEADER_BYTES,
+        "CRC_BYTES": CRC_BYTES,
+        "FLIT_BYTES": FLIT_BYTES,
+        "MAX_FLITS": MAX_FLITS,
+        **{f"KIND_{kind.name}": int(kind) for kind in FrameKind},
+    }
+    lines = ["/* Frames on a serial line, from golden/spec/uart_frames.py. */"]
+    lines += [f"#define {PREFIX}_UART_{name} {value}UL" for name, value in values.items()]
+    for name, position, width in HEADER:
+        lines += [
+            f"#define {PREFIX}_UART_HEADER_{name.upper()}_SHIFT {position}",
+            f"#define {PREFIX}_UART_HEADER_{name.upper()}_WIDTH {width}",
         ]
     return lines

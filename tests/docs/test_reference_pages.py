@@ -13,6 +13,7 @@ from stemcore.golden.spec.host_registers import FIRST_PARAM, HOST_REGISTERS
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import PRESETS
 from stemcore.golden.spec.registers import Control
+from stemcore.golden.spec.uart_frames import ACCESS, ANSWER, HEADER, FrameKind
 from stemcore.runtime.commands.registry import commands
 
 HOOKS = Path(__file__).resolve().parents[2] / "docs" / "hooks"
@@ -71,6 +72,15 @@ def test_host_registers_show_every_register_and_field(page):
                 assert f"| {bits} | `{name}` |" in section
         else:
             assert f"| `{register.name}` |" in text
+
+
+def test_uart_frames_show_every_field_and_kind(page):
+    text = page("reference_uart", "uart_frames")
+    for fields in (HEADER, ACCESS, ANSWER):
+        for name, low, width in fields:
+            assert f"| {low + width - 1}..{low} | `{name}` |" in text or width == 1, name
+    for kind in FrameKind:
+        assert f"| {kind.value} | `{kind.name}` |" in text
 
 
 def test_command_line_shows_every_command_and_option(page):

@@ -9,6 +9,7 @@ import pytest
 
 from stemcore.golden.spec.fields import Kind
 from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, MAJOR, MINOR
+from stemcore.golden.spec.uart_frames import HEADER, MAX_FLITS, FrameKind
 from stemcore.runtime.host.c_header import c_header
 
 
@@ -25,6 +26,22 @@ def wanted():
         for field, position, width in register.layout:
             one = f"STEMCORE_{name}_{field.upper()}"
             values |= {f"{one}_SHIFT": position, f"{one}_MASK": (2**width - 1) * 2**position}
+    uart = {
+        "FLAG": 0x7E,
+        "ESCAPE": 0x7D,
+        "FLIPPED": 0x20,
+        "HEADER_BYTES": 8,
+        "CRC_BYTES": 4,
+        "FLIT_BYTES": 8,
+        "MAX_FLITS": MAX_FLITS,
+    }
+    uart |= {f"KIND_{kind.name}": int(kind) for kind in FrameKind}
+    for field, position, width in HEADER:
+        uart |= {
+            f"HEADER_{field.upper()}_{what}": n
+            for what, n in (("SHIFT", position), ("WIDTH", width))
+        }
+    values |= {f"STEMCORE_UART_{name}": value for name, value in uart.items()}
     return values
 
 

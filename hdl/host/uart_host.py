@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A chip's host side with a serial line: registers, flits and the crossing to its clock."""
+
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from stemcore.golden.spec.params import ChipParams
+
+from ..layouts import flit_stream
+from .axi_host import AxiHost
+from .stream_in import WORD_WIDTH
+from .uart import UartReceiver, UartTransmitter
+from .uart_link import UartLink
+
+
+class UartHost(wiring.Component):
+    """Stands between two pins and the host's link of a chip.
+
+    Inside is an :class:`.axi_host.AxiHost` with all its registers, before it a
+    :class:`.uart_link.UartLink`. Domain ``sync`` is the host side's clock, with its reset; the chip
+    has its own, which may be the same. The line has 8 bits, no parity and one stop bit at
+    ``clock / divisor`` baud; a receiver stands 2 % of error, so that a clock of 25 MHz and divisor
+    25 make 1 Mbaud.
+
+    Parameters
+    ----------
+    params : ChipParams
+    columns, rows : int
+        Nodes of the chip.
+    divisor : int
+        Cycles of ``sync`` for each bit, 2 or more; 8 or more for a line that is not simulated.
+
+    Members
+    -------
+    rx : ``In(1)``, tx : ``Out(1)``
+        The line: from the host, and to it. High at rest; ``rx`` of any clock.
+    interrupt : ``Out(1)``
+        Of the registers: INTERRUPT and INTERRUPT_ENABLE.
+    chip_clk : ``In(1)``, chip_rst : ``Out(1)``, chip_i : ``Out(flits)``, chip_o : ``In(flits)``,
+    chip_quiet : ``In(1)``
+        The chip's: see :class:`.crossing.Crossing`.
+    """
+
+    def __init__(self, *, params: ChipParams, columns: int, rows: int, divisor: int):
+        self._host = AxiHost(
+            params=params, columns=columns, rows=rows, register_width=32, stream_width=WORD_WIDTH
+        )
+        self._receiver = UartReceiver(divisor=divisor)
+        self._transmitter = UartTransmitter(divisor=divisor)
+        flits = flit_stream(params)
+        super().__init__(
+            {
+                "rx": In(1, init=1),
+                "tx": Out(1, init=1),
+                "interrupt": Out(1),
+                "chip_clk": In(1),
+                "chip_rst": Out(1),
+                "chip_i": Out(flits),
+                "chip_o": In(flits),
+                "chip_quiet": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.host = host = self._host
+        m.submodules.receiver = receiver = self._receiver
+        m.submodules.transmitter = transmitter = self._transmitter
+        m.submodules.link = link = UartLink()
+        m.d.comb += [
+            receiver.rx.eq(self.rx),
+            self.tx.eq(transmitter.tx),
+            link.rx_data.eq(receiver.data),
+            link.rx_valid.eq(receiver.valid),
+            self.interrupt.eq(host.interrupt),
+            host.chip_clk.eq(self.chip_clk),
+            self.chip_rst.eq(host.chip_rst),
+            host.chip_quiet.eq(self.chip_quiet),
+        ]
+        connect(m, link.tx, transmitter.i)
+        connect(m, link.registers, host.registers)
+        connect(m, link.o, host.i)
+        connect(m, host.o, link.i)
+        connect(m, host.chip_i, flipped(self.chip_i))
+        connect(m, flipped(self.chip_o), host.chip_o)
+        return m
