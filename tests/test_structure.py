@@ -31,6 +31,7 @@ COMPILER_ROOMS = (
     "mapping",
     "assembly",
     "estimation",
+    "virtual",
 )
 RUNTIME_ROOMS = ("toolchain", "host", "native", "engines")  # reports and commands stand on them
 RUNTIME_BESIDE = {"errors", "progress"}

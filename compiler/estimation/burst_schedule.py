@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.arithmetic.stem import encode
-from stemcore.golden.network.network import INPUT
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import Rectangle, tree
@@ -68,7 +67,8 @@ class BurstSchedules:
         """
         flows = self._flows
         if number == flows.host:
-            steps, n_ends = self._host_steps(values[INPUT]), len(flows.program.input_end)
+            steps = self._host_steps([values[name] for name in flows.inputs])
+            n_ends = len(flows.program.input_end)
         else:
             steps = self._core_steps(number, values[flows.layers[number]])
             n_ends = self._formats.token_list.unpack(flows.register(number, Control.END_LIST))[
@@ -132,15 +132,26 @@ class BurstSchedules:
         spikes = encode(words, population.bits, population.is_signed).astype(np.float64)
         return list((spikes.swapaxes(0, 1) @ self._costs[number]).swapaxes(0, 1))
 
-    def _host_steps(self, values: NDArray[np.int64]) -> list[Sent]:
-        """By time step: what each spike causes (spikes, columns); the host's routes take turns."""
+    def _host_steps(self, values: list[NDArray[np.int64]]) -> list[Sent]:
+        """By time step: what each spike causes (spikes, columns); the host's routes take turns.
+
+        ``values`` (C, H, W) of each population that it sends.
+        """
         program, host = self._flows.program, self._flows.host
+        trains = [
+            encode(array, population.bits, population.is_signed)
+            for array, population in zip(values, program.inputs, strict=True)
+        ]
         steps = []
-        for plane in encode(values, program.input.bits, program.input.is_signed):
-            turns, sent = [], []
+        for t in range(max(map(len, trains))):
+            turns, sent = [np.zeros(0)], [np.zeros((0, 1 + 2 * len(self._places[host])))]
             for route in program.input_routes:
+                train = trains[route.population]
+                if t >= len(train):
+                    continue
                 (y0, y1), (x0, x1) = route.rows, route.columns
-                c, y, x = np.nonzero(plane[:, y0 : y1 + 1, x0 : x1 + 1])
+                rectangle = train[t][:, y0 : y1 + 1, x0 : x1 + 1]
+                c, y, x = np.nonzero(rectangle & route.neurons(len(rectangle)))
                 sent.append(self._columns(host, route.nodes, route.axon, c, y + y0, x + x0))
                 turns.append((np.arange(len(c)) + 0.5) / max(1, len(c)))
             order = np.argsort(np.concatenate(turns), kind="stable")

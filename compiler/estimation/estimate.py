@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.network.network import INPUT
+from stemcore.golden.program.inputs import split_inputs
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.timing import fire_cycles, update_cycles
@@ -104,7 +105,7 @@ def estimate(program: Program, activity: Activity | None = None) -> Estimate:
     times = schedule(flows, loads, n_images)
     half = n_images // 2
     return Estimate(
-        tuple(_core(flows, loads, number) for number in range(flows.host)),
+        tuple(core_estimate(flows, loads, number) for number in range(flows.host)),
         float(times.end[-1] - times.end[half - 1]) / (n_images - half),
         times.latency,
         float(loads.packets[flows.host]),
@@ -122,24 +123,32 @@ def estimate_images(
     different images and wait for each other's spikes, so that the interval is longer than for
     average activity (:mod:`stemcore.compiler.estimation.burst_pipeline`).
     """
-    populations = {INPUT: images} | {
+    flows = Flows(program)
+    sent = dict(zip(flows.inputs, split_inputs(program, images), strict=True))
+    populations = sent | {
         info.population.name: values[info.population.name] for info in program.layers
     }
     return Pipeline(
-        Flows(program),
+        flows,
         [{name: array[i] for name, array in populations.items()} for i in range(len(images))],
     ).run()
 
 
 def spikes_of(program: Program, activity: Activity | None) -> Spikes:
     """Arrays of expected spikes for the input and every layer of a program."""
-    populations = [program.input, *(info.population for info in program.layers)]
-    names = [INPUT, *(info.population.name for info in program.layers)]
-    shapes = {name: p.shape for name, p in zip(names, populations, strict=True)}
+    populations = [*program.inputs, *(info.population for info in program.layers)]
+    shapes = {population.name: population.shape for population in populations}
+    if not program.is_part:
+        shapes = {INPUT: program.input.shape} | {
+            info.population.name: info.population.shape for info in program.layers
+        }
+    elif activity is not None:
+        activity = {name: spikes for name, spikes in activity.items() if name in shapes}
     return population_maps(shapes, activity)
 
 
-def _core(flows: Flows, loads: Loads, number: int) -> CoreEstimate:
+def core_estimate(flows: Flows, loads: Loads, number: int) -> CoreEstimate:
+    """One core of a program, given its loads."""
     image, operations = flows.images[number], float(loads.received()[number])
     packets = float(loads.packets[number])
     n_update = flows.register(number, Control.N_UPDATE)

@@ -101,21 +101,24 @@ class Flows:
     def loads(self, spikes: Spikes) -> Loads:
         """Loads of these spikes: expected ones (C, H, W) for every population."""
         loads = Loads(defaultdict(float), *np.zeros((4, self.host + 1)))
-        self._send_input(loads, spikes[INPUT])
+        self._send_inputs(loads, [spikes[name] for name in self.inputs])
         for number in range(self.host):
             self._send(loads, number, spikes[self.layers[number]])
         return loads
 
-    def _send_input(self, loads: Loads, spikes: NDArray[np.float64]) -> None:
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the populations that the host sends; the network's input is ``INPUT``."""
+        first = self.program.input.name if self.program.is_part else INPUT
+        return [first, *(population.name for population in self.program.replayed)]
+
+    def _send_inputs(self, loads: Loads, spikes: list[NDArray[np.float64]]) -> None:
         for route in self.program.input_routes:
-            c, y, x = np.meshgrid(
-                np.arange(spikes.shape[0]),
-                np.arange(route.rows[0], route.rows[1] + 1),
-                np.arange(route.columns[0], route.columns[1] + 1),
-                indexing="ij",
-            )
-            self._deliver(loads, self.host, (*route.nodes, route.axon), spikes[c, y, x], c, y, x)
-        loads.fired[self.host] = spikes.sum()
+            sent = spikes[route.population]
+            c, y, x = np.nonzero(route.neurons(len(sent)))
+            y, x = y + route.rows[0], x + route.columns[0]
+            self._deliver(loads, self.host, (*route.nodes, route.axon), sent[c, y, x], c, y, x)
+        loads.fired[self.host] = sum(sent.sum() for sent in spikes)
 
     def _send(self, loads: Loads, number: int, spikes: NDArray[np.float64]) -> None:
         core, lanes = self.cores[number], self.program.params.lanes

@@ -26,6 +26,10 @@ def check_program(program: Program) -> None:
     names = [info.population.name for info in program.layers]
     _check(len(set(names)) == len(names), "layers: every name must be there once", names)
     _population("input", program.input, params)
+    sent = [population.name for population in program.inputs]
+    _check(len(set(sent)) == len(sent), "replayed: every name must be there once", sent)
+    for population in program.replayed:
+        _population(f"replayed {population.name!r}", population, params)
     for info in program.layers:
         name = info.population.name
         _population(f"layer {name!r}", info.population, params)
@@ -45,12 +49,16 @@ def check_program(program: Program) -> None:
 
 def _host(program: Program, nodes: set[Node], names: list[str]) -> None:
     """What the host sends, and what it awaits."""
-    _, height, width = program.input.shape
     for number, route in enumerate(program.input_routes):
         where = f"input route {number}"
+        _within(f"{where}: population", route.population, 0, len(program.replayed))
+        channels, height, width = program.inputs[route.population].shape
         _span(f"{where}: rows", route.rows, height)
         _span(f"{where}: columns", route.columns, width)
         _rectangle(where, route.nodes, program)
+        if route.sent is not None:
+            neurons = channels * _length(route.rows) * _length(route.columns)
+            _within(f"{where}: bytes of sent", len(route.sent), *2 * (-(-neurons // 8),))
         _within(f"{where}: axon", route.axon, 0, program.params.n_axons - 1)
     for number, rectangle in enumerate(program.input_end):
         _rectangle(f"input end {number}", rectangle, program)
@@ -84,6 +92,10 @@ def _rectangle(where: str, rectangle: Rectangle, program: Program) -> None:
 def _span(where: str, ends: Iterable[int], size: int) -> None:
     first, last = ends
     _check(0 <= first <= last < size, f"{where}: must lie in 0..{size - 1}", (first, last))
+
+
+def _length(ends: tuple[int, int]) -> int:
+    return ends[1] - ends[0] + 1
 
 
 def _within(where: str, value: int, low: int, high: int) -> None:

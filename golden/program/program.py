@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program: everything a chip needs to run a network, for every engine to load."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,12 +39,30 @@ class InputRoute:
     Rows ``y0..y1`` and columns ``x0..x1`` (both ends included) of the input population go to axon
     ``axon`` of the nodes in ``nodes`` = (x0, y0, x1, y1). Routes may overlap; a spike is sent once
     for every route that contains it.
+
+    ``population`` numbers one of :attr:`Program.inputs`. ``sent`` has a bit for each neuron of the
+    rectangle, channel by channel, row by row, packed as ``numpy.packbits`` does; None: all are
+    sent.
     """
 
     rows: tuple[int, int]
     columns: tuple[int, int]
     nodes: tuple[int, int, int, int]
     axon: int
+    population: int = 0
+    sent: bytes | None = None
+
+    def neurons(self, channels: int) -> NDArray[np.bool_]:
+        """Which neurons of the rectangle are sent, of a population of ``channels`` channels.
+
+        Shape (C, rows, columns) of the rectangle.
+        """
+        (y0, y1), (x0, x1) = self.rows, self.columns
+        shape = channels, y1 - y0 + 1, x1 - x0 + 1
+        if self.sent is None:
+            return np.ones(shape, bool)
+        bits = np.unpackbits(np.frombuffer(self.sent, np.uint8), count=math.prod(shape))
+        return bits.astype(bool).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -61,7 +80,12 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class Program:
-    """A network placed on a mesh of ``columns`` x ``rows`` nodes (rows count from 1)."""
+    """A network placed on a mesh of ``columns`` x ``rows`` nodes (rows count from 1).
+
+    Or a part of a network, for a chip with fewer cores than the network needs: ``is_part``. Its
+    layers may have neurons that no core of the program computes, and the host sends it what other
+    parts have fired (``replayed``) beside, or in place of, the network's input.
+    """
 
     name: str
     params: ChipParams
@@ -79,6 +103,21 @@ class Program:
     overflow_proved: bool = True  # False: potentials were bounded by calibration only
     tail: tuple[TailStep, ...] = ()  # what the host makes of the output's integers (N, C, H, W)
     results: Results = ONE_OUTPUT  # all outputs, from their integers on, where there are several
+    replayed: tuple[Population, ...] = ()  # that the host sends beside ``input``
+    is_part: bool = False
+
+    @property
+    def inputs(self) -> tuple[Population, ...]:
+        """Populations whose spikes the host sends."""
+        return (self.input, *self.replayed)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of an image: that of the input, or of all inputs in one array, as outputs are in
+        :mod:`..network.results`."""
+        if not self.replayed:
+            return self.input.shape
+        return sum(math.prod(population.shape) for population in self.inputs), 1, 1
 
     @property
     def output_layers(self) -> tuple[str, ...]:

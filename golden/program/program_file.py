@@ -35,7 +35,15 @@ REMEDY = "compile the network again"
 
 
 def save_program(program: Program, directory: Path) -> None:
-    """Writes ``program`` into ``directory``, made if need be; same program, same bytes."""
+    """Writes ``program`` into ``directory``, made if need be; same program, same bytes.
+
+    Raises ``ValueError`` for a part of a program: it follows from the whole.
+    """
+    if program.is_part:
+        raise ValueError(
+            f"{program.name}: must be a whole program to be saved, got a part; save the program "
+            "that it is a part of"
+        )
     arrays = {
         f"{index}.{memory.name}": core.memories[memory]
         for index, core in enumerate(program.cores)

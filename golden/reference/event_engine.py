@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arithmetic.fixed import Int64Array
-from ..network.forward import check_images
-from ..network.network import Population
 from ..network.results import join
+from ..program.inputs import input_values
 from ..program.program import Program
 from ..spec.fields import Kind
 from ..spec.registers import Control
@@ -57,20 +56,26 @@ class _Host:
         self.n_periods = 0  # of the output that are complete
         self.input_spikes = 0
 
-    def send(self, image: Int64Array) -> Iterator[Packet | None]:
-        """Packets of an image: bit plane, route, row, column, channel.
+    def send(self, images: list[Int64Array]) -> Iterator[Packet | None]:
+        """Packets of an image, given by population: bit plane, route, row, column, channel.
 
         None and END as in :meth:`event_core.EventCore.fire`.
         """
-        source = self.program.input
-        n_steps = self.program.params.model.steps_per_period(source.bits)
-        for t in range(source.bits):
+        n_bits = max(source.bits for source in self.program.inputs)
+        n_steps = self.program.params.model.steps_per_period(n_bits)
+        for t in range(n_bits):
             if t % n_steps == 0:
                 yield None
             for route in self.program.input_routes:
+                source, image = self.program.inputs[route.population], images[route.population]
+                if t >= source.bits:
+                    continue
+                neurons = route.neurons(source.shape[0])
                 for y in range(route.rows[0], route.rows[1] + 1):
                     for x in range(route.columns[0], route.columns[1] + 1):
-                        for c in range(source.shape[0]):
+                        for c in np.flatnonzero(
+                            neurons[:, y - route.rows[0], x - route.columns[0]]
+                        ).tolist():
                             if source.code.spike(int(image[c, y, x]), t):
                                 self.input_spikes += 1
                                 yield Packet(Kind.SPIKE, route.nodes, route.axon, t, (c, y, x))
@@ -104,8 +109,8 @@ class _Run:
             for info in program.layers
         }
 
-    def run(self, image: Int64Array) -> None:
-        self.streams.append((HOST, self.host.send(image)))
+    def run(self, images: list[Int64Array]) -> None:
+        self.streams.append((HOST, self.host.send(images)))
         while self.streams:
             # One packet of one source; with no generator, sources take turns.
             if self.order is not None:
@@ -207,10 +212,9 @@ def run_events(
     ``order`` interleaves the packets of different sources at random; values and counters do not
     depend on it. ``keep_packets`` returns every packet in order of delivery.
     """
-    source: Population = program.input
-    array = check_images(np.asarray(image)[None], source).astype(np.int64)[0]
+    images = input_values(program, np.asarray(image)[None])
     run = _Run(program, order, keep_packets)
-    run.run(array)
+    run.run([array[0].astype(np.int64) for array in images])
     return EventResult(
         join([values[None] for values in run.host.received])[0],
         run.values,

@@ -16,6 +16,7 @@ from ..spec.neuron_model import TokenPeriod
 from ..spec.routing import HOST, Rectangle, tree
 from .axon_plan import AxonPlan, Delivery
 from .core import Core
+from .host_words import HostWords, RouteNeurons
 
 HOST_ID = -1  # source number of the host; cores count from 0 in the program's order
 
@@ -32,8 +33,9 @@ class Topology:
         there; of the host the axon is that of a layer that it receives.
     hops : per core, list of (activation words, int64 (n_cores,))
         Links that a spike of these words crosses, by the core at whose node each link begins.
-    input_hops : list of (rows, columns, int64 (n_cores,))
-        The same for spikes of the input, route by route.
+    input_hops : list of (neurons, int64 (n_cores,))
+        The same for spikes of the host, route by route; ``neurons``: number of the population, rows
+        and columns of the route, and which neurons of these it sends.
     """
 
     def __init__(self, program: Program):
@@ -158,30 +160,29 @@ class Topology:
                 self.plans[target].append(AxonPlan(self.cores[target], axon, deliveries))
 
     def _route_input(self) -> None:
-        source = self.program.input
-        channels, height, width = source.shape
-        self.input_packets = np.zeros((height, width), np.int64)  # per spike of a position
+        self.host_words = HostWords(self.program)
         self._input_targets: set[int] = set()
-        self.input_hops: list[tuple[slice, slice, Int64Array]] = []
+        self.input_hops: list[tuple[RouteNeurons, Int64Array]] = []
         for number, route in enumerate(self.program.input_routes):
             where = f"{self.program.name}, input route {number}"
+            source = self.program.inputs[route.population]
+            channels, height, width = source.shape
             (y0, y1), (x0, x1) = route.rows, route.columns
             if not (0 <= y0 <= y1 < height and 0 <= x0 <= x1 < width):
                 raise ValueError(
                     f"{where}: rows {y0}..{y1} and columns {x0}..{x1} must lie in the input's "
                     f"{height} x {width}"
                 )
-            self.input_packets[y0 : y1 + 1, x0 : x1 + 1] += 1
-            y, x = (axis.reshape(-1) for axis in np.mgrid[y0 : y1 + 1, x0 : x1 + 1])
+            words, c, y, x = self.host_words.of(route, where)
             delivery = Delivery(
                 HOST_ID,
-                "host of input",
+                f"host of {source.name}",
                 source.bits,
                 source.is_signed,
                 channels,
-                channels,
-                y * width + x,
-                np.zeros_like(y),
+                self.host_words.lanes,
+                words,
+                c,
                 y,
                 x,
             )
@@ -191,7 +192,7 @@ class Topology:
                 self._input_targets.add(target)
                 self.deliveries[target, route.axon].append(delivery)
             crossed = self._hops(HOST, [route.nodes])
-            self.input_hops.append((slice(y0, y1 + 1), slice(x0, x1 + 1), crossed))
+            self.input_hops.append((RouteNeurons(route, channels), crossed))
 
     # Tokens -------------------------------------------------------------------------------------
     def _tokens(self, number: int, entries: range) -> list[int]:

@@ -11,7 +11,7 @@ from stemcore.golden.spec.routing import Node
 
 from ..errors import EngineError
 
-__all__ = ["Counters", "EngineError", "RunResult", "Timing"]
+__all__ = ["Counters", "EngineError", "GroupRun", "RunResult", "Timing", "VirtualRun"]
 
 Counters = Mapping[str, int]  # by the lower-case names of stemcore.golden.spec.fields.Control
 
@@ -33,6 +33,40 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class GroupRun:
+    """A group of cores that took its turn on a chip with fewer cores than the program.
+
+    cores : how many
+    layers : that they compute, or a part of
+    load_flits : that load and start them, once a batch
+    cycles : per image, from START to rest; None where the engine has no clock
+    flits_in, flits_out : spikes and tokens between host and chip, per image
+    """
+
+    cores: int
+    layers: tuple[str, ...]
+    load_flits: int
+    cycles: float | None
+    flits_in: float
+    flits_out: float
+
+
+@dataclass(frozen=True)
+class VirtualRun:
+    """How a program ran on a chip of ``n_cores``, a mesh of (columns, rows) nodes.
+
+    batch : images for which a group was loaded once
+    n_batches : times that every group was loaded
+    """
+
+    n_cores: int
+    mesh: tuple[int, int]
+    batch: int
+    n_batches: int
+    groups: tuple[GroupRun, ...]
+
+
+@dataclass(frozen=True)
 class RunResult:
     """Outcome of one run.
 
@@ -43,6 +77,7 @@ class RunResult:
         has no cores
     timing : None where an engine has no clock
     build_s, wall_s : seconds of building the engine, and of running it
+    virtual : how cores took turns, on a chip with fewer cores than the program
     """
 
     engine: str
@@ -53,3 +88,4 @@ class RunResult:
     build_s: float = 0.0
     wall_s: float = 0.0
     notes: Mapping[str, object] = field(default_factory=dict)
+    virtual: VirtualRun | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.compiler.virtual.chip import VirtualChip
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams
@@ -16,6 +17,7 @@ from ..progress import Progress
 from .engine import NetworkEngine, ProgramEngine, RunOptions
 from .registry import check_options, get_engine
 from .result import RunResult
+from .virtual import run_virtual
 
 
 def run_engine(
@@ -30,6 +32,7 @@ def run_engine(
     waves_dir: Path | None = None,
     waves_nodes: Sequence[Node] | None = None,
     threads: int | None = None,
+    chip: VirtualChip | None = None,
 ) -> RunResult:
     """Run ``images`` (N, C, H, W) of input integers; before that, refuse what cannot be.
 
@@ -39,6 +42,8 @@ def run_engine(
         program's); may be None for others
     out_dir, progress, waves_dir, waves_nodes, threads : see
         :class:`stemcore.runtime.engines.engine.RunOptions`
+    chip : how the program runs on a chip with fewer cores
+        (:func:`stemcore.compiler.virtual.chip.virtual_chip`); None: all cores are there
 
     Raises ``ValueError`` for an unknown engine, one that lacks what it is to run, and an option
     that it does not have; :class:`stemcore.runtime.errors.EngineError` where the run fails.
@@ -53,6 +58,10 @@ def run_engine(
     )
     check_options(chosen, options)
     if isinstance(chosen, NetworkEngine):
+        if chip is not None:
+            raise ValueError(
+                f"cores_on_chip: engine {chosen.name!r} has no cores; leave the option out"
+            )
         params = params or (program.params if program is not None else None)
         if network is None or params is None:
             raise ValueError(
@@ -62,4 +71,6 @@ def run_engine(
         return chosen.run(network, params, images, options=options)
     if program is None:
         raise ValueError(f"engine {chosen.name!r} runs a program: it must be given, got None")
-    return chosen.run(program, images, options=options)
+    if chip is None:
+        return chosen.run(program, images, options=options)
+    return run_virtual(chosen, chip, images, options=options)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.arithmetic.stem import encode
+from stemcore.golden.program.inputs import split_inputs
 from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.registers import RANGES, Control
@@ -118,10 +119,19 @@ class Host:
         return np.concatenate(self.parts(image))
 
     def parts(self, image: NDArray[np.integer]) -> list[Flits]:
-        """Spikes of one image (C, H, W) of input integers, by token period, each with its ENDs."""
+        """Spikes of one image (C, H, W) of input integers, by token period, each with its ENDs.
+
+        Shape ``program.input_shape``, where the host sends several populations.
+        """
         program = self.program
-        spikes = encode(np.asarray(image), program.input.bits, program.input.is_signed)
-        steps = [self._time_step(t, spikes[t]) for t in range(program.input.bits)]
+        spikes = [
+            encode(values[0], population.bits, population.is_signed)
+            for values, population in zip(
+                split_inputs(program, np.asarray(image)[None]), program.inputs, strict=True
+            )
+        ]
+        n_steps = max(map(len, spikes))
+        steps = [self._time_step(t, spikes) for t in range(n_steps)]
         ends = np.array(
             [self.flit(Kind.END, rectangle) for rectangle in program.input_end], dtype=np.uint64
         )
@@ -129,12 +139,21 @@ class Host:
         periods = [steps[t : t + n] for t in range(0, len(steps), n)]
         return [np.concatenate([*period, ends]).astype(np.uint64) for period in periods]
 
-    def _time_step(self, t: int, spikes: NDArray[np.uint8]) -> Flits:
-        """Flits of one time step. Routes take turns, so that all cores of a layer work at once."""
+    def _time_step(self, t: int, spikes: list[NDArray[np.uint8]]) -> Flits:
+        """Flits of one time step. Routes take turns, so that all cores of a layer work at once.
+
+        ``spikes``: trains (T, C, H, W) of each population.
+        """
         flits, turns = [np.zeros(0, np.uint64)], [np.zeros(0)]
         for route in self.program.input_routes:
+            train = spikes[route.population]
+            if t >= len(train):
+                continue
             (y0, y1), (x0, x1) = route.rows, route.columns
-            c, y, x = np.nonzero(spikes[:, y0 : y1 + 1, x0 : x1 + 1])
+            rectangle = train[t][:, y0 : y1 + 1, x0 : x1 + 1]
+            if route.sent is not None:
+                rectangle = rectangle & route.neurons(len(rectangle))
+            c, y, x = np.nonzero(rectangle)
             payload = self.formats.spike.pack(
                 axon=np.full(len(c), route.axon, np.uint64),
                 t=np.full(len(c), t, np.uint64),

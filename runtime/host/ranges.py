@@ -37,9 +37,15 @@ def spike_ranges(program: Program) -> dict[Node, list[int]]:
 
 
 def _from_host(program: Program) -> Iterator[tuple[Rectangle, int, Last]]:
-    channels, bits = program.input.shape[0], program.input.bits
     for route in program.input_routes:
-        last = {"c": channels - 1, "y": route.rows[1], "x": route.columns[1], "t": bits - 1}
+        source = program.inputs[route.population]
+        channels = np.flatnonzero(route.neurons(source.shape[0]).any(axis=(1, 2)))
+        last = {
+            "c": int(channels.max(initial=0)),
+            "y": route.rows[1],
+            "x": route.columns[1],
+            "t": source.bits - 1,
+        }
         yield route.nodes, route.axon, last
 
 

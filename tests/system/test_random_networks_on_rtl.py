@@ -17,6 +17,7 @@ from amaranth import Const
 
 from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.pipeline import compile_network
+from stemcore.compiler.virtual.chip import virtual_chip
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.presets import PRESETS, get_preset
@@ -40,6 +41,7 @@ N_NETWORKS = int(os.environ.get("RANDOM_NETWORKS", "40"))
 FIRST = int(os.environ.get("FIRST_NETWORK", "0"))
 SEED = int(os.environ.get("SEED", "0"))
 GROUPS = 4
+VIRTUAL = 3  # one network of so many also runs on a chip with fewer cores
 MESHES = ({}, {"columns": 3, "rows": 3}, {"cores": 7}, {"columns": 6, "rows": 1})
 
 
@@ -59,12 +61,15 @@ def compiled(network, params, number: int):
         return compile_network(network, params)
 
 
-def compare_run(program, network, images) -> None:
-    """Golden, the program engine and the gateware on ``images``: values, outputs, every counter."""
+def compare_run(program, network, images, chip=None) -> None:
+    """Golden, the program engine and the gateware on ``images``: values, outputs, every counter.
+
+    ``chip``: one with fewer cores, on which they take turns.
+    """
     expected = run_network(network, images)
-    model = run_engine("program", program, images)
+    model = run_engine("program", program, images, chip=chip)
     compare_values(populations_of(program), expected, model.values, names=("golden", "program"))
-    rtl = run_engine("verilator", program, images, out_dir=engines())
+    rtl = run_engine("verilator", program, images, out_dir=engines(), chip=chip)
     sent = sent_values(program, expected)
     compare_values(populations_of(program), sent, rtl.values, names=("golden", "RTL"))
     assert np.array_equal(rtl.outputs, expected[program.output])
@@ -97,7 +102,12 @@ def run_one(number: int, mode: str | None = None) -> int:
         params = params.with_integration(mode.removesuffix("_shift"))
         network = random_stepped_network(rng, mode)
     program = compiled(network, params, number)
-    compare_run(program, network, some_images(rng, network))
+    images = some_images(rng, network)
+    compare_run(program, network, images)
+    if number % VIRTUAL == 0:  # once more, with cores that take turns
+        size = int(rng.integers(1, max(2, len(program.cores))))
+        chip = virtual_chip(program, size, batch=int(rng.integers(1, 9)))
+        compare_run(program, network, images, chip)
     return len(program.cores)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from stemcore.golden.program.program import InputRoute
@@ -32,7 +33,10 @@ def test_paths_follow_tables_and_lists():
         {(HOST_ID, 0)},
     ]
     assert paths.order[-1] == 2
-    assert (paths.input_packets == 1).all()
+    spikes = np.random.default_rng(1).integers(0, 9, (2, *CONV.input.shape))
+    (neurons, _), *others = paths.input_hops
+    assert not others
+    assert neurons.total([spikes]).tolist() == spikes.sum(axis=(1, 2, 3)).tolist()
 
 
 def test_order_puts_sources_first_whatever_the_numbering():
