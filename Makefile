@@ -29,6 +29,7 @@ SHELL := bash
 #? PRESET chip size; default: the model's, mostly sim32; `make info` lists them
 #? CORES cores to use at most
 #? MESH columns x rows of nodes, such as 6x6
+#? CLUSTER sim, sweep, fuzz: where they run: none | local | local:N | tcp://HOST:PORT of a Dask scheduler
 #? BUDGET sparsify: accuracy that tables may cost, percentage points (0.5)
 #? SCHEME sparsify: hybrid (RoT, DRLO) | rd (rate-distortion); default: both
 #? RUNS compare: folders of runs, or their report.json; in quotes those with spaces
@@ -39,6 +40,7 @@ SHELL := bash
 #? BOARD synth: what it builds for; `stemcore synth --help` lists them
 #? FILES mutate: all, or folders and files of hdl, golden, compiler; default: changed lines
 #? MUTANTS mutate: faults at most (60)
+#? SEEDS fuzz: random networks of each kind (100), from SEED on
 #? SEED seed of random tests, of faults and of training (0)
 #? JOBS test processes side by side (2)
 #? STAGES test: some of lint unit cocotb formal system docs wheel (the first five)
@@ -81,6 +83,7 @@ TAKES_check := $(SOURCE) IMAGES/images
 TAKES_estimate := $(SOURCE)
 TAKES_verilog := $(SOURCE) IMAGES/images AXI/axi
 TAKES_sparsify := $(SOURCE) BUDGET/budget SCHEME/scheme
+TAKES_sweep := $(SOURCE) IMAGES/images CLUSTER/cluster
 TAKES_compare := RUNS/
 TAKES_info := /
 TAKES_train := MODEL/model DATASET/dataset DATA/data EPOCHS/epochs START/start OUT/out SEED/seed \
@@ -91,6 +94,7 @@ TAKES_bench := /
 TAKES_test := STAGES/ SEED/ JOBS/
 $(foreach stage,test-fast unit cocotb formal system docs,$(eval TAKES_$(stage) := SEED/ JOBS/))
 TAKES_mutate := FILES/ SEED/ MUTANTS/number
+TAKES_fuzz := SEEDS/seeds SEED/seed CLUSTER/cluster
 TAKES_verify := SEED/ JOBS/
 TAKES_lint := /
 
@@ -140,6 +144,9 @@ verilog: $(STAMP) ## write MODEL's self-contained Verilog and memory files to si
 
 sparsify: $(STAMP) ## search activation tables of MODEL within BUDGET points of accuracy
 	@$(STEMCORE) sparsify $(call options,$(TAKES_sparsify))
+
+sweep: $(STAMP) ## MODEL with all combinations of several values: BITS=2..8 TABLES=none,rd20 ..
+	@$(STEMCORE) sweep $(call options,$(TAKES_sweep))
 
 compare: $(STAMP) ## RUNS side by side: settings that differ, accuracy, SOPs, cycles, energy, layers
 	@readarray -t runs < <(xargs -r -n 1 printf '%s\n' <<< "$${RUNS-}"); $(STEMCORE) compare "$${runs[@]}"
@@ -207,6 +214,9 @@ mutate: $(STAMP) ## plant faults where this branch changed hdl, golden, compiler
 	@read -ra files <<< "$${FILES-}"; OMP_NUM_THREADS=1 $(PY) -m tests.mutation "$${files[@]}" \
 	    --seed="$$SEED" $(call option,MUTANTS,number)
 
+fuzz: $(STAMP) ## SEEDS random networks of each kind on the gateware, those that are new
+	@$(PY) -m tests.fuzz $(call options,$(TAKES_fuzz))
+
 verify: $(STAMP) ## run what the table of README counts; print it, and store it where none has fallen
 	@$(MAKE) test STAGES="unit formal system"
 	@$(PY) -m tests.verification --check --store
@@ -266,5 +276,5 @@ help: ## this list
 	@sed -n 's/^#? \([A-Z_]*\) \(.*\)/\1\t\2/p' Makefile \
 	    | while IFS=$$'\t' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
-.PHONY: sim check estimate verilog sparsify compare info train synth tables bench test test-fast unit cocotb \
-    formal coverage system mutate verify lint wheel docs notebooks env constraints clean distclean help
+.PHONY: sim check estimate verilog sparsify sweep compare info train synth tables bench test test-fast unit cocotb \
+    formal coverage system mutate fuzz verify lint wheel docs notebooks env constraints clean distclean help

@@ -10,6 +10,7 @@ EXTRAS = {
     "pt2e": ("torchao",),
     "onnx": ("onnx",),
     "torchvision": ("torchvision",),
+    "cluster": ("distributed",),
     "test": ("cocotb", "cocotb_tools", "pytest", "hypothesis", "z3"),
     "docs": ("mkdocs", "jupytext", "matplotlib"),
 }

@@ -209,7 +209,9 @@ def test_stages_of_make_test_take_what_it_was_given(checkout):
     assert "does not use" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["sim", "check", "estimate", "verilog", "sparsify", "train"])
+@pytest.mark.parametrize(
+    "command", ["sim", "check", "estimate", "verilog", "sparsify", "sweep", "train"]
+)
 def test_every_option_of_a_command_has_its_variable_name(checkout, command):
     known = re.findall(r"^#\? ([A-Z_]+) ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     taken = [n for n in known if make(checkout, "-n", command, f"{n}=1").returncode == 0]

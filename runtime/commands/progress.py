@@ -80,12 +80,18 @@ class Display:
             print(shown, file=self._out, flush=True)
 
     def count(
-        self, n_images: int, cycles: float | None = None, *, stage: str = "simulate"
+        self,
+        n_images: int,
+        cycles: float | None = None,
+        *,
+        stage: str = "simulate",
+        what: str = "images",
     ) -> Progress:
         """What to tell of ``n_images`` that go through ``stage``, which takes about ``cycles``.
 
         The bar is one of cycles, since images come out late and many at once; of images where
-        ``cycles`` is None. It begins with the first call and ends with the last image.
+        ``cycles`` is None. It begins with the first call and ends with the last image. ``what`` is
+        counted where it is something else.
         """
         began = 0.0
 
@@ -101,9 +107,9 @@ class Display:
                 clock = f", {done:,} cycles" if done else ""
                 if images >= n_images:
                     self._clear()
-                    self.say(f"{stage} {n_images} images{clock}, {now - began:.1f} s")
+                    self.say(f"{stage} {n_images} {what}{clock}, {now - began:.1f} s")
                     return
-                text = f"{images} of {n_images} images{clock}"
+                text = f"{images} of {n_images} {what}{clock}"
                 if self._bar is not None:
                     self._bar.n = min(done if cycles else images, self._bar.total)
                     self._bar.set_description_str(text, refresh=False)

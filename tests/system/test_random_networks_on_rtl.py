@@ -15,10 +15,7 @@ import numpy as np
 import pytest
 from amaranth import Const
 
-from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.pipeline import compile_network
-from stemcore.compiler.virtual.chip import virtual_chip
-from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.golden.spec.registers import Control
@@ -26,23 +23,15 @@ from stemcore.hdl.core.core import Core
 from stemcore.runtime.engines.compare import Difference, compare_values, populations_of, sent_values
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.errors import EngineError
-from tests.support import evidence
 from tests.support.crowds import crowd, register_of
 from tests.support.modes import STEP_MODES
-from tests.support.random_networks import (
-    edge_images,
-    random_images,
-    random_network,
-    random_stepped_network,
-)
-from tests.support.wide_networks import wide_network
+from tests.support.random_networks import edge_images, random_images, random_network
+from tests.support.random_runs import PLAIN, STRANGE, compare_run, run_random
 
 N_NETWORKS = int(os.environ.get("RANDOM_NETWORKS", "40"))
 FIRST = int(os.environ.get("FIRST_NETWORK", "0"))
 SEED = int(os.environ.get("SEED", "0"))
 GROUPS = 4
-VIRTUAL = 3  # one network of so many also runs on a chip with fewer cores
-MESHES = ({}, {"columns": 3, "rows": 3}, {"cores": 7}, {"columns": 6, "rows": 1})
 
 
 def presets() -> list[str]:
@@ -53,72 +42,6 @@ def presets() -> list[str]:
     return exact if named == ["all"] else named
 
 
-def compiled(network, params, number: int):
-    """The program of a network, on one of several meshes where it fits that."""
-    try:
-        return compile_network(network, params, **MESHES[number % len(MESHES)])
-    except PartitionError:  # too large for this mesh: the compiler takes one that fits
-        return compile_network(network, params)
-
-
-def compare_run(program, network, images, chip=None) -> None:
-    """Golden, the program engine and the gateware on ``images``: values, outputs, every counter.
-
-    ``chip``: one with fewer cores, on which they take turns.
-    """
-    expected = run_network(network, images)
-    model = run_engine("program", program, images, chip=chip)
-    compare_values(populations_of(program), expected, model.values, names=("golden", "program"))
-    rtl = run_engine("verilator", program, images, out_dir=engines(), chip=chip)
-    sent = sent_values(program, expected)
-    compare_values(populations_of(program), sent, rtl.values, names=("golden", "RTL"))
-    assert np.array_equal(rtl.outputs, expected[program.output])
-    for core in program.cores:
-        node = core.x, core.y
-        found, wanted = rtl.counters[node], model.counters[node]
-        assert {name: found[name] for name in wanted} == wanted, node
-        assert found["samples"] == len(images), node
-        assert not (program.overflow_proved and found["overflow"]), f"{node}: cannot overflow"
-    evidence.record(
-        "network",
-        cores=len(program.cores),
-        images=len(images),
-        layers=len(network.layers),
-        spikes=sum(counters["fired"] for counters in rtl.counters.values()),
-    )
-
-
-def run_one(number: int, mode: str | None = None) -> int:
-    """Compile and run network ``number``; returns its cores. Raises at the first difference.
-
-    ``mode``: an integration mode of ``stemcore.compiler.lowering.integrate``.
-    """
-    params = get_preset("tiny")
-    if mode is None:
-        rng = np.random.default_rng((SEED, number))
-        network = random_network(rng)
-    else:
-        rng = np.random.default_rng((SEED, number, STEP_MODES.index(mode)))
-        params = params.with_integration(mode.removesuffix("_shift"))
-        network = random_stepped_network(rng, mode)
-    program = compiled(network, params, number)
-    images = some_images(rng, network)
-    compare_run(program, network, images)
-    if number % VIRTUAL == 0:  # once more, with cores that take turns
-        size = int(rng.integers(1, max(2, len(program.cores))))
-        chip = virtual_chip(program, size, batch=int(rng.integers(1, 9)))
-        compare_run(program, network, images, chip)
-    return len(program.cores)
-
-
-def some_images(rng, network):
-    """Three to eight, in any order: one to three random ones, and two to five of the edges."""
-    edges = edge_images(rng, network)
-    chosen = rng.permutation(len(edges))[: int(rng.integers(2, len(edges) + 1))]
-    images = np.concatenate([random_images(rng, network, int(rng.integers(1, 4))), edges[chosen]])
-    return rng.permutation(images)
-
-
 @pytest.mark.sim
 @pytest.mark.slow
 @pytest.mark.parametrize("group", range(GROUPS))
@@ -126,7 +49,7 @@ def test_random_networks_run_exactly_on_the_gateware(group):
     n_cores = []
     for number in range(FIRST + group, FIRST + N_NETWORKS, GROUPS):
         try:
-            n_cores.append(run_one(number))
+            n_cores.append(run_random(SEED, number, PLAIN))
         except Exception as error:
             error.add_note(f"network {number}: SEED={SEED} FIRST_NETWORK={number}")
             raise
@@ -139,7 +62,7 @@ def test_random_networks_run_exactly_on_the_gateware(group):
 def test_random_networks_run_exactly_per_time_step(mode):
     for number in range(FIRST, FIRST + max(1, N_NETWORKS // 4)):
         try:
-            run_one(number, mode)
+            run_random(SEED, number, mode)
         except Exception as error:
             error.add_note(f"network {number}, {mode}: SEED={SEED} FIRST_NETWORK={number}")
             raise
@@ -151,11 +74,8 @@ def test_random_networks_run_exactly_per_time_step(mode):
 def test_networks_of_stranger_layers_run_exactly_on_the_gateware(group):
     names = presets()
     for number in range(FIRST + group, FIRST + N_NETWORKS, GROUPS):
-        rng = np.random.default_rng((SEED, number, 77))
-        params = get_preset(names[number // GROUPS % len(names)])
-        network = wide_network(rng, general=None if params.multipliers else False)
         try:
-            compare_run(compiled(network, params, number), network, some_images(rng, network))
+            run_random(SEED, number, STRANGE, names[number // GROUPS % len(names)])
         except Exception as error:
             error.add_note(f"strange network {number}: SEED={SEED} FIRST_NETWORK={number}")
             raise
