@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a network fits a chip, before any image of it is read."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
+from stemcore.golden.spec.params import ChipParams
+
 from .assembly.fit import core_budget
 from .errors import CompileError, QuantizeError, larger_presets
 from .frontend.compatibility import check_compatible
-from .lowering.skip_buffers import buffer_skips
-from .mapping.partition import partition
+from .frontend.passes import form_layers
+from .lowering.skip_buffers import buffer_skips, buffers_needed
+from .mapping.partition import Partitioner, too_many_layers
 from .mapping.split import split_layers
 from .pipeline import Compilation, run_stages
+from .quantization.given_choices import is_quantized
 from .stages import Options
 
 NOISE_IMAGES = 2
@@ -25,6 +30,9 @@ def try_fit(compilation: Compilation) -> CompileError | None:
     that fits here may still be refused: with its own scales for a shift or a range, or where it is
     placed for a table of destinations.
     """
+    problem = _too_many_layers(compilation, ())
+    if problem is not None:
+        return problem
     lowered = _lowered(compilation)
     return _try(lowered, compilation.options) if isinstance(lowered, Compilation) else lowered
 
@@ -34,16 +42,44 @@ def choose_preset(compilation: Compilation) -> tuple[str, CompileError | None]:
 
     The name is empty where the options' own chip holds it, and where no preset does.
     """
+    options = compilation.options
+    problem = _too_many_layers(compilation, larger_presets(options.params).values())
+    if problem is not None:
+        return "", problem
     lowered = _lowered(compilation)
     if not isinstance(lowered, Compilation):
         return "", lowered
-    options = compilation.options
     problem = _try(lowered, options)
     if problem is not None:
         for name, params in larger_presets(options.params).items():
             if _try(lowered, replace(options, params=params)) is None:
                 return name, problem
     return "", problem
+
+
+def _too_many_layers(compilation: Compilation, others: Iterable[ChipParams]) -> CompileError | None:
+    """Why neither the options' chip nor the others can have a core for each layer; None otherwise.
+
+    It follows from who reads whom, before there are integers, of which such a network needs many.
+    """
+    graph, params = compilation.graph, compilation.options.params
+    largest = max(p.max_columns * p.max_rows for p in (params, *others))
+    if is_quantized(graph):
+        return None  # its layers are formed with its scales
+    layers = form_layers(graph)
+    reads = {node.name: node.inputs for node in layers.nodes}
+    needed = buffers_needed(reads, layers.ends)
+    n_layers, n_buffers = len(reads), sum(needed.values())
+    if n_layers + n_buffers <= largest:
+        return None
+    most = max(needed, key=needed.__getitem__)
+    return too_many_layers(
+        layers.name,
+        n_layers + n_buffers,
+        f": {n_layers:,} for layers, {n_buffers:,} for stages passed, {needed[most]} of these by "
+        f"{most}",
+        largest,
+    )
 
 
 def _lowered(compilation: Compilation) -> Compilation | CompileError | None:
@@ -66,7 +102,8 @@ def _try(lowered: Compilation, options: Options) -> CompileError | None:
         network = buffer_skips(split_layers(lowered.exact, params))
         # Exact and scaled integration take the same room. Nodes are not chosen: that takes longest,
         # and only tables of destinations depend on it.
-        partition(network, params, core_budget(network, params, options.mesh, options.cores))
+        partitioner = Partitioner(network, params)
+        partitioner.cut(core_budget(partitioner, params, options.mesh, options.cores))
     except CompileError as error:
         return error
     return None

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.compiler.errors import CompatibilityError, PartitionError
 from stemcore.compiler.frontend.fx import graph_shape
 from stemcore.compiler.input_map import InputMap
 from stemcore.compiler.input_parts import as_input_shape, is_several
@@ -358,6 +359,8 @@ def _on_chip_that_holds(captured: Compilation) -> Compilation:
     """With the sizes of a larger preset, where the default does not hold the network."""
     name, problem = choose_preset(captured)
     if not name:
+        if isinstance(problem, PartitionError | CompatibilityError):
+            raise problem  # sizes alone: calibration changes nothing
         return captured  # whose own stages refuse what does not fit, with their reason
     _log.warning("preset %s: %s does not hold the network: %s", name, DEFAULT_PRESET, problem)
     integration = captured.options.params.integration

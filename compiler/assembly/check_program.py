@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.program.program import CoreImage, Program
-from stemcore.golden.program.words import join_chunks
+from stemcore.golden.program.words import unpack_words
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import HOST, Node
@@ -76,8 +76,9 @@ def _entries(core: CoreImage, formats: Formats) -> Entries:
 
 def _check_runs(core: CoreImage, formats: Formats, entries: Entries) -> None:
     """Runs of spikes lie in the table and are disjoint."""
-    fields = [formats.fire.unpack(word) for word in join_chunks(core.memories[Memory.FIRE])]
-    for start, count in sorted({(f["start"], f["count"]) for f in fields}):
+    fields = unpack_words(formats.fire, core.memories[Memory.FIRE])
+    runs = zip(fields["start"].tolist(), fields["count"].tolist(), strict=True)
+    for start, count in sorted(set(runs)):
         reached = _reached(core, entries, start, count)
         if len(set(reached)) != len(reached):
             raise AssembleError(_where(core), f"destinations {start}..{start + count} overlap")

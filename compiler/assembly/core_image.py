@@ -64,12 +64,17 @@ def update_words(
     # A digit has the constants of its own shift; those of all blocks follow each other.
     fired = fired_blocks(layer, tile.blocks, params.lanes).reshape(-1)
     local = {int(block): i for i, block in enumerate(fired)}
-    windows, groups = [], []
-    for y, x, block in coordinates.tolist():
-        groups.append(local[block])
-        rows = slice(*(r - tile.pre_rows[0] for r in window(layer, 0, y)))
-        columns = slice(*(c - tile.pre_columns[0] for c in window(layer, 1, x)))
-        windows.append(address[rows, columns, local[block] % n_blocks].reshape(-1))
+    groups = [local[block] for block in coordinates[:, 2].tolist()]
+    rows, columns = (
+        {i: slice(*(at - before[0] for at in window(layer, axis, i))) for i in range(*span)}
+        for axis, (span, before) in enumerate(
+            ((tile.rows, tile.pre_rows), (tile.columns, tile.pre_columns))
+        )
+    )
+    windows = [
+        address[rows[y], columns[x], group % n_blocks].reshape(-1)
+        for (y, x), group in zip(coordinates[:, :2].tolist(), groups, strict=True)
+    ]
     unread = np.setdiff1d(address, np.concatenate(windows))
     acc = np.concatenate([unread, *windows])
     starts = np.cumsum([len(unread), *(len(w) for w in windows)])
@@ -83,7 +88,7 @@ def update_words(
     constants = np.concatenate(
         [
             unread % n_blocks,
-            *(np.full(len(w), d) for w, d in zip(windows, groups, strict=True)),
+            np.repeat(np.array(groups, np.int64), [len(w) for w in windows]),
         ]
     )
     table = Table(f"{where} update pass", Formats(params).update_pass, params.n_update)

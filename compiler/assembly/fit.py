@@ -7,7 +7,7 @@ from stemcore.golden.network.network import Network
 from stemcore.golden.spec.params import ChipParams
 
 from ..activity import Activity
-from ..mapping.partition import Partition, check_partition, partition
+from ..mapping.partition import Partition, Partitioner, check_partition
 from ..mapping.place import Placement, check_mesh, check_placement, mesh_for, place
 from .destinations import DestinationsFullError
 from .wiring import wire
@@ -50,9 +50,12 @@ def fit_to_mesh(
     CompileError
         Names the layer, what it needs and what there is.
     """
-    budget = core_budget(network, params, mesh, cores, activity)
+    if mesh is not None:
+        check_mesh(params, *mesh)
+    partitioner = Partitioner(network, params, activity)
+    budget = core_budget(partitioner, params, mesh, cores)
     for attempt in range(N_ATTEMPTS):
-        parts = partition(network, params, budget, activity)
+        parts = partitioner.cut(budget)
         columns, rows = mesh or mesh_for(parts.n_cores, params)
         placement = place(network, params, parts.tiles, columns, rows, activity)
         mapped = MappedNetwork(parts, placement)
@@ -62,18 +65,17 @@ def fit_to_mesh(
         except DestinationsFullError:
             # Fewer cores have fewer neighbours.
             budget = parts.n_cores - 1
-            is_fewest = partition(network, params, None, activity).n_cores > budget
+            is_fewest = partitioner.cut().n_cores > budget
             if attempt == N_ATTEMPTS - 1 or is_fewest:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
 
 def core_budget(
-    network: Network,
+    partitioner: Partitioner,
     params: ChipParams,
     mesh: tuple[int, int] | None,
     cores: int | None,
-    activity: Activity | None = None,
 ) -> int:
     """Cores that may be used: as for :func:`fit_to_mesh`, without placing anything."""
     if mesh is not None:
@@ -82,7 +84,7 @@ def core_budget(
         return columns * rows if cores is None else min(cores, columns * rows)
     if cores is not None:
         return min(cores, params.max_columns * params.max_rows)
-    columns, rows = mesh_for(partition(network, params, None, activity).n_cores, params)
+    columns, rows = mesh_for(partitioner.cut().n_cores, params)
     return columns * rows
 
 

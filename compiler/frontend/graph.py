@@ -100,6 +100,9 @@ class Graph:
         nodes = []
         for old in self.nodes:
             node = replacements.get(old.name, old)
+            if not any(name in renamed for name in node.inputs):
+                nodes.append(node)
+                continue
             op = node.op
             if isinstance(op, Layer):
                 branches = tuple(replace(b, source=resolve(b.source)) for b in op.branches)

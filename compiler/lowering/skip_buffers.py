@@ -8,6 +8,7 @@ Where tokens are exchanged per time step the pipeline would even come to a stand
 fires what it reads one image, or one time step, later.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,18 +23,45 @@ def skip_buffer_name(source: str, n: int) -> str:
     return f"{source}{SKIP_BUFFER}{n}"
 
 
+Reads = Mapping[str, Sequence[str]]  # populations that each layer reads, in the layers' order
+
+
 def stages(network: Network) -> dict[str, int]:
     """Longest path from the input to every population, in layers."""
-    stage = {INPUT: 0}
-    for layer in network.layers:
-        stage[layer.name] = 1 + max(stage[c.source] for c in layer.connections)
-    return stage
+    return _stages(_reads(network))
 
 
 def last_stage(network: Network) -> int:
     """Stage of the layers that the host receives without delay."""
     stage = stages(network)
     return max(stage[name] for name in network.output_layers)
+
+
+def buffers_needed(reads: Reads, outputs: Sequence[str]) -> dict[str, int]:
+    """How many skip buffers every population (``INPUT`` is one) needs behind it.
+
+    ``outputs``: layers that the host receives.
+    """
+    stage = _stages(reads)
+    needed = dict.fromkeys(stage, 0)
+    for name, sources in reads.items():
+        for source in sources:
+            needed[source] = max(needed[source], stage[name] - stage[source] - 1)
+    behind = max(stage[name] for name in outputs)
+    for name in outputs:
+        needed[name] = max(needed[name], behind - stage[name])
+    return needed
+
+
+def _reads(network: Network) -> Reads:
+    return {layer.name: [c.source for c in layer.connections] for layer in network.layers}
+
+
+def _stages(reads: Reads) -> dict[str, int]:
+    stage = {INPUT: 0}
+    for name, sources in reads.items():
+        stage[name] = 1 + max(stage[source] for source in sources)
+    return stage
 
 
 def buffer_skips(network: Network) -> Network:
@@ -47,14 +75,8 @@ def buffer_skips(network: Network) -> Network:
     :func:`skip_buffer_name`, and are shared by all layers that read the same population.
     """
     stage = stages(network)
-    needed = dict.fromkeys(stage, 0)  # skip buffers behind each population
-    for layer in network.layers:
-        for connection in layer.connections:
-            skipped = stage[layer.name] - stage[connection.source] - 1
-            needed[connection.source] = max(needed[connection.source], skipped)
+    needed = buffers_needed(_reads(network), network.output_layers)
     behind = last_stage(network)
-    for name in network.output_layers:
-        needed[name] = max(needed[name], behind - stage[name])
     if not any(needed.values()):
         return network
 

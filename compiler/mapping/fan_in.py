@@ -98,9 +98,11 @@ class FanIn:
     def _entries(self, group: list[ChannelSlice]) -> int:
         """Channel table entries of the most demanding block of output channels."""
         connections = self.connections(group)
+        # What is dense in channels needs as many entries for one block as for any other.
+        is_dense = all(connection.groups == 1 for connection in connections)
         return max(
             read_entries(self.network, connections, block, self.params.lanes)
-            for block in self.blocks
+            for block in (self.blocks[:1] if is_dense else self.blocks)
         )
 
     def _groups(self, n_words: int) -> list[list[ChannelSlice]]:

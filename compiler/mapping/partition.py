@@ -36,39 +36,71 @@ def partition(
     n_cores: int | None = None,
     activity: Activity | None = None,
 ) -> Partition:
-    """Tiles for at most ``n_cores`` cores; as few cores as will do where that is None.
+    """:meth:`Partitioner.cut`, once."""
+    return Partitioner(network, params, activity).cut(n_cores)
 
-    Afterwards every neuron is computed by one tile (:func:`check_partition`), and every tile fits
-    the memories that do not depend on placement. The busiest core takes the least time that the
-    budget allows, as far as the considered cuts go; each layer takes the fewest cores for that.
+
+class Partitioner:
+    """Cuts a network into tiles, for as many numbers of cores as are asked for.
+
+    Raises ``PartitionError`` where a layer cannot be cut so that its tiles fit a core.
     """
-    check_coordinates(network, params)
-    largest = params.max_columns * params.max_rows
-    if len(network.layers) > largest:  # known before tiles, which take long to cut
-        raise PartitionError(
-            network.name,
-            f"needs at least {len(network.layers)} cores, one for each layer and each stage that a "
-            f"skip connection passes, the largest mesh has {largest}",
-            "let fewer layers be read far behind them",
+
+    def __init__(
+        self, network: Network, params: ChipParams, activity: Activity | None = None
+    ) -> None:
+        check_coordinates(network, params)
+        self.network = network
+        self.largest = params.max_columns * params.max_rows
+        if len(network.layers) > self.largest:  # known before tiles, which take long to cut
+            raise too_many_layers(network.name, len(network.layers), "", self.largest)
+        self.spikes = spike_maps(network, activity)
+        self.costs = [
+            LayerCost(network, i, params, self.spikes) for i in range(len(network.layers))
+        ]
+        counts = [cost.n_tiles(np.inf) for cost in self.costs]
+        for cost, count in zip(self.costs, counts, strict=True):
+            if not np.isfinite(count):
+                _raise_too_large(cost)
+        self.fewest = int(sum(counts))
+
+    def cut(self, n_cores: int | None = None) -> Partition:
+        """Tiles for at most ``n_cores`` cores; as few cores as will do where that is None.
+
+        Afterwards every neuron is computed by one tile (:func:`check_partition`), and every tile
+        fits the memories that do not depend on placement. The busiest core takes the least time
+        that the budget allows, as far as the considered cuts go; each layer takes the fewest cores
+        for that.
+        """
+        if self.fewest > (self.largest if n_cores is None else n_cores):
+            has = f"the largest mesh has {self.largest}" if n_cores is None else f"has {n_cores}"
+            raise PartitionError(
+                self.network.name,
+                f"needs at least {self.fewest} cores, {has}",
+                "give more cores, a larger mesh or a preset with larger memories",
+            )
+        costs = self.costs
+        target = np.inf
+        if n_cores is not None:
+            target = _least_target(self.network, costs, n_cores, self.spikes)
+        tiles = [cost.tiles(target) for cost in costs]
+        return Partition(
+            tuple(tile for group in tiles for tile in group),
+            tuple(cost.cycles(t) for cost, group in zip(costs, tiles, strict=True) for t in group),
         )
-    spikes = spike_maps(network, activity)
-    costs = [LayerCost(network, i, params, spikes) for i in range(len(network.layers))]
-    counts = [cost.n_tiles(np.inf) for cost in costs]
-    for cost, count in zip(costs, counts, strict=True):
-        if not np.isfinite(count):
-            _raise_too_large(cost)
-    if sum(counts) > (largest if n_cores is None else n_cores):
-        has = f"the largest mesh has {largest}" if n_cores is None else f"has {n_cores}"
-        raise PartitionError(
-            network.name,
-            f"needs at least {int(sum(counts))} cores, {has}",
-            "give more cores, a larger mesh or a preset with larger memories",
-        )
-    target = np.inf if n_cores is None else _least_target(network, costs, n_cores, spikes)
-    tiles = [cost.tiles(target) for cost in costs]
-    return Partition(
-        tuple(tile for group in tiles for tile in group),
-        tuple(cost.cycles(t) for cost, group in zip(costs, tiles, strict=True) for t in group),
+
+
+def too_many_layers(name: str, n_layers: int, most: str, largest: int) -> PartitionError:
+    """The error of a network with more layers, skip buffers among them, than a mesh has nodes.
+
+    ``most`` says, after a comma, what takes the most of them.
+    """
+    return PartitionError(
+        name,
+        f"needs at least {n_layers} cores, one for each layer and each stage that a skip "
+        f"connection passes{most}; the largest mesh has {largest}",
+        "let fewer layers be read far behind them: a layer that reads a concatenation reads each "
+        "of its tensors, and each tensor is passed on stage by stage",
     )
 
 

@@ -89,21 +89,21 @@ def make_weight_blocks(connection: Connection, blocks: Span, lanes: int) -> Weig
     first = first_neuron // lanes
     count = -(-last_neuron // lanes) - first
     words = np.zeros((len(channels), n_y, n_x, int(count.max()), lanes), dtype=np.int8)
-    for i, channel in enumerate(channels):
-        neurons = np.arange(first_neuron[i], last_neuron[i])
-        block, lane = neurons // lanes - first[i], neurons % lanes
-        weights = connection.weight[neurons, (channel - base) % per_group]
-        words[i][:, :, block, lane] = weights.transpose(1, 2, 0)
-    flat = words.reshape(len(channels), -1)
-    _, keep, weight_block = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+    n_reached = np.maximum(last_neuron - first_neuron, 0)
+    i = np.repeat(np.arange(len(channels)), n_reached)
+    neurons = np.arange(len(i)) + np.repeat(
+        first_neuron - np.cumsum(n_reached) + n_reached, n_reached
+    )
+    weights = connection.weight[neurons, (channels[i] - base) % per_group]
+    words[i, :, :, neurons // lanes - first[i], neurons % lanes] = weights
     # In the order of the first channel that uses them, whatever their weights.
-    order = np.argsort(keep)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
+    found: dict[bytes, int] = {}
+    weight_block = [found.setdefault(block.tobytes(), len(found)) for block in words]
+    keep = np.unique(weight_block, return_index=True)[1]
     return WeightBlocks(
-        words[keep[order]],
+        words[keep],
         (start, stop),
-        rank[weight_block.reshape(-1)],
+        np.array(weight_block, np.int64),
         first - blocks[0],
         count,
         last_neuron - first_neuron,

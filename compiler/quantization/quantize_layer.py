@@ -137,8 +137,9 @@ def _weights(
     for branch, h in zip(layer.branches, alignment.shifts, strict=True):
         scale = alignment.acc_scale * 2.0**h / sources[branch.source].scale
         top = limits(layer_format.weight_bits, True)[1] if branch.kind == LEARNED else MAX_WEIGHT
-        rounded = np.round(branch.weight / scale.reshape(-1, 1, 1, 1))
-        integers.append(np.clip(rounded, -top, top))
+        rounded = branch.weight / scale.reshape(-1, 1, 1, 1)
+        np.rint(rounded, out=rounded)
+        integers.append(np.clip(rounded, -top, top, out=rounded))
     return integers
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.golden.arithmetic.bounds import row_ranges
 from stemcore.golden.arithmetic.fixed import MAX_SHIFT
 
 from ..frontend.ops.operator import FloatArray
@@ -68,14 +69,25 @@ def weight_scales(
         if few and not is_exact:
             shares = np.linspace(1.0, 0.1, 46)
         tries = [(power_above(widest) if is_exact else widest) * share for share in shares]
-    errors = []
-    for scales in tries:
-        integers = np.clip(np.round(rows / scales[:, None]), -top, top)
-        errors.append(np.square(rows - integers * scales[:, None]).sum(axis=1))
+    errors = [_squared_errors(rows, scales, top) for scales in tries]
     best = np.asarray(tries)[np.argmin(errors, axis=0), np.arange(len(rows))]
     chosen = np.full(len(largest), best.max())
     chosen[alive] = best
     return np.broadcast_to(chosen, (len(weight),)).copy()
+
+
+def _squared_errors(rows: FloatArray, scales: FloatArray, top: int) -> FloatArray:
+    """Squared error of every row (C, K) as integers -top..top that are worth its scale (C,)."""
+    errors = np.zeros(len(rows))
+    for few in row_ranges(rows):
+        exact, unit = rows[few], scales[few, None]
+        rounded = exact / unit
+        np.rint(rounded, out=rounded)
+        np.clip(rounded, -top, top, out=rounded)
+        rounded *= unit
+        np.subtract(exact, rounded, out=rounded)
+        np.square(rounded, out=rounded).sum(axis=1, out=errors[few])
+    return errors
 
 
 @dataclass(frozen=True, eq=False)

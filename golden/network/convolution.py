@@ -12,6 +12,7 @@ import threading
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..arithmetic.bounds import signed_sums
 from ..arithmetic.fixed import Int64Array
 from ..spec.windows import window_count
 from .network import Connection, Population
@@ -56,6 +57,10 @@ def connection_bounds(connection: Connection, low: int, high: int) -> tuple[Int6
 
     Shift applied. Two int64 arrays (C_out,); ``low <= 0 <= high``.
     """
+    if connection.rows is None and connection.columns is None:
+        positive, negative = signed_sums(connection.weight, np.int64)
+        smallest, largest = low * positive + high * negative, high * positive + low * negative
+        return smallest << connection.shift, largest << connection.shift
     weight = connection.weight.astype(np.int64) << connection.shift
     return tap_bounds(weight, connection.rows, connection.columns, low, high)
 

@@ -2,9 +2,11 @@
 """Whether a network fits a chip is known before any image is read."""
 
 import pytest
+import torch
 from torch import nn
 
 from stemcore.compiler.errors import CompatibilityError, PartitionError, larger_presets
+from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.compiler.pipeline import Compilation, Inputs, Options, run_stages
 from stemcore.compiler.trial import choose_preset, try_fit
 from stemcore.golden.spec.presets import PRESETS
@@ -91,3 +93,48 @@ def test_a_wider_preset_than_the_default_serves_from_python(caplog):
     assert caplog.text.count("preset large: sim32 does not hold the network") == 1
     with pytest.raises(PartitionError, match="must be at most 24, is 25"):
         stemcore.compile(module.eval(), calibration=images, input="u8", preset="sim32")
+
+
+class DenselyConnected(nn.Module):
+    """``n`` layers in a row, and one that reads the concatenation of all of them."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(1, 1, 1) for _ in range(n))
+        self.last = nn.Conv2d(n, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        read = []
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+            read.append(x)
+        return self.last(torch.cat(read, dim=1))
+
+
+def test_a_concatenation_that_takes_more_cores_than_a_mesh_has_is_refused_before_quantization(
+    monkeypatch,
+):
+    def run_none(*arguments, **options):
+        raise AssertionError("no stage may run")
+
+    compilation = captured(DenselyConnected(45), (1, 4, 4))
+    monkeypatch.setattr("stemcore.compiler.trial.run_stages", run_none)
+    name, problem = choose_preset(compilation)
+    assert name == ""
+    assert isinstance(problem, PartitionError)
+    # 45 and 1 layers; the first of them is passed on 44 stages, the next 43.
+    for text in ("needs at least 1036 cores", ": 46 for layers, 990 for", "44 of these by layers"):
+        assert text in str(problem)
+    assert "the largest mesh has 992" in str(problem)
+    assert str(try_fit(compilation)) == str(problem)
+
+
+def test_layers_are_counted_as_they_will_be_placed():
+    compilation = captured(DenselyConnected(5), (1, 4, 4), preset="tiny")
+    lowered = run_stages(
+        compilation.with_inputs(calibration=torch.ones(2, 1, 4, 4).int().numpy()), stop="lower"
+    )
+    n_placed = len(buffer_skips(lowered.exact).layers)
+    assert n_placed == 16
+    small = compilation.with_options(params=PRESETS["tiny"].with_(coord_width=2))
+    assert f"needs at least {n_placed} cores" in str(try_fit(small))
