@@ -28,6 +28,7 @@ SHELL := bash
 #? TABLES activation tables: none | rot1 | drlo3 | ones3 | rd20 | rot1+drlo3 | a JSON file
 #? PRESET chip size; default: the model's, mostly sim32; `make info` lists them
 #? CORES cores to use at most
+#? CORES_ON_CHIP sim, estimate: cores of a chip on which the network's cores take turns
 #? MESH columns x rows of nodes, such as 6x6
 #? CLUSTER sim, sweep, fuzz: where they run: none | local | local:N | tcp://HOST:PORT of a Dask scheduler
 #? BUDGET sparsify: accuracy that tables may cost, percentage points (0.5)
@@ -78,9 +79,9 @@ option = $(if $($(1)),--$(2)="$$$(1)")
 SOURCE := MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint INPUT/input OUTPUT/outputs \
     PRESET/preset CORES/cores MESH/mesh PROFILE/profile BIAS/bias BITS/bits \
     WEIGHT_BITS/weight-bits CALIBRATION/calibration TABLES/tables INTEGRATION/integration
-TAKES_sim := $(SOURCE) IMAGES/images SIM/sim THREADS/threads WAVES/waves
+TAKES_sim := $(SOURCE) CORES_ON_CHIP/cores-on-chip IMAGES/images SIM/sim THREADS/threads WAVES/waves
 TAKES_check := $(SOURCE) IMAGES/images
-TAKES_estimate := $(SOURCE)
+TAKES_estimate := $(SOURCE) CORES_ON_CHIP/cores-on-chip
 TAKES_verilog := $(SOURCE) IMAGES/images AXI/axi
 TAKES_sparsify := $(SOURCE) BUDGET/budget SCHEME/scheme
 TAKES_sweep := $(SOURCE) IMAGES/images CLUSTER/cluster

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a program takes on the chip, from expected spikes alone: nothing is simulated."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stemcore.compiler.activity import Activity
 from stemcore.compiler.estimation.estimate import Estimate, estimate
+from stemcore.compiler.virtual.chip import VirtualChip, describe_chip
+from stemcore.compiler.virtual.times import VirtualTimes, estimate_virtual
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Formats, Memory
 
@@ -44,6 +46,61 @@ class LayerEstimate:
 
 
 @dataclass(frozen=True)
+class VirtualEstimate:
+    """Cores that take turns on a chip with fewer: who, and how long.
+
+    flit_width : bits of a flit between host and chip
+    """
+
+    chip: VirtualChip
+    times: VirtualTimes
+    flit_width: int
+
+    @property
+    def interval(self) -> float:
+        """Cycles of an image in a full batch, its share of loading included."""
+        return self.times.per_image(self.chip.batch)
+
+    def lines(self) -> list[str]:
+        """Load, compute and transfer; then group by group."""
+        times, n = self.times, self.chip.batch
+        kept = self.chip.kept_bytes / 1024
+        return [
+            f"in turn      {describe_chip(self.chip)}",
+            (
+                f"load         {times.load:,} cycles once a batch, {times.load / n:,.1f} an image; "
+                f"with one image to a batch an image takes {times.per_image(1):,.0f} cycles"
+            ),
+            f"compute      {times.interval:,.0f} cycles an image, the sum over all groups",
+            (
+                f"transfer     {times.flits_in:,.0f} flits in and {times.flits_out:,.0f} out an "
+                f"image, of {self.flit_width} bits; the host keeps {kept:,.1f} KiB of an image"
+            ),
+        ]
+
+    def table(self) -> list[str]:
+        """Group by group."""
+        rows = [("group", "cores", "load", "compute", "flits in", "out", "layers")]
+        for number, (part, group) in enumerate(
+            zip(self.chip.parts, self.times.groups, strict=True)
+        ):
+            names = [info.population.name for info in part.program.layers]
+            layers = names[0] if len(names) == 1 else f"{names[0]} .. {names[-1]}"
+            rows.append(
+                (
+                    f"{number}",
+                    f"{len(part.cores)}",
+                    f"{group.load:,}",
+                    f"{group.interval:,.0f}",
+                    f"{group.flits_in:,.0f}",
+                    f"{group.flits_out:,.0f}",
+                    layers,
+                )
+            )
+        return aligned(rows, left=(len(rows[0]) - 1,))
+
+
+@dataclass(frozen=True)
 class ChipEstimate:
     """Cores, memories, cycles and energy of a program; ``str()`` of it is a page of text.
 
@@ -66,6 +123,9 @@ class ChipEstimate:
         Picojoules per image with additions, memories and links, and of the same network as
         multiply-accumulates on the same memories (:mod:`stemcore.runtime.report.energy`).
     layers : tuple of LayerEstimate
+    virtual : VirtualEstimate or None
+        Where cores take turns: ``latency`` is then that of one image with all loads, ``interval``
+        an image's share of a batch.
     """
 
     name: str
@@ -83,6 +143,7 @@ class ChipEstimate:
     energy_pj: float
     ann_energy_pj: float
     layers: tuple[LayerEstimate, ...]
+    virtual: VirtualEstimate | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -117,6 +178,9 @@ class ChipEstimate:
             "",
             *_table(self.layers),
         ]
+        if self.virtual is not None:
+            lines[3:3] = self.virtual.lines()
+            lines += ["", *self.virtual.table()]
         return "\n".join(lines)
 
 
@@ -139,18 +203,27 @@ def _table(layers: tuple[LayerEstimate, ...]) -> list[str]:
         )
         for layer in layers
     ]
+    return aligned(rows, left=(0,))
+
+
+def aligned(rows: Sequence[tuple[str, ...]], left: tuple[int, ...]) -> list[str]:
+    """Lines of a table; columns in ``left`` begin together, the others end together."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
+            cell.ljust(width) if i in left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
+        ).rstrip()
         for row in rows
     ]
 
 
-def estimate_chip(program: Program, activity: Activity | None = None) -> ChipEstimate:
+def estimate_chip(
+    program: Program, activity: Activity | None = None, chip: VirtualChip | None = None
+) -> ChipEstimate:
     """The estimate of a program for the expected spikes of ``activity``, its input included.
+
+    ``chip``: one with fewer cores, on which the program's take turns.
 
     Counts are exact where the spikes are; cycles leave congestion in the mesh out
     (:mod:`stemcore.compiler.estimation.estimate`).
@@ -159,6 +232,11 @@ def estimate_chip(program: Program, activity: Activity | None = None) -> ChipEst
     counters = _counters(found)
     energy = energy_figures(program, counters, 1)["energy_memory"]
     sizes = size_figures(program)
+    virtual, latency, interval = None, found.latency, found.interval
+    if chip is not None:
+        width = Formats(program.params).flit.width
+        virtual = VirtualEstimate(chip, estimate_virtual(chip, activity), width)
+        latency, interval = virtual.times.of_batch(1), virtual.interval
     return ChipEstimate(
         name=program.name,
         n_cores=len(program.cores),
@@ -168,13 +246,14 @@ def estimate_chip(program: Program, activity: Activity | None = None) -> ChipEst
         parameters=sizes["parameters"],
         macs=sizes["macs_per_image"],
         memories=memory_use(program),
-        latency=found.latency,
-        interval=found.interval,
+        latency=latency,
+        interval=interval,
         sops=found.sops,
         spikes=sum(core.fired for core in found.cores),
         energy_pj=energy["pj_per_image"],
         ann_energy_pj=energy["ann"]["pj_per_image"],
         layers=_layers(program, found, energy["layers"]),
+        virtual=virtual,
     )
 
 

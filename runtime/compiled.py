@@ -32,6 +32,7 @@ from stemcore.compiler.saved import CompileFolder, load_compilation, save_compil
 from stemcore.compiler.sparsity.tables import NONE, Entry, read_tables
 from stemcore.compiler.stages import Inputs, Options
 from stemcore.compiler.trial import choose_preset
+from stemcore.compiler.virtual.chip import VirtualChip, virtual_chip
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
@@ -95,9 +96,19 @@ class Compiled:
         on_host = (f"on the host, after the chip: {tails}",) if tails else ()
         return (*self.compilation.graph.notes, said, *on_host)
 
-    def estimate(self) -> ChipEstimate:
-        """Cores, memories, cycles and energy; nothing is simulated. ``print`` shows it well."""
-        return estimate_chip(self.program, self.compilation.activity)
+    def estimate(self, *, cores_on_chip: int | None = None) -> ChipEstimate:
+        """Cores, memories, cycles and energy; nothing is simulated. ``print`` shows it well.
+
+        ``cores_on_chip``: as for :meth:`run`.
+        """
+        chip = self.virtual_chip(cores_on_chip)
+        return estimate_chip(self.program, self.compilation.activity, chip)
+
+    def virtual_chip(self, cores_on_chip: int | None) -> VirtualChip | None:
+        """How cores take turns on a chip of so many; None for None."""
+        if cores_on_chip is None:
+            return None
+        return virtual_chip(self.program, cores_on_chip, self.compilation.activity)
 
     def run(
         self,
@@ -107,6 +118,7 @@ class Compiled:
         threads: int | None = None,
         waves: Path | str | None = None,
         progress: Progress | None = None,
+        cores_on_chip: int | None = None,
         strict: bool = True,
     ) -> Result:
         """Runs images through an engine and compares every spike with golden.
@@ -126,6 +138,9 @@ class Compiled:
             Where waves of all cores go, of engines that write them.
         progress : callable, optional
             Called with images done and cycles so far.
+        cores_on_chip : int, optional
+            Cores of a chip that has fewer than the network needs: groups of the network's cores
+            are loaded in turn, and the host keeps the spikes between them.
         strict : bool
             Whether a difference is raised; else ``Result.difference`` has it.
 
@@ -138,6 +153,10 @@ class Compiled:
             For images that do not fit the network, and for an unknown engine.
         """
         chosen = get_engine(engine)
+        if cores_on_chip is not None and isinstance(chosen, NetworkEngine):
+            raise ValueError(
+                f"cores_on_chip: engine {chosen.name!r} has no cores; leave the option out"
+            )
         integers = self.integers(images)
         network, params = self.network, self.compilation.options.params
         program = None if isinstance(chosen, NetworkEngine) else self.program
@@ -150,6 +169,7 @@ class Compiled:
             threads=threads,
             waves_dir=None if waves is None else Path(waves),
             progress=progress,
+            chip=None if program is None else self.virtual_chip(cores_on_chip),
         )
         golden = run_network(network, integers, acc_width=params.acc_width)
         difference = _difference(network, program, golden, ran)

@@ -207,6 +207,7 @@ class Result:
     def _figures(self, labels: Any) -> dict[str, Any]:
         """What the page shows, under the names of report.json."""
         from stemcore.compiler.assembly.layer_info import layer_info
+        from stemcore.compiler.virtual.chip import virtual_chip
 
         from .report import figures
         from .report.prediction import predict
@@ -247,4 +248,9 @@ class Result:
             found |= figures.rtl_figures(program, self.ran, n)
         elif self.counters is not None:
             found |= figures.chip_figures(program, self.counters, n)
-        return found | {"estimate": predict(program, self.images, self.golden, n_timed=min(n, 16))}
+        chip = None
+        if (turns := self.ran.virtual) is not None:
+            found["virtual_cores"] = figures.virtual_figures(turns, n)
+            chip = virtual_chip(program, turns.n_cores, self.compilation.activity)
+        predicted = predict(program, self.images, self.golden, n_timed=min(n, 16), chip=chip)
+        return found | {"estimate": predicted}

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.compiler.virtual.chip import VirtualChip
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams
@@ -36,6 +37,7 @@ class SimOptions:
     accuracy_images : that accuracy rests on; None: as many as the work allows
     waves : nodes whose waves are written
     threads : that the engine runs on; None: its choice
+    cores_on_chip : of a chip on which the program's cores take turns; None: all are there
     """
 
     n_images: int = 4
@@ -43,6 +45,7 @@ class SimOptions:
     accuracy_images: int | None = None
     waves: Waves = None
     threads: int | None = None
+    cores_on_chip: int | None = None
 
     def __post_init__(self) -> None:
         waves_dir = Path() if self.waves else None
@@ -51,6 +54,20 @@ class SimOptions:
             raise ValueError(
                 f"accuracy-images: must be 1 or more, got {self.accuracy_images}; leave it out for "
                 f"up to {ACCURACY_IMAGES} as the network's size allows"
+            )
+        if self.cores_on_chip is not None:
+            self._check_turns()
+
+    def _check_turns(self) -> None:
+        if not self.has_chip:
+            raise ValueError(
+                f"cores-on-chip: engine {self.chosen.name!r} has no cores, so the option would "
+                "change nothing; leave it out, or choose an engine that has a chip"
+            )
+        if self.waves:
+            raise ValueError(
+                "cores-on-chip: cores that take turns on the nodes have no waves of their own; "
+                "leave out waves or this option"
             )
 
     @property
@@ -62,7 +79,8 @@ class SimOptions:
     def name(self) -> str:
         """Tells runs of one model and its settings apart: what figures depend on."""
         accuracy = f"-accuracy{self.accuracy_images}" if self.accuracy_images is not None else ""
-        return f"{self.chosen.name}-images{self.n_images}{accuracy}"
+        chip = f"-on{self.cores_on_chip}" if self.cores_on_chip is not None else ""
+        return f"{self.chosen.name}-images{self.n_images}{accuracy}{chip}"
 
     @property
     def has_chip(self) -> bool:
@@ -85,8 +103,9 @@ class SimOptions:
         images: NDArray[np.integer],
         waves_dir: Path,
         progress: Progress | None = None,
+        chip: VirtualChip | None = None,
     ) -> RunResult:
-        """The engine's run of a program; waves go to ``waves_dir``."""
+        """The engine's run of a program, or its groups on ``chip``; waves go to ``waves_dir``."""
         nodes = None if self.waves is None or self.waves == "all" else self.waves
         return run_engine(
             self.chosen,
@@ -96,6 +115,7 @@ class SimOptions:
             waves_dir=waves_dir if self.waves else None,
             waves_nodes=nodes,
             threads=self.threads,
+            chip=chip,
         )
 
     def run_network(

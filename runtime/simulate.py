@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stemcore.compiler.lowering.integrate import describe
 from stemcore.compiler.quantization.outputs import describe_outputs
 from stemcore.compiler.stages import CALIBRATION_IMAGES
+from stemcore.compiler.virtual.chip import VirtualChip, describe_chip, virtual_chip
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.results import describe_tails
 from stemcore.golden.program.program import Program
@@ -71,6 +72,7 @@ def simulate(
     accuracy_images: int | None = None,
     waves: Waves = None,
     threads: int | None = None,
+    cores_on_chip: int | None = None,
     say: Say = lambda line: None,
     progress: Callable[[int, float | None], Progress] | None = None,
     command: Sequence[str] | None = None,
@@ -84,12 +86,13 @@ def simulate(
     end, all at once (:class:`stemcore.runtime.report.run_folder.RunFolder`); differences are in
     them, not raised.
 
+    cores_on_chip : of a chip on which the program's cores take turns
     say : gets a line, ``name  text``, as each stage begins
     progress : gets the number of images and the cycles that they should take, and returns what an
         engine tells of its progress
     command : what the report says was typed; default: this process's words
     """
-    options = SimOptions(n_images, engine, accuracy_images, waves, threads)
+    options = SimOptions(n_images, engine, accuracy_images, waves, threads, cores_on_chip)
     details: dict[str, Any] = {"command": list(command or command_line()), "started": now()}
     watch = Stopwatch()
     with RunFolder(output_folder(settings), options.name, say=say) as place:
@@ -172,23 +175,39 @@ def _run(
     differences = {"torch_golden": _torch_difference(prepared, images, golden, watch)}
     if program is None:
         return _run_network(prepared, options, Outcome(images, golden, differences), say, progress)
+    chip = _chip(prepared, program, options, say, watch)
     with watch("program"):
-        ran = run_engine(ProgramInNumpy(), program, images)
+        ran = run_engine(ProgramInNumpy(), program, images, chip=chip)
     differences["golden_program"] = first_difference(
         program, golden, ran.values, ("golden", "program")
     )
     n_timed = len(images) if options.simulates else min(len(images), ESTIMATED_IMAGES)
     with watch("estimate"):
-        predicted = predict(program, images, ran.values, n_timed=n_timed)
+        predicted = predict(program, images, ran.values, n_timed=n_timed, chip=chip)
     say(f"estimate     {describe_times(predicted)}")
     if not options.simulates:
         return Outcome(images, golden, differences, program, ran, None, predicted)
     say(f"simulate     {len(program.cores)} cores, {options.chosen.name}")
-    expected = predicted["latency"] + (len(images) - 1) * predicted["interval"]
+    if chip is None:
+        expected = predicted["latency"] + (len(images) - 1) * predicted["interval"]
+    else:
+        expected = len(images) * predicted["interval"]
     tell = progress(len(images), expected) if progress else None
-    rtl = options.run(program, images, folder, tell)
+    rtl = options.run(program, images, folder, tell, chip)
     differences["golden_rtl"] = chip_difference(program, golden, rtl, ("golden", "RTL"), ran)
     return Outcome(images, golden, differences, program, ran, rtl, predicted)
+
+
+def _chip(
+    prepared: Prepared, program: Program, options: SimOptions, say: Say, watch: Stopwatch
+) -> VirtualChip | None:
+    """How cores take turns, where the chip has fewer than the program."""
+    if options.cores_on_chip is None:
+        return None
+    with watch("compile"):
+        chip = virtual_chip(program, options.cores_on_chip, prepared.activity)
+    say(f"groups       {describe_chip(chip)}")
+    return chip
 
 
 def _run_network(

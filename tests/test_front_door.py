@@ -214,6 +214,42 @@ def test_estimate_is_counted_and_prints(compiled, images):
     assert [line.split()[0] for line in lines[-2:]] == [row.name for row in estimate.layers]
 
 
+def test_cores_in_turn_give_the_same_and_say_what_it_costs(compiled, images, tmp_path):
+    whole = compiled.run(images, engine="program")
+    result = compiled.run(images, engine="program", cores_on_chip=1)
+    assert result.bit_exact
+    np.testing.assert_array_equal(result.integers, whole.integers)
+    n_cores = len(compiled.program.cores)
+    assert [group.cores for group in result.ran.virtual.groups] == [1] * n_cores
+    page = result.report(tmp_path / "page.html").read_text()
+    assert "1 core at a time on 1 x 1 nodes" in page
+    assert "1 core at a time" not in whole.report(tmp_path / "page.html").read_text()
+    with pytest.raises(ValueError, match=r"^cores_on_chip: engine 'golden' has no cores; leave"):
+        compiled.run(images, engine="golden", cores_on_chip=1)
+    with pytest.raises(CompileError, match=r"a chip must have 1 core or more, got 0"):
+        compiled.run(images, engine="program", cores_on_chip=0)
+
+
+def test_estimate_of_cores_in_turn_shows_load_compute_and_transfer(compiled):
+    all_there, estimate = compiled.estimate(), compiled.estimate(cores_on_chip=1)
+    assert all_there.virtual is None
+    times = estimate.virtual.times
+    assert estimate.interval == pytest.approx(
+        times.load / estimate.virtual.chip.batch
+        + times.interval
+        + sum(group.latency - group.interval for group in times.groups)
+        / estimate.virtual.chip.batch
+    )
+    assert estimate.interval > all_there.interval
+    assert estimate.latency == times.of_batch(1) > times.load
+    lines = str(estimate).splitlines()
+    assert {"in turn", "load", "compute", "transfer"} <= {line[:12].strip() for line in lines}
+    table = lines[-len(times.groups) :]
+    assert [line.split()[0] for line in table] == [str(n) for n in range(len(times.groups))]
+    assert [line.split()[2] for line in table] == [f"{group.load:,}" for group in times.groups]
+    assert "in turn" not in str(all_there)
+
+
 def test_options_reach_the_compiler(module, images):
     compiled = stemcore.compile(
         module,

@@ -23,10 +23,13 @@ from ..estimation.estimate import core_estimate, spikes_of
 from ..estimation.flows import Flows
 from .core_graph import CoreGraph
 from .core_groups import CoreWork, group_cores
-from .parts import Part, make_part
+from .parts import Part, load_flits, make_part
 
 # Bytes of spikes that the host keeps between groups at most, unless one image needs more.
 KEPT_BYTES = 1 << 30
+# A batch is as large as makes loading this share of its work: larger ones gain next to nothing, and
+# the first image's output waits for the last image of its batch.
+LOAD_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def virtual_chip(
     """Cuts ``program`` into groups for a chip of ``n_cores``.
 
     activity : expected spikes (:mod:`stemcore.compiler.activity`), which decide where cuts go
-    batch : images for which a group is loaded once; default: as many as ``KEPT_BYTES`` allow
+    batch : images for which a group is loaded once; default: as many as make loading ``LOAD_SHARE``
+        of the work, where ``KEPT_BYTES`` allow it
 
     Raises
     ------
@@ -92,11 +96,21 @@ def virtual_chip(
         fired = _word_spikes(flows, number, np.asarray(spikes[program.cores[number].layer]))
         sent = tuple(float(fired[run.words].sum()) for run in links.runs)
         work.append(CoreWork(core_estimate(flows, loads, number).busy, sent))
-    groups = group_cores(graph, work, float(spikes[INPUT].sum()), n_cores)
+    groups, cycles = group_cores(graph, work, float(spikes[INPUT].sum()), n_cores)
     parts = tuple(part for group in groups for part in _parts(graph, group, places))
     if batch is None:
-        batch = max(1, KEPT_BYTES // max(_kept(program, parts)))
+        wanted = math.ceil(sum(load_flits(p.program) for p in parts) / (LOAD_SHARE * cycles))
+        batch = max(1, min(wanted, KEPT_BYTES // max(_kept(program, parts))))
     return VirtualChip(program, n_cores, parts, batch)
+
+
+def describe_chip(chip: VirtualChip) -> str:
+    """One line: how cores take turns."""
+    columns, rows = chip.mesh
+    return (
+        f"{len(chip.whole.cores)} cores on a chip of {chip.n_cores} ({columns} x {rows} nodes): "
+        f"{len(chip.parts)} groups, each loaded once for up to {chip.batch:,} images"
+    )
 
 
 def chip_places(n_cores: int, params: ChipParams, name: str) -> tuple[Node, ...]:

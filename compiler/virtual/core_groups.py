@@ -46,8 +46,8 @@ class _Run:
 
 def group_cores(
     graph: CoreGraph, work: Sequence[CoreWork], input_spikes: float, size: int
-) -> list[tuple[int, ...]]:
-    """Groups of at most ``size`` cores each, in the order in which they run.
+) -> tuple[list[tuple[int, ...]], float]:
+    """Groups of at most ``size`` cores each, in the order in which they run, and their cycles.
 
     work : of each core, in the program's order
     input_spikes : spikes of the network's input in an image
@@ -90,7 +90,7 @@ def group_cores(
     while stop:
         groups.append(tuple(order[cut[stop] : stop]))
         stop = cut[stop]
-    return groups[::-1]
+    return groups[::-1], best[n]
 
 
 def _runs(graph: CoreGraph, work: Sequence[CoreWork], place: dict[int, int]) -> list[_Run]:

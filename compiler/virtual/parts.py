@@ -27,6 +27,7 @@ from ..assembly.destinations import Destinations, Run
 from ..mapping.rectangles import cover
 from .core_graph import HOST_NUMBER, CoreGraph
 
+START_FLITS = 2  # of a core: a pointer and a command
 Words = NDArray[np.bool_]  # (blocks of lanes, rows, columns) of a population
 
 
@@ -233,3 +234,12 @@ def _by_nodes(by_target: dict[Node, Words]) -> list[tuple[list[Node], Words]]:
         if hearing:
             found.append((hearing, words))
     return found
+
+
+def load_flits(program: Program) -> int:
+    """Flits that write the memories of all cores, and start them."""
+    written = sum(
+        1 + words.size for core in program.cores for words in core.memories.values() if words.size
+    )
+    ranges = 1 + (1 << program.params.axon_width)
+    return written + len(program.cores) * (ranges + START_FLITS)

@@ -2,7 +2,7 @@
 """How long a program takes on a chip with fewer cores than it has: load, compute, transfer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,7 @@ from stemcore.golden.program.program import Program
 from ..activity import Activity
 from ..estimation.estimate import estimate, estimate_images
 from .chip import VirtualChip
-
-START_FLITS = 2  # a pointer and a command
+from .parts import load_flits
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,10 @@ class GroupTimes:
     interval: float
     flits_in: float
     flits_out: float
+
+    def run(self, n_images: int) -> float:
+        """Cycles of so many images, without loading."""
+        return self.latency + (n_images - 1) * self.interval
 
 
 @dataclass(frozen=True)
@@ -51,62 +54,65 @@ class VirtualTimes:
         return sum(group.interval for group in self.groups)
 
     @property
-    def transfer(self) -> float:
-        """Flits between host and chip, per image."""
-        return sum(group.flits_in + group.flits_out for group in self.groups)
+    def flits_in(self) -> float:
+        """Spikes and tokens from the host, per image."""
+        return sum(group.flits_in for group in self.groups)
+
+    @property
+    def flits_out(self) -> float:
+        """Spikes and tokens to the host, per image."""
+        return sum(group.flits_out for group in self.groups)
 
     def of_batch(self, n_images: int) -> float:
         """Cycles from the first flit of configuration to the last image's output."""
-        fill = sum(group.latency - group.interval for group in self.groups)
-        return self.load + fill + n_images * self.interval
+        return self.load + sum(group.run(n_images) for group in self.groups)
 
     def per_image(self, n_images: int) -> float:
         """Cycles of an image in a batch of ``n_images``, its share of loading included."""
         return self.of_batch(n_images) / n_images
 
+    def first_image(self, n_images: int) -> float:
+        """Cycles from the first image's first spike to its output, in a batch of ``n_images``."""
+        others = sum(group.run(n_images) for group in self.groups[:-1])
+        return others + sum(group.load for group in self.groups[1:]) + self.groups[-1].latency
+
 
 def estimate_virtual(chip: VirtualChip, activity: Activity | None = None) -> VirtualTimes:
     """Of images that all have the spikes of ``activity``."""
-    groups = []
-    for part in chip.parts:
-        program = part.program
-        found = estimate(program, activity)
-        tokens_in, tokens_out = token_flits(program)
-        groups.append(
-            GroupTimes(
-                load_flits(program),
-                found.latency,
-                found.interval,
-                found.input_packets + tokens_in,
-                found.output_packets + tokens_out,
-            )
-        )
-    return VirtualTimes(tuple(groups))
+    return VirtualTimes(tuple(_group(part.program, activity) for part in chip.parts))
 
 
-def image_intervals(
-    chip: VirtualChip, images: NDArray[np.integer], values: Mapping[str, NDArray[np.integer]]
-) -> tuple[float, float]:
-    """Latency and interval of these images (N, C, H, W), sums over all groups, without loading.
+def _group(program: Program, activity: Activity | None) -> GroupTimes:
+    found = estimate(program, activity)
+    tokens_in, tokens_out = token_flits(program)
+    return GroupTimes(
+        load_flits(program),
+        found.latency,
+        found.interval,
+        found.input_packets + tokens_in,
+        found.output_packets + tokens_out,
+    )
+
+
+def time_images(
+    chip: VirtualChip,
+    images: NDArray[np.integer],
+    values: Mapping[str, NDArray[np.integer]],
+    activity: Activity,
+) -> VirtualTimes:
+    """Of these images (N, C, H, W), one after the other through each group; flits are those of
+    ``activity``.
 
     ``values`` (N, C, H, W) are what every layer fires, by name.
     """
     known = {INPUT: images, **values}
-    latency = interval = 0.0
+    groups = []
     for part in chip.parts:
         sent = join([known[name] for name in part.inputs])
         times = estimate_images(part.program, sent, values)
-        latency, interval = latency + times.latency, interval + times.interval
-    return latency, interval
-
-
-def load_flits(program: Program) -> int:
-    """Flits that write the memories of all cores, and start them."""
-    written = sum(
-        1 + words.size for core in program.cores for words in core.memories.values() if words.size
-    )
-    ranges = 1 + (1 << program.params.axon_width)
-    return written + len(program.cores) * (ranges + START_FLITS)
+        group = _group(part.program, activity)
+        groups.append(replace(group, latency=times.latency, interval=times.interval))
+    return VirtualTimes(tuple(groups))
 
 
 def token_flits(program: Program) -> tuple[int, int]:

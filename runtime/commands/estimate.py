@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .registry import RUN
-from .source_options import add_source_options, source_settings
+from .source_options import add_cores_on_chip, add_source_options, source_settings
 
 if TYPE_CHECKING:
     from ..chip_estimate import ChipEstimate
@@ -31,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         metavar="FOLDER",
         help="a compiled network: what Compiled.save wrote, or the results of 'stemcore sim'; "
-        "takes the place of all options",
+        "takes the place of all options but --cores-on-chip",
     )
+    add_cores_on_chip(parser)
     add_source_options(parser)
 
 
@@ -43,16 +44,18 @@ def run(arguments: argparse.Namespace) -> int:
         _refuse_options(arguments)
         from ..compiled import load
 
-        print(load(arguments.folder).estimate())
+        print(load(arguments.folder).estimate(cores_on_chip=arguments.cores_on_chip))
         return 0
     with Display(out=sys.stderr) as display:  # standard output is the estimate's
         display.say("load         the compiler and its libraries")
-        estimate = _estimate(source_settings(arguments), display.say)
+        estimate = _estimate(source_settings(arguments), arguments.cores_on_chip, display.say)
     print(estimate)
     return 0
 
 
-def _estimate(settings: "Settings", say: Callable[[str], None]) -> "ChipEstimate":
+def _estimate(
+    settings: "Settings", cores_on_chip: int | None, say: Callable[[str], None]
+) -> "ChipEstimate":
     from stemcore.compiler.stages import CALIBRATION_IMAGES
 
     from ..compiled import Compiled
@@ -69,7 +72,7 @@ def _estimate(settings: "Settings", say: Callable[[str], None]) -> "ChipEstimate
         say=say,
     )
     say("compile      partition, place, assemble")
-    return Compiled(finish(prepared)).estimate()
+    return Compiled(finish(prepared)).estimate(cores_on_chip=cores_on_chip)
 
 
 def _refuse_options(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .registry import RUN
-from .source_options import at_least_one
+from .source_options import add_cores_on_chip, at_least_one
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=at_least_one, help="that simulate (default: the engine's choice)"
     )
+    add_cores_on_chip(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -77,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
             images,
             engine=engine,
             threads=arguments.threads,
+            cores_on_chip=arguments.cores_on_chip,
             progress=display.count(n_images),
             strict=False,
         )

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .registry import RUN
-from .source_options import add_source_options, refuse_placement, source_settings
+from .source_options import (
+    add_cores_on_chip,
+    add_source_options,
+    refuse_placement,
+    source_settings,
+)
 
 if TYPE_CHECKING:
     from ..sim_options import Waves
@@ -56,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="images that the accuracy rests on (default: up to 1000, as the size allows)",
     )
+    add_cores_on_chip(parser)
     add_source_options(parser)
 
 
@@ -79,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             accuracy_images=arguments.accuracy_images,
             waves=arguments.waves,
             threads=arguments.threads,
+            cores_on_chip=arguments.cores_on_chip,
             say=display.say,
             progress=display.count,
         )

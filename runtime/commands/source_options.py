@@ -118,6 +118,17 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cores_on_chip(parser: argparse.ArgumentParser) -> None:
+    """The option of commands that run or estimate a program."""
+    parser.add_argument(
+        "--cores-on-chip",
+        type=at_least_one,
+        metavar="N",
+        help="cores of a chip with fewer than the network needs: they take turns, and the host "
+        "keeps the spikes between them (default: all are there)",
+    )
+
+
 def source_settings(arguments: argparse.Namespace) -> "Settings":
     """What the options say, checked; ``ValueError`` where a name is unknown."""
     from stemcore.compiler.quantization.calibration import parse_method

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.virtual.chip import VirtualChip
-from stemcore.compiler.virtual.times import load_flits, token_flits
+from stemcore.compiler.virtual.parts import load_flits
+from stemcore.compiler.virtual.times import token_flits
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT, Population
 from stemcore.golden.network.results import join, part

@@ -159,7 +159,9 @@ def _settings(
 ) -> dict[str, Any]:
     settings, rtl = prepared.settings, outcome.rtl
     tables = read_tables(settings.tables)
+    turns = {} if options.cores_on_chip is None else {"cores_on_chip": options.cores_on_chip}
     return {
+        **turns,
         "model": settings.model,
         "dataset": settings.data_shown,
         "data": _text(settings.data),
@@ -238,6 +240,8 @@ def _figures(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
             found |= figures.clock_figures(rtl)
         else:
             found |= figures.no_clock()
+    if (turns := (rtl or ran).virtual) is not None:
+        found["virtual_cores"] = figures.virtual_figures(turns, n)
     predicted = outcome.predicted or {"interval": None, "latency": None}
     for name in ("interval", "latency"):
         found["cycles_per_image"][f"estimated_{name}"] = predicted[name]

@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import LayerInfo, Program
 from stemcore.golden.spec.routing import Node
 
-from ..engines.result import Counters, RunResult
+from ..engines.result import Counters, RunResult, VirtualRun
 from .energy import energy_figures, paper_energy
 
 # Rates in time are stated at this clock; cycles are what is measured. An assumption, not a result
@@ -132,12 +133,15 @@ def timing_figures(rtl: RunResult) -> dict[str, float | None]:
 
     Latency: from the host's first flit of an image that finds the chip empty (the first) to its
     last END; None where the engine does not know the start. Interval: mean distance of the ends of
-    successive images; None for a single image.
+    successive images; None for a single image. Where cores take turns, the interval is an image's
+    share of all cycles, loading included.
     """
     timing = rtl.timing
     assert timing is not None
     latency = float(timing.end[0] - timing.start[0]) if len(timing.start) else None
     interval = float(np.diff(timing.end).mean()) if len(timing.end) > 1 else None
+    if rtl.virtual is not None and len(timing.end):
+        interval = timing.total / len(timing.end)
     return {"latency": latency, "interval": interval}
 
 
@@ -190,11 +194,32 @@ def rtl_figures(program: Program, rtl: RunResult, n_images: int) -> dict[str, An
         "lane_utilisation": sops / (program.params.lanes * max(1, accumulate)),
         "steady_lane_utilisation": (
             steady_utilisation(program, rtl, n_images, cycles["interval"])
-            if cycles["interval"]
+            if cycles["interval"] and rtl.virtual is None
             else None
         ),
         "overflow": any(c["overflow"] for c in counters),
     }
+
+
+def virtual_figures(run: VirtualRun, n_images: int) -> dict[str, Any]:
+    """How cores took turns: what was loaded, computed and transferred."""
+    groups = [asdict(group) for group in run.groups]
+    return {
+        "cores_on_chip": run.n_cores,
+        "mesh": list(run.mesh),
+        "batch": run.batch,
+        "batches": run.n_batches,
+        "load_cycles": sum(group.load_flits for group in run.groups) * run.n_batches / n_images,
+        "compute_cycles": _sum_or_none(group.cycles for group in run.groups),
+        "flits_in": sum(group.flits_in for group in run.groups),
+        "flits_out": sum(group.flits_out for group in run.groups),
+        "groups": groups,
+    }
+
+
+def _sum_or_none(values: Iterable[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    return sum(found) if found else None
 
 
 def size_figures(program: Program) -> dict[str, Any]:

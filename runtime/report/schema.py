@@ -37,6 +37,7 @@ from .schema_parts import (
     Share,
     Simulation,
     Times,
+    VirtualCores,
 )
 
 SCHEMA_VERSION = 1
@@ -84,6 +85,7 @@ class Report(Part):
     cores, mesh, lanes : of the program: cores in use, columns and rows of nodes, neurons a word
     overflow_proved : whether no potential can leave its range; else ``overflow`` guards the run
     energy_memory : energy with memories and links
+    virtual_cores : how cores took turns, on a chip with fewer than ``cores``
     estimate : predicted before the gateware ran
     cycles_per_image : measured, beside the estimate
     simulation : how long the gateware was simulated
@@ -135,6 +137,7 @@ class Report(Part):
     lanes: Count | UnsetType = UNSET
     overflow_proved: bool | UnsetType = UNSET
     energy_memory: MemoryEnergy | UnsetType = UNSET
+    virtual_cores: VirtualCores | UnsetType = UNSET
     estimate: Estimate | UnsetType = UNSET
     cycles_per_image: Cycles | UnsetType = UNSET
     # Gateware

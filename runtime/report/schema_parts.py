@@ -35,6 +35,7 @@ class RunSettings(Part):
     bias : format that was asked for or is the profile's own
     tables : as asked for; tables_by_layer: contents of a file of tables
     cores, mesh : limits that were asked for
+    cores_on_chip : of a chip on which cores take turns, where it was asked for
     accuracy_images : test images that accuracy rests on
     calibration_images : training images that scales rest on
     threads : that stepped the mesh; null for engines that have one
@@ -69,6 +70,7 @@ class RunSettings(Part):
     outputs: str | UnsetType = UNSET
     weight_bits: Count | dict[str, Count] | UnsetType = UNSET
     calibration: str | UnsetType = UNSET
+    cores_on_chip: Count | UnsetType = UNSET
 
 
 class Commit(Part):
@@ -217,6 +219,15 @@ class BusiestLink(Part):
     spikes: Figure
 
 
+class VirtualEstimate(Part):
+    """Where cores take turns: ``load`` cycles a batch; per image ``compute`` cycles, and flits."""
+
+    load: Count
+    compute: Figure
+    flits_in: Figure
+    flits_out: Figure
+
+
 class Estimate(Part):
     """What the first ``images`` images were predicted to take, before the gateware ran."""
 
@@ -225,6 +236,46 @@ class Estimate(Part):
     images: Count
     busiest_core: BusiestCore
     busiest_link: BusiestLink
+    virtual: VirtualEstimate | UnsetType = UNSET
+
+
+class Group(Part):
+    """Cores that are on the chip together.
+
+    cores : how many
+    layers : that they compute, or a part of
+    load_flits : that load and start them, once a batch
+    cycles : of computing, per image; null where the engine has no clock
+    flits_in, flits_out : spikes and tokens between host and chip, per image
+    """
+
+    cores: Count
+    layers: list[str]
+    load_flits: Count
+    cycles: Figure | None
+    flits_in: Figure
+    flits_out: Figure
+
+
+class VirtualCores(Part):
+    """How the network's cores took turns on a chip with fewer; figures per image.
+
+    cores_on_chip, mesh : the chip's cores, columns and rows of its nodes
+    batch, batches : images for which a group was loaded once, and how often all were
+    load_cycles : an image's share of loading, a flit a cycle
+    compute_cycles : of all groups; null where the engine has no clock
+    flits_in, flits_out : spikes and tokens between host and chip
+    """
+
+    cores_on_chip: Count
+    mesh: Node
+    batch: Count
+    batches: Count
+    load_cycles: Figure
+    compute_cycles: Figure | None
+    flits_in: Figure
+    flits_out: Figure
+    groups: list[Group]
 
 
 class AnnEnergy(Part):

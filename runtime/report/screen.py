@@ -111,6 +111,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         columns, rows = report["mesh"]
         chip = f"{report['cores']} cores of {report['lanes']} lanes on {columns} x {rows} nodes"
         yield "chip", f"{chip}; {report['parameters']:,} parameters"
+    if "virtual_cores" in report:
+        yield "in turn", virtual_text(report["virtual_cores"])
     if "tail" in report:
         yield "host", f"{report['tail']}: computed after the chip"
     if "simulation" in report:
@@ -121,6 +123,19 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     verdicts = {True: "equal", False: "DIFFERENT", None: "not run"}
     found = [f"{STAGES[key]}: {verdicts[value]}" for key, value in report["bit_exact"].items()]
     yield "spike trains", ", ".join(found)
+
+
+def virtual_text(turns: Mapping[str, Any]) -> str:
+    """How cores took turns: load, compute and transfer."""
+    columns, rows = turns["mesh"]
+    computed = turns["compute_cycles"]
+    compute = "" if computed is None else f", compute {computed:,.0f} cycles"
+    return (
+        f"{amount(turns['cores_on_chip'], 'core')} at a time on {columns} x {rows} nodes, "
+        f"{amount(len(turns['groups']), 'group')}, each loaded once for a batch of "
+        f"{amount(turns['batch'], 'image')}; per image: load {turns['load_cycles']:,.0f} cycles"
+        f"{compute}, transfer {turns['flits_in']:,.0f} flits in and {turns['flits_out']:,.0f} out"
+    )
 
 
 def _accuracy(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

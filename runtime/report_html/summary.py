@@ -6,7 +6,7 @@ from collections import Counter
 
 from ..report.energy import energy_text
 from ..report.figures import CLOCK_HZ, images_per_second
-from ..report.screen import STAGES, amount, output_text
+from ..report.screen import STAGES, amount, output_text, virtual_text
 from .run import Run
 from .text import compact, escape, percent, section, whole
 
@@ -172,6 +172,8 @@ def _settings(run: Run) -> list[tuple[str, str]]:
         )
     if "overflow" in report:
         settings.append(("overflow flag", "RAISED" if report["overflow"] else "never raised"))
+    if "virtual_cores" in report:
+        settings.append(("cores in turn", virtual_text(report["virtual_cores"])))
     if "simulation" in report:
         figures = report["simulation"]
         text = (

@@ -70,6 +70,26 @@ def test_sim_of_digits_cnn_is_exact_and_reports(capsys):
 
 @pytest.mark.sim
 @pytest.mark.slow
+def test_sim_of_digits_cnn_on_two_cores_is_exact_and_says_what_it_costs(capsys):
+    """Every spike of every layer, and every counter, with cores that take turns."""
+    words = ["sim", "--model", "digits_cnn", "--images", "2", "--accuracy-images", "2"]
+    assert main([*words, "--cores-on-chip", "2"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    report = json.loads((output_folder(Settings("digits_cnn")) / "report.json").read_text())
+    assert set(report["bit_exact"].values()) == {True}
+    turns = report["virtual_cores"]
+    assert turns["cores_on_chip"] == report["settings"]["cores_on_chip"] == 2
+    assert sum(group["cores"] for group in turns["groups"]) == report["cores"] > 2
+    assert "2 cores at a time on 2 x 1 nodes" in text
+    measured = report["cycles_per_image"]
+    assert measured["interval"] == pytest.approx(turns["load_cycles"] + turns["compute_cycles"])
+    assert measured["estimated_interval"] == pytest.approx(measured["interval"], rel=0.15)
+    assert report["estimate"]["virtual"]["flits_in"] == pytest.approx(turns["flits_in"])
+    assert report["estimate"]["virtual"]["flits_out"] == pytest.approx(turns["flits_out"])
+
+
+@pytest.mark.sim
+@pytest.mark.slow
 def test_tiny_vgg_keeps_its_lanes_busy_as_estimated():
     result = simulate(Settings("tiny_vgg"), n_images=8, accuracy_images=50)
     assert result.differences == ()

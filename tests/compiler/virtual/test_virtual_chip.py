@@ -13,12 +13,10 @@ from stemcore.compiler.pipeline import compile_network
 from stemcore.compiler.virtual.chip import chip_places, virtual_chip
 from stemcore.compiler.virtual.core_graph import HOST_NUMBER, CoreGraph
 from stemcore.compiler.virtual.core_groups import GROUP_CYCLES, CoreWork, group_cores
-from stemcore.compiler.virtual.parts import make_part
+from stemcore.compiler.virtual.parts import START_FLITS, load_flits, make_part
 from stemcore.compiler.virtual.times import (
-    START_FLITS,
     estimate_virtual,
-    image_intervals,
-    load_flits,
+    time_images,
 )
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import run_network
@@ -169,8 +167,13 @@ def test_estimated_transfer_is_that_of_the_images_spikes():
         assert found.flits_out == out + ends
     assert times.load == sum(load_flits(group.program) for group in chip.parts)
     assert times.per_image(1000) < times.per_image(1)
-    latency, interval = image_intervals(chip, images, run_network(network, images))
-    assert 0 < interval <= latency
+    of_images = time_images(chip, images, run_network(network, images), activity)
+    assert of_images.load == times.load
+    assert of_images.flits_in == times.flits_in
+    assert 0 < of_images.interval < of_images.of_batch(1) - of_images.load
+    # With one image the first is the last: only the first group's load comes before it.
+    alone = of_images.of_batch(1) - of_images.groups[0].load
+    assert of_images.first_image(1) == pytest.approx(alone)
 
 
 def group_cost(graph, work, input_spikes, group):
@@ -204,14 +207,14 @@ def test_groups_are_the_cheapest_cut(number):
         for links in graph.cores
     ]
     size = int(rng.integers(1, 5))
-    groups = group_cores(graph, work, 50.0, size)
+    groups, cycles = group_cores(graph, work, 50.0, size)
     assert [core for group in groups for core in group] == graph.order
     costs = [
         sum(group_cost(graph, work, 50.0, set(group)) for group in cut)
         for cut in all_cuts(graph.order, size)
     ]
     chosen = sum(group_cost(graph, work, 50.0, set(group)) for group in groups)
-    assert chosen == pytest.approx(min(costs))
+    assert chosen == pytest.approx(min(costs)) == pytest.approx(cycles)
 
 
 def test_a_destination_table_that_is_too_small_halves_the_group(monkeypatch):
@@ -247,7 +250,7 @@ def test_a_table_that_is_too_small_for_one_core_is_refused(monkeypatch):
         virtual_chip(program, 1)
 
 
-def test_the_batch_bounds_what_the_host_keeps(monkeypatch):
+def test_the_batch_makes_loading_cheap_and_bounds_what_the_host_keeps(monkeypatch):
     _, _, program, _ = random_program(3)
     chip = virtual_chip(program, 1)
     largest = max(
@@ -255,6 +258,10 @@ def test_the_batch_bounds_what_the_host_keeps(monkeypatch):
         for group in chip.parts
     )
     assert chip.kept_bytes >= largest
+    load = sum(load_flits(group.program) for group in chip.parts)
+    monkeypatch.setattr("stemcore.compiler.virtual.chip.LOAD_SHARE", 0.5)
+    assert virtual_chip(program, 1).batch < chip.batch < load
+    monkeypatch.setattr("stemcore.compiler.virtual.chip.LOAD_SHARE", 1e-6)
     monkeypatch.setattr("stemcore.compiler.virtual.chip.KEPT_BYTES", 3 * chip.kept_bytes + 1)
     assert virtual_chip(program, 1).batch == 3
     monkeypatch.setattr("stemcore.compiler.virtual.chip.KEPT_BYTES", 1)

@@ -46,6 +46,7 @@ def test_defaults_of_sim(simulated):
     assert options["engine"] == "verilator"
     assert options["waves"] is None
     assert options["threads"] is None
+    assert options["cores_on_chip"] is None
 
 
 def test_every_option_arrives(simulated):
@@ -53,7 +54,8 @@ def test_every_option_arrives(simulated):
     words = (
         "sim --model m.py:f --dataset cifar10 --data d --checkpoint w.safetensors --preset ecp5 "
         "--cores 7 --mesh 3x4 --profile general --bias fraction16 --bits 5 --tables rot1 "
-        "--images 2 --sim amaranth --waves 1 --threads 3 --accuracy-images 9"
+        "--images 2 --sim amaranth --waves 1 --threads 3 --accuracy-images 9 "
+        "--cores-on-chip 5"
     )
     assert main(words.split()) == 0
     settings, options = calls[0]
@@ -73,6 +75,22 @@ def test_every_option_arrives(simulated):
     assert (options["n_images"], options["engine"]) == (2, "amaranth")
     assert (options["waves"], options["accuracy_images"]) == ("all", 9)
     assert options["threads"] == 3
+    assert options["cores_on_chip"] == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "--sim golden",
+            r"cores-on-chip: engine 'golden' has no cores, so the option",
+        ),
+        ("--waves 1", r"cores-on-chip: cores that take turns on the nodes have no waves"),
+    ],
+)
+def test_cores_in_turn_need_a_chip_and_no_waves(words, message, capsys):
+    assert main(["sim", "--model", "digits_cnn", "--cores-on-chip", "2", *words.split()]) == 2
+    assert re.search(message, " ".join(capsys.readouterr().err.split()))
 
 
 @pytest.mark.parametrize(

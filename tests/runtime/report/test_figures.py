@@ -2,13 +2,14 @@
 """Figures of the report, from a run that was made up."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT
-from stemcore.runtime.engines.result import RunResult, Timing
+from stemcore.runtime.engines.result import GroupRun, RunResult, Timing, VirtualRun
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.report import figures as reports
 from tests.support.hand_programs import conv_chain_program
@@ -89,6 +90,20 @@ def test_latency_is_the_first_images_and_interval_the_mean_distance_of_ends(run)
     without_start = Timing(np.array([]), np.array([15, 45]), {}, 50)
     alone = RunResult(engine="amaranth", outputs=result.outputs, values={}, timing=without_start)
     assert reports.timing_figures(alone) == {"latency": None, "interval": 30}
+
+
+def test_an_image_of_cores_in_turn_has_its_share_of_all_cycles(run):
+    """Images leave the last group soon after each other; the groups before took their time too."""
+    program, result = run
+    groups = (GroupRun(1, ("conv",), 100, 700.0, 5.0, 6.0), GroupRun(2, ("dense",), 60, 90.0, 6, 1))
+    turns = VirtualRun(2, (2, 1), 1, 2, groups)
+    result = replace(result, virtual=turns)
+    assert reports.timing_figures(result) == {"latency": 1000, "interval": 2500 / 2}
+    assert reports.rtl_figures(program, result, 2)["steady_lane_utilisation"] is None
+    figures = reports.virtual_figures(turns, 2)
+    assert figures["load_cycles"] == 160
+    assert figures["compute_cycles"] == 790
+    assert (figures["flits_in"], figures["flits_out"]) == (11, 7)
 
 
 def test_rtl_figures_of_a_run(run):

@@ -4,6 +4,7 @@
 import numpy as np
 
 from stemcore.compiler.pipeline import compile_network
+from stemcore.compiler.virtual.chip import virtual_chip
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.presets import get_preset
 from stemcore.runtime.report.prediction import describe_times, predict
@@ -38,3 +39,22 @@ def test_one_image_has_the_interval_of_two_like_it(rng):
 def test_an_image_without_spikes_passes_all_the_same():
     got = predicted(np.zeros((2, 2, 4, 4), np.int64), 2)
     assert 0 < got["interval"] <= got["latency"]
+
+
+def test_cores_in_turn_are_predicted_with_their_loads(rng):
+    program = compile_network(NETWORK, get_preset("tiny"), columns=3, rows=2)
+    images = rng.integers(0, 256, (3, 2, 4, 4))
+    values = run_program(program, images).values
+
+    def turns(batch, n_images):
+        chip = virtual_chip(program, 1, batch=batch)
+        return predict(program, images[:n_images], values, n_timed=n_images, chip=chip)
+
+    together, apart = turns(3, 3), turns(1, 3)
+    assert together["virtual"]["load"] == apart["virtual"]["load"] > 0
+    # Three loads in the place of one: an image has two thirds of a load more, and fills pipelines.
+    assert apart["interval"] - together["interval"] > 2 / 3 * together["virtual"]["load"]
+    assert apart["latency"] < together["latency"] < 3 * together["interval"]
+    assert together["virtual"]["compute"] < together["interval"]
+    assert together["busiest_link"]["from"] in ([0, 0], [0, 1])
+    assert predict(program, images, values, n_timed=3).keys() == together.keys() - {"virtual"}

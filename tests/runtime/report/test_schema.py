@@ -8,8 +8,9 @@ import math
 import numpy as np
 import pytest
 
+from stemcore.runtime.engines.result import GroupRun, VirtualRun
 from stemcore.runtime.report import schema
-from stemcore.runtime.report.figures import write_json
+from stemcore.runtime.report.figures import virtual_figures, write_json
 from stemcore.runtime.report.schema import checked, json_schema, read_report
 from tests.support.reports import golden_report, rtl_report
 
@@ -23,6 +24,19 @@ def test_what_is_written_is_what_is_read(tmp_path, make):
     assert read_report(tmp_path) == report
     assert read_report(tmp_path / "report.json") == report
     assert list(read_report(tmp_path)) == list(report)
+
+
+def test_cores_in_turn_are_a_part_of_the_report(tmp_path):
+    group = GroupRun(2, ("conv", "dense"), 100, None, 20.0, 10.0)
+    figures = virtual_figures(VirtualRun(2, (2, 1), 4, 1, (group,)), 4)
+    report = checked(rtl_report(virtual_cores=figures))
+    write_json(tmp_path / "report.json", report)
+    turns = read_report(tmp_path)["virtual_cores"]
+    assert (turns["cores_on_chip"], turns["batch"], turns["batches"]) == (2, 4, 1)
+    assert (turns["load_cycles"], turns["compute_cycles"]) == (25.0, None)
+    assert turns["groups"][0]["layers"] == ["conv", "dense"]
+    with pytest.raises(ValueError, match=r"virtual_cores"):
+        checked({**report, "virtual_cores": {**figures, "batch": -1}})
 
 
 @REPORTS
@@ -102,5 +116,6 @@ def test_schema_for_other_programs_describes_every_field():
         "tail",
         "notes",
         "fidelity",
+        "virtual_cores",
     }
     assert schema.SCHEMA_VERSION == rtl_report()["schema_version"]

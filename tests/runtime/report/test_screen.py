@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report on the screen: what it says, and that it fits."""
 
+from dataclasses import replace
+
 import pytest
 
+from stemcore.runtime.engines.result import GroupRun, VirtualRun
+from stemcore.runtime.report.figures import virtual_figures
 from stemcore.runtime.report.screen import (
     LAYER_WIDTH,
     LINE_WIDTH,
@@ -10,8 +14,11 @@ from stemcore.runtime.report.screen import (
     shortened,
     summary,
     table,
+    virtual_text,
 )
 from tests.support.made_up_run import made_up_report
+
+GROUP = GroupRun(2, ("conv",), 100, 250.0, 20.0, 10.0)
 
 
 @pytest.fixture
@@ -125,6 +132,18 @@ def test_an_engine_without_a_chip_says_what_it_knows(report):
     keys = ("bit_exact", "accuracy", "data")
     names = list(unfolded(summary({key: report[key] for key in keys})))
     assert names == ["accuracy", "data", "spike trains"]
+
+
+def test_cores_in_turn_are_told_with_load_compute_and_transfer(report):
+    assert "in turn" not in unfolded(summary(report))
+    run = VirtualRun(2, (2, 1), 2, 3, (GROUP, replace(GROUP, cycles=300.0)))
+    report["virtual_cores"] = virtual_figures(run, 6)
+    assert unfolded(summary(report))["in turn"] == (
+        "2 cores at a time on 2 x 1 nodes, 2 groups, each loaded once for a batch of 2 images; per "
+        "image: load 100 cycles, compute 550 cycles, transfer 40 flits in and 20 out"
+    )
+    run = replace(run, groups=(replace(GROUP, cycles=None),))
+    assert "compute" not in virtual_text(virtual_figures(run, 6))
 
 
 def test_long_names_keep_their_end():
