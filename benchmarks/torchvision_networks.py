@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 from torch import library, nn
 
-from stemcore.compiler.errors import CompatibilityError
+from stemcore.compiler.errors import CompatibilityError, CompileError
 from stemcore.extras import require_extra
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.presets import PRESETS
@@ -96,18 +96,26 @@ def estimates(names: tuple[str, ...] = NETWORKS) -> Iterator[Figure]:
         try:
             check(name, module)
         except CompatibilityError as error:
-            seconds = time.process_time() - started
-            yield Figure(f"{name}: refused", seconds, "s", " ".join(str(error).split()), 1)
+            yield _refused(name, started, error)
             continue
         yield Figure(f"{name}: capture, check", time.process_time() - started, "s", digits=1)
         started = time.process_time()
-        ready = compiled.compile(module, calibration=pictures(name), input="signed", name=name)
+        try:
+            ready = compiled.compile(module, calibration=pictures(name), input="signed", name=name)
+        except CompileError as error:
+            yield _refused(name, started, error)
+            continue
         found = ready.estimate()
         sizes = ready.compilation.options.params
         preset = next((p for p, params in PRESETS.items() if params == sizes), "sizes of its own")
         note = f"{found.n_cores} cores of {preset}, {found.latency:,.0f} cycles"
         seconds = time.process_time() - started
         yield Figure(f"{name}: all stages and the estimate", seconds, "s", note, 1)
+
+
+def _refused(name: str, started: float, error: CompileError) -> Figure:
+    seconds = time.process_time() - started
+    return Figure(f"{name}: refused", seconds, "s", " ".join(str(error).split()), 1)
 
 
 def on_gateware(names: tuple[str, ...] = ON_GATEWARE) -> Iterator[Figure]:

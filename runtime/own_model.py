@@ -86,19 +86,20 @@ def _load_several(path: Path, program: torch.export.ExportedProgram) -> UserMode
     with reading(path):
         graph = capture(program)
         check_compatible(graph)
-    module = GraphModule(graph)
-    output = trial_output(module, graph.input_shape, str(path))
-    shapes = {part.name: part.sizes for part in graph.parts}
-    return UserModel(path.stem, module, shapes, output, archive_input(path), graph)
+    return _user_graph(path, graph, archive_input(path))
 
 
 def _load_graph(path: Path) -> UserModel:
     graph = read_model(path)
     check_compatible(graph)
+    return _user_graph(path, graph)
+
+
+def _user_graph(path: Path, graph: Graph, said: str = "") -> UserModel:
     module = GraphModule(graph)
-    shape = graph.input_shape
-    output = trial_output(module, shape, str(path))
-    return UserModel(path.stem, module, shape, output, graph=graph)
+    output = trial_output(module, graph.input_shape, str(path))
+    shapes = {part.name: part.sizes for part in graph.parts} or graph.input_shape
+    return UserModel(path.stem, module, shapes, output, said, graph)
 
 
 class GraphModule(nn.Module):

@@ -93,13 +93,6 @@ def quantize(
     source = Source(input_scale, limits(input_bits, input_signed), input_bits)
     images = _check_images(calibration, graph, source)
     if is_quantized(graph):
-        if graph.parts:
-            raise QuantizeError(
-                "inputs",
-                "a model that is quantized already must have one input, has "
-                f"{len(graph.parts)}, each with a scale of its own",
-                "compile the float model",
-            )
         refuse_choices(profile, bits, weight_bits, per_channel, bias, calibration_method)
         network = quantize_given(
             graph,

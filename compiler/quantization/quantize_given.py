@@ -14,6 +14,7 @@ from stemcore.golden.spec.integers import limits
 from ..errors import QuantizeError
 from ..frontend.graph import Graph, Node
 from ..frontend.ops.fake_quantize import REQUANTIZE, FakeQuantize
+from ..frontend.ops.input_part import ReadInput
 from ..frontend.ops.layer import Layer
 from ..frontend.passes import form_layers
 from ..frontend.passes.input_scale import scale_input
@@ -90,11 +91,19 @@ def given_layers(
     graph: Graph, scale: float, input_limits: tuple[int, int], factors: Sequence[float]
 ) -> Graph:
     """A graph of layers, with their roundings, that reads the input's integers."""
-    worth = {scale * factor for factor in factors} or {scale}
-    if len(worth) == 1:
-        graph = drop_input_rounding(graph, worth.pop(), input_limits)
+    of_channels = np.broadcast_to(scale * np.array(factors or (1.0,)), graph.input_shape[0])
+    for source, channels in _input_spans(graph):
+        worth = set(of_channels[slice(*channels)].tolist())
+        if len(worth) == 1:
+            graph = drop_input_rounding(graph, source, worth.pop(), input_limits)
     graph = form_layers(graph)
     return inherit_roundings(scale_input(graph, factors) if factors else graph)
+
+
+def _input_spans(graph: Graph) -> list[tuple[str, tuple[int, int]]]:
+    """Values that are inputs, each with its channels among those of all."""
+    several = [(n.name, n.op.channels) for n in graph.nodes if isinstance(n.op, ReadInput)]
+    return several or [(INPUT, (0, graph.input_shape[0]))]
 
 
 def _output_formats(

@@ -7,6 +7,7 @@ from torch import nn
 
 from stemcore.benchmarks import torchvision_networks
 from stemcore.benchmarks.torchvision_networks import ON_GATEWARE, estimates, on_gateware
+from stemcore.compiler.errors import PartitionError
 from stemcore.runtime.engines import compare
 
 
@@ -36,6 +37,19 @@ def test_networks_are_estimated_or_refused_with_their_reason():
     assert "cores of sim32, " in placed.note
     assert refused.name == "gated: refused"
     assert "multiplies two computed tensors" in refused.note
+
+
+def test_a_network_that_no_chip_holds_is_refused_and_the_next_one_estimated(monkeypatch):
+    def compile(module, **options):
+        if "stop" not in options and options["name"] == "deep":
+            raise PartitionError("deep", "needs at least 12246 cores")
+        return right(module, **options)
+
+    right = torchvision_networks.compiled.compile
+    monkeypatch.setattr(torchvision_networks.compiled, "compile", compile)
+    names = [figure.name for figure in estimates(("deep", "plain"))]
+    after = "plain: capture, check", "plain: all stages and the estimate"
+    assert names == ["deep: capture, check", "deep: refused", *after]
 
 
 @pytest.mark.sim

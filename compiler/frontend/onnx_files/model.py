@@ -32,12 +32,11 @@ class OnnxNode:
 
 @dataclass(frozen=True, eq=False)
 class OnnxModel:
-    """A network with one input: its name, batch (None: any) and sizes without it; constants by
-    name; nodes in order; names of the outputs; version of the operator set."""
+    """A network: sizes of its inputs, without the batch, by name in order; the batch (None: any);
+    constants by name; nodes in order; names of the outputs; version of the operator set."""
 
-    input: str
+    inputs: dict[str, tuple[int, ...]]
     batch: int | None
-    sizes: tuple[int, ...]
     constants: dict[str, NDArray[Any]]
     nodes: tuple[OnnxNode, ...]
     outputs: tuple[str, ...]
@@ -80,17 +79,22 @@ def read_onnx(path: Path) -> OnnxModel:
             "convert it with onnx.version_converter.convert_version(model, 17)",
         )
     inputs = [value for value in proto.graph.input if value.name not in constants]
-    if len(inputs) != 1:
+    if not inputs:
+        raise CaptureError(
+            where, "the network must have an input, has none", "export it with an image batch"
+        )
+    found = {value.name: _sizes(value, where) for value in inputs}
+    batches = {batch for batch, _ in found.values()}
+    if len(batches) > 1:
+        came = ", ".join(f"{name} {batch or 'any'}" for name, (batch, _) in found.items())
         raise CaptureError(
             where,
-            f"the network must have one input, has {len(inputs)}",
-            "export it with one image batch as its only input",
+            f"all inputs must have one batch size, or any; {came} came",
+            "export with a dynamic batch dimension of all inputs",
         )
-    batch, sizes = _sizes(inputs[0], where)
     return OnnxModel(
-        inputs[0].name,
-        batch,
-        sizes,
+        {name: sizes for name, (_, sizes) in found.items()},
+        batches.pop(),
         constants,
         tuple(_node(node, number) for number, node in enumerate(proto.graph.node)),
         tuple(value.name for value in proto.graph.output),
@@ -107,8 +111,8 @@ def _sizes(value: Any, where: str) -> tuple[int | None, tuple[int, ...]]:
     if not 1 <= len(sizes) <= 3 or any(size is None or size < 1 for size in sizes):
         raise CaptureError(
             where,
-            "the input must have the shape (N, C, H, W), (N, C, L) or (N, F) with all sizes but N "
-            f"fixed, has {dimensions}",
+            f"the input {value.name} must have the shape (N, C, H, W), (N, C, L) or (N, F) with "
+            f"all sizes but N fixed, has {dimensions}",
             "export with a dynamic batch dimension at most",
         )
     return batch or None, tuple(int(size or 0) for size in sizes)

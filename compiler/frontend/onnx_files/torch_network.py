@@ -14,6 +14,7 @@ from ...errors import CaptureError, CompatibilityError, Problem
 from ..capture import capture
 from ..capture_moves import EXAMPLE_IMAGES
 from ..graph import Graph
+from ..ops.input_part import ReadInput
 from .model import OnnxModel, OnnxNode
 from .torch_ops import OPERATIONS
 from .torch_values import Refused, Value, Weights, array_of, tensor_of
@@ -43,9 +44,10 @@ class OnnxNetwork(nn.Module):
             self.steps[name] = _Step(node, model.opset)
             self._names[number] = name
 
-    def forward(self, x: torch.Tensor) -> Any:
-        """The outputs for images (N, ..): one tensor, or a tuple."""
-        values: dict[str, Value] = {**self.model.constants, "": None, self.model.input: x}
+    def forward(self, *images: torch.Tensor) -> Any:
+        """The outputs for images (N, ..) of every input: one tensor, or a tuple."""
+        given = dict(zip(self.model.inputs, images, strict=True))
+        values: dict[str, Value] = {**self.model.constants, "": None, **given}
         for number, node in enumerate(self.model.nodes):
             made = self.steps[self._names[number]]([values[name] for name in node.inputs])
             results = made if isinstance(made, tuple) else (made,)
@@ -146,17 +148,18 @@ def capture_onnx(model: OnnxModel, name: str) -> Graph:
         raise CompatibilityError(name, problems)
     if not hasattr(torch.ops.quantized_decomposed, "quantize_per_tensor"):
         importlib.import_module("torch.ao.quantization.fx._decomposed")
-    example = torch.zeros(model.batch or EXAMPLE_IMAGES, *model.sizes)
+    n_images = model.batch or EXAMPLE_IMAGES
+    examples = tuple(torch.zeros(n_images, *sizes) for sizes in model.inputs.values())
     try:
         with torch.no_grad():
-            program = torch.export.export(OnnxNetwork(model).eval(), (example,), strict=False)
+            program = torch.export.export(OnnxNetwork(model).eval(), examples, strict=False)
     except CaptureError:
         raise
     except Exception as error:  # of any kind: torch raises what an operator raises
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         problem = f"its operators must fit the shapes of what they read; {reason}"
         raise CaptureError(name, problem, "export it again") from error
-    return _renamed(capture(program, None, name))
+    return _renamed(capture(program, None, name), tuple(model.inputs))
 
 
 def _reads_constants(node: OnnxNode, model: OnnxModel) -> bool:
@@ -164,12 +167,15 @@ def _reads_constants(node: OnnxNode, model: OnnxModel) -> bool:
     return all(name in model.constants for name in node.inputs if name)
 
 
-def _renamed(graph: Graph) -> Graph:
-    """Nodes by the names that they have in the file, where these tell them apart."""
+def _renamed(graph: Graph, inputs: tuple[str, ...]) -> Graph:
+    """Nodes and several inputs by the names that they have in the file, where these tell nodes
+    apart."""
     short: dict[str, str] = {}
     taken: set[str] = set()
+    names = iter(inputs)
     for node in graph.nodes:
-        name = re.sub(r"^steps\.", "", node.name)
+        is_input = isinstance(node.op, ReadInput)
+        name = next(names) if is_input else re.sub(r"^steps\.", "", node.name)
         plain = name.partition(".")[0]
         chosen = plain if plain not in taken else name
         while chosen in taken:
@@ -189,4 +195,7 @@ def _renamed(graph: Graph) -> Graph:
         nodes=nodes,
         output=short.get(graph.output, graph.output),
         results=graph.results.with_sources(lambda name: short.get(name, name)),
+        parts=tuple(
+            replace(part, name=name) for part, name in zip(graph.parts, inputs, strict=False)
+        ),
     )

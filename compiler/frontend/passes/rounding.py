@@ -48,16 +48,17 @@ def _is_idle(graph: Graph, name: str) -> bool:
     )
 
 
-def drop_input_rounding(graph: Graph, scale: float, limits: tuple[int, int]) -> Graph:
-    """No rounding is left that changes none of the input's integers, which are worth ``scale``."""
+def drop_input_rounding(graph: Graph, source: str, scale: float, limits: tuple[int, int]) -> Graph:
+    """No rounding is left that changes none of the integers of the input ``source``, which are
+    worth ``scale``."""
     idle = {}
     for node in graph.nodes:
         op = node.op
-        if not isinstance(op, FakeQuantize) or node.inputs != (INPUT,):
+        if not isinstance(op, FakeQuantize) or node.inputs != (source,):
             continue
         is_wide = op.low <= limits[0] and op.high >= limits[1]
         if is_wide and math.isclose(op.scale, scale, rel_tol=1e-6):  # one may come from float32
-            idle[node.name] = INPUT
+            idle[node.name] = source
     return graph.with_replaced({}, idle)
 
 

@@ -9,6 +9,7 @@ from stemcore import extras, pt2e
 from stemcore.compiler.errors import CompatibilityError, CompileError, QuantizeError
 from stemcore.compiler.frontend.capture import capture
 from stemcore.compiler.frontends.registry import read_model
+from stemcore.compiler.input_parts import pack
 from stemcore.compiler.lowering.lower import lower
 from stemcore.compiler.quantization.quantize import quantize
 from stemcore.compiler.quantization.quantize_given import agreement
@@ -109,6 +110,50 @@ def test_archive_is_equal(tmp_path):
     converted = post_training(net, images)
     torch.export.save(torch.export.export(converted, (images,)), tmp_path / "net.pt2")
     check_equal(converted, codes, images, read_model(tmp_path / "net.pt2"))
+
+
+class TwoInputs(torch.nn.Module):
+    """A convolution of images and a dense layer of vectors, joined; scores and joined values."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(5)
+        self.conv, self.dense = torch.nn.Conv2d(2, 4, 3), torch.nn.Linear(3, 5)
+        self.last = torch.nn.Linear(4 * 16 + 5, 3)
+
+    def forward(self, image, state):
+        joined = torch.cat([self.conv(image).relu().flatten(1), self.dense(state).relu()], 1)
+        return {"scores": self.last(joined), "state": self.dense(state)}
+
+
+@pytest.mark.parametrize("is_archive", [False, True])
+def test_several_inputs_and_outputs_are_equal(tmp_path, is_archive):
+    rng = np.random.default_rng(4)
+    codes = [rng.integers(-127, 128, (N_IMAGES, *shape)) for shape in ((2, 6, 6), (3,))]
+    codes[0][0], codes[1][1] = 0, 0
+    given = tuple(torch.from_numpy(one.astype(np.float32) / 128) for one in codes)
+    exported = torch.export.export(TwoInputs().eval(), given).module()
+    prepared = prepare_pt2e(exported, StemQuantizer())
+    prepared(*given)
+    converted = round_biases(convert_pt2e(prepared))
+    model = converted
+    if is_archive:
+        model = tmp_path / "net.pt2"
+        torch.export.save(torch.export.export(converted, given), model)
+    graph = read_model(model, None if is_archive else tuple(one.shape[1:] for one in codes))
+    assert [part.name for part in graph.parts] == ["image", "state"]
+    packed = pack(codes, graph.parts)
+    quantized = quantize(graph, packed)
+    assert quantized.network.profile == "exact"
+    values = run_network(lower(quantized), packed, acc_width=24)
+    with torch.no_grad():
+        wanted = converted(*given)
+    assert [output.name for output in quantized.network.results.outputs] == ["scores", "state"]
+    for output in quantized.network.results.outputs:
+        layer = next(one for one in quantized.network.layers if one.name == output.source)
+        got = values[layer.name].reshape(N_IMAGES, -1) * layer.scale
+        assert np.array_equal(got, wanted[output.name].double().numpy())
+        assert got.any()
 
 
 def test_what_one_accumulator_sums_is_one_layer():

@@ -291,12 +291,6 @@ def one_node(kind, *constants, domain="", outputs=1, **attributes):
     return build
 
 
-def two_inputs():
-    model, _ = residual("float")
-    model.graph.input.append(helper.make_tensor_value_info("other", 1, ["N", 3]))
-    return model
-
-
 def sizes(*dimensions):
     def build():
         model, _ = residual("float")
@@ -322,9 +316,8 @@ def quant_node(bits=8, mode="ROUND", scale=(0.1,)):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (two_inputs, r"net\.onnx: the network must have one input, has 2; export it with one"),
         (sizes("N", 2, "H", 8), r"with all sizes but N fixed, has \[None, 2, None, 8\]"),
-        (sizes("N"), r"the input must have the shape \(N, C, H, W\)"),
+        (sizes("N"), r"the input image must have the shape \(N, C, H, W\)"),
         (one_node("Flatten", axis=2), r"^odd: Flatten must keep the batch and flatten the rest"),
         (
             one_node("DepthToSpace", blocksize=1),
@@ -371,7 +364,7 @@ def test_damaged_and_missing_files_are_refused(tmp_path):
 
 def test_another_shape_than_the_files_is_refused(tmp_path):
     path = save(tmp_path, residual("float")[0])
-    with pytest.raises(CaptureError, match=r"the file's input has the shape \(2, 8, 8\), got"):
+    with pytest.raises(CaptureError, match=r"the file has the inputs image \(2, 8, 8\); got"):
         read_model(path, (2, 9, 9))
 
 

@@ -82,9 +82,9 @@ def test_what_two_read_is_rounded_once_for_each_grid():
 
 def test_rounding_of_the_input_goes_where_the_input_is_on_its_grid():
     graph = chain(FakeQuantize(1 / 128, -128, 127), conv(), GRID)
-    assert len(drop_input_rounding(graph, 1 / 128, (-127, 127)).nodes) == 2
-    assert len(drop_input_rounding(graph, 1 / 64, (-127, 127)).nodes) == 3
-    assert len(drop_input_rounding(graph, 1 / 128, (0, 255)).nodes) == 3
+    assert len(drop_input_rounding(graph, "input", 1 / 128, (-127, 127)).nodes) == 2
+    assert len(drop_input_rounding(graph, "input", 1 / 64, (-127, 127)).nodes) == 3
+    assert len(drop_input_rounding(graph, "input", 1 / 128, (0, 255)).nodes) == 3
     formed = form_layers(graph)
     assert len(formed.nodes) == 2
     check_same(graph, formed)
