@@ -38,10 +38,13 @@ SHELL := bash
 #? START train: weight file whose layers are taken over where they fit
 #? OUT train: weight file to write; default: checkpoints/MODEL-DATASET.safetensors
 #? SPIKE_PENALTY train: loss that is added for spikes, such as 0.1 (none)
-#? BOARD synth: what it builds for; `stemcore synth --help` lists them
+#? BOARD fpga, synth: what it builds for; `stemcore fpga --help` lists them
+#? NODES fpga: columns x rows of nodes, such as 3x1; default: as many as fit the board
+#? CLOCK fpga: MHz of the chip; default: the board's
+#? BAUD fpga: of the serial line (1000000)
 #? FILES mutate: all, or folders and files of hdl, golden, compiler; default: changed lines
 #? MUTANTS mutate: faults at most (60)
-#? SEEDS fuzz: random networks of each kind (100), from SEED on
+#? SEEDS fuzz: random networks of each kind (100), from SEED on; fpga, synth: placements (1)
 #? SEED seed of random tests, of faults and of training (0)
 #? JOBS test processes side by side (2)
 #? STAGES test: some of lint unit cocotb formal system docs wheel (the first five)
@@ -89,7 +92,9 @@ TAKES_compare := RUNS/
 TAKES_info := /
 TAKES_train := MODEL/model DATASET/dataset DATA/data EPOCHS/epochs START/start OUT/out SEED/seed \
     THREADS/threads SPIKE_PENALTY/spike-penalty
-TAKES_synth := BOARD/board PRESET/preset
+TAKES_synth := BOARD/board PRESET/preset SEEDS/seeds
+TAKES_fpga := BOARD/board PRESET/preset NODES/nodes CLOCK/clock BAUD/baud SEEDS/seeds \
+    MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint
 TAKES_tables := IMAGES/images DATA/data DATASET/dataset CHECKPOINT/checkpoint MODEL/model
 TAKES_bench := /
 TAKES_test := STAGES/ SEED/ JOBS/
@@ -157,6 +162,10 @@ info: $(STAMP) ## versions, programs, folders, presets, data sets, networks as t
 
 train: $(STAMP) ## train MODEL on DATASET and write its checkpoint
 	@$(STEMCORE) train $(call options,$(TAKES_train))
+
+# A board without a network where none is named: there the default of MODEL is not meant.
+fpga: $(STAMP) ## bitstream of BOARD, with what it takes; of MODEL: images/s on it
+	@$(STEMCORE) fpga $(call options,$(if $(filter MODEL,$(GIVEN)),$(TAKES_fpga),$(filter-out MODEL/model,$(TAKES_fpga))))
 
 synth: $(STAMP) ## synthesise, place and route; LUTs, memories, Fmax
 	@$(STEMCORE) synth $(call options,$(TAKES_synth))
@@ -277,5 +286,5 @@ help: ## this list
 	@sed -n 's/^#? \([A-Z_]*\) \(.*\)/\1\t\2/p' Makefile \
 	    | while IFS=$$'\t' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
-.PHONY: sim check estimate verilog sparsify sweep compare info train synth tables bench test test-fast unit cocotb \
+.PHONY: sim check estimate verilog sparsify sweep compare info train synth fpga tables bench test test-fast unit cocotb \
     formal coverage system mutate fuzz verify lint wheel docs notebooks env constraints clean distclean help

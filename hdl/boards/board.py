@@ -5,6 +5,9 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 
+from stemcore.golden.spec.block_ram import node_blocks
+from stemcore.golden.spec.params import ChipParams
+
 FAMILIES = ("ecp5",)
 DEFAULT = "ecp5_85f"
 
@@ -20,6 +23,10 @@ class Board:
     place_flags : what the place-and-route tool of the family is told about the part
     presets : sizes of a node (``stemcore.golden.spec.params``) that fit the part; measured by
         default
+    platform : ``module:class`` of amaranth-boards, which knows the pins; none: the part alone
+    blocks : block memories of 18 Kbit that the part has; with a platform
+    clock_mhz : of the chip, where nothing else is asked for; with a platform
+    loader : command that loads a bitstream, whose file is its last word; with a platform
     """
 
     name: str
@@ -28,6 +35,10 @@ class Board:
     family: str
     place_flags: tuple[str, ...]
     presets: tuple[str, ...]
+    platform: str = ""
+    blocks: int = 0
+    clock_mhz: float = 0.0
+    loader: str = ""
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -35,6 +46,18 @@ class Board:
                 f"board {self.name}: family must be one of {', '.join(FAMILIES)}, "
                 f"got {self.family!r}"
             )
+        if self.platform and not (self.blocks > 0 and self.clock_mhz > 0):
+            raise ValueError(
+                f"board {self.name}: with a platform, blocks and clock_mhz must be above 0, "
+                f"got {self.blocks} and {self.clock_mhz}"
+            )
+
+    def max_nodes(self, params: ChipParams) -> int:
+        """Nodes whose memories the part holds, beside those of its host side."""
+        return (self.blocks - HOST_BLOCKS) // node_blocks(params)
+
+
+HOST_BLOCKS = 4  # that the serial line's queues take at most
 
 
 def boards() -> dict[str, Board]:

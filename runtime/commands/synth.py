@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--freq",
-        type=_megahertz,
+        type=megahertz,
         metavar="MHZ",
         default=120.0,
         help="target in MHz (default: %(default)s)",
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--path", action="store_true", help="print critical paths")
 
 
-def _megahertz(text: str) -> float:
+def megahertz(text: str) -> float:
     try:
         value = float(text)
     except ValueError:

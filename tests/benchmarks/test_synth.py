@@ -6,6 +6,7 @@ import json
 import pytest
 
 from stemcore.benchmarks import synth
+from stemcore.benchmarks.synth_spread import lines, note
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.export import node_verilog
 from stemcore.runtime.toolchain.icarus import compile_verilog
@@ -64,3 +65,16 @@ def test_stored_figures_carry_their_command(tmp_path, monkeypatch):
         ("ecp5 on ecp5_evn, seed 3: Fmax", 120.5, "MHz"),
     ]
     assert {f.note for f in figures} == {"stemcore synth"}
+
+
+def test_spread_over_seeds_is_kept_by_commit(tmp_path):
+    for commit, seed, mhz in (("a", 1, 90.0), ("a", 2, 96.0), ("b", 1, 99.5), ("a", 3, 91.0)):
+        commits = note(tmp_path, "board ecp5", commit, seed, mhz)
+    assert lines(commits) == [
+        "    commit           seeds  minimum   median  maximum",
+        "    b                    1     99.5     99.5     99.5",
+        "    a                    3     90.0     91.0     96.0",
+    ]
+    # A placement made again takes the place of the first, and other parts do not count.
+    assert note(tmp_path, "board ecp5", "b", 1, 100.0)["b"] == {"1": 100.0}
+    assert note(tmp_path, "other", "b", 1, 50.0) == {"b": {"1": 50.0}}

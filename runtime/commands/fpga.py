@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``stemcore fpga``: a chip on a board."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .registry import DEVELOP
+from .source_options import at_least_one
+from .synth import megahertz
+
+NAME = "fpga"
+GROUP = DEVELOP
+HELP = "build a board's bitstream and say what it takes; of a network, images per second on it"
+EXAMPLES = (
+    "stemcore fpga --board ulx3s",
+    "stemcore fpga --board ulx3s --model digits_cnn --seeds 3",
+    "stemcore fpga --board ulx3s_25f --clock 60",
+)
+BOARD = "ulx3s"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from stemcore.golden.spec.presets import PRESETS
+    from stemcore.hdl.boards.board import boards
+
+    known = [board for board in boards().values() if board.platform]
+    described = "; ".join(f"{board.name} ({board.device})" for board in known)
+    parser.add_argument(
+        "--board",
+        default=BOARD,
+        choices=list(boards()),
+        help=f"what it is built for: {described} (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--preset", choices=sorted(PRESETS), help="sizes of a node (default: the board's)"
+    )
+    parser.add_argument(
+        "--nodes",
+        type=_nodes,
+        metavar="COLUMNSxROWS",
+        help="nodes of the chip, such as 3x1 (default: as many as fit)",
+    )
+    parser.add_argument(
+        "--clock", type=megahertz, metavar="MHZ", help="of the chip (default: the board's)"
+    )
+    parser.add_argument(
+        "--baud",
+        type=at_least_one,
+        default=1_000_000,
+        help="of the serial line (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="placements, with seeds 1..N; the fastest is the bitstream (default: %(default)s)",
+    )
+    network = parser.add_argument_group("the network that is to run on it")
+    network.add_argument(
+        "--model", help="a registered name, file.py:function, or a file .pt2 or .onnx"
+    )
+    network.add_argument("--dataset", metavar="NAME|FOLDER|FILE", help="(default: the model's own)")
+    network.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="folder of the data set (default: ./data)"
+    )
+    network.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights, safetensors")
+
+
+def _nodes(text: str) -> tuple[int, int]:
+    columns, _, rows = text.partition("x")
+    if not (columns.isdecimal() and rows.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be columns x rows such as 3x1, got {text!r}")
+    return int(columns), int(rows)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from .progress import Display
+
+    _check_network(arguments)
+    with Display() as display:
+        display.say("load         the compiler and its libraries")
+        from ..fpga.build import build, make_design, table
+
+        design = make_design(
+            arguments.board,
+            preset=arguments.preset,
+            nodes=arguments.nodes,
+            clock_mhz=arguments.clock,
+            baud=arguments.baud,
+        )
+        model = None
+        if arguments.model:
+            from ..fpga.network import network_on
+
+            model = network_on(
+                design,
+                model=arguments.model,
+                dataset=arguments.dataset or "",
+                data=arguments.data,
+                checkpoint=arguments.checkpoint,
+                say=display.say,
+            )
+        seeds = range(1, arguments.seeds + 1)
+        report, folder = build(design, seeds, model=model, say=display.say)
+    print(table(report))
+    if model:
+        _print_model(model)
+    print(f"report       {folder / 'report.html'}")
+    if report["bitstream"] is None:
+        reached = report["fmax_mhz"]["chip_clk"]["maximum"]
+        raise ValueError(
+            f"clock: a placement must reach {report['clock_mhz']:g} MHz, the fastest of "
+            f"{arguments.seeds} reaches {reached:g} MHz, so there is no bitstream; ask for less "
+            "with CLOCK (--clock), or try more SEEDS (--seeds)"
+        )
+    print(f"bitstream    {report['bitstream']}")
+    print("next         " + "\n             ".join(report["next"]))
+    return 0
+
+
+def _check_network(arguments: argparse.Namespace) -> None:
+    for name in ("dataset", "data", "checkpoint"):
+        if getattr(arguments, name) is not None and arguments.model is None:
+            raise ValueError(f"{name}: must come with a model, none came; name one with MODEL")
+
+
+def _print_model(model: dict[str, Any]) -> None:
+    print(
+        f"network      {model['name']}: {model['cores']} cores in {model['groups']} groups, each "
+        f"loaded once for {model['batch']:,} images\n"
+        f"             load {model['load_s']:.2f} s a batch; an image computes "
+        f"{1e3 * model['compute_s']:.3f} ms and is {1e3 * model['transfer_s']:.1f} ms on the line\n"
+        f"             {model['images_per_s']:,.1f} images/s; {model['images_per_s_chip']:,.0f} "
+        "with a line that takes no time"
+    )

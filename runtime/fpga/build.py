@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds a board's bitstream, and says what it takes: report.json, report.html, a table."""
+
+import json
+import platform
+import shlex
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from stemcore.extras import require_extra
+from stemcore.files import write_whole
+from stemcore.golden.spec.block_ram import node_blocks
+from stemcore.golden.spec.params import ChipParams
+from stemcore.golden.spec.presets import get_preset
+from stemcore.hdl.boards.board import Board, boards, get_board
+
+from .page import page
+from .placement import pack, place_design
+from .synthesis import Design, synthesise_design, versions
+
+BAUD = 1_000_000
+CHIP_CLOCK = "chip_clk"  # net of the PLL's output
+
+Say = Callable[[str], None]
+
+
+def board_with_pins(name: str) -> Board:
+    """The board of a name; ``ValueError`` if there is none, or if it is a part without pins."""
+    board = get_board(name)
+    if not board.platform:
+        named = ", ".join(b.name for b in boards().values() if b.platform)
+        raise ValueError(
+            f"board: must be one whose pins are known ({named}), got {name}, a part alone; "
+            f"`stemcore synth --board {name}` measures a node in it"
+        )
+    return board
+
+
+def make_design(
+    board_name: str,
+    *,
+    preset: str | None = None,
+    nodes: tuple[int, int] | None = None,
+    clock_mhz: float | None = None,
+    baud: int = BAUD,
+) -> Design:
+    """What to build; ``None``: the board's first preset, as many nodes as fit, its clock.
+
+    Raises ``ValueError`` for nodes whose memories the part does not have.
+    """
+    board = board_with_pins(board_name)
+    preset = preset or board.presets[0]
+    params = get_preset(preset)
+    most = board.max_nodes(params)
+    if most < 1:
+        raise ValueError(
+            f"preset: a node must fit {board.device} with its {board.blocks} block memories, "
+            f"{preset} takes {node_blocks(params)}; presets of this board: "
+            f"{', '.join(board.presets)}"
+        )
+    columns, rows = nodes or (most, 1)
+    _check_nodes(board, preset, params, columns, rows, most)
+    return Design(board, preset, columns, rows, clock_mhz or board.clock_mhz, baud)
+
+
+def _check_nodes(
+    board: Board, preset: str, params: ChipParams, columns: int, rows: int, most: int
+) -> None:
+    if columns * rows > most:
+        raise ValueError(
+            f"nodes: {board.device} holds {most} of preset {preset} at most "
+            f"({node_blocks(params)} of {board.blocks} block memories each), got {columns}x{rows}; "
+            "a network of more cores runs with CORES_ON_CHIP"
+        )
+    if not 1 <= columns <= params.max_columns or not 1 <= rows <= params.max_rows:
+        raise ValueError(
+            f"nodes: columns must be 1 to {params.max_columns} and rows 1 to {params.max_rows}, "
+            f"got {columns}x{rows}"
+        )
+
+
+def build(
+    design: Design, seeds: Sequence[int], *, model: dict[str, Any] | None = None, say: Say
+) -> tuple[dict[str, Any], Path]:
+    """Synthesises, places with every seed, and packs the fastest placement that meets the clock.
+
+    model : what is known of the network that is to run on it, for the report
+
+    Returns the report and its folder; where no placement meets the clock there is no bitstream, and
+    ``report["bitstream"]`` is ``None``.
+    """
+    require_extra("fpga", "fpga")
+    say(f"synthesis    {design.columns} x {design.rows} nodes of {design.preset}")
+    folder, figures = synthesise_design(design)
+    placements = []
+    for seed in seeds:
+        say(f"place        seed {seed} of {', '.join(map(str, seeds))}")
+        placements.append(place_design(design.board, folder, seed))
+    report = describe(design, figures, placements, model)
+    best = report["best_seed"]
+    bitstream = folder / f"{design.board.name}.bit"
+    bitstream.unlink(missing_ok=True)
+    if report["meets_clock"]:
+        say(f"pack         seed {best}")
+        pack(folder, best, bitstream)
+        report["bitstream"] = str(bitstream)
+        report["next"] = next_steps(design, bitstream, model)
+    write_whole(folder / "report.json", json.dumps(report, indent=2) + "\n")
+    write_whole(folder / "report.html", page(report))
+    return report, folder
+
+
+def next_steps(design: Design, bitstream: Path, model: dict[str, Any] | None) -> list[str]:
+    """What the user types next."""
+    nodes = design.columns * design.rows
+    name = model["model"] if model else "digits_cnn"
+    words = f"MODEL={shlex.quote(name)} PRESET={design.preset}"
+    if model and model["dataset"]:
+        words += f" DATASET={shlex.quote(model['dataset'])}"
+    if model is None or model["cores"] > nodes:
+        words += f" CORES_ON_CHIP={nodes}"
+    return [
+        f"{design.board.loader} {shlex.quote(str(bitstream))}",
+        f"make sim {words} SIM=fpga PORT=/dev/ttyUSB0",
+    ]
+
+
+def describe(
+    design: Design,
+    figures: dict[str, Any],
+    placements: Sequence[dict[str, Any]],
+    model: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The report: what was built, and what synthesis and placements found."""
+    reached = [placement["fmax_mhz"][CHIP_CLOCK] for placement in placements]
+    best = max(range(len(reached)), key=reached.__getitem__)
+    placed = placements[best]
+    board = design.board
+    return {
+        "board": board.name,
+        "title": board.title,
+        "device": board.device,
+        "preset": design.preset,
+        "nodes": [design.columns, design.rows],
+        "lanes": design.params.lanes,
+        "clock_mhz": figures["clock_mhz"],
+        "baud": figures["clock_mhz"] * 1e6 / figures["divisor"],
+        "cells": figures["cells"],
+        "output_registers": figures["output_registers"],
+        "device_use": placed["device_use"],
+        "fmax_mhz": {
+            clock: {
+                "minimum": min(values),
+                "median": round(statistics.median(values), 2),
+                "maximum": max(values),
+                "by_seed": {
+                    str(p["seed"]): value for p, value in zip(placements, values, strict=True)
+                },
+            }
+            for clock in placed["fmax_mhz"]
+            for values in [[p["fmax_mhz"][clock] for p in placements]]
+        },
+        "best_seed": placed["seed"],
+        "meets_clock": reached[best] >= figures["clock_mhz"],
+        "worst_paths": placed["worst_paths"],
+        "critical_path": placed["critical_path"],
+        "power_on": POWER_ON,
+        "bitstream": None,
+        "next": [],
+        "model": model,
+        "seconds": {
+            "synthesis": figures["yosys_s"],
+            "placements": [p["nextpnr_s"] for p in placements],
+        },
+        "commands": {
+            "yosys": figures["yosys_command"],
+            "nextpnr": placed["nextpnr_command"],
+        },
+        "versions": versions(),
+        "machine": platform.machine(),
+    }
+
+
+# What holds before the first byte comes, by the gateware: reset until the PLL has locked.
+POWER_ON = (
+    "in reset until the PLL has locked; then cores are stopped, memories hold zeros, the serial "
+    "line is at rest, and all LEDs are dark"
+)
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report as lines of text."""
+    cells, use = report["cells"], report["device_use"]
+    columns, rows = report["nodes"]
+
+    def share(name: str) -> str:
+        found = use.get(name)
+        return f" ({found['used']:,} of {found['available']:,} sites)" if found else ""
+
+    lines = [
+        f"board        {report['title']}: {report['device']}",
+        f"chip         {columns} x {rows} nodes of {report['preset']}, {report['lanes']} lanes",
+        f"LUT4         {cells['LUT4']:,} and {cells['CCU2C']:,} carry pairs"
+        + share("TRELLIS_COMB"),
+        f"flip-flops   {cells['TRELLIS_FF']:,}" + share("TRELLIS_FF"),
+        f"DP16KD       {cells['DP16KD']:,}, {report['output_registers']['memories']:,} with their "
+        "output register" + share("DP16KD"),
+        f"MULT18X18D   {cells['MULT18X18D']:,}" + share("MULT18X18D"),
+    ]
+    for clock, found in report["fmax_mhz"].items():
+        spread = f"{found['minimum']:.1f} / {found['median']:.1f} / {found['maximum']:.1f} MHz"
+        seeds = len(found["by_seed"])
+        lines.append(f"Fmax         {clock}: {spread} (minimum, median, maximum of {seeds} seeds)")
+    lines.append(f"clock        {report['clock_mhz']:g} MHz, line of {report['baud']:,.0f} baud")
+    lines.append("latest       delay      from -> to")
+    lines += [
+        f"             {path['delay_ns']:6.2f} ns  {path['from']} -> {path['to']}"
+        for path in report["worst_paths"]
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network on a board: its cores, and images per second at the board's clock."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stemcore.compiler.stages import CALIBRATION_IMAGES
+
+from ..prepare import prepare
+from ..prepared import finish
+from ..report.names import compile_folder
+from ..settings import Settings
+from .rates import estimate_rates
+from .synthesis import Design
+
+
+def network_on(
+    design: Design,
+    *,
+    model: str,
+    dataset: str = "",
+    data: Path | None = None,
+    checkpoint: Path | None = None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Compiles a network for the nodes of ``design`` and estimates how fast it runs there."""
+    settings = Settings(
+        model=model, dataset=dataset, data=data, checkpoint=checkpoint, preset=design.preset
+    )
+    say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
+    prepared = prepare(
+        settings,
+        n_train=CALIBRATION_IMAGES,
+        n_test=1,
+        folder=compile_folder(settings),
+        say=say,
+    )
+    say("compile      partition, place, assemble")
+    done = finish(prepared)
+    clock_mhz = design.placed_clock_mhz
+    rates, chip = estimate_rates(
+        done.program,
+        done.activity,
+        n_nodes=design.columns * design.rows,
+        clock_mhz=clock_mhz,
+        baud=design.baud,
+    )
+    return {
+        "name": done.program.name,
+        "model": model,
+        "dataset": settings.dataset,
+        "cores": len(chip.whole.cores),
+        "clock_mhz": clock_mhz,
+        **rates.to_dict(),
+    }

