@@ -82,7 +82,8 @@ option = $(if $($(1)),--$(2)="$$$(1)")
 SOURCE := MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint INPUT/input OUTPUT/outputs \
     PRESET/preset CORES/cores MESH/mesh PROFILE/profile BIAS/bias BITS/bits \
     WEIGHT_BITS/weight-bits CALIBRATION/calibration TABLES/tables INTEGRATION/integration
-TAKES_sim := $(SOURCE) CORES_ON_CHIP/cores-on-chip IMAGES/images SIM/sim THREADS/threads WAVES/waves
+TAKES_sim := $(SOURCE) CORES_ON_CHIP/cores-on-chip IMAGES/images SIM/sim THREADS/threads WAVES/waves \
+    CLUSTER/cluster
 TAKES_check := $(SOURCE) IMAGES/images
 TAKES_estimate := $(SOURCE) CORES_ON_CHIP/cores-on-chip
 TAKES_verilog := $(SOURCE) IMAGES/images AXI/axi

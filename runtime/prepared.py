@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model and its data, as far as the compiler has brought them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from stemcore.compiler.pipeline import Compilation, run_stages
 from stemcore.compiler.quantization.quantized_model import QuantizedModel
 from stemcore.compiler.saved import CompileFolder
 from stemcore.compiler.stages import calibration_count
+from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams
@@ -24,6 +25,7 @@ from stemcore.models.data import (
 )
 
 from .compile_folder import alone_in, say_reused
+from .engines.compare import first_difference
 from .own_model import GraphModule
 from .report.accuracy import float_outputs, measure
 from .settings import Settings
@@ -137,6 +139,23 @@ def torch_values(
     with torch.no_grad():
         values = quantized(torch.from_numpy(np.ascontiguousarray(integers)))
     return {name: tensor.numpy().astype(np.int64) for name, tensor in values.items()}
+
+
+def torch_difference(
+    compilation: Compilation,
+    images: NDArray[np.int64],
+    golden: Mapping[str, NDArray[np.int64]],
+) -> str | None:
+    """The first difference between torch and golden's exact network; None if there is none.
+
+    golden : values by layer of :attr:`Compilation.network` on the images; those of the exact
+        network are computed where the cores run another
+    """
+    params, exact = compilation.options.params, compilation.exact
+    in_torch = torch_values(compilation.quantized_model, images)
+    if not params.model.is_exact:
+        golden = run_network(exact, images, acc_width=compilation.exact_width)
+    return first_difference(exact, in_torch, golden, ("torch", "golden"))
 
 
 def float_accuracy(prepared: Prepared, n_images: int) -> float:

@@ -13,6 +13,7 @@ from stemcore.golden.network.network import Network
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.params import ChipParams
 
+from .cluster.executors import NONE, check_cluster
 from .engines.engine import NetworkEngine, ProgramEngine, RunOptions
 from .engines.golden import Golden
 from .engines.program import Program as ProgramInNumpy
@@ -20,6 +21,7 @@ from .engines.registry import DEFAULT, check_options, get_engine
 from .engines.result import RunResult
 from .engines.run import run_engine
 from .host.nodes import check_nodes
+from .image_ranges import check_engine
 from .progress import Progress
 
 # Images that the accuracy rests on: so many, or fewer of a large network.
@@ -38,6 +40,7 @@ class SimOptions:
     waves : nodes whose waves are written
     threads : that the engine runs on; None: its choice
     cores_on_chip : of a chip on which the program's cores take turns; None: all are there
+    cluster : where ranges of images run; ``none``: all at once, in this process
     """
 
     n_images: int = 4
@@ -46,10 +49,13 @@ class SimOptions:
     waves: Waves = None
     threads: int | None = None
     cores_on_chip: int | None = None
+    cluster: str = NONE
 
     def __post_init__(self) -> None:
         waves_dir = Path() if self.waves else None
         check_options(self.chosen, RunOptions(waves_dir=waves_dir, threads=self.threads))
+        if check_cluster(self.cluster) != NONE:
+            self._check_ranges()
         if self.accuracy_images is not None and self.accuracy_images < 1:
             raise ValueError(
                 f"accuracy-images: must be 1 or more, got {self.accuracy_images}; leave it out for "
@@ -57,6 +63,14 @@ class SimOptions:
             )
         if self.cores_on_chip is not None:
             self._check_turns()
+
+    def _check_ranges(self) -> None:
+        check_engine(self.engine, bool(self.waves))
+        if self.cores_on_chip is not None:
+            raise ValueError(
+                "CLUSTER: ranges of images run on a chip with all cores of the program; leave "
+                "CLUSTER or cores-on-chip out"
+            )
 
     def _check_turns(self) -> None:
         if not self.has_chip:

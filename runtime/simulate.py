@@ -8,9 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stemcore.compiler.lowering.integrate import describe
 from stemcore.compiler.quantization.outputs import describe_outputs
 from stemcore.compiler.stages import CALIBRATION_IMAGES
@@ -22,12 +19,15 @@ from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.models.data import BoxDataset
 from stemcore.models.random_weights import NAME as RANDOM
 
+from .cluster.executors import NONE
+from .cluster.run import run_units
 from .engines.compare import chip_difference, first_difference
 from .engines.program import Program as ProgramInNumpy
 from .engines.registry import DEFAULT
 from .engines.run import run_engine
+from .image_ranges import first_differences, merged, range_size, range_units
 from .prepare import prepare
-from .prepared import Prepared, compile_program, torch_values
+from .prepared import Prepared, compile_program, finish, torch_difference
 from .progress import Progress
 from .report.contents import Outcome, make_report
 from .report.detections import write_pictures
@@ -73,6 +73,7 @@ def simulate(
     waves: Waves = None,
     threads: int | None = None,
     cores_on_chip: int | None = None,
+    cluster: str = NONE,
     say: Say = lambda line: None,
     progress: Callable[[int, float | None], Progress] | None = None,
     command: Sequence[str] | None = None,
@@ -87,12 +88,14 @@ def simulate(
     them, not raised.
 
     cores_on_chip : of a chip on which the program's cores take turns
+    cluster : where images run in ranges (:mod:`stemcore.runtime.cluster.executors`); ``none``: all
+        at once, in this process
     say : gets a line, ``name  text``, as each stage begins
     progress : gets the number of images and the cycles that they should take, and returns what an
         engine tells of its progress
     command : what the report says was typed; default: this process's words
     """
-    options = SimOptions(n_images, engine, accuracy_images, waves, threads, cores_on_chip)
+    options = SimOptions(n_images, engine, accuracy_images, waves, threads, cores_on_chip, cluster)
     details: dict[str, Any] = {"command": list(command or command_line()), "started": now()}
     watch = Stopwatch()
     with RunFolder(output_folder(settings), options.name, say=say) as place:
@@ -101,6 +104,12 @@ def simulate(
         outcome = _run(prepared, program, options, place.aside, say, progress, watch)
         if isinstance(prepared.dataset, BoxDataset):
             details["detections"] = _pictures(prepared, outcome, place.aside)
+        if outcome.shown is not None:
+            note = (
+                f"in ranges: bars, floor plan, spikes and predictions on the page are those of the "
+                f"first {len(outcome.shown.images)} images, all other figures of all of them"
+            )
+            details["notes"] = [*prepared.compilation.graph.notes, note]
         say("report       accuracies of float and quantized network, figures, page")
         report = make_report(prepared, options, outcome, watch, **details)
         write_json(place.aside / REPORT_FILE, report)
@@ -168,11 +177,14 @@ def _run(
 ) -> Outcome:
     """The images through every engine up to the one asked for, each compared with golden."""
     images = prepared.integers[: options.n_images]
+    if program is not None and options.cluster != NONE:
+        return _run_in_ranges(prepared, program, options, say, progress, watch)
     engines = "torch, golden" + (", program" if program else "")
     say(f"run          {amount(len(images), 'image')}: {engines}")
     with watch("golden"):
         golden = run_network(prepared.network, images, acc_width=prepared.params.acc_width)
-    differences = {"torch_golden": _torch_difference(prepared, images, golden, watch)}
+    with watch("torch"):
+        differences = {"torch_golden": torch_difference(prepared.compilation, images, golden)}
     if program is None:
         return _run_network(prepared, options, Outcome(images, golden, differences), say, progress)
     chip = _chip(prepared, program, options, say, watch)
@@ -210,6 +222,60 @@ def _chip(
     return chip
 
 
+def _run_in_ranges(
+    prepared: Prepared,
+    program: Program,
+    options: SimOptions,
+    say: Say,
+    progress: Callable[[int, float | None], Progress] | None,
+    watch: Stopwatch,
+) -> Outcome:
+    """The same, range by range on the workers of a cluster; the page shows the first range."""
+    images, size = prepared.integers[: options.n_images], range_size(prepared.network)
+    units = range_units(finish(prepared), images, options.engine, options.threads)
+    said = f"{amount(len(images), 'image')} in {amount(len(units), 'range')}"
+    say(f"run          {said}: torch, golden, program, {options.chosen.name}")
+
+    def in_images(n_units: int) -> Progress:
+        n_images = min(n_units * size, len(images))
+        tell = progress(n_images, None) if progress else (lambda done, cycles: None)
+        return lambda done, cycles: tell(min(done * size, n_images), cycles)
+
+    found = run_units(units, cluster=options.cluster, say=say, progress=in_images)
+    for one in found:
+        for stage, seconds in one["seconds"].items():
+            watch.add(stage, seconds)
+    shown = images[:size]
+    with watch("golden"):
+        golden = run_network(prepared.network, shown, acc_width=prepared.params.acc_width)
+    with watch("estimate"):
+        n_timed = min(len(shown), ESTIMATED_IMAGES)
+        predicted = predict(program, shown, golden, n_timed=n_timed)
+    differences = first_differences(units, found)
+    ran = [one["program"] for one in found]
+    rtl = [one["chip"] for one in found] if options.simulates else []
+    page = Outcome(
+        shown,
+        golden,
+        differences,
+        program,
+        merged(ran[:1], golden),
+        merged(rtl[:1], golden) if rtl else None,
+        predicted,
+    )
+    received = first_output(prepared.network, merged(rtl or ran).outputs)
+    return Outcome(
+        images,
+        {prepared.network.output.name: received},
+        differences,
+        program,
+        merged(ran),
+        merged(rtl) if rtl else None,
+        predicted,
+        shown=page,
+    )
+
+
 def _run_network(
     prepared: Prepared,
     options: SimOptions,
@@ -231,24 +297,10 @@ def _run_network(
     return replace(outcome, rtl=ran, differences={**outcome.differences, "golden_rtl": found})
 
 
-def _torch_difference(
-    prepared: Prepared,
-    images: NDArray[np.int64],
-    golden: Mapping[str, NDArray[np.int64]],
-    watch: Stopwatch,
-) -> str | None:
-    """Torch computes exactly: it is compared with golden's exact network."""
-    with watch("torch"):
-        in_torch = torch_values(prepared.quantized, images)
-    if not prepared.params.model.is_exact:
-        with watch("golden"):
-            golden = run_network(prepared.exact, images, acc_width=prepared.exact_width)
-    return first_difference(prepared.exact, in_torch, golden, ("torch", "golden"))
-
-
 def _pictures(prepared: Prepared, outcome: Outcome, folder: Path) -> list[dict[str, Any]]:
     """Detections drawn on the images; what they are."""
     assert isinstance(prepared.dataset, BoxDataset)
+    # Of ranges that is all that golden left.
     output = outcome.golden[prepared.network.output.name]
     outputs = first_output(prepared.network, outcome.rtl.outputs) if outcome.rtl else output
     real = real_outputs(prepared.network, outputs)
@@ -258,14 +310,15 @@ def _pictures(prepared: Prepared, outcome: Outcome, folder: Path) -> list[dict[s
 def _write_page(
     prepared: Prepared, outcome: Outcome, report: Mapping[str, Any], place: RunFolder
 ) -> None:
+    shown = outcome.shown or outcome
     run = Run(
         report,
         prepared.dataset,
         prepared.network,
-        outcome.images,
-        outcome.golden,
-        outcome.program,
-        outcome.ran,
-        outcome.rtl,
+        shown.images,
+        shown.golden,
+        shown.program,
+        shown.ran,
+        shown.rtl,
     )
     write_page(place.aside, run, search=place.folder / "sparsify")

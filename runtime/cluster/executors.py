@@ -162,7 +162,7 @@ def _local(n_workers: int) -> Iterator[Workers]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=0,  # as of any process: Dask would end a worker that uses much
             silence_logs=logging.CRITICAL,
             env=_THREADS,

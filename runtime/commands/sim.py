@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .cluster_options import add_cluster_option
 from .registry import RUN
 from .source_options import (
     add_cores_on_chip,
@@ -26,6 +27,7 @@ EXAMPLES = (
     "stemcore sim --model digits_cnn",
     "stemcore sim --model mine.py:build --images 8 --waves 0,1",
     "stemcore sim --model tiny_vgg --integration late --sim program",
+    "stemcore sim --model tiny_vgg --images 300 --cluster local",
 )
 
 VIEWERS = ("surfer", "gtkwave")  # that read FST
@@ -62,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images that the accuracy rests on (default: up to 1000, as the size allows)",
     )
     add_cores_on_chip(parser)
+    add_cluster_option(parser)
     add_source_options(parser)
 
 
@@ -86,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             waves=arguments.waves,
             threads=arguments.threads,
             cores_on_chip=arguments.cores_on_chip,
+            cluster=arguments.cluster,
             say=display.say,
             progress=display.count,
         )

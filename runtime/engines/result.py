@@ -24,12 +24,15 @@ class Timing:
     end : cycle in which the host got the last END of the image's output
     layer_ends : per layer, the cycle in which its slowest core had sent its last END
     total : cycles in all, from reset
+    begins : images that found the chip empty after a reset; the first one alone where all images
+        are of one run
     """
 
     start: NDArray[np.int64]
     end: NDArray[np.int64]
     layer_ends: Mapping[str, NDArray[np.int64]]
     total: int
+    begins: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ class Outcome:
     program, ran : the memory images and what engine `program` made of them; None without a chip
     rtl : what the engine that was asked for returned, where that is neither golden nor `program`
     predicted : its cycles, estimated beforehand
+    shown : what the page shows of it, where images ran in ranges: values are kept of one range
+        alone, and ``golden`` has the outputs of all
     """
 
     images: NDArray[np.int64]
@@ -69,6 +71,7 @@ class Outcome:
     ran: RunResult | None = None
     rtl: RunResult | None = None
     predicted: Mapping[str, Any] | None = None
+    shown: "Outcome | None" = None
 
     @property
     def found(self) -> tuple[str, ...]:

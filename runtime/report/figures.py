@@ -133,13 +133,16 @@ def timing_figures(rtl: RunResult) -> dict[str, float | None]:
 
     Latency: from the host's first flit of an image that finds the chip empty (the first) to its
     last END; None where the engine does not know the start. Interval: mean distance of the ends of
-    successive images; None for a single image. Where cores take turns, the interval is an image's
-    share of all cycles, loading included.
+    images that follow each other, without a reset between them; None where none do. Where cores
+    take turns, the interval is an image's share of all cycles, loading included.
     """
     timing = rtl.timing
     assert timing is not None
     latency = float(timing.end[0] - timing.start[0]) if len(timing.start) else None
-    interval = float(np.diff(timing.end).mean()) if len(timing.end) > 1 else None
+    follows = np.ones(len(timing.end), bool)
+    follows[list(timing.begins)] = False
+    distances = np.diff(timing.end)[follows[1:]]
+    interval = float(distances.mean()) if len(distances) else None
     if rtl.virtual is not None and len(timing.end):
         interval = timing.total / len(timing.end)
     return {"latency": latency, "interval": interval}
