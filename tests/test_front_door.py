@@ -223,7 +223,15 @@ def test_cores_in_turn_give_the_same_and_say_what_it_costs(compiled, images, tmp
     assert [group.cores for group in result.ran.virtual.groups] == [1] * n_cores
     page = result.report(tmp_path / "page.html").read_text()
     assert "1 core at a time on 1 x 1 nodes" in page
-    assert "1 core at a time" not in whole.report(tmp_path / "page.html").read_text()
+    rows = re.findall(r'<section id="groups">.*?</section>', page, re.DOTALL)[0].split("<tr>")[2:]
+    for row, group in zip(rows, result.ran.virtual.groups, strict=True):
+        cells = re.findall(r"<td>(.*?)</td>", row)
+        figures = (group.cores, group.load_flits, None, group.flits_in, group.flits_out)
+        assert cells[:5] == ["–" if f is None else f"{f:,.0f}" for f in figures]
+        assert cells[5] == group.layers[0]
+    plain = whole.report(tmp_path / "page.html").read_text()
+    assert "1 core at a time" not in plain
+    assert 'id="groups"' not in plain
     with pytest.raises(ValueError, match=r"^cores_on_chip: engine 'golden' has no cores; leave"):
         compiled.run(images, engine="golden", cores_on_chip=1)
     with pytest.raises(CompileError, match=r"a chip must have 1 core or more, got 0"):

@@ -3,7 +3,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,9 @@ class InputRoute:
     columns: tuple[int, int]
     nodes: tuple[int, int, int, int]
     axon: int
-    population: int = 0
-    sent: bytes | None = None
+    # Of parts alone: not shown of a whole program's routes, which send all of the one input.
+    population: int = field(default=0, repr=False)
+    sent: bytes | None = field(default=None, repr=False)
 
     def neurons(self, channels: int) -> NDArray[np.bool_]:
         """Which neurons of the rectangle are sent, of a population of ``channels`` channels.

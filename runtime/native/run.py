@@ -78,9 +78,13 @@ def run_program(
     library = build(program.params, out_dir, waves=waves_dir is not None)
     built = time.perf_counter()
     n_threads = 1 if waves_dir is not None else threads or default_threads()
-    _log.info(
-        "memories of %d cores, %d threads", len(program.cores), n_threads, extra={"stage": "load"}
-    )
+    if not program.is_part:  # of which there may be hundreds, one after the other
+        _log.info(
+            "memories of %d cores, %d threads",
+            len(program.cores),
+            n_threads,
+            extra={"stage": "load"},
+        )
     with VerilatedMesh(library, program, threads=n_threads) as mesh:
         _load(mesh, over_mesh)
         values, outputs = record(mesh, len(images))

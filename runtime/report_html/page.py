@@ -10,6 +10,7 @@ from .bars import bars_section
 from .cycle_bars import cycles_section
 from .energy_bars import energy_section
 from .floorplan import floorplan_section
+from .groups import groups_section
 from .images import pictures_section
 from .raster import raster_section
 from .run import Run
@@ -34,6 +35,7 @@ def page(run: Run, folder: Path, search: Path | None = None) -> str:
         bars_section(run),
         energy_section(run),
         cycles_section(run),
+        groups_section(run),
         floorplan_section(run),
         raster_section(run),
         pictures_section(run, folder),
