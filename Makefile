@@ -16,6 +16,7 @@ SHELL := bash
 #? OUTPUT classes | values, or NAME=classes,NAME=values: what the outputs are; default: as network or data say
 #? IMAGES how many test images to run
 #? SIM engine: verilator (default), or one that `stemcore sim --help` lists
+#? PORT where the chip of SIM=fpga is: a serial port, as /dev/ttyUSB0 or /dev/ttyUSB0@3000000
 #? THREADS threads that simulate; default: $OMP_NUM_THREADS, else one a processor, at most 4
 #? AXI verilog: streams of 32 or 64 bits, the chip behind AXI as well
 #? WAVES FST waves: all, or nodes X,Y[;X,Y..]
@@ -82,7 +83,7 @@ option = $(if $($(1)),--$(2)="$$$(1)")
 SOURCE := MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint INPUT/input OUTPUT/outputs \
     PRESET/preset CORES/cores MESH/mesh PROFILE/profile BIAS/bias BITS/bits \
     WEIGHT_BITS/weight-bits CALIBRATION/calibration TABLES/tables INTEGRATION/integration
-TAKES_sim := $(SOURCE) CORES_ON_CHIP/cores-on-chip IMAGES/images SIM/sim THREADS/threads WAVES/waves \
+TAKES_sim := $(SOURCE) CORES_ON_CHIP/cores-on-chip IMAGES/images SIM/sim PORT/port THREADS/threads WAVES/waves \
     CLUSTER/cluster
 TAKES_check := $(SOURCE) IMAGES/images
 TAKES_estimate := $(SOURCE) CORES_ON_CHIP/cores-on-chip

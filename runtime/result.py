@@ -69,7 +69,11 @@ class Result:
 
     @property
     def bit_exact(self) -> bool | None:
-        """Whether every spike of every layer is golden's; None where golden itself ran."""
+        """Whether every spike of every layer is golden's; None where golden itself ran.
+
+        Of a chip that nobody sees into: every spike that reached the host, and every core's count
+        of spikes and additions.
+        """
         return None if self.engine == GOLDEN else self.difference is None
 
     @property
@@ -223,7 +227,7 @@ class Result:
             "bit_exact": {
                 "torch_golden": None,
                 "golden_program": self.bit_exact if self.engine == "program" else None,
-                "golden_rtl": self.bit_exact if self.timing is not None else None,
+                "golden_rtl": None if self.engine in (GOLDEN, "program") else self.bit_exact,
             },
             "differences": [] if self.difference is None else [self.difference],
             "accuracy": None if labels is None else self.accuracy(labels),

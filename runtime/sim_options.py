@@ -41,6 +41,7 @@ class SimOptions:
     threads : that the engine runs on; None: its choice
     cores_on_chip : of a chip on which the program's cores take turns; None: all are there
     cluster : where ranges of images run; ``none``: all at once, in this process
+    port : where the chip is, of an engine that runs on one
     """
 
     n_images: int = 4
@@ -50,10 +51,13 @@ class SimOptions:
     threads: int | None = None
     cores_on_chip: int | None = None
     cluster: str = NONE
+    port: str | None = None
 
     def __post_init__(self) -> None:
         waves_dir = Path() if self.waves else None
-        check_options(self.chosen, RunOptions(waves_dir=waves_dir, threads=self.threads))
+        check_options(
+            self.chosen, RunOptions(waves_dir=waves_dir, threads=self.threads, port=self.port)
+        )
         if check_cluster(self.cluster) != NONE:
             self._check_ranges()
         if self.accuracy_images is not None and self.accuracy_images < 1:
@@ -66,6 +70,11 @@ class SimOptions:
 
     def _check_ranges(self) -> None:
         check_engine(self.engine, bool(self.waves))
+        if self.port is not None:
+            raise ValueError(
+                "CLUSTER: ranges of images run side by side, and one chip is at the port; leave "
+                "CLUSTER or PORT out"
+            )
         if self.cores_on_chip is not None:
             raise ValueError(
                 "CLUSTER: ranges of images run on a chip with all cores of the program; leave "
@@ -130,6 +139,7 @@ class SimOptions:
             waves_nodes=nodes,
             threads=self.threads,
             chip=chip,
+            port=self.port,
         )
 
     def run_network(

@@ -74,6 +74,7 @@ def simulate(
     threads: int | None = None,
     cores_on_chip: int | None = None,
     cluster: str = NONE,
+    port: str | None = None,
     say: Say = lambda line: None,
     progress: Callable[[int, float | None], Progress] | None = None,
     command: Sequence[str] | None = None,
@@ -95,7 +96,9 @@ def simulate(
         engine tells of its progress
     command : what the report says was typed; default: this process's words
     """
-    options = SimOptions(n_images, engine, accuracy_images, waves, threads, cores_on_chip, cluster)
+    options = SimOptions(
+        n_images, engine, accuracy_images, waves, threads, cores_on_chip, cluster, port
+    )
     details: dict[str, Any] = {"command": list(command or command_line()), "started": now()}
     watch = Stopwatch()
     with RunFolder(output_folder(settings), options.name, say=say) as place:

@@ -50,6 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_cores_on_chip(parser)
     parser.add_argument(
+        "--port",
+        help="where the chip of engine fpga is: a serial port, PATH or PATH@BAUD",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="FOLDER",
@@ -63,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     from stemcore.golden.network.results import describe_tails
 
     from ..compiled import load
-    from ..engines.registry import get_engine
+    from ..engines.engine import RunOptions
+    from ..engines.registry import check_options, get_engine
     from ..report.screen import amount
     from .progress import Display
 
@@ -71,7 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
     parts = compiled.compilation.graph.parts
     images, labels = read_images(arguments.images, [part.name for part in parts])
     n_images = len(next(iter(images.values()))) if parts else len(images)
-    engine = get_engine(arguments.engine).name
+    chosen = get_engine(arguments.engine)
+    check_options(chosen, RunOptions(threads=arguments.threads, port=arguments.port))
+    engine = chosen.name
     with Display() as display:
         display.say(f"run          {amount(n_images, 'image')} on {engine}")
         result = compiled.run(
@@ -79,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             engine=engine,
             threads=arguments.threads,
             cores_on_chip=arguments.cores_on_chip,
+            port=arguments.port,
             progress=display.count(n_images),
             strict=False,
         )

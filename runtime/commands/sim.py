@@ -52,6 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="that simulate (default: $OMP_NUM_THREADS, else one a processor, at most 4)",
     )
     parser.add_argument(
+        "--port",
+        help="where the chip of engine fpga is: a serial port, PATH or PATH@BAUD",
+    )
+    parser.add_argument(
         "--waves",
         type=_waves,
         metavar="all|X,Y[;X,Y]",
@@ -90,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
             threads=arguments.threads,
             cores_on_chip=arguments.cores_on_chip,
             cluster=arguments.cluster,
+            port=arguments.port,
             say=display.say,
             progress=display.count,
         )

@@ -33,12 +33,14 @@ class Feature(StrEnum):
     COUNTERS : ``RunResult.counters`` holds each core's counters
     WAVES : it writes the waves of nodes
     THREADS : it runs on as many threads as it is told
+    PORT : it runs on what is at a port, which must be named
     """
 
     CYCLES = "cycle-accurate"
     COUNTERS = "counters"
     WAVES = "waves"
     THREADS = "threads"
+    PORT = "port"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class RunOptions:
     waves_dir : folder for waves; None: no waves
     waves_nodes : nodes (x, y) whose waves are written; None: all that have a core
     threads : threads to run on; None: the engine's choice
+    port : where the chip is, see stemcore.runtime.host.ports
     """
 
     out_dir: Path | None = None
@@ -57,12 +60,14 @@ class RunOptions:
     waves_dir: Path | None = None
     waves_nodes: Sequence[Node] | None = None
     threads: int | None = None
+    port: str | None = None
 
     def needs(self) -> dict[Feature, str]:
         """Features that these options ask for, each with the option that does."""
         asked = {
             Feature.WAVES: "waves" if self.waves_dir is not None else None,
             Feature.THREADS: "threads" if self.threads is not None else None,
+            Feature.PORT: "port" if self.port is not None else None,
         }
         return {feature: option for feature, option in asked.items() if option is not None}
 

@@ -99,6 +99,11 @@ def check_options(engine: Engine, options: RunOptions) -> None:
                 f"{option}: engine {engine.name!r} has none; leave the option out, or choose "
                 f"{' or '.join(able) or 'another engine'}"
             )
+    if Feature.PORT in engine.features and not options.port:
+        raise ValueError(
+            f"port: engine {engine.name!r} must be told where the chip is, got none; name it, for "
+            "example PORT=/dev/ttyUSB0 (--port /dev/ttyUSB0)"
+        )
     if options.waves_nodes is not None and options.waves_dir is None:
         raise ValueError("waves_nodes: must come with waves_dir, the folder for waves; got None")
 

@@ -76,6 +76,7 @@ class RunResult:
     engine : name of the engine
     outputs : integers of the output population (N, C, H, W)
     values : integers that every population fired, by name (N, C, H, W)
+    only_outputs : nobody sees into the chip: ``values`` has the output populations alone
     counters : per node (x, y), the counters of its core over the whole run; None where an engine
         has no cores
     timing : None where an engine has no clock
@@ -88,6 +89,7 @@ class RunResult:
     values: Mapping[str, NDArray[np.int64]]
     counters: Mapping[Node, Counters] | None = None
     timing: Timing | None = None
+    only_outputs: bool = False
     build_s: float = 0.0
     wall_s: float = 0.0
     notes: Mapping[str, object] = field(default_factory=dict)

@@ -33,6 +33,7 @@ def run_engine(
     waves_nodes: Sequence[Node] | None = None,
     threads: int | None = None,
     chip: VirtualChip | None = None,
+    port: str | None = None,
 ) -> RunResult:
     """Run ``images`` (N, C, H, W) of input integers; before that, refuse what cannot be.
 
@@ -40,7 +41,7 @@ def run_engine(
     program : what engines of memory images run; may be None for others
     network, params : what ``golden`` runs, and the chip whose potentials it has (default: the
         program's); may be None for others
-    out_dir, progress, waves_dir, waves_nodes, threads : see
+    out_dir, progress, waves_dir, waves_nodes, threads, port : see
         :class:`stemcore.runtime.engines.engine.RunOptions`
     chip : how the program runs on a chip with fewer cores
         (:func:`stemcore.compiler.virtual.chip.virtual_chip`); None: all cores are there
@@ -55,6 +56,7 @@ def run_engine(
         waves_dir=waves_dir,
         waves_nodes=waves_nodes,
         threads=threads,
+        port=port,
     )
     check_options(chosen, options)
     if isinstance(chosen, NetworkEngine):

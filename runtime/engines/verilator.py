@@ -34,7 +34,7 @@ class Verilator(ProgramEngine):
     name: ClassVar[str] = "verilator"
     summary: ClassVar[str] = "the compiled gateware, cycle-accurate"
     aliases: ClassVar[tuple[str, ...]] = ("rtl",)
-    features: ClassVar[frozenset[Feature]] = frozenset(Feature)
+    features: ClassVar[frozenset[Feature]] = frozenset(Feature) - {Feature.PORT}
 
     over_mesh: bool = False
     cycle_limit: int = 2_000_000_000

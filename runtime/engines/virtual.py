@@ -127,6 +127,7 @@ class _Merged:
         self._layer_ends: dict[str, NDArray[np.int64]] = {}
         self._groups = [_GroupSums(p.program) for p in chip.parts]
         self._has_clock = self._has_counters = True
+        self._only_outputs = False
         self._build_s = self._wall_s = 0.0
         self._notes: dict[str, object] = {}
         self.cycles = 0
@@ -141,6 +142,7 @@ class _Merged:
     ) -> None:
         """What a group made of the images from ``first`` on."""
         images = slice(first, first + len(sent))
+        self._only_outputs |= ran.only_outputs
         for name, values in ran.values.items():
             self._values[name][images] += values
         for output, name in zip(self._outputs, self._chip.whole.output_layers, strict=True):
@@ -198,7 +200,12 @@ class _Merged:
         return RunResult(
             engine=self._engine,
             outputs=join(self._outputs),
-            values=self._values,
+            values={
+                name: values
+                for name, values in self._values.items()
+                if not self._only_outputs or name in self._chip.whole.output_layers
+            },
+            only_outputs=self._only_outputs,
             counters=(
                 {node: dict(of) for node, of in self._counters.items()}
                 if self._has_counters

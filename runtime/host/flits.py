@@ -5,6 +5,8 @@ Every engine that runs the gateware plays these; a flit is one integer of ``Form
 64 bits). The rules of the conversation are in hdl/README.md.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -113,6 +115,14 @@ class Host:
         read = self.flit(Kind.READ, node)
         first = np.array([self._pointer(node, memory, address), read], dtype=np.uint64)
         return [first] + [np.array([read], dtype=np.uint64)] * (n_chunks - 1)
+
+    def named_counters(self, words: Sequence[int]) -> dict[str, int]:
+        """Counters of a core by the lower-case names of ``Control``, ``sops`` as one; from its
+        registers SOPS_LOW to FLAGS."""
+        named = {Control(Control.SOPS_LOW + i).name.lower(): word for i, word in enumerate(words)}
+        named["sops"] = named.pop("sops_low") + (named.pop("sops_high") << 32)
+        flags = self.formats.flags.unpack(named.pop("flags"))
+        return named | {"overflow": flags["overflow"]}
 
     def sample(self, image: NDArray[np.integer]) -> Flits:
         """All :meth:`parts` of one image."""

@@ -26,7 +26,8 @@ class Protocol:
     """Plays the host: sends configuration, samples and CREDITs; collects the output's spikes.
 
     Ask :meth:`offer` in every cycle, call :meth:`taken` when the offered flit was accepted, and
-    :meth:`receive` for every flit that comes out.
+    :meth:`receive` for every flit that comes out. ``configure``: the memories are to be written
+    first.
 
     Attributes
     ----------
@@ -39,7 +40,7 @@ class Protocol:
         Of the populations that the host receives.
     """
 
-    def __init__(self, program: Program, images: NDArray[np.integer]):
+    def __init__(self, program: Program, images: NDArray[np.integer], *, configure: bool = True):
         host = Host(program)
         self.program = program
         populations = program.output_populations
@@ -54,7 +55,7 @@ class Protocol:
         self.replies: list[int] = []
         self.alerts: list[int] = []
         self._raw: deque[int] = deque()
-        for core in program.cores:
+        for core in program.cores if configure else ():
             self._raw.extend(host.configuration(core).tolist())
         for core in program.cores:
             self._raw.extend(host.start(core).tolist())

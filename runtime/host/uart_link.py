@@ -77,6 +77,7 @@ class HostLink:
     _access: _Access | None = None
     _number: int = 0
     _heard: float = 0.0  # when the other end was last heard, or an attempt was made
+    _last_frame: float = 0.0
     _moved: float = 0.0  # when something was last acknowledged, or sent first
     _silence: float = 0.0  # that is waited for next
     _out: deque[int] = field(default_factory=deque)  # not acknowledged
@@ -97,7 +98,7 @@ class HostLink:
     def _begin(self, now: float) -> None:
         self._expected = self._first = self._sent = self._room = 0
         self._asked = False
-        self._heard = self._moved = now
+        self._heard = self._moved = self._last_frame = now
         self._silence = self.retry
 
     @property
@@ -111,9 +112,9 @@ class HostLink:
         return len(self._out)
 
     @property
-    def heard(self) -> float:
-        """When the other end was last heard, or last asked."""
-        return self._heard
+    def last_frame(self) -> float:
+        """When a good frame last came, or the session was asked for."""
+        return self._last_frame
 
     def send(self, flits: Iterable[int]) -> None:
         """Queues flits."""
@@ -136,7 +137,8 @@ class HostLink:
                 self._ask()
             else:
                 self.counts.frames_in += 1
-                self._heard, self._silence = now, self.retry
+                self._heard = self._last_frame = now
+                self._silence = self.retry
                 self._take(frame, now)
 
     def _ask(self) -> None:

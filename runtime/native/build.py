@@ -45,6 +45,11 @@ _SOURCES_KEY = content_key(
 )
 
 
+def sources_key() -> str:
+    """Changes with any file that gateware is made from."""
+    return _SOURCES_KEY
+
+
 def build(params: ChipParams, out_dir: Path, *, waves: bool = False) -> Path:
     """The shared library for a node of ``params``, compiled once; ``waves`` adds FST tracing."""
     folder = node_sources(params, out_dir, simulation=not waves)

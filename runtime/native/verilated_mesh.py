@@ -250,10 +250,7 @@ class VerilatedMesh:
         """The counters of a core, by the lower-case names of ``Control``; ``sops`` as one."""
         first, last = Control.SOPS_LOW, Control.FLAGS
         words = self.read(core, Memory.CONTROL, first, last - first + 1)
-        named = {Control(first + i).name.lower(): word for i, word in enumerate(words)}
-        named["sops"] = named.pop("sops_low") + (named.pop("sops_high") << 32)
-        flags = self.formats.flags.unpack(named.pop("flags"))
-        return named | {"overflow": flags["overflow"]}
+        return self.host.named_counters(words)
 
     def statuses(self) -> dict[Node, int]:
         """The register STATUS of every core, read over the mesh."""

@@ -192,7 +192,11 @@ def test_alias_means_its_engine():
 @pytest.mark.parametrize("name", sorted(engines()))
 def test_option_that_an_engine_lacks_is_refused_before_it_runs(name, tmp_path):
     engine = engines()[name]
-    options = {Feature.WAVES: {"waves_dir": tmp_path}, Feature.THREADS: {"threads": 2}}
+    options = {
+        Feature.WAVES: {"waves_dir": tmp_path},
+        Feature.THREADS: {"threads": 2},
+        Feature.PORT: {"port": "/dev/ttyUSB0"},
+    }
     for feature, option in options.items():
         if feature in engine.features:
             continue
@@ -202,16 +206,22 @@ def test_option_that_an_engine_lacks_is_refused_before_it_runs(name, tmp_path):
             run_engine(engine, None, np.zeros(0, np.int64), **option)
 
 
+def test_an_engine_on_a_board_is_told_where_that_is():
+    with pytest.raises(ValueError, match=r"^port: engine 'fpga' must be told .*/dev/ttyUSB0"):
+        run_engine("fpga", None, np.zeros(0, np.int64))
+
+
 def test_nodes_of_waves_come_with_a_folder():
     with pytest.raises(ValueError, match=r"^waves_nodes: must come with waves_dir"):
         run_engine("verilator", None, np.zeros(0, np.int64), waves_nodes=[(0, 1)])
 
 
 @pytest.mark.parametrize(
-    ("option", "words"), [("waves", ["--waves", "1"]), ("threads", ["--threads", "2"])]
+    ("option", "words"),
+    [("waves", ["--waves", "1"]), ("threads", ["--threads", "2"]), ("port", ["--port", "/dev/x"])],
 )
 def test_command_refuses_an_option_before_any_work(option, words, monkeypatch, capsys):
     monkeypatch.setattr(sim, "prepare", lambda *_, **__: pytest.fail("work has begun"))
     assert cli.main(["sim", "--model", "digits_cnn", "--sim", "program", *words]) == 2
-    message = f"error: {option}: engine 'program' has none; leave the option out, or choose veril"
+    message = f"error: {option}: engine 'program' has none; leave the option out, or choose "
     assert capsys.readouterr().err.startswith(message)

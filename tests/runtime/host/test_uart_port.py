@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ports that are missing, closed, silent or somebody else's: one clear error each."""
+
+import os
+import re
+import threading
+import tty
+from contextlib import contextmanager
+
+import pytest
+
+from stemcore.golden.spec.uart_frames import Frame, FrameKind, FrameReader
+from stemcore.runtime.host.ports import open_port
+from stemcore.runtime.host.transport import PortError
+from stemcore.runtime.host.uart_port import BAUD, UartPort
+
+
+@contextmanager
+def terminal():
+    """Our end of a pseudo-terminal, and the name of the other."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    try:
+        yield ours, os.ttyname(theirs)
+    finally:
+        os.close(theirs)
+        os.close(ours)
+
+
+@contextmanager
+def answering(answer):
+    """A port behind which ``answer(frame)`` gives the frames to send for each that comes."""
+    with terminal() as (ours, name):
+        stop = threading.Event()
+
+        def serve():
+            reader = FrameReader()
+            while not stop.is_set():
+                for frame in reader.read(os.read(ours, 4096)):
+                    if frame is not None:
+                        os.write(ours, b"".join(f.to_bytes() for f in answer(frame)))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield name
+        finally:
+            stop.set()
+            other = os.open(name, os.O_RDWR | os.O_NOCTTY)
+            os.write(other, b"\x7e")  # wakes the thread
+            thread.join()
+            os.close(other)
+
+
+def chip(frame):
+    """What a chip of session 4 says; every register is 5, and the one at 8 is refused."""
+    if frame.kind == FrameKind.FLITS:
+        return [Frame(kind=FrameKind.FLITS, session=frame.session or 4)]
+    if frame.kind == FrameKind.CONNECT:
+        return [Frame(kind=FrameKind.CONNECT, session=frame.session)]
+    refused = frame.payload[0] == 8
+    payload = (2 if refused else 5 << 32).to_bytes(8, "little")
+    return [Frame(kind=frame.kind, session=frame.session, sequence=frame.sequence, payload=payload)]
+
+
+def test_a_port_connects_and_registers_answer():
+    with answering(chip) as name, UartPort(name) as port:
+        port.restart()
+        assert port.read(0) == 5
+        assert port.notes()["line_silences"] == 0
+        with pytest.raises(PortError, match=r"WRITE of the host register at 0x8 .* response 2"):
+            port.write(8, 1)
+
+
+def test_a_port_that_is_not_there_is_named(tmp_path):
+    path = tmp_path / "ttyUSB7"
+    with pytest.raises(PortError, match=rf"^{re.escape(str(path))}: must be a serial port, there"):
+        open_port(str(path))
+
+
+def test_a_file_is_no_serial_port(tmp_path):
+    path = tmp_path / "image.bin"
+    path.write_bytes(b"")
+    with pytest.raises(PortError, match=rf"^{re.escape(str(path))}: must be a serial port, got: "):
+        open_port(str(path))
+
+
+def test_a_folder_cannot_be_opened(tmp_path):
+    with pytest.raises(PortError, match="may be opened, got: Is a directory"):
+        open_port(str(tmp_path))
+
+
+@pytest.mark.parametrize("baud", ["fast", "123457", "-1", ""])
+def test_a_baud_rate_that_no_port_has_is_refused(baud):
+    with pytest.raises(
+        PortError, match=rf"^/dev/x@{baud}: the baud rate .* {BAUD}, .*got '{baud}'"
+    ):
+        open_port(f"/dev/x@{baud}")
+
+
+def test_silence_is_an_error():
+    with terminal() as (_, name), UartPort(f"{name}@115200", answer_s=0.3) as port:
+        with pytest.raises(PortError, match=r"at this baud rate; nothing came in 0.3 s"):
+            port.restart()
+
+
+def test_garbage_is_no_answer():
+    with terminal() as (ours, name), UartPort(name, answer_s=0.3) as port:
+        os.write(ours, b"Welcome to your router\r\nlogin: ~~~}}~")
+        with pytest.raises(PortError, match="host side of this project must answer there"):
+            port.restart()
+
+
+def take_for_ever(port):
+    while True:
+        port.receive(0.05)
+
+
+def test_a_board_that_falls_silent_is_noticed():
+    heard = []
+
+    def once(frame):
+        heard.append(frame)
+        return chip(frame) if len(heard) < 4 else []
+
+    with answering(once) as name, UartPort(name, answer_s=0.4) as port:
+        port.restart()
+        port.send([1, 2, 3])
+        with pytest.raises(PortError, match=r"must answer, and was silent for \d.\d s"):
+            take_for_ever(port)
+
+
+def test_a_board_that_was_reset_is_noticed():
+    def forgetful(frame):
+        answers = chip(frame)
+        if frame.kind == FrameKind.READ:
+            answers = [Frame(kind=FrameKind.FLITS, session=0)]
+        return answers
+
+    with answering(forgetful) as name, UartPort(name) as port:
+        port.restart()
+        with pytest.raises(PortError, match="must keep its session; it was reset"):
+            port.read(0)
+
+
+def test_the_port_is_given_back():
+    with answering(chip) as name:
+        for _ in range(2):
+            with UartPort(name) as port:
+                port.restart()

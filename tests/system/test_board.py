@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver at the gateware of a whole board: simulated, behind a pseudo-terminal."""
+
+import json
+import time
+from dataclasses import replace
+
+import pytest
+
+from stemcore.compiler.virtual.chip import virtual_chip
+from stemcore.folders import engines
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.presets import get_preset
+from stemcore.runtime.commands.main import main
+from stemcore.runtime.engines.compare import chip_difference
+from stemcore.runtime.engines.run import run_engine
+from stemcore.runtime.host.board import Board
+from stemcore.runtime.host.ports import open_port
+from stemcore.runtime.host.transport import PortError
+from stemcore.runtime.native.simulated_board import simulated_board
+from stemcore.runtime.settings import Settings, chip_params
+from tests.support.chip_programs import four_core_case
+from tests.support.edit_program import with_register
+
+pytestmark = [pytest.mark.sim, pytest.mark.slow]
+TINY = get_preset("tiny")
+
+
+@pytest.fixture(scope="module")
+def board():
+    """The port of a chip of 2 x 2 small nodes."""
+    with simulated_board(TINY, engines(), columns=2, rows=2) as port:
+        yield port
+
+
+def check_run(case, port):
+    """Runs a random network; every spike that comes out, and every core's counters."""
+    network, program, images = case
+    ran = run_engine("fpga", program, images, port=port)
+    golden = run_network(network, images, acc_width=program.params.acc_width)
+    model = run_engine("program", program, images)
+    assert chip_difference(program, golden, ran, ("golden", "board"), model) is None
+    assert ran.only_outputs and set(ran.counters) == {(c.x, c.y) for c in program.cores}
+    return ran.notes
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_random_networks_run_on_a_board(board, number):
+    notes = check_run(four_core_case(number), board)
+    assert notes["line_damaged_in"] == notes["line_silences"] == 0
+
+
+def test_cores_take_turns_on_a_board(board):
+    """A program of more cores than are used: groups of two, each loaded and compared."""
+    network, program, images = four_core_case(0)
+    chip = virtual_chip(program, 2, batch=3)
+    ran = run_engine("fpga", program, images, chip=chip, port=board)
+    golden = run_network(network, images, acc_width=program.params.acc_width)
+    assert chip_difference(program, golden, ran, ("golden", "board")) is None
+    assert len(chip.parts) > 1
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_damaged_bytes_change_nothing(seed):
+    with simulated_board(TINY, engines(), columns=2, rows=2, damage=2000, seed=seed) as port:
+        notes = check_run(four_core_case(seed), port)
+    assert notes["line_damaged_in"] > 0 and notes["line_asked_again"] > 0
+
+
+def test_a_host_that_stalls_changes_nothing(board):
+    """Amid configuration, answers and samples the host looks away."""
+    network, program, images = four_core_case(3)
+    with open_port(board) as port:
+        receive, calls = port.receive, []
+
+        def sleepy(wait):
+            calls.append(wait)
+            if len(calls) % 5 == 1:
+                time.sleep(0.15)
+            return receive(wait)
+
+        port.receive = sleepy
+        ran = Board(port).run(program, images)
+    golden = run_network(network, images, acc_width=program.params.acc_width)
+    assert (ran.outputs == golden[program.output].reshape(ran.outputs.shape)).all()
+    assert len(calls) > 10
+
+
+def test_a_run_that_was_broken_off_is_forgotten(board):
+    """The next driver finds flits under way, cores at work, and a chip that it resets."""
+    _, program, images = four_core_case(0)
+
+    class Stop(Exception):
+        pass
+
+    def stop(done, cycles):
+        if done == 1:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run_engine("fpga", program, images, port=board, progress=stop)
+    check_run(four_core_case(1), board)
+
+
+def test_a_program_that_waits_for_ever_is_explained(board):
+    from stemcore.golden.spec.registers import Control
+    from stemcore.runtime.errors import EngineError
+
+    _, program, images = four_core_case(0)
+    stuck = with_register(program, 0, Control.N_SOURCES, 9)
+    with open_port(board) as port, pytest.raises(EngineError, match="no flit has passed") as told:
+        Board(port, standstill_s=1).run(stuck, images)
+    assert "of 9 END from the host" in str(told.value)
+    check_run(four_core_case(0), board)
+
+
+def test_two_drivers_at_one_board_do_not_mix(board):
+    with open_port(board) as first, open_port(board) as second:
+        first.restart()
+        second.restart()
+        with pytest.raises(PortError, match="must keep its session"):
+            first.read(0)
+
+
+def test_another_preset_is_refused(board):
+    _, program, images = four_core_case(0)
+    other = replace(program, params=get_preset("sim32"))
+    with pytest.raises(PortError, match=f"^{board}: the chip must have the sizes that"):
+        run_engine("fpga", other, images, port=board)
+
+
+@pytest.mark.parametrize("damage", [0, 100])
+def test_digits_run_on_a_board(damage, tmp_path, monkeypatch, capsys):
+    """The command that a user types, with the network's own preset on 3 x 2 nodes."""
+    out_dir = engines()
+    monkeypatch.chdir(tmp_path)
+    params = chip_params(Settings("digits_cnn"))
+    with simulated_board(params, out_dir, columns=3, rows=2, damage=damage) as port:
+        words = ["--images", "4", "--accuracy-images", "4"]
+        assert main(["sim", "--model", "digits_cnn", "--sim", "fpga", "--port", port, *words]) == 0
+    report = json.loads((tmp_path / "sim_build/digits_cnn-digits/report.json").read_text())
+    assert report["bit_exact"]["golden_rtl"] is True
+    assert report["accuracy"]["rtl"] is not None
