@@ -21,7 +21,7 @@ from stemcore.folders import results
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
-from stemcore.hdl.boards.board import DEFAULT, Board, get_board
+from stemcore.hdl.boards.board import DEFAULT, ECP5, Board, boards, get_board
 from stemcore.hdl.export import node_verilog
 from stemcore.runtime.fpga import output_registers, synthesis
 from stemcore.runtime.fpga.placement import PLACEMENT_S, critical_path
@@ -284,6 +284,12 @@ def run_presets(
     presets : sizes of the node; none: those that fit the board
     """
     target = get_board(board)
+    if target.family != ECP5:
+        named = ", ".join(b.name for b in boards().values() if b.family == ECP5)
+        raise ValueError(
+            f"board: must be one that nextpnr places for here ({named}), got {board}; "
+            f"`stemcore fpga --board {board}` writes its project and says what Yosys maps"
+        )
     require_extra("fpga", "synth")
     print(
         f"one node, {target.device}; LUT4 to MULT18: the node alone after synthesis; "

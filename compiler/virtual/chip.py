@@ -114,7 +114,10 @@ def describe_chip(chip: VirtualChip) -> str:
 
 
 def chip_places(n_cores: int, params: ChipParams, name: str) -> tuple[Node, ...]:
-    """Nodes (x, y) of a chip of ``n_cores``, row by row: as square as can be."""
+    """Nodes (x, y) of a chip of ``n_cores``, row by row: as square as a full rectangle can be.
+
+    Where coordinates do not reach for a full one (a prime number beyond them), its last row is not.
+    """
     if n_cores < 1:
         raise CompileError(
             name,
@@ -128,9 +131,9 @@ def chip_places(n_cores: int, params: ChipParams, name: str) -> tuple[Node, ...]
             f"a chip of this preset must have at most {most} cores, got {n_cores}",
             "leave cores_on_chip out, or choose a preset with a larger coord_width",
         )
-    columns = min(params.max_columns, math.ceil(math.sqrt(n_cores)))
-    if math.ceil(n_cores / columns) > params.max_rows:
-        columns = math.ceil(n_cores / params.max_rows)
+    narrowest = max(math.ceil(math.sqrt(n_cores)), math.ceil(n_cores / params.max_rows))
+    full = (n for n in range(narrowest, params.max_columns + 1) if n_cores % n == 0)
+    columns = next(full, min(narrowest, params.max_columns))
     return tuple((i % columns, 1 + i // columns) for i in range(n_cores))
 
 

@@ -9,7 +9,7 @@ from markup import markdown, table, text
 
 from stemcore.golden.program import program_file
 from stemcore.golden.spec.bit_fields import BitFields
-from stemcore.golden.spec.block_ram import BLOCK_BITS, node_memories
+from stemcore.golden.spec.block_ram import BLOCK_BITS, WEIGHTS, node_memories
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.neurons import MODELS
 from stemcore.golden.spec.params import ChipParams
@@ -32,7 +32,7 @@ LAYOUTS = {
 }
 # Presets of FPGAs, and the one that has weights in memories of another kind.
 FPGA_PRESETS = ("ecp5", "ecp5_32", "tiny_fpga", "artix", "kria")
-ULTRA_PRESET, WEIGHTS = "kria", "dendrite.weights"
+ULTRA_PRESET = "kria"
 PACKETS = ("flit", "rectangle", "spike", "pointer")
 REGISTERS = ("mode", "token_list", "command", "flags", "errors", "status", "range", "integration")
 REPEATED = ("weight", "requant")  # one field for each lane: the first and the last are enough

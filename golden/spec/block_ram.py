@@ -74,12 +74,13 @@ def _columns(parts: tuple[int, ...], width: int) -> int:
     return -(-sum(-(-part // BYTE_BITS) for part in parts) // (width // BYTE_BITS))
 
 
+WEIGHTS = "dendrite.weights"
 _NAMES = {
     Memory.AXON: "axon_in.axon",
     Memory.TABLE_C: "axon_in.table_c",
     Memory.TABLE_Y: "axon_in.table_y",
     Memory.TABLE_X: "axon_in.table_x",
-    Memory.WEIGHT: "dendrite.weights",
+    Memory.WEIGHT: WEIGHTS,
     Memory.UPDATE: "soma.update_pass",
     Memory.REQUANT: "soma.requant",
     Memory.LOOKUP: "soma.requantize.lookup",

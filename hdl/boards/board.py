@@ -5,10 +5,11 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 
-from stemcore.golden.spec.block_ram import node_blocks
+from stemcore.golden.spec.block_ram import ULTRA_SHAPES, WEIGHTS, node_blocks, node_memories
 from stemcore.golden.spec.params import ChipParams
 
-FAMILIES = ("ecp5",)
+ECP5, XILINX = "ecp5", "xilinx"
+FAMILIES = (ECP5, XILINX)
 DEFAULT = "ecp5_85f"
 
 
@@ -20,13 +21,17 @@ class Board:
     title : maker and name of the board, for people
     device : part, package and speed grade, for people
     family : one of ``FAMILIES``: which tools synthesise, place and route for it
-    place_flags : what the place-and-route tool of the family is told about the part
+    place_flags : what the place-and-route tool of the family is told about the part; of Xilinx,
+        which has no such tool here, nothing
     presets : sizes of a node (``stemcore.golden.spec.params``) that fit the part; measured by
         default
     platform : ``module:class`` of amaranth-boards, which knows the pins; none: the part alone
     blocks : block memories of 18 Kbit that the part has; with a platform
     clock_mhz : of the chip, where nothing else is asked for; with a platform
     loader : command that loads a bitstream, whose file is its last word; with a platform
+    part : as the vendor's tool names it; of Xilinx
+    synthesis : what ``synth_xilinx`` of Yosys is told about the part; of Xilinx
+    ultra_blocks : UltraRAMs, which take the weights where there are any
     """
 
     name: str
@@ -39,6 +44,9 @@ class Board:
     blocks: int = 0
     clock_mhz: float = 0.0
     loader: str = ""
+    part: str = ""
+    synthesis: str = ""
+    ultra_blocks: int = 0
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -46,15 +54,31 @@ class Board:
                 f"board {self.name}: family must be one of {', '.join(FAMILIES)}, "
                 f"got {self.family!r}"
             )
-        if self.platform and not (self.blocks > 0 and self.clock_mhz > 0):
+        if (self.family == XILINX) != bool(self.part and self.synthesis):
             raise ValueError(
-                f"board {self.name}: with a platform, blocks and clock_mhz must be above 0, "
+                f"board {self.name}: part and synthesis must be there for family {XILINX} alone, "
+                f"got {self.part!r} and {self.synthesis!r} for {self.family}"
+            )
+        if self.is_buildable and not (self.blocks > 0 and self.clock_mhz > 0):
+            raise ValueError(
+                f"board {self.name}: with pins, blocks and clock_mhz must be above 0, "
                 f"got {self.blocks} and {self.clock_mhz}"
             )
 
     def max_nodes(self, params: ChipParams) -> int:
         """Nodes whose memories the part holds, beside those of its host side."""
-        return (self.blocks - HOST_BLOCKS) // node_blocks(params)
+        blocks, room = node_blocks(params), self.blocks - HOST_BLOCKS
+        if not self.ultra_blocks:
+            return room // blocks
+        (weights,) = (m for m in node_memories(params) if m.name == WEIGHTS)
+        return min(
+            room // (blocks - weights.blocks()), self.ultra_blocks // weights.blocks(ULTRA_SHAPES)
+        )
+
+    @property
+    def is_buildable(self) -> bool:
+        """Whether more than the part is known: pins, or the system that the chip belongs to."""
+        return bool(self.platform) or self.family == XILINX
 
 
 HOST_BLOCKS = 4  # that the serial line's queues take at most

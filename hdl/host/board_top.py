@@ -238,19 +238,25 @@ def board_pll(board: Board, clock_mhz: float) -> Pll:
     return find_pll(get_platform(board).default_clk_frequency / 1e6, clock_mhz)
 
 
+def baud_divisor(clock_mhz: float, baud: int) -> int:
+    """Cycles of a bit of the serial line; ``ValueError`` where no number of them is near."""
+    divisor = round(clock_mhz * 1e6 / baud)
+    if divisor < MIN_DIVISOR or abs(clock_mhz * 1e6 / divisor / baud - 1) > MAX_BAUD_ERROR:
+        raise ValueError(
+            f"baud: must be the clock of {clock_mhz:g} MHz divided by a whole number of "
+            f"{MIN_DIVISOR} or more, within {MAX_BAUD_ERROR:.0%}, got {baud}; "
+            f"{clock_mhz * 1e6 / max(divisor, MIN_DIVISOR):.0f} is near"
+        )
+    return divisor
+
+
 def board_files(
     board: Board, *, params: ChipParams, columns: int, rows: int, clock_mhz: float, baud: int
 ) -> BoardFiles:
     """The top of a board; ``ValueError`` for a clock or a baud rate that there is not."""
     platform = get_platform(board)
     pll = board_pll(board, clock_mhz)
-    divisor = round(pll.mhz * 1e6 / baud)
-    if divisor < MIN_DIVISOR or abs(pll.mhz * 1e6 / divisor / baud - 1) > MAX_BAUD_ERROR:
-        raise ValueError(
-            f"baud: must be the clock of {pll.mhz:g} MHz divided by a whole number of "
-            f"{MIN_DIVISOR} or more, within {MAX_BAUD_ERROR:.0%}, got {baud}; "
-            f"{pll.mhz * 1e6 / max(divisor, MIN_DIVISOR):.0f} is near"
-        )
+    divisor = baud_divisor(pll.mhz, baud)
     core = BoardCore(params=params, columns=columns, rows=rows, divisor=divisor)
     files = platform.prepare(BoardTop(core, pll), name="top").files
 

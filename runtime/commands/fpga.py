@@ -2,12 +2,16 @@
 """``stemcore fpga``: a chip on a board."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .registry import DEVELOP
 from .source_options import at_least_one
 from .synth import megahertz
+
+if TYPE_CHECKING:
+    from ..fpga.synthesis import Design
 
 NAME = "fpga"
 GROUP = DEVELOP
@@ -24,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from stemcore.golden.spec.presets import PRESETS
     from stemcore.hdl.boards.board import boards
 
-    known = [board for board in boards().values() if board.platform]
+    known = [board for board in boards().values() if board.is_buildable]
     described = "; ".join(f"{board.name} ({board.device})" for board in known)
     parser.add_argument(
         "--board",
@@ -81,6 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     _check_network(arguments)
     with Display() as display:
         display.say("load         the compiler and its libraries")
+        from stemcore.hdl.boards.board import XILINX
+
         from ..fpga.build import build, make_design, table
 
         design = make_design(
@@ -103,6 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
                 say=display.say,
             )
         seeds = range(1, arguments.seeds + 1)
+        if design.board.family == XILINX:
+            return _write_project(design, model, display.say)
         report, folder = build(design, seeds, model=model, say=display.say)
     print(table(report))
     if model:
@@ -116,6 +124,22 @@ def run(arguments: argparse.Namespace) -> int:
             "with CLOCK (--clock), or try more SEEDS (--seeds)"
         )
     print(f"bitstream    {report['bitstream']}")
+    print("next         " + "\n             ".join(report["next"]))
+    return 0
+
+
+def _write_project(
+    design: "Design", model: dict[str, Any] | None, say: Callable[[str], None]
+) -> int:
+    """A project for the vendor's tool in place of a bitstream."""
+    from ..fpga.vendor import write_project
+
+    report, folder = write_project(design, model, say)
+    cells = ", ".join(f"{count:g} {kind}" for kind, count in report["node_cells"].items() if count)
+    print(f"node         {cells}")
+    if model:
+        _print_model(model)
+    print(f"project      {folder}; checked {report['checked']}")
     print("next         " + "\n             ".join(report["next"]))
     return 0
 

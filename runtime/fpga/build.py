@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stemcore.compiler.virtual.chip import chip_places
 from stemcore.extras import require_extra
 from stemcore.files import write_whole
 from stemcore.golden.spec.block_ram import node_blocks
@@ -29,8 +30,8 @@ Say = Callable[[str], None]
 def board_with_pins(name: str) -> Board:
     """The board of a name; ``ValueError`` if there is none, or if it is a part without pins."""
     board = get_board(name)
-    if not board.platform:
-        named = ", ".join(b.name for b in boards().values() if b.platform)
+    if not board.is_buildable:
+        named = ", ".join(b.name for b in boards().values() if b.is_buildable)
         raise ValueError(
             f"board: must be one whose pins are known ({named}), got {name}, a part alone; "
             f"`stemcore synth --board {name}` measures a node in it"
@@ -60,9 +61,15 @@ def make_design(
             f"{preset} takes {node_blocks(params)}; presets of this board: "
             f"{', '.join(board.presets)}"
         )
-    columns, rows = nodes or (most, 1)
+    columns, rows = nodes or _full_mesh(most, params, board.name)
     _check_nodes(board, preset, params, columns, rows, most)
     return Design(board, preset, columns, rows, clock_mhz or board.clock_mhz, baud)
+
+
+def _full_mesh(n_nodes: int, params: ChipParams, name: str) -> tuple[int, int]:
+    """Columns and rows: those of a chip on which the cores of a larger network take turns."""
+    places = chip_places(n_nodes, params, name)
+    return max(x for x, _ in places) + 1, max(y for _, y in places)
 
 
 def _check_nodes(

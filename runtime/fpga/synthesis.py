@@ -12,7 +12,7 @@ from stemcore.files import write_whole
 from stemcore.folders import results
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
-from stemcore.hdl.boards.board import Board
+from stemcore.hdl.boards.board import XILINX, Board
 from stemcore.hdl.export import chip_verilog, node_verilog
 
 from ..toolchain.process import built_once, content_key
@@ -58,6 +58,8 @@ class Design:
         """Frequency of the PLL's output; ``ValueError`` where there is none near."""
         from stemcore.hdl.host.board_top import board_pll
 
+        if self.board.family == XILINX:
+            return self.clock_mhz
         return board_pll(self.board, self.clock_mhz).mhz
 
     @property

@@ -67,6 +67,12 @@ def test_stored_figures_carry_their_command(tmp_path, monkeypatch):
     assert {f.note for f in figures} == {"stemcore synth"}
 
 
+def test_part_that_is_not_placed_here_is_refused():
+    message = r"^board: must be one that nextpnr places for here \(.*ulx3s.*\), got arty_a7; .*"
+    with pytest.raises(ValueError, match=message):
+        synth.run_presets((), [1], 100.0, board="arty_a7")
+
+
 def test_spread_over_seeds_is_kept_by_commit(tmp_path):
     for commit, seed, mhz in (("a", 1, 90.0), ("a", 2, 96.0), ("b", 1, 99.5), ("a", 3, 91.0)):
         commits = note(tmp_path, "board ecp5", commit, seed, mhz)

@@ -56,7 +56,8 @@ def test_file_has_the_name_of_its_board(beside_ours):
 @pytest.mark.parametrize("board", boards().values(), ids=lambda board: board.name)
 def test_board_is_described_whole(board):
     assert set(board.presets) <= PRESETS.keys()
-    assert board.presets and board.place_flags and board.title and board.device
+    assert board.presets and board.title and board.device
+    assert bool(board.place_flags) == (board.family == "ecp5")
 
 
 def test_default_is_a_board():
@@ -70,5 +71,7 @@ def test_unknown_board_is_told_the_names():
 
 
 def test_family_without_tools_is_refused():
-    with pytest.raises(ValueError, match=r"^board b: family must be one of ecp5, got 'ice40'$"):
+    with pytest.raises(
+        ValueError, match=r"^board b: family must be one of ecp5, xilinx, got 'ice40'$"
+    ):
         Board("b", "a board", "a part", "ice40", (), ())

@@ -268,14 +268,18 @@ def test_the_batch_makes_loading_cheap_and_bounds_what_the_host_keeps(monkeypatc
     assert virtual_chip(program, 1).batch == 1
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 12, 56])
-def test_a_chip_is_as_square_as_can_be(n):
+@pytest.mark.parametrize(
+    ("n", "mesh"),
+    [(1, (1, 1)), (2, (2, 1)), (3, (3, 1)), (5, (5, 1)), (12, (4, 3)), (53, (8, 7)), (56, (8, 7))],
+)
+def test_a_chip_is_as_square_as_a_full_rectangle_can_be(n, mesh):
     places = chip_places(n, TINY, "net")
     assert len(set(places)) == n
     columns, rows = max(x for x, _ in places) + 1, max(y for _, y in places)
     assert columns <= TINY.max_columns
     assert rows <= TINY.max_rows
     assert columns * (rows - 1) < n <= columns * rows
+    assert (columns, rows) == mesh
 
 
 def test_impossible_chips_are_refused(tmp_path):

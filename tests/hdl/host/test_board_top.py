@@ -19,7 +19,7 @@ from stemcore.hdl.host.pll import (
     find_pll,
 )
 
-WITH_PINS = [name for name, board in boards().items() if board.platform]
+WITH_PINS = [name for name, board in boards().items() if board.platform and board.family == "ecp5"]
 
 
 @pytest.mark.parametrize("mhz", [12.5, 25, 33.3, 50, 62.5, 75, 80, 90, 100, 112.5, 125, 200, 400])
@@ -99,10 +99,18 @@ def test_nodes_are_as_many_as_block_memories_hold():
     assert get_board("ulx3s").max_nodes(get_preset("ecp5")) == 3
     assert get_board("ulx3s_25f").max_nodes(get_preset("tiny_fpga")) == 1
     assert get_board("ulx3s_25f").max_nodes(get_preset("ecp5")) == 0
+    assert get_board("arty_a7").max_nodes(get_preset("artix")) == 4
+    assert get_board("kv260").max_nodes(get_preset("kria")) == 4
+
+
+def test_part_of_xilinx_has_the_names_of_its_tools():
+    message = r"^board b: part and synthesis must be there for family xilinx alone, got '' and ''.*"
+    with pytest.raises(ValueError, match=message):
+        Board("b", "a board", "a part", "xilinx", (), ())
 
 
 def test_board_with_pins_says_what_its_part_has():
-    message = r"^board b: with a platform, blocks and clock_mhz must be above 0, got 0 and 75.0$"
+    message = r"^board b: with pins, blocks and clock_mhz must be above 0, got 0 and 75.0$"
     with pytest.raises(ValueError, match=message):
         Board("b", "a board", "a part", "ecp5", (), (), platform="m:P", clock_mhz=75.0)
 

@@ -90,7 +90,7 @@ def test_next_steps_name_the_network(tmp_path):
     ("words", "message"),
     [
         ({"board_name": "x"}, r"^board: must be one of .*ulx3s.*; got 'x'$"),
-        ({"board_name": "ecp5_85f"}, r"^board: must be one whose pins are known \(ulx3s, .*"),
+        ({"board_name": "ecp5_85f"}, r"^board: must be one whose pins are known \(arty_a7, .*"),
         ({"nodes": (4, 1)}, r"^nodes: LFE5U-85F.* holds 3 of preset ecp5 at most .*, got 4x1; .*"),
         ({"nodes": (0, 1)}, r"^nodes: columns must be 1 to 32 and rows 1 to 31, got 0x1$"),
         ({"preset": "kria"}, r"^preset: a node must fit .*, kria takes 308; presets of this .*"),
