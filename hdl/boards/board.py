@@ -21,7 +21,7 @@ class Board:
     title : maker and name of the board, for people
     device : part, package and speed grade, for people
     family : one of ``FAMILIES``: which tools synthesise, place and route for it
-    place_flags : what the place-and-route tool of the family is told about the part; of Xilinx,
+    place_flags : options of the family's place-and-route tool for the part; of Xilinx,
         which has no such tool here, nothing
     presets : sizes of a node (``stemcore.golden.spec.params``) that fit the part; measured by
         default
@@ -30,7 +30,7 @@ class Board:
     clock_mhz : of the chip, where nothing else is asked for; with a platform
     loader : command that loads a bitstream, whose file is its last word; with a platform
     part : as the vendor's tool names it; of Xilinx
-    synthesis : what ``synth_xilinx`` of Yosys is told about the part; of Xilinx
+    synthesis : options of ``synth_xilinx`` of Yosys for the part; of Xilinx
     ultra_blocks : UltraRAMs, which take the weights where there are any
     """
 

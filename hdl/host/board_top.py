@@ -34,7 +34,7 @@ CHIP = "chip"  # module of the Verilog that becomes the chip
 
 
 class Lights(wiring.Component):
-    """What three LEDs tell of a chip, from its link to the host.
+    """State of a chip on three LEDs, from its link to the host.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Lights(wiring.Component):
     running : ``Out(1)``
         The chip has had something to do a short while ago.
     error : ``Out(1)``
-        A core has told an error since the last reset.
+        A core has reported an error since the last reset.
     done : ``Out(1)``
         An END, the end of a sample, has come since the last reset.
     """

@@ -31,7 +31,7 @@ class Pll:
         return self.input_mhz * self.feedback_divider / self.input_divider
 
     def instance(self, *, clk, locked):
-        """The instance: ``clk`` comes out, ``locked`` tells that it is stable."""
+        """The instance: ``clk`` comes out, ``locked``: it is stable."""
         feedback = Signal(name="pll_feedback")
         return Instance(
             "EHXPLLL",
