@@ -231,6 +231,7 @@ fuzz: $(STAMP) ## SEEDS random networks of each kind on the gateware, those that
 
 verify: $(STAMP) ## run what the table of README counts; print it, and store it where none has fallen
 	@$(MAKE) test STAGES="unit formal system"
+	@$(MAKE) coverage
 	@$(PY) -m tests.verification --check --store
 
 lint: $(STAMP) ## ruff on everything, mypy on all but gateware

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.files import write_whole
+from stemcore.files import open_file, write_whole
 from stemcore.numpy_files import members, read_arrays
 
 from .errors import FormatError
@@ -89,7 +89,7 @@ def read_archive(path: Path | str, kind: str) -> tuple[Any, dict[str, NDArray[An
     """Content and arrays of an archive of this kind; ``FormatError`` for any other file."""
     where, remedy = str(path), "compile the network again"
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
             # Read whole: only then the checksums of the zip's entries are compared.
             parts = members(archive)
         document = json.loads(parts.pop(_JSON))

@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import stemcore.golden
-from stemcore.files import write_whole
+from stemcore.files import read_file, write_whole
 from stemcore.golden.program.program_file import DESCRIPTION_FILE, MEMORIES_FILE
 
 from .errors import FormatError
@@ -95,7 +95,7 @@ def read_manifest(folder: Path) -> Manifest:
     """What ``manifest.json`` says; ``FormatError`` where it is missing, damaged or foreign."""
     path = folder / MANIFEST
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_file(path))
     except OSError as error:
         raise FormatError(
             str(path),
@@ -163,9 +163,9 @@ def file_sha256(path: Path) -> str | None:
     A program's description has the hash of its memories, which have to match it.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
         if path.name == DESCRIPTION_FILE:
-            memories = (path.parent / MEMORIES_FILE).read_bytes()
+            memories = read_file(path.parent / MEMORIES_FILE)
             wanted = json.loads(data)["memories_sha256"]
             if hashlib.sha256(memories).hexdigest() != wanted:
                 return ""

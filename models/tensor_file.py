@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
+from stemcore.files import open_file
+
 
 def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors of a safetensors file, and its metadata as text. Nothing is unpickled.
@@ -17,7 +19,7 @@ def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, s
     try:
         # The library takes names that are UTF-8 alone; the system has one for every open file.
         with (
-            Path(path).open("rb") as opened,
+            open_file(path) as opened,
             safe_open(_in_utf8(path, opened.fileno()), "pt") as file,
         ):
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}

@@ -19,9 +19,10 @@ def entry() -> NoReturn:
     """
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     try:
-        from .runtime.commands.endings import STOPPED, end_output
+        from .runtime.commands.endings import STOPPED, end_output, open_standard_files
         from .runtime.commands.main import main
 
+        open_standard_files()
         # What a terminal cannot show (a path that is no UTF-8) is shown by its numbers.
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         status = main()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are written whole or not at all, whatever ends the writing.
+"""Files that are written whole or not at all, whatever ends the writing; reading nothing but files.
 
 Contents go to a file of their own beside the place where they belong, and are renamed when all of
 them are there. Whoever reads meanwhile sees the file before; a full disk, an interrupt or a second
@@ -10,10 +10,12 @@ import errno
 import fcntl
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 UNFINISHED = ".part-"  # how names of files begin that nobody may read yet
 FORGOTTEN_S = 24 * 3600  # nobody writes one file for so long
@@ -77,6 +79,27 @@ def write_whole(path: Path | str, contents: bytes | str) -> None:
     data = contents.encode() if isinstance(contents, str) else contents
     with written_whole(path) as aside:
         aside.write_bytes(data)
+
+
+def open_file(path: Path | str) -> BinaryIO:
+    """A file opened for reading; ``OSError`` with its name for what is none.
+
+    A pipe that nobody writes to, or a device, would keep whoever reads it for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "no regular file", str(path))
+
+
+def read_file(path: Path | str) -> bytes:
+    """Contents of what :func:`open_file` opens."""
+    with open_file(path) as file:
+        return file.read()
 
 
 def check_room(path: Path | str, n_bytes: int) -> None:

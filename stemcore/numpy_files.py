@@ -15,6 +15,8 @@ from typing import IO, Any
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from stemcore.files import open_file
+
 MAGIC = b"\x93NUMPY"
 _SUFFIX = ".npy"
 _KINDS = "biufcUS"  # of numbers and text; all others are objects, records or times
@@ -33,7 +35,7 @@ def read_arrays(source: Path | str | bytes) -> NDArray[Any] | dict[str, NDArray[
     """
     try:
         file: IO[bytes]
-        with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+        with io.BytesIO(source) if isinstance(source, bytes) else open_file(source) as file:
             if file.read(len(MAGIC)) == MAGIC:
                 return _read_array(file, "the array")
             with zipfile.ZipFile(file) as archive:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stemcore.files import read_file
 from stemcore.golden.arithmetic import activation_tables as golden_tables
 from stemcore.golden.network.network import INPUT, Network
 
@@ -85,7 +86,7 @@ def read_tables(text: str) -> str | dict[str, Entry]:
     if not (path.suffix == ".json" or _is_file(path)):
         _parts(text, "TABLES")  # refuses it
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_file(path))
     except (OSError, ValueError, RecursionError) as error:
         raise FormatError(text, f"must be a JSON file of tables: {error}") from error
     if not isinstance(content, dict) or not all(_is_entry(entry) for entry in content.values()):

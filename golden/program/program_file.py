@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemcore.files import written_whole
+from stemcore.files import read_file, written_whole
 from stemcore.numpy_files import read_arrays
 
 from ..network.network import Population
@@ -112,7 +112,7 @@ def _compact(body: Any) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise ValueError(
             f"{path}: must be a file of a saved program, got: {error.strerror}; "

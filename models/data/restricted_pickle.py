@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.files import read_file
+
 from ..errors import DataError
 
 _ARRAY_MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -144,7 +146,7 @@ def load_restricted(path: Path | str) -> Any:
     that the file names is called.
     """
     try:
-        raw = io.BytesIO(Path(path).read_bytes())
+        raw = io.BytesIO(read_file(path))
         return _finish(_Unpickler(raw, encoding="bytes").load(), {})
     except Exception as error:
         raise DataError(

@@ -29,6 +29,22 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, as an exception that passes ``except Exception`` like Ctrl-C does."""
 
 
+def open_standard_files() -> None:
+    """Gives the null device to each of the three standard files that was closed.
+
+    The system would hand their numbers to the next files that are opened, and what we say would be
+    written into results.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdin = sys.stdin or os.fdopen(0, "r", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
 def translate(error: BaseException, words: list[str]) -> int:
     """The exit status for what a command raised; says why on the standard error stream."""
     from ..engines.compare import Difference

@@ -5,6 +5,7 @@ import argparse
 import importlib.metadata
 import re
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from stemcore.nearest import did_you_mean
@@ -99,6 +100,15 @@ def _parse(words: list[str]) -> tuple[Command, argparse.Namespace]:
     return command, _command_parser(command).parse_args(words[place + 1 :])
 
 
+def _check_working_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ValueError(
+            f"working folder: must be there, got: {error.strerror}; change to another"
+        ) from error
+
+
 def main(words: list[str] | None = None) -> int:
     """Runs one command and returns its exit status.
 
@@ -109,6 +119,7 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     with stops_in_time():
         try:
+            _check_working_folder()
             command, arguments = _parse(words)
             return command.run(arguments)
         except (Exception, KeyboardInterrupt) as error:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from stemcore.files import read_file
 from stemcore.golden.spec.routing import Node
 
 from .schema_parts import (
@@ -176,7 +177,7 @@ def read_report(path: Path) -> dict[str, Any]:
     """
     file = path / REPORT_FILE if path.is_dir() else path
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(read_file(file))
     except OSError as error:
         raise ValueError(
             f"{file}: must be the report of a run, got: {error.strerror}; name the folder or the "

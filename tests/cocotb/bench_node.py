@@ -4,6 +4,7 @@
 import cocotb
 import numpy as np
 import pytest
+from cocotb.triggers import gather
 
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.program.program import CoreImage
@@ -11,8 +12,17 @@ from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.registers import Control
+from stemcore.golden.spec.routing import LINKS, Port, next_ports
 from stemcore.runtime.engines.compare import Difference
-from stemcore.testing import check_equal, seeded
+from stemcore.testing import (
+    ClockDomain,
+    HdlStreamDriver,
+    HdlStreamMonitor,
+    Scoreboard,
+    check_equal,
+    seeded,
+    set_pace,
+)
 from tests.support.chip_programs import one_core_program
 from tests.support.cocotb_host import started_host
 from tests.support.hand_programs import dense_program
@@ -145,3 +155,62 @@ async def commands_clear_counters_and_holes_read_zero(dut):
     assert set(counters.values()) == {0}, counters
     assert flags == {"overflow": 0, "running": 1}
     host.stop()
+
+
+def passing_flits(rng, here, port, n):
+    """Flits of any kind into ``port`` that are not for this node's core, and end nowhere."""
+    formats, top = Formats(PARAMS), 1 << PARAMS.coord_width
+    items = []
+    while len(items) < n:
+        corners = rng.integers(0, top, 4).tolist()
+        if rng.integers(2):  # one node, or an ordered rectangle of them
+            corners[2:] = corners[:2]
+        x0, x1 = sorted(corners[0::2])
+        y0, y1 = sorted(corners[1::2])
+        ports = next_ports(*here, port, (x0, y0, x1, y1))
+        if not ports or Port.LOCAL in ports:
+            continue
+        payload = int(rng.integers(1 << 62)) & ((1 << formats.payload_width) - 1)
+        kind = int(rng.integers(8))
+        flit = formats.flit.pack(kind=kind, x0=x0, y0=y0, x1=x1, y1=y1, payload=payload)
+        items.append((flit, ports))
+    return items
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+@cocotb.parametrize(here=[(0, 1), (5, 2), (2, 6)], stalls=["free/third", "third/half"])
+async def flits_that_pass_leave_the_core_alone(dut, here, stalls):
+    """Each leaves through the links of its route, in order of its source; no error is seen."""
+    rng = seeded("passing", here, stalls)
+    dut.x.value, dut.y.value = here
+    sides = dict(zip((Port.EAST, Port.SOUTH, Port.WEST), dut.side, strict=True))
+    sources = {Port.NORTH: dut.host_source} | {port: side.source for port, side in sides.items()}
+    sinks = {Port.NORTH: dut.host_sink} | {port: side.sink for port, side in sides.items()}
+    for streams, stall in zip((sources, sinks), stalls.split("/"), strict=True):
+        for stream in streams.values():
+            set_pace(stream.pauses, stall, rng)
+    drivers = {port: HdlStreamDriver(source) for port, source in sources.items()}
+    domain = ClockDomain(dut.clk, reset=dut.rst)
+    await domain.reset()
+
+    sent = {port: passing_flits(rng, here, port, 80) for port in LINKS}
+    came_in = {flit: port for port, items in sent.items() for flit, _ in items}
+    boards = {
+        port: Scoreboard(f"link {port.name}", channel_of=lambda flit: came_in.get(flit))
+        for port in LINKS
+    }
+    monitors = [HdlStreamMonitor(sinks[port].observer, boards[port].see) for port in LINKS]
+    for items in sent.values():
+        for port in LINKS:
+            boards[port].expect(flit for flit, ports in items if port in ports)
+    await gather(*(drivers[p].send_all([flit for flit, _ in sent[p]]) for p in LINKS))
+    for board in boards.values():
+        await board.empty(domain, 4000)
+    await domain.cycles(20)
+    assert dut.quiet.value == 1, "nothing may be left in the node"
+    for monitor in monitors:
+        monitor.stop()
+    for side in sides.values():
+        set_pace(side.source.pauses, "free", rng)
+        set_pace(side.sink.pauses, "free", rng)
+    dut.x.value, dut.y.value = 0, 1

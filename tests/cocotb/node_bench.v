@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The node (0, 1) alone: the host at its north link, nothing at the others.
+// One node, (0, 1) unless Python says another: the host at its north link, and at each of the others
+// a source, which sends nothing, and a sink.
 module node_bench #(parameter WIDTH = 8, parameter COORD_WIDTH = 3);
   reg clk = 0;
   always #5 clk = ~clk;
@@ -8,8 +9,11 @@ module node_bench #(parameter WIDTH = 8, parameter COORD_WIDTH = 3);
   wire [WIDTH-1:0] sent_flit;
   wire i_valid, i_ready, o_valid, o_ready;
   wire [WIDTH-1:0] i_payload, o_payload;
-  wire [2:0] edge_valid;
-  reg edge_broken = 0;       // something left through a link that leads nowhere
+  reg [COORD_WIDTH-1:0] x = 0, y = 1;  // set by Python
+  wire [2:0] side_i_valid, side_i_ready, side_o_valid, side_o_ready;
+  wire [3*WIDTH-1:0] side_i_payload, side_o_payload;
+  wire [2:0] edge_valid = side_o_valid;
+  reg edge_broken = 0;       // something left through a link other than the host's
   always @(posedge clk) edge_broken <= ~rst & (edge_broken | (|edge_valid));
 
   stream_source #(.WIDTH(WIDTH)) host_source (
@@ -23,15 +27,31 @@ module node_bench #(parameter WIDTH = 8, parameter COORD_WIDTH = 3);
         .clk(clk), .rst(rst), .valid(sent), .payload(sent_flit), .ready(1'b1));
     end
   endgenerate
+  generate
+    for (n = 0; n < 3; n = n + 1) begin : side  // east, south, west
+      stream_source #(.WIDTH(WIDTH)) source (
+        .clk(clk), .rst(rst), .valid(side_i_valid[n]), .payload(side_i_payload[n*WIDTH +: WIDTH]),
+        .ready(side_i_ready[n]));
+      stream_sink #(.WIDTH(WIDTH)) sink (
+        .clk(clk), .rst(rst), .valid(side_o_valid[n]), .payload(side_o_payload[n*WIDTH +: WIDTH]),
+        .ready(side_o_ready[n]));
+    end
+  endgenerate
   node dut (
-    .clk(clk), .rst(rst), .x({COORD_WIDTH{1'b0}}), .y({{COORD_WIDTH-1{1'b0}}, 1'b1}), .edges(4'd0),
+    .clk(clk), .rst(rst), .x(x), .y(y), .edges(4'd0),
     .i__0__valid(i_valid), .i__0__payload(i_payload), .i__0__ready(i_ready),
     .o__0__valid(o_valid), .o__0__payload(o_payload), .o__0__ready(o_ready),
-    .i__1__valid(1'b0), .i__1__payload({WIDTH{1'b0}}), .i__1__ready(),
-    .o__1__valid(edge_valid[0]), .o__1__payload(), .o__1__ready(1'b0),
-    .i__2__valid(1'b0), .i__2__payload({WIDTH{1'b0}}), .i__2__ready(),
-    .o__2__valid(edge_valid[1]), .o__2__payload(), .o__2__ready(1'b0),
-    .i__3__valid(1'b0), .i__3__payload({WIDTH{1'b0}}), .i__3__ready(),
-    .o__3__valid(edge_valid[2]), .o__3__payload(), .o__3__ready(1'b0),
+    .i__1__valid(side_i_valid[0]), .i__1__payload(side_i_payload[0*WIDTH +: WIDTH]),
+    .i__1__ready(side_i_ready[0]),
+    .o__1__valid(side_o_valid[0]), .o__1__payload(side_o_payload[0*WIDTH +: WIDTH]),
+    .o__1__ready(side_o_ready[0]),
+    .i__2__valid(side_i_valid[1]), .i__2__payload(side_i_payload[1*WIDTH +: WIDTH]),
+    .i__2__ready(side_i_ready[1]),
+    .o__2__valid(side_o_valid[1]), .o__2__payload(side_o_payload[1*WIDTH +: WIDTH]),
+    .o__2__ready(side_o_ready[1]),
+    .i__3__valid(side_i_valid[2]), .i__3__payload(side_i_payload[2*WIDTH +: WIDTH]),
+    .i__3__ready(side_i_ready[2]),
+    .o__3__valid(side_o_valid[2]), .o__3__payload(side_o_payload[2*WIDTH +: WIDTH]),
+    .o__3__ready(side_o_ready[2]),
     .sent(sent), .sent_flit(sent_flit), .quiet(quiet));
 endmodule

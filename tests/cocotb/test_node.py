@@ -20,4 +20,4 @@ def test_node_matches_golden(simulator):
         {"node.v": exported_node(PARAMS)},
         parameters={"WIDTH": Formats(PARAMS).flit.width, "COORD_WIDTH": PARAMS.coord_width},
     )
-    assert len(passed) == 22
+    assert len(passed) == 28

@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 MODEL = """
 import torch
 from torch import nn
@@ -63,6 +65,42 @@ def contents(folder):
             data = json.dumps({k: v for k, v in report.items() if k not in OF_THE_RUN}).encode()
         found[name] = hashlib.sha256(data).hexdigest()
     return found
+
+
+PAGES = """
+import time
+from pathlib import Path
+
+import numpy as np
+
+time.perf_counter = lambda: 0.0  # a page says how long its run took
+from stemcore.runtime.report_html import write_page
+from tests.support.report_runs import hand_run, variant
+
+hand = hand_run(np.random.default_rng(0))
+for name in ("searched", "boxes", "golden"):
+    folder = Path(name)
+    folder.mkdir()
+    write_page(folder, variant(name, hand, folder))
+"""
+
+
+def test_pages_of_the_same_runs_are_the_same_bytes(tmp_path):
+    made = []
+    for number, variables in enumerate(MACHINES):
+        folder = tmp_path / f"wörk {number}"
+        folder.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", PAGES],
+            cwd=folder,
+            env={**os.environ, **variables, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+        )
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
+        pages = sorted(folder.rglob("*.html"))
+        made.append({page.parent.name: page.read_bytes() for page in pages})
+    assert set(made[0]) == {"searched", "boxes", "golden"}
+    assert made[0] == made[1]
 
 
 @pytest.mark.slow

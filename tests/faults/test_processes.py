@@ -144,6 +144,27 @@ def test_programs_that_a_program_leaves_end_with_it(tmp_path):
     assert gone(f"{mark}={tmp_path}")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_files_change_nothing(closed, tmp_path):
+    """Results must not get the number of the output that was closed, and with it what is said."""
+    words = f"{sys.executable} -m stemcore compare nothing here {closed}; echo status $?"
+    said = subprocess.run(["sh", "-c", words], cwd=tmp_path, capture_output=True, text=True)
+    assert said.stdout.splitlines()[-1:] == ["status 2"]
+    assert "bug" not in said.stderr
+    assert ("2>&-" in closed) != ("error: nothing: must be the report" in said.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_working_folder_that_is_gone_is_named(tmp_path, monkeypatch, capsys):
+    gone_folder = tmp_path / "gone"
+    gone_folder.mkdir()
+    monkeypatch.chdir(gone_folder)
+    gone_folder.rmdir()
+    assert main(["info"]) == 2
+    assert "error: working folder: must be there, got: No such file" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+
+
 def test_a_run_that_is_refused_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["sim", "--model", "digits_cnn", "--waves", "99,99", "--images", "0"]) == 2

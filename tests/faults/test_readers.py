@@ -21,6 +21,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from stemcore.compiler.frontends.registry import read_model
+from stemcore.compiler.manifest import read_manifest
 from stemcore.compiler.quantization.quantized import load_quantized
 from stemcore.compiler.sparsity.tables import find_tables, read_tables
 from stemcore.golden.program.program_file import load_program, save_program
@@ -370,6 +371,30 @@ def test_links_and_folders_in_the_place_of_files(tmp_path):
             if name not in ("mnist.npz", "pack.npz", "batch.bin", "batch", "imagenet.tar"):
                 said = check_reading(lambda read=read, place=place: read(place), name)
                 assert said is not None, (name, place)
+
+
+BY_NAME = ("images.npy", "arrays.npz", "weights.safetensors", "plain.safetensors", "tables.json")
+BY_NAME += ("report.json", "net.pt2", "net.onnx", "quantized.npz")
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_what_may_never_end_is_not_read(name, tmp_path):
+    """A pipe without a writer, a device that gives zeros."""
+    pipe = tmp_path / name
+    os.mkfifo(pipe)
+    _, read = READERS[name]
+    for place in (pipe, Path("/dev/zero")):
+        assert check_reading(lambda place=place: read(place), name) is not None
+
+
+@pytest.mark.parametrize("name", ["program.json", "memories.npz", "manifest.json"])
+def test_pipes_in_a_saved_folder_are_not_read(name, tmp_path):
+    read = read_manifest if name == "manifest.json" else load_program
+    for other, data in program_files().items():
+        (tmp_path / other).write_bytes(data)
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    assert "no regular file" in check_reading(lambda: read(tmp_path), name)
 
 
 @pytest.mark.parametrize("raw", [b"caf\xe9", b"\xff\xfe", "ä ü".encode(), b"n" * 200])

@@ -10,6 +10,7 @@ from tests.verification.figures import (
     FIGURES,
     STORED,
     Evidence,
+    as_line,
     as_markdown,
     gather,
     measure,
@@ -54,8 +55,22 @@ def test_figures_are_counted_from_what_runs_left(build):
     }
     # What make test does not make counts only where it was made.
     assert "mutants_caught" not in found
-    made = measure(Evidence(mutants={"caught": 7}, coverage={"goals": [{"reached": 3}]}))
-    assert (made["mutants_caught"], made["goal_bins"]) == (7, 3)
+    code = {"node.v": {"line": {"points": 200, "hit": 199}, "toggle": {"points": 3, "hit": 2}}}
+    coverage = {"goals": [{"reached": 3}], "code": code}
+    made = measure(Evidence(mutants={"caught": 39, "tried": 40}, coverage=coverage))
+    assert (made["mutants_caught"], made["mutants_percent"], made["goal_bins"]) == (39, 97, 3)
+    assert (made["node_line"], made["node_toggle"]) == (99, 66)
+    assert "router_line" not in made
+
+
+def test_the_line_says_what_every_run_does_and_what_others_did():
+    line = as_line({"networks": 40, "goal_bins": 3, "node_line": 99, "mutants_caught": 1200})
+    assert "at least: 40 random networks equal on RTL in every spike and counter; a change" in line
+    assert line.endswith(
+        "By runs of their own, at least: 99 % of lines of a node's Verilog, "
+        "1,200 faults planted in the sources noticed."
+    )
+    assert "By runs of their own" not in as_line({"networks": 40})
 
 
 def test_a_figure_that_falls_is_named():

@@ -10,7 +10,7 @@ from stemcore.compiler.lowering.integrate import describe, integrate, modes
 from stemcore.compiler.lowering.neurons import LOWERINGS
 from stemcore.compiler.lowering.ranges import potentials_fit
 from stemcore.compiler.lowering.reach import LayerReach, measure
-from stemcore.compiler.lowering.rescale import _bias
+from stemcore.compiler.lowering.rescale import PotentialScale, _bias, _rescalings
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.forward import Forward, run_network
@@ -68,6 +68,22 @@ def test_a_bias_is_shifted_by_as_few_bytes_as_it_needs(bias, expected):
     assert (found.tolist(), n_bytes) == ([expected[0]], expected[1])
     with pytest.raises(RangeError, match="the bias must fit in 32 bits and 3 bytes of shift"):
         _bias("a", [Fraction(1 << 55)])
+
+
+@pytest.mark.parametrize(
+    ("pair", "shift", "multipliers", "expected"),
+    [
+        ((6, 4), 0, False, [(6, 4), (3, 3), (2, 2), (1, 1)]),
+        ((6, 49), 0, False, [(2, 47), (1, 46)]),
+        ((6, 4), 2, True, [(24, 4), (12, 3), (6, 2), (3, 1), (2, 0)]),
+        ((6, 0), 2, True, [(24, 0)]),
+        ((1, 0), 1, False, []),
+        ((65535, 3), 2, True, [(65535, 1), (32768, 0)]),
+    ],
+)
+def test_the_most_precise_constants_that_have_fields_come_first(pair, shift, multipliers, expected):
+    scale = PotentialScale(1, shift, Fraction(), 1)
+    assert list(_rescalings(*pair, scale, multipliers)) == expected
 
 
 @pytest.mark.parametrize(("shift", "lost"), [(0, 0), (1, (1, 4)), (2, (5, 8)), (3, (17, 16))])

@@ -137,3 +137,34 @@ def test_an_unknown_layer_and_width_are_errors():
         prove_ranges(net, 24).layer("nothing")
     with pytest.raises(RangeError, match=r"^acc_width: must be at least 2 bits, got 1$"):
         prove_ranges(net, 1)
+
+
+@pytest.mark.parametrize(
+    "biases", [(-(1 << 31), (1 << 31) - 1), (0, -(1 << 31)), ((1 << 31) - 1, 0)]
+)
+def test_a_bias_of_any_channel_may_fill_its_field_and_no_more(biases):
+    weight = column([1, 0], [0, 1])
+    prove_ranges(network(layer(weight, bias=np.array(biases))), 24)
+    worse = np.array([b + (b > 0) - (b < 0) for b in biases])
+    with pytest.raises(RangeError, match="the bias must fit in 32 signed bits, needs 33"):
+        prove_ranges(network(layer(weight, bias=worse)), 24)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_product_may_fill_its_register_and_no_more(sign):
+    """Of the channel that reaches furthest: 7 * 127 * 65535 + bias * 2**24 in 48 bits."""
+    weight = column([sign * 127, 0], [0, 0])
+    product = 7 * 127 * 65535
+    most = ((1 << 47) - 1 - product) >> 24
+    for extra in (0, 1):
+        changes = {
+            "bias": np.array([sign * (most + extra), 0]),
+            "multiplier": np.array([65535, 1]),
+            "bias_shift": 3,
+        }
+        net = network(layer(weight, **changes), is_signed=False)
+        if not extra:
+            prove_ranges(net, 24)
+            continue
+        with pytest.raises(RangeError, match="must fit in 48 signed bits, needs 49"):
+            prove_ranges(net, 24)

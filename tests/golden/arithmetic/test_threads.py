@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts of a batch beside each other: every item once, errors told, results the same."""
 
+import os
 import threading
 
 import numpy as np
@@ -16,6 +17,17 @@ from tests.support.random_networks import random_images, random_network
 def processors(request, monkeypatch):
     monkeypatch.setattr(threads, "n_processors", lambda: request.param)
     return request.param
+
+
+@pytest.mark.parametrize(("n_cpus", "expected"), [(7, 7), (None, 1)])
+def test_processors_are_counted_where_the_system_has_no_affinity(n_cpus, expected, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: n_cpus)
+    threads.n_processors.cache_clear()
+    try:
+        assert threads.n_processors() == expected
+    finally:
+        threads.n_processors.cache_clear()
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7])

@@ -66,6 +66,20 @@ def test_causes_stay_and_the_first_flit_is_kept(rng):
     simulate(dut, [drive], limit=2000)
 
 
+@pytest.mark.parametrize("cause", list(Error))
+def test_the_flit_of_every_cause_that_has_one_is_kept(cause):
+    dut = ErrorRegister(params=TINY)
+
+    async def drive(ctx):
+        await cycle(ctx, dut, 0x12345, cause)
+        await cycle(ctx, dut, 0x54321)
+        await ctx.tick().repeat(2)
+        expected = 0x12345 if cause in FLIT_CAUSES else 0x54321
+        assert ctx.get(Value.cast(dut.first)) == expected
+
+    simulate(dut, [drive], limit=20)
+
+
 def test_alert_rises_once_until_errors_are_cleared():
     dut = ErrorRegister(params=TINY)
 
