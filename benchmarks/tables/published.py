@@ -66,6 +66,13 @@ HYBRID = {
 }
 
 
+# Sizes that the paper states, of networks that are built here at that size: millions.
+SIZES = {
+    "cifar10net": {"macs": 1700.0, "parameters": 36.7},
+    "tiny_vgg_12m": {"parameters": 12.0},
+}
+
+
 @dataclass(frozen=True)
 class Counterpart:
     """The paper's network nearest to one of ours.

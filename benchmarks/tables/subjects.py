@@ -29,6 +29,7 @@ from stemcore.runtime.prepared import Prepared, torch_values
 from stemcore.runtime.report.accuracy import metric_of
 from stemcore.runtime.report.figures import write_json
 from stemcore.runtime.report.names import output_folder
+from stemcore.runtime.report.schema import REPORT_FILE
 from stemcore.runtime.settings import Settings
 from stemcore.runtime.sparsify.operation_counts import Measured, run_with_counts
 
@@ -263,6 +264,11 @@ class Subject:
     def searched(self) -> Figures | None:
         """What ``make sparsify`` found for this network, or None."""
         path = output_folder(self._settings) / "sparsify" / "pareto.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def simulated(self) -> Figures | None:
+        """The report of ``make sim`` for this network, or None."""
+        path = output_folder(self._settings) / REPORT_FILE
         return json.loads(path.read_text()) if path.exists() else None
 
 

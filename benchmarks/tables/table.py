@@ -34,6 +34,19 @@ class Row:
             return None
         return self.ours - self.paper
 
+    def cells(self) -> list[str]:
+        """As text: network, figure, ours, standard error, images, paper, difference, why."""
+        return [
+            self.subject,
+            self.what,
+            _cell(self.ours),
+            _cell(self.error),
+            f"{self.images or '-'}",
+            _cell(self.paper),
+            _cell(self.difference, signed=True),
+            self.why,
+        ]
+
 
 @dataclass(frozen=True)
 class Table:
@@ -60,12 +73,7 @@ class Table:
             "| network | figure | ours | standard error | images | paper | difference | why |",
             "|---|---|---|---|---|---|---|---|",
         ]
-        lines += [
-            f"| {row.subject} | {row.what} | {_cell(row.ours)} | {_cell(row.error)} | "
-            f"{row.images or '-'} | {_cell(row.paper)} | {_cell(row.difference, signed=True)} | "
-            f"{row.why} |"
-            for row in self.rows
-        ]
+        lines += [f"| {' | '.join(row.cells())} |" for row in self.rows]
         return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,9 @@ from stemcore.models.registry import MODELS, get_model
 from stemcore.nearest import did_you_mean
 from stemcore.runtime.report.figures import write_json
 
+from . import sizes
 from .build import TABLES, Table
+from .page import tables_page
 from .subjects import IMAGES, Subject, find_subjects, tables_folder
 
 
@@ -37,6 +39,7 @@ def text_of(tables: list[Table], subjects: list[Subject], missing: list[str]) ->
         for s in subjects
     ]
     lines += [f"* left out, {line}" for line in missing]
+    without = [name for name in without if name not in sizes.NETWORKS]
     if without:
         lines += [f"* without trained weights, so without rows: {', '.join(without)}"]
     return "\n".join(lines) + "\n\n" + "\n".join(table.to_markdown() for table in tables)
@@ -49,7 +52,7 @@ def _trained(models: Sequence[str] | None, n_images: int, data: Path | None) -> 
         return subjects
     trained = {subject.model for subject in subjects}
     for name in models:
-        if name not in trained:
+        if name not in trained and name not in sizes.NETWORKS:
             raise ValueError(
                 f"model: must be a network with trained weights, one of "
                 f"{', '.join(sorted(trained))}, got {name!r}{did_you_mean(name, trained)}; of "
@@ -89,9 +92,10 @@ def write_tables(
     """
     if n_images < 1:
         raise ValueError(f"images: must be at least 1, got {n_images}")
-    unknown = [number for number in only or () if number not in TABLES]
+    numbers = (*TABLES, sizes.NUMBER)
+    unknown = [number for number in only or () if number not in numbers]
     if unknown:
-        raise ValueError(f"only: must be of {', '.join(TABLES)}, got {', '.join(unknown)}")
+        raise ValueError(f"only: must be of {', '.join(numbers)}, got {', '.join(unknown)}")
     if checkpoint is None and dataset is not None:
         raise ValueError(
             f"dataset: must come with --checkpoint, the weights that are measured on it, got "
@@ -101,16 +105,23 @@ def write_tables(
         subjects = _trained(models, n_images, data)
     else:
         subjects = [_given(models, n_images, data, dataset or "imagenet", checkpoint)]
-    there, missing = usable(subjects)
+    sized = [name for name in sizes.NETWORKS if checkpoint is None and name in (models or [name])]
+    wanted = [number for number in only or numbers if number in TABLES]
+    there, missing = usable(subjects) if wanted else ([], [])
     tables = []
-    for number in only or TABLES:
+    for number in wanted if there or not sized else ():
         print(f"table {number}", flush=True)
         tables.append(TABLES[number](there))
+    if sized and sizes.NUMBER in (only or numbers):
+        print(f"table {sizes.NUMBER}", flush=True)
+        table, absent = sizes.sizes(sized)
+        tables.append(table)
+        missing += absent
     folder = tables_folder()
-    write_json(
-        folder / "tables.json",
-        {"tables": [table.to_dict() for table in tables], "left_out": missing},
-    )
+    plain = [table.to_dict() for table in tables]
+    write_json(folder / "tables.json", {"tables": plain, "left_out": missing})
+    reports = {s.name: found for s in there if (found := s.simulated()) is not None}
+    write_whole(folder / "tables.html", tables_page(tables, reports, missing))
     path = folder / "tables.md"
     write_whole(path, text_of(tables, there, missing))
     return path

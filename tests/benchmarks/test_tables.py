@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import stemcore.benchmarks.tables.subjects as subjects
-from stemcore.benchmarks.tables import published, score
+from stemcore.benchmarks.tables import published, score, sizes
 from stemcore.benchmarks.tables.build import TABLES, Row, Table
+from stemcore.benchmarks.tables.page import tables_page
 from stemcore.benchmarks.tables.score import binomial_error, change_error, scored
 from stemcore.benchmarks.tables.subjects import Subject, cached, digest, find_subjects
 from stemcore.benchmarks.tables.write import text_of
@@ -19,8 +20,15 @@ from stemcore.compiler.errors import CompileError
 from stemcore.golden.network.forward import n_sops, run_network
 from stemcore.models.data.boxes import BoxDataset, Objects
 from stemcore.models.detection import Detections
+from stemcore.models.errors import DataError
+from stemcore.models.registry import MODELS
+from stemcore.runtime.chip_estimate import estimate_chip
 from stemcore.runtime.commands.main import main
+from stemcore.runtime.prepare import prepare
+from stemcore.runtime.prepared import finish
 from stemcore.runtime.report import accuracy
+from stemcore.runtime.report.energy import PARTS
+from stemcore.runtime.settings import Settings
 
 
 def made_up(score, right="1010"):
@@ -384,6 +392,111 @@ def test_tables_of_a_trained_network(tmp_path, monkeypatch, capsys):
     assert sorted(folder.glob("cache/*.json")) == stored
 
 
+SIZED = {
+    "dataset": "digits",
+    "preset": "large",
+    "macs": 2_000_000,
+    "parameters": 36_700_000,
+    "neurons": 1000,
+    "cores": 3,
+    "mesh": "2 x 2",
+    "memory_bits": 2**23,
+    "weight_bits": 2**22,
+    "latency": 5e6,
+    "interval": 1e6,
+    "sops": 3e6,
+}
+
+
+def test_sizes_stand_beside_the_papers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sizes, "measured", lambda name: SIZED)
+    table, missing = sizes.sizes(["cifar10net"])
+    rows = {row.what: row for row in table.rows}
+    assert (rows["parameters, millions"].ours, rows["parameters, millions"].paper) == (36.7, 36.7)
+    assert (rows["MACs, millions"].ours, rows["MACs, millions"].paper) == (2.0, 1700.0)
+    assert rows["memory in use, MiB"].ours == 1.0
+    assert rows["weights, MiB"].ours == 0.5
+    assert rows["images equal on the RTL"].ours is None
+    assert "make sim MODEL=cifar10net IMAGES=1" in rows["images equal on the RTL"].why
+    assert missing == []
+
+
+@pytest.mark.parametrize(("exact", "n_equal"), [(True, 4), (False, 0)])
+def test_sizes_have_the_run_on_the_gateware_that_is_there(tmp_path, monkeypatch, exact, n_equal):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sizes, "measured", lambda name: SIZED)
+    path = tmp_path / "sim_build" / "resnet18-digits" / "report.json"
+    path.parent.mkdir(parents=True)
+    report = {
+        "bit_exact": {"golden_rtl": exact},
+        "images": 4,
+        "cycles_per_image": {"latency": 7e6},
+        "differences": ["fc: wrong"],
+    }
+    path.write_text(json.dumps(report))
+    row = sizes.sizes(["resnet18"])[0].rows[-1]
+    assert row.ours == n_equal
+    assert row.why == (
+        "latency 7,000,000 cycles, `make sim MODEL=resnet18 IMAGES=1`"
+        if exact
+        else "DIFFERENT: fc: wrong"
+    )
+
+
+def test_sizes_of_a_network_without_its_data_are_left_out(monkeypatch):
+    def measured(name):
+        raise DataError("voc: no folder")
+
+    monkeypatch.setattr(sizes, "measured", measured)
+    table, missing = sizes.sizes(["yolo_resnet34"])
+    assert table.rows == ()
+    assert missing == ["yolo_resnet34: voc: no folder"]
+
+
+@pytest.mark.slow
+def test_sizes_are_those_of_the_estimate(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = sizes.measured("digits_cnn")
+    compiled = finish(prepare(Settings("digits_cnn"), n_train=512, n_test=1))
+    chip = estimate_chip(compiled.program, compiled.activity)
+    assert (found["macs"], found["cores"], found["neurons"]) == (
+        chip.macs,
+        chip.n_cores,
+        chip.neurons,
+    )
+    assert (found["latency"], found["interval"]) == (chip.latency, chip.interval)
+    assert 0 < found["weight_bits"] < found["memory_bits"]
+
+
+def test_networks_of_the_papers_size_are_registered_and_untrained():
+    trained = {subject.model for subject in find_subjects(1)}
+    assert set(sizes.NETWORKS) <= set(MODELS)
+    assert not trained & set(sizes.NETWORKS)
+
+
+def test_page_plots_accuracy_energy_and_cycles():
+    tables = [TABLES[number]([MadeUp()]) for number in ("II", "IV", "V", "VI", "VII")]
+    report = {
+        "energy_memory": {"parts": dict.fromkeys(PARTS, 1.5) | {"weights": 3.0}},
+        "layers": [{"name": "fc <1>", "cycles": 4200.0}, {"name": "fc2", "cycles": 2100.0}],
+    }
+    page = tables_page(tables, {"tiny_vgg on cifar10": report}, ["other: <none>"])
+    assert page.count("<circle") == 6 + 1  # tables of two schemes, and the legend
+    assert "weight memory" in page
+    assert 'width:50.0%"' in page
+    assert "fc &lt;1&gt;" in page
+    assert "other: &lt;none&gt;" in page
+    assert page.count("<section") == 3 + len(tables) + 1
+
+
+def test_page_says_what_is_missing():
+    page = tables_page([TABLES["II"]([MadeUp()])], {}, [])
+    assert page.count('class="missing"') == 3
+    without_clock = {"layers": [{"name": "fc", "cycles": None}]}
+    assert tables_page([], {"a": without_clock}, []).count('class="missing"') == 3
+
+
 @pytest.mark.slow
 def test_tables_of_weights_that_are_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -401,7 +514,7 @@ def test_tables_of_weights_that_are_given(tmp_path, monkeypatch):
     ("words", "message"),
     [
         (["--model", "tiny_vg"], r"error: model: must be a .*, got 'tiny_vg'; did you mean tiny_v"),
-        (["--model", "vgg16"], r"error: model: must be a network with trained weights, one of .*"),
+        (["--model", "ds_cnn"], r"error: model: must be a network with trained weights, one of .*"),
         (["--only", "X"], r"error: only: must be of I, II, .*, got X"),
         (
             ["--dataset", "digits"],
