@@ -2,7 +2,7 @@
 """A program of many cores on a chip of few: groups of cores, loaded one after the other.
 
 Pure functions of the program. The groups run in their order; each is loaded once for a batch of
-images, and the host keeps what it fires for the groups that hear it.
+images, and the host keeps what it fires for the groups that have it as a source.
 """
 
 import math
@@ -58,7 +58,7 @@ class VirtualChip:
         return self.parts[0].program.columns, self.parts[0].program.rows
 
     def needed_after(self, number: int) -> frozenset[str]:
-        """Populations that groups after group ``number`` hear."""
+        """Populations that groups after group ``number`` have as sources."""
         return frozenset(name for part in self.parts[number + 1 :] for name in part.inputs)
 
     @property
@@ -162,12 +162,12 @@ def _parts(graph: CoreGraph, group: tuple[int, ...], places: tuple[Node, ...]) -
 
 
 def _kept(whole: Program, parts: tuple[Part, ...]) -> Iterator[int]:
-    """Bytes of an image that are kept while each group runs: what it or a later one hears."""
+    """Bytes of an image that are kept while each group runs: sources of it or of a later one."""
     size = {INPUT: math.prod(whole.input.shape)} | {
         info.population.name: math.prod(info.population.shape) for info in whole.layers
     }
     made = {INPUT}
     for number, part in enumerate(parts):
         made |= set(part.outputs)
-        heard = {name for later in parts[number:] for name in later.inputs}
-        yield sum(size[name] for name in made & heard) or 1
+        sources = {name for later in parts[number:] for name in later.inputs}
+        yield sum(size[name] for name in made & sources) or 1

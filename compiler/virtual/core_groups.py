@@ -40,8 +40,8 @@ class _Run:
 
     spikes: float
     source: int
-    targets: tuple[tuple[int, int], ...]  # (place, axons of this place that hear them)
-    last: int  # place after which nobody hears them; the number of cores where the host does
+    targets: tuple[tuple[int, int], ...]  # (place, axons of this place that receive them)
+    last: int  # last place that receives them; the number of cores where the host does
 
 
 def group_cores(
@@ -113,13 +113,11 @@ class _Group:
         self._graph, self._start, self._input_spikes = graph, start, input_spikes
         self._is_stepped = graph.program.params.model.token_period is TokenPeriod.TIME_STEP
         self._most_outputs = 1 << graph.program.params.axon_width
-        self._heard: dict[
-            int, int
-        ] = {}  # runs from outside that came in, and through how many axons
+        # Runs from outside that came in, and by how many axons: the host sends each spike so often.
+        self._received: dict[int, int] = {}
         self._levels: dict[int, int] = {}  # by place: cores from the host on, of cores in the group
         self._bits: set[int] = set()
-        self._leaving: list[_Run] = []
-        self._layers: dict[str, int] = {}  # last place that hears each layer's cores in the group
+        self._layers: dict[str, int] = {}  # by layer: last place that receives its spikes
         self._busy = self._into = self._out = 0.0
         self._stop = start
 
@@ -160,14 +158,14 @@ class _Group:
         is_from_host: bool,
     ) -> None:
         """The core at the next place."""
-        if is_from_host and HOST_NUMBER not in self._heard:
-            self._heard[HOST_NUMBER] = 1
+        if is_from_host and HOST_NUMBER not in self._received:
+            self._received[HOST_NUMBER] = 1
             self._into += self._input_spikes
         for run in into:
             if run.source < self._start:
                 axons = next(n for place, n in run.targets if place == number)
-                already = self._heard.get(id(run), 0)
-                self._heard[id(run)] = max(already, axons)
+                already = self._received.get(id(run), 0)
+                self._received[id(run)] = max(already, axons)
                 self._into += run.spikes * max(0, axons - already)
             elif run.last == number:  # its last listener is in the group with it
                 self._out -= run.spikes
@@ -181,7 +179,7 @@ class _Group:
         self._stop = number + 1
 
     def fits(self) -> bool:
-        """Whether the host can tell the group's layers apart: spikes name them by their axon."""
+        """Whether axons of the host suffice: spikes to it name their layer by one."""
         leaving = sum(last >= self._stop for last in self._layers.values())
         return leaving <= self._most_outputs
 

@@ -69,7 +69,7 @@ def make_part(graph: CoreGraph, cores: Sequence[int], places: Sequence[Node]) ->
     node = dict(zip(cores, places, strict=False))
     outside = {number: graph.cores[number].ends - node.keys() for number in cores}
     sending = [number for number in cores if outside[number]]
-    hearing = [number for number in cores if graph.cores[number].credits - node.keys()]
+    receiving = [number for number in cores if graph.cores[number].credits - node.keys()]
     layers = {whole.cores[number].layer for number in cores}
     leaving = {whole.cores[number].layer for number in sending}
     infos = tuple(info for info in whole.layers if info.population.name in layers)
@@ -84,8 +84,8 @@ def make_part(graph: CoreGraph, cores: Sequence[int], places: Sequence[Node]) ->
         layers=infos,
         input=inputs[0],
         input_routes=routes,
-        input_end=cover(node[number] for number in hearing),
-        input_credits=len(hearing),
+        input_end=cover(node[number] for number in receiving),
+        input_credits=len(receiving),
         output=outputs[0],
         output_ends=len(sending),
         output_cores=tuple(node[number] for number in sending),
@@ -195,7 +195,7 @@ def _any_source(graph: CoreGraph, node: dict[int, Node]) -> str:
 def _wanted(
     graph: CoreGraph, node: dict[int, Node], known: dict[str, Population]
 ) -> dict[tuple[str, int], dict[Node, Words]]:
-    """By population and axon: for each node of the group, the words that it hears from outside."""
+    """By population and axon: for each node of the group, words from outside the group."""
     lanes, whole = graph.program.params.lanes, graph.program
 
     def nothing(name: str) -> Words:
@@ -221,18 +221,18 @@ def _wanted(
 
 
 def _by_nodes(by_target: dict[Node, Words]) -> list[tuple[list[Node], Words]]:
-    """Words by the set of nodes that hear them; those that nobody hears are left out."""
+    """Words by the set of nodes that receive them; those that no node does are left out."""
     nodes = sorted(by_target)
-    heard = np.stack([by_target[n] for n in nodes])
+    received = np.stack([by_target[n] for n in nodes])
     codes, which = np.unique(
-        np.packbits(heard.reshape(len(nodes), -1), axis=0), axis=1, return_inverse=True
+        np.packbits(received.reshape(len(nodes), -1), axis=0), axis=1, return_inverse=True
     )
     found = []
     for number in range(codes.shape[1]):
-        words = (which.reshape(-1) == number).reshape(heard.shape[1:])
-        hearing = [n for n, of in zip(nodes, heard, strict=True) if of[words][0]]
-        if hearing:
-            found.append((hearing, words))
+        words = (which.reshape(-1) == number).reshape(received.shape[1:])
+        receivers = [n for n, of in zip(nodes, received, strict=True) if of[words][0]]
+        if receivers:
+            found.append((receivers, words))
     return found
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program on a chip with fewer cores: every engine runs group after group of its cores.
 
-The host keeps what a group fires for those that hear it, and sends it again as it sends the
-network's input: spikes, END and CREDIT like any other source's. Each group is a program of its own
-(:mod:`stemcore.compiler.virtual.chip`), so that an engine need not know of it.
+The host keeps what a group fires for those that have it as a source, and sends it again as it sends
+the network's input: spikes, END and CREDIT like any other source's. Each group is a program of its
+own (:mod:`stemcore.compiler.virtual.chip`), so that an engine need not know of it.
 """
 
 from collections import defaultdict
@@ -69,12 +69,12 @@ def _run_batch(
     merged: "_Merged",
     options: RunOptions,
 ) -> None:
-    """All groups, each loaded once; what no later group hears is forgotten."""
+    """All groups, each loaded once; spikes that no later group receives are dropped."""
     kept: Values = {INPUT: images}
     for number, group in enumerate(chip.parts):
         sent = join([kept[name] for name in group.inputs])
-        tell = _share(options.progress, chip, number, first, len(images), merged.cycles)
-        ran = engine.run(group.program, sent, options=replace(options, progress=tell))
+        own_progress = _share(options.progress, chip, number, first, len(images), merged.cycles)
+        ran = engine.run(group.program, sent, options=replace(options, progress=own_progress))
         received = _received(group.program, ran)
         merged.add(number, first, sent, ran, received)
         needed = chip.needed_after(number)
@@ -102,12 +102,12 @@ def _share(
     """Progress of a group as a part of the whole: images that are done in all groups so far."""
     if progress is None:
         return None
-    tell: Callable[[int, int], None] = progress
+    report: Callable[[int, int], None] = progress
 
-    def told(done: int, cycle: int) -> None:
-        tell(first + (number * n_images + done) // len(chip.parts), cycles + cycle)
+    def of_group(done: int, cycle: int) -> None:
+        report(first + (number * n_images + done) // len(chip.parts), cycles + cycle)
 
-    return told
+    return of_group
 
 
 class _Merged:

@@ -20,9 +20,9 @@ def groups_section(run: Run) -> str:
     rows = "".join(_row(number, group) for number, group in enumerate(turns["groups"]))
     table = f'<table class="figures"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     lead = (
-        virtual_text(turns) + ". Below, load is of a batch, the rest of an image; other parts of "
+        f"{virtual_text(turns)}. Below, load is of a batch, the rest of an image. Other parts of "
+        "this page show the cores where they are when all are there."
     )
-    lead += "this page show the cores where they are when all are there."
     return section("groups", "Cores in turn", [scrolled(table, "groups of cores")], lead)
 
 

@@ -124,7 +124,7 @@ def test_every_core_is_in_one_group_after_its_sources(size):
             assert image.layer == program.cores[core].layer
 
 
-def test_one_core_hears_the_host_alone_whatever_heard_it_before():
+def test_a_core_alone_has_the_host_as_its_only_partner():
     """The host is one source and one destination, so that no count of tokens can be too large."""
     _, _, program, _ = random_program(5)
     for group in virtual_chip(program, 1).parts:
