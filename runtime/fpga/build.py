@@ -49,8 +49,10 @@ def make_design(
 ) -> Design:
     """What to build; ``None``: the board's first preset, as many nodes as fit, its clock.
 
-    Raises ``ValueError`` for nodes whose memories the part does not have.
+    Raises ``ValueError`` for nodes whose memories the part does not have, and
+    ``MissingExtraError`` where the packages of the extra ``fpga`` are missing.
     """
+    require_extra("fpga", "fpga")
     board = board_with_pins(board_name)
     preset = preset or board.presets[0]
     params = get_preset(preset)
@@ -98,7 +100,6 @@ def build(
     Returns the report and its folder; where no placement meets the clock there is no bitstream, and
     ``report["bitstream"]`` is ``None``.
     """
-    require_extra("fpga", "fpga")
     say(f"synthesis    {design.columns} x {design.rows} nodes of {design.preset}")
     folder, figures = synthesise_design(design)
     placements = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stemcore.extras import how_to_install
+from stemcore.files import write_whole
 from stemcore.hdl.boards.board import Board
 
 from ..toolchain.process import find_program, run
@@ -94,7 +95,7 @@ def place_design(board: Board, folder: Path, seed: int) -> dict[str, Any]:
         "nextpnr_command": " ".join(command),
     }
     report.unlink()
-    kept.write_text(json.dumps(figures, indent=2) + "\n")
+    write_whole(kept, json.dumps(figures, indent=2) + "\n")
     return figures
 
 

@@ -11,27 +11,7 @@ from stemcore.runtime.fpga.build import build, describe, make_design, next_steps
 from stemcore.runtime.fpga.page import page
 from stemcore.runtime.fpga.placement import component, timing
 from stemcore.runtime.fpga.rates import line_seconds
-
-FIGURES = {
-    "clock_mhz": 75.0,
-    "divisor": 75,
-    "cells": {"LUT4": 21000, "CCU2C": 2000, "TRELLIS_FF": 18000, "DP16KD": 184, "MULT18X18D": 12},
-    "output_registers": {"memories": 120, "flip_flops": 2000},
-    "yosys_s": 60.0,
-    "yosys_command": "synth_ecp5",
-}
-
-
-def placement(seed, mhz):
-    return {
-        "seed": seed,
-        "fmax_mhz": {"chip_clk": mhz},
-        "device_use": {"DP16KD": {"used": 184, "available": 208}},
-        "worst_paths": [{"to": "b", "delay_ns": 12.5, "from": "a<b"}],
-        "critical_path": ["12.50 ns"],
-        "nextpnr_s": 100.0 + seed,
-        "nextpnr_command": "nextpnr",
-    }
+from tests.support.board_figures import FIGURES, placement
 
 
 def test_report_has_the_spread_over_seeds_and_the_fastest():

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tools say of a board, for tests without them."""
+
+FIGURES = {
+    "clock_mhz": 75.0,
+    "divisor": 75,
+    "cells": {"LUT4": 21000, "CCU2C": 2000, "TRELLIS_FF": 18000, "DP16KD": 184, "MULT18X18D": 12},
+    "output_registers": {"memories": 120, "flip_flops": 2000},
+    "yosys_s": 60.0,
+    "yosys_command": "synth_ecp5",
+}
+
+
+def placement(seed, mhz):
+    return {
+        "seed": seed,
+        "fmax_mhz": {"chip_clk": mhz},
+        "device_use": {"DP16KD": {"used": 184, "available": 208}},
+        "worst_paths": [{"to": "b", "delay_ns": 12.5, "from": "a<b"}],
+        "critical_path": ["12.50 ns"],
+        "nextpnr_s": 100.0 + seed,
+        "nextpnr_command": "nextpnr",
+    }
