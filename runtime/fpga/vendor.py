@@ -26,11 +26,12 @@ STREAM_WIDTH = 64
 IP_NAME = "stemcore_chip"
 # MMCME2 of 7 series, slowest grade.
 MIN_VCO_MHZ, MAX_VCO_MHZ = 600, 1200
-# Cells of Yosys' mapping by what they take: a RAMB18 is half a block of 36 Kbit.
+# Cells of Yosys' mapping by what they take: a RAMB18 is half a block of 36 Kbit, a RAM of lookup
+# tables several of them.
 KINDS = {
     "LUT": {f"LUT{n}": 1.0 for n in range(1, 7)},
     "FF": dict.fromkeys(("FDRE", "FDSE", "FDCE", "FDPE"), 1.0),
-    "LUTRAM": dict.fromkeys(("RAM32M", "RAM64M", "RAM32M16", "RAM64M8", "RAM32X1D"), 1.0),
+    "LUT of RAM": {"RAM32M": 4.0, "RAM64M": 4.0, "RAM32M16": 8.0, "RAM64M8": 8.0, "RAM32X1D": 2.0},
     "CARRY": dict.fromkeys(("CARRY4", "CARRY8"), 1.0),
     "BRAM36": {"RAMB36E1": 1.0, "RAMB18E1": 0.5, "RAMB36E2": 1.0, "RAMB18E2": 0.5},
     "URAM": {"URAM288": 1.0},
@@ -194,7 +195,7 @@ def node_cells(design: Design) -> dict[str, float]:
     # The core by itself, as for ECP5.
     scripts = {
         top: f"read_verilog node.v\n{hidden}hierarchy -top {top}\nproc\nflatten\nopt -full\nclean\n"
-        f"synth_xilinx {flags} -noiopad -top {top}\ntee -q -o {top}.json stat -json"
+        f"synth_xilinx {flags} -noiopad -noclkbuf -top {top}\ntee -q -o {top}.json stat -json"
         for top, hidden in (("node__core", ""), ("node", "blackbox node__core\n"))
     }
     key = content_key([], node, scripts, sorted(versions().items()))

@@ -89,9 +89,18 @@ def test_clock_that_the_manager_cannot_make_is_refused():
 
 
 def test_cells_count_halves_of_block_memories():
-    counts = {"LUT2": 3, "LUT6": 4, "FDRE": 5, "RAMB18E1": 3, "RAMB36E1": 2, "DSP48E1": 1}
+    counts = {
+        "RAM32M": 2,
+        "LUT2": 3,
+        "LUT6": 4,
+        "FDRE": 5,
+        "RAMB18E1": 3,
+        "RAMB36E1": 2,
+        "DSP48E1": 1,
+    }
     found = cells_of({"design": {"num_cells_by_type": counts}})
     assert found["LUT"] == 7 and found["FF"] == 5 and found["BRAM36"] == 3.5
+    assert found["LUT of RAM"] == 8
     assert found["DSP"] == 1 and found["URAM"] == 0
 
 
