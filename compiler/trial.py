@@ -9,7 +9,7 @@ import numpy as np
 from stemcore.golden.spec.params import ChipParams
 
 from .assembly.fit import core_budget
-from .errors import CompileError, QuantizeError, larger_presets
+from .errors import CompileError, PartitionError, QuantizeError, larger_presets
 from .frontend.compatibility import check_compatible
 from .frontend.passes import form_layers
 from .lowering.skip_buffers import buffer_skips, buffers_needed
@@ -20,6 +20,11 @@ from .quantization.given_choices import is_quantized
 from .stages import Options
 
 NOISE_IMAGES = 2
+MOST_CROWDED = 0.9  # share of the largest mesh beyond which another preset is looked for
+
+
+class CrowdedError(PartitionError):
+    """A network fits a chip so tightly that its cores can hardly be placed."""
 
 
 def try_fit(compilation: Compilation) -> CompileError | None:
@@ -34,7 +39,10 @@ def try_fit(compilation: Compilation) -> CompileError | None:
     if problem is not None:
         return problem
     lowered = _lowered(compilation)
-    return _try(lowered, compilation.options) if isinstance(lowered, Compilation) else lowered
+    if not isinstance(lowered, Compilation):
+        return lowered
+    problem = _try(lowered, compilation.options)
+    return None if isinstance(problem, CrowdedError) else problem
 
 
 def choose_preset(compilation: Compilation) -> tuple[str, CompileError | None]:
@@ -50,11 +58,18 @@ def choose_preset(compilation: Compilation) -> tuple[str, CompileError | None]:
     if not isinstance(lowered, Compilation):
         return "", lowered
     problem = _try(lowered, options)
-    if problem is not None:
-        for name, params in larger_presets(options.params).items():
-            if _try(lowered, replace(options, params=params)) is None:
-                return name, problem
-    return "", problem
+    if problem is None:
+        return "", None
+    crowded = [""] if isinstance(problem, CrowdedError) else []
+    for name, params in larger_presets(options.params).items():
+        other = _try(lowered, replace(options, params=params))
+        if other is None:
+            return name, problem
+        if isinstance(other, CrowdedError):
+            crowded.append(name)
+    # A crowded chip may do where there is no other.
+    name = crowded[0] if crowded else ""
+    return name, problem if name or not crowded else None
 
 
 def _too_many_layers(compilation: Compilation, others: Iterable[ChipParams]) -> CompileError | None:
@@ -104,6 +119,13 @@ def _try(lowered: Compilation, options: Options) -> CompileError | None:
         # and only tables of destinations depend on it.
         partitioner = Partitioner(network, params)
         partitioner.cut(core_budget(partitioner, params, options.mesh, options.cores))
+        if options.mesh is None and partitioner.fewest > MOST_CROWDED * partitioner.largest:
+            raise CrowdedError(
+                network.name,
+                f"needs at least {partitioner.fewest} cores, the largest mesh has "
+                f"{partitioner.largest}; so full a mesh leaves no choice of places, and tables of "
+                "destinations overflow",
+            )
     except CompileError as error:
         return error
     return None

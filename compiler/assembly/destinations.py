@@ -17,7 +17,14 @@ Run = tuple[Entry, ...]
 
 
 class DestinationsFullError(AssembleError):
-    """Too many different runs: fewer or better placed cores would need fewer."""
+    """Too many different runs: fewer or better placed cores would need fewer.
+
+    ``need`` is the number of entries that a core's table would have to hold.
+    """
+
+    def __init__(self, where: str, problem: str, remedy: str = "", need: int = 0) -> None:
+        super().__init__(where, problem, remedy)
+        self.need = need
 
 
 class Destinations:
@@ -45,6 +52,7 @@ class Destinations:
                 self.where,
                 f"must hold {len(self.entries)} entries, has {self.params.n_destinations}",
                 preset_with(self.params, "more destinations", "n_destinations", "use fewer cores"),
+                len(self.entries),
             )
 
     def _find(self, run: Run) -> int:

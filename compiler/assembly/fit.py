@@ -2,17 +2,19 @@
 """From a network to tiles on nodes, such that every table of a core holds what it must."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 from stemcore.golden.network.network import Network
 from stemcore.golden.spec.params import ChipParams
 
 from ..activity import Activity
 from ..mapping.partition import Partition, Partitioner, check_partition
-from ..mapping.place import Placement, check_mesh, check_placement, mesh_for, place
+from ..mapping.place import Placement, check_mesh, check_placement, mesh_for, placements
 from .destinations import DestinationsFullError
 from .wiring import wire
 
-N_ATTEMPTS = 8  # with fewer cores each, where destination tables are too small
+N_ATTEMPTS = 4  # with fewer cores each, where destination tables are too small
+N_PLACEMENTS = 4  # tried for each number of cores
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,22 @@ def fit_to_mesh(
     for attempt in range(N_ATTEMPTS):
         parts = partitioner.cut(budget)
         columns, rows = mesh or mesh_for(parts.n_cores, params)
-        placement = place(network, params, parts.tiles, columns, rows, activity)
-        mapped = MappedNetwork(parts, placement)
-        try:
-            check_mapped(network, params, mapped)
-            return mapped
-        except DestinationsFullError:
-            # Fewer cores have fewer neighbours.
-            budget = parts.n_cores - 1
-            is_fewest = partitioner.cut().n_cores > budget
-            if attempt == N_ATTEMPTS - 1 or is_fewest:
-                raise
+        found = placements(network, params, parts.tiles, columns, rows, activity)
+        full: list[DestinationsFullError] = []
+        for placement in islice(found, N_PLACEMENTS):
+            mapped = MappedNetwork(parts, placement)
+            try:
+                check_mapped(network, params, mapped)
+                return mapped
+            except DestinationsFullError as error:
+                full.append(error)
+        # Fewer cores have fewer neighbours.
+        fewest = partitioner.cut().n_cores
+        least = min(error.need for error in full)
+        wanted = parts.n_cores * params.n_destinations // max(1, least)
+        budget = min(parts.n_cores - 1, max(wanted, fewest))
+        if attempt == N_ATTEMPTS - 1 or fewest > budget:
+            raise full[0]
     raise AssertionError("the last attempt returns or raises")
 
 

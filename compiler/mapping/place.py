@@ -8,7 +8,7 @@ improved by exchanging pairs of nodes, a bounded number of times, with a fixed s
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import inf, isqrt
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,23 @@ def place(
     activity: Activity | None = None,
 ) -> Placement:
     """A node for every tile; different nodes for different tiles (:func:`check_placement`)."""
+    return next(placements(network, params, tiles, columns, rows, activity))
+
+
+def placements(
+    network: Network,
+    params: ChipParams,
+    tiles: tuple[Tile, ...],
+    columns: int,
+    rows: int,
+    activity: Activity | None = None,
+) -> Iterator[Placement]:
+    """The best placement that is found, then others, which may need fewer destinations.
+
+    The first is improved by exchanges. These lower the cost of all spikes together, and may tear
+    the targets of one core apart. The others are the boustrophedons as they are, the cheapest ones
+    first.
+    """
     check_mesh(params, columns, rows)
     if len(tiles) > columns * rows:
         raise PlacementError(
@@ -88,14 +105,13 @@ def place(
             "choose a larger mesh",
         )
     flows = list_flows(network, params, tiles, connect(network, tiles, params.lanes), activity)
-    best: list[Node] = []
-    best_cost = inf
-    for path in _paths(columns, rows):
-        cost = Traffic(flows, [*path[: len(tiles)], HOST]).cost
-        if cost < best_cost:
-            best, best_cost = path, cost
-    nodes = _exchange(flows, best, len(tiles))
-    return Placement(columns, rows, tuple(nodes), Traffic(flows, [*nodes, HOST]).cost)
+    paths = list(_paths(columns, rows))
+    costs = [Traffic(flows, [*path[: len(tiles)], HOST]).cost for path in paths]
+    ranked = sorted(range(len(paths)), key=costs.__getitem__)
+    nodes = _exchange(flows, paths[ranked[0]], len(tiles))
+    yield Placement(columns, rows, tuple(nodes), Traffic(flows, [*nodes, HOST]).cost)
+    for rank in ranked:
+        yield Placement(columns, rows, tuple(paths[rank][: len(tiles)]), costs[rank])
 
 
 def list_flows(

@@ -15,6 +15,9 @@ def cover(nodes: Iterable[Node]) -> tuple[Rectangle, ...]:
     rectangle first), which is the fewest for all but contrived sets.
     """
     wanted = frozenset(nodes)
+    if len(wanted) == 1:
+        ((x, y),) = wanted
+        return ((x, y, x, y),)
     if HOST in wanted:
         return ((*HOST, *HOST), *cover(wanted - {HOST}))
     by_row = _merge_runs(wanted)

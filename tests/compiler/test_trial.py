@@ -8,7 +8,7 @@ from torch import nn
 from stemcore.compiler.errors import CompatibilityError, PartitionError, larger_presets
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.compiler.pipeline import Compilation, Inputs, Options, run_stages
-from stemcore.compiler.trial import choose_preset, try_fit
+from stemcore.compiler.trial import CrowdedError, choose_preset, try_fit
 from stemcore.golden.spec.presets import PRESETS
 from tests.support.torch_nets import chain
 
@@ -138,3 +138,37 @@ def test_layers_are_counted_as_they_will_be_placed():
     assert n_placed == 16
     small = compilation.with_options(params=PRESETS["tiny"].with_(coord_width=2))
     assert f"needs at least {n_placed} cores" in str(try_fit(small))
+
+
+SMALL_MESH = PRESETS["tiny"].with_(coord_width=2)  # of 12 cores at most
+FULL = nn.Conv2d(1, 8, 3, padding=1), (1, 18, 18)
+
+
+@pytest.mark.parametrize(
+    ("others", "name", "is_refused"),
+    [
+        ({"crowded": SMALL_MESH, "roomy": PRESETS["tiny"]}, "roomy", True),
+        ({"crowded": SMALL_MESH}, "", False),
+        ({"none": SMALL_MESH.with_(n_acc_words=16)}, "", False),
+    ],
+)
+def test_a_preset_with_room_is_looked_for_where_a_network_fills_the_mesh(
+    monkeypatch, others, name, is_refused
+):
+    monkeypatch.setattr("stemcore.compiler.trial.larger_presets", lambda params: others)
+    compilation = captured(*FULL).with_options(params=SMALL_MESH)
+    found, problem = choose_preset(compilation)
+    assert found == name
+    assert (problem is not None) == is_refused
+    if problem is not None:
+        assert "needs at least 11 cores, the largest mesh has 12; so full a mesh" in str(problem)
+    assert try_fit(compilation) is None  # a chip that was asked for is tried as it is
+
+
+def test_the_first_preset_that_holds_a_network_is_taken_where_all_are_crowded(monkeypatch):
+    others = {"small": SMALL_MESH.with_(n_acc_words=16), "full": SMALL_MESH}
+    monkeypatch.setattr("stemcore.compiler.trial.larger_presets", lambda params: others)
+    compilation = captured(*FULL).with_options(params=SMALL_MESH.with_(n_acc_words=16))
+    name, problem = choose_preset(compilation)
+    assert name == "full"
+    assert not isinstance(problem, CrowdedError)

@@ -276,7 +276,7 @@ def test_more_layers_than_the_largest_mesh_has_nodes_are_refused_before_tiles_ar
     network = chain((1, 4, 4), 2, 2, 2)
     monkeypatch.setattr("stemcore.compiler.mapping.partition.LayerCost", None)
     match = (
-        r"^chain: needs at least 3 cores, one for each layer and .*, the largest mesh has 2; let"
+        r"^chain: needs at least 3 cores, one for each layer and .*; the largest mesh has 2; let"
     )
     with pytest.raises(PartitionError, match=match):
         partition(network, TINY.with_(coord_width=1))
