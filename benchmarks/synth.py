@@ -23,6 +23,7 @@ from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.boards.board import DEFAULT, ECP5, Board, boards, get_board
 from stemcore.hdl.export import node_verilog
+from stemcore.hdl.node import LINK_NAMES
 from stemcore.runtime.fpga import output_registers, synthesis
 from stemcore.runtime.fpga.placement import PLACEMENT_S, critical_path
 from stemcore.runtime.fpga.synthesis import (
@@ -45,8 +46,8 @@ def located_verilog(params: ChipParams) -> str:
     """A node in its place: module ``located``, whose ports are those of a node but coordinates."""
     width = Formats(params).flit.width
     ports = [
-        (direction, f"{side}__{port}__{member}", size)
-        for port in range(4)
+        (direction, f"{port}_{side}_{member}", size)
+        for port in LINK_NAMES
         for side, ways in (("i", ("input", "output")), ("o", ("output", "input")))
         for member, direction, size in (
             ("valid", ways[0], ""),
@@ -72,8 +73,10 @@ def harness_verilog(params: ChipParams) -> str:
     """A node with few pins: module ``harness``."""
     width = Formats(params).flit.width
     links = [
-        f"    .{side}__{port}__{member}({wire}_{member}),"
-        for port, wires in enumerate((("hi", "ho"), ("w", "e"), ("s", "s"), ("e", "w")))
+        f"    .{port}_{side}_{member}({wire}_{member}),"
+        for port, wires in zip(
+            LINK_NAMES, (("hi", "ho"), ("w", "e"), ("s", "s"), ("e", "w")), strict=True
+        )
         for side, wire in zip("io", wires, strict=True)
         for member in ("valid", "payload", "ready")
     ]

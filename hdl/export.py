@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilog of a chip: the node converted once, and instantiated in a grid.
 
-Amaranth's own Verilog writer makes a module for every instance and emits ``always @*`` blocks that
-stay undefined in Icarus Verilog while their inputs never change. So the node alone is converted, by
-RTLIL and Yosys' ``proc``, and the grid is written here.
+The grid is written here; the node is converted by RTLIL (:mod:`.modules`) and Yosys' ``proc``.
+Amaranth's own Verilog writer emits ``always @*`` blocks that stay undefined in Icarus Verilog while
+their inputs never change.
 """
 
 import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
 
 from amaranth._toolchain import require_tool
 from amaranth._toolchain.yosys import YosysError, YosysWarning, find_yosys
@@ -21,7 +23,9 @@ from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import ChipParams
 from stemcore.processes import guarded_group
 
-from .node import LOCAL, Node
+from . import verilog_text
+from .modules import convert, port_names
+from .node import LINK_NAMES, Node
 
 RAM_NAME = "ram"  # of the array in the module of every ConfigMemory, and of RANGES_SCOPE
 RANGES_SCOPE = "node.core.ranges"  # where the ranges of axons lie, as in memory_scopes
@@ -43,10 +47,12 @@ def memory_scopes(params: ChipParams) -> dict[Memory, tuple[str, ...]]:
         Memory.UPDATE: (f"{core}soma.update_pass",),
         Memory.REQUANT: (f"{core}soma.requant",),
         Memory.LOOKUP: lookups,
-        Memory.FIRE: (f"{core}axon_out.table",),
+        Memory.FIRE: (f"{core}axon_out.fire_table",),
         Memory.DESTINATION: (f"{core}axon_out.destinations",),
     }
 
+
+TIMESCALE = "`timescale 1ns/1ps\n"  # of every file, though nothing in them waits
 
 _SCRIPT = """read_rtlil <<rtlil
 {text}
@@ -56,51 +62,76 @@ proc
 clean
 write_verilog -noattr
 """
-# A memory whose words all start as zero: Yosys writes a line for every word, which costs simulators
-# minutes; a loop says the same.
-_ZEROS = re.compile(r"  initial begin\n((?:    (\S+ ?)\[\d+\] = \d+'h0+;\n)+)  end\n")
 _MODULE = re.compile(r"(?m)^module \\(\S+)$")
 
 
-def _zero_loop(match: re.Match[str]) -> str:
-    lines, name = match[1].count("\n"), match[2]
-    index = re.sub(r"\W", "_", name.strip()).lstrip("_") + "_word"
-    return (
-        f"  integer {index};\n"
-        f"  initial for ({index} = 0; {index} < {lines}; {index} = {index} + 1) "
-        f"{name}[{index}] = 0;\n"
-    )
+@dataclass(frozen=True)
+class Exported:
+    """Verilog of a component.
+
+    verilog : text of all modules
+    modules : the module of every instance by its scope: ``node.core.axon_in`` and the like
+    """
+
+    verilog: str
+    modules: Mapping[str, str]
 
 
-def component_verilog(
+def export(component: wiring.Component, *, name: str) -> Exported:
+    """Verilog of one component as a module called ``name``, with one module for each kind below it.
+
+    Ports are named as in :func:`.modules.port_names`.
+    """
+    converted = convert(component, name=name)
+    verilog = _run_yosys(converted.text, "")
+    return Exported(TIMESCALE + verilog_text.for_other_tools(verilog), converted.modules)
+
+
+def component_verilog(component: wiring.Component, *, name: str) -> str:
+    """The text of :func:`export`."""
+    return export(component, name=name).verilog
+
+
+@cache
+def node_export(params: ChipParams) -> Exported:
+    """The module ``node`` and everything below it."""
+    return export(Node(params=params), name="node")
+
+
+def node_verilog(params: ChipParams) -> str:
+    """The text of :func:`node_export`."""
+    return node_export(params).verilog
+
+
+def instances_verilog(
     component: wiring.Component,
     *,
     name: str,
-    passes: str = "",
-    stays: Callable[[str], bool] = lambda module: False,
+    passes: str,
+    stays: Callable[[str], bool],
     platform: str | None = None,
 ) -> str:
-    """Verilog of one component as a module called ``name``, with its submodules.
+    """Verilog of a component with a module for every instance, called by its scope.
 
-    Ports are named after the members, with double underscores: ``i__0__valid``. ``passes`` are
-    further commands of Yosys, to be run before the Verilog is written; where ``flatten`` is one of
-    them, the modules whose scope (``node.core.soma``) ``stays`` remain. ``platform``: what the
-    component is elaborated for, see ``stemcore.hdl.platforms``.
+    For simulators that are to treat instances apart. ``passes`` are further commands of Yosys, to
+    be run before the Verilog is written; where ``flatten`` is one of them, the modules whose scope
+    (``node.core.soma``) ``stays`` remain. ``platform``: what the component is elaborated for, see
+    ``stemcore.hdl.platforms``.
     """
 
     def marked(match: re.Match[str]) -> str:
         return f"attribute \\keep_hierarchy 1\n{match[0]}" if stays(match[1]) else match[0]
 
-    text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
-    text = _MODULE.sub(marked, text)
-    verilog = _ZEROS.sub(_zero_loop, _run_yosys(_SCRIPT.format(text=text, passes=passes)))
+    ports = port_names(component)
+    text = rtlil.convert(component, name=name, platform=platform, ports=ports, emit_src=False)
+    verilog = verilog_text.loops(_run_yosys(_MODULE.sub(marked, text), passes))
     # Hierarchical module names need escapes in Verilog; plain names are kinder to every tool.
     escaped = rf"\\({re.escape(name)}(?:\.\w+)+) "
     return re.sub(escaped, lambda match: match[1].replace(".", "__") + " ", verilog)
 
 
-def _run_yosys(script: str) -> str:
-    """What Yosys writes; ``YosysError`` where it fails.
+def _run_yosys(text: str, passes: str) -> str:
+    """Verilog of RTLIL after ``passes``, as Yosys writes it; ``YosysError`` where it fails.
 
     Amaranth finds the program, and would start it too, but in our process group: it would go on
     where this process is killed.
@@ -111,7 +142,7 @@ def _run_yosys(script: str) -> str:
     with guarded_group() as group:
         done = subprocess.run(
             [*begin, "-q", "-"],
-            input=script,
+            input=_SCRIPT.format(text=text, passes=passes),
             capture_output=True,
             encoding="utf-8",
             process_group=group,
@@ -122,18 +153,6 @@ def _run_yosys(script: str) -> str:
     if done.stderr.strip():  # quiet, it writes nothing else there
         warnings.warn(done.stderr.strip(), YosysWarning, stacklevel=3)
     return done.stdout
-
-
-def node_verilog(
-    params: ChipParams,
-    *,
-    passes: str = "",
-    stays: Callable[[str], bool] = lambda module: False,
-    platform: str | None = None,
-) -> str:
-    """Verilog of the module ``node`` and everything below it; see :func:`component_verilog`."""
-    node = Node(params=params)
-    return component_verilog(node, name="node", passes=passes, stays=stays, platform=platform)
 
 
 def chip_verilog(params: ChipParams, *, columns: int, rows: int) -> str:
@@ -149,7 +168,8 @@ def chip_verilog(params: ChipParams, *, columns: int, rows: int) -> str:
             f"got {columns} x {rows}"
         )
     width = Formats(params).flit.width
-    return f"""// {columns} x {rows} nodes; node (x, y) has number (y - 1) * {columns} + x.
+    return f"""{TIMESCALE}
+// {columns} x {rows} nodes; node (x, y) has number (y - 1) * {columns} + x.
 module chip(
   input clk, input rst,
   input host_i_valid, input [{width - 1}:0] host_i_payload, output host_i_ready,
@@ -172,15 +192,15 @@ module chip(
   assign host_o_payload = o_payload[0 +: WIDTH];
   genvar x, y;
   generate
-    for (y = 0; y < ROWS; y = y + 1) begin : row
+    for (y = 1; y <= ROWS; y = y + 1) begin : row
       for (x = 0; x < COLUMNS; x = x + 1) begin : column
-        localparam N = y * COLUMNS + x;
+        localparam N = (y - 1) * COLUMNS + x;
         localparam [{params.coord_width - 1}:0] X = x;
-        localparam [{params.coord_width - 1}:0] Y = y + 1;
-        localparam [3:0] EDGES = {{x == 0, y + 1 == ROWS, x + 1 == COLUMNS, y == 0 && x > 0}};
+        localparam [{params.coord_width - 1}:0] Y = y;
+        localparam [3:0] EDGES = {{x == 0, y == ROWS, x + 1 == COLUMNS, y == 1 && x > 0}};
 {_instance()}
         // Towards the north: the host above node 0, another node, or nothing.
-        if (y > 0) begin : north
+        if (y > 1) begin : north
 {_pair("N", 0, "N - COLUMNS", 2)}
         end else if (x == 0) begin : host
           assign i_valid[N*4+0] = host_i_valid;
@@ -194,7 +214,7 @@ module chip(
         end else begin : east_edge
 {_edge("N", 1)}
         end
-        if (y + 1 < ROWS) begin : south
+        if (y < ROWS) begin : south
 {_pair("N", 2, "N + COLUMNS", 0)}
         end else begin : south_edge
 {_edge("N", 2)}
@@ -214,13 +234,13 @@ endmodule
 def _instance() -> str:
     ports = ["        node node(", "          .clk(clk), .rst(rst),"]
     ports.append("          .x(X), .y(Y), .edges(EDGES),")
-    for port in range(LOCAL):
+    for port, name in enumerate(LINK_NAMES):
         for side in "io":
             bit, flit = f"[N*4+{port}]", f"[(N*4+{port})*WIDTH +: WIDTH]"
             ports.append(
-                f"          .{side}__{port}__valid({side}_valid{bit}), "
-                f".{side}__{port}__payload({side}_payload{flit}), "
-                f".{side}__{port}__ready({side}_ready{bit}),"
+                f"          .{name}_{side}_valid({side}_valid{bit}), "
+                f".{name}_{side}_payload({side}_payload{flit}), "
+                f".{name}_{side}_ready({side}_ready{bit}),"
             )
     ports.append("          .sent(sent[N]), .sent_flit(sent_flit[N*WIDTH +: WIDTH]),")
     ports.append("          .awake(), .quiet(quiets[N]));")

@@ -14,6 +14,7 @@ from .layouts import flit_stream, struct
 from .noc.router import Router
 
 LOCAL = 4  # the router's port to the core; 0 to 3 are North, East, South, West
+LINK_NAMES = ("north", "east", "south", "west")  # of the others, in Verilog
 AWAKE = data.StructLayout({**CORE_AWAKE.members, "router": 1})
 
 
@@ -40,6 +41,8 @@ class Node(wiring.Component):
         For observers: the core hands this flit to its router in this cycle. Costs nothing where
         it is left unconnected.
     """
+
+    link_names = LINK_NAMES
 
     def __init__(self, *, params: ChipParams):
         self._params = params

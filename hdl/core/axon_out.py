@@ -104,7 +104,7 @@ class AxonOut(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         params = self._params
-        m.submodules.table = table = ConfigMemory(params=params, memory=Memory.FIRE)
+        m.submodules.fire_table = table = ConfigMemory(params=params, memory=Memory.FIRE)
         m.submodules.destinations = destinations = ConfigMemory(
             params=params, memory=Memory.DESTINATION
         )

@@ -54,7 +54,7 @@ def axi_host_verilog(
             direction, width = "input" if is_input else "output", flow.shape
             bits = f"[{width - 1}:0] " if width > 1 else ""
             ports.append(f"{direction} {bits}{prefix}_{name}")
-            pins.append(f".{member}__{name}({prefix}_{name})")
+            pins.append(f".{member}_{name}({prefix}_{name})")
     flit_width = len(host.chip_i.payload.as_value())
     declared, connected = ",\n  ".join(ports), ",\n    ".join(pins)
     return f"""{text}
@@ -67,9 +67,9 @@ module axi_chip(
   axi_host host(
     .clk(aclk), .rst(~aresetn), .interrupt(interrupt),
     .chip_clk(chip_clk), .chip_rst(chip_rst), .chip_quiet(chip_quiet),
-    .chip_i__valid(to_chip_valid), .chip_i__payload(to_chip_payload),
-    .chip_i__ready(to_chip_ready), .chip_o__valid(from_chip_valid),
-    .chip_o__payload(from_chip_payload), .chip_o__ready(from_chip_ready),
+    .chip_i_valid(to_chip_valid), .chip_i_payload(to_chip_payload),
+    .chip_i_ready(to_chip_ready), .chip_o_valid(from_chip_valid),
+    .chip_o_payload(from_chip_payload), .chip_o_ready(from_chip_ready),
     {connected});
   chip chip(
     .clk(chip_clk), .rst(chip_rst), .quiet(chip_quiet),

@@ -82,8 +82,8 @@ class FlitQueue(wiring.Component):
             write.en.eq(push),
             self.o.payload.eq(read.data),
         ]
-        for moves, address in ((push, write.addr), (pop, read.addr)):
-            place = Signal(range(depth))
+        for name, moves, address in (("newest", push, write.addr), ("oldest", pop, read.addr)):
+            place = Signal(range(depth), name=name)
             m.d.comb += address.eq(place)
             with m.If(moves):
                 m.d.sync += place.eq(Mux(place == depth - 1, 0, place + 1))

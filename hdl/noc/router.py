@@ -133,6 +133,8 @@ class Router(wiring.Component):
         enters or leaves the router in this cycle. Depends on registers only.
     """
 
+    link_names = tuple(port.name.lower() for port in Port)
+
     def __init__(self, params: ChipParams):
         self._params = params
         super().__init__(

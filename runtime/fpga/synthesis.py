@@ -27,7 +27,7 @@ TOP = "top"
 # accumulators; the others are configured at rest or are queues), so none needs logic that
 # keeps the old word. -nowidelut: ABC maps the router's crossbar badly onto wide LUTs.
 SYNTH = "synth_ecp5 -no-rw-check -nowidelut"
-CORE = "node__core"  # module of node.v
+CORE = "node_core"  # module of node.v
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ def node_cells(design: Design) -> dict[str, float]:
     scripts = {
         top: f"read_verilog node.v\n{hidden}hierarchy -top {top}\nproc\nflatten\nopt -full\nclean\n"
         f"synth_xilinx {flags} -noiopad -noclkbuf -top {top}\ntee -q -o {top}.json stat -json"
-        for top, hidden in (("node__core", ""), ("node", "blackbox node__core\n"))
+        for top, hidden in (("node_core", ""), ("node", "blackbox node_core\n"))
     }
     key = content_key([], node, scripts, sorted(versions().items()))
     with built_once(out, f"xilinx-{design.preset}", key) as (folder, empty):

@@ -35,6 +35,7 @@ from .flits import Flits, Host
 
 TEMPLATES = Path(__file__).parent / "templates"
 SOURCES = ("bench.v", "chip.v", "node.v")
+LINT_WAIVERS = "lint.vlt"  # for Verilator, with a reason each
 RUN_LIMIT_S = 3600
 
 
@@ -139,6 +140,7 @@ def _fill(
     )
     (folder / "README.txt").write_text(_readme(title, program, counts, len(images)))
     (folder / "PORTS.txt").write_text(ports_note(params))
+    shutil.copyfile(TEMPLATES / LINT_WAIVERS, folder / LINT_WAIVERS)
 
 
 def _add_axi(folder: Path, program: Program, stream_width: int) -> None:

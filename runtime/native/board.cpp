@@ -227,15 +227,15 @@ class Board {
         bool steps = false;
         if (host_.chip_rst) {
             mesh_.reset();
-            host_.chip_i___05Fready = host_.chip_o___05Fvalid = 0;
+            host_.chip_i_ready = host_.chip_o___05Fvalid = 0;
         } else {
             const Mesh::Link link = mesh_.link();
-            steps = !link.o_valid || host_.chip_o___05Fready;
-            if (steps && host_.chip_i___05Fvalid && !link.i_valid)
-                mesh_.offer(host_.chip_i___05Fpayload);
-            host_.chip_i___05Fready = steps && link.i_ready;
-            host_.chip_o___05Fvalid = steps && link.o_valid;
-            host_.chip_o___05Fpayload = link.o_payload;
+            steps = !link.o_valid || host_.chip_o_ready;
+            if (steps && host_.chip_i_valid && !link.i_valid)
+                mesh_.offer(host_.chip_i_payload);
+            host_.chip_i_ready = steps && link.i_ready;
+            host_.chip_o_valid = steps && link.o_valid;
+            host_.chip_o_payload = link.o_payload;
         }
         host_.chip_quiet = mesh_.quiet;
         host_.eval();

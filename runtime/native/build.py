@@ -7,7 +7,7 @@ kept: the conversion by the content of the sources, the library by that of the V
 
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from stemcore.golden.spec.fields import ALERT, Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.spike_code import SpikeCode
 from stemcore.golden.spec.widths import ACTIVATION_WIDTH
-from stemcore.hdl.export import RAM_NAME, RANGES_SCOPE, memory_scopes, node_verilog
+from stemcore.hdl.export import RAM_NAME, RANGES_SCOPE, memory_scopes, node_export
 
 from ..toolchain.process import built_once, content_key, find_program, run, tree_key
 from ..toolchain.verilator import COMPILER_HINT, BuildOptions, verilate
@@ -101,15 +101,18 @@ def node_sources(params: ChipParams, out_dir: Path, *, simulation: bool = False)
     with built_once(Path(out_dir).resolve(), name, key) as (folder, empty):
         if empty:
             _log.info("node for these chip sizes: Amaranth to Verilog, once; kept for later runs")
+            modules: Mapping[str, str]
             with _no_garbage_collection():
                 if simulation:
                     reached = [RANGES_SCOPE, *(scope for scope, _ in WATCHED)]
                     verilog = simulation_verilog(params, reached=reached)
+                    modules = {scope: "__".join(scope.split(".")) for scope in _reached(params)}
                 else:
-                    verilog = node_verilog(params)
+                    exported = node_export(params)
+                    verilog, modules = exported.verilog, exported.modules
                 (folder / "node.v").write_text(verilog)
+            (folder / "public.vlt").write_text(_public(params, modules))
             (folder / "fields.h").write_text(fields_header(params))
-            (folder / "public.vlt").write_text(_public(params))
     return folder
 
 
@@ -125,16 +128,27 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _public(params: ChipParams) -> str:
-    """Verilator rules that let the engine reach the configured memories, and see ``WATCHED``."""
-    rules = ["`verilator_config"]
-    for scope, name in WATCHED:
-        rules.append(f'public_flat_rd -module "{"__".join(scope.split("."))}" -var "{name}"')
+def _memories(params: ChipParams) -> Iterator[str]:
     for scopes in (*memory_scopes(params).values(), (RANGES_SCOPE,)):
-        for scope in scopes:
-            module = "__".join(scope.split("."))
-            rules.append(f'public_flat_rw -module "{module}" -var "{RAM_NAME}"')
-    return "\n".join(rules) + "\n"
+        yield from scopes
+
+
+def _reached(params: ChipParams) -> Iterator[str]:
+    """Scopes that the engine reaches into."""
+    yield from _memories(params)
+    yield from (scope for scope, _ in WATCHED)
+
+
+def _public(params: ChipParams, modules: Mapping[str, str]) -> str:
+    """Verilator rules that let the engine reach the configured memories, and see ``WATCHED``.
+
+    ``modules`` by scope.
+    """
+    seen = [(modules[scope], name) for scope, name in WATCHED]
+    written = [(modules[scope], RAM_NAME) for scope in _memories(params)]
+    rules = [f'public_flat_rd -module "{module}" -var "{name}"' for module, name in seen]
+    rules += [f'public_flat_rw -module "{module}" -var "{name}"' for module, name in written]
+    return "\n".join(["`verilator_config", *dict.fromkeys(rules)]) + "\n"
 
 
 def fields_header(params: ChipParams) -> str:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection
 
 from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.params import ChipParams
-from stemcore.hdl.export import RAM_NAME, memory_scopes, node_verilog
-from stemcore.hdl.node import AWAKE
+from stemcore.hdl.export import RAM_NAME, instances_verilog, memory_scopes
+from stemcore.hdl.node import AWAKE, Node
 from stemcore.hdl.platforms import PROCESSOR
 
 BLOCKS = tuple(AWAKE.members)
@@ -45,7 +45,9 @@ def simulation_verilog(params: ChipParams, *, reached: Collection[str] = ()) -> 
     knows.
     """
     stays = modules_that_stay(params, reached)
-    verilog = node_verilog(params, passes=PASSES, stays=stays, platform=PROCESSOR)
+    verilog = instances_verilog(
+        Node(params=params), name="node", passes=PASSES, stays=stays, platform=PROCESSOR
+    )
     configured = {
         "__".join(scope.split("."))
         for memory, scopes in memory_scopes(params).items()

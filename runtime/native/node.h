@@ -96,16 +96,15 @@ struct alignas(64) Node {
         m.y = row;
         m.edges = edges;
         m.clk = 0;
-        // Verilator writes the double underscores of i__0__valid as ___05F.
-#define PORT(p)                                                                          \
-    i_valid[p] = &m.i___05F##p##___05Fvalid, i_payload[p] = &m.i___05F##p##___05Fpayload, \
-    i_ready[p] = &m.i___05F##p##___05Fready, o_valid[p] = &m.o___05F##p##___05Fvalid,     \
-    o_payload[p] = &m.o___05F##p##___05Fpayload, o_ready[p] = &m.o___05F##p##___05Fready, \
+#define PORT(p, name)                                                                     \
+    i_valid[p] = &m.name##_i_valid, i_payload[p] = &m.name##_i_payload,                   \
+    i_ready[p] = &m.name##_i_ready, o_valid[p] = &m.name##_o_valid,                       \
+    o_payload[p] = &m.name##_o_payload, o_ready[p] = &m.name##_o_ready,                   \
     *i_valid[p] = 0, *i_payload[p] = 0, *o_ready[p] = edges >> p & 1
-        PORT(0);
-        PORT(1);
-        PORT(2);
-        PORT(3);
+        PORT(0, north);
+        PORT(1, east);
+        PORT(2, south);
+        PORT(3, west);
 #undef PORT
         m.eval();  // initial values; the same as after a reset
     }

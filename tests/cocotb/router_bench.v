@@ -21,14 +21,14 @@ module router_bench #(parameter WIDTH = 8, parameter COORD_WIDTH = 3);
   endgenerate
   router dut (
     .clk(clk), .rst(rst), .x(x), .y(y), .idle(idle),
-    .i__0__valid(i_valid[0]), .i__0__payload(i_payload[0*WIDTH +: WIDTH]), .i__0__ready(i_ready[0]),
-    .i__1__valid(i_valid[1]), .i__1__payload(i_payload[1*WIDTH +: WIDTH]), .i__1__ready(i_ready[1]),
-    .i__2__valid(i_valid[2]), .i__2__payload(i_payload[2*WIDTH +: WIDTH]), .i__2__ready(i_ready[2]),
-    .i__3__valid(i_valid[3]), .i__3__payload(i_payload[3*WIDTH +: WIDTH]), .i__3__ready(i_ready[3]),
-    .i__4__valid(i_valid[4]), .i__4__payload(i_payload[4*WIDTH +: WIDTH]), .i__4__ready(i_ready[4]),
-    .o__0__valid(o_valid[0]), .o__0__payload(o_payload[0*WIDTH +: WIDTH]), .o__0__ready(o_ready[0]),
-    .o__1__valid(o_valid[1]), .o__1__payload(o_payload[1*WIDTH +: WIDTH]), .o__1__ready(o_ready[1]),
-    .o__2__valid(o_valid[2]), .o__2__payload(o_payload[2*WIDTH +: WIDTH]), .o__2__ready(o_ready[2]),
-    .o__3__valid(o_valid[3]), .o__3__payload(o_payload[3*WIDTH +: WIDTH]), .o__3__ready(o_ready[3]),
-    .o__4__valid(o_valid[4]), .o__4__payload(o_payload[4*WIDTH +: WIDTH]), .o__4__ready(o_ready[4]));
+    .north_i_valid(i_valid[0]), .north_i_payload(i_payload[0*WIDTH +: WIDTH]), .north_i_ready(i_ready[0]),
+    .east_i_valid(i_valid[1]), .east_i_payload(i_payload[1*WIDTH +: WIDTH]), .east_i_ready(i_ready[1]),
+    .south_i_valid(i_valid[2]), .south_i_payload(i_payload[2*WIDTH +: WIDTH]), .south_i_ready(i_ready[2]),
+    .west_i_valid(i_valid[3]), .west_i_payload(i_payload[3*WIDTH +: WIDTH]), .west_i_ready(i_ready[3]),
+    .local_i_valid(i_valid[4]), .local_i_payload(i_payload[4*WIDTH +: WIDTH]), .local_i_ready(i_ready[4]),
+    .north_o_valid(o_valid[0]), .north_o_payload(o_payload[0*WIDTH +: WIDTH]), .north_o_ready(o_ready[0]),
+    .east_o_valid(o_valid[1]), .east_o_payload(o_payload[1*WIDTH +: WIDTH]), .east_o_ready(o_ready[1]),
+    .south_o_valid(o_valid[2]), .south_o_payload(o_payload[2*WIDTH +: WIDTH]), .south_o_ready(o_ready[2]),
+    .west_o_valid(o_valid[3]), .west_o_payload(o_payload[3*WIDTH +: WIDTH]), .west_o_ready(o_ready[3]),
+    .local_o_valid(o_valid[4]), .local_o_payload(o_payload[4*WIDTH +: WIDTH]), .local_o_ready(o_ready[4]));
 endmodule

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 # SPDX-License-Identifier: Apache-2.0
 import re
 
@@ -10,17 +11,32 @@ from amaranth.lib.wiring import In, Out
 from stemcore.folders import results
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.presets import get_preset
+from stemcore.hdl import verilog_text
 from stemcore.hdl.export import (
     RAM_NAME,
     chip_verilog,
     component_verilog,
     memory_scopes,
+    node_export,
     node_verilog,
 )
+from stemcore.hdl.host.export import axi_host_verilog
+from stemcore.hdl.modules import port_names
+from stemcore.hdl.node import Node
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
 
 TINY = get_preset("tiny")
 OUT = results() / "export-tests"
+KINDS = """
+accumulate_lanes accumulate_loop address_generator arbiter_east arbiter_local arbiter_north
+axon_in axon_out config_memory_axon config_memory_destinations config_memory_lookup
+config_memory_requant config_memory_fire_table config_memory_table_c config_memory_table_x
+config_memory_table_y config_memory_update_pass config_memory_weights configuration control core
+dendrite egress error_register flit_queue_leaving flit_queue_north flit_register flow_control
+ingress no_update plane_scan ranges requantize reserved_queue reserved_queue_jobs route_mask_east
+route_mask_local route_mask_north route_mask_south route_mask_west router shift_lanes soma
+spike_emit spike_queue sync_fifo_buffered watchdog
+"""
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +86,8 @@ def test_chip_takes_the_largest_size():
 
 def test_module_names_are_plain_and_ports_keep_theirs():
     verilog = component_verilog(Remembers([1, 2]), name="top")
-    assert sorted(modules(verilog)) == ["top", "top__inner"]
-    assert re.search(r"^  top__inner +inner \(", verilog, re.MULTILINE)
+    assert sorted(modules(verilog)) == ["top", "top_inner"]
+    assert re.search(r"^  top_inner +inner \(", verilog, re.MULTILINE)
     for port in ("input clk;", "input rst;", "input [3:0] address;", "output [6:0] data;"):
         assert port in verilog
 
@@ -107,13 +123,13 @@ def test_memory_of_zeros_reads_zero_in_icarus(tmp_path):
 
 def test_node_has_every_memory_where_engines_look(node):
     names = modules(node)
-    assert all(re.fullmatch(r"\w+", name) for name in names)
     assert len(names) == len(set(names))
+    kinds = node_export(TINY).modules
     for memory, scopes in memory_scopes(TINY).items():
         _, depth = Formats(TINY).memory(memory)
         assert len(scopes) == (TINY.soma_lanes if memory.name == "LOOKUP" else 1)
         for scope in scopes:
-            module = scope.replace(".", "__")
+            module = kinds[scope]
             assert module in names, memory.name
             body = node[re.search(rf"^module {module} ?\(", node, re.MULTILINE).start() :]
             body = body[: body.index("endmodule")]
@@ -121,6 +137,91 @@ def test_node_has_every_memory_where_engines_look(node):
             chunks = Formats(TINY).n_chunks(memory)
             stored = width if chunks == 1 else 32 * chunks
             assert f"reg [{stored - 1}:0] {RAM_NAME} [{depth - 1}:0];" in body, memory.name
+
+
+def test_kinds_are_modules_once_and_keep_their_names(node):
+    kinds = node_export(TINY).modules
+    router = {scope: kinds[f"node.router.{scope}"] for scope in ("queue_north", "queue_local")}
+    assert set(router.values()) == {"node_flit_queue_north"}
+    assert {kinds[f"node.router.arbiter_{port}"] for port in ("north", "south")} == {
+        "node_arbiter_north"
+    }
+    assert kinds["node.router.arbiter_east"] == "node_arbiter_east"
+    assert kinds["node.core.soma.requantize.lookup_1"] == "node_config_memory_lookup"
+    assert sorted(set(kinds.values())) == sorted(modules(node))
+    # Names are stable: those that scripts and constraints of users hold on to.
+    assert set(modules(node)) == {f"node_{name}" for name in KINDS.split()} | {"node"}
+
+
+def test_no_name_needs_an_escape_and_no_pragma_is_left(node):
+    assert "\\" not in node
+    assert "$" not in re.sub(r"\$(signed|unsigned)\(", "", node)
+    assert "synopsys" not in node
+    assert re.search(r"^module node\(([^)]*)\);", node, re.MULTILINE)
+
+
+def test_ports_of_links_have_their_compass_names():
+    ports = port_names(Node(params=TINY))
+    links = {
+        f"{name}_{side}_{member}"
+        for name in ("north", "east", "south", "west")
+        for side in "io"
+        for member in ("valid", "payload", "ready")
+    }
+    others = {"x", "y", "edges", "quiet", "awake", "sent", "sent_flit"}
+    assert set(ports) == links | others
+    assert ports["north_i_ready"][1].value == "output"
+    assert ports["north_o_ready"][1].value == "input"
+
+
+def test_ports_that_would_share_a_name_are_refused():
+    class Twice(wiring.Component):
+        a_b: In(1)
+        a: In(wiring.Signature({"b": In(1)}))
+
+    with pytest.raises(ValueError, match=r"^Twice: two members would be port a_b; rename one"):
+        port_names(Twice())
+
+
+def test_registers_get_their_initial_values_in_initial_statements(node):
+    assert not re.search(r"^  reg [^;]*=", node, re.MULTILINE)
+    assert len(re.findall(r"^  initial \w+ = ", node, re.MULTILINE)) > 100
+
+
+@pytest.mark.parametrize(("n_words", "loops"), [(12, [(0, 12)]), (5000, [(0, 4096), (4096, 5000)])])
+def test_loops_stay_below_the_limits_of_synthesis_tools(n_words, loops):
+    lines = "".join(f"    ram[{n}] = 8'h00;\n" for n in range(n_words))
+    text = verilog_text.loops(f"  initial begin\n{lines}  end\n")
+    found = re.findall(r"ram_word = (\d+); ram_word < (\d+); ram_word = ram_word \+ 1\)", text)
+    assert [(int(start), int(end)) for start, end in found] == loops
+
+
+def test_only_large_memories_read_by_a_clock_edge_ask_for_block_ram():
+    read = "  always @(posedge clk) data <= ram[address];\n"
+    at_once = "  assign data = ram[address];\n"
+    for depth, body, styled in ((512, read, True), (511, read, False), (512, at_once, False)):
+        text = f"module m(data);\n  reg [7:0] ram [{depth - 1}:0];\n{body}endmodule\n"
+        found = verilog_text.for_other_tools(text)
+        assert ('(* ram_style = "block" *)' in found) == styled
+
+
+def test_a_choice_by_one_of_several_is_gates_instead_of_a_pragma():
+    """All three selections, none, and a width of one bit."""
+    case = (
+        "    casez (s) // synopsys parallel_case\n      2'b?1:\n        _1_ = b[3:0];\n"
+        "      2'b1?:\n        _1_ = b[7:4];\n      default:\n        _1_ = a;\n    endcase\n"
+    )
+    assert verilog_text.for_other_tools(case) == (
+        "    _1_ = s == 0 ? a :\n      ({4{s[0]}} & b[3:0]) |\n      ({4{s[1]}} & b[7:4]);\n"
+    )
+
+
+def test_every_file_sets_the_same_timescale(node):
+    chip = chip_verilog(TINY, columns=1, rows=1)
+    axi = axi_host_verilog(TINY, columns=1, rows=1)
+    for text in (node, chip, axi):
+        assert text.startswith("`timescale 1ns/1ps\n")
+        assert text.count("`timescale") == 1
 
 
 def test_node_is_in_the_chip_once(node):
@@ -132,6 +233,12 @@ def test_node_is_in_the_chip_once(node):
     header = node[node.index("module node(") :]
     ports = set(re.search(r"\(([^)]*)\)", header)[1].replace(",", " ").split())
     assert set(re.findall(r"\.(\w+)\(", chip)) == ports
+
+
+def test_instances_in_the_chip_are_numbered_like_the_nodes():
+    chip = chip_verilog(TINY, columns=3, rows=2)
+    assert "for (y = 1; y <= ROWS; y = y + 1) begin : row" in chip
+    assert "for (x = 0; x < COLUMNS; x = x + 1) begin : column" in chip
 
 
 def test_chip_text_does_not_grow_with_its_size():

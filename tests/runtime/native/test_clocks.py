@@ -6,7 +6,8 @@ import re
 import pytest
 
 from stemcore.golden.spec.presets import get_preset
-from stemcore.hdl.export import memory_scopes, node_verilog
+from stemcore.hdl.export import instances_verilog, memory_scopes
+from stemcore.hdl.node import Node
 from stemcore.hdl.platforms import PROCESSOR
 from stemcore.runtime.native import clocks
 
@@ -16,7 +17,9 @@ TINY = get_preset("tiny")
 @pytest.fixture(scope="module")
 def texts():
     stays = clocks.modules_that_stay(TINY, ())
-    plain = node_verilog(TINY, passes=clocks.PASSES, stays=stays, platform=PROCESSOR)
+    plain = instances_verilog(
+        Node(params=TINY), name="node", passes=clocks.PASSES, stays=stays, platform=PROCESSOR
+    )
     return plain, clocks.simulation_verilog(TINY)
 
 
@@ -88,6 +91,7 @@ def test_blocks_memories_and_what_is_reached_stay_modules():
     ],
 )
 def test_verilog_of_another_form_is_refused(monkeypatch, text, message):
-    monkeypatch.setattr(clocks, "node_verilog", lambda params, **options: text)
+    monkeypatch.setattr(clocks, "Node", lambda params: None)
+    monkeypatch.setattr(clocks, "instances_verilog", lambda node, **options: text)
     with pytest.raises(RuntimeError, match=rf"^exported Verilog: {message}.*clocks\.py$"):
         clocks.simulation_verilog(TINY)

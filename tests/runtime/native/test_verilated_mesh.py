@@ -201,7 +201,7 @@ def test_memory_beyond_the_node_is_refused():
     _, depth = Formats(program.params).memory(Memory.FIRE)
     message = (
         rf"^node \(0, 1\): FIRE must be a memory of {depth + 1} words or more; "
-        r"node\.core\.axon_out\.table is too small: ram; what is compiled does not fit: "
+        r"node\.core\.axon_out\.fire_table is too small: ram; what is compiled does not fit: "
         r"remove it with 'stemcore info --clear-cache' and run again$"
     )
     with opened(program) as mesh:

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What linters say of the exported Verilog: nothing but what lint.vlt gives a reason for."""
+
+import re
+
+import pyslang
+import pytest
+
+from stemcore.folders import results
+from stemcore.golden.spec.presets import get_preset
+from stemcore.hdl.export import chip_verilog, node_verilog
+from stemcore.hdl.host.export import axi_host_verilog
+from stemcore.runtime.host.verilog_bench import LINT_WAIVERS, TEMPLATES
+from stemcore.runtime.toolchain import ToolError
+from stemcore.runtime.toolchain.process import run
+from stemcore.runtime.toolchain.verilator import verilator_root
+from stemcore.runtime.toolchain.yosys import run_yosys
+
+TINY = get_preset("tiny")
+NAMES = ("node.v", "chip.v", "axi_chip.v")
+
+
+@pytest.fixture(scope="module")
+def folder():
+    path = results() / "lint-tests"
+    path.mkdir(parents=True, exist_ok=True)
+    texts = (
+        node_verilog(TINY),
+        chip_verilog(TINY, columns=2, rows=2),
+        axi_host_verilog(TINY, columns=2, rows=2),
+    )
+    for name, text in zip(NAMES, texts, strict=True):
+        (path / name).write_text(text)
+    (path / LINT_WAIVERS).write_text((TEMPLATES / LINT_WAIVERS).read_text())
+    return path
+
+
+def verilator_lint(folder, *files):
+    verilator = verilator_root() / "bin" / "verilator"
+    command = [verilator, "--lint-only", "-Wall", "--top-module", "axi_chip", *files]
+    return run(command, cwd=folder)[1]
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_verilator_says_nothing_beyond_the_waivers(folder):
+    assert "%" not in verilator_lint(folder, LINT_WAIVERS, *NAMES)
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_every_waiver_has_a_reason_and_is_needed(folder):
+    lines = (folder / LINT_WAIVERS).read_text().splitlines()
+    waived = [re.match(r"lint_off -rule (\w+)", line) for line in lines]
+    for before, line, rule in zip(lines, lines[1:], waived[1:], strict=False):
+        assert rule is None or before.startswith(("//", "lint_off")), line
+    with pytest.raises(ToolError) as error:
+        verilator_lint(folder, *NAMES)
+    found = set(re.findall(r"%Warning-(\w+):", error.value.output))
+    assert found == {rule[1] for rule in waived if rule}
+
+
+@pytest.mark.slow
+def test_slang_says_nothing(folder):
+    driver = pyslang.driver.Driver()
+    driver.addStandardArgs()
+    files = " ".join(str(folder / name) for name in NAMES)
+    assert driver.parseCommandLine(f"slang {files} --top axi_chip")
+    assert driver.processOptions()
+    assert driver.parseAllSources()
+    compilation = driver.createCompilation()
+    driver.reportCompilation(compilation, True)
+    assert driver.reportDiagnostics(True)
+    assert (driver.diagEngine.numErrors, driver.diagEngine.numWarnings) == (0, 0)
+    assert [top.name for top in compilation.getRoot().topInstances] == ["axi_chip"]
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_yosys_finds_no_loop_no_undriven_and_no_multiply_driven_wire(folder):
+    run_yosys(
+        f"read_verilog {' '.join(NAMES)}\nhierarchy -check -top axi_chip\nproc\ncheck -assert",
+        cwd=folder,
+    )
