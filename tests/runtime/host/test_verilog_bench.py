@@ -119,6 +119,7 @@ def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "node.v",
+        "lint.vlt",
         "chip.v",
         "bench.v",
         "config.hex",
