@@ -227,7 +227,7 @@ class Board {
         bool steps = false;
         if (host_.chip_rst) {
             mesh_.reset();
-            host_.chip_i_ready = host_.chip_o___05Fvalid = 0;
+            host_.chip_i_ready = host_.chip_o_valid = 0;
         } else {
             const Mesh::Link link = mesh_.link();
             steps = !link.o_valid || host_.chip_o_ready;
