@@ -163,6 +163,7 @@ class Compiled:
         integers = self.integers(images)
         network, params = self.network, self.compilation.options.params
         program = None if isinstance(chosen, NetworkEngine) else self.program
+        chip = None if program is None else self.virtual_chip(cores_on_chip)
         ran = run_engine(
             chosen,
             program,
@@ -173,10 +174,10 @@ class Compiled:
             port=port,
             waves_dir=None if waves is None else Path(waves),
             progress=progress,
-            chip=None if program is None else self.virtual_chip(cores_on_chip),
+            chip=chip,
         )
         golden = run_network(network, integers, acc_width=params.acc_width)
-        difference = _difference(network, program, golden, ran, integers)
+        difference = _difference(network, program, golden, ran, integers, chip)
         if difference is not None and strict:
             raise Difference(difference)
         return Result(self.compilation, integers, golden, ran, program, difference)
@@ -243,6 +244,7 @@ def _difference(
     golden: Mapping[str, NDArray[np.int64]],
     ran: RunResult,
     images: NDArray[np.integer],
+    chip: VirtualChip | None,
 ) -> str | None:
     """The first difference between golden and what an engine returned."""
     names = "golden", ran.engine
@@ -251,7 +253,9 @@ def _difference(
     if ran.engine == PROGRAM_ENGINE:
         return first_difference(program, golden, ran.values, names)
     # Of a chip that nobody sees into, counters tell what its layers did.
-    model = run_engine(PROGRAM_ENGINE, program, images) if ran.only_outputs else None
+    model = None
+    if ran.only_outputs:
+        model = run_engine(PROGRAM_ENGINE, program, images, chip=chip)
     return chip_difference(program, golden, ran, names, model)
 
 

@@ -4,6 +4,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from stemcore.compiler.pipeline import STAGES
 from stemcore.golden.program.program_file import save_program
 from stemcore.golden.spec.fields import Memory
 from stemcore.runtime.engines.compare import Difference
+from stemcore.runtime.engines.engine import ProgramEngine
 from stemcore.runtime.engines.result import RunResult
+from stemcore.runtime.engines.run import run_engine
 
 
 class Own(nn.Module):
@@ -236,6 +239,34 @@ def test_cores_in_turn_give_the_same_and_say_what_it_costs(compiled, images, tmp
         compiled.run(images, engine="golden", cores_on_chip=1)
     with pytest.raises(CompileError, match=r"a chip must have 1 core or more, got 0"):
         compiled.run(images, engine="program", cores_on_chip=0)
+
+
+class Blind(ProgramEngine):
+    """A chip that nobody sees into, as a board is: outputs and counters."""
+
+    name = "blind"
+    summary = "outputs and counters alone"
+    spoiled = 0
+
+    def run(self, program, images, *, options):
+        ran = run_engine("program", program, images)
+        counters = {node: dict(counts) for node, counts in ran.counters.items()}
+        next(iter(counters.values()))["sops"] += self.spoiled
+        values = {name: ran.values[name] for name in program.output_layers}
+        return replace(ran, engine=self.name, values=values, counters=counters, only_outputs=True)
+
+
+def test_counters_of_cores_in_turn_are_compared_where_nothing_else_is_seen(
+    compiled, images, monkeypatch
+):
+    """Spikes to the host count there where cores take turns, and not where all are present."""
+    monkeypatch.setattr("stemcore.runtime.compiled.get_engine", lambda name: Blind())
+    result = compiled.run(images, engine="blind", cores_on_chip=1)
+    assert result.bit_exact
+    assert set(result.values) == set(compiled.program.output_layers)
+    monkeypatch.setattr(Blind, "spoiled", 1)
+    with pytest.raises(Difference, match=r"counter sops must be \d+ as in engine 'program', got"):
+        compiled.run(images, engine="blind", cores_on_chip=1)
 
 
 def test_estimate_of_cores_in_turn_shows_load_compute_and_transfer(compiled):

@@ -98,6 +98,8 @@ class ProgramEngine(Engine):
     ) -> RunResult:
         """Run ``images`` (N, C, H, W), integers on the input's scale, through ``program``.
 
+        Of a part of a program, as runs on chips with fewer cores have, ``images`` has the shape
+        (N, \\*program.input_shape) and ``values`` may lack neurons; else nothing is special.
         Every population of ``program.layers`` is in the result's ``values``. Raises
         :class:`stemcore.runtime.errors.EngineError` where the run does not come to its end, and
         ``ValueError`` for images or options that cannot be used.
