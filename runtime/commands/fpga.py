@@ -155,7 +155,7 @@ def _print_model(model: dict[str, Any]) -> None:
         f"network      {model['name']}: {model['cores']} cores in {model['groups']} groups, each "
         f"loaded once for {model['batch']:,} images\n"
         f"             load {model['load_s']:.2f} s a batch; an image computes "
-        f"{1e3 * model['compute_s']:.3f} ms and is {1e3 * model['transfer_s']:.1f} ms on the line\n"
+        f"{1e3 * model['compute_s']:.3f} ms and is {1e3 * model['transfer_s']:.3f} ms on the link\n"
         f"             {model['images_per_s']:,.1f} images/s; {model['images_per_s_chip']:,.0f} "
-        "with a line that takes no time"
+        "with a link that takes no time"
     )

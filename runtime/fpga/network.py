@@ -11,8 +11,15 @@ from ..prepare import prepare
 from ..prepared import finish
 from ..report.names import compile_folder
 from ..settings import Settings
-from .rates import estimate_rates
+from .rates import BUS_HZ, estimate_rates, line_seconds
 from .synthesis import Design
+
+
+def link_of(design: Design) -> Callable[[float], float]:
+    """Seconds of flits between host and chip: on the serial line, or by DMA."""
+    if design.board.platform:
+        return lambda n_flits: line_seconds(n_flits, design.baud)
+    return lambda n_flits: n_flits / BUS_HZ
 
 
 def network_on(
@@ -44,7 +51,7 @@ def network_on(
         done.activity,
         n_nodes=design.columns * design.rows,
         clock_mhz=clock_mhz,
-        baud=design.baud,
+        link_seconds=link_of(design),
     )
     return {
         "name": done.program.name,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images per second of a network on a board: chip, serial line, loads where cores take turns."""
+"""Images per second of a network on a board: chip, link, loads where cores take turns."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from stemcore.golden.program.program import Program
 from stemcore.golden.spec.uart_frames import FLIT_BYTES, MAX_FLITS, Frame, FrameKind
 
 BIT_TIMES = 10  # of a byte on the line, with start and stop bit
+BUS_HZ = 100e6  # of the DMA beside a processor system, a flit a cycle
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,11 @@ class Rates:
 
     groups : of cores that take turns; 1: all are there
     batch : images for which a group is loaded once
-    load_s : line and chip, for all groups, once a batch
+    load_s : link and chip, for all groups, once a batch
     compute_s : the chip, per image
-    transfer_s : the line, per image
-    images_per_s : with what is slower of chip and line, and with the share of a load
-    images_per_s_chip : with a line that takes no time, and nothing loaded
+    transfer_s : the link, per image
+    images_per_s : with what is slower of chip and link, and with the share of a load
+    images_per_s_chip : with a link that takes no time, and nothing loaded
     """
 
     groups: int
@@ -48,21 +50,26 @@ def line_seconds(n_flits: float, baud: float) -> float:
 
 
 def estimate_rates(
-    program: Program, activity: Activity | None, *, n_nodes: int, clock_mhz: float, baud: float
+    program: Program,
+    activity: Activity | None,
+    *,
+    n_nodes: int,
+    clock_mhz: float,
+    link_seconds: Callable[[float], float],
 ) -> tuple[Rates, VirtualChip]:
-    """Images per second at the clock that was placed.
+    """Images per second at a clock of the chip.
 
-    The line works in both directions at once, and while the chip computes; so a group of cores
+    link_seconds : seconds that so many flits take between host and chip, one way
+
+    The link works in both directions at once, and while the chip computes; so a group of cores
     takes as long as the slowest of chip, flits to it and flits from it.
     """
     chip = virtual_chip(program, n_nodes, activity)
     times = estimate_virtual(chip, activity)
     hz = clock_mhz * 1e6
-    load = sum(max(line_seconds(g.load, baud), g.load / hz) for g in times.groups)
+    load = sum(max(link_seconds(g.load), g.load / hz) for g in times.groups)
     compute = sum(group.interval / hz for group in times.groups)
-    lines = [
-        max(line_seconds(g.flits_in, baud), line_seconds(g.flits_out, baud)) for g in times.groups
-    ]
+    lines = [max(link_seconds(g.flits_in), link_seconds(g.flits_out)) for g in times.groups]
     image = sum(max(g.interval / hz, line) for g, line in zip(times.groups, lines, strict=True))
     per_image = image + (load / chip.batch if len(chip.parts) > 1 else 0.0)
     rates = Rates(

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images per second on a board, from the estimate of the chip and the bytes on the line."""
+
+import pytest
+
+from stemcore.compiler.virtual.times import estimate_virtual
+from stemcore.runtime.fpga.build import make_design
+from stemcore.runtime.fpga.network import link_of
+from stemcore.runtime.fpga.rates import estimate_rates, line_seconds
+from tests.support.hand_programs import conv_chain_program
+
+MHZ, BAUD = 75.0, 1_000_000
+
+
+@pytest.fixture(scope="module")
+def program():
+    return conv_chain_program(1)[0]
+
+
+def rates_of(program, n_nodes, baud=BAUD):
+    return estimate_rates(
+        program,
+        None,
+        n_nodes=n_nodes,
+        clock_mhz=MHZ,
+        link_seconds=lambda n_flits: line_seconds(n_flits, baud),
+    )
+
+
+def test_line_decides_where_it_is_slower_than_the_chip(program):
+    rates, chip = rates_of(program, len(program.cores))
+    (times,) = estimate_virtual(chip).groups
+    line = max(line_seconds(times.flits_in, BAUD), line_seconds(times.flits_out, BAUD))
+    assert (rates.groups, len(chip.parts)) == (1, 1)
+    assert line > times.interval / (MHZ * 1e6)
+    assert rates.compute_s == pytest.approx(times.interval / (MHZ * 1e6))
+    assert rates.transfer_s == pytest.approx(line)
+    assert rates.images_per_s == pytest.approx(1 / line)
+    assert rates.images_per_s_chip == pytest.approx(MHZ * 1e6 / times.interval)
+
+
+def test_chip_decides_where_the_line_is_fast(program):
+    rates, _ = rates_of(program, len(program.cores), baud=1e12)
+    assert rates.images_per_s == pytest.approx(rates.images_per_s_chip)
+
+
+def test_cores_that_take_turns_pay_for_their_loads(program):
+    all_there, _ = rates_of(program, len(program.cores))
+    rates, chip = rates_of(program, 1)
+    assert rates.groups == len(program.cores) and rates.batch == chip.batch
+    assert rates.load_s >= sum(line_seconds(g.load, BAUD) for g in estimate_virtual(chip).groups)
+    assert rates.images_per_s < all_there.images_per_s
+    image = 1 / rates.images_per_s - rates.load_s / rates.batch
+    assert image >= max(rates.compute_s, rates.transfer_s) * (1 - 1e-9)
+
+
+def test_link_is_the_boards():
+    serial, bus = (link_of(make_design(name)) for name in ("ulx3s", "kv260"))
+    assert serial(100) == line_seconds(100, 1_000_000)
+    assert bus(100) == pytest.approx(1e-6)
