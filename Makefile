@@ -16,7 +16,7 @@ SHELL := bash
 #? OUTPUT classes | values, or NAME=classes,NAME=values: what the outputs are; default: as network or data say
 #? IMAGES how many test images to run
 #? SIM engine: verilator (default), or one that `stemcore sim --help` lists
-#? PORT where the chip of SIM=fpga is: a serial port, as /dev/ttyUSB0 or /dev/ttyUSB0@3000000
+#? PORT where the chip of SIM=fpga is: a serial port, as /dev/ttyUSB0 or /dev/ttyUSB0@3000000, or axi:/dev/uio0
 #? THREADS threads that simulate; default: $OMP_NUM_THREADS, else one a processor, at most 4
 #? AXI verilog: streams of 32 or 64 bits, the chip behind AXI as well
 #? WAVES FST waves: all, or nodes X,Y[;X,Y..]

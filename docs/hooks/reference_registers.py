@@ -9,6 +9,7 @@ from stemcore.golden.spec.host_registers import (
     Access,
     HostRegister,
 )
+from stemcore.golden.spec.host_window import WINDOW_DEPTH, WINDOW_PAGE, WINDOW_REGISTERS
 
 _ERRORS_PAGE = "memory-images.md#errors"
 
@@ -65,6 +66,27 @@ def host_registers() -> str:
             ),
             "## Registers\n",
             *(_section(register) for register in own),
+            "## The window of flits\n",
+            text(
+                "Where a host has no streams, a page of its own, "
+                f"`{WINDOW_PAGE:#x}` above the first where one driver maps both, holds "
+                "`StreamWindow` of `stemcore.hdl.host.window`: "
+                f"queues of {WINDOW_DEPTH} flits each way. Written from "
+                "`golden/spec/host_window.py`."
+            ),
+            table(
+                ("offset", "register", "access", "fields", "what"),
+                [
+                    (
+                        f"`{r.offset:#05x}`",
+                        f"`{r.name}`",
+                        r.access.name,
+                        ", ".join(f"`{name}` {width}" for name, _, width in r.layout),
+                        sentence(markdown(r.meaning)),
+                    )
+                    for r in WINDOW_REGISTERS.values()
+                ],
+            ),
             "## Parameters of the chip\n",
             text(
                 "All CONSTANT. Together they are the chip's `ChipParams`, from which every width "

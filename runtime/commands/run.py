@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cores_on_chip(parser)
     parser.add_argument(
         "--port",
-        help="where the chip of engine fpga is: a serial port, PATH or PATH@BAUD",
+        help="where the chip of engine fpga is: a serial port, PATH or PATH@BAUD, or axi:PATH",
     )
     parser.add_argument(
         "--out",

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port",
-        help="where the chip of engine fpga is: a serial port, PATH or PATH@BAUD",
+        help="where the chip of engine fpga is: a serial port, PATH or PATH@BAUD, or axi:PATH",
     )
     parser.add_argument(
         "--waves",

@@ -3,6 +3,7 @@
 
 from stemcore.golden.spec.fields import Kind
 from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, MAJOR, MINOR, HostRegister
+from stemcore.golden.spec.host_window import WINDOW_PAGE, WINDOW_REGISTERS
 from stemcore.golden.spec.uart_frames import (
     CRC_BYTES,
     ESCAPE,
@@ -39,11 +40,15 @@ def c_header() -> str:
     ]
     for register in HOST_REGISTERS.values():
         lines += ["", *_lines(register)]
+    lines += ["", "/* The window of flits, from golden/spec/host_window.py. */"]
+    lines.append(f"#define {PREFIX}_WINDOW_PAGE {WINDOW_PAGE:#06x}UL")
+    for register in WINDOW_REGISTERS.values():
+        lines += ["", *_lines(register, f"{PREFIX}_WINDOW")]
     return "\n".join([*lines, "", *_frames(), "", "#endif", ""])
 
 
-def _lines(register: HostRegister) -> list[str]:
-    name = f"{PREFIX}_{register.name}"
+def _lines(register: HostRegister, prefix: str = PREFIX) -> list[str]:
+    name = f"{prefix}_{register.name}"
     lines = [
         f"/* {register.meaning.replace('`', '')} ({register.access.value}) */",
         f"#define {name} {register.offset:#05x}UL",

@@ -1,45 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board that is not there: its whole gateware in simulation, behind a pseudo-terminal."""
+"""Boards that are not there: their whole gateware in simulation, at a port of this machine."""
 
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from amaranth.lib import wiring
 
 from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import component_verilog
 from stemcore.hdl.host.uart_host import UartHost
+from stemcore.hdl.host.window import MappedHost
 
 from ..errors import EngineError
+from ..host.ports import AXI
 from ..toolchain.process import built_once, content_key
 from ..toolchain.verilator import BuildOptions, verilate
 from .build import build, sources_key
 
-SOURCE = Path(__file__).parent / "board.cpp"
+FOLDER = Path(__file__).parent
 DIVISOR = 2  # cycles of a bit: the fewest, so that little time passes on the line
-
-
-def build_board(
-    params: ChipParams, out_dir: Path, *, columns: int, rows: int, divisor: int = DIVISOR
-) -> Path:
-    """The program of ``board.cpp`` for a host side; its nodes are those of the native engine."""
-    key = content_key([], sources_key(), sorted(params.to_dict().items()), columns, rows, divisor)
-    with built_once(Path(out_dir).resolve(), "uart_host", key) as (folder, empty):
-        if empty:
-            host = UartHost(params=params, columns=columns, rows=rows, divisor=divisor)
-            (folder / "uart_host.v").write_text(component_verilog(host, name="uart_host"))
-    return verilate(
-        [folder / "uart_host.v"],
-        top="uart_host",
-        out_dir=Path(out_dir),
-        cpp_sources=[SOURCE],
-        name="board",
-        options=BuildOptions(
-            flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
-            cflags=["-std=c++20"],
-            ldflags=["-ldl"],
-        ),
-    )
 
 
 @contextmanager
@@ -56,10 +38,63 @@ def simulated_board(
 
     damage : of a million bytes, in each direction, that are damaged, lost, doubled or added to
     """
-    size = {"columns": columns, "rows": rows}
-    program = build_board(params, out_dir, **size)
-    library = build(params, out_dir)
-    words = [program, library, columns, rows, DIVISOR, damage, seed]
+
+    def host() -> wiring.Component:
+        return UartHost(params=params, columns=columns, rows=rows, divisor=DIVISOR)
+
+    program = _built(host, "uart_host", "board.cpp", params, out_dir, (columns, rows, DIVISOR))
+    words = [program, build(params, out_dir), columns, rows, DIVISOR, damage, seed]
+    with _running(words) as name:
+        yield name
+
+
+@contextmanager
+def simulated_mapped_board(
+    params: ChipParams, out_dir: Path, *, columns: int, rows: int
+) -> Iterator[str]:
+    """Likewise of a chip whose registers lie in memory: ``axi:`` and the name of a socket."""
+
+    def host() -> wiring.Component:
+        return MappedHost(params=params, columns=columns, rows=rows)
+
+    program = _built(host, "mapped_host", "mapped_board.cpp", params, out_dir, (columns, rows))
+    with tempfile.TemporaryDirectory() as folder:
+        words = [program, build(params, out_dir), columns, rows, Path(folder) / "chip"]
+        with _running(words) as name:
+            yield AXI + name
+
+
+def _built(
+    host: Callable[[], wiring.Component],
+    top: str,
+    source: str,
+    params: ChipParams,
+    out_dir: Path,
+    sizes: tuple[int, ...],
+) -> Path:
+    """The program of ``source`` for what ``host`` makes; its nodes are the native engine's."""
+    key = content_key([], sources_key(), sorted(params.to_dict().items()), *sizes)
+    with built_once(Path(out_dir).resolve(), top, key) as (folder, empty):
+        if empty:
+            (folder / f"{top}.v").write_text(component_verilog(host(), name=top))
+    return verilate(
+        [folder / f"{top}.v"],
+        top=top,
+        out_dir=Path(out_dir),
+        cpp_sources=[FOLDER / source],
+        depends=[FOLDER / "board.h"],
+        name=Path(source).stem,
+        options=BuildOptions(
+            flags=["--x-assign", "fast", "--x-initial", "fast", "--noassert", "-O3"],
+            cflags=["-std=c++20"],
+            ldflags=["-ldl"],
+        ),
+    )
+
+
+@contextmanager
+def _running(words: list[object]) -> Iterator[str]:
+    """What the program names first; it ends with its standard input."""
     with subprocess.Popen(
         [str(word) for word in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -67,7 +102,7 @@ def simulated_board(
         try:
             name = process.stdout.readline().strip()
             if not name:
-                raise EngineError(f"{program}: a terminal must be named, got nothing")
+                raise EngineError(f"{words[0]}: a port must be named, got nothing")
             yield name
         finally:
             process.stdin.close()

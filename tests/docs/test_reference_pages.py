@@ -10,6 +10,7 @@ import pytest
 from stemcore.golden.spec.block_ram import node_blocks, node_memories
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.host_registers import FIRST_PARAM, HOST_REGISTERS
+from stemcore.golden.spec.host_window import WINDOW_REGISTERS
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import PRESETS
 from stemcore.golden.spec.registers import Control
@@ -72,6 +73,8 @@ def test_host_registers_show_every_register_and_field(page):
                 assert f"| {bits} | `{name}` |" in section
         else:
             assert f"| `{register.name}` |" in text
+    for name, register in WINDOW_REGISTERS.items():
+        assert f"| `{register.offset:#05x}` | `{name}` | {register.access.name} |" in text
 
 
 def test_uart_frames_show_every_field_and_kind(page):

@@ -4,6 +4,7 @@
 import json
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -11,13 +12,15 @@ from stemcore.compiler.virtual.chip import virtual_chip
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from stemcore.runtime.commands.main import main
 from stemcore.runtime.engines.compare import chip_difference
 from stemcore.runtime.engines.run import run_engine
+from stemcore.runtime.errors import EngineError
 from stemcore.runtime.host.board import Board
 from stemcore.runtime.host.ports import open_port
 from stemcore.runtime.host.transport import PortError
-from stemcore.runtime.native.simulated_board import simulated_board
+from stemcore.runtime.native.simulated_board import simulated_board, simulated_mapped_board
 from stemcore.runtime.settings import Settings, chip_params
 from tests.support.chip_programs import four_core_case
 from tests.support.edit_program import with_register
@@ -103,9 +106,6 @@ def test_a_run_that_was_broken_off_is_forgotten(board):
 
 
 def test_a_program_that_waits_for_ever_is_explained(board):
-    from stemcore.golden.spec.registers import Control
-    from stemcore.runtime.errors import EngineError
-
     _, program, images = four_core_case(0)
     stuck = with_register(program, 0, Control.N_SOURCES, 9)
     with open_port(board) as port, pytest.raises(EngineError, match="no flit has passed") as told:
@@ -129,13 +129,45 @@ def test_another_preset_is_refused(board):
         run_engine("fpga", other, images, port=board)
 
 
-@pytest.mark.parametrize("damage", [0, 100])
-def test_digits_run_on_a_board(damage, tmp_path, monkeypatch, capsys):
+@pytest.fixture(scope="module")
+def mapped():
+    """The port of a chip of 2 x 2 small nodes in memory."""
+    with simulated_mapped_board(TINY, engines(), columns=2, rows=2) as port:
+        yield port
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_random_networks_run_on_a_chip_in_memory(mapped, number):
+    check_run(four_core_case(number), mapped)
+
+
+def test_a_broken_run_on_a_chip_in_memory_is_dropped(mapped):
+    _, program, images = four_core_case(0)
+    stuck = with_register(program, 0, Control.N_SOURCES, 9)
+    with open_port(mapped) as port, pytest.raises(EngineError, match="no flit has passed"):
+        Board(port, standstill_s=0.5).run(stuck, images)
+    check_run(four_core_case(1), mapped)
+
+
+def test_a_refused_access_to_a_chip_in_memory_says_so(mapped):
+    with open_port(mapped) as port, pytest.raises(PortError, match=r"WRITE .* 0x0 .* response 2"):
+        port.write(0, 1)
+
+
+BOARDS = {
+    "uart": simulated_board,
+    "damaged": partial(simulated_board, damage=100),
+    "axi": simulated_mapped_board,
+}
+
+
+@pytest.mark.parametrize("kind", BOARDS)
+def test_digits_run_on_a_board(kind, tmp_path, monkeypatch):
     """The command that a user types, with the network's own preset on 3 x 2 nodes."""
     out_dir = engines()
     monkeypatch.chdir(tmp_path)
     params = chip_params(Settings("digits_cnn"))
-    with simulated_board(params, out_dir, columns=3, rows=2, damage=damage) as port:
+    with BOARDS[kind](params, out_dir, columns=3, rows=2) as port:
         words = ["--images", "4", "--accuracy-images", "4"]
         assert main(["sim", "--model", "digits_cnn", "--sim", "fpga", "--port", port, *words]) == 0
     report = json.loads((tmp_path / "sim_build/digits_cnn-digits/report.json").read_text())

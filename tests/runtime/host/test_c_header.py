@@ -9,6 +9,7 @@ import pytest
 
 from stemcore.golden.spec.fields import Kind
 from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, MAJOR, MINOR
+from stemcore.golden.spec.host_window import WINDOW_REGISTERS
 from stemcore.golden.spec.uart_frames import HEADER, MAX_FLITS, FrameKind
 from stemcore.runtime.host.c_header import c_header
 
@@ -21,7 +22,9 @@ def wanted():
         "STEMCORE_VERSION_MINOR_VALUE": MINOR,
     }
     values |= {f"STEMCORE_KIND_{kind.name}": int(kind) for kind in Kind}
-    for name, register in HOST_REGISTERS.items():
+    values["STEMCORE_WINDOW_PAGE"] = 4096
+    window = {f"WINDOW_{name}": register for name, register in WINDOW_REGISTERS.items()}
+    for name, register in {**HOST_REGISTERS, **window}.items():
         values[f"STEMCORE_{name}"] = register.number * 4
         for field, position, width in register.layout:
             one = f"STEMCORE_{name}_{field.upper()}"
