@@ -2,6 +2,7 @@
 """Memory words, against hand-written ones and against the definition of a connection."""
 
 import dataclasses
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from stemcore.compiler.mapping.place import place
 from stemcore.compiler.mapping.weight_blocks import make_weight_blocks
 from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.network import INPUT, MaxPool
+from stemcore.golden.network.tail import Scale
 from stemcore.golden.program.words import unpack_words
 from stemcore.golden.spec.address_generation import loop_nest
 from stemcore.golden.spec.fields import Formats, Memory
@@ -353,6 +355,22 @@ def test_runs_of_destinations_share_entries():
     assert [table.run(run) for run in runs] == [(0, 3), (1, 2), (2, 3), (0, 0), (4, 1)]
 
 
+def test_tables_may_be_full_and_no_fuller():
+    table = Table("here", FORMATS.table_c, 4)
+    entry = {name: np.arange(4) for name, _ in FORMATS.table_c.widths}
+    assert table.add(**entry) == 0
+    with pytest.raises(AssembleError):
+        table.add(**{name: np.array([9]) for name in entry})
+    table = Table("here", FORMATS.table_c, 1)
+    assert table.append(**dict.fromkeys(entry, 1)) == 0
+    with pytest.raises(AssembleError):
+        table.append(**dict.fromkeys(entry, 1))
+    destinations = Destinations("here", TINY.with_(n_destinations=2))
+    destinations.add_all([((0, 1, 0, 1, 0), (1, 1, 1, 1, 0))])
+    with pytest.raises(DestinationsFullError, match="must hold 3 entries, has 2"):
+        destinations.add_all([((2, 1, 2, 1, 0),)])
+
+
 def test_too_many_destinations_are_refused():
     table = Destinations("core", TINY)
     runs = [((x, y, x, y, axon),) for x in range(4) for y in range(1, 4) for axon in range(3)]
@@ -415,3 +433,14 @@ def test_check_finds_tokens_of_the_host_for_nodes_without_cores():
     cores = (*program.output_cores, (7, 7))
     with pytest.raises(AssembleError, match=r"^host: sends credit to \(7, 7\), which has no core$"):
         check_program(dataclasses.replace(program, output_cores=cores))
+
+
+def test_a_program_has_the_tail_of_its_only_output():
+    """From the output's integers on: first comes their scale."""
+    network = dataclasses.replace(chain((2, 3, 3), 4), tail=(Scale(3.0),))
+    network = dataclasses.replace(network, scales={network.output.name: Fraction(1, 4)})
+    program = compile_network(network, TINY)
+    assert program.tail == (Scale(0.25), Scale(3.0))
+    assert not program.results
+    plain = compile_network(dataclasses.replace(network, tail=()), TINY)
+    assert plain.tail == ()

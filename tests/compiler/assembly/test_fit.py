@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where destinations of the best placement exceed a table, others are tried, then fewer cores."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from stemcore.compiler.assembly import fit
@@ -75,3 +77,51 @@ def test_the_first_error_stays_where_nothing_helps(monkeypatch):
     assert len(checked) <= N_ATTEMPTS * N_PLACEMENTS
     counts = [mapped.partition.n_cores for mapped in checked]
     assert counts == sorted(counts, reverse=True) and len(set(counts)) > 1
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """Numbers of cores, and meshes, that are tried while every table overflows by little."""
+    tried = SimpleNamespace(cores=[], meshes=[], fewest=1)
+
+    def cut(budget=None):
+        return SimpleNamespace(n_cores=tried.fewest if budget is None else budget, tiles=())
+
+    def one_placement(network, params, tiles, columns, rows, activity):
+        tried.meshes.append((columns, rows))
+        yield None
+
+    def overflow(network, params, mapped):
+        tried.cores.append(mapped.partition.n_cores)
+        raise DestinationsFullError("core", "must hold 33 entries", "", 33)
+
+    monkeypatch.setattr(fit, "Partitioner", lambda *of: SimpleNamespace(cut=cut))
+    monkeypatch.setattr(fit, "placements", one_placement)
+    monkeypatch.setattr(fit, "check_mapped", overflow)
+    return tried
+
+
+def fail_to_fit(**options):
+    with pytest.raises(DestinationsFullError):
+        fit_to_mesh(None, TINY, **options)
+
+
+def test_it_gives_up_after_eight_attempts(tried):
+    fail_to_fit(cores=20)
+    assert tried.cores == [20, 19, 18, 17, 16, 15, 14, 13]
+
+
+@pytest.mark.parametrize("fewest", [18, 20])
+def test_no_fewer_cores_are_tried_than_hold_the_network(tried, fewest):
+    tried.fewest = fewest
+    fail_to_fit(cores=20)
+    assert tried.cores == list(range(20, fewest - 1, -1))
+
+
+def test_the_mesh_that_was_asked_for_stays(tried):
+    fail_to_fit(mesh=(6, 3), cores=17)
+    assert set(tried.meshes) == {(6, 3)}
+    assert tried.cores[0] == 17
+    tried.cores.clear()
+    fail_to_fit(mesh=(3, 2), cores=17)
+    assert tried.cores == [6, 5, 4, 3, 2, 1]

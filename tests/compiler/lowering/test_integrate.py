@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from stemcore.compiler.errors import CompileError, RangeError
+from stemcore.compiler.lowering.calibrated import layer_is_proved
 from stemcore.compiler.lowering.integrate import describe, integrate, modes
 from stemcore.compiler.lowering.neurons import LOWERINGS
 from stemcore.compiler.lowering.ranges import potentials_fit
 from stemcore.compiler.lowering.reach import LayerReach, measure
-from stemcore.compiler.lowering.rescale import PotentialScale, _bias, _rescalings
+from stemcore.compiler.lowering.rescale import PotentialScale, _bias, _rescalings, mantissa
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.forward import Forward, run_network
@@ -52,6 +53,26 @@ def reach(*potentials):
 
 
 # Constants --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Fraction(1), (32768, 15)),
+        (Fraction(3, 5), (39322, 16)),
+        (Fraction(65535, 65536), (65535, 16)),
+        (Fraction(131071, 131072), (32768, 15)),  # rounds up to the next power of two
+        (Fraction(5), (40960, 13)),
+        (Fraction(1, 3), (43691, 17)),
+    ],
+)
+def test_a_mantissa_has_sixteen_bits(value, expected):
+    assert mantissa(value) == expected
+
+
+def test_a_mantissa_that_must_not_exceed_is_rounded_down():
+    assert mantissa(Fraction(3, 5), is_floor=True) == (39321, 16)
+    assert mantissa(Fraction(131071, 131072), is_floor=True) == (65535, 16)
+
+
 @pytest.mark.parametrize(
     ("bias", "expected"),
     [
@@ -302,3 +323,22 @@ def test_cores_hold_the_constants_and_unshifted_weights():
 def test_sums_bounded_by_calibration_are_said_to_be():
     network = integrate(one_layer([[127, 127, -127, -127]], h=8), "late", FULL)
     assert not compile_network(network, get_preset("tiny_late")).overflow_proved
+
+
+@pytest.mark.parametrize(("weights", "is_proved"), [([32767], True), ([32768], False)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sums_are_proved_where_every_channel_fits_sixteen_bits(weights, is_proved, sign):
+    """A period's spikes are 0 or 1: 258 weights of 127 and one of the rest; -32768 fits too."""
+    rest = weights[0] - 258 * 127 + (sign < 0)
+    row = [sign * 127] * 258 + [sign * rest]
+    layer = one_layer([row, [0] * 259], neuron=Late(0))
+    assert layer_is_proved(layer.layers[0], layer) is is_proved
+
+
+def test_what_is_reached_is_measured_beyond_sixteen_bits():
+    """Of 300 inputs of 8 bits, all ones: a period's sum is 300 times the weight."""
+    network = one_layer([[127] * 300, [1] * 300], bits=8)
+    images = np.full((2, 300, 1, 1), 255)
+    (found,) = measure(network, images, Late())
+    assert found.sums == 127 * 300
+    assert found.potentials == tuple(127 * 300 * ((2 << t) - 1) for t in range(8))

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Skip buffers leave every value as it is, and every connection between neighbouring stages."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from stemcore.compiler.estimation.estimate import estimate
-from stemcore.compiler.lowering.skip_buffers import buffer_skips, skip_buffer_name, stages
+from stemcore.compiler.lowering.skip_buffers import (
+    buffer_skips,
+    last_stage,
+    skip_buffer_name,
+    stages,
+)
 from stemcore.compiler.pipeline import compile_network
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
+from stemcore.golden.network.results import Output, Results
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.presets import get_preset
 from tests.support.chains import chain
@@ -98,3 +106,17 @@ def test_skip_buffers_fill_the_pipeline(rng):
     images = random_images(rng, network, 2)
     assert np.array_equal(run_program(alone, images).outputs, run_program(program, images).outputs)
     assert estimate(program, activity).interval < 0.8 * estimate(alone).interval
+
+
+def test_outputs_of_earlier_layers_wait_for_the_last(rng):
+    plain = residual(rng)
+    outputs = tuple(Output(str(n), plain.layers[at].name) for n, at in enumerate((0, -1, 1)))
+    network = replace(plain, results=Results(outputs, '{"tuple": [0, 1, 2]}'))
+    assert last_stage(network) == len(plain.layers) == last_stage(plain)
+    buffered = buffer_skips(network)
+    stage = stages(buffered)
+    assert {stage[name] for name in buffered.output_layers} == {len(plain.layers)}
+    images = random_images(rng, network, 3)
+    values, expected = run_network(buffered, images), run_network(network, images)
+    for output, before in zip(buffered.results.outputs, outputs, strict=True):
+        assert np.array_equal(values[output.source], expected[before.source])

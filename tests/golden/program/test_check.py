@@ -40,6 +40,8 @@ def end(*rectangle):
 
 TAKEN = {
     "all columns": {"columns": SIDE},
+    "last column": {"columns": 3, **core(x=2), "output_cores": ((2, 1),)},
+    "one bit": {"input": replace(PROGRAM.input, bits=1)},
     "all rows": {"rows": SIDE - 1},
     "largest layer": layer(shape=(LARGEST, LARGEST, LARGEST)),
     "no work": layer(n_macs=0, n_parameters=0),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stemcore.golden.network.network import Population
+from stemcore.golden.network.results import Output, Results
 from stemcore.golden.program.program import CoreImage, InputRoute, LayerInfo, Program
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.golden.spec.fields import Formats, Memory
@@ -71,6 +72,21 @@ def rewrite(directory, change):
 def test_program_comes_back_as_saved(program, tmp_path):
     save_program(program, tmp_path / "new" / "folder")
     same(load_program(tmp_path / "new" / "folder"), program)
+
+
+def test_outputs_of_several_layers_lie_behind_each_other_in_one_array(program):
+    assert program.output_layers == ("dense",)
+    assert program.output_shape == (3, 1, 1)
+    other = LayerInfo(Population("map", (2, 3, 4), 8, True), (2, 3, 4), 1, 1)
+    outputs = tuple(Output(f"{n}", source) for n, source in enumerate(("map", "dense", "map")))
+    several = dataclasses.replace(
+        program,
+        layers=(*program.layers, other),
+        results=Results(outputs, '{"tuple": [0, 1, 2]}'),
+    )
+    assert several.output_layers == ("map", "dense")
+    assert [p.name for p in several.output_populations] == ["map", "dense"]
+    assert several.output_shape == (2 * 3 * 4 + 3, 1, 1)
 
 
 def test_save_writes_the_same_bytes_again(program, tmp_path):

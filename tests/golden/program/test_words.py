@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from stemcore.golden.program.words import pack_words, unpack_words, unsigned
+from stemcore.golden.program.words import join_chunks, pack_words, unpack_words, unsigned
 from stemcore.golden.spec.bit_fields import BitFields
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import PRESETS, get_preset
@@ -62,3 +62,9 @@ def test_unsigned_is_two_s_complement_of_the_width():
     assert unsigned([-1, -3, 5, 0], 4).tolist() == [15, 13, 5, 0]
     assert unsigned(-1, 1) == 1
     assert unsigned(-1, 33) == (1 << 33) - 1
+
+
+def test_chunks_join_to_words_of_any_width():
+    chunks = np.array([[1, 2, 3], [0xFFFFFFFF, 0, 5]], np.uint32)
+    assert join_chunks(chunks) == [1 | 2 << 32 | 3 << 64, 0xFFFFFFFF | 5 << 64]
+    assert join_chunks(np.zeros((0, 2), np.uint32)) == []
