@@ -129,9 +129,10 @@ def next_steps(design: Design, bitstream: Path, model: dict[str, Any] | None) ->
         words += f" DATASET={shlex.quote(model['dataset'])}"
     if model is None or model["cores"] > nodes:
         words += f" CORES_ON_CHIP={nodes}"
+    speed = "" if design.baud == BAUD else f"@{design.baud}"  # what is meant without it
     return [
         f"{design.board.loader} {shlex.quote(str(bitstream))}",
-        f"make sim {words} SIM=fpga PORT=/dev/ttyUSB0",
+        f"make sim {words} SIM=fpga PORT=/dev/ttyUSB0{speed}",
     ]
 
 

@@ -63,6 +63,8 @@ def test_next_steps_name_the_network(tmp_path):
         "make sim MODEL='my net.py:f' PRESET=ecp5 DATASET=digits CORES_ON_CHIP=2 SIM=fpga "
         "PORT=/dev/ttyUSB0"
     )
+    fast = make_design("ulx3s", nodes=(2, 1), baud=3_000_000)
+    assert next_steps(fast, tmp_path, model)[1].endswith(" PORT=/dev/ttyUSB0@3000000")
     assert "CORES_ON_CHIP" not in next_steps(design, tmp_path, model | {"cores": 2})[1]
 
 
