@@ -129,6 +129,8 @@ def next_steps(design: Design, bitstream: Path, model: dict[str, Any] | None) ->
         words += f" DATASET={shlex.quote(model['dataset'])}"
     if model is None or model["cores"] > nodes:
         words += f" CORES_ON_CHIP={nodes}"
+    else:
+        words += f" MESH={design.columns}x{design.rows}"
     speed = "" if design.baud == BAUD else f"@{design.baud}"  # what is meant without it
     return [
         f"{design.board.loader} {shlex.quote(str(bitstream))}",

@@ -53,6 +53,12 @@ def network_on(
         clock_mhz=clock_mhz,
         link_seconds=link_of(design),
     )
+    found, wanted = (design.columns, design.rows), chip.mesh
+    if len(chip.parts) > 1 and found != wanted:
+        raise ValueError(
+            f"nodes: must be {wanted[0]}x{wanted[1]} for {model}, whose {len(chip.whole.cores)} "
+            f"cores take turns, got {found[0]}x{found[1]}"
+        )
     return {
         "name": done.program.name,
         "model": model,

@@ -65,7 +65,8 @@ def test_next_steps_name_the_network(tmp_path):
     )
     fast = make_design("ulx3s", nodes=(2, 1), baud=3_000_000)
     assert next_steps(fast, tmp_path, model)[1].endswith(" PORT=/dev/ttyUSB0@3000000")
-    assert "CORES_ON_CHIP" not in next_steps(design, tmp_path, model | {"cores": 2})[1]
+    alone = next_steps(design, tmp_path, model | {"cores": 2})[1]
+    assert " MESH=2x1 " in alone and "CORES_ON_CHIP" not in alone
 
 
 @pytest.mark.parametrize(

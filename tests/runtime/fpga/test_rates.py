@@ -5,7 +5,7 @@ import pytest
 
 from stemcore.compiler.virtual.times import estimate_virtual
 from stemcore.runtime.fpga.build import make_design
-from stemcore.runtime.fpga.network import link_of
+from stemcore.runtime.fpga.network import link_of, network_on
 from stemcore.runtime.fpga.rates import estimate_rates, line_seconds
 from tests.support.hand_programs import conv_chain_program
 
@@ -58,3 +58,11 @@ def test_link_is_the_boards():
     serial, bus = (link_of(make_design(name)) for name in ("ulx3s", "kv260"))
     assert serial(100) == line_seconds(100, 1_000_000)
     assert bus(100) == pytest.approx(1e-6)
+
+
+@pytest.mark.slow
+def test_cores_that_take_turns_need_the_mesh_that_they_are_placed_on():
+    design = make_design("ulx3s", nodes=(1, 2))
+    message = r"^nodes: must be 2x1 for digits_cnn, whose 6 cores take turns, got 1x2$"
+    with pytest.raises(ValueError, match=message):
+        network_on(design, model="digits_cnn", say=lambda line: None)
