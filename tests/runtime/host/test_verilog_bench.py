@@ -56,6 +56,9 @@ def flip_bit(folder, memory, params):
 def test_bench_passes_and_fails_with_a_flipped_weight(simulator, chain):
     program, images, expected = chain
     folder = write_bench(program, images, OUT / simulator, expected=expected)
+    # All files state a time scale or none does (IEEE 1800-2017, 3.14.2.3).
+    files = ("bench.v", "chip.v", "node.v")
+    assert not any("`timescale" in (folder / name).read_text() for name in files)
     output = run_bench_verilog(folder, simulator)
     assert output.count("PASS image") == 3
     assert "PASS: 3 images" in output
