@@ -57,7 +57,7 @@ class Store:
             "sha256": _hash(result),
             "result": result,
         }
-        text = json.dumps(document, indent=1) + "\n"
+        text = json.dumps(document, separators=(",", ":")) + "\n"
         write_whole(self.path(unit), text)
         return json.loads(text)["result"]
 

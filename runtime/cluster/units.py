@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Unit:
         return hashlib.sha256(plain_bytes(parts)).hexdigest()
 
 
+@lru_cache(maxsize=16)  # bytes that many units share are hashed once
 def blob_hash(blob: bytes) -> str:
     """SHA-256 of bytes that units share."""
     return hashlib.sha256(blob).hexdigest()

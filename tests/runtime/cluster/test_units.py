@@ -77,8 +77,8 @@ def test_results_are_kept_and_found_again(tmp_path):
     "spoil",
     [
         lambda text: text[:-20],
-        lambda text: text.replace('"square": 9', '"square": 8'),
-        lambda text: text.replace('"version": 1', '"version": 0'),
+        lambda text: text.replace('"square":9', '"square":8'),
+        lambda text: text.replace('"version":1', '"version":0'),
         lambda text: "[]",
         lambda text: "[" * 100_000,
     ],

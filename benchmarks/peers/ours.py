@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of this project: each from a run of ``stemcore sim``, which compares every spike."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stemcore.runtime.report.energy import energy_text
+from stemcore.runtime.report.names import output_folder
+from stemcore.runtime.report.schema import REPORT_FILE
+from stemcore.runtime.settings import Settings
+from stemcore.runtime.simulate import simulate
+
+from .row import MEASURED, Row
+
+# One node of 32 lanes, placed and routed (`make synth PRESET=ecp5_32`, seed 1), as
+# docs/measurements.md states it. The presets of these runs have deeper memories, and no board holds
+# so many nodes.
+CLOCK_MHZ, NODE_LUTS = 92.3, 8_362
+ACCURACY_IMAGES = 1000
+SHOWN = {"mnist": "MNIST", "cifar10": "CIFAR10, a JPEG copy"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network on a data set; ``trained`` ones have an accuracy."""
+
+    model: str
+    dataset: str
+    what: str
+    bits: int = 8
+    images: int = 8
+    trained: bool = True
+
+    @property
+    def settings(self) -> Settings:
+        """Of its run."""
+        return Settings(self.model, dataset=self.dataset, bits=self.bits)
+
+    @property
+    def command(self) -> str:
+        """That makes the run."""
+        bits = f" BITS={self.bits}" if self.bits != 8 else ""
+        return f"make sim MODEL={self.model} DATASET={self.dataset}{bits} IMAGES={self.images}"
+
+
+CASES = (
+    Case("lenet5", "mnist", "LeNet-5 as published"),
+    Case("lenet5", "mnist", "LeNet-5 as published", bits=4),
+    Case("tiny_vgg", "cifar10", "VGG of five convolutions, 0.8M parameters"),
+    Case("resnet8", "cifar10", "MLPerf Tiny: image classification"),
+    Case("ds_cnn", "digits", "MLPerf Tiny: keyword spotting", images=2, trained=False),
+    Case("mobilenet_v1_quarter", "digits", "MLPerf Tiny: wake words", images=2, trained=False),
+    Case("deep_autoencoder", "digits", "MLPerf Tiny: anomalies", images=2, trained=False),
+)
+
+
+def report_of(case: Case) -> Mapping[str, Any]:
+    """The report of the case's run; runs it where none of so many images is there."""
+    path = output_folder(case.settings) / REPORT_FILE
+    found = _read(path)
+    if found.get("images") != case.images or found.get("bit_exact", {}).get("golden_rtl") is None:
+        n_accuracy = ACCURACY_IMAGES if case.trained else None
+        simulate(
+            case.settings,
+            n_images=case.images,
+            accuracy_images=n_accuracy,
+            command=case.command.split(),
+        )
+        found = _read(path)
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def row_of(case: Case, report: Mapping[str, Any]) -> Row:
+    """The row; raises ``ValueError`` where a spike differed, for such figures are worth nothing."""
+    if not all(report["bit_exact"].values()):
+        raise ValueError(f"{case.command}: every spike must be equal: {report['differences'][0]}")
+    interval = report["cycles_per_image"]["interval"]
+    n_cores, lanes = report["cores"], report["lanes"]
+    energy = report["energy_memory"]["pj_per_image"]
+    accuracy = report["accuracy"]
+    return Row(
+        f"this project, T = {case.bits}",
+        case.what,
+        SHOWN[case.dataset] if case.trained else f"{case.dataset}, enlarged; random weights",
+        MEASURED,
+        case.command,
+        accuracy=100 * accuracy["quantized"] if case.trained else None,
+        images=accuracy["images"] if case.trained else None,
+        cycles=interval,
+        clock_mhz=CLOCK_MHZ,
+        per_second=1e6 * CLOCK_MHZ / interval,
+        luts=f"{n_cores} nodes of {lanes} lanes; {NODE_LUTS:,} LUT4 each in ECP5",
+        memory=f"{report['parameters'] / 1e3:,.0f}k parameters of 8 bits",
+        energy=f"{energy_text(energy)}, model of 45 nm without clock and leakage",
+        note=f"latency {report['cycles_per_image']['latency']:,.0f} cycles; every spike equal",
+    )

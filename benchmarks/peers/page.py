@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``docs/peers.md`` from the rows."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+HEAD = """# Beside other accelerators
+
+Rows that this project measured on its own RTL, and rows that others publish. They are not of one
+kind: networks, bits, boards and what counts as energy differ, and no row was made to look like
+another. *measured*: by the command that stands beside it, every spike equal to golden's; *RTL
+simulated*: the other project's RTL, run by us; *quoted*: as published. `python -m
+stemcore.benchmarks.peers` measures our rows again and writes this page and
+`benchmarks/peers/peers.json`.
+
+Our images per second are stated at 92.3 MHz, the clock of one placed and routed node of 32 lanes
+in an ECP5. No board here holds 12 to 48 such nodes: rates of the whole network are simulated
+cycles at that clock, not a run in silicon.
+"""
+TAIL = """
+## Where this project loses
+
+* **Area.** One node takes 8,362 LUT4; Spiker+ is a whole accelerator in 7.6k LUTs, and the
+  networks above need 11 to 48 nodes. A node is programmable: one design runs all of these
+  networks, and pays for that.
+* **Clock.** 92 MHz in an ECP5 against 200 MHz of E3NE in UltraScale+ and 500 to 600 MHz of
+  FireFly v2. Different devices; the difference is not only that.
+* **Memory.** E3NE needs a twelfth of this chip's memory for LeNet-5: potentials of 24 bits, a
+  descriptor table in every core and buffers for images that follow each other are what ours holds
+  beside the weights.
+* **Energy.** The rows of others are measured on boards and chips; ours are a model, without
+  clock, leakage and control. They must not be set against each other. On the model itself, the
+  same network as multiply-accumulates with partial sums in registers takes a fifth to a
+  thirteenth of the spiking form's energy.
+* **Accuracy on CIFAR10.** FINN's CNV-W2A2 (89.03 %) and Loihi's NxTF network (91.5 %) stand above
+  the networks in these rows: on all 5,000 images of the copy, not the first 1,000, the VGG has
+  88.60 % and MLPerf Tiny's ResNet 80.78 % ([measurements](measurements.md#accuracy)).
+
+## What is missing
+
+VGG-11: E3NE and others publish it; no weights of it are trained here, so it has no row
+(torchvision's `vgg11_bn` is captured, placed and estimated by `stemcore bench --only
+torchvision`). Energy of a board or a chip: none was measured. Figures that a cell leaves open
+were not found in what others publish.
+"""
+COLUMNS = (
+    "system",
+    "network",
+    "data",
+    "accuracy, % (test images)",
+    "cycles an image",
+    "images/s (at MHz)",
+    "LUT",
+    "memory",
+    "energy an image",
+    "how",
+    "source",
+    "note",
+)
+_DATA = ("MNIST", "CIFAR10", "digits")
+
+
+def page(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The page; ``rows`` as ``peers.json`` has them."""
+    parts = [HEAD]
+    for data in _DATA:
+        own = [row for row in rows if row["dataset"].lower().startswith(data.lower())]
+        if own:
+            title = data if data != "digits" else "Cycles alone: random weights on enlarged digits"
+            parts.append(f"## {title}\n\n{_table(own)}")
+    return "\n".join([*parts, TAIL.strip()]) + "\n"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *(_cells(row) for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    source = f"`{row['source']}`" if row["source"].startswith("make ") else row["source"]
+    accuracy, images = row["accuracy"], ""
+    if row["images"]:
+        error = math.sqrt(accuracy * (100 - accuracy) / row["images"])
+        images = f" ± {error:.2f} ({row['images']:,})"
+    clock = f" ({row['clock_mhz']:g})" if row["clock_mhz"] else ""
+    return (
+        row["system"],
+        row["network"],
+        row["dataset"],
+        "" if accuracy is None else f"{accuracy:.2f}{images}",
+        "" if row["cycles"] is None else f"{row['cycles']:,.0f}",
+        (f"{row['per_second']:,.0f}" if row["per_second"] else "") + clock,
+        row["luts"] or "",
+        row["memory"] or "",
+        row["energy"] or "",
+        row["how"],
+        source,
+        row["note"],
+    )

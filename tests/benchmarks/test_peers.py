@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page beside other accelerators is its data file, and our rows are runs that were exact."""
+
+import json
+import re
+
+import pytest
+
+from stemcore.benchmarks.peers import ours
+from stemcore.benchmarks.peers.__main__ import DATA_FILE, PAGE
+from stemcore.benchmarks.peers.ours import CASES, CLOCK_MHZ, Case, report_of, row_of
+from stemcore.benchmarks.peers.page import page
+from stemcore.benchmarks.peers.quoted import ROWS
+from stemcore.benchmarks.peers.row import MEASURED, QUOTED, SIMULATED, Row
+from stemcore.models.registry import MODELS
+
+CASE = Case("lenet5", "mnist", "LeNet-5", bits=4)
+REPORT = {
+    "dataset": "mnist",
+    "bit_exact": {"torch_golden": True, "golden_program": True, "golden_rtl": True},
+    "differences": [],
+    "cycles_per_image": {"interval": 1000.0, "latency": 5000.0},
+    "cores": 12,
+    "lanes": 32,
+    "parameters": 61_750,
+    "energy_memory": {"pj_per_image": 2.5e6},
+    "accuracy": {"quantized": 0.987, "images": 1000},
+}
+
+
+def stored():
+    return json.loads(DATA_FILE.read_text())
+
+
+def test_page_is_what_the_data_file_says():
+    assert PAGE.read_text() == page(stored())
+
+
+def test_every_row_is_on_the_page_once():
+    text = PAGE.read_text()
+    assert len(re.findall(r"^\| (?!---|system)", text, re.M)) == len(stored())
+
+
+def test_data_file_has_our_cases_and_all_that_is_quoted():
+    rows = stored()
+    assert [row["source"] for row in rows if row["how"] == MEASURED] == [c.command for c in CASES]
+    assert [row for row in rows if row["how"] != MEASURED] == [row.to_dict() for row in ROWS]
+    for row in rows:
+        if row["how"] == MEASURED:
+            assert "every spike equal" in row["note"]
+            assert row["per_second"] == 1e6 * CLOCK_MHZ / row["cycles"]
+
+
+def test_quoted_rows_say_where_they_are_from_and_what_they_lack():
+    for row in ROWS:
+        assert row.how in (QUOTED, SIMULATED)
+        assert row.source
+        if row.energy is not None:
+            assert "measured" in row.energy
+        figures = (row.accuracy, row.per_second, row.energy)
+        assert any(figure is not None for figure in figures), row.system
+
+
+def test_our_cases_are_registered_networks():
+    assert {case.model for case in CASES} <= set(MODELS)
+    assert CASE.command == "make sim MODEL=lenet5 DATASET=mnist BITS=4 IMAGES=8"
+    assert CASE.settings.bits == 4
+
+
+def test_our_row_has_the_figures_of_the_run():
+    row = row_of(CASE, REPORT)
+    assert (row.how, row.source) == (MEASURED, CASE.command)
+    assert (row.accuracy, row.images, row.cycles) == (98.7, 1000, 1000.0)
+    assert row.per_second == pytest.approx(92_300)
+    assert row.energy.startswith("2.50 µJ, model of 45 nm")
+    assert row.luts.startswith("12 nodes of 32 lanes; 8,362 LUT4 each")
+
+
+def test_untrained_network_has_no_accuracy():
+    row = row_of(Case("ds_cnn", "digits", "x", images=2, trained=False), REPORT)
+    assert (row.accuracy, row.images) == (None, None)
+    assert row.dataset.endswith("random weights")
+
+
+def test_run_that_differs_gives_no_row():
+    wrong = REPORT | {
+        "bit_exact": REPORT["bit_exact"] | {"golden_rtl": False},
+        "differences": ["fc: wrong"],
+    }
+    with pytest.raises(ValueError, match=r"^make sim MODEL=lenet5 .*: every spike .*: fc: wrong$"):
+        row_of(CASE, wrong)
+
+
+def test_runs_are_made_where_none_of_so_many_images_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    path = tmp_path / "sim_build" / "lenet5-mnist-bits4" / "report.json"
+
+    def simulate(settings, **options):
+        asked.append((settings, options["n_images"], options["accuracy_images"]))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(REPORT | {"images": options["n_images"]}))
+
+    monkeypatch.setattr(ours, "simulate", simulate)
+    assert report_of(CASE)["images"] == 8
+    assert report_of(CASE)["images"] == 8
+    assert asked == [(CASE.settings, 8, 1000)]
+    path.write_text(json.dumps(REPORT | {"images": 4}))
+    report_of(CASE)
+    assert len(asked) == 2
+
+
+def test_a_row_of_an_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match=r"^a: how must be measured, \.\., got 'guessed'"):
+        Row("a", "b", "c", "guessed", "d")
