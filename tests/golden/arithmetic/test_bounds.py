@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
+from stemcore.golden.arithmetic import bounds
 from stemcore.golden.arithmetic.bounds import sum_bounds
 
 
@@ -26,3 +27,15 @@ def test_no_partial_sum_lies_outside(rng):
     partial = np.cumsum(values[:, None] * weight, axis=2)
     assert (partial >= smallest[:, None]).all()
     assert (partial <= largest[:, None]).all()
+
+
+@pytest.mark.parametrize("n_elements", [1, 2, 5, 1000])
+def test_pieces_of_any_size_give_the_same_bounds(n_elements, rng, monkeypatch):
+    """A row may be larger than a piece, or have no elements at all."""
+    weight = rng.integers(-127, 128, (6, 3))
+    expected = sum_bounds(weight, -4, 3)
+    monkeypatch.setattr(bounds, "CACHED_ELEMENTS", n_elements)
+    for found, wanted in zip(sum_bounds(weight, -4, 3), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    for found in sum_bounds(np.zeros((2, 0), np.int64), -4, 3):
+        np.testing.assert_array_equal(found, [0, 0])

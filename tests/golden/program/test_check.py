@@ -102,3 +102,16 @@ def test_one_beyond_is_refused(name):
     changes, message = REFUSED[name]
     with pytest.raises(ValueError, match=f"^{message}"):
         check_program(replace(PROGRAM, **changes))
+
+
+@pytest.mark.parametrize("n_bytes", [3, 4, 5])
+def test_neurons_that_a_route_names_are_a_bit_each(n_bytes):
+    """2 channels of 3 rows and 5 columns: 30 bits, in 4 bytes."""
+    source = replace(PROGRAM.input, shape=(2, 6, 8))
+    routes = (InputRoute((2, 4), (3, 7), (0, 1, 0, 1), 0, sent=bytes(n_bytes)),)
+    program = replace(PROGRAM, input=source, input_routes=routes)
+    if n_bytes == 4:
+        check_program(program)
+        return
+    with pytest.raises(ValueError, match=r"^input route 0: bytes of sent: must lie in 4\.\.4, got"):
+        check_program(program)
