@@ -27,7 +27,7 @@ from stemcore.compiler.sparsity.tables import find_tables, read_tables
 from stemcore.golden.program.program_file import load_program, save_program
 from stemcore.models.checkpoint import read_checkpoint
 from stemcore.models.data import load_dataset
-from stemcore.models.data.array_file import load_arrays
+from stemcore.models.data.array_file import load_arrays, load_inputs
 from stemcore.models.data.image_files import decode, fill
 from stemcore.models.data.voc import read_annotation
 from stemcore.models.plain_weights import load_weights
@@ -78,6 +78,30 @@ def images_npz():
 def arrays_npz():
     names = {"y_train": np.arange(6) % 3, "y_test": np.arange(4) % 3, "class_names": list("abc")}
     return npz(x_train=bytes_of(6, *SHAPE), x_test=bytes_of(4, *SHAPE), **names)
+
+
+def sounds_npz():
+    """Sequences of floats, as a sound is one."""
+    samples = np.random.default_rng(0).standard_normal((10, 1, 40)).astype(np.float32)
+    return npz(x_train=samples[:6], x_test=samples[6:], y_train=np.arange(6), y_test=np.arange(4))
+
+
+INPUTS = {"left": SHAPE, "right": (1, 1, 40)}
+
+
+def inputs_npz():
+    """A data set of a network with two inputs."""
+    arrays = {
+        f"x_{split}.{name}": bytes_of(n, *shape)
+        for split, n in (("train", 6), ("test", 4))
+        for name, shape in INPUTS.items()
+    }
+    return npz(y_train=np.arange(6) % 3, y_test=np.arange(4) % 3, **arrays)
+
+
+def named_npz():
+    """Images of a network with two inputs."""
+    return npz(left=bytes_of(3, *SHAPE), right=bytes_of(3, 1, 1, 40))
 
 
 def mnist_npz():
@@ -199,6 +223,9 @@ READERS = {
     "images.npy": (images_npy, lambda path: read_images(path)),
     "images.npz": (images_npz, lambda path: read_images(path)),
     "arrays.npz": (arrays_npz, lambda path: load_arrays(path, SHAPE)),
+    "sounds.npz": (sounds_npz, lambda path: load_arrays(path, (1, 1, 40))),
+    "inputs.npz": (inputs_npz, lambda path: load_inputs(path, INPUTS, None, None)),
+    "named.npz": (named_npz, lambda path: read_images(path, tuple(INPUTS))),
     "mnist.npz": (mnist_npz, in_folder("mnist.npz", "mnist", (1, 28, 28))),
     "pack.npz": (jpeg_pack, in_folder("cifar10_jpeg.npz", "cifar10")),
     "batch.bin": (cifar_binary, in_folder("test_batch.bin", "cifar10")),
