@@ -233,6 +233,12 @@ def _labels(labels: NDArray[Any] | None, where: str) -> NDArray[Any] | None:
         labels = labels[:, 0]
     if labels.ndim == 1 and labels.dtype.kind in "US":
         return labels.astype(str)
+    if labels.ndim > 2:
+        raise DataError(
+            f"{where}: must be one integer or text a sample; masks or other labels of the shape "
+            f"{labels.shape} came, which are not read from a file; leave the array out: a run then "
+            "measures agreement and SQNR, and Compiled.run returns outputs to compare with masks"
+        )
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(
             f"{where}: must be one integer or text a sample; {labels.dtype} {labels.shape} came; "

@@ -124,6 +124,10 @@ X = np.zeros((3, 1, 4, 4), np.uint8)
             {"x": X, "y": np.zeros((3, 10))},
             r"y_train: must be one integer or text a sample; .*argmax",
         ),
+        (
+            {"x": X, "y": np.zeros((3, 4, 4), int)},
+            r"y_train: must be .*; masks or other labels of the shape \(3, 4, 4\) came, .* leave",
+        ),
         ({"x": X, "y": np.array([0, -1, 1])}, r"y_train: classes must count from 0; -1 came"),
         (
             {"x": X, "y": np.arange(2)},

@@ -11,6 +11,7 @@ FUNCTIONS = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "leaky": lambda x: F.leaky_relu(x, 0.1),
+    "random": lambda x: F.rrelu(x, 0.1, 0.4),
     "folded": lambda x: F.leaky_relu(x, -0.5),
     "prelu": nn.PReLU(init=0.2),
     "hardtanh": F.hardtanh,

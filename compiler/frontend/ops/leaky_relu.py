@@ -60,6 +60,15 @@ def _leaky_relu(call: Call) -> Operator:
     return _with_slope(call, number(call.get(1, "negative_slope"), 0.01))
 
 
+@captures("rrelu.default")
+def _rrelu(call: Call) -> Operator:
+    """Random slopes are for training; in evaluation it is their mean."""
+    if call.get(3, "training"):
+        return refuse(call, "is in training mode", "call .eval() first")
+    low, high = number(call.get(1, "lower"), 1 / 8), number(call.get(2, "upper"), 1 / 3)
+    return _with_slope(call, (low + high) / 2)
+
+
 @captures("prelu.default")
 def _prelu(call: Call) -> Operator:
     slopes = call.array(1, "weight")

@@ -178,6 +178,7 @@ REFUSED = {
     "limits": (lambda x: x.clamp(0.0, float("nan")), r"must have finite limits, got 0\.0\.\.nan$"),
     "elu": (lambda x: F.elu(x, -1.0), r"must have positive constants, has \[-1\.0, 1\.0, 1\.0\]$"),
     "celu": (lambda x: F.celu(x, -2.0), r"must have a positive alpha, has -2\.0$"),
+    "random": (lambda x: F.rrelu(x, training=True), r"is in training mode$"),
     "slope": (lambda x: F.leaky_relu(x, float("inf")), r"must have a finite slope, has inf$"),
     "extreme": (lambda x: torch.maximum(x, torch.ones(5)), r"must have two computed tensors$"),
     "dilated pool": (lambda x: F.max_pool2d(x, 2, dilation=2), r"must have dilation 1$"),
