@@ -192,4 +192,4 @@ def _connected(address: str) -> Iterator[Workers]:
                 f"{WAIT_S:.0f} s; start some with 'dask worker {address}'"
             ) from error
         n_workers = len(client.scheduler_info(n_workers=-1)["workers"])
-        yield Workers(client, f"{n_workers} workers of {address}")
+        yield Workers(client, f"{n_workers} worker{'s' if n_workers > 1 else ''} of {address}")

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real scheduler with worker processes: results are those of one process, whatever dies."""
 
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 
 from stemcore.extras import MissingExtraError
 from stemcore.runtime.cluster import executors
@@ -90,6 +93,30 @@ def long_units(log):
         Unit(str(n), square, {"number": n, "log": log, "seconds": 0.2 if n > 2 else 0})
         for n in range(12)
     ]
+
+
+@pytest.mark.slow
+def test_cluster_of_the_users_own_is_used_and_left_running(tmp_path, monkeypatch):
+    """Its workers are asked for by address; without any, the message says how to start one."""
+    with LocalCluster(
+        n_workers=0,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,
+    ) as cluster:
+        address = cluster.scheduler_address
+        some = [Unit(str(n), square, {"number": n}) for n in range(4)]
+        monkeypatch.setattr(executors, "WAIT_S", 0.5)
+        with pytest.raises(ValueError, match=r"^CLUSTER=tcp://.* must have a worker, it has none"):
+            run_units(some, cluster=address, folder=tmp_path)
+        monkeypatch.setattr(executors, "WAIT_S", 60.0)
+        cluster.scale(2)
+        said = []
+        found = run_units(some, cluster=address, folder=tmp_path, say=said.append)
+        assert found == [{"square": n * n, "blobs": 0} for n in range(4)]
+        assert re.search(rf"; 4 run on [12] workers? of {address}$", said[0])
+        run_units([Unit("5", square, {"number": 5})], cluster=address, folder=tmp_path)
 
 
 def test_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):
