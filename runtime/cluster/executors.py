@@ -119,7 +119,7 @@ def _hold(blob: bytes) -> bytes:
 
 def check_cluster(text: str) -> str:
     """``text``, if it names an executor; ``ValueError`` otherwise."""
-    if text == NONE or re.fullmatch(rf"{LOCAL}(:[1-9][0-9]*)?", text) or text.startswith(REMOTE):
+    if re.fullmatch(rf"{NONE}|{LOCAL}(:[1-9][0-9]*)?|t(cp|ls)://[^\s/]+:[0-9]+", text):
         return text
     raise ValueError(
         f"CLUSTER: must be {NONE}, {LOCAL}, {LOCAL}:N or tcp://HOST:PORT, got {text!r}; "

@@ -53,7 +53,10 @@ def test_executors_have_names(text):
     assert check_cluster(text) == text
 
 
-@pytest.mark.parametrize("text", ["", "local:0", "local:", "localhost", "host:8786", "http://a"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "local:0", "local:", "localhost", "host:8786", "http://a", "tcp://host", "tcp://:1"],
+)
 def test_what_names_no_executor_is_refused(text):
     with pytest.raises(ValueError, match=r"^CLUSTER: must be none, local, .* got '"):
         check_cluster(text)
