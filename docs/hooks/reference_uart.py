@@ -79,7 +79,7 @@ def uart_frames() -> str:
                 "a frame whose `sequence` is the number it expects, and no others; whoever sees a "
                 "later number, or a damaged frame, sets `again` in its next frame. The host has at "
                 "most one register access under way, and repeats it with the same number. Where it "
-                "hears nothing for longer than a frame takes, it sends again what is not "
+                "receives nothing for longer than a frame takes, it sends again what is not "
                 "acknowledged, with `again` set: it is the only side that keeps time."
             ),
         ]

@@ -47,6 +47,6 @@ WINDOW_REGISTERS: dict[str, HostRegister] = {
             {"room": _LEVEL, "waiting": _LEVEL},
             "flits that can be sent now, and that can be taken",
         ),
-        _register(7, "clear", Access.COMMAND, {"clear": 1}, "forgets all flits in this window"),
+        _register(7, "clear", Access.COMMAND, {"clear": 1}, "drops all flits in this window"),
     )
 }

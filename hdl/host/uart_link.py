@@ -88,7 +88,7 @@ class UartLink(wiring.Component):
         m.submodules.transmitter = transmitter = FrameTransmitter()
         connect(m, transmitter.o, flipped(self.tx))
         due = Signal(DUE)
-        told_room = Signal(ROOM_WIDTH)
+        sent_room = Signal(ROOM_WIDTH)
         has_room_again = Signal()
         answers = Signal()  # the frame that goes out is an answer
         frame = transmitter.header
@@ -103,7 +103,7 @@ class UartLink(wiring.Component):
             frame.session.eq(session),
             frame.acknowledged.eq(into.expected),
             frame.room.eq(into.room),
-            has_room_again.eq((session != 0) & (into.room >= told_room + DEPTH // 2)),
+            has_room_again.eq((session != 0) & (into.room >= sent_room + DEPTH // 2)),
         ]
         with m.If(due.connect):
             m.d.comb += frame.kind.eq(FrameKind.CONNECT)
@@ -127,7 +127,7 @@ class UartLink(wiring.Component):
                 due.again.eq(0),
                 due.answer.eq(due.answer & due.connect),
                 answers.eq(due.answer & ~due.connect),
-                told_room.eq(into.room),
+                sent_room.eq(into.room),
             ]
         # What is asked for in the cycle in which a frame begins goes out with the next.
         with m.If(receiver.good | receiver.bad | (has_room_again & ~transmitter.start)):

@@ -125,7 +125,7 @@ class Board:
         return chip
 
     def reset(self) -> None:
-        """Resets the chip, and forgets what is under way between."""
+        """Resets the chip, and drops what is under way between."""
         self._transport.restart()
         self.put("RESET", reset=1)
         end = time.monotonic() + RESET_S

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a host must know as a C header: registers, and frames on a serial line."""
+"""What a host in C needs: registers and frames as a header, and the driver of a serial line."""
+
+from pathlib import Path
 
 from stemcore.golden.spec.fields import Kind
 from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, MAJOR, MINOR, HostRegister
@@ -17,6 +19,17 @@ from stemcore.golden.spec.uart_frames import (
 )
 
 PREFIX = "STEMCORE"
+_DRIVER = ("stemcore.h", "stemcore.c")
+
+
+def write_c_driver(folder: Path) -> None:
+    """Writes the driver of a chip behind a serial line: ``stemcore.h``, ``stemcore.c``, and the
+    header that they are made for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _DRIVER:
+        text = (Path(__file__).parent / "templates" / name).read_text()
+        (folder / name).write_text(text)
+    (folder / "stemcore_registers.h").write_text(c_header())
 
 
 def c_header() -> str:

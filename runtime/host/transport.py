@@ -21,7 +21,7 @@ class Transport(ABC):
 
     @abstractmethod
     def restart(self) -> None:
-        """Flits that are under way on the transport, in both directions, are forgotten.
+        """Flits that are under way on the transport, in both directions, are dropped.
 
         Those inside the chip are not. Raises :class:`PortError` where nobody answers.
         """

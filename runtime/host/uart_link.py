@@ -28,7 +28,7 @@ PATIENCE = 4  # times of silence by which the time between two attempts may grow
 
 
 class SessionLost(Exception):
-    """The other end has forgotten the session: it was reset, or another host has connected."""
+    """The other end has another session: it was reset, or another host has connected."""
 
 
 @dataclass
@@ -76,7 +76,7 @@ class HostLink:
     _asked: bool = False
     _access: _Access | None = None
     _number: int = 0
-    _heard: float = 0.0  # when the other end was last heard, or an attempt was made
+    _last_attempt: float = 0.0  # when a frame last came, or an attempt was made
     _last_frame: float = 0.0
     _moved: float = 0.0  # when something was last acknowledged, or sent first
     _silence: float = 0.0  # that is waited for next
@@ -87,7 +87,7 @@ class HostLink:
     _due: set[str] = field(default_factory=set)
 
     def connect(self, now: float) -> None:
-        """Asks for a new session; what is under way is forgotten."""
+        """Asks for a new session; what is under way is dropped."""
         self._connecting, self._wanted, self._session = True, None, 0
         self._due = {"connect"}
         self._out.clear()
@@ -98,7 +98,7 @@ class HostLink:
     def _begin(self, now: float) -> None:
         self._expected = self._first = self._sent = self._room = 0
         self._asked = False
-        self._heard = self._moved = self._last_frame = now
+        self._last_attempt = self._moved = self._last_frame = now
         self._silence = self.retry
 
     @property
@@ -137,7 +137,7 @@ class HostLink:
                 self._ask()
             else:
                 self.counts.frames_in += 1
-                self._heard = self._last_frame = now
+                self._last_attempt = self._last_frame = now
                 self._silence = self.retry
                 self._take(frame, now)
 
@@ -204,16 +204,16 @@ class HostLink:
 
     def outgoing(self, now: float) -> bytes:
         """Bytes to send now; to be asked for when something has come, and after a while."""
-        if now - self._heard > self._silence:
+        if now - self._last_attempt > self._silence:
             self.counts.silences += 1
-            self._heard = self._moved = now
+            self._last_attempt = self._moved = now
             self._silence = min(2 * self._silence, PATIENCE * self.retry)
             self._sent = 0
             self._due |= {"connect"} if self._connecting else {"frame", "again"}
             if self._access is not None:
                 self._due.add("access")
         elif self._sent and now - self._moved > self.retry:
-            # Heard, but nothing was acknowledged: the repetition was lost as well.
+            # Frames come, but nothing was acknowledged: the repetition was lost as well.
             self.counts.silences += 1
             self._moved = now
             self._sent = 0

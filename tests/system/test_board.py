@@ -89,7 +89,7 @@ def test_a_host_that_stalls_changes_nothing(board):
     assert len(calls) > 10
 
 
-def test_a_run_that_was_broken_off_is_forgotten(board):
+def test_a_run_that_was_broken_off_is_dropped(board):
     """The next driver finds flits under way, cores at work, and a chip that it resets."""
     _, program, images = four_core_case(0)
 
@@ -108,9 +108,9 @@ def test_a_run_that_was_broken_off_is_forgotten(board):
 def test_a_program_that_waits_for_ever_is_explained(board):
     _, program, images = four_core_case(0)
     stuck = with_register(program, 0, Control.N_SOURCES, 9)
-    with open_port(board) as port, pytest.raises(EngineError, match="no flit has passed") as told:
+    with open_port(board) as port, pytest.raises(EngineError, match="no flit has passed") as raised:
         Board(port, standstill_s=1).run(stuck, images)
-    assert "of 9 END from the host" in str(told.value)
+    assert "of 9 END from the host" in str(raised.value)
     check_run(four_core_case(0), board)
 
 

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Driver of a chip behind a serial line, for C99 without a library that allocates or opens files.
+ *
+ * Give it the functions of a line, then: stemcore_open, stemcore_reset, stemcore_send, and so on.
+ * Every function that returns int returns STEMCORE_OK or what went wrong, and returns in time:
+ * where the board is silent for STEMCORE_ANSWER_MS the answer is STEMCORE_SILENT.
+ */
+#ifndef STEMCORE_H
+#define STEMCORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stemcore_registers.h"
+
+#ifndef STEMCORE_RETRY_MS
+#define STEMCORE_RETRY_MS 150 /* longer than a frame takes, there and back */
+#endif
+#ifndef STEMCORE_ANSWER_MS
+#define STEMCORE_ANSWER_MS 5000
+#endif
+
+enum {
+    STEMCORE_OK = 0,
+    STEMCORE_CLOSED = 1,   /* read or write of the line failed */
+    STEMCORE_SILENT = 2,   /* the board does not answer */
+    STEMCORE_LOST = 3,     /* the board was reset, or another program uses the line */
+    STEMCORE_REFUSED = 4,  /* the access to a register is not permitted */
+    STEMCORE_FOREIGN = 5,  /* not a chip of this project, or of another major version */
+    STEMCORE_STANDSTILL = 6 /* the board answers, and what is waited for does not come */
+};
+
+/* The line. `read` and `write` return bytes moved, 0 where none can be moved now, below 0 for a
+ * line that is closed. `read` may wait some milliseconds for the first byte. */
+typedef struct {
+    void *user;
+    int (*read)(void *user, uint8_t *bytes, int n);
+    int (*write)(void *user, const uint8_t *bytes, int n);
+    uint32_t (*milliseconds)(void *user);
+    void (*flit)(void *user, uint64_t flit); /* called for each flit that comes, once, in order */
+} stemcore_port;
+
+typedef struct {
+    stemcore_port port;
+    uint8_t session, wanted, room, connecting, connected, asked, again, due, repeat;
+    uint16_t expected, acknowledged, number, answered;
+    uint32_t response, data, last_frame;
+    uint32_t n_damaged, n_repeats; /* frames that came damaged; times that flits were sent again */
+    int n, escaped;
+    uint8_t frame[STEMCORE_UART_HEADER_BYTES + 255 + STEMCORE_UART_CRC_BYTES];
+    uint8_t out[2 * (STEMCORE_UART_HEADER_BYTES + 8 * STEMCORE_UART_MAX_FLITS +
+                     STEMCORE_UART_CRC_BYTES) + 2];
+} stemcore;
+
+/* Begins a session, and checks who is there. */
+int stemcore_open(stemcore *s, const stemcore_port *port);
+/* Resets the chip; what is under way is dropped. */
+int stemcore_reset(stemcore *s);
+/* Registers, by the offsets of stemcore_registers.h. */
+int stemcore_get(stemcore *s, uint32_t address, uint32_t *value);
+int stemcore_put(stemcore *s, uint32_t address, uint32_t value);
+/* Sends flits, and returns when the board has them all; those that come go to `flit` meanwhile. */
+int stemcore_send(stemcore *s, const uint64_t *flits, size_t n);
+/* Takes what has come. */
+int stemcore_poll(stemcore *s);
+
+/* The host's part of a program: what it sends when. */
+typedef struct {
+    const uint64_t *credits; /* flits that grant the output cores a token period */
+    size_t n_credits;
+    uint32_t input_credits; /* CREDITs that permit a token period of the input */
+    uint32_t output_ends;   /* ENDs of a token period of the output */
+    uint32_t held, ends, owed, n_periods; /* zero before the cores are started */
+} stemcore_tokens;
+
+/* To be called for each flit that comes; counts tokens. */
+void stemcore_count(stemcore_tokens *t, uint64_t flit);
+/* Grants the output cores the first period. */
+int stemcore_begin(stemcore *s, stemcore_tokens *t);
+/* Sends one token period of the input as soon as it is permitted. */
+int stemcore_feed(stemcore *s, stemcore_tokens *t, const uint64_t *flits, size_t n,
+                  uint32_t standstill_ms);
+/* Until `n` token periods of the output have come. */
+int stemcore_finish(stemcore *s, stemcore_tokens *t, uint32_t n, uint32_t standstill_ms);
+
+#endif
