@@ -81,6 +81,7 @@ class Board:
         return bool(self.platform) or self.family == XILINX
 
 
+HOST_MHZ = 25.0  # clock of the host side: a serial line needs no more
 HOST_BLOCKS = 4  # that the serial line's queues take at most
 
 

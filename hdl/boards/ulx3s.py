@@ -12,6 +12,6 @@ BOARD = Board(
     presets=("ecp5", "ecp5_lean"),
     platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
     blocks=208,
-    clock_mhz=75.0,
+    clock_mhz=60.0,
     loader="openFPGALoader --board ulx3s",
 )

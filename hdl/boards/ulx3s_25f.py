@@ -12,6 +12,6 @@ BOARD = Board(
     presets=("tiny_fpga",),
     platform="amaranth_boards.ulx3s:ULX3S_25F_Platform",
     blocks=56,
-    clock_mhz=75.0,
+    clock_mhz=60.0,
     loader="openFPGALoader --board ulx3s",
 )

@@ -18,6 +18,9 @@ from stemcore.golden.spec.widths import BITS_WIDTH, CHUNK_WIDTH, T_WIDTH, bits_f
 
 from ..layouts import ConfigBus, neuron_constants, struct
 from .counters import add_counters
+from .memory import pick
+
+GROUP_BITS = 3  # registers that are read by a multiplexer of the first stage: 8
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Control(wiring.Component):
     -------
     config : ``In(ConfigBus())``
     read_chunk : ``Out(32)``
+        Answer to the last ``config.read`` of CONTROL, as registers were in its cycle; from the
+        second cycle after it on.
     end, credit : ``In(1)``
         A token has arrived. Only if it may.
     may_spike, may_credit : ``Out(1)``
@@ -217,18 +222,36 @@ class Control(wiring.Component):
                     ]
 
     def _show(self, m, words):
-        """Answers a read with one of ``words``, by register, or with zero."""
+        """Answers a read with one of ``words``, by register, or with zero.
+
+        In two stages, since there are many: a word of each group, then that of the group asked for.
+        """
         words |= {
             Register.ERRORS: self.errors,
             Register.ERROR_FLIT_LOW: self.first_error.as_value()[:CHUNK_WIDTH],
             Register.ERROR_FLIT_HIGH: self.first_error.as_value()[CHUNK_WIDTH:],
         }
-        with m.If(self.config.read & (self.config.memory == Memory.CONTROL.value)):
-            m.d.sync += self.read_chunk.eq(0)
-            with m.Switch(self.config.address[: bits_for(N_CONTROL)]):
+        address = self.config.address[: bits_for(N_CONTROL)]
+        group = Signal(len(address) - GROUP_BITS, reset_less=True)
+        asked, shown = Signal(), Signal()
+        m.d.comb += asked.eq(self.config.read & (self.config.memory == Memory.CONTROL.value))
+        m.d.sync += shown.eq(asked)
+        with m.If(asked):
+            m.d.sync += group.eq(address[GROUP_BITS:])
+        parts = []
+        for number in range(-(-N_CONTROL >> GROUP_BITS)):
+            part = Signal(CHUNK_WIDTH, name=f"shown_{number}", reset_less=True)
+            word = Signal(CHUNK_WIDTH, name=f"word_{number}")
+            with m.Switch(address[:GROUP_BITS]):
                 for register, value in words.items():
-                    with m.Case(register.value):
-                        m.d.sync += self.read_chunk.eq(value)
+                    if register.value >> GROUP_BITS == number:
+                        with m.Case(register.value & ((1 << GROUP_BITS) - 1)):
+                            m.d.comb += word.eq(value)
+            with m.If(asked):
+                m.d.sync += part.eq(word)
+            parts.append(part)
+        with m.If(shown):
+            m.d.sync += self.read_chunk.eq(pick(parts, group))
 
     def _count_tokens(self, m, start, running, n_ends, n_credits, all_ends, all_credits):
         """Counts ENDs and CREDITs until they are used up; returns what the phases see of them."""

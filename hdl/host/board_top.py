@@ -29,7 +29,7 @@ from .uart_host import UartHost
 
 MIN_DIVISOR = 8  # cycles of a bit on a line that is not simulated
 MAX_BAUD_ERROR = 0.01  # of each end; a receiver stands twice as much
-STRETCH_WIDTH = 22  # cycles of a LED's least time: 56 ms at 75 MHz
+STRETCH_WIDTH = 22  # cycles of a LED's least time: 70 ms at 60 MHz
 CHIP = "chip"  # module of the Verilog that becomes the chip
 
 
@@ -48,8 +48,6 @@ class Lights(wiring.Component):
         A flit from the chip, and whether it is taken in this cycle.
     quiet : ``In(1)``
         Of the chip.
-    clear : ``In(1)``
-        The chip is being reset.
     running : ``Out(1)``
         The chip has had something to do a short while ago.
     error : ``Out(1)``
@@ -65,7 +63,6 @@ class Lights(wiring.Component):
                 "flit": In(flit_stream(params).members["payload"].shape),
                 "moves": In(1),
                 "quiet": In(1),
-                "clear": In(1),
                 "running": Out(1),
                 "error": Out(1),
                 "done": Out(1),
@@ -75,21 +72,20 @@ class Lights(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         left = Signal(self._stretch_width)
-        m.d.sync += self.running.eq(left != 0)
-        with m.If(~self.quiet):
+        quiet = Signal(init=1)
+        m.d.sync += [quiet.eq(self.quiet), self.running.eq(left != 0)]
+        with m.If(~quiet):
             m.d.sync += left.eq(-1)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
         for light, kind in ((self.error, ALERT), (self.done, Kind.END)):
-            with m.If(self.clear):
-                m.d.sync += light.eq(0)
-            with m.Elif(self.moves & (self.flit.kind == kind.value)):
+            with m.If(self.moves & (self.flit.kind == kind.value)):
                 m.d.sync += light.eq(1)
         return m
 
 
 class BoardCore(wiring.Component):
-    """The design of a board but its pins: host side and chip on one clock.
+    """The design of a board but its pins: host side in domain ``sync``, chip with its own clock.
 
     Parameters
     ----------
@@ -103,6 +99,8 @@ class BoardCore(wiring.Component):
 
     Members
     -------
+    chip_clk : ``In(1)``
+        Clock of the chip; needs no relation to that of ``sync``, and runs during its reset.
     rx, tx : ``In(1)``, ``Out(1)``
         Serial line, high at rest; ``rx`` of any clock.
     running, error, done : ``Out(1)``
@@ -114,6 +112,7 @@ class BoardCore(wiring.Component):
         self._host = UartHost(params=params, columns=columns, rows=rows, divisor=divisor)
         super().__init__(
             {
+                "chip_clk": In(1),
                 "rx": In(1, init=1),
                 "tx": Out(1, init=1),
                 "running": Out(1),
@@ -125,12 +124,12 @@ class BoardCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.host = host = self._host
-        m.submodules.lights = lights = Lights(params=self._params)
+        m.submodules.lights = lights = DomainRenamer("mesh")(Lights(params=self._params))
         m.domains.mesh = ClockDomain("mesh", local=True)
         m.d.comb += [
-            ClockSignal("mesh").eq(ClockSignal()),
+            ClockSignal("mesh").eq(self.chip_clk),
             ResetSignal("mesh").eq(host.chip_rst),
-            host.chip_clk.eq(ClockSignal()),
+            host.chip_clk.eq(self.chip_clk),
             host.rx.eq(self.rx),
             self.tx.eq(host.tx),
         ]
@@ -156,7 +155,6 @@ class BoardCore(wiring.Component):
             lights.flit.eq(host.chip_o.payload),
             lights.moves.eq(host.chip_o.valid & host.chip_o.ready),
             lights.quiet.eq(host.chip_quiet),
-            lights.clear.eq(host.chip_rst),
             self.running.eq(lights.running),
             self.error.eq(lights.error),
             self.done.eq(lights.done),
@@ -168,8 +166,8 @@ class BoardTop(Elaboratable):
     """A :class:`BoardCore` on the pins of an amaranth-boards platform.
 
     The platform has a clock, a serial line ``uart``, LEDs ``led`` 0 to 2 (running, error, done),
-    and maybe a button ``button_fire``, which resets. Clock domain ``sync`` is the PLL's output; it
-    is in reset until the PLL has locked.
+    and maybe a button ``button_fire``, which resets. Clock domain ``sync`` is the board's
+    clock, the chip's is the PLL's output; all is in reset until the PLL has locked.
     """
 
     def __init__(self, core: BoardCore, pll: Pll):
@@ -177,9 +175,8 @@ class BoardTop(Elaboratable):
 
     def elaborate(self, platform):
         m = Module()
-        m.domains.board = ClockDomain("board", reset_less=True)
         m.domains.sync = ClockDomain("sync")
-        clk, locked = Signal(name="chip_clk"), Signal(name="pll_locked")
+        clk, locked = Signal(name="pll_clk"), Signal(name="pll_locked")
 
         def pin(direction, name, number=0, part=None):
             port = platform.request(name, number, dir="-")
@@ -198,8 +195,8 @@ class BoardTop(Elaboratable):
         m.submodules.reset = ResetSynchronizer(~locked | reset, domain="sync")
         m.submodules.core = core = self._core
         m.d.comb += [
-            ClockSignal("board").eq(clock.i),
-            ClockSignal("sync").eq(clk),
+            ClockSignal("sync").eq(clock.i),
+            core.chip_clk.eq(clk),
             core.rx.eq(rx.i),
             tx.o.eq(core.tx),
         ]
@@ -224,7 +221,7 @@ class BoardFiles:
     rtlil : module ``top`` and what is below it, but for the module ``chip``
     constraints : pins and clocks, in the form of the part's tools
     clock_mhz : of the PLL's output
-    divisor : cycles of that clock for each bit of the serial line
+    divisor : cycles of the board's clock for each bit of the serial line
     """
 
     rtlil: str
@@ -256,7 +253,7 @@ def board_files(
     """The top of a board; ``ValueError`` for a clock or a baud rate that there is not."""
     platform = get_platform(board)
     pll = board_pll(board, clock_mhz)
-    divisor = baud_divisor(pll.mhz, baud)
+    divisor = baud_divisor(platform.default_clk_frequency / 1e6, baud)
     core = BoardCore(params=params, columns=columns, rows=rows, divisor=divisor)
     files = platform.prepare(BoardTop(core, pll), name="top").files
 

@@ -52,7 +52,7 @@ class Pll:
             p_CLKFB_DIV=self.feedback_divider,
             p_CLKOP_DIV=self.output_divider,
             p_FEEDBK_PATH="CLKOP",
-            i_CLKI=ClockSignal("board"),
+            i_CLKI=ClockSignal(),
             i_CLKFB=clk,
             o_CLKOP=clk,
             o_CLKINTFB=feedback,

@@ -34,10 +34,11 @@ def page(report: dict[str, Any]) -> str:
         ),
         _section(
             "Fmax in MHz",
-            ("clock", "minimum", "median", "maximum", "by seed"),
+            ("clock", "asked for", "minimum", "median", "maximum", "by seed"),
             [
                 (
                     clock,
+                    f["target"],
                     f["minimum"],
                     f["median"],
                     f["maximum"],

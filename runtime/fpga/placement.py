@@ -37,11 +37,11 @@ def worst_endpoints(report: dict[str, Any], n: int = N_PATHS) -> list[dict[str, 
     latest: dict[str, dict[str, Any]] = {}
     for net in report.get("detailed_net_timings", []):
         for end in net["endpoints"]:
-            name = component(end["cell"])
-            if name not in latest or end["delay"] > latest[name]["delay_ns"]:
+            name, delay = component(end["cell"]), max(end["delay"])  # of the earliest and latest
+            if name not in latest or delay > latest[name]["delay_ns"]:
                 latest[name] = {
                     "to": name,
-                    "delay_ns": round(end["delay"], 3),
+                    "delay_ns": round(delay, 3),
                     "from": component(net["driver"]),
                 }
     ordered = sorted(latest.values(), key=lambda path: (-path["delay_ns"], path["to"]))
@@ -104,6 +104,9 @@ def timing(report: dict[str, Any]) -> dict[str, Any]:
     return {
         "fmax_mhz": {
             clock_name(net): round(clock["achieved"], 2) for net, clock in report["fmax"].items()
+        },
+        "target_mhz": {
+            clock_name(net): round(clock["constraint"], 2) for net, clock in report["fmax"].items()
         },
         "device_use": {
             name: {"used": use["used"], "available": use["available"]}

@@ -12,7 +12,7 @@ from typing import Any
 from stemcore.files import write_whole
 from stemcore.folders import results
 from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY
-from stemcore.hdl.boards.board import Board
+from stemcore.hdl.boards.board import HOST_MHZ, Board
 from stemcore.hdl.export import chip_verilog, component_verilog, node_verilog
 from stemcore.hdl.host.export import axi_host_verilog
 
@@ -96,7 +96,7 @@ def _with_pins(design: Design) -> dict[str, str]:
         params=design.params,
         columns=design.columns,
         rows=design.rows,
-        divisor=baud_divisor(mmcm.mhz, design.baud),
+        divisor=baud_divisor(HOST_MHZ, design.baud),
     )
     clock, reset = platform.default_clk, platform.default_rst
     pins = {clock: _pin(platform, clock), reset: _pin(platform, reset)}
@@ -116,6 +116,8 @@ def _with_pins(design: Design) -> dict[str, str]:
             input_ns=f"{1e3 / input_mhz:.3f}",
             multiplier=mmcm.multiplier,
             divider=mmcm.divider,
+            host_divider=round(input_mhz * mmcm.multiplier / HOST_MHZ),
+            host_mhz=f"{HOST_MHZ:g}",
             clock_mhz=f"{mmcm.mhz:g}",
         ),
         "top.xdc": _constraints(pins, clock, 1e3 / input_mhz),
@@ -141,6 +143,11 @@ def _constraints(pins: dict[str, tuple[str, str]], clock: str, period_ns: float)
     asynchronous = [port for port in pins if port != clock]
     inputs = [port for port in asynchronous if not port.startswith(("led", "uart_tx"))]
     outputs = [port for port in asynchronous if port not in inputs]
+    lines.append("# Between the two clocks are synchronisers and Gray-coded pointers.")
+    lines.append(
+        "set_clock_groups -asynchronous -group [get_clocks -of_objects [get_pins mmcm/CLKOUT0]] "
+        "-group [get_clocks -of_objects [get_pins mmcm/CLKOUT1]]"
+    )
     lines.append(f"set_false_path -from [get_ports {{{' '.join(inputs)}}}]")
     lines.append(f"set_false_path -to [get_ports {{{' '.join(outputs)}}}]")
     return "\n".join([*lines, ""])

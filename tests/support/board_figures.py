@@ -3,7 +3,7 @@
 
 FIGURES = {
     "clock_mhz": 75.0,
-    "divisor": 75,
+    "divisor": 25,
     "cells": {"LUT4": 21000, "CCU2C": 2000, "TRELLIS_FF": 18000, "DP16KD": 184, "MULT18X18D": 12},
     "output_registers": {"memories": 120, "flip_flops": 2000},
     "yosys_s": 60.0,
@@ -14,7 +14,8 @@ FIGURES = {
 def placement(seed, mhz):
     return {
         "seed": seed,
-        "fmax_mhz": {"chip_clk": mhz},
+        "fmax_mhz": {"chip_clk": mhz, "board": 40.0},
+        "target_mhz": {"chip_clk": 75.0, "board": 25.0},
         "device_use": {"DP16KD": {"used": 184, "available": 208}},
         "worst_paths": [{"to": "b", "delay_ns": 12.5, "from": "a<b"}],
         "critical_path": ["12.50 ns"],

@@ -371,6 +371,7 @@ def test_stop_brings_any_state_to_that_after_configuration(when):
     fragment, registers = elaborated(dut)
     kept = {"end_list", "samples", "update_cycles", "fire_cycles", "read_chunk", "drained"}
     kept |= {"n_sources", "n_destinations"}
+    kept |= {f"shown_{group}" for group in range(4)}
 
     async def run(ctx):
         await write(ctx, dut, Register.COMMAND, START)

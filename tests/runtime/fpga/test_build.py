@@ -21,6 +21,7 @@ def test_report_has_the_spread_over_seeds_and_the_fastest():
         "minimum": 76.0,
         "median": 80.0,
         "maximum": 91.0,
+        "target": 75.0,
         "by_seed": {"1": 80.0, "2": 91.0, "3": 76.0},
     }
     assert (report["best_seed"], report["meets_clock"], report["nodes"]) == (2, True, [3, 1])
@@ -103,7 +104,7 @@ def test_component_of_a_cell(cell, name):
 
 def test_timing_names_each_component_once_and_the_latest_first():
     def end(cell, delay):
-        return {"cell": cell, "delay": delay}
+        return {"cell": cell, "delay": [0.5, delay]}
 
     report = {
         "fmax": {"$glbnet$chip_clk": {"achieved": 81.456, "constraint": 75}},
@@ -118,7 +119,7 @@ def test_timing_names_each_component_once_and_the_latest_first():
         ],
     }
     found = timing(report)
-    assert found["fmax_mhz"] == {"chip_clk": 81.46}
+    assert found["fmax_mhz"] == {"chip_clk": 81.46} and found["target_mhz"] == {"chip_clk": 75}
     assert found["device_use"] == {"DP16KD": {"used": 3, "available": 208}}
     assert found["worst_paths"] == [
         {"to": "y", "delay_ns": 11.0, "from": "m.ram"},
