@@ -59,11 +59,16 @@ def _rows(name: str) -> list[Row]:
         return Row(f"{name} on {data}", what, ours, paper.get(key), why)
 
     return [
-        row("MACs, millions", figures["macs"] / 1e6, "per image", "macs"),
+        row(
+            "MACs, millions",
+            figures["macs"] / 1e6,
+            "per image; taps on padding not counted",
+            "macs",
+        ),
         row(
             "parameters, millions",
             figures["parameters"] / 1e6,
-            f"on {data}",
+            "weights and biases",
             "parameters",
         ),
         row("neurons, thousands", figures["neurons"] / 1e3, "of all layers"),
