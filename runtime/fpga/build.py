@@ -232,9 +232,9 @@ def table(report: dict[str, Any]) -> str:
             f"{found['target']:g} MHz asked for"
         )
     lines.append(f"clock        {report['clock_mhz']:g} MHz, line of {report['baud']:,.0f} baud")
-    lines.append("latest       delay      from -> to")
+    lines.append("latest       delay     at, through the last cell of")
     lines += [
-        f"             {path['delay_ns']:6.2f} ns  {path['from']} -> {path['to']}"
+        f"             {path['delay_ns']:6.2f} ns  {path['to']}, {path['through']}"
         for path in report["worst_paths"]
     ]
     return "\n".join(lines)

@@ -49,8 +49,8 @@ def page(report: dict[str, Any]) -> str:
         ),
         _section(
             "Where signals arrive latest",
-            ("delay in ns", "from", "to"),
-            [(p["delay_ns"], p["from"], p["to"]) for p in report["worst_paths"]],
+            ("delay in ns", "at", "through the last cell of"),
+            [(p["delay_ns"], p["to"], p["through"]) for p in report["worst_paths"]],
         ),
         f"<h2>Slowest path</h2>\n<pre>{escape(chr(10).join(report['critical_path']))}</pre>\n",
         f"<h2>After power-on</h2>\n<p>{escape(report['power_on'])}.</p>\n",

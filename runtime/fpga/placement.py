@@ -30,7 +30,8 @@ def component(cell: str) -> str:
 
 
 def worst_endpoints(report: dict[str, Any], n: int = N_PATHS) -> list[dict[str, Any]]:
-    """The ``n`` components at which signals arrive latest, each once: name, delay in ns, source.
+    """The ``n`` components at which signals arrive latest, each once: name, delay in ns, and the
+    component of the last cell before it.
 
     report : nextpnr's, with its detailed timing
     """
@@ -42,7 +43,7 @@ def worst_endpoints(report: dict[str, Any], n: int = N_PATHS) -> list[dict[str, 
                 latest[name] = {
                     "to": name,
                     "delay_ns": round(delay, 3),
-                    "from": component(net["driver"]),
+                    "through": component(net["driver"]),
                 }
     ordered = sorted(latest.values(), key=lambda path: (-path["delay_ns"], path["to"]))
     return ordered[:n]

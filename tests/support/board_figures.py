@@ -17,7 +17,7 @@ def placement(seed, mhz):
         "fmax_mhz": {"chip_clk": mhz, "board": 40.0},
         "target_mhz": {"chip_clk": 75.0, "board": 25.0},
         "device_use": {"DP16KD": {"used": 184, "available": 208}},
-        "worst_paths": [{"to": "b", "delay_ns": 12.5, "from": "a<b"}],
+        "worst_paths": [{"to": "b", "delay_ns": 12.5, "through": "a<b"}],
         "critical_path": ["12.50 ns"],
         "nextpnr_s": 100.0 + seed,
         "nextpnr_command": "nextpnr",

@@ -122,8 +122,8 @@ def test_timing_names_each_component_once_and_the_latest_first():
     assert found["fmax_mhz"] == {"chip_clk": 81.46} and found["target_mhz"] == {"chip_clk": 75}
     assert found["device_use"] == {"DP16KD": {"used": 3, "available": 208}}
     assert found["worst_paths"] == [
-        {"to": "y", "delay_ns": 11.0, "from": "m.ram"},
-        {"to": "x", "delay_ns": 9.0, "from": "b"},
+        {"to": "y", "delay_ns": 11.0, "through": "m.ram"},
+        {"to": "x", "delay_ns": 9.0, "through": "b"},
     ]
 
 
