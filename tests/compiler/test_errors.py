@@ -25,7 +25,7 @@ def test_presets_that_have_not_enough_are_not_named():
 
 def test_any_size_counts_where_none_is_named():
     assert ", such as sim32_wide or large, or " in preset_with(SIM32, "room")
-    assert ", such as sim32 or sim32_wide, or " in preset_with(get_preset("ecp5"), "room")
+    assert ", such as large or large_maps, or " in preset_with(get_preset("ecp5"), "room")
 
 
 def test_forms_of_integration_are_not_changed():
