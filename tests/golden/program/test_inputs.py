@@ -41,9 +41,9 @@ def test_other_shapes_are_refused(shape):
 
 
 def test_a_route_sends_all_neurons_of_its_rectangle_or_those_that_it_names():
-    route = InputRoute((2, 4), (1, 2), (0, 1, 0, 1), 0)
-    assert route.neurons(5).shape == (5, 3, 2)
+    route = InputRoute((2, 5), (1, 2), (0, 1, 0, 1), 0)
+    assert route.neurons(5).shape == (5, 4, 2)
     assert route.neurons(5).all()
-    sent = np.arange(30).reshape(5, 3, 2) % 7 == 0
+    sent = np.arange(40).reshape(5, 4, 2) % 7 == 0
     named = replace(route, sent=np.packbits(sent).tobytes())
     np.testing.assert_array_equal(named.neurons(5), sent)
