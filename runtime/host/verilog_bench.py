@@ -8,7 +8,7 @@ import glob
 import math
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from string import Template
@@ -85,18 +85,29 @@ def _remove_forgotten(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def run_bench_verilog(folder: Path, simulator: Simulator) -> str:
-    """Runs the bench in ``folder``; returns what it printed. Raises ``ToolError`` if it fails."""
+def run_bench_verilog(
+    folder: Path,
+    simulator: Simulator,
+    *,
+    sources: Sequence[Path] | None = None,
+    flits: str | None = None,
+) -> str:
+    """Runs the bench in ``folder``; returns what it printed. Raises ``ToolError`` if it fails.
+
+    sources : in the place of the files of ``folder``
+    flits : name of a file in ``folder`` that gets every flit, a line each: cycle, node, flit
+    """
     folder = Path(folder)
-    sources = [folder / name for name in SOURCES]
+    sources = [folder / name for name in SOURCES] if sources is None else sources
     builds = cache() / "benches"
+    plusargs = [] if flits is None else [f"+flits={flits}"]
     if simulator == "icarus":
         program = compile_verilog(sources, top="bench", out_dir=builds)
-        return run_vvp(program, cwd=folder, timeout_s=RUN_LIMIT_S)
+        return run_vvp(program, cwd=folder, plusargs=plusargs, timeout_s=RUN_LIMIT_S)
     if simulator != "verilator":
         raise ValueError(f"simulator must be 'icarus' or 'verilator', not {simulator!r}")
     program = verilate(sources, top="bench", out_dir=builds, kind="bench")
-    _, output = run([program], cwd=folder, timeout_s=RUN_LIMIT_S)
+    _, output = run([program, *plusargs], cwd=folder, timeout_s=RUN_LIMIT_S)
     if not any(line.startswith("PASS:") for line in output.splitlines()):
         raise ToolError(f"{folder.name}: the bench must end with PASS", output=output)
     return output

@@ -42,6 +42,11 @@ module bench;
   integer still = 0;
   integer node_sent [0:NODES-1], node_last [0:NODES-1];
   integer i;
+  // +flits=FILE: a line for every flit that a core hands to its router or that comes out of the
+  // chip: cycle, node or "host", flit.
+  integer flits_file = 0;
+  reg [8*256-1:0] flits_name;
+  initial if ($value$plusargs("flits=%s", flits_name)) flits_file = $fopen(flits_name, "w");
 
   initial begin
     $readmemh("config.hex", config_flits);
@@ -203,6 +208,7 @@ module bench;
     if (!rst) begin
       still = still + 1;
       if (o_valid) begin
+        if (flits_file != 0) $fdisplay(flits_file, "%0d host %h", cycle, o_payload);
         receive(o_payload);
         still = 0;
       end
@@ -214,6 +220,8 @@ module bench;
           if (dut.sent[i]) begin
             node_sent[i] = node_sent[i] + 1;
             node_last[i] = cycle;
+            if (flits_file != 0)
+              $fdisplay(flits_file, "%0d %0d %h", cycle, i, dut.sent_flit[i*WIDTH +: WIDTH]);
           end
       end
       if (image == N_IMAGES) begin

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node after synthesis, in the place of its RTL."""
+
+import random
+import re
+
+import pytest
+
+from stemcore.folders import results
+from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.presets import get_preset
+from stemcore.runtime.errors import EngineError
+from stemcore.runtime.fpga import netlist
+from stemcore.runtime.host.verilog_bench import write_bench
+from stemcore.runtime.toolchain import ToolError
+from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
+from tests.support.chip_programs import mesh_case
+
+OUT = results() / "netlist-tests"
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_netlist_sends_every_flit_in_its_cycle():
+    network, program, images = mesh_case(1, 1)
+    expected = run_network(network, images)[program.output]
+    folder = write_bench(program, images, OUT / "node", expected=expected)
+    made = netlist.node_netlist(get_preset("tiny"))
+    text = made.read_text()
+    for cell in ("LUT4", "TRELLIS_FF", "DP16KD", "MULT18X18D", "CCU2C", "TRELLIS_DPR16X4"):
+        assert f"  {cell} " in text
+    found = netlist.check_netlist(folder, made, "icarus")
+    assert found.flits > 80
+    # A wrong bit of one table is found, by the bench or by the comparison.
+    tables = list(re.finditer(r"\.INIT\(16'h([0-9a-f]{4})\)", text))
+    broken = folder / "broken.v"
+    table = tables[len(tables) // 2]
+    wrong = f"{int(table[1], 16) ^ 0xFFFF:04x}"
+    broken.write_text(text[: table.start(1)] + wrong + text[table.end(1) :])
+    with pytest.raises((EngineError, ToolError), match=r"netlist: flit|FAIL"):
+        netlist.check_netlist(folder, broken, "icarus")
+
+
+@pytest.mark.parametrize(
+    ("got", "message"),
+    [
+        ("1 0 a\n2 0 b\n", None),
+        ("1 0 a\n3 0 b\n", r"flit 2 .* 2 0 b; got 3 0 b;"),
+        ("1 0 a\n", r"flit 2 .* 2 0 b; got nothing more;"),
+        ("1 0 a\n2 0 b\n2 host b\n", r"flit 3 .* nothing more; got 2 host b;"),
+    ],
+)
+def test_the_first_flit_that_differs_is_named(tmp_path, got, message):
+    (tmp_path / "rtl").write_text("1 0 a\n2 0 b\n")
+    (tmp_path / "netlist").write_text(got)
+    files = tmp_path / "rtl", tmp_path / "netlist"
+    if message is None:
+        assert netlist.compare_flits(*files) == netlist.Agreement(flits=2, cycles=2)
+    else:
+        with pytest.raises(EngineError, match=message):
+            netlist.compare_flits(*files)
+
+
+def test_a_run_without_flits_is_no_agreement(tmp_path):
+    for name in ("rtl", "netlist"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(EngineError, match="must send flits"):
+        netlist.compare_flits(tmp_path / "rtl", tmp_path / "netlist")
+
+
+MULTIPLIER = """module bench;
+  reg [17:0] a, b; reg signed_a, signed_b; wire [35:0] p;
+  MULT18X18D dut({A}, {B},
+    {P}, .SIGNEDA(signed_a), .SIGNEDB(signed_b), .SOURCEA(1'b0), .SOURCEB(1'b0), {C});
+  initial begin
+{cases}
+    $finish;
+  end
+endmodule
+"""
+
+
+@pytest.mark.sim
+def test_the_multiplier_is_a_product_of_either_sign(tmp_path):
+    numbers = random.Random(5)
+    corners = [0, 1, (1 << 17) - 1, 1 << 17, (1 << 18) - 1]
+    cases = [(a, b, sa, sb) for a in corners for b in corners for sa in (0, 1) for sb in (0, 1)]
+    cases += [(*(numbers.getrandbits(n) for n in (18, 18, 1, 1)),) for _ in range(40)]
+    pins = {
+        "A": ", ".join(f".A{i}(a[{i}])" for i in range(18)),
+        "B": ", ".join(f".B{i}(b[{i}])" for i in range(18)),
+        "C": ", ".join(f".C{i}(1'b0)" for i in range(18)),
+        "P": ", ".join(f".P{i}(p[{i}])" for i in range(36)),
+    }
+    lines = "\n".join(
+        f'    a = {a}; b = {b}; signed_a = {sa}; signed_b = {sb}; #1 $display("p=%0d", p);'
+        for a, b, sa, sb in cases
+    )
+    bench = tmp_path / "bench.v"
+    bench.write_text(MULTIPLIER.format(cases=lines, **pins))
+    program = compile_verilog([bench, netlist.MODELS], top="bench", out_dir=tmp_path)
+    got = [int(p) for p in re.findall(r"p=(\d+)", run_vvp(program))]
+
+    def value(word, is_signed):
+        return word - (1 << 18) if is_signed and word >> 17 else word
+
+    assert got == [value(a, sa) * value(b, sb) % (1 << 36) for a, b, sa, sb in cases]
