@@ -7,7 +7,7 @@ images, and the host keeps what it fires for the groups that have it as a source
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ..assembly.destinations import DestinationsFullError
 from ..errors import CompileError
 from ..estimation.estimate import core_estimate, spikes_of
 from ..estimation.flows import Flows
+from ..estimation.pacing import set_gaps
 from .core_graph import CoreGraph
 from .core_groups import CoreWork, group_cores
 from .parts import Part, load_flits, make_part
@@ -97,7 +98,12 @@ def virtual_chip(
         sent = tuple(float(fired[run.words].sum()) for run in links.runs)
         work.append(CoreWork(core_estimate(flows, loads, number).busy, sent))
     groups, cycles = group_cores(graph, work, float(spikes[INPUT].sum()), n_cores)
-    parts = tuple(part for group in groups for part in _parts(graph, group, places))
+    # Cores fire at the pace of the destinations that are there: the host's is a spike a cycle.
+    parts = tuple(
+        replace(part, program=set_gaps(part.program, activity))
+        for group in groups
+        for part in _parts(graph, group, places)
+    )
     if batch is None:
         wanted = math.ceil(sum(load_flits(p.program) for p in parts) / (LOAD_SHARE * cycles))
         batch = max(1, min(wanted, KEPT_BYTES // max(_kept(program, parts))))

@@ -26,7 +26,9 @@ from stemcore.golden.program.check import check_program
 from stemcore.golden.program.program_file import save_program
 from stemcore.golden.reference.event_engine import run_events
 from stemcore.golden.reference.program_engine import COUNTERS, run_program
+from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.registers import Control
 from stemcore.runtime.host.flits import Host
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import (
@@ -309,6 +311,24 @@ def test_spikes_of_a_part_must_be_whole_words_and_of_known_populations():
         check_program(replace(group, input_routes=(replace(route, population=1),)))
     with pytest.raises(ValueError, match=r"input route 0: bytes of sent: must lie in"):
         check_program(replace(group, input_routes=(replace(route, sent=b""),)))
+
+
+def gaps(program):
+    """Least distance between the spikes of each core, by layer and in order."""
+    mode = Formats(program.params).mode
+    words = [core.memories[Memory.CONTROL][Control.MODE].item() for core in program.cores]
+    return [mode.unpack(int(word))["gap"] for word in words]
+
+
+def test_cores_fire_at_the_pace_of_the_destinations_that_are_in_their_group():
+    """In the whole they wait for slow destinations; alone they send to the host, and need not."""
+    _, _, program, _ = random_program(3)
+    assert max(gaps(program)) > 1
+    for group in virtual_chip(program, 1).parts:
+        assert max(gaps(group.program)) <= 1
+    whole = virtual_chip(program, len(program.cores)).parts[0]
+    slowed = dict(zip(whole.cores, gaps(whole.program), strict=True))
+    assert [slowed[number] for number in range(len(program.cores))] == gaps(program)
 
 
 def test_a_chip_with_room_for_all_runs_one_group():
