@@ -4,7 +4,7 @@
 import re
 
 LOOP_LIMIT = 4096  # turns of a loop; synthesis tools refuse loops of more than 5,000
-BLOCK_RAM_BITS = 4096  # of a memory that is worth a block RAM
+BLOCK_RAM_BITS = 1 << 14  # of a memory that fills a block RAM; smaller ones are the tool's choice
 # A memory whose words all start as zero: Yosys writes a line for every word.
 _ZEROS = re.compile(r"  initial begin\n((?:    (\S+ ?)\[\d+\] = \d+'h0+;\n)+)  end\n")
 _INITIAL = re.compile(

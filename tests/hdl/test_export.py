@@ -199,7 +199,7 @@ def test_loops_stay_below_the_limits_of_synthesis_tools(n_words, loops):
 def test_only_large_memories_read_by_a_clock_edge_ask_for_block_ram():
     read = "  always @(posedge clk) data <= ram[address];\n"
     at_once = "  assign data = ram[address];\n"
-    for depth, body, styled in ((512, read, True), (511, read, False), (512, at_once, False)):
+    for depth, body, styled in ((2048, read, True), (2047, read, False), (2048, at_once, False)):
         text = f"module m(data);\n  reg [7:0] ram [{depth - 1}:0];\n{body}endmodule\n"
         found = verilog_text.for_other_tools(text)
         assert ('(* ram_style = "block" *)' in found) == styled
