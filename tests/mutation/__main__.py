@@ -26,7 +26,7 @@ from tests.mutation.selection import (
     stages_of,
     touched,
 )
-from tests.mutation.workshop import Workshop, preload
+from tests.mutation.workshop import Workshop, head, preload
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -141,7 +141,8 @@ def try_all(
         print(
             f"{i}/{len(left)} {verdict}{by} [{entry['seconds']} s] {described(mutant)}", flush=True
         )
-    found = summary(results, drawn, ROOT)
+    asked = {"files": options.files, "number": options.number, "seed": options.seed}
+    found = {"asked": asked, "commit": head(ROOT), **summary(results, drawn, ROOT)}
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
     share = 100 * found["caught"] / found["tried"] if found["tried"] else 100

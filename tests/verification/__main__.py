@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.verification.figures import (
+    MUTATION_RUN,
     ROOT,
     STORED,
     as_line,
@@ -35,7 +36,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--store", action="store_true", help="write stored.json and the pages")
     parser.add_argument("--build", type=Path, default=ROOT / "sim_build", help="what runs left")
     options = parser.parse_args(words)
-    found, stored = measure(gather(options.build)), json.loads(STORED.read_text())
+    evidence, stored = gather(options.build), json.loads(STORED.read_text())
+    found = measure(evidence)
     print(as_markdown(found).lstrip(), end="")
     fallen = shortfalls(found, stored)
     for line in fallen:
@@ -44,6 +46,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     if options.store:
         store({**stored, **found})
+        if evidence.mutants:
+            MUTATION_RUN.write_text(json.dumps(evidence.mutants, indent=1) + "\n")
     return 0
 
 

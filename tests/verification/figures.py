@@ -10,6 +10,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 STORED = Path(__file__).parent / "stored.json"
 FAULTS = ("tests/faults/", "tests/compiler/frontend/archives/test_damage.py")
+# The run of ``make mutate`` that the table counts: what was asked, by kind, and what survived.
+MUTATION_RUN = ROOT / "tests" / "mutation" / "stored_run.json"
 # Of the Verilog that coverage counts, and what the table calls them.
 KINDS = {"line": "lines", "branch": "branches", "toggle": "toggles"}
 MUTATED = "hdl/core hdl/noc golden/arithmetic golden/program compiler/assembly compiler/lowering"

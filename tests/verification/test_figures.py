@@ -5,9 +5,12 @@ import json
 
 import pytest
 
+from tests.mutation.operators import KINDS
 from tests.verification import __main__ as command
 from tests.verification.figures import (
     FIGURES,
+    MUTATE,
+    MUTATION_RUN,
     STORED,
     Evidence,
     as_line,
@@ -102,8 +105,29 @@ def test_the_table_is_stored_and_shown(build, tmp_path, monkeypatch):
     assert page.read_text() == (
         f"a\n<!-- verified: begin -->{as_markdown(figures)}<!-- verified: end -->\nb\n"
     )
+    run = {"caught": 195, "tried": 200}
+    monkeypatch.setattr(command, "MUTATION_RUN", tmp_path / "run.json")
+    (build / "mutation").mkdir()
+    (build / "mutation" / "summary.json").write_text(json.dumps(run))
+    assert command.main(["--store", "--build", str(build)]) == 0
+    assert json.loads((tmp_path / "run.json").read_text()) == run
+    assert json.loads(stored.read_text())["mutants_caught"] == 195
     with pytest.raises(ValueError, match=r"^here: must have the marks <!-- verified: begin -->"):
         replace_marked("no marks", "table", "here")
+
+
+def test_the_run_of_planted_faults_is_the_one_of_the_table():
+    """At least 200 faults that change something; of these, tests notice 97 of 100."""
+    run, figures = json.loads(MUTATION_RUN.read_text()), json.loads(STORED.read_text())
+    assert MUTATE == (
+        f'make mutate FILES="{" ".join(run["asked"]["files"])}" MUTANTS={run["asked"]["number"]}'
+    )
+    assert figures["mutants_caught"] == run["caught"] == run["tried"] - len(run["survivors"])
+    assert figures["mutants_percent"] == 100 * run["caught"] // run["tried"]
+    assert run["tried"] >= 200
+    assert run["caught"] >= 0.97 * run["tried"]
+    assert sum(tried for _, tried in run["kinds"].values()) == run["tried"]
+    assert set(run["kinds"]) == set(KINDS)
 
 
 def test_the_pages_show_what_is_stored():

@@ -342,3 +342,18 @@ def test_what_is_reached_is_measured_beyond_sixteen_bits():
     (found,) = measure(network, images, Late())
     assert found.sums == 127 * 300
     assert found.potentials == tuple(127 * 300 * ((2 << t) - 1) for t in range(8))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sums_beyond_either_end_of_the_accumulator_are_not_proved(sign):
+    """Of inputs of 8 bits, 255 times the weight: 259 of 127 fit 24 bits, 260 do not."""
+    params = get_preset("tiny")
+    assert potentials_fit(one_layer([[sign * 127] * 259, [0] * 259]), params)
+    assert not potentials_fit(one_layer([[sign * 127] * 260, [0] * 260]), params)
+
+
+def test_the_largest_shift_of_scaled_integration_is_taken():
+    fit = LOWERINGS["scaled"].fit
+    assert fit(reach(1 << 30), "scaled", multipliers=True) == Scaled(65534, 31)
+    with pytest.raises(RangeError, match=r"k1 must be at least 2\*\*-16"):
+        fit(reach(1 << 31), "scaled", multipliers=True)
