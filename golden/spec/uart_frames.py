@@ -22,6 +22,7 @@ from zlib import crc32
 
 from .bit_fields import BitFields
 
+BAUD = 1_000_000  # of a board's bitstream, and of a port that names no other
 FLAG = 0x7E
 ESCAPE = 0x7D
 FLIPPED = 0x20

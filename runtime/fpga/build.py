@@ -15,13 +15,13 @@ from stemcore.files import write_whole
 from stemcore.golden.spec.block_ram import node_blocks
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
+from stemcore.golden.spec.uart_frames import BAUD
 from stemcore.hdl.boards.board import HOST_MHZ, Board, boards, get_board
 
 from .page import page
 from .placement import pack, place_design
 from .synthesis import Design, synthesise_design, versions
 
-BAUD = 1_000_000
 ROUNDING = 1e-3  # of targets, whose periods are whole picoseconds
 
 Say = Callable[[str], None]

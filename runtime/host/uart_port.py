@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from stemcore.golden.spec.uart_frames import ANSWER_OKAY, FrameKind
+from stemcore.golden.spec.uart_frames import ANSWER_OKAY, BAUD, FrameKind
 
 from .transport import PortError, Transport
 from .uart_link import HostLink, SessionLost
 
-BAUD = 1_000_000  # where the port names no other: what the boards' bitstreams have
 FRAME_BITS = 5600  # on the line, if every byte is escaped
 LATENCY_S = 0.1  # of adapters and of the system, both ways
 ANSWER_S = 5.0  # in which a board must say something

@@ -5,8 +5,8 @@
 // credit.hex    flits that allow the output cores one more image
 // expected.hex  values of the output neurons, image by image
 //
-// +waves writes bench.vcd (Verilator: build with --trace). A clock cycle has 10 units of time; like
-// chip.v and node.v this file leaves their size to the simulator (IEEE 1800-2017, 3.14.2.3).
+// +waves writes bench.vcd (Verilator: build with --trace).
+`timescale 1ns/1ps
 module bench;
 //@PARAMETERS@
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from stemcore.golden.spec.uart_frames import Frame, FrameKind, FrameReader
+from stemcore.golden.spec.uart_frames import BAUD, Frame, FrameKind, FrameReader
 from stemcore.runtime.host.ports import open_port
 from stemcore.runtime.host.transport import PortError
-from stemcore.runtime.host.uart_port import BAUD, UartPort
+from stemcore.runtime.host.uart_port import UartPort
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def test_bench_passes_and_fails_with_a_flipped_weight(simulator, chain):
     folder = write_bench(program, images, OUT / simulator, expected=expected)
     # All files state a time scale or none does (IEEE 1800-2017, 3.14.2.3).
     files = ("bench.v", "chip.v", "node.v")
-    assert not any("`timescale" in (folder / name).read_text() for name in files)
+    assert all((folder / name).read_text().count("`timescale 1ns/1ps") == 1 for name in files)
     output = run_bench_verilog(folder, simulator)
     assert output.count("PASS image") == 3
     assert "PASS: 3 images" in output
