@@ -20,19 +20,32 @@ from .row import MEASURED, Row
 # so many nodes.
 CLOCK_MHZ, NODE_LUTS = 92.3, 8_362
 ACCURACY_IMAGES = 1000
-SHOWN = {"mnist": "MNIST", "cifar10": "CIFAR10, a JPEG copy"}
+JPEG_COPY = "CIFAR10, a JPEG copy"
+ENLARGED = "digits, enlarged; random weights"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network on a data set; ``trained`` ones have an accuracy."""
+    """A network on a data set, ``network`` as its weights' file is named; ``trained`` ones have an
+    accuracy. ``what`` and ``data`` are how a reader calls the two.
+    """
 
-    model: str
-    dataset: str
+    network: str
     what: str
+    data: str
     bits: int = 8
     images: int = 8
     trained: bool = True
+
+    @property
+    def model(self) -> str:
+        """Its registered name."""
+        return self.network.partition("-")[0]
+
+    @property
+    def dataset(self) -> str:
+        """Its registered name."""
+        return self.network.partition("-")[2]
 
     @property
     def settings(self) -> Settings:
@@ -46,14 +59,18 @@ class Case:
         return f"make sim MODEL={self.model} DATASET={self.dataset}{bits} IMAGES={self.images}"
 
 
+def _untrained(network: str, what: str) -> Case:
+    return Case(network, what, ENLARGED, images=2, trained=False)
+
+
 CASES = (
-    Case("lenet5", "mnist", "LeNet-5 as published"),
-    Case("lenet5", "mnist", "LeNet-5 as published", bits=4),
-    Case("tiny_vgg", "cifar10", "VGG of five convolutions, 0.8M parameters"),
-    Case("resnet8", "cifar10", "MLPerf Tiny: image classification"),
-    Case("ds_cnn", "digits", "MLPerf Tiny: keyword spotting", images=2, trained=False),
-    Case("mobilenet_v1_quarter", "digits", "MLPerf Tiny: wake words", images=2, trained=False),
-    Case("deep_autoencoder", "digits", "MLPerf Tiny: anomalies", images=2, trained=False),
+    Case("lenet5-mnist", "LeNet-5 as published", "MNIST"),
+    Case("lenet5-mnist", "LeNet-5 as published", "MNIST", bits=4),
+    Case("tiny_vgg-cifar10", "VGG of five convolutions, 0.8M parameters", JPEG_COPY),
+    Case("resnet8-cifar10", "MLPerf Tiny: image classification", JPEG_COPY),
+    _untrained("ds_cnn-digits", "MLPerf Tiny: keyword spotting"),
+    _untrained("mobilenet_v1_quarter-digits", "MLPerf Tiny: wake words"),
+    _untrained("deep_autoencoder-digits", "MLPerf Tiny: anomalies"),
 )
 
 
@@ -88,7 +105,7 @@ def row_of(case: Case, report: Mapping[str, Any]) -> Row:
     return Row(
         f"this project, T = {case.bits}",
         case.what,
-        SHOWN[case.dataset] if case.trained else f"{case.dataset}, enlarged; random weights",
+        case.data,
         MEASURED,
         case.command,
         accuracy=100 * accuracy["quantized"] if case.trained else None,

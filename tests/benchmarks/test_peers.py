@@ -14,7 +14,7 @@ from stemcore.benchmarks.peers.quoted import ROWS
 from stemcore.benchmarks.peers.row import MEASURED, QUOTED, SIMULATED, Row
 from stemcore.models.registry import MODELS
 
-CASE = Case("lenet5", "mnist", "LeNet-5", bits=4)
+CASE = Case("lenet5-mnist", "LeNet-5", "MNIST", bits=4)
 REPORT = {
     "dataset": "mnist",
     "bit_exact": {"torch_golden": True, "golden_program": True, "golden_rtl": True},
@@ -77,9 +77,9 @@ def test_our_row_has_the_figures_of_the_run():
 
 
 def test_untrained_network_has_no_accuracy():
-    row = row_of(Case("ds_cnn", "digits", "x", images=2, trained=False), REPORT)
+    row = row_of(Case("ds_cnn-digits", "x", "random weights", images=2, trained=False), REPORT)
     assert (row.accuracy, row.images) == (None, None)
-    assert row.dataset.endswith("random weights")
+    assert row.dataset == "random weights"
 
 
 def test_run_that_differs_gives_no_row():
