@@ -13,10 +13,11 @@ from stemcore.hdl.export import component_verilog
 from stemcore.hdl.noc.router import Router
 from stemcore.testing import HDL_STREAMS, HDL_STREAMS_PUBLIC, BenchOptions, run_bench
 from tests.coverage.goals import OUT, SAMPLES, program_fields, write_samples
+from tests.support import random_runs
 from tests.support.cocotb_runs import BENCHES, exported_node
 from tests.support.modes import STEP_MODES
-from tests.system import test_random_networks_on_rtl
-from tests.system.test_random_networks_on_rtl import run_one
+from tests.support.random_runs import PLAIN, run_random
+from tests.system.test_random_networks_on_rtl import SEED
 
 N_NETWORKS, N_STEPPED = 24, 3
 HERE = Path(__file__).parent
@@ -72,7 +73,7 @@ def programs(monkeypatch):
         compiled.append(compile_network(*args, **options))
         return compiled[-1]
 
-    monkeypatch.setattr(test_random_networks_on_rtl, "compile_network", noting)
+    monkeypatch.setattr(random_runs, "compile_network", noting)
     return compiled
 
 
@@ -81,9 +82,9 @@ def programs(monkeypatch):
 def test_fields_of_random_networks(programs):
     """Networks on the compiled gateware, equal to golden; what their descriptors hold."""
     for number in range(N_NETWORKS):
-        run_one(number)
+        run_random(SEED, number, PLAIN)
     for mode in STEP_MODES:
         for number in range(N_STEPPED):
-            run_one(number, mode)
+            run_random(SEED, number, mode)
     counts = sum((program_fields(program) for program in programs), Counter())
     write_samples(SAMPLES / "random-networks.json", {"fields": counts})
