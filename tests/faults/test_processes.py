@@ -90,7 +90,7 @@ class Slow:
     YOSYS_BINARY = sys.argv[1]
 export.find_yosys = lambda requirement: Slow
 print("ready", flush=True)
-export._run_yosys("")
+export._run_yosys("", "")
 """
 
 
