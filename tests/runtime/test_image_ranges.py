@@ -32,7 +32,9 @@ def run_of(n_images, *, start=0, sops=0, overflow=0):
     timing = Timing(ends - 25, ends, {"fc": ends}, 100)
     notes = {"node_cycles": 7, "threads": 1, "other": start}
     outputs = np.arange(start, start + n_images).reshape(-1, 1, 1, 1)
-    return plain_of(RunResult("made up", outputs, {}, counters, timing, 1.0, 2.0, notes))
+    return plain_of(
+        RunResult("made up", outputs, {}, counters, timing, build_s=1.0, wall_s=2.0, notes=notes)
+    )
 
 
 def test_ranges_follow_each_other_and_counters_add_up():
