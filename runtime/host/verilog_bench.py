@@ -32,10 +32,12 @@ from ..toolchain.process import Simulator, run
 from ..toolchain.verilator import verilate
 from .c_header import c_header
 from .flits import Flits, Host
+from .wave_view import saved_view, write_value_names
 
 TEMPLATES = Path(__file__).parent / "templates"
 SOURCES = ("bench.v", "chip.v", "node.v")
 LINT_WAIVERS = "lint.vlt"  # for Verilator, with a reason each
+SAVED_VIEW = "bench.gtkw"  # of the bench's waves, for GTKWave
 RUN_LIMIT_S = 3600
 
 
@@ -152,6 +154,16 @@ def _fill(
     (folder / "README.txt").write_text(_readme(title, program, counts, len(images)))
     (folder / "PORTS.txt").write_text(ports_note(params))
     shutil.copyfile(TEMPLATES / LINT_WAIVERS, folder / LINT_WAIVERS)
+    write_value_names(folder, params)
+    (folder / SAVED_VIEW).write_text(saved_view(params, _instances(program)))
+
+
+def _instances(program: Program) -> dict[str, str]:
+    """Nodes with a core, as the bench's waves call them, by what they are for."""
+    return {
+        f"node ({core.x}, {core.y}) {core.layer}": f"bench.dut.row[{core.y}].column[{core.x}].node"
+        for core in program.cores
+    }
 
 
 def _add_axi(folder: Path, program: Program, stream_width: int) -> None:

@@ -119,8 +119,15 @@ node_verilog_once = cache(node_verilog)
 def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
     program, images, expected = chain
     folder = write_bench(program, images, tmp_path / "chip", expected=expected)
-    names = {path.name for path in folder.iterdir()}
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {
+        ".surfer/mappings/stemcore_causes.txt",
+        ".surfer/mappings/stemcore_kind.txt",
+        ".surfer/mappings/stemcore_memory.txt",
+        "waves/causes.txt",
+        "waves/kind.txt",
+        "waves/memory.txt",
+        "bench.gtkw",
         "node.v",
         "lint.vlt",
         "chip.v",
@@ -160,8 +167,9 @@ def test_a_chip_behind_axi_is_written_beside(chain, tmp_path, width):
 def test_same_program_writes_the_same_bytes(chain, tmp_path):
     program, images, expected = chain
     folders = [write_bench(program, images, tmp_path / n / "chip", expected=expected) for n in "ab"]
-    for path in folders[0].iterdir():
-        assert path.read_bytes() == (folders[1] / path.name).read_bytes(), path.name
+    for path in (path for path in folders[0].rglob("*") if path.is_file()):
+        name = path.relative_to(folders[0])
+        assert path.read_bytes() == (folders[1] / name).read_bytes(), name
 
 
 @pytest.mark.usefixtures("converted_once")
