@@ -71,10 +71,12 @@ class Exported:
 
     verilog : text of all modules
     modules : the module of every instance by its scope: ``node.core.axon_in`` and the like
+    blackbox : the component's module as its ports alone, for flows in which it is a hard macro
     """
 
     verilog: str
     modules: Mapping[str, str]
+    blackbox: str
 
 
 def export(component: wiring.Component, *, name: str) -> Exported:
@@ -83,8 +85,30 @@ def export(component: wiring.Component, *, name: str) -> Exported:
     Ports are named as in :func:`.modules.port_names`.
     """
     converted = convert(component, name=name)
-    verilog = _run_yosys(converted.text, "")
-    return Exported(TIMESCALE + verilog_text.for_other_tools(verilog), converted.modules)
+    verilog = TIMESCALE + verilog_text.for_other_tools(_run_yosys(converted.text, ""))
+    return Exported(verilog, converted.modules, _blackbox(component, name, verilog))
+
+
+def _blackbox(component: wiring.Component, name: str, verilog: str) -> str:
+    """A module without contents; its clock and reset are those that ``verilog`` has."""
+    header = re.search(rf"(?m)^module {name}\(([^)]*)\);", verilog)
+    assert header is not None
+    ports = [f"input {port}" for port in ("clk", "rst") if port in re.findall(r"\w+", header[1])]
+    for port, (signal, direction) in port_names(component).items():
+        bits = f"[{len(signal) - 1}:0] " if len(signal) > 1 else ""
+        ports.append(f"{direction.value} {bits}{port}")
+    declared = ",\n  ".join(ports)
+    return f"""{TIMESCALE}
+// Ports of {name}, whose contents come from elsewhere; not to be read together with {name}.v.
+// Its outputs have no driver here.
+/* verilator lint_off UNDRIVEN */
+(* blackbox *)
+module {name}(
+  {declared}
+);
+endmodule
+/* verilator lint_on UNDRIVEN */
+"""
 
 
 def component_verilog(component: wiring.Component, *, name: str) -> str:
@@ -96,6 +120,11 @@ def component_verilog(component: wiring.Component, *, name: str) -> str:
 def node_export(params: ChipParams) -> Exported:
     """The module ``node`` and everything below it."""
     return export(Node(params=params), name="node")
+
+
+def node_blackbox(params: ChipParams) -> str:
+    """The module ``node`` as its ports alone."""
+    return node_export(params).blackbox
 
 
 def node_verilog(params: ChipParams) -> str:

@@ -23,7 +23,7 @@ from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.bit_fields import BitFields
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import ChipParams
-from stemcore.hdl.export import chip_verilog, node_verilog
+from stemcore.hdl.export import chip_verilog, node_blackbox, node_verilog
 from stemcore.hdl.host.export import axi_host_verilog
 
 from ..toolchain import ToolError
@@ -145,6 +145,7 @@ def _fill(
     }
     params = program.params
     (folder / "node.v").write_text(node_verilog(params))
+    (folder / "node_blackbox.v").write_text(node_blackbox(params))
     chip = chip_verilog(params, columns=program.columns, rows=program.rows)
     (folder / "chip.v").write_text(chip)
     template = (TEMPLATES / "bench.v").read_text()

@@ -17,6 +17,7 @@ from stemcore.hdl.export import (
     chip_verilog,
     component_verilog,
     memory_scopes,
+    node_blackbox,
     node_export,
     node_verilog,
 )
@@ -172,6 +173,18 @@ def test_ports_of_links_have_their_compass_names():
     assert set(ports) == links | others
     assert ports["north_i_ready"][1].value == "output"
     assert ports["north_o_ready"][1].value == "input"
+
+
+def test_a_black_box_has_the_ports_of_the_node_and_nothing_else(node):
+    """Direction and width of each, as Yosys declares them in the module itself."""
+    text = node_blackbox(TINY)
+    declaration = r"(?m)^  (input|output) (\[\d+:0\] )?(\w+)[;,]?$"
+    body = node[node.index("module node(") :]
+    wanted = re.findall(declaration, body[: body.index("endmodule")])
+    assert set(re.findall(declaration, text)) == set(wanted)
+    assert re.findall(r"\bmodule \w+", text) == ["module node"]
+    assert not re.search(r"\b(assign|always|wire|reg|initial)\b", text)
+    assert text.startswith("`timescale 1ns/1ps\n")
 
 
 def test_ports_that_would_share_a_name_are_refused():

@@ -8,7 +8,7 @@ import pytest
 
 from stemcore.folders import results
 from stemcore.golden.spec.presets import get_preset
-from stemcore.hdl.export import chip_verilog, node_verilog
+from stemcore.hdl.export import chip_verilog, node_blackbox, node_verilog
 from stemcore.hdl.host.export import axi_host_verilog
 from stemcore.runtime.host.verilog_bench import LINT_WAIVERS, TEMPLATES
 from stemcore.runtime.toolchain import ToolError
@@ -82,3 +82,32 @@ def test_yosys_finds_no_loop_no_undriven_and_no_multiply_driven_wire(folder):
         f"read_verilog {' '.join(NAMES)}\nhierarchy -check -top axi_chip\nproc\ncheck -assert",
         cwd=folder,
     )
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_a_chip_of_hard_macros_elaborates(folder):
+    """Verilator and Yosys take the black box for the node, Yosys keeps all four; a port too few
+    is seen by both.
+    """
+    chip, macro = (folder / name for name in ("chip.v", "node_blackbox.v"))
+    macro.write_text(node_blackbox(TINY))
+    verilator = verilator_root() / "bin" / "verilator"
+    lint = [verilator, "--lint-only", "-Wall", "--top-module", "chip", LINT_WAIVERS]
+    script = "; ".join(
+        [
+            f"read_verilog {macro.name} {chip.name}",
+            "hierarchy -check -top chip",
+            "proc",
+            "opt_clean",
+            "check -assert",
+            "select -assert-count 4 -module chip t:node",
+        ]
+    )
+    assert "%" not in run([*lint, macro.name, chip.name], cwd=folder)[1]
+    run_yosys(script, cwd=folder, name="macro")
+    macro.write_text(macro.read_text().replace("  input [3:0] edges,\n", ""))
+    with pytest.raises(ToolError, match="edges"):
+        run([*lint, macro.name, chip.name], cwd=folder)
+    with pytest.raises(ToolError, match="edges"):
+        run_yosys(script, cwd=folder, name="macro")

@@ -129,6 +129,7 @@ def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
         "waves/memory.txt",
         "bench.gtkw",
         "node.v",
+        "node_blackbox.v",
         "lint.vlt",
         "chip.v",
         "bench.v",
