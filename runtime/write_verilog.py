@@ -8,6 +8,7 @@ from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.folders import results
 from stemcore.golden.network.forward import run_network
 
+from .host.host_sides import NO_SIDES, HostSides
 from .host.verilog_bench import write_bench
 from .prepare import prepare
 from .prepared import compile_program
@@ -21,15 +22,14 @@ def write_verilog(
     settings: Settings,
     n_images: int = 1,
     *,
-    axi: int | None = None,
+    sides: HostSides = NO_SIDES,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Verilog, flits and bench of a model; returns its folder below
     ``sim_build/verilog``, named as in :mod:`stemcore.runtime.report.names`.
 
-    The bench runs the first ``n_images`` test images and expects what golden computes. ``axi``:
-    bits of the streams of :func:`~.host.verilog_bench.write_bench`. ``say`` gets a line, ``name
-    text``, as each stage begins.
+    The bench runs the first ``n_images`` test images and expects what golden computes. ``sides``:
+    also the chip behind these. ``say`` gets a line, ``name text``, as each stage begins.
     """
     say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
     prepared = prepare(
@@ -52,4 +52,5 @@ def write_verilog(
         keep=set(program.output_layers),
     )
     folder = results() / "verilog" / run_name(settings)
-    return write_bench(program, images, folder, expected=prepared.network.joined(values), axi=axi)
+    expected = prepared.network.joined(values)
+    return write_bench(program, images, folder, expected=expected, sides=sides)

@@ -9,7 +9,11 @@ from .source_options import add_source_options, source_settings
 NAME = "verilog"
 GROUP = RUN
 HELP = "write a model's chip as self-contained Verilog, with memory files and a bench"
-EXAMPLES = ("stemcore verilog --model digits_cnn", "stemcore verilog --preset ecp5 --images 3")
+EXAMPLES = (
+    "stemcore verilog --model digits_cnn",
+    "stemcore verilog --preset ecp5 --images 3",
+    "stemcore verilog --model digits_cnn --uart 25",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write axi_chip.v, the chip behind AXI with streams of so many bits, and "
         "stemcore_registers.h (default: neither)",
     )
+    parser.add_argument(
+        "--uart",
+        type=int,
+        metavar="CYCLES",
+        help="also write uart_chip.v, the chip on a serial line on which a bit lasts so many "
+        "cycles of its clock: 25 for 1 Mbaud at 25 MHz (default: no)",
+    )
+    parser.add_argument(
+        "--mapped",
+        action="store_true",
+        help="also write mapped_chip.v, the chip behind registers in memory alone: AXI4-Lite, "
+        "without streams",
+    )
     add_source_options(parser)
 
 
@@ -32,12 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     with Display() as display:
         display.say("load         the compiler and its libraries")
+        from ..host.host_sides import HostSides
         from ..write_verilog import write_verilog
 
+        sides = HostSides(axi=arguments.axi, uart=arguments.uart, mapped=arguments.mapped)
         folder = write_verilog(
             source_settings(arguments),
             n_images=arguments.images,
-            axi=arguments.axi,
+            sides=sides,
             say=display.say,
         )
     print(f"verilog      {folder}")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program's chip as self-contained Verilog, with the host's flits and a bench without Python.
 
-The texts lie in runtime/host/templates; ``$name`` in them is filled in here.
+The texts lie in runtime/host/templates.
 """
 
 import glob
@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from string import Template
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +23,16 @@ from stemcore.golden.spec.bit_fields import BitFields
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import chip_verilog, node_blackbox, node_verilog
-from stemcore.hdl.host.export import axi_host_verilog
 
 from ..toolchain import ToolError
 from ..toolchain.icarus import compile_verilog, run_vvp
 from ..toolchain.process import Simulator, run
 from ..toolchain.verilator import verilate
-from .c_header import c_header
 from .flits import Flits, Host
+from .host_sides import NO_SIDES, HostSides
+from .templates_text import TEMPLATES, filled
 from .wave_view import saved_view, write_value_names
 
-TEMPLATES = Path(__file__).parent / "templates"
 SOURCES = ("bench.v", "chip.v", "node.v")
 LINT_WAIVERS = "lint.vlt"  # for Verilator, with a reason each
 SAVED_VIEW = "bench.gtkw"  # of the bench's waves, for GTKWave
@@ -47,13 +45,12 @@ def write_bench(
     folder: Path,
     *,
     expected: NDArray[np.int64] | None = None,
-    axi: int | None = None,
+    sides: HostSides = NO_SIDES,
 ) -> Path:
     """Writes Verilog, flits and bench of ``program`` into ``folder``: all of it or nothing.
 
     ``expected`` are the output's values (N, C, H, W), of several outputs (N, E, 1, 1); default:
-    what the program engine computes. ``axi``: 32 or 64, also the chip behind AXI with streams of so
-    many bits, and its C header.
+    what the program engine computes. ``sides``: also the chip behind these.
     """
     if expected is None:
         expected = run_program(program, images).outputs
@@ -66,8 +63,7 @@ def write_bench(
     try:
         with naming(folder):
             _fill(aside, folder.name, program, images, expected)
-            if axi is not None:
-                _add_axi(aside, program, axi)
+            sides.write(aside, program.params, columns=program.columns, rows=program.rows)
         with alone_in_folder(folder.parent):
             before = folder.with_name(f"{aside.name}-before")
             if folder.exists():
@@ -167,20 +163,6 @@ def _instances(program: Program) -> dict[str, str]:
     }
 
 
-def _add_axi(folder: Path, program: Program, stream_width: int) -> None:
-    text = axi_host_verilog(
-        program.params, columns=program.columns, rows=program.rows, stream_width=stream_width
-    )
-    (folder / "axi_chip.v").write_text(text)
-    (folder / "stemcore_registers.h").write_text(c_header())
-    with (folder / "README.txt").open("a") as file:
-        file.write(
-            f"  axi_chip.v    chip.v behind AXI4-Lite registers and AXI4-Streams of {stream_width} "
-            "bits; the bench does not use it\n"
-            "  stemcore_registers.h  its registers, for C\n"
-        )
-
-
 def _write_hex(path: Path, parts: Iterable[tuple[str, Flits]], digits: int) -> int:
     """A file for ``$readmemh``, each part under its title; returns the number of words."""
     n_words = 0
@@ -264,15 +246,8 @@ def _text_function(name: str, argument: str, texts: Mapping[int, str], other: st
     ]
 
 
-def _filled(name: str, **values: object) -> str:
-    """A text of ``TEMPLATES`` with its ``$names`` filled in; all must be there, and no others."""
-    template = Template((TEMPLATES / name).read_text())
-    assert set(template.get_identifiers()) == values.keys()
-    return template.substitute(values)
-
-
 def _readme(title: str, program: Program, counts: dict[str, int], n_images: int) -> str:
-    return _filled(
+    return filled(
         "README.txt",
         title=title,
         columns=program.columns,
@@ -292,7 +267,7 @@ def ports_note(params: ChipParams) -> str:
         f"{formats.word_width(memory)} bits, {formats.n_chunks(memory)} chunk(s) each"
         for memory in Memory
     ]
-    return _filled(
+    return filled(
         "PORTS.txt",
         coord_msb=params.coord_width - 1,
         flit_msb=formats.flit.width - 1,

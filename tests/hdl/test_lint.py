@@ -10,7 +10,8 @@ from stemcore.folders import results
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.export import chip_verilog, node_blackbox, node_verilog
 from stemcore.hdl.host.export import axi_host_verilog
-from stemcore.runtime.host.verilog_bench import LINT_WAIVERS, TEMPLATES
+from stemcore.runtime.host.templates_text import TEMPLATES
+from stemcore.runtime.host.verilog_bench import LINT_WAIVERS
 from stemcore.runtime.toolchain import ToolError
 from stemcore.runtime.toolchain.process import run
 from stemcore.runtime.toolchain.verilator import verilator_root

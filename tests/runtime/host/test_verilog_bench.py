@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilog that runs without Python: it passes, and it finds what is wrong."""
 
+import re
 from functools import cache
 
 import numpy as np
@@ -11,6 +12,7 @@ from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.export import node_verilog
+from stemcore.runtime.host.host_sides import HostSides
 from stemcore.runtime.host.verilog_bench import ports_note, run_bench_verilog, write_bench
 from stemcore.runtime.settings import Settings
 from stemcore.runtime.toolchain import ToolError
@@ -151,18 +153,41 @@ def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.sim
-@pytest.mark.parametrize("width", [32, 64])
-def test_a_chip_behind_axi_is_written_beside(chain, tmp_path, width):
+@pytest.mark.usefixtures("converted_once")
+@pytest.mark.parametrize(
+    ("sides", "kind", "stated"),
+    [
+        (HostSides(axi=32), "axi", "AXI4-Stream, 32 bits"),
+        (HostSides(axi=64), "axi", "AXI4-Stream, 64 bits"),
+        (HostSides(uart=25), "uart", "25 cycles of clk each"),
+        (HostSides(mapped=True), "mapped", "0x08  SEND"),
+    ],
+)
+def test_a_chip_behind_a_host_side_is_written_beside(chain, tmp_path, sides, kind, stated):
+    """Both notes have what it is, every port, and no other host side; Icarus elaborates it."""
     program, images, expected = chain
     plain = write_bench(program, images, tmp_path / "plain", expected=expected)
-    folder = write_bench(program, images, tmp_path / "axi", expected=expected, axi=width)
-    more = {"axi_chip.v", "stemcore_registers.h"}
+    folder = write_bench(program, images, tmp_path / "more", expected=expected, sides=sides)
+    more = {f"{kind}_chip.v", "stemcore_registers.h"}
     assert {p.name for p in folder.iterdir()} == {p.name for p in plain.iterdir()} | more
-    text = (folder / "README.txt").read_text()
-    assert all(name in text for name in more)
-    assert f"[{width - 1}:0]" in (folder / "axi_chip.v").read_text()
-    sources = [folder / name for name in ("axi_chip.v", "chip.v", "node.v")]
-    compile_verilog(sources, top="axi_chip", out_dir=tmp_path)
+    readme, ports = ((folder / name).read_text() for name in ("README.txt", "PORTS.txt"))
+    assert all(name in readme for name in more)
+    assert stated in ports
+    assert re.findall(r"Ports of module (\w+)", ports) == ["node", "chip", f"{kind}_chip"]
+    text = (folder / f"{kind}_chip.v").read_text()
+    note = ports[ports.index(f"{kind}_chip") :]
+    header = text[text.index(f"\nmodule {kind}_chip(") :]
+    for port in re.findall(r"(?m)^  (?:input|output) (?:\[\d+:0\] )?(\w+),?$", header):
+        assert re.search(rf"\b({port}|{port.rpartition('_')[0]}_\*)", note), port
+    sources = [folder / name for name in (f"{kind}_chip.v", "chip.v", "node.v")]
+    compile_verilog(sources, top=f"{kind}_chip", out_dir=tmp_path)
+
+
+@pytest.mark.parametrize("divisor", [-1, 0, 7])
+def test_a_bit_of_too_few_cycles_is_refused(divisor):
+    message = rf"^uart: a bit must last 8 cycles of the clock or more, got {divisor}; divide the"
+    with pytest.raises(ValueError, match=message):
+        HostSides(uart=divisor)
 
 
 def test_same_program_writes_the_same_bytes(chain, tmp_path):
