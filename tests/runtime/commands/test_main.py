@@ -15,6 +15,7 @@ from stemcore.runtime.commands.main import main
 from stemcore.runtime.commands.sim import wave_lines
 from stemcore.runtime.engines.compare import Difference
 from stemcore.runtime.engines.result import EngineError
+from stemcore.runtime.host.host_sides import HostSides
 from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import SimResult
 from stemcore.runtime.toolchain import ToolError
@@ -253,20 +254,33 @@ def test_check_prints_figures(monkeypatch, capsys):
     assert re.fullmatch(r"compare      5 images, \d+\.\d s", err.splitlines()[2])
 
 
-def test_verilog_passes_its_options_and_names_its_folder(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("options", "sides"),
+    [
+        ([], HostSides()),
+        (["--axi", "32"], HostSides(axi=32)),
+        (["--uart", "25", "--mapped"], HostSides(uart=25, mapped=True)),
+    ],
+)
+def test_verilog_passes_its_options_and_names_its_folder(monkeypatch, capsys, options, sides):
     asked = []
 
-    def write_verilog(settings, n_images, say, axi):
-        asked.append((n_images, axi))
+    def write_verilog(settings, n_images, say, sides):
+        asked.append((n_images, sides))
         return Path("made") / settings.model
 
     monkeypatch.setattr("stemcore.runtime.write_verilog.write_verilog", write_verilog)
-    assert main(["verilog", "--model", "digits_cnn", "--images", "2", "--axi", "32"]) == 0
-    assert asked == [(2, 32)]
+    assert main(["verilog", "--model", "digits_cnn", "--images", "2", *options]) == 0
+    assert asked == [(2, sides)]
     assert capsys.readouterr().out.splitlines() == [
         "load         the compiler and its libraries",
         "verilog      made/digits_cnn",
     ]
+
+
+def test_verilog_refuses_a_bit_of_too_few_cycles(capsys):
+    assert main(["verilog", "--model", "digits_cnn", "--uart", "3"]) == 2
+    assert "uart: a bit must last 8 cycles of the clock or more, got 3" in capsys.readouterr().err
 
 
 def test_check_shows_a_difference(monkeypatch, capsys):

@@ -25,14 +25,14 @@ module bench;
   reg clk = 0;
   reg [13:0] ad_a, ad_b;
   reg [35:0] di;
-  reg we, ce_a, ce_b, oce, rst;
-  reg [68:0] steps [0:{last}];
+  reg we, ce_a, ce_b, oce_a, oce_b, rst_a, rst_b;
+  reg [70:0] steps [0:{last}];
   integer i;
 {instances}
   initial begin
     $readmemh("steps.hex", steps);
     for (i = 0; i <= {last}; i = i + 1) begin
-      {{ad_a, ad_b, di, we, ce_a, ce_b, oce, rst}} = steps[i];
+      {{ad_a, ad_b, di, we, ce_a, ce_b, oce_a, oce_b, rst_a, rst_b}} = steps[i];
       #1 clk = 1;
       #1 $display("{formats}", {outputs});
       clk = 0;
@@ -74,10 +74,15 @@ class BlockRam:
             if n == 1 or address >> k & 1:  # a byte enable
                 self.bytes[start + k] = word >> 9 * k & 511
 
-    def step(self, ad_a, ad_b, di, we, ce_a, ce_b, oce, rst):
-        """One edge of the clock; returns what both ports give after it."""
-        if oce:
-            self.register = dict(self.latch)
+    def step(self, ad_a, ad_b, di, we, ce_a, ce_b, *controls):
+        """One edge of the clock; returns what both ports give after it.
+
+        controls : of ports A and B, enables of their registers, then resets
+        """
+        ports = dict(zip("ab", zip(controls[:2], controls[2:], strict=True), strict=True))
+        for port, (enable, _) in ports.items():
+            if enable:
+                self.register[port] = self.latch[port]
         if ce_a and we:
             before = self.read("a", ad_a)
             self.write(ad_a, di)
@@ -87,8 +92,9 @@ class BlockRam:
             self.latch["a"] = self.read("a", ad_a)
         if ce_b:
             self.latch["b"] = self.read("b", ad_b)
-        if rst:
-            self.latch, self.register = {"a": 0, "b": 0}, {"a": 0, "b": 0}
+        for port, (_, reset) in ports.items():
+            if reset:
+                self.latch[port] = self.register[port] = 0
         return dict(self.register if self.registered else self.latch)
 
 
@@ -100,8 +106,8 @@ def instance(number, case, inits):
     pins += [
         f".DO{p}{k}(o{number}[{k + at}])" for p, at in (("A", 0), ("B", 18)) for k in range(18)
     ]
-    pins += [f".{name}{p}({wire})" for p in "AB" for name, wire in (("CLK", "clk"), ("OCE", "oce"))]
-    pins += [".CEA(ce_a), .CEB(ce_b), .WEA(we), .WEB(1'b0), .RSTA(rst), .RSTB(rst)"]
+    pins += [f".CLK{p}(clk), .OCE{p}(oce_{p.lower()}), .RST{p}(rst_{p.lower()})" for p in "AB"]
+    pins += [".CEA(ce_a), .CEB(ce_b), .WEA(we), .WEB(1'b0)"]
     pins += [f".CS{p}{k}(1'b0)" for p in "AB" for k in range(3)]
     values = ", ".join(
         f".INITVAL_{name}(320'h{init:x})" for name, init in zip(("00", "3F"), inits, strict=True)
@@ -119,12 +125,12 @@ def random_steps(rng, n_steps):
     """
     steps = []
     for _ in range(n_steps):
-        we, ce_a, ce_b, oce = (int(bit) for bit in rng.integers(2, size=4))
+        we, ce_a, ce_b, *oce = (int(bit) for bit in rng.integers(2, size=5))
         rows = rng.choice([0, 1, 2, 3, 1020, 1021, 1022, 1023], size=2)
         low = rng.integers(16, size=2)
         ad_a, ad_b = (int(row) << 4 | int(bits) for row, bits in zip(rows, low, strict=True))
-        di, rst = int(rng.integers(1 << 36)), int(rng.integers(20) == 0)
-        steps.append((ad_a, ad_b, di, we, ce_a, ce_b & ~(we & ce_a), oce, rst))
+        di, rst = int(rng.integers(1 << 36)), [int(n == 0) for n in rng.integers(20, size=2)]
+        steps.append((ad_a, ad_b, di, we, ce_a, ce_b & ~(we & ce_a), *oce, *rst))
     return steps
 
 
