@@ -9,7 +9,7 @@ import pytest
 from stemcore.folders import results
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.export import chip_verilog, node_blackbox, node_verilog
-from stemcore.hdl.host.export import axi_host_verilog
+from stemcore.hdl.host.export import axi_host_verilog, mapped_host_verilog, uart_host_verilog
 from stemcore.runtime.host.templates_text import TEMPLATES
 from stemcore.runtime.host.verilog_bench import LINT_WAIVERS
 from stemcore.runtime.toolchain import ToolError
@@ -112,3 +112,21 @@ def test_a_chip_of_hard_macros_elaborates(folder):
         run([*lint, macro.name, chip.name], cwd=folder)
     with pytest.raises(ToolError, match="edges"):
         run_yosys(script, cwd=folder, name="macro")
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "host", "options"),
+    [("uart_chip", uart_host_verilog, {"divisor": 25}), ("mapped_chip", mapped_host_verilog, {})],
+)
+def test_nothing_is_said_of_other_host_sides(folder, name, host, options):
+    """The node is a black box here; it has its own tests."""
+    files = [f"{name}.v", "node_blackbox.v", "chip.v"]
+    (folder / files[1]).write_text(node_blackbox(TINY))
+    (folder / files[0]).write_text(host(TINY, columns=2, rows=2, **options))
+    verilator = verilator_root() / "bin" / "verilator"
+    lint = [verilator, "--lint-only", "-Wall", "--top-module", name, LINT_WAIVERS]
+    assert "%" not in run([*lint, *files], cwd=folder)[1]
+    script = f"read_verilog {' '.join(files)}\nhierarchy -check -top {name}\nproc\ncheck -assert"
+    run_yosys(script, cwd=folder)
