@@ -30,6 +30,7 @@ SHELL := bash
 #? PRESET chip size; default: the model's, mostly sim32; `make info` lists them
 #? CORES cores to use at most
 #? CORES_ON_CHIP sim, estimate: cores of a chip on which the network's cores take turns
+#? SKIP_BUFFERS all | none: copies of what connections carry past layers; default: all, or none where only that fits
 #? MESH columns x rows of nodes, such as 6x6
 #? CLUSTER sim, sweep, fuzz: where they run: none | local | local:N | tcp://HOST:PORT of a Dask scheduler
 #? BUDGET sparsify: accuracy that tables may cost, percentage points (0.5)
@@ -82,7 +83,8 @@ option = $(if $($(1)),--$(2)="$$$(1)")
 # ---- what each command takes, as VARIABLE/option: no other variable may be given to it
 SOURCE := MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint INPUT/input OUTPUT/outputs \
     PRESET/preset CORES/cores MESH/mesh PROFILE/profile BIAS/bias BITS/bits \
-    WEIGHT_BITS/weight-bits CALIBRATION/calibration TABLES/tables INTEGRATION/integration
+    WEIGHT_BITS/weight-bits CALIBRATION/calibration TABLES/tables INTEGRATION/integration \
+    SKIP_BUFFERS/skip-buffers
 TAKES_sim := $(SOURCE) CORES_ON_CHIP/cores-on-chip IMAGES/images SIM/sim PORT/port THREADS/threads WAVES/waves \
     CLUSTER/cluster
 TAKES_check := $(SOURCE) IMAGES/images

@@ -38,7 +38,7 @@ from .input_map import SIGNED, InputMap
 from .lowering import integrate as integration_modes
 from .lowering.lower import lower
 from .lowering.ranges import RangeReport, potentials_fit, prove_ranges
-from .lowering.skip_buffers import buffer_skips, last_stage, stages
+from .lowering.skip_buffers import buffer_skips, check_choice, last_stage, stages
 from .mapping.split import split_layers
 from .quantization.calibration import parse_method
 from .quantization.given_choices import is_quantized, refuse_choices
@@ -83,6 +83,10 @@ class Options:
         then that of all of them in one array.
     outputs : str, optional
         As for :func:`stemcore.compiler.quantization.quantize.quantize`.
+    with_skip_buffers : bool, optional
+        Whether connections that skip stages pass skip buffers
+        (:mod:`stemcore.compiler.lowering.skip_buffers`). Default: they do;
+        :func:`stemcore.compiler.trial.find_fit` may decide otherwise.
     """
 
     name: str = "network"
@@ -100,6 +104,7 @@ class Options:
     input_map: InputMap = SIGNED
     outputs: str | None = None
     part_maps: tuple[InputMap, ...] = ()
+    with_skip_buffers: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,9 +234,13 @@ def run_split(lower: Network, params: ChipParams) -> Network:
     return split_layers(lower, params)
 
 
-def run_skip_buffers(split: Network) -> Network:
-    """Every connection goes from one stage of the chip's pipeline to the next."""
-    return buffer_skips(split)
+def run_skip_buffers(split: Network, with_skip_buffers: bool | None, params: ChipParams) -> Network:
+    """Every connection goes from one stage of the chip's pipeline to the next.
+
+    Nothing changes where the network is to run without skip buffers.
+    """
+    check_choice(with_skip_buffers, params)
+    return split if with_skip_buffers is False else buffer_skips(split)
 
 
 def run_prove(lower: Network, params: ChipParams) -> RangeReport:
@@ -351,9 +360,11 @@ def check_network(result: Network) -> None:
     check_results(result.results, {layer.name: layer for layer in result.layers})
 
 
-def check_buffered(result: Network) -> None:
-    """No connection skips a stage of the chip's pipeline."""
+def check_buffered(result: Network, with_skip_buffers: bool | None) -> None:
+    """No connection skips a stage of the chip's pipeline, where skip buffers are wanted."""
     check_network(result)
+    if with_skip_buffers is False:
+        return
     stage = stages(result)
     for layer in result.layers:
         for connection in layer.connections:
@@ -364,9 +375,9 @@ def check_buffered(result: Network) -> None:
             raise ValueError(f"{name}: the host receives it stages before other outputs")
 
 
-def check_integrated(result: Network, params: ChipParams) -> None:
+def check_integrated(result: Network, params: ChipParams, with_skip_buffers: bool | None) -> None:
     """Every layer is integrated as the cores do it."""
-    check_buffered(result)
+    check_buffered(result, with_skip_buffers)
     integration_modes.check_integrations(result, params)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a network fits a chip, before any image of it is read."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,12 +12,12 @@ from .assembly.fit import core_budget
 from .errors import CompileError, PartitionError, QuantizeError, larger_presets
 from .frontend.compatibility import check_compatible
 from .frontend.passes import form_layers
-from .lowering.skip_buffers import buffer_skips, buffers_needed
+from .lowering.skip_buffers import buffers_needed, check_choice, may_leave_out, skips_stages
 from .mapping.partition import Partitioner, too_many_layers
 from .mapping.split import split_layers
 from .pipeline import Compilation, run_stages
 from .quantization.given_choices import is_quantized
-from .stages import Options
+from .stages import Options, run_skip_buffers
 
 NOISE_IMAGES = 2
 MOST_CROWDED = 0.9  # share of the largest mesh beyond which another preset is looked for
@@ -27,73 +27,108 @@ class CrowdedError(PartitionError):
     """A network fits a chip so tightly that its cores can hardly be placed."""
 
 
-def try_fit(compilation: Compilation) -> CompileError | None:
-    """Why the network does not fit the chip of the options; None where nothing speaks against it.
+@dataclass(frozen=True)
+class Fit:
+    """How a network fits a chip.
 
-    ``compilation`` is one whose check has passed. Scales come from noise in the place of
-    calibration images. What is said depends on sizes and weights, hardly on scales; so a network
-    that fits here may still be refused: with its own scales for a shift or a range, or where it is
-    placed for a table of destinations.
+    Attributes
+    ----------
+    preset : str
+        Name of the larger preset that holds it; empty where that of the options does, or none.
+    skip_buffers : bool or None
+        ``Options.with_skip_buffers`` with which it fits: False where it fits without them alone.
+    problem : CompileError, optional
+        Why it does not fit as the options stand; None where nothing speaks against it.
+    fits : bool
+        Whether it fits in one of the ways.
     """
-    problem = _too_many_layers(compilation, ())
-    if problem is not None:
-        return problem
-    lowered = _lowered(compilation)
-    if not isinstance(lowered, Compilation):
-        return lowered
-    problem = _try(lowered, compilation.options)
-    return None if isinstance(problem, CrowdedError) else problem
+
+    preset: str = ""
+    skip_buffers: bool | None = None
+    problem: CompileError | None = None
+    fits: bool = True
 
 
-def choose_preset(compilation: Compilation) -> tuple[str, CompileError | None]:
-    """The first larger preset whose chip holds the network, and what the options' own chip lacks.
+def find_fit(compilation: Compilation, *, larger: bool) -> Fit:
+    """The first way in which the network fits a chip.
 
-    The name is empty where the options' own chip holds it, and where no preset does.
+    ``compilation`` is one whose check has passed. First the options as they stand are tried, then
+    (``larger``) larger presets, and then, where the options leave the choice, all of them again
+    without skip buffers, which take cores.
+
+    Scales come from noise in the place of calibration images. What is said depends on sizes and
+    weights, hardly on scales; so a network that fits here may still be refused: with its own scales
+    for a shift or a range, or where it is placed for a table of destinations.
     """
     options = compilation.options
-    problem = _too_many_layers(compilation, larger_presets(options.params).values())
-    if problem is not None:
-        return "", problem
-    lowered = _lowered(compilation)
-    if not isinstance(lowered, Compilation):
-        return "", lowered
-    problem = _try(lowered, options)
-    if problem is None:
-        return "", None
-    crowded = [""] if isinstance(problem, CrowdedError) else []
-    for name, params in larger_presets(options.params).items():
-        other = _try(lowered, replace(options, params=params))
-        if other is None:
+    check_choice(options.with_skip_buffers, options.params)
+    presets = {"": options.params}
+    if larger:
+        presets |= larger_presets(options.params)
+    ways: list[bool | None] = [options.with_skip_buffers]
+    if options.with_skip_buffers is None and may_leave_out(options.params):
+        ways.append(False)
+    first, lowered = None, None
+    for way in ways:
+        refused = _too_many_layers(compilation, presets.values(), way)
+        if refused is None:
+            lowered = lowered or _lowered(compilation)
+            if lowered is None:
+                return Fit()  # noise gives no scales; the stages themselves will tell
+            if isinstance(lowered, CompileError):
+                return Fit(problem=first or lowered, fits=False)
+            if first is not None and not skips_stages(lowered.exact):
+                break
+            name, refused = _first_that_holds(lowered, presets, way)
+            if name is not None:
+                usual = not name and way is options.with_skip_buffers
+                return Fit(name, way, None if usual else first or refused)
+        first = first or refused
+    return Fit(problem=refused or first, fits=False)
+
+
+def _first_that_holds(
+    lowered: Compilation, presets: Mapping[str, ChipParams], skip_buffers: bool | None
+) -> tuple[str | None, CompileError | None]:
+    """The name of the first chip that holds the network, and what the first of all lacks.
+
+    A chip that the network crowds does where there is no other; the only one is taken as it is.
+    """
+    crowded, problem = None, None
+    for name, params in presets.items():
+        options = replace(lowered.options, params=params, with_skip_buffers=skip_buffers)
+        refused = _try(lowered, options)
+        if refused is None:
             return name, problem
-        if isinstance(other, CrowdedError):
-            crowded.append(name)
-    # A crowded chip may do where there is no other.
-    name = crowded[0] if crowded else ""
-    return name, problem if name or not crowded else None
+        problem = problem or refused
+        if isinstance(refused, CrowdedError) and crowded is None:
+            crowded = name
+    return crowded, problem
 
 
-def _too_many_layers(compilation: Compilation, others: Iterable[ChipParams]) -> CompileError | None:
-    """Why neither the options' chip nor the others can have a core for each layer; None otherwise.
+def _too_many_layers(
+    compilation: Compilation, chips: Iterable[ChipParams], skip_buffers: bool | None
+) -> CompileError | None:
+    """Why none of the chips can have a core for each layer; None otherwise.
 
     It follows from who reads whom, before there are integers, of which such a network needs many.
     """
-    graph, params = compilation.graph, compilation.options.params
-    largest = max(p.max_columns * p.max_rows for p in (params, *others))
+    graph = compilation.graph
+    largest = max(p.max_columns * p.max_rows for p in chips)
     if is_quantized(graph):
         return None  # its layers are formed with its scales
     layers = form_layers(graph)
     reads = {node.name: node.inputs for node in layers.nodes}
-    needed = buffers_needed(reads, layers.ends)
+    needed = {} if skip_buffers is False else buffers_needed(reads, layers.ends)
     n_layers, n_buffers = len(reads), sum(needed.values())
     if n_layers + n_buffers <= largest:
         return None
-    most = max(needed, key=needed.__getitem__)
+    stages = ""
+    if needed:
+        most = max(needed, key=needed.__getitem__)
+        stages = f", {n_buffers:,} for stages passed, {needed[most]} of these by {most}"
     return too_many_layers(
-        layers.name,
-        n_layers + n_buffers,
-        f": {n_layers:,} for layers, {n_buffers:,} for stages passed, {needed[most]} of these by "
-        f"{most}",
-        largest,
+        layers.name, n_layers + n_buffers, f": {n_layers:,} for layers{stages}", largest
     )
 
 
@@ -114,7 +149,9 @@ def _try(lowered: Compilation, options: Options) -> CompileError | None:
     params = options.params
     try:
         check_compatible(lowered.graph, params)
-        network = buffer_skips(split_layers(lowered.exact, params))
+        network = run_skip_buffers(
+            split_layers(lowered.exact, params), options.with_skip_buffers, params
+        )
         # Exact and scaled integration take the same room. Nodes are not chosen: that takes longest,
         # and only tables of destinations depend on it.
         partitioner = Partitioner(network, params)

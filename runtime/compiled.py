@@ -24,6 +24,7 @@ from stemcore.compiler.frontend.fx import graph_shape
 from stemcore.compiler.input_map import InputMap
 from stemcore.compiler.input_parts import as_input_shape, is_several
 from stemcore.compiler.lowering.integrate import modes
+from stemcore.compiler.lowering.skip_buffers import check_choice
 from stemcore.compiler.manifest import MANIFEST
 from stemcore.compiler.pipeline import STAGES, Compilation, run_stages, stage_index
 from stemcore.compiler.quantization.layer_bits import parse_bits
@@ -31,7 +32,7 @@ from stemcore.compiler.quantization.outputs import describe_outputs, stated_outp
 from stemcore.compiler.saved import CompileFolder, load_compilation, save_compilation
 from stemcore.compiler.sparsity.tables import NONE, Entry, read_tables
 from stemcore.compiler.stages import Inputs, Options
-from stemcore.compiler.trial import choose_preset
+from stemcore.compiler.trial import find_fit
 from stemcore.compiler.virtual.chip import VirtualChip, virtual_chip
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.network.forward import run_network
@@ -279,6 +280,7 @@ def compile(
     integration: str | None = None,
     activity: Any = None,
     outputs: str | Mapping[str, str] | None = None,
+    skip_buffers: bool | None = None,
     stop: str | None = None,
     folder: Path | str | None = None,
 ) -> Compiled:
@@ -339,6 +341,10 @@ def compile(
         ``classes`` or ``values``: what the numbers of the output are; of several outputs by name.
         Scores of classes may be clipped where that keeps more of the largest ones apart; values are
         not. Default: classes only where the network ends in softmax, argmax or top-k.
+    skip_buffers : bool, optional
+        Whether connections that skip layers pass cores that hold a copy for each of them, so that
+        images follow each other without waiting. Default: yes, or, where the network fits no chip
+        with them, no, which is logged.
     stop : str, optional
         Last stage to run; :meth:`Compiled.compile` goes on.
     folder : path, optional
@@ -368,7 +374,9 @@ def compile(
         mesh=mesh,
         cores=cores,
         outputs=stated_outputs(outputs),
+        with_skip_buffers=skip_buffers,
     )
+    check_choice(skip_buffers, options.params)
     store = None if folder is None else CompileFolder(folder)
     if is_several(sizes):
         if labels is not None:
@@ -382,20 +390,31 @@ def compile(
         inputs = inputs_of_one(module, found, graph_shape(sizes), calibration, activity)
         compilation = Compilation(replace(options, input_map=found), inputs)
     if preset is None and (stop is None or STAGES.index("split") <= stage_index(stop, "stop")):
-        compilation = _on_chip_that_holds(run_stages(compilation, stop="check", store=store))
+        checked = run_stages(compilation, stop="check", store=store)
+        compilation = _on_chip_that_holds(checked)
     return Compiled(run_stages(compilation, stop=stop, store=store))
 
 
 def _on_chip_that_holds(captured: Compilation) -> Compilation:
-    """With the sizes of a larger preset, where the default does not hold the network."""
-    name, problem = choose_preset(captured)
-    if not name:
-        if isinstance(problem, PartitionError | CompatibilityError):
-            raise problem  # sizes alone: calibration changes nothing
+    """With the sizes of a larger preset where the default does not hold the network, and without
+    skip buffers where it fits without them alone."""
+    fit = find_fit(captured, larger=True)
+    if not fit.fits:
+        if isinstance(fit.problem, PartitionError | CompatibilityError):
+            raise fit.problem  # sizes alone: calibration changes nothing
         return captured  # whose own stages refuse what does not fit, with their reason
-    _log.warning("preset %s: %s does not hold the network: %s", name, DEFAULT_PRESET, problem)
-    integration = captured.options.params.integration
-    return captured.with_options(params=get_preset(name).with_integration(integration))
+    options = captured.options
+    if fit.preset:
+        _log.warning(
+            "preset %s: %s does not hold the network: %s", fit.preset, DEFAULT_PRESET, fit.problem
+        )
+        integration = options.params.integration
+        params = get_preset(fit.preset).with_integration(integration)
+        captured = captured.with_options(params=params)
+    if fit.skip_buffers is not options.with_skip_buffers:
+        _log.warning("skip buffers left out, with them: %s", fit.problem)
+        captured = captured.with_options(with_skip_buffers=fit.skip_buffers)
+    return captured
 
 
 def _name(model: Any) -> str:

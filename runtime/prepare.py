@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from stemcore.compiler.input_map import InputMap
 from stemcore.compiler.input_parts import packed_map
+from stemcore.compiler.lowering.skip_buffers import check_choice
 from stemcore.compiler.pipeline import Compilation, run_stages
 from stemcore.compiler.quantization.outputs import CLASSES
 from stemcore.compiler.saved import CompileFolder
 from stemcore.compiler.sparsity.tables import read_tables
 from stemcore.compiler.stages import CALIBRATION_IMAGES, Inputs
-from stemcore.compiler.trial import choose_preset, try_fit
+from stemcore.compiler.trial import find_fit
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.models.data import (
     ARRAYS,
@@ -38,26 +39,30 @@ from .report.stopwatch import Stopwatch
 from .settings import Settings, chip_params, compile_options, preset_name
 
 
-def _preset_that_holds(
+def _on_chip_that_holds(
     captured: Compilation, settings: Settings, say: Callable[[str], None]
-) -> str:
-    """The preset that was asked for, else the default or a larger one, if the network fits it.
+) -> tuple[Compilation, str]:
+    """With the sizes of the preset that was asked for, else of the default or a larger one, and
+    without skip buffers where it fits without them alone; and the preset's name.
 
     Raises ``CompileError`` where it fits none; no data have been read by then.
     """
-    name, chosen, problem = preset_name(settings), "", None
-    if settings.preset is None:
-        chosen, problem = choose_preset(captured)
-    else:
-        problem = try_fit(captured)
-    if chosen:
+    name = preset_name(settings)
+    fit = find_fit(captured, larger=settings.preset is None)
+    why = " ".join(str(fit.problem).split())
+    if fit.problem is not None and not fit.fits:
+        raise fit.problem
+    if fit.preset:
+        say(f"preset       {fit.preset}, because {name} does not hold the network: {why}")
+    if fit.skip_buffers is not captured.options.with_skip_buffers:
+        because = "" if fit.preset else f", because with them {name} does not hold it: {why}"
         say(
-            f"preset       {chosen}, because {name} does not hold the network: "
-            + " ".join(str(problem).split())
+            "skip buffers none: the network takes fewer cores, and images follow each other "
+            f"later{because}"
         )
-    elif problem is not None:
-        raise problem
-    return chosen or name
+    preset = fit.preset or name
+    params = chip_params(settings, preset)
+    return captured.with_options(params=params, with_skip_buffers=fit.skip_buffers), preset
 
 
 def prepare(
@@ -85,6 +90,7 @@ def prepare(
     with watch("load"):
         loaded = load_model(settings)
     options = compile_options(settings, loaded.input_shape)
+    check_choice(options.with_skip_buffers, options.params)
     with watch("capture"):
         captured = run_stages(Compilation(options, Inputs(loaded.source)), stop="check")
     shape = captured.graph.input_shape
@@ -94,8 +100,7 @@ def prepare(
     preset = preset_name(settings)
     if is_own_model(settings.model):  # those of the zoo are known to fit their presets
         with watch("capture"):
-            preset = _preset_that_holds(captured, settings, say)
-        captured = captured.with_options(params=chip_params(settings, preset))
+            captured, preset = _on_chip_that_holds(captured, settings, say)
     maps: tuple[InputMap, ...] = ()
     with watch("load"):
         dataset: AnyDataset

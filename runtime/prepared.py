@@ -104,6 +104,11 @@ class Prepared:
         return self.compilation.options.params
 
     @property
+    def without_skip_buffers(self) -> bool:
+        """Whether connections reach past stages of the pipeline."""
+        return self.compilation.options.with_skip_buffers is False
+
+    @property
     def activity(self) -> dict[str, NDArray[np.float64]]:
         """Expected spikes of every neuron."""
         return self.compilation.activity

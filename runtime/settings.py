@@ -20,6 +20,8 @@ from stemcore.models.registry import MODELS, get_model
 from .own_model import is_own_model
 
 DEFAULT_DATASET = "digits"
+ALL_BUFFERS, NO_BUFFERS = "all", "none"
+SKIP_BUFFERS = {"": None, ALL_BUFFERS: True, NO_BUFFERS: False}
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Settings:
     the model states (:mod:`stemcore.runtime.input_choice`). Empty outputs are classes where there
     is one for each class of the data set
     (:mod:`stemcore.compiler.quantization.outputs`); an empty calibration is the profile's method
-    (:mod:`stemcore.compiler.quantization.calibration`).
+    (:mod:`stemcore.compiler.quantization.calibration`); empty skip buffers are ``all``, or ``none``
+    where the network fits without them alone (:mod:`stemcore.compiler.trial`).
 
     The path of a data set becomes the name of its layout, and ``data``; ``own_data`` remembers that
     it is a set of the user's own, not a place where a known one lies.
@@ -52,6 +55,7 @@ class Settings:
     own_data: bool = False
     input: str = ""
     outputs: str = ""
+    skip_buffers: str = ""
 
     def __post_init__(self) -> None:
         spec = MODELS.get(self.model)
@@ -108,4 +112,5 @@ def compile_options(settings: Settings, input_shape: AnySizes) -> Options:
         integration=settings.integration,
         mesh=settings.mesh,
         cores=settings.cores,
+        with_skip_buffers=SKIP_BUFFERS[settings.skip_buffers],
     )

@@ -6,6 +6,9 @@ image until the layer's other sources have arrived, so that the stages between w
 Where tokens are exchanged per time step the pipeline would even come to a standstill
 (hdl/README.md). A skip buffer is a layer of identity synapses that holds a copy for one stage: it
 fires what it reads one image, or one time step, later.
+
+Where tokens are exchanged per sample, a network computes the same without skip buffers, on fewer
+cores and with a longer interval between images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +17,10 @@ from dataclasses import replace
 import numpy as np
 
 from stemcore.golden.network.network import INPUT, Connection, Layer, Network, Population
+from stemcore.golden.spec.neuron_model import TokenPeriod
+from stemcore.golden.spec.params import ChipParams
+
+from ..errors import CompileError
 
 SKIP_BUFFER = ".skip_buffer"  # in a name, between that of the layer before and a number
 
@@ -24,6 +31,22 @@ def skip_buffer_name(source: str, n: int) -> str:
 
 
 Reads = Mapping[str, Sequence[str]]  # populations that each layer reads, in the layers' order
+
+
+def may_leave_out(params: ChipParams) -> bool:
+    """Whether cores of these sizes run networks without skip buffers to their end."""
+    return params.model.token_period is not TokenPeriod.TIME_STEP
+
+
+def check_choice(skip_buffers: bool | None, params: ChipParams) -> None:
+    """Raises ``CompileError`` for ``skip_buffers`` False where a pipeline would stand still."""
+    if skip_buffers is False and not may_leave_out(params):
+        raise CompileError(
+            "skip_buffers",
+            f"must be all with integration {params.integration}, whose tokens are exchanged at "
+            "every time step; none came",
+            "leave the option out, or integrate exactly",
+        )
 
 
 def stages(network: Network) -> dict[str, int]:
@@ -51,6 +74,11 @@ def buffers_needed(reads: Reads, outputs: Sequence[str]) -> dict[str, int]:
     for name in outputs:
         needed[name] = max(needed[name], behind - stage[name])
     return needed
+
+
+def skips_stages(network: Network) -> bool:
+    """Whether a connection skips a stage, or the host receives an output of an earlier one."""
+    return any(buffers_needed(_reads(network), network.output_layers).values())
 
 
 def _reads(network: Network) -> Reads:

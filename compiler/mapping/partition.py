@@ -100,7 +100,7 @@ def too_many_layers(name: str, n_layers: int, most: str, largest: int) -> Partit
         f"needs at least {n_layers} cores, one for each layer and each stage that a skip "
         f"connection passes{most}; the largest mesh has {largest}",
         "let fewer layers be read far behind them: a layer that reads a concatenation reads each "
-        "of its tensors, and each tensor is passed on stage by stage",
+        "of its tensors, and each tensor is passed on stage by stage; without skip buffers none is",
     )
 
 
@@ -175,6 +175,20 @@ def check_coordinates(network: Network, params: ChipParams) -> None:
             )
 
 
+# What a tile needs, as sizes of a core.
+_SIZES = {
+    "axon descriptors": "n_axons",
+    "weight words": "n_weight_words",
+    "channel table entries": "n_table_c",
+    "requantization blocks": "n_blocks",
+    "accumulator words": "n_acc_words",
+    "activation words": "n_fire_words",
+    "update pass entries": "n_update",
+    "row table entries": "n_table_y",
+    "column table entries": "n_table_x",
+}
+
+
 def _raise_too_large(cost: LayerCost) -> None:
     """Names the resource that even the smallest tile exceeds."""
     lanes = cost.params.lanes
@@ -189,7 +203,7 @@ def _raise_too_large(cost: LayerCost) -> None:
                 raise PartitionError(
                     cost.layer.name,
                     f"{what} needs {need} {name}, a core has {has}",
-                    preset_with(cost.params, "larger memories"),
+                    preset_with(cost.params, "larger memories", _SIZES[name], least=need),
                 )
     raise AssertionError("a layer without tiles exceeds some resource")
 

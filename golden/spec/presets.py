@@ -23,27 +23,28 @@ _BLOCK_RAM = ChipParams(
     queue_depth=2,
     n_spikes=512,
 )
+_LARGE = ChipParams(
+    acc_width=32,
+    n_acc_words=2048,
+    n_weight_words=16384,
+    n_axons=16,
+    n_table_c=4096,
+    n_table_y=512,
+    n_table_x=512,
+    n_update=8192,
+    n_blocks=64,
+    n_fire_words=4096,
+    n_destinations=1024,
+    c_width=14,
+    shift_width=5,
+)
 PRESETS: dict[str, ChipParams] = {
     # What the models of the zoo are simulated on.
     "sim32": ChipParams(),
     # Deeper memories, for fan-ins beyond 4096 (the 12.0M-parameter network).
     "sim32_wide": ChipParams(n_weight_words=8192, n_table_c=2048),
     # Networks for 224 x 224 images, and dense layers of any fan-in: room for digits of split sums.
-    "large": ChipParams(
-        acc_width=32,
-        n_acc_words=2048,
-        n_weight_words=16384,
-        n_axons=16,
-        n_table_c=4096,
-        n_table_y=512,
-        n_table_x=512,
-        n_update=8192,
-        n_blocks=64,
-        n_fire_words=4096,
-        n_destinations=1024,
-        c_width=14,
-        shift_width=5,
-    ),
+    "large": _LARGE,
     # Flits have 64 bits at most, so bits for rows and columns come from somewhere: images beyond
     # 256 x 256, sequences of up to 65,536 samples, and large images for large networks.
     "sim32_maps": ChipParams(y_width=11, x_width=11, n_table_y=512, n_table_x=512),
@@ -65,6 +66,8 @@ PRESETS: dict[str, ChipParams] = {
         x_width=10,
         shift_width=5,
     ),
+    # `large` for layers that read many tensors, as those of concatenations: 25 in DenseNet-121.
+    "large_concat": _LARGE.with_(n_axons=32),
     # FPGAs: memories fill whole block memories (spec/block_ram.py), whose 512 words are the least.
     # Three nodes of an LFE5U-85F: 8192 neurons and 64 KB of weights each.
     "ecp5": _BLOCK_RAM,

@@ -116,6 +116,14 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMNSxROWS",
         help="nodes, such as 6x6 (default: the smallest that holds the network)",
     )
+    chip.add_argument(
+        "--skip-buffers",
+        default="",
+        choices=("all", "none"),
+        help="whether connections that skip layers pass cores that hold a copy for each of them: "
+        "without, a network takes fewer cores, and images follow each other later (default: all; "
+        "of a network of your own that does not fit with them, none)",
+    )
 
 
 def add_cores_on_chip(parser: argparse.ArgumentParser) -> None:
@@ -155,6 +163,7 @@ def source_settings(arguments: argparse.Namespace) -> "Settings":
         checkpoint=arguments.checkpoint,
         input=arguments.input,
         outputs=arguments.outputs or "",
+        skip_buffers=arguments.skip_buffers,
     )
     check_folder(arguments.dataset or settings.dataset, arguments.data)
     return settings

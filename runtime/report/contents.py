@@ -183,6 +183,9 @@ def _settings(
         "tables_by_layer": None if isinstance(tables, str) else tables,
         "cores": settings.cores,
         "mesh": settings.mesh,
+        "skip_buffers": "none"
+        if prepared.compilation.options.with_skip_buffers is False
+        else "all",
         "images": options.n_images,
         "accuracy_images": accuracy_images,
         "calibration_images": prepared.n_calibration,

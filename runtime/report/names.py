@@ -73,6 +73,7 @@ def changed_settings(settings: Settings) -> list[str]:
         _unless(preset, default_preset(settings.model)),
         f"cores{settings.cores}" if settings.cores is not None else "",
         f"mesh{settings.mesh[0]}x{settings.mesh[1]}" if settings.mesh else "",
+        f"skipbuffers.{settings.skip_buffers}" if settings.skip_buffers else "",
         _input_name(settings.input),
         _outputs_name(settings.outputs),
         _weights_name(settings),

@@ -35,6 +35,7 @@ class RunSettings(Part):
     bias : format that was asked for or is the profile's own
     tables : as asked for; tables_by_layer: contents of a file of tables
     cores, mesh : limits that were asked for
+    skip_buffers : all, or none: the network ran without
     cores_on_chip : of a chip on which cores take turns, where it was asked for
     accuracy_images : test images that accuracy rests on
     calibration_images : training images that scales rest on
@@ -71,6 +72,7 @@ class RunSettings(Part):
     weight_bits: Count | dict[str, Count] | UnsetType = UNSET
     calibration: str | UnsetType = UNSET
     cores_on_chip: Count | UnsetType = UNSET
+    skip_buffers: str | UnsetType = UNSET
 
 
 class Commit(Part):

@@ -22,6 +22,7 @@ AXES = (
     "preset",
     "cores",
     "mesh",
+    "skip_buffers",
 )
 MOST_POINTS = 10_000
 

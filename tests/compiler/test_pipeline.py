@@ -149,6 +149,7 @@ def test_impossible_starts_are_refused(begin, done):
         ({"calibration_method": "max"}, "check"),
         ({"tables": "rot1"}, "tables"),
         ({"params": TINY.with_(n_destinations=64)}, "split"),
+        ({"with_skip_buffers": False}, "skip_buffers"),
         ({"integration": "late"}, "integrate"),
         ({"mesh": (4, 3)}, "map"),
         ({"cores": 7}, "map"),
@@ -241,8 +242,9 @@ def test_checks_find_what_stages_must_not_leave(done):
     with pytest.raises(ValueError, match=r"^n: must have a layer, has none$"):
         check_network(type(network)("n", network.input, (), {}))
     with pytest.raises(ValueError, match=r", several stages back$"):
-        check_buffered(network)
-    check_buffered(done.network)
+        check_buffered(network, None)
+    check_buffered(network, False)
+    check_buffered(done.network, None)
     graph = done.graph
     with pytest.raises(AssertionError, match=r"operand comes later"):
         check_capture(Graph(graph.name, graph.input_shape, graph.nodes[::-1], graph.output))

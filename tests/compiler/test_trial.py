@@ -5,10 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from stemcore.compiler.errors import CompatibilityError, PartitionError, larger_presets
+from stemcore.compiler.errors import (
+    CompatibilityError,
+    CompileError,
+    PartitionError,
+    larger_presets,
+)
 from stemcore.compiler.lowering.skip_buffers import buffer_skips
 from stemcore.compiler.pipeline import Compilation, Inputs, Options, run_stages
-from stemcore.compiler.trial import CrowdedError, choose_preset, try_fit
+from stemcore.compiler.trial import CrowdedError, Fit, find_fit
 from stemcore.golden.spec.presets import PRESETS
 from tests.support.torch_nets import chain
 
@@ -16,6 +21,11 @@ from tests.support.torch_nets import chain
 def captured(module, shape, preset="sim32", **options) -> Compilation:
     options = Options(input_shape=shape, params=PRESETS[preset], **options)
     return run_stages(Compilation(options, Inputs(module.eval())), stop="check")
+
+
+def try_fit(compilation: Compilation):
+    """Why the network does not fit the chip that was asked for."""
+    return find_fit(compilation, larger=False).problem
 
 
 SMALL = nn.Conv2d(1, 2, 3), (1, 6, 6)
@@ -26,11 +36,12 @@ HUGE = nn.Conv2d(1, 1, 3), (1, 3000, 8)
 
 def test_a_network_that_fits_keeps_its_chip():
     assert try_fit(captured(*SMALL)) is None
-    assert choose_preset(captured(*SMALL)) == ("", None)
+    assert find_fit(captured(*SMALL), larger=True) == Fit()
 
 
 def test_the_first_larger_preset_that_holds_the_network_is_chosen():
-    name, problem = choose_preset(captured(*WIDE))
+    fit = find_fit(captured(*WIDE), larger=True)
+    name, problem = fit.preset, fit.problem
     assert name == "large"
     assert isinstance(problem, PartitionError)
     assert "must be at most 24, is 25" in str(problem)
@@ -46,7 +57,8 @@ LARGE_IMAGE = nn.Conv2d(1, 2, 5, stride=4), (1, 480, 640)
     ("network", "chosen"), [(LONG, "sim32_sequence"), (LARGE_IMAGE, "sim32_maps")]
 )
 def test_coordinates_beyond_a_byte_find_a_preset(network, chosen):
-    name, problem = choose_preset(captured(*network))
+    fit = find_fit(captured(*network), larger=True)
+    name, problem = fit.preset, fit.problem
     assert name == chosen
     assert "a packet tells 256 columns apart" in str(problem)
     assert f"such as {chosen}" in str(problem)
@@ -56,12 +68,13 @@ def test_a_chosen_preset_integrates_as_the_options_say():
     late = PRESETS["sim32"].with_integration("late")
     assert {p.integration for p in larger_presets(late).values()} == {"late"}
     assert set(larger_presets(late)) == set(larger_presets(PRESETS["sim32"]))
-    assert set(larger_presets(PRESETS["large"])) == {"large_maps"}
+    assert set(larger_presets(PRESETS["large"])) == {"large_concat", "large_maps"}
     assert not larger_presets(PRESETS["large"], "c_width")
 
 
 def test_a_network_that_no_preset_holds_is_refused_without_advice_that_none_can_follow():
-    name, problem = choose_preset(captured(*HUGE))
+    fit = find_fit(captured(*HUGE), larger=True)
+    name, problem = fit.preset, fit.problem
     assert name == ""
     assert isinstance(problem, CompatibilityError)
     assert (
@@ -77,9 +90,9 @@ def test_cores_and_mesh_are_part_of_the_question():
     problem = try_fit(captured(module, shape, cores=1))
     assert isinstance(problem, PartitionError)
     assert "needs at least 2 cores" in str(problem)
-    wider = choose_preset(captured(module, shape, mesh=(1, 1)))
-    assert wider[0] == ""
-    assert isinstance(wider[1], PartitionError)
+    wider = find_fit(captured(module, shape, mesh=(1, 1)), larger=True)
+    assert (wider.preset, wider.fits) == ("", False)
+    assert isinstance(wider.problem, PartitionError)
 
 
 def test_a_wider_preset_than_the_default_serves_from_python(caplog):
@@ -111,22 +124,51 @@ class DenselyConnected(nn.Module):
         return self.last(torch.cat(read, dim=1))
 
 
-def test_a_concatenation_that_takes_more_cores_than_a_mesh_has_is_refused_before_quantization(
-    monkeypatch,
-):
+LARGE_MESH = PRESETS["tiny"].with_(n_axons=16)  # of 56 cores at most
+
+
+def test_more_layers_than_a_mesh_has_cores_are_refused_before_quantization(monkeypatch):
     def run_none(*arguments, **options):
         raise AssertionError("no stage may run")
 
-    compilation = captured(DenselyConnected(45), (1, 4, 4))
+    compilation = captured(DenselyConnected(60), (1, 4, 4)).with_options(params=LARGE_MESH)
     monkeypatch.setattr("stemcore.compiler.trial.run_stages", run_none)
-    name, problem = choose_preset(compilation)
-    assert name == ""
-    assert isinstance(problem, PartitionError)
-    # 45 and 1 layers; the first of them is passed on 44 stages, the next 43.
-    for text in ("needs at least 1036 cores", ": 46 for layers, 990 for", "44 of these by layers"):
-        assert text in str(problem)
-    assert "the largest mesh has 992" in str(problem)
-    assert str(try_fit(compilation)) == str(problem)
+    monkeypatch.setattr("stemcore.compiler.trial.larger_presets", lambda params: {})
+    fit = find_fit(compilation, larger=True)
+    assert (fit.preset, fit.fits) == ("", False)
+    assert isinstance(fit.problem, PartitionError)
+    assert "needs at least 61 cores" in str(fit.problem)
+    assert ": 61 for layers; the largest mesh has 56" in str(fit.problem)
+    assert str(try_fit(compilation)) == str(fit.problem)
+
+
+def test_a_network_that_fits_without_skip_buffers_alone_does_without():
+    compilation = captured(DenselyConnected(12), (1, 4, 4)).with_options(params=LARGE_MESH)
+    fit = find_fit(compilation, larger=False)
+    assert (fit.preset, fit.skip_buffers, fit.fits) == ("", False, True)
+    # 12 and 1 layers; the first of them is passed on 11 stages, the next 10.
+    for text in ("at least 79 cores", ": 13 for layers, 66 for stages", "11 of these by layers"):
+        assert text in str(fit.problem)
+    with_them = find_fit(compilation.with_options(with_skip_buffers=True), larger=False)
+    assert (with_them.fits, str(with_them.problem)) == (False, str(fit.problem))
+    without = find_fit(compilation.with_options(with_skip_buffers=False), larger=False)
+    assert without == Fit(skip_buffers=False)
+
+
+def test_larger_presets_come_before_leaving_skip_buffers_out(monkeypatch):
+    others = {"larger": LARGE_MESH.with_(coord_width=4)}
+    monkeypatch.setattr("stemcore.compiler.trial.larger_presets", lambda params: others)
+    compilation = captured(DenselyConnected(12), (1, 4, 4)).with_options(params=LARGE_MESH)
+    fit = find_fit(compilation, larger=True)
+    assert (fit.preset, fit.skip_buffers, fit.fits) == ("larger", None, True)
+
+
+def test_skip_buffers_stay_where_tokens_are_exchanged_at_every_time_step():
+    compilation = captured(DenselyConnected(12), (1, 4, 4))
+    late = compilation.with_options(params=LARGE_MESH.with_integration("late"), integration="late")
+    assert not find_fit(late, larger=False).fits
+    with pytest.raises(CompileError, match=r"^skip_buffers: must be all with integration late"):
+        find_fit(late.with_options(with_skip_buffers=False), larger=False)
 
 
 def test_layers_are_counted_as_they_will_be_placed():
@@ -136,8 +178,10 @@ def test_layers_are_counted_as_they_will_be_placed():
     )
     n_placed = len(buffer_skips(lowered.exact).layers)
     assert n_placed == 16
-    small = compilation.with_options(params=PRESETS["tiny"].with_(coord_width=2))
-    assert f"needs at least {n_placed} cores" in str(try_fit(small))
+    small = compilation.with_options(params=LARGE_MESH.with_(coord_width=2))
+    fit = find_fit(small, larger=False)
+    assert fit.skip_buffers is False
+    assert f"needs at least {n_placed} cores" in str(fit.problem)
 
 
 SMALL_MESH = PRESETS["tiny"].with_(coord_width=2)  # of 12 cores at most
@@ -157,7 +201,8 @@ def test_a_preset_with_room_is_looked_for_where_a_network_fills_the_mesh(
 ):
     monkeypatch.setattr("stemcore.compiler.trial.larger_presets", lambda params: others)
     compilation = captured(*FULL).with_options(params=SMALL_MESH)
-    found, problem = choose_preset(compilation)
+    fit = find_fit(compilation, larger=True)
+    found, problem = fit.preset, fit.problem
     assert found == name
     assert (problem is not None) == is_refused
     if problem is not None:
@@ -169,6 +214,7 @@ def test_the_first_preset_that_holds_a_network_is_taken_where_all_are_crowded(mo
     others = {"small": SMALL_MESH.with_(n_acc_words=16), "full": SMALL_MESH}
     monkeypatch.setattr("stemcore.compiler.trial.larger_presets", lambda params: others)
     compilation = captured(*FULL).with_options(params=SMALL_MESH.with_(n_acc_words=16))
-    name, problem = choose_preset(compilation)
+    fit = find_fit(compilation, larger=True)
+    name, problem = fit.preset, fit.problem
     assert name == "full"
     assert not isinstance(problem, CrowdedError)

@@ -6,11 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stemcore.compiler.errors import CompileError
 from stemcore.compiler.estimation.estimate import estimate
 from stemcore.compiler.lowering.skip_buffers import (
     buffer_skips,
+    check_choice,
     last_stage,
+    may_leave_out,
     skip_buffer_name,
+    skips_stages,
     stages,
 )
 from stemcore.compiler.pipeline import compile_network
@@ -93,6 +97,34 @@ def test_skip_buffers_are_shared(rng):
 def test_a_chain_needs_no_skip_buffer():
     network = chain((3, 6, 6), 4, 4, ("dense", 5))
     assert buffer_skips(network) is network
+    assert not skips_stages(network)
+
+
+def test_networks_that_skip_stages_are_known(rng):
+    network = residual(rng)
+    assert skips_stages(network)
+    assert not skips_stages(buffer_skips(network))
+    early = Results((Output("0", "a0"), Output("1", "a1")), '{"tuple": [0, 1]}')
+    assert skips_stages(replace(chain_of_two(rng), results=early))
+
+
+def chain_of_two(rng):
+    """Two layers in a row."""
+    plain = residual(rng, 1)
+    second = replace(plain.layers[0], name="a1", connections=plain.layers[1].connections[:1])
+    return replace(plain, layers=(plain.layers[0], second), scales={})
+
+
+@pytest.mark.parametrize("integration", ["late", "scaled"])
+def test_skip_buffers_are_needed_where_every_time_step_is_granted(integration):
+    stepped = TINY.with_integration(integration)
+    assert may_leave_out(TINY)
+    assert not may_leave_out(stepped)
+    for choice in (None, True):
+        check_choice(choice, stepped)
+    check_choice(False, TINY)
+    with pytest.raises(CompileError, match=rf"^skip_buffers: must be all with .* {integration}"):
+        check_choice(False, stepped)
 
 
 def test_skip_buffers_fill_the_pipeline(rng):

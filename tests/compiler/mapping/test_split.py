@@ -196,7 +196,7 @@ def test_factors_of_digits_are_what_they_stand_for(digit, shift_width):
 
 REFUSED = {
     "channel": (
-        {"n_weight_words": 8},
+        {"n_weight_words": 8, "n_axons": 33},
         1,
         (
             r"^wide: its fan-in cannot be split further than to channels 0\.\.0 of input; "
@@ -218,7 +218,7 @@ REFUSED = {
         (r"^wide: its fan-in cannot be split further .* need 28 channel table entries, a core has"),
     ),
     "accumulator": (
-        {"acc_width": 16},
+        {"acc_width": 16, "n_axons": 33},
         1,
         (
             r"^wide: its fan-in has to be split in 4; sums of its parts, in bits with sign: must "
@@ -227,7 +227,7 @@ REFUSED = {
         ),
     ),
     "shift": (
-        {"shift_width": 3, "acc_width": 32},
+        {"shift_width": 3, "acc_width": 32, "n_axons": 33},
         1,
         (
             r"^wide: .* split in 4; additions for a spike of the highest digit: must be at most "

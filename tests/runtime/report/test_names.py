@@ -34,6 +34,7 @@ from stemcore.runtime.settings import Settings, default_preset
         ({"preset": "darwin3"}, "tiny_vgg-digits-darwin3"),
         ({"preset": "darwin3", "integration": "late"}, "tiny_vgg-digits-late-darwin3"),
         ({"cores": 7, "mesh": (3, 4)}, "tiny_vgg-digits-cores7-mesh3x4"),
+        ({"skip_buffers": "none"}, "tiny_vgg-digits-skipbuffers.none"),
         ({"bits": 4, "weight_bits": 3}, "tiny_vgg-digits-bits4-weightbits3"),
         ({"calibration": "max"}, "tiny_vgg-digits-calibration.max"),
         ({"calibration": "percentile"}, "tiny_vgg-digits-calibration.percentile99.99"),
@@ -147,7 +148,8 @@ def test_weights_of_ones_own_have_a_name(tmp_path):
 def test_words_without_a_label_name_one_setting_each():
     words = [*modes(), *PROFILES[1:], *BIAS_FORMATS, *PRESETS]
     assert len(set(words)) == len(words)
-    labelled = r"((weight)?bits|cores|mesh|rot|drlo|ones|rd)\d.*|(tables|weights|calibration)\..*"
+    numbered = r"((weight)?bits|cores|mesh|rot|drlo|ones|rd)\d.*"
+    labelled = rf"{numbered}|(tables|weights|calibration|skipbuffers)\..*"
     assert [word for word in words if re.fullmatch(labelled, word)] == []
 
 
@@ -173,6 +175,7 @@ SETTINGS = st.builds(
     ),
     tables=TABLES,
     integration=st.sampled_from([None, *modes()]),
+    skip_buffers=st.sampled_from(["", "all", "none"]),
     checkpoint=st.sampled_from([None, Path("a/w.safetensors"), Path("b/w.safetensors")]),
 )
 
