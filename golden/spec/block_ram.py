@@ -84,7 +84,7 @@ _NAMES = {
     Memory.UPDATE: "soma.update_pass",
     Memory.REQUANT: "soma.requant",
     Memory.LOOKUP: "soma.requantize.lookup",
-    Memory.FIRE: "axon_out.table",
+    Memory.FIRE: "axon_out.fire_table",
     Memory.DESTINATION: "axon_out.destinations",
 }
 

@@ -80,17 +80,21 @@ class EveryEventIsCounted(wiring.Component):
 
     @staticmethod
     def _read(m, control, shown):
-        """A read of the bus shows what the register is in that cycle."""
-        bus, reads = control.config, Signal()
-        address, expected = Signal(16), Signal(32)
+        """A read of the bus shows, two cycles later, what the register was in that cycle."""
+        bus, before, reads = control.config, Signal(), Signal()
+        first, address = Signal(16), Signal(16)
+        found, expected = Signal(32), Signal(32)
         m.d.sync += [
-            reads.eq(bus.read & (bus.memory == Memory.CONTROL.value)),
-            address.eq(bus.address),
+            before.eq(bus.read & (bus.memory == Memory.CONTROL.value)),
+            reads.eq(before),
+            first.eq(bus.address),
+            address.eq(first),
+            expected.eq(found),
         ]
         with m.Switch(bus.address):
             for register, value in shown.items():
                 with m.Case(register.value):
-                    m.d.sync += expected.eq(value)
+                    m.d.sync += found.eq(value)
         is_counter = Cat(address == register.value for register in shown).any()
         m.d.comb += Assert(implies(reads & is_counter, control.read_chunk == expected))
 
