@@ -41,6 +41,7 @@ from tests.support.damage import (
     npy_bytes,
     npy_damages,
     npz_damages,
+    onnx_damages,
 )
 from tests.support.hand_programs import conv_chain_program
 from tests.support.reports import rtl_report
@@ -177,6 +178,15 @@ def onnx_file():
     return residual("float")[0].SerializeToString()
 
 
+@functools.cache
+def onnx_of_inputs(form="float"):
+    """A file with two inputs."""
+    from tests.support.onnx_nets import two_input_net
+
+    return two_input_net(form, ONNX_INPUTS).SerializeToString()
+
+
+ONNX_INPUTS = {"left": (2, 6, 6), "right": (3,)}
 LAYERS = [
     SimpleNamespace(name=name, bits=8, is_signed=False, limits=(0, 255))
     for name in ("conv", "dense", "last")
@@ -241,6 +251,7 @@ READERS = {
     "quantized.npz": (lambda: b"", load_quantized),
     "net.pt2": (archive, read_model),
     "net.onnx": (onnx_file, read_model),
+    "inputs.onnx": (onnx_of_inputs, read_model),
     **{
         f"picture.{kind.lower()}": (
             functools.partial(picture, kind),
@@ -297,6 +308,70 @@ def test_json_with_one_part_wrong(name, tmp_path, rng):
     for what, text in json_damages(json.loads(make()), rng):
         path.write_text(text)
         check_reading(lambda: read(path), f"{name}: {what}")
+
+
+@pytest.mark.parametrize("form", ["float", "qdq", "qonnx"])
+def test_onnx_files_of_several_inputs_with_one_field_wrong(form, tmp_path, rng):
+    path, refused = tmp_path / "net.onnx", 0
+    path.write_bytes(onnx_of_inputs(form))
+    assert [part.name for part in read_model(path).parts] == list(ONNX_INPUTS)
+    for what, broken in onnx_damages(onnx_of_inputs(form), rng, 12):
+        path.write_bytes(broken)
+        refused += check_reading(lambda: read_model(path), f"{form}: {what}") is not None
+    assert refused >= 3
+
+
+def _exchanged(model):
+    """The inputs in the other order: another file, and a right one."""
+    for value in list(model.graph.input)[::-1]:
+        model.graph.input.append(value)
+    del model.graph.input[: len(ONNX_INPUTS)]
+
+
+def _sizes_of_left(*sizes):
+    def make(model):
+        dimensions = model.graph.input[0].type.tensor_type.shape.dim
+        del dimensions[1:]
+        for size in sizes:
+            dimensions.add(dim_value=size)
+
+    return make
+
+
+WRONG_INPUTS = {
+    "one left out": lambda model: model.graph.input.pop(),
+    "one there twice": lambda model: model.graph.input.append(model.graph.input[1]),
+    "two of one name": lambda model: setattr(model.graph.input[1], "name", "left"),
+    "one that no node takes": lambda model: setattr(model.graph.input[1], "name", "other"),
+    "one without a name": lambda model: setattr(model.graph.input[1], "name", ""),
+    "one without a type": lambda model: model.graph.input[0].ClearField("type"),
+    "one of text": lambda model: setattr(model.graph.input[1].type.tensor_type, "elem_type", 8),
+    "one that is a list": lambda model: model.graph.input[0].type.sequence_type.SetInParent(),
+    "no sizes": _sizes_of_left(),
+    "too many sizes": _sizes_of_left(2, 6, 6, 6),
+    "a size of none": _sizes_of_left(2, 0, 6),
+    "a size below none": _sizes_of_left(2, -6, 6),
+    "a size beyond all memory": _sizes_of_left(2, 1 << 40, 1 << 40),
+    "sizes of another input": _sizes_of_left(3),
+    "channels that no weight has": _sizes_of_left(5, 6, 6),
+}
+
+
+@pytest.mark.parametrize("form", ["float", "qdq", "qonnx"])
+def test_onnx_files_with_one_input_wrong_are_refused(form, tmp_path):
+    from onnx import ModelProto
+
+    path = tmp_path / "net.onnx"
+    model = ModelProto.FromString(onnx_of_inputs(form))
+    _exchanged(model)
+    path.write_bytes(model.SerializeToString())
+    assert [part.name for part in read_model(path).parts] == ["right", "left"]
+    for what, damage in WRONG_INPUTS.items():
+        model = ModelProto.FromString(onnx_of_inputs(form))
+        damage(model)
+        path.write_bytes(model.SerializeToString())
+        said = check_reading(lambda: read_model(path), f"{form}: {what}")
+        assert said is not None, f"{form}: {what}"
 
 
 METADATA = ("[" * 200_000, "{", "9" * 5000, "NaN", '"\\ud800"', "[[1]]", "null", "")

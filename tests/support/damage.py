@@ -135,6 +135,60 @@ def npy_damages(trace):
         yield f"version {version}", b"\x93NUMPY" + bytes(version) + whole.getvalue()[8:]
 
 
+def _fields(message):
+    """Every field that is set in a message of protocol buffers, with the message that has it."""
+    for field, value in message.ListFields():
+        yield message, field
+        if field.message_type is not None:
+            for part in value if field.is_repeated else [value]:
+                yield from _fields(part)
+
+
+def _other_value(field, old, rng):
+    """Of the same type, in the place of a field's value."""
+    if field.enum_type is not None:
+        return int(rng.choice([value.number for value in field.enum_type.values]))
+    if isinstance(old, bytes):
+        return old[: len(old) // 2]
+    if isinstance(old, str):
+        return str(rng.choice(["", "x", "image", old * 3000, "../x"]))
+    if isinstance(old, float):
+        return float(rng.choice([np.nan, np.inf, -old, 0.0, 1e38]))
+    return int(rng.choice([0, 1, 2, 7, 255, 2**31 - 1, -1]))
+
+
+def onnx_damages(data, rng, n):
+    """``n`` ONNX files that parse, with one field exchanged, left out, there twice, or in another
+    order; every second one is a field of the inputs."""
+    from onnx import ModelProto
+
+    for number in range(n):
+        model = ModelProto.FromString(data)
+        inputs = model.graph.input
+        where = list(_fields(inputs[int(rng.integers(len(inputs)))] if number % 2 else model))
+        message, field = where[int(rng.integers(len(where)))]
+        value = getattr(message, field.name)
+        kind = ("exchange", "exchange", "drop", "twice", "order")[number % 5]
+        if kind == "drop" or (field.message_type is not None and not field.is_repeated):
+            message.ClearField(field.name)
+        elif not field.is_repeated:
+            setattr(message, field.name, _other_value(field, value, rng))
+        else:
+            parts = list(value)
+            at = int(rng.integers(len(parts)))
+            if kind == "order":
+                parts.reverse()
+            elif kind == "twice" or field.message_type is not None:
+                parts.insert(at, parts[at])
+            else:
+                parts[at] = _other_value(field, parts[at], rng)
+            copies = type(message)()
+            getattr(copies, field.name).extend(parts)
+            message.ClearField(field.name)
+            getattr(message, field.name).extend(getattr(copies, field.name))
+        yield f"{kind} {field.full_name}, {number}", model.SerializeToString()
+
+
 def zip_of(parts, method=zipfile.ZIP_DEFLATED):
     """An archive of named bytes."""
     stream = io.BytesIO()

@@ -119,3 +119,34 @@ def residual(form, *, free=False, bits=8, opset=17, batch="N"):
     x = b.node("Gemm", [x, weight, b.bias(5, 2.0**-7 * off / 16 * off)], "last", transB=1)
     x = b.quantize(x, off / 2, signed=True)
     return b.model(x, (5,)), b.quantized
+
+
+def two_input_net(form, sizes, *, batches=("N", "N"), factor=1.0):
+    """A convolution of images and a dense layer of vectors, joined; scores and the joined values.
+
+    sizes : of the two inputs by their names, (channels, rows, columns) and (values,)
+    batches : of the inputs, as the file states them
+    factor : worth of the vectors' integers, as a multiple of 1/128
+    """
+    (image, (n_channels, rows, columns)), (vector, (n_values,)) = sizes.items()
+    b = Builder(form, (n_channels, rows, columns))
+    x = b.quantize(image, 2.0**-7, signed=True)
+    v = b.quantize(vector, factor * 2.0**-7, signed=True)
+    weight = b.weights((4, n_channels, 3, 3), 2.0**-8)
+    x = b.node("Conv", [x, weight, b.bias(4, 2.0**-15)], "conv")
+    x = b.quantize(b.node("Relu", [x]), 2.0**-6)
+    x = b.node("MaxPool", [x], kernel_shape=[rows - 2, columns - 2])
+    x = b.node("Flatten", [x])
+    weight = b.weights((5, n_values), 2.0**-7)
+    v = b.node("Gemm", [v, weight, b.bias(5, factor * 2.0**-14)], "dense", transB=1)
+    v = b.quantize(b.node("Relu", [v]), 2.0**-6)
+    joined = b.node("Concat", [x, v], "joined", axis=1)
+    y = b.node("Gemm", [joined, b.weights((3, 9), 2.0**-7), b.bias(3, 2.0**-13)], "last", transB=1)
+    y = b.quantize(y, 2.0**-4, signed=True)
+    model = b.model(y, (3,))
+    value = helper.make_tensor_value_info
+    del model.graph.input[:]
+    for (name, shape), batch in zip(sizes.items(), batches, strict=True):
+        model.graph.input.append(value(name, onnx.TensorProto.FLOAT, [batch, *shape]))
+    model.graph.output.append(value(v, onnx.TensorProto.FLOAT, ["N", 5]))
+    return model

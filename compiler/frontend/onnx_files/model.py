@@ -15,6 +15,11 @@ from ...errors import CaptureError
 QONNX_DOMAINS = {"qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"}
 OWN_DOMAINS = {"", "ai.onnx", *QONNX_DOMAINS}
 _OLDEST = 9  # before, some operators took from attributes what they have as inputs now
+# Elements of inputs; integers are what a Cast behind them makes numbers of.
+_INPUT_TYPES = (
+    *("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16"),
+    *("UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +89,14 @@ def read_onnx(path: Path) -> OnnxModel:
             where, "the network must have an input, has none", "export it with an image batch"
         )
     found = {value.name: _sizes(value, where) for value in inputs}
+    if len(found) < len(inputs):
+        names = [value.name for value in inputs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise CaptureError(
+            where,
+            f"each input must have a name of its own; {twice!r} came {names.count(twice)} times",
+            "export it again with a name for each input",
+        )
     batches = {batch for batch, _ in found.values()}
     if len(batches) > 1:
         came = ", ".join(f"{name} {batch or 'any'}" for name, (batch, _) in found.items())
@@ -103,7 +116,19 @@ def read_onnx(path: Path) -> OnnxModel:
 
 
 def _sizes(value: Any, where: str) -> tuple[int | None, tuple[int, ...]]:
-    """Batch and sizes of the input."""
+    """Batch and sizes of the input, which must be of numbers."""
+    from onnx import TensorProto
+
+    kind = value.type.tensor_type.elem_type
+    if kind not in {getattr(TensorProto, name) for name in _INPUT_TYPES}:
+        known = TensorProto.DataType.values()
+        came = TensorProto.DataType.Name(kind) if kind in known else f"type {kind}"
+        raise CaptureError(
+            where,
+            f"the input {value.name} must be of one of the types {', '.join(_INPUT_TYPES)}; "
+            f"{came} came",
+            "export it with an input of floating point numbers",
+        )
     dimensions = [
         d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim
     ]

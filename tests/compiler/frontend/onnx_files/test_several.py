@@ -20,36 +20,14 @@ if has_extra("onnx"):
     import onnx
     import onnxruntime
 
-    from tests.support.onnx_nets import Builder
+    from tests.support.onnx_nets import two_input_net
 
 IMAGE, STATE = (2, 6, 6), (3,)
 SIZES = {"image": IMAGE, "inner state": STATE}
 
 
-def two_inputs(form, *, batches=("N", "N"), factor=1.0):
-    """A convolution of images and a dense layer of vectors, joined; scores and the joined values.
-
-    ``factor``: worth of the vectors' integers, as a multiple of 1/128.
-    """
-    b = Builder(form, IMAGE)
-    x = b.quantize("image", 2.0**-7, signed=True)
-    v = b.quantize("inner state", factor * 2.0**-7, signed=True)
-    x = b.node("Conv", [x, b.weights((4, 2, 3, 3), 2.0**-8), b.bias(4, 2.0**-15)], "conv")
-    x = b.quantize(b.node("Relu", [x]), 2.0**-6)
-    x = b.node("Flatten", [b.node("MaxPool", [x], kernel_shape=[4, 4])])
-    v = b.node("Gemm", [v, b.weights((5, 3), 2.0**-7), b.bias(5, factor * 2.0**-14)], "dense",
-               transB=1)  # fmt: skip
-    v = b.quantize(b.node("Relu", [v]), 2.0**-6)
-    joined = b.node("Concat", [x, v], "joined", axis=1)
-    y = b.node("Gemm", [joined, b.weights((3, 9), 2.0**-7), b.bias(3, 2.0**-13)], "last", transB=1)
-    y = b.quantize(y, 2.0**-4, signed=True)
-    model = b.model(y, (3,))
-    value = onnx.helper.make_tensor_value_info
-    del model.graph.input[:]
-    for (name, sizes), batch in zip(SIZES.items(), batches, strict=True):
-        model.graph.input.append(value(name, onnx.TensorProto.FLOAT, [batch, *sizes]))
-    model.graph.output.append(value(v, onnx.TensorProto.FLOAT, ["N", 5]))
-    return model
+def two_inputs(form, **options):
+    return two_input_net(form, SIZES, **options)
 
 
 def codes_for(n=12):
@@ -129,6 +107,24 @@ def test_other_shapes_and_names_are_refused(tmp_path, given):
     ):
         read_model(path, given)
     assert read_model(path, SIZES).parts == read_model(path, tuple(SIZES.values())).parts
+
+
+def test_two_inputs_of_one_name_are_refused(tmp_path):
+    model = two_inputs("qonnx")
+    model.graph.input.append(model.graph.input[1])
+    with pytest.raises(
+        CaptureError, match=r"must have a name of its own; 'inner state' came 2 times; export"
+    ):
+        read_model(save(tmp_path, model))
+
+
+def test_inputs_of_text_are_refused(tmp_path):
+    model = two_inputs("float")
+    model.graph.input[1].type.tensor_type.elem_type = onnx.TensorProto.STRING
+    with pytest.raises(
+        CaptureError, match=r"inner state must be of one of the types FLOAT, .*; STRING came"
+    ):
+        read_model(save(tmp_path, model))
 
 
 def test_a_run_takes_arrays_by_the_names_of_the_file(tmp_path):
