@@ -234,12 +234,11 @@ def run_split(lower: Network, params: ChipParams) -> Network:
     return split_layers(lower, params)
 
 
-def run_skip_buffers(split: Network, with_skip_buffers: bool | None, params: ChipParams) -> Network:
+def run_skip_buffers(split: Network, with_skip_buffers: bool | None) -> Network:
     """Every connection goes from one stage of the chip's pipeline to the next.
 
     Nothing changes where the network is to run without skip buffers.
     """
-    check_choice(with_skip_buffers, params)
     return split if with_skip_buffers is False else buffer_skips(split)
 
 
@@ -377,6 +376,7 @@ def check_buffered(result: Network, with_skip_buffers: bool | None) -> None:
 
 def check_integrated(result: Network, params: ChipParams, with_skip_buffers: bool | None) -> None:
     """Every layer is integrated as the cores do it."""
+    check_choice(with_skip_buffers, params)
     check_buffered(result, with_skip_buffers)
     integration_modes.check_integrations(result, params)
 

@@ -149,9 +149,8 @@ def _try(lowered: Compilation, options: Options) -> CompileError | None:
     params = options.params
     try:
         check_compatible(lowered.graph, params)
-        network = run_skip_buffers(
-            split_layers(lowered.exact, params), options.with_skip_buffers, params
-        )
+        split = split_layers(lowered.exact, params)
+        network = run_skip_buffers(split, options.with_skip_buffers)
         # Exact and scaled integration take the same room. Nodes are not chosen: that takes longest,
         # and only tables of destinations depend on it.
         partitioner = Partitioner(network, params)
