@@ -32,8 +32,9 @@ from .input_arrays import load_parts
 from .input_choice import AUTO_IMAGES, find_map, stated_map
 from .load_model import load_model
 from .own_model import is_own_model
-from .prepared import Prepared, scoring
+from .prepared import Prepared, finish, scoring
 from .report.accuracy import float_outputs, predictions
+from .report.names import compile_folder
 from .report.schema import AGREEMENT
 from .report.stopwatch import Stopwatch
 from .settings import Settings, chip_params, compile_options, preset_name
@@ -170,6 +171,20 @@ def prepare(
         say=say,
         preset=preset,
     )
+
+
+def compile_for_estimate(settings: Settings, say: Callable[[str], None]) -> Compilation:
+    """Every stage of the compiler, with no more images than scales and spikes rest on."""
+    say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
+    prepared = prepare(
+        settings,
+        n_train=CALIBRATION_IMAGES,
+        n_test=1,
+        folder=compile_folder(settings),
+        say=say,
+    )
+    say("compile      partition, place, assemble")
+    return finish(prepared)
 
 
 def _has_an_output_a_class(compilation: Compilation, dataset: AnyDataset) -> bool:

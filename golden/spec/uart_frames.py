@@ -44,8 +44,8 @@ class FrameKind(IntEnum):
 
 KIND_MEANINGS = {
     FrameKind.FLITS: "flits, or none: then it says `acknowledged` and `room` alone",
-    FrameKind.CONNECT: "the host begins the session of the header, if it is not the present one: "
-    "both sides count flits from 0, and what was under way on the line is dropped",
+    FrameKind.CONNECT: "the host begins the session that the header names, unless it is "
+    "the present one: both sides count flits from 0, and what was under way on the line is dropped",
     FrameKind.READ: "an access to a host register: payload ACCESS; the answer's is ANSWER",
     FrameKind.WRITE: "likewise, which happens once: a frame with the number of the last access is "
     "answered again, and nothing else happens",

@@ -56,23 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _estimate(
     settings: "Settings", cores_on_chip: int | None, say: Callable[[str], None]
 ) -> "ChipEstimate":
-    from stemcore.compiler.stages import CALIBRATION_IMAGES
-
     from ..compiled import Compiled
-    from ..prepare import prepare
-    from ..prepared import finish
-    from ..report.names import compile_folder
+    from ..prepare import compile_for_estimate
 
-    say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
-    prepared = prepare(
-        settings,
-        n_train=CALIBRATION_IMAGES,
-        n_test=1,
-        folder=compile_folder(settings),
-        say=say,
-    )
-    say("compile      partition, place, assemble")
-    return Compiled(finish(prepared)).estimate(cores_on_chip=cores_on_chip)
+    return Compiled(compile_for_estimate(settings, say)).estimate(cores_on_chip=cores_on_chip)
 
 
 def _refuse_options(arguments: argparse.Namespace) -> None:

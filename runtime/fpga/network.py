@@ -5,11 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stemcore.compiler.stages import CALIBRATION_IMAGES
-
-from ..prepare import prepare
-from ..prepared import finish
-from ..report.names import compile_folder
+from ..prepare import compile_for_estimate
 from ..settings import Settings
 from .rates import BUS_HZ, estimate_rates, line_seconds
 from .synthesis import Design
@@ -35,16 +31,7 @@ def network_on(
     settings = Settings(
         model=model, dataset=dataset, data=data, checkpoint=checkpoint, preset=design.preset
     )
-    say(f"model        {settings.model} on {settings.data_shown}: capture, calibrate, quantize")
-    prepared = prepare(
-        settings,
-        n_train=CALIBRATION_IMAGES,
-        n_test=1,
-        folder=compile_folder(settings),
-        say=say,
-    )
-    say("compile      partition, place, assemble")
-    done = finish(prepared)
+    done = compile_for_estimate(settings, say)
     clock_mhz = design.placed_clock_mhz
     rates, chip = estimate_rates(
         done.program,
