@@ -13,12 +13,19 @@ LEAST_VISIBLE = 0.3
 
 
 def augment(
-    images: torch.Tensor, shift: int, flip: bool | torch.Tensor, generator: torch.Generator
+    images: torch.Tensor,
+    shift: int,
+    flip: bool | torch.Tensor,
+    generator: torch.Generator,
+    cutout: int = 0,
 ) -> torch.Tensor:
     """Each image moved by -shift..shift pixels in both directions and, maybe, mirrored.
 
     flip : bool, or bool tensor (N,)
         Whether a random half is mirrored, or which images are.
+    cutout : int
+        Side, in pixels, of a square anywhere within the image that is covered (DeVries and Taylor,
+        arXiv 1708.04552).
     images : uint8 tensor (N, C, H, W). Returns a new tensor of the same shape; uncovered pixels
     become ``PADDING_BYTE``. All randomness comes from ``generator``.
     """
@@ -38,7 +45,24 @@ def augment(
         columns = columns + torch.randint(2 * shift + 1, (n, 1), generator=generator)
     # Advanced indices around the channel slice put the channels last.
     picked = images[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-    return picked.permute(0, 3, 1, 2)
+    picked = picked.permute(0, 3, 1, 2)
+    if cutout:
+        covered = _squares(n, height, width, cutout, generator)
+        picked = picked.masked_fill(covered[:, None], PADDING_BYTE)
+    return picked
+
+
+def _squares(
+    n: int, height: int, width: int, side: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Bool tensor (n, height, width): true within one square each, which lies inside the image."""
+
+    def spans(length: int) -> torch.Tensor:
+        start = torch.randint(max(length - side, 0) + 1, (n, 1), generator=generator)
+        place = torch.arange(length)
+        return (place >= start) & (place < start + side)
+
+    return spans(height)[:, :, None] & spans(width)[:, None, :]
 
 
 def augment_boxes(

@@ -39,6 +39,7 @@ from .mlperf_tiny import (
     build_resnet8,
 )
 from .resnet import build_resnet18, build_resnet18_cifar, build_resnet34
+from .resnet10 import build_resnet10
 from .tiny_vgg import build_tiny_vgg, build_tiny_vgg_12m
 from .unet import build_unet, build_unet_upsampling
 from .vgg7 import build_vgg7
@@ -166,6 +167,12 @@ MODELS = {
             build_vgg7,
             (3, 32, 32),
             "VGG with seven convolutions, whitened input, 2.0M parameters",
+        ),
+        _spec(
+            "resnet10",
+            build_resnet10,
+            (3, 32, 32),
+            "ResNet with ten convolutions, whitened input, 2.5M parameters",
         ),
         _spec(
             "tiny_vgg_12m",

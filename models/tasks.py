@@ -81,6 +81,7 @@ class Classification(Task[Dataset, torch.Tensor]):
                 recipe.shift,
                 recipe.flip if mirrored is None else mirrored[picked],
                 generator,
+                recipe.cutout,
             ),
             torch.from_numpy(dataset.train_labels)[picked],
         )

@@ -276,6 +276,23 @@ def test_augment_mirrors_the_images_it_is_told_to(rng):
     assert torch.equal(result, expected)
 
 
+@pytest.mark.parametrize(("height", "width", "side"), [(5, 7, 3), (4, 4, 4), (3, 8, 5)])
+def test_cutout_covers_one_square_within_each_image(height, width, side, rng):
+    # No byte of the images equals the one that covers them.
+    images = torch.from_numpy(rng.integers(0, PADDING_BYTE, (64, 2, height, width), np.uint8))
+    result = augment(images, 0, False, torch.Generator().manual_seed(3), cutout=side)
+    rows, columns = min(side, height), min(side, width)
+    places = set()
+    for image, changed in zip(images, result, strict=True):
+        covered = (changed != image).any(0).nonzero()
+        y, x = covered.min(0).values.tolist()
+        wanted = image.clone()
+        wanted[:, y : y + rows, x : x + columns] = PADDING_BYTE
+        assert torch.equal(changed, wanted)
+        places.add((y, x))
+    assert len(places) == (height - rows + 1) * (width - columns + 1)
+
+
 def test_a_triangle_falls_along_a_line():
     recipe = Recipe(epochs=10, peak_rate=1.0, warmup=0.2, triangle_to=0.1)
     rates = [rate_at(recipe, progress) for progress in (0.0, 0.1, 0.2, 0.6, 1.0)]
@@ -318,18 +335,19 @@ def test_biases_of_norms_learn_at_their_own_rate(rng):
         torch.testing.assert_close(moved[8.0][name], wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_first_weights_of_vgg7_whiten_patches_and_pass_channels_on(rng):
+@pytest.mark.parametrize("name", ["vgg7", "resnet10"])
+def test_first_weights_whiten_patches_and_pass_channels_on(name, rng):
     images = rng.integers(0, 256, (64, 3, 32, 32), np.uint8)
     # Neighbours that resemble each other, as in photographs.
     images[..., 1:] = (images[..., 1:].astype(int) + 3 * images[..., :-1].astype(int)) // 4
-    module = trainer.new_state(MODELS["vgg7"].build, 0, images).module
+    module = trainer.new_state(MODELS[name].build, 0, images).module
     filters = module.whiten.weight.flatten(1).double()
     assert torch.equal(filters[:12], -filters[12:])
     patches = torch.nn.functional.unfold(to_float_input(images), 2).transpose(1, 2).flatten(0, 1)
     covariance = torch.cov((patches.double() @ filters[:12].T).T)
     np.testing.assert_allclose(covariance.numpy(), np.eye(12), atol=0.05)
     assert not module.whiten.weight.requires_grad
-    first = module.blocks[0].weight
+    first = next(module.blocks.parameters())
     wanted = torch.zeros(24, 24, 3, 3)
     wanted[range(24), range(24), 1, 1] = 1
     assert torch.equal(first[:24], wanted)
