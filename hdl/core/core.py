@@ -255,7 +255,8 @@ class Core(wiring.Component):
         """Errors, from where they are seen to their register."""
         m.d.comb += [
             configuration.at_work.eq(control.at_work),
-            configuration.alert.eq(errors.alert),
+            # An answer that began now would show causes that are gone when it is read.
+            configuration.alert.eq(errors.alert & ~control.clear_errors),
             errors.alerted.eq(configuration.alerted),
             errors.x.eq(self.x),
             errors.y.eq(self.y),

@@ -41,8 +41,6 @@ MAY_BE_DUE = {
     "STOP of some cores",
     "random words",
 }
-# An alert that begins in the cycle in which errors are cleared finds none to tell of.
-CLEARS = {"errors cleared between errors"}
 # The host itself takes cores out of a sample and lets them go on: it knows that this one is lost.
 RESTARTS = {"STOP in an answer, and START", "STOP in a word, and START"}
 # Kinds that a core may get without having seen an error, at least at some moments.
@@ -163,7 +161,7 @@ def disturb(case, kinds, n_moments, rng, monkeypatch):
                 if kind not in RESTARTS:
                     assert is_right or alerts or is_stopped, f"{where}: silently wrong"
                     assert is_right or kind in MAY_BE_DUE, f"{where}: wrong, {alerts}"
-                assert kind in CLEARS or all(errors.causes for errors in alerts), where
+                assert all(errors.causes for errors in alerts), where
                 assert alerts or kind in MAY_BE_QUIET, f"{where}: nobody saw an error"
                 assert not is_stopped or kind == "STOP of some cores", where
                 n_right += is_right
