@@ -37,6 +37,7 @@ SHELL := bash
 #? SCHEME sparsify: hybrid (RoT, DRLO) | rd (rate-distortion); default: both
 #? RUNS compare: folders of runs, or their report.json; in quotes those with spaces
 #? EPOCHS train: one cycle of so many epochs; default: the recipe of the pair
+#? RATE train: highest learning rate, such as 0.01 with START; default: the recipe's
 #? START train: weight file whose layers are taken over where they fit
 #? OUT train: weight file to write; default: checkpoints/MODEL-DATASET.safetensors
 #? SPIKE_PENALTY train: loss that is added for spikes, such as 0.1 (none)
@@ -94,7 +95,7 @@ TAKES_sparsify := $(SOURCE) BUDGET/budget SCHEME/scheme
 TAKES_sweep := $(SOURCE) IMAGES/images CLUSTER/cluster
 TAKES_compare := RUNS/
 TAKES_info := /
-TAKES_train := MODEL/model DATASET/dataset DATA/data EPOCHS/epochs START/start OUT/out SEED/seed \
+TAKES_train := MODEL/model DATASET/dataset DATA/data EPOCHS/epochs RATE/rate START/start OUT/out SEED/seed \
     THREADS/threads SPIKE_PENALTY/spike-penalty
 TAKES_synth := BOARD/board PRESET/preset SEEDS/seeds
 TAKES_fpga := BOARD/board PRESET/preset NODES/nodes CLOCK/clock BAUD/baud SEEDS/seeds \

@@ -4,7 +4,8 @@
 The state is saved after every epoch in ``sim_build/train/<model>-<dataset>``, and the same command
 goes on from there. The weights are written to ``checkpoints/<model>-<dataset>.safetensors`` at the
 end, where they are looked for first, or to ``out``. ``start`` names a weight file, of this or
-another model, whose tensors are taken over where name and shape agree.
+another model, whose tensors are taken over where name and shape agree; ``-from-<its name>`` is
+added to the folder of the state then, since it is another run.
 """
 
 import dataclasses
@@ -99,7 +100,10 @@ def train(
     """
     _check(seed, spike_penalty)
     spec = get_model(model)
-    state_folder = Path(state_folder or results() / "train" / f"{model}-{data_name or dataset}")
+    if state_folder is None:
+        origin = f"-from-{Path(start).stem}" if start is not None else ""
+        state_folder = results() / "train" / f"{model}-{data_name or dataset}{origin}"
+    state_folder = Path(state_folder)
     spec.check_task(dataset)
     spec.check_trains()
     if spike_penalty and spec.relu_model:
@@ -171,6 +175,7 @@ def publish(
     seed: int,
     start: Path | str | None = None,
     data_name: str | None = None,
+    spike_penalty: float = 0.0,
 ) -> float:
     """Write the weight file and return accuracy or mAP of the rounded weights, in 0..1."""
     module = get_model(model).build(n_classes=data.n_classes)
@@ -186,6 +191,7 @@ def publish(
             "start": Path(start).name if start else None,
             "epochs": state.epoch,
             "seed": seed,
+            "spike_penalty": spike_penalty,
             "recipe": dataclasses.asdict(recipe),
             "parameters": sum(p.numel() for p in module.parameters()),
             "class_names": data.class_names,
@@ -203,6 +209,7 @@ def train_and_publish(
     *,
     data: Path | str | None = None,
     epochs: int | None = None,
+    rate: float | None = None,
     seed: int = 0,
     spike_penalty: float = 0.0,
     threads: int | None = None,
@@ -213,7 +220,12 @@ def train_and_publish(
 
     epochs : int or None
         One cycle of that many; None follows the recipe of the pair.
+    rate : float or None
+        Highest learning rate of every cycle, such as a tenth of the recipe's for trained weights to
+        start with; None follows the recipe.
     """
+    if rate is not None and not 0 < rate < math.inf:
+        raise ModelError(f"rate: must be a finite number above 0, got {rate}")
     if threads:
         torch.set_num_threads(threads)
     text = dataset or get_model(model).default_dataset
@@ -228,6 +240,8 @@ def train_and_publish(
     recipe = get_recipe(model, dataset)
     if epochs:
         recipe = dataclasses.replace(recipe, epochs=epochs, restart_at=None)
+    if rate is not None:
+        recipe = dataclasses.replace(recipe, peak_rate=rate, restart_rate=rate)
     path = out or own_checkpoint_path(model, data_name)
     state, loaded = train(
         model,
@@ -240,7 +254,7 @@ def train_and_publish(
         spike_penalty=spike_penalty,
         out=path,
     )
-    figure = publish(path, model, loaded, state, recipe, seed, start, data_name)
+    figure = publish(path, model, loaded, state, recipe, seed, start, data_name, spike_penalty)
     print(f"wrote {path}: {model} on {loaded.provenance}")
     print(
         f"float test {task_of(loaded).metric} {100 * figure:.2f} % on "

@@ -13,6 +13,7 @@ HELP = "train a registered model and write its weight file; goes on where it was
 EXAMPLES = (
     "stemcore train --model digits_cnn",
     "stemcore train --model tiny_vgg --dataset cifar10 --epochs 5 --out mine.safetensors",
+    "stemcore train --model digits_cnn --start mine.safetensors --rate 0.01 --spike-penalty 0.2",
 )
 
 
@@ -31,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--epochs", type=at_least_one, help="one cycle of that many (default: as the recipe says)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        metavar="R",
+        help="highest learning rate, a low one for --start (default: as the recipe says)",
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument(

@@ -2,6 +2,7 @@
 """Training: augmentation, the rate's course, resuming, and the command line."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -225,6 +226,29 @@ def test_a_start_is_taken_and_written_down(tmp_path):
     before, after = read_checkpoint(first), read_checkpoint(tmp_path / "second.safetensors")
     assert torch.equal(before[0]["layers.0.weight"], after[0]["layers.0.weight"])
     assert (before[1]["start"], after[1]["start"]) == (None, "first.safetensors")
+
+
+def test_a_trained_network_is_trained_on_beside_its_own_run(tmp_path, monkeypatch, capsys):
+    """The second run has other settings than the first, whose state is kept."""
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "--model", "digits_cnn", "--epochs", "1", "--out"]
+    assert main([*words, "dense.safetensors"]) == 0
+    more = ["--start", "dense.safetensors", "--rate", "0.01", "--spike-penalty", "0.2"]
+    assert main([*words, "sparse.safetensors", *more]) == 0
+    assert {path.name for path in Path("sim_build/train").iterdir()} == {
+        "digits_cnn-digits",
+        "digits_cnn-digits-from-dense",
+    }
+    metadata = read_checkpoint("sparse.safetensors")[1]
+    assert metadata["recipe"]["peak_rate"] == metadata["recipe"]["restart_rate"] == 0.01
+    assert (metadata["spike_penalty"], metadata["start"]) == (0.2, "dense.safetensors")
+    assert read_checkpoint("dense.safetensors")[1]["spike_penalty"] == 0
+
+
+@pytest.mark.parametrize("rate", ["0", "-0.1", "nan", "inf"])
+def test_a_rate_is_a_finite_number_above_zero(rate, capsys):
+    assert main(["train", "--model", "digits_cnn", f"--rate={rate}"]) == 2
+    assert capsys.readouterr().err.startswith("error: rate: must be a finite number above 0, got")
 
 
 def test_command_reports_errors_and_bad_options(capsys):
