@@ -1,16 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The driver in C at the gateware of a whole board."""
 
+import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, MAJOR
+from stemcore.golden.spec.uart_frames import Frame, FrameKind
 from stemcore.runtime.host.c_header import write_c_driver
 from stemcore.runtime.native.simulated_board import simulated_board
+from stemcore.runtime.prepare import prepare
+from stemcore.runtime.prepared import compile_program
+from stemcore.runtime.settings import Settings
+from tests.support.answering_board import answer_as_chip, answering
 from tests.support.c_programs import outputs_of, write_program
 from tests.support.chip_programs import four_core_case
 
@@ -21,12 +30,22 @@ MAIN = Path(__file__).parent.parent / "support" / "c_driver.c"
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
     """The program of c_driver.c."""
-    folder = tmp_path_factory.mktemp("c")
+    return built(tmp_path_factory.mktemp("c"))
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    """The same with a fraction of a second's patience."""
+    patience = ["-DSTEMCORE_ANSWER_MS=300", "-DSTEMCORE_STANDSTILL_MS=700"]
+    return built(tmp_path_factory.mktemp("c"), *patience)
+
+
+def built(folder, *patience):
     write_c_driver(folder)
     compiler = shutil.which("cc") or shutil.which("gcc")
     assert compiler, "a C compiler must be there, as for the native engine"
     flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pedantic-errors"]
-    own = [compiler, *flags, "-ffreestanding", "-c", "stemcore.c"]
+    own = [compiler, *flags, *patience, "-ffreestanding", "-c", "stemcore.c"]
     subprocess.run(own, cwd=folder, check=True)
     calls = subprocess.run(["nm", "-u", "stemcore.o"], cwd=folder, check=True, capture_output=True)
     names = {line.split()[-1] for line in calls.stdout.decode().splitlines()}
@@ -53,14 +72,80 @@ def test_c_driver_runs_a_network(driver, number, damage, tmp_path):
     assert (got == golden[program.output].reshape(got.shape)).all()
 
 
-def test_c_driver_says_that_nobody_answers(driver, tmp_path):
-    import os
+def test_c_driver_runs_digits(driver, tmp_path):
+    """The trained network on 3 x 2 nodes of its own preset, over a line that damages bytes."""
+    settings = Settings("digits_cnn")
+    prepared = prepare(settings, n_train=CALIBRATION_IMAGES, n_test=4)
+    program, images = compile_program(prepared), prepared.integers[:4]
+    write_program(tmp_path / "program", program, images)
+    with simulated_board(program.params, engines(), columns=3, rows=2, damage=100) as port:
+        words = [driver, port, tmp_path / "program", tmp_path / "flits"]
+        ran = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran
+    errors, n_damaged, n_repeats = map(int, ran.stdout.split())
+    assert errors == 0 and n_damaged + n_repeats > 0
+    golden = run_network(prepared.network, images, acc_width=program.params.acc_width)
+    got = outputs_of(tmp_path / "flits", program, len(images))
+    wanted = golden[program.output].reshape(got.shape)
+    assert wanted.any() and (got == wanted).all()
 
+
+SILENT, CLOSED, STANDSTILL = 2, 1, 6  # of stemcore.h
+RECORDED = {
+    HOST_REGISTERS["IDENTITY"].offset: IDENTITY,
+    HOST_REGISTERS["VERSION"].offset: HOST_REGISTERS["VERSION"].layout.pack(major=MAJOR, minor=0),
+}
+
+
+def board_that_takes_nothing(frame):
+    """Answers everything, and never takes a flit."""
+    answers = answer_as_chip(frame)
+    address = frame.payload[0] if frame.kind == FrameKind.READ else None
+    if address is not None:
+        word = (RECORDED.get(address, 0) << 32).to_bytes(8, "little")
+        answers = [replace(answers[0], payload=word)]
+    return answers
+
+
+def board_without_registers(frame):
+    """Keeps its session, and answers an access with a frame that is none."""
+    return [
+        answer if answer.kind != FrameKind.READ else Frame(FrameKind.FLITS, session=frame.session)
+        for answer in answer_as_chip(frame)
+    ]
+
+
+def board_of_another(frame):
+    """Agrees to a session that nobody asked for."""
+    return [Frame(kind=FrameKind.CONNECT, session=77)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (lambda frame: [], SILENT),
+        (board_of_another, SILENT),
+        (board_without_registers, SILENT),
+        (board_that_takes_nothing, STANDSTILL),
+    ],
+    ids=["nobody", "another session", "no registers", "takes nothing"],
+)
+def test_c_driver_comes_back_from_a_board_that_does_not_serve(impatient, answer, status, tmp_path):
+    _, program, images = four_core_case(0)
+    write_program(tmp_path / "program", program, images)
+    with answering(answer) as port:
+        words = [impatient, port, tmp_path / "program", tmp_path / "flits"]
+        ran = subprocess.run(words, capture_output=True, timeout=20)
+    assert ran.returncode == status
+
+
+def test_c_driver_notices_a_line_that_closes(impatient, tmp_path):
     _, program, images = four_core_case(0)
     write_program(tmp_path / "program", program, images)
     ours, theirs = os.openpty()
-    words = [driver, os.ttyname(theirs), tmp_path / "program", tmp_path / "flits"]
-    ran = subprocess.run(words, capture_output=True, timeout=30)
-    os.close(ours)
+    words = [impatient, os.ttyname(theirs), tmp_path / "program", tmp_path / "flits"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as running:
+        os.read(ours, 100)  # it asks for a session
+        os.close(ours)
+        assert running.wait(timeout=20) == CLOSED
     os.close(theirs)
-    assert ran.returncode == 2  # STEMCORE_SILENT

@@ -153,11 +153,12 @@ int stemcore_poll(stemcore *s) {
 
 static int connect_anew(stemcore *s) {
     int status = STEMCORE_OK;
+    uint32_t began;
     s->session = s->wanted = s->connected = s->asked = s->again = s->due = s->repeat = 0;
     s->expected = s->acknowledged = 0;
     s->number = s->answered = 0;
     s->connecting = 1;
-    s->last_frame = now(s);
+    s->last_frame = began = now(s);
     while (s->connecting && !status) {
         const uint8_t wanted = s->wanted;
         const uint32_t asked = now(s);
@@ -166,12 +167,16 @@ static int connect_anew(stemcore *s) {
         while (!status && s->connecting && s->wanted == wanted &&
                now(s) - asked < STEMCORE_RETRY_MS)
             status = stemcore_poll(s);
+        /* Whatever comes instead. */
+        if (!status && s->connecting && now(s) - began > STEMCORE_ANSWER_MS)
+            status = STEMCORE_SILENT;
     }
     return status;
 }
 
 static int access(stemcore *s, uint32_t kind, uint32_t address, uint32_t data) {
     const uint64_t word = address | (uint64_t)data << 32;
+    const uint32_t began = now(s);
     int status = STEMCORE_OK;
     ++s->number;
     while (s->answered != s->number && !status) {
@@ -179,6 +184,8 @@ static int access(stemcore *s, uint32_t kind, uint32_t address, uint32_t data) {
         status = send_frame(s, kind, s->session, s->number, &word, 1);
         while (!status && s->answered != s->number && now(s) - asked < STEMCORE_RETRY_MS)
             status = stemcore_poll(s);
+        if (!status && s->answered != s->number && now(s) - began > STEMCORE_ANSWER_MS)
+            status = STEMCORE_SILENT;
     }
     return status ? status : s->response ? STEMCORE_REFUSED : STEMCORE_OK;
 }
@@ -245,6 +252,7 @@ int stemcore_send(stemcore *s, const uint64_t *flits, size_t n) {
         }
         if (sent < passed) sent = passed;
         const uint32_t time = now(s);
+        if (passed < n && time - moved > STEMCORE_STANDSTILL_MS) return STEMCORE_STANDSTILL;
         const int is_late = time - moved > STEMCORE_RETRY_MS && time - tried > STEMCORE_RETRY_MS;
         if (s->repeat || is_late) {
             s->repeat = 0;

@@ -3,7 +3,9 @@
  *
  * Give it the functions of a line, then: stemcore_open, stemcore_reset, stemcore_send, and so on.
  * Every function that returns int returns STEMCORE_OK or what went wrong, and returns in time:
- * where the board is silent for STEMCORE_ANSWER_MS the answer is STEMCORE_SILENT.
+ * where the board is silent, or does not answer what it is asked, for STEMCORE_ANSWER_MS the answer
+ * is STEMCORE_SILENT; where it takes no flit for STEMCORE_STANDSTILL_MS, STEMCORE_STANDSTILL. After
+ * any of them begin again with stemcore_reset.
  */
 #ifndef STEMCORE_H
 #define STEMCORE_H
@@ -18,6 +20,9 @@
 #endif
 #ifndef STEMCORE_ANSWER_MS
 #define STEMCORE_ANSWER_MS 5000
+#endif
+#ifndef STEMCORE_STANDSTILL_MS
+#define STEMCORE_STANDSTILL_MS 20000
 #endif
 
 enum {

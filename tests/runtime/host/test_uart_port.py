@@ -3,68 +3,18 @@
 
 import os
 import re
-import threading
-import tty
-from contextlib import contextmanager
 
 import pytest
 
-from stemcore.golden.spec.uart_frames import BAUD, Frame, FrameKind, FrameReader
+from stemcore.golden.spec.uart_frames import BAUD, Frame, FrameKind
 from stemcore.runtime.host.ports import open_port
 from stemcore.runtime.host.transport import PortError
 from stemcore.runtime.host.uart_port import UartPort
-
-
-@contextmanager
-def terminal():
-    """Our end of a pseudo-terminal, and the name of the other."""
-    ours, theirs = os.openpty()
-    tty.setraw(theirs)
-    try:
-        yield ours, os.ttyname(theirs)
-    finally:
-        os.close(theirs)
-        os.close(ours)
-
-
-@contextmanager
-def answering(answer):
-    """A port behind which ``answer(frame)`` gives the frames to send for each that comes."""
-    with terminal() as (ours, name):
-        stop = threading.Event()
-
-        def serve():
-            reader = FrameReader()
-            while not stop.is_set():
-                for frame in reader.read(os.read(ours, 4096)):
-                    if frame is not None:
-                        os.write(ours, b"".join(f.to_bytes() for f in answer(frame)))
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield name
-        finally:
-            stop.set()
-            other = os.open(name, os.O_RDWR | os.O_NOCTTY)
-            os.write(other, b"\x7e")  # wakes the thread
-            thread.join()
-            os.close(other)
-
-
-def chip(frame):
-    """What a chip of session 4 says; every register is 5, and the one at 8 is refused."""
-    if frame.kind == FrameKind.FLITS:
-        return [Frame(kind=FrameKind.FLITS, session=frame.session or 4)]
-    if frame.kind == FrameKind.CONNECT:
-        return [Frame(kind=FrameKind.CONNECT, session=frame.session)]
-    refused = frame.payload[0] == 8
-    payload = (2 if refused else 5 << 32).to_bytes(8, "little")
-    return [Frame(kind=frame.kind, session=frame.session, sequence=frame.sequence, payload=payload)]
+from tests.support.answering_board import answer_as_chip, answering, terminal
 
 
 def test_a_port_connects_and_registers_answer():
-    with answering(chip) as name, UartPort(name) as port:
+    with answering(answer_as_chip) as name, UartPort(name) as port:
         port.restart()
         assert port.read(0) == 5
         assert port.notes()["line_silences"] == 0
@@ -117,11 +67,11 @@ def take_for_ever(port):
 
 
 def test_a_board_that_falls_silent_is_noticed():
-    heard = []
+    seen = []
 
     def once(frame):
-        heard.append(frame)
-        return chip(frame) if len(heard) < 4 else []
+        seen.append(frame)
+        return answer_as_chip(frame) if len(seen) < 4 else []
 
     with answering(once) as name, UartPort(name, answer_s=0.4) as port:
         port.restart()
@@ -132,7 +82,7 @@ def test_a_board_that_falls_silent_is_noticed():
 
 def test_a_board_that_was_reset_is_noticed():
     def forgetful(frame):
-        answers = chip(frame)
+        answers = answer_as_chip(frame)
         if frame.kind == FrameKind.READ:
             answers = [Frame(kind=FrameKind.FLITS, session=0)]
         return answers
@@ -144,7 +94,7 @@ def test_a_board_that_was_reset_is_noticed():
 
 
 def test_the_port_is_given_back():
-    with answering(chip) as name:
+    with answering(answer_as_chip) as name:
         for _ in range(2):
             with UartPort(name) as port:
                 port.restart()
