@@ -19,6 +19,8 @@ SHELL := bash
 #? PORT where the chip of SIM=fpga is: a serial port, as /dev/ttyUSB0 or /dev/ttyUSB0@3000000, or axi:/dev/uio0
 #? THREADS threads that simulate; default: $OMP_NUM_THREADS, else one a processor, at most 4
 #? AXI verilog: streams of 32 or 64 bits, the chip behind AXI as well
+#? UART verilog: cycles of its clock a bit, the chip on a serial line as well
+#? MAPPED verilog: 1: the chip behind registers in memory as well
 #? WAVES FST waves: all, or nodes X,Y[;X,Y..]
 #? BITS bits of the activations, 2 to 8: the time steps T; of layers too: 8,fc=4
 #? WEIGHT_BITS bits of the weights, 2 to 8, likewise
@@ -90,7 +92,7 @@ TAKES_sim := $(SOURCE) CORES_ON_CHIP/cores-on-chip IMAGES/images SIM/sim PORT/po
     CLUSTER/cluster
 TAKES_check := $(SOURCE) IMAGES/images
 TAKES_estimate := $(SOURCE) CORES_ON_CHIP/cores-on-chip
-TAKES_verilog := $(SOURCE) IMAGES/images AXI/axi
+TAKES_verilog := $(SOURCE) IMAGES/images AXI/axi UART/uart MAPPED/mapped
 TAKES_sparsify := $(SOURCE) BUDGET/budget SCHEME/scheme
 TAKES_sweep := $(SOURCE) IMAGES/images CLUSTER/cluster
 TAKES_compare := RUNS/

@@ -17,8 +17,8 @@ from stemcore.golden.spec.host_registers import (
 )
 from stemcore.golden.spec.params import ChipParams
 
-from ..layouts import flit_stream
 from .axi import AxiLite, AxiStream
+from .chip_side import chip_side, forward_chip_side
 from .commander import Commander
 from .crossing import Crossing
 from .register_file import RegisterFile
@@ -49,7 +49,7 @@ class AxiHost(wiring.Component):
     interrupt : ``Out(1)``
         Level; a register.
     chip_clk, chip_rst, chip_i, chip_o, chip_quiet
-        The chip's: see :class:`.crossing.Crossing`.
+        The chip's: see :func:`.chip_side.chip_side`.
     """
 
     def __init__(
@@ -72,18 +72,13 @@ class AxiHost(wiring.Component):
                 raise ValueError(f"AxiHost: {what} must be 1 to {limit}, got {got}")
         self._params, self._columns, self._rows = params, columns, rows
         self._register_width, self._stream_width = register_width, stream_width
-        flits = flit_stream(params)
         super().__init__(
             {
                 "registers": In(AxiLite(address_width=ADDRESS_WIDTH, data_width=register_width)),
                 "i": In(AxiStream(data_width=stream_width)),
                 "o": Out(AxiStream(data_width=stream_width)),
                 "interrupt": Out(1),
-                "chip_clk": In(1),
-                "chip_rst": Out(1),
-                "chip_i": Out(flits),
-                "chip_o": In(flits),
-                "chip_quiet": In(1),
+                **chip_side(params),
             }
         )
 
@@ -124,8 +119,7 @@ class AxiHost(wiring.Component):
         connect(m, flipped(self.registers), registers.bus)
         connect(m, flipped(self.i), into.i)
         connect(m, out.o, flipped(self.o))
-        connect(m, crossing.chip_i, flipped(self.chip_i))
-        connect(m, flipped(self.chip_o), crossing.chip_o)
+        forward_chip_side(m, outer=self, inner=crossing)
         connect(m, crossing.o, out.i)
 
         # A command goes before what the stream offers, never between the halves of a word.
@@ -147,9 +141,6 @@ class AxiHost(wiring.Component):
             ),
             registers.reset_refused.eq(crossing.resetting),
             crossing.reset.eq(registers.reset.reset),
-            crossing.chip_clk.eq(self.chip_clk),
-            crossing.chip_quiet.eq(self.chip_quiet),
-            self.chip_rst.eq(crossing.chip_rst),
         ]
         self._watch(m, registers, into, out, commander, crossing, traffic)
         return m

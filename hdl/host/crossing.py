@@ -11,6 +11,7 @@ from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams
 
 from ..layouts import flit_stream
+from .chip_side import chip_side
 
 QUEUE_DEPTH = 16  # flits each way: more than the cycles that a pointer needs there and back
 REST = 16  # cycles of the host's clock in which a reset waits for pointers to arrive
@@ -37,13 +38,8 @@ class Crossing(wiring.Component):
     resetting : ``Out(1)``
     quiet : ``Out(1)``
         Of the chip, as it was a few cycles ago; low in a reset.
-    chip_clk : ``In(1)``
-        The chip's clock.
-    chip_rst : ``Out(1)``
-        The chip's synchronous reset, in its domain, as are:
-    chip_i, chip_o : flit streams
-        To the chip, and from it.
-    chip_quiet : ``In(1)``
+    chip_clk, chip_rst, chip_i, chip_o, chip_quiet
+        The chip's: see :func:`.chip_side.chip_side`.
     """
 
     def __init__(self, *, params: ChipParams):
@@ -56,11 +52,7 @@ class Crossing(wiring.Component):
                 "reset": In(1),
                 "resetting": Out(1, init=1),
                 "quiet": Out(1),
-                "chip_clk": In(1),
-                "chip_rst": Out(1),
-                "chip_i": Out(flits),
-                "chip_o": In(flits),
-                "chip_quiet": In(1),
+                **chip_side(params),
             }
         )
 

@@ -3,12 +3,12 @@
 
 from amaranth import Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out, connect
 
 from stemcore.golden.spec.params import ChipParams
 
-from ..layouts import flit_stream
 from .axi_host import AxiHost
+from .chip_side import chip_side, forward_chip_side
 from .stream_in import WORD_WIDTH
 from .uart import UartReceiver, UartTransmitter
 from .uart_link import UartLink
@@ -37,9 +37,8 @@ class UartHost(wiring.Component):
         The line: from the host, and to it. High at rest; ``rx`` of any clock.
     interrupt : ``Out(1)``
         Of the registers: INTERRUPT and INTERRUPT_ENABLE.
-    chip_clk : ``In(1)``, chip_rst : ``Out(1)``, chip_i : ``Out(flits)``, chip_o : ``In(flits)``,
-    chip_quiet : ``In(1)``
-        The chip's: see :class:`.crossing.Crossing`.
+    chip_clk, chip_rst, chip_i, chip_o, chip_quiet
+        The chip's: see :func:`.chip_side.chip_side`.
     """
 
     def __init__(self, *, params: ChipParams, columns: int, rows: int, divisor: int):
@@ -48,17 +47,12 @@ class UartHost(wiring.Component):
         )
         self._receiver = UartReceiver(divisor=divisor)
         self._transmitter = UartTransmitter(divisor=divisor)
-        flits = flit_stream(params)
         super().__init__(
             {
                 "rx": In(1, init=1),
                 "tx": Out(1, init=1),
                 "interrupt": Out(1),
-                "chip_clk": In(1),
-                "chip_rst": Out(1),
-                "chip_i": Out(flits),
-                "chip_o": In(flits),
-                "chip_quiet": In(1),
+                **chip_side(params),
             }
         )
 
@@ -74,14 +68,10 @@ class UartHost(wiring.Component):
             link.rx_data.eq(receiver.data),
             link.rx_valid.eq(receiver.valid),
             self.interrupt.eq(host.interrupt),
-            host.chip_clk.eq(self.chip_clk),
-            self.chip_rst.eq(host.chip_rst),
-            host.chip_quiet.eq(self.chip_quiet),
         ]
         connect(m, link.tx, transmitter.i)
         connect(m, link.registers, host.registers)
         connect(m, link.o, host.i)
         connect(m, host.o, link.i)
-        connect(m, host.chip_i, flipped(self.chip_i))
-        connect(m, flipped(self.chip_o), host.chip_o)
+        forward_chip_side(m, outer=self, inner=host)
         return m

@@ -10,9 +10,9 @@ from stemcore.golden.spec.host_registers import ADDRESS_WIDTH, REGISTER_WIDTH
 from stemcore.golden.spec.host_window import WINDOW_DEPTH, WINDOW_REGISTERS
 from stemcore.golden.spec.params import ChipParams
 
-from ..layouts import flit_stream
 from .axi import AxiLite, AxiStream
 from .axi_host import AxiHost
+from .chip_side import chip_side, forward_chip_side
 from .register_file import RegisterFile
 from .stream_in import WORD_WIDTH
 
@@ -94,18 +94,13 @@ class MappedHost(wiring.Component):
         self._host = AxiHost(
             params=params, columns=columns, rows=rows, register_width=32, stream_width=WORD_WIDTH
         )
-        flits = flit_stream(params)
         bus = AxiLite(address_width=ADDRESS_WIDTH, data_width=REGISTER_WIDTH)
         super().__init__(
             {
                 "registers": In(bus),
                 "window": In(bus),
                 "interrupt": Out(1),
-                "chip_clk": In(1),
-                "chip_rst": Out(1),
-                "chip_i": Out(flits),
-                "chip_o": In(flits),
-                "chip_quiet": In(1),
+                **chip_side(params),
             }
         )
 
@@ -113,16 +108,10 @@ class MappedHost(wiring.Component):
         m = Module()
         m.submodules.host = host = self._host
         m.submodules.window = window = StreamWindow()
-        m.d.comb += [
-            self.interrupt.eq(host.interrupt),
-            host.chip_clk.eq(self.chip_clk),
-            self.chip_rst.eq(host.chip_rst),
-            host.chip_quiet.eq(self.chip_quiet),
-        ]
+        m.d.comb += self.interrupt.eq(host.interrupt)
         connect(m, flipped(self.registers), host.registers)
         connect(m, flipped(self.window), window.bus)
         connect(m, window.o, host.i)
         connect(m, host.o, window.i)
-        connect(m, host.chip_i, flipped(self.chip_i))
-        connect(m, flipped(self.chip_o), host.chip_o)
+        forward_chip_side(m, outer=self, inner=host)
         return m

@@ -37,11 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--mapped",
-        action="store_true",
+        nargs="?",
+        type=_switch,
+        const=True,
+        default=False,
+        metavar="0|1",
         help="also write mapped_chip.v, the chip behind registers in memory alone: AXI4-Lite, "
-        "without streams",
+        "without streams (default: no)",
     )
     add_source_options(parser)
+
+
+def _switch(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise argparse.ArgumentTypeError(f"must be 1 or 0, or have no value, got {text!r}")
+    return text == "1"
 
 
 def run(arguments: argparse.Namespace) -> int:

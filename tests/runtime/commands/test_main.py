@@ -260,6 +260,8 @@ def test_check_prints_figures(monkeypatch, capsys):
         ([], HostSides()),
         (["--axi", "32"], HostSides(axi=32)),
         (["--uart", "25", "--mapped"], HostSides(uart=25, mapped=True)),
+        (["--mapped=1"], HostSides(mapped=True)),
+        (["--mapped=0"], HostSides()),
     ],
 )
 def test_verilog_passes_its_options_and_names_its_folder(monkeypatch, capsys, options, sides):
@@ -276,6 +278,14 @@ def test_verilog_passes_its_options_and_names_its_folder(monkeypatch, capsys, op
         "load         the compiler and its libraries",
         "verilog      made/digits_cnn",
     ]
+
+
+def test_verilog_refuses_a_switch_that_is_neither(capsys):
+    with pytest.raises(SystemExit) as raised:
+        main(["verilog", "--model", "digits_cnn", "--mapped=yes"])
+    assert raised.value.code == 2
+    told = capsys.readouterr().err
+    assert "--mapped: must be 1 or 0, or have no value, got 'yes'" in told
 
 
 def test_verilog_refuses_a_bit_of_too_few_cycles(capsys):
