@@ -192,7 +192,7 @@ _CONTROL = (
         Access.EVENTS,
         {error.name.lower(): 1 for error in Error}
         | {"keep": 1, "truncated": 1, "beyond": 1, "silence": 1, "alert": 1},
-        "what was wrong: causes that cores have told in ALERT flits, and those of this side",
+        "what was wrong: causes that cores have sent in ALERT flits, and those of this side",
         {error.name.lower(): meaning for error, meaning in MEANINGS.items()}
         | {
             "keep": "TKEEP of an incoming beat was neither all ones nor zero: the flit was dropped",

@@ -131,7 +131,7 @@ class AccumulateLoop(wiring.Component):
     addend : ``In``
         One value a lane, for the addition that entered three cycles ago.
     idle : ``Out(1)``
-        Every addition that entered before this cycle is in the memory, and its ``overflow`` told.
+        Every addition that entered before this cycle is in the memory, and its ``overflow`` shown.
     overflow : ``Out(1)``
         Six cycles after ``valid``: the exact sum of some lane did not fit, and was wrapped.
     update_read, update_address : ``In``

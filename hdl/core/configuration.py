@@ -39,10 +39,10 @@ class Configuration(wiring.Component):
     the bus one cycle after it was accepted, one a cycle. A READ takes five cycles and answers with
     a DATA flit to the host. While the core runs, its registers can be read, but no memory, and no
     register can be written but COMMAND. Accesses that this forbids, or beyond a
-    memory, are dropped, and told; the pointer moves on all the same.
+    memory, are dropped, and reported; the pointer moves on all the same.
 
     An answer may wait in the mesh, but never for this unit: it goes on to accept flits meanwhile. A
-    READ that comes then is dropped, and told, so the host should keep at most one READ outstanding.
+    READ that comes then is dropped and reported: the host should keep at most one READ outstanding.
 
     The first error of a core becomes an answer that nobody asked for: a flit of kind ``ALERT``, in
     which the register ERRORS stands in the place of what a READ asks for.

@@ -172,7 +172,7 @@ class Dendrite(wiring.Component):
         if not misfits:
             m.d.comb += self.overflow.eq(loop.overflow)
         else:
-            # Shifted in cycle 3, told in cycle 6 together with the loop's overflow.
+            # Shifted in cycle 3, shown in cycle 6 together with the loop's overflow.
             valid = Signal(3)
             misfit = Signal(3)
             m.d.sync += [

@@ -28,13 +28,13 @@ class ErrorRegister(wiring.Component):
     valid, flit : ``In``
         The flit at the entry of the core: what causes but OUTSIDE and STANDSTILL are about.
     clear : ``In(1)``
-        Forgets everything.
+        Clears everything.
     errors : ``Out``
         Fields ``errors``.
     first : ``Out(flit)``
         The first flit that was an error; undefined while none was.
     alert, alerted : ``Out(1)``, ``In(1)``
-        The host is to be told; it is being told.
+        The host is to get an alert; it is being sent.
     idle : ``Out(1)``
         Nothing more will change before the next error or flit.
     """

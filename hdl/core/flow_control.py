@@ -93,7 +93,7 @@ class FlowControl(wiring.Component):
         ]
 
         is_credit = Signal()  # the list that is being sent
-        has_asked = Signal()  # sources hold, or are just being told to, or to go on
+        has_asked = Signal()  # sources hold, or are just being asked to, or to go on
         says_hold = Signal()
         must_pace = Signal()
         left = Signal.like(self.credit_list.count)

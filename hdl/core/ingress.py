@@ -20,7 +20,7 @@ class Ingress(wiring.Component):
     """Hands spikes to axon-in, tokens to control, the rest to the configuration unit.
 
     No latency, no state; order is kept because a flit that waits holds up those behind it. Tokens
-    are always accepted. What the protocol does not permit now is dropped, and told: a flit that is
+    are always accepted. What the protocol does not permit is dropped and reported: a flit that is
     an error has no other effect than a pulse of ``causes``.
 
     Members

@@ -38,10 +38,10 @@ class Watchdog(wiring.Component):
         # The bit that the setting chooses is the highest that is ever set.
         first = watchdog_cycles(0).bit_length() - 1
         count = Signal(first + (1 << WATCHDOG_WIDTH))
-        told, counts, moved = Signal(), Signal(), Signal()
+        reported, counts, moved = Signal(), Signal(), Signal()
         m.d.sync += moved.eq(self.progress)
         m.d.comb += [
-            counts.eq(self.due & self.setting.any() & ~told),
+            counts.eq(self.due & self.setting.any() & ~reported),
             self.expired.eq(counts & ~moved & count[first:].bit_select(self.setting, 1)),
             self.idle.eq(~counts & ~moved),
         ]
@@ -50,7 +50,7 @@ class Watchdog(wiring.Component):
         with m.Else():
             m.d.sync += count.eq(count + 1)
         with m.If(moved | ~self.due):
-            m.d.sync += told.eq(0)
+            m.d.sync += reported.eq(0)
         with m.Elif(self.expired):
-            m.d.sync += told.eq(1)
+            m.d.sync += reported.eq(1)
         return m

@@ -35,7 +35,7 @@ class Commander(wiring.Component):
     inside : ``Out(1)``
         ``nodes`` is a rectangle within the mesh.
     cancel : ``In(1)``
-        Forgets what is left to send.
+        Drops what is left to send.
     sending : ``Out(1)``
     done : ``Out(1)``
         The last flit is taken in this cycle.

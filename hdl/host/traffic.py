@@ -38,7 +38,7 @@ class Traffic(wiring.Component):
     clear : ``In(1)``
         Counts become zero, and samples begin anew.
     clear_alert : ``In(1)``
-        Forgets ``alert``.
+        Clears ``alert``.
     is_last : ``Out(1)``
         ``flit_out`` is the last of its packet.
     errors_set : ``Out(ERRORS)``

@@ -260,7 +260,7 @@ class VerilatedMesh:
         }
 
     def alerts(self) -> list[int]:
-        """First errors of cores that the host was told of: words of ``Formats.errors``."""
+        """First errors of cores, as their alerts named them: words of ``Formats.errors``."""
         n = int(self._library.stem_alerts(self._mesh, None, ctypes.c_int64(0)))
         words = np.zeros(n, np.uint32)
         self._library.stem_alerts(
@@ -269,7 +269,7 @@ class VerilatedMesh:
         return [int(word) for word in words]
 
     def forget(self) -> None:
-        """The host begins anew, and recorders do: what they sent, owe and have seen is forgotten.
+        """The host begins anew, and recorders do: what they sent, owe and have seen is dropped.
 
         For a mesh that was stopped; a flit that stands on the host's link goes out all the same.
         """
