@@ -154,7 +154,8 @@ def _try(lowered: Compilation, options: Options) -> CompileError | None:
         # Exact and scaled integration take the same room. Nodes are not chosen: that takes longest,
         # and only tables of destinations depend on it.
         partitioner = Partitioner(network, params)
-        partitioner.cut(core_budget(partitioner, params, options.mesh, options.cores))
+        budget = core_budget(partitioner, params, options.mesh, options.cores)
+        partitioner.check_budget(budget)
         if options.mesh is None and partitioner.fewest > MOST_CROWDED * partitioner.largest:
             raise CrowdedError(
                 network.name,

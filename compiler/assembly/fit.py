@@ -91,7 +91,8 @@ def core_budget(
         return columns * rows if cores is None else min(cores, columns * rows)
     if cores is not None:
         return min(cores, params.max_columns * params.max_rows)
-    columns, rows = mesh_for(partitioner.cut().n_cores, params)
+    partitioner.check_budget()
+    columns, rows = mesh_for(partitioner.fewest, params)
     return columns * rows
 
 

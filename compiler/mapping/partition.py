@@ -2,6 +2,7 @@
 """Cuts every layer into tiles, one tile a core, so that the busiest core has the least to do."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,17 @@ class Partitioner:
                 _raise_too_large(cost)
         self.fewest = int(sum(counts))
 
+    def check_budget(self, n_cores: int | None = None) -> None:
+        """Raises ``PartitionError`` where ``n_cores`` cores, or the largest mesh, are too few."""
+        if self.fewest <= (self.largest if n_cores is None else n_cores):
+            return
+        has = f"the largest mesh has {self.largest}" if n_cores is None else f"has {n_cores}"
+        raise PartitionError(
+            self.network.name,
+            f"needs at least {self.fewest} cores, {has}",
+            "give more cores, a larger mesh or a preset with larger memories",
+        )
+
     def cut(self, n_cores: int | None = None) -> Partition:
         """Tiles for at most ``n_cores`` cores; as few cores as will do where that is None.
 
@@ -72,13 +84,7 @@ class Partitioner:
         that the budget allows, as far as the considered cuts go; each layer takes the fewest cores
         for that.
         """
-        if self.fewest > (self.largest if n_cores is None else n_cores):
-            has = f"the largest mesh has {self.largest}" if n_cores is None else f"has {n_cores}"
-            raise PartitionError(
-                self.network.name,
-                f"needs at least {self.fewest} cores, {has}",
-                "give more cores, a larger mesh or a preset with larger memories",
-            )
+        self.check_budget(n_cores)
         costs = self.costs
         target = np.inf
         if n_cores is not None:
@@ -117,17 +123,24 @@ def _least_target(
     connections = [c for layer in network.layers for c in layer.connections]
     low = float(spikes[INPUT].sum()) * sum(c.source == INPUT for c in connections)
     low = min(low, high)
-    if sum(cost.n_tiles(low) for cost in costs) <= n_cores:
+    at_low = [cost.n_tiles(low) for cost in costs]
+    if sum(at_low) <= n_cores:
         return low
-    if sum(cost.n_tiles(high) for cost in costs) > n_cores:
+    at_high = [cost.n_tiles(high) for cost in costs]
+    if sum(at_high) > n_cores:
         # Cuts are chosen by bounds, which can exceed what the finished tiles take.
         return np.inf
     for _ in range(N_BISECTIONS):
         middle = (low + high) / 2
-        if sum(cost.n_tiles(middle) for cost in costs) <= n_cores:
-            high = middle
+        # More time never takes more tiles, so where both ends take as many, the middle does.
+        at_middle = [
+            few if few == many else cost.n_tiles(middle)
+            for cost, many, few in zip(costs, at_low, at_high, strict=True)
+        ]
+        if sum(at_middle) <= n_cores:
+            high, at_high = middle, at_middle
         else:
-            low = middle
+            low, at_low = middle, at_middle
     return high
 
 
@@ -148,6 +161,15 @@ def check_coordinates(network: Network, params: ChipParams) -> None:
                     preset_with(params, "wider coordinates"),
                 )
     for layer in network.layers:
+        # Known here already, long before tiles of the layers in front of it are looked for.
+        if len(layer.connections) > params.n_axons:
+            _raise_lack(
+                layer.name,
+                f"one block of {params.lanes} channels",
+                "axon descriptors",
+                (len(layer.connections), params.n_axons),
+                params,
+            )
         if layer.digits is not None and layer.digits.step % params.lanes:
             raise PartitionError(
                 layer.name,
@@ -200,12 +222,19 @@ def _raise_too_large(cost: LayerCost) -> None:
     for what, needs in findings:
         for name, (need, has) in needs.items():
             if need > has:
-                raise PartitionError(
-                    cost.layer.name,
-                    f"{what} needs {need} {name}, a core has {has}",
-                    preset_with(cost.params, "larger memories", _SIZES[name], least=need),
-                )
+                _raise_lack(cost.layer.name, what, name, (need, has), cost.params)
     raise AssertionError("a layer without tiles exceeds some resource")
+
+
+def _raise_lack(
+    layer: str, what: str, name: str, need_has: tuple[int, int], params: ChipParams
+) -> NoReturn:
+    need, has = need_has
+    raise PartitionError(
+        layer,
+        f"{what} needs {need} {name}, a core has {has}",
+        preset_with(params, "larger memories", _SIZES[name], least=need),
+    )
 
 
 def check_partition(network: Network, params: ChipParams, result: Partition) -> None:

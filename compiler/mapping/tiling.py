@@ -62,12 +62,14 @@ class LayerCost:
         fired = block_spikes(spikes[layer.name], params.lanes)
         own = fired_blocks(layer, (0, self.n_blocks), params.lanes)
         self.fired = fired[own].sum(axis=0)
+        self._found: dict[float, tuple[float, list[tuple[int, int]]]] = {}
         self._prepare(MAX_CUTS)
         if not np.isfinite(self._cheapest(np.inf)[0]):
             self._prepare(max(layer.out_shape[1:]))
 
     def _prepare(self, max_cuts: int) -> None:
         """Costs of all rectangles: arrays (row spans, column spans)."""
+        self._found.clear()
         p = self.params
         self.axes = y, x = [Axis(self.network, self.layer, axis, max_cuts) for axis in (0, 1)]
         before = (y.starts, y.stops), (x.starts, x.stops)
@@ -112,6 +114,11 @@ class LayerCost:
 
         The least tiles; among those, the least spikes that arrive at more than one rectangle.
         """
+        if target not in self._found:
+            self._found[target] = self._search(target)
+        return self._found[target]
+
+    def _search(self, target: float) -> tuple[float, list[tuple[int, int]]]:
         y, x = self.axes
         counts = self._counts(target)
         # Small enough never to outweigh a tile, whatever the number of rectangles.

@@ -121,13 +121,16 @@ def align(
     the connections allow a common scale.
     """
     choices = [[h for h in SHIFTS if h <= operand.max_shift] for operand in operands]
+    bounds = _Bounds(operands, least, most, is_exact)
 
     def rated(shifts: tuple[int, ...]) -> _Rated | None:
-        acc_scale = _acc_scale(operands, shifts, least, most, is_exact)
+        acc_scale = bounds.acc_scale(shifts)
         if acc_scale is None:
             return None
+        # A power of two in every term stands before the sum as well, to the last bit.
+        square = float(np.square(acc_scale).sum())
         noise = sum(
-            operand.fan_in * float(np.square(acc_scale * 2.0**h).sum())
+            operand.fan_in * 4.0**h * square
             for operand, h in zip(operands, shifts, strict=True)
             if operand.weight_scale is not None
         )
@@ -185,45 +188,59 @@ def _improved(
         for i, hs in enumerate(choices):
             for h in hs:
                 now = best[2].shifts
+                if h == now[i]:
+                    continue
                 other = rated((*now[:i], h, *now[i + 1 :]))
                 if other is not None and other[:2] < best[:2]:
                     best, is_better = other, True
     return best
 
 
-def _acc_scale(
-    operands: Sequence[Operand],
-    shifts: Sequence[int],
-    least: FloatArray,
-    most: float,
-    is_exact: bool,
-) -> FloatArray | None:
-    """Accumulator scale for given shifts: the finest that clips no weights; None if there is none.
+class _Bounds:
+    """The accumulator's scales that each connection permits at each of its shifts."""
 
-    Without learned weights the coarsest, which keeps the sums small.
-    """
-    low, high = least.copy(), np.full(len(least), most)
-    identities = []
-    for operand, h in zip(operands, shifts, strict=True):
-        unit = operand.source_scale / 2.0**h
-        if operand.weight_scale is None:
-            widest = MAX_IDENTITY_EXACT if is_exact else MAX_IDENTITY
-            low, high = np.maximum(low, unit / widest), np.minimum(high, unit)
-            identities.append(unit)
-        else:
-            low = np.maximum(low, operand.weight_scale * unit)
-    if is_exact:
-        # Both bounds move inward to powers of two.
-        low = np.where(low > 0, power_above(np.where(low > 0, low, 1.0)), 0.0)
-        high = power_below(high) if math.isfinite(most) or identities else high
-    if (low > high).any():
-        return None
-    learned = any(operand.weight_scale is not None for operand in operands)
-    acc_scale = low if learned else np.where(np.isfinite(high), high, low)
-    if identities and not is_exact:
-        # The first identity is represented without error; others are rounded like weights.
-        acc_scale = identities[0] / np.floor(identities[0] / acc_scale * (1 + 1e-12))
-    return acc_scale
+    def __init__(
+        self, operands: Sequence[Operand], least: FloatArray, most: float, is_exact: bool
+    ) -> None:
+        self._least, self._most, self._is_exact = least, most, is_exact
+        self._learned = any(operand.weight_scale is not None for operand in operands)
+        # By connection and shift: the least scale of each channel, and the largest of an identity.
+        self._low = np.empty((len(operands), len(SHIFTS), len(least)))
+        self._high = np.full((len(operands), len(SHIFTS)), math.inf)
+        widest = MAX_IDENTITY_EXACT if is_exact else MAX_IDENTITY
+        for i, operand in enumerate(operands):
+            for k, h in enumerate(SHIFTS):
+                unit = operand.source_scale / 2.0**h
+                if operand.weight_scale is None:
+                    self._low[i, k], self._high[i, k] = unit / widest, unit
+                else:
+                    self._low[i, k] = operand.weight_scale * unit
+        self._each = np.arange(len(operands))
+        self._identities = [i for i, one in enumerate(operands) if one.weight_scale is None]
+
+    def acc_scale(self, shifts: Sequence[int]) -> FloatArray | None:
+        """Accumulator scale for given shifts: the finest that clips no weights; None if there is
+        none.
+
+        Without learned weights the coarsest, which keeps the sums small.
+        """
+        at = np.array([SHIFTS.index(h) for h in shifts], np.intp)
+        low = np.maximum(self._least, self._low[self._each, at].max(axis=0, initial=-math.inf))
+        most = min(self._most, float(self._high[self._each, at].min(initial=math.inf)))
+        if self._is_exact:
+            # Both bounds move inward to powers of two.
+            low = np.where(low > 0, power_above(np.where(low > 0, low, 1.0)), 0.0)
+            most = float(power_below(most)) if math.isfinite(most) else most
+        if (low > most).any():
+            return None
+        acc_scale: FloatArray = low
+        if not self._learned and math.isfinite(most):
+            acc_scale = np.full(len(low), most)
+        if self._identities and not self._is_exact:
+            # The first identity is represented without error; others are rounded like weights.
+            unit = self._high[self._identities[0], at[self._identities[0]]]
+            acc_scale = unit / np.floor(unit / acc_scale * (1 + 1e-12))
+        return acc_scale
 
 
 def average_weight(

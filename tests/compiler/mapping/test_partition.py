@@ -10,7 +10,13 @@ import pytest
 from stemcore.compiler.activity import spike_maps
 from stemcore.compiler.errors import PartitionError
 from stemcore.compiler.mapping.connectivity import before_pool, length, make_tile, taps
-from stemcore.compiler.mapping.partition import Partition, check_partition, partition
+from stemcore.compiler.mapping.partition import (
+    N_BISECTIONS,
+    Partition,
+    Partitioner,
+    check_partition,
+    partition,
+)
 from stemcore.compiler.mapping.tiling import LayerCost, split_evenly
 from stemcore.golden.network.network import INPUT, MaxPool
 from stemcore.golden.spec.presets import get_preset
@@ -263,6 +269,45 @@ def test_too_few_cores_are_refused_with_the_number_needed():
     ):
         partition(network, TINY, 7)
     assert partition(network, TINY, 8).n_cores == 8
+
+
+def test_too_many_connections_are_refused_before_tiles_of_any_layer_are_cut(monkeypatch):
+    first = plain_layer("first", (4, 4, 4), convolution(INPUT, 4, 4, (1, 1)))
+    total = plain_layer("sum", (4, 4, 4), *(convolution("first", 4, 4, (1, 1)) for _ in range(5)))
+    network = dataclasses.replace(chain((4, 4, 4), 4), layers=(first, total))
+    monkeypatch.setattr("stemcore.compiler.mapping.partition.LayerCost", None)
+    match = r"^sum: one block of 4 channels needs 5 axon descriptors, a core has 4; choose a preset"
+    with pytest.raises(PartitionError, match=match):
+        partition(network, TINY)
+
+
+def test_the_least_time_is_that_of_a_search_that_asks_every_layer_every_time(rng):
+    n_with_choice = 0
+    for _ in range(12):
+        network = random_network(rng)
+        partitioner = Partitioner(network, TINY)
+        n_cores = partitioner.fewest + int(rng.integers(0, 8))
+        costs = partitioner.costs
+
+        def n_tiles(target, costs=costs):
+            return sum(cost.n_tiles(target) for cost in costs)
+
+        high = max(cost.cycles(tile) for cost in costs for tile in cost.tiles(np.inf))
+        n_input = float(partitioner.spikes[INPUT].sum())
+        low = n_input * sum(c.source == INPUT for one in network.layers for c in one.connections)
+        low = min(low, high)
+        if n_tiles(low) <= n_cores:
+            high = low
+        elif n_tiles(high) > n_cores:
+            high = np.inf
+        else:
+            n_with_choice += 1
+            for _ in range(N_BISECTIONS):
+                middle = (low + high) / 2
+                low, high = (low, middle) if n_tiles(middle) <= n_cores else (middle, high)
+        tiles = tuple(tile for cost in costs for tile in cost.tiles(high))
+        assert Partitioner(network, TINY).cut(n_cores).tiles == tiles
+    assert n_with_choice > 4
 
 
 def test_network_larger_than_the_largest_mesh_is_refused():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scales: powers of two, least error, one accumulator for several connections."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from stemcore.compiler.quantization import scales
 from stemcore.compiler.quantization.scales import (
+    Alignment,
     Operand,
     align,
     average_weight,
@@ -178,6 +180,65 @@ def test_many_connections_are_aligned_without_trying_all_shifts(seed, is_exact, 
     monkeypatch.setattr(scales, "MAX_COMBINATIONS", 0)
     quick = align(operands, least, np.inf, is_exact)
     assert noise(operands, quick) == pytest.approx(noise(operands, best), rel=1e-12)
+
+
+def acc_scale(operands, shifts, least, most, is_exact):
+    """What each connection by itself permits, one after the other."""
+    low, high = least.copy(), most
+    for operand, h in zip(operands, shifts, strict=True):
+        unit = operand.source_scale / 2.0**h
+        if operand.weight_scale is None:
+            low, high = np.maximum(low, unit / (64 if is_exact else 127)), min(high, unit)
+        else:
+            low = np.maximum(low, operand.weight_scale * unit)
+    if is_exact:
+        low = np.array([float(power_above(value)) if value > 0 else 0.0 for value in low])
+        high = float(power_below(high)) if np.isfinite(high) else high
+    if (low > high).any():
+        return None
+    identities = [
+        (o.source_scale / 2.0**h)
+        for o, h in zip(operands, shifts, strict=True)
+        if o.weight_scale is None
+    ]
+    if len(identities) == len(operands) and np.isfinite(high):
+        low = np.full(len(low), high)
+    if identities and not is_exact:
+        low = identities[0] / np.floor(identities[0] / low * (1 + 1e-12))
+    return low
+
+
+@pytest.mark.parametrize("is_exact", [True, False])
+def test_of_all_shifts_those_with_the_least_noise_are_chosen(is_exact):
+    rng = np.random.default_rng(int(is_exact))
+    n_aligned = n_refused = 0
+    for _ in range(200):
+        operands = []
+        for _ in range(int(rng.integers(1, 4))):
+            weights = 2.0 ** rng.integers(-9, 0, 3) if is_exact else rng.random(3) + 0.01
+            scale = float(2.0 ** rng.integers(-8, 4)) * (1 if is_exact else rng.uniform(1, 2))
+            weights = None if rng.random() < 0.4 else weights * (rng.random() < 0.9)
+            fan_in = int(rng.integers(1, 99))
+            operands.append(Operand(scale, int(rng.integers(0, 12)), weights, fan_in))
+        least, most = np.full(3, 2.0**-40), [np.inf, 0.25][int(rng.integers(2))]
+        rated = []
+        choices = [[h for h in (0, 4, 8) if h <= o.max_shift] for o in operands]
+        for shifts in itertools.product(*choices):
+            found = acc_scale(operands, shifts, least, most, is_exact)
+            if found is not None:
+                one = Alignment(found, shifts)
+                rated.append((noise(operands, one), sum(shifts), one))
+        got = align(operands, least, most, is_exact)
+        if not rated:
+            n_refused += 1
+            assert got is None
+            continue
+        n_aligned += 1
+        best = min(rated, key=lambda one: one[:2])[2]
+        assert got.shifts == best.shifts
+        assert np.array_equal(got.acc_scale, best.acc_scale)
+    assert n_aligned > 50
+    assert n_refused > 5
 
 
 def test_sixty_connections_are_aligned_at_once():
