@@ -34,9 +34,10 @@ SHELL := bash
 #? CORES_ON_CHIP sim, estimate: cores of a chip on which the network's cores take turns
 #? SKIP_BUFFERS all | none: copies of what connections carry past layers; default: all, or none where only that fits
 #? MESH columns x rows of nodes, such as 6x6
-#? CLUSTER sim, sweep, fuzz: where they run: none | local | local:N | tcp://HOST:PORT of a Dask scheduler
+#? CLUSTER sim, sweep, sparsify, fuzz: where they run: none | local | local:N | tcp://HOST:PORT of a Dask scheduler
 #? BUDGET sparsify: accuracy that tables may cost, percentage points (0.5)
 #? SCHEME sparsify: hybrid (RoT, DRLO) | rd (rate-distortion); default: both
+#? COST sparsify: what tables are to save: sops (default) | cycles, of the busiest core
 #? RUNS compare: folders of runs, or their report.json; in quotes those with spaces
 #? EPOCHS train: one cycle of so many epochs; default: the recipe of the pair
 #? RATE train: highest learning rate, such as 0.01 with START; default: the recipe's
@@ -93,7 +94,7 @@ TAKES_sim := $(SOURCE) CORES_ON_CHIP/cores-on-chip IMAGES/images SIM/sim PORT/po
 TAKES_check := $(SOURCE) IMAGES/images
 TAKES_estimate := $(SOURCE) CORES_ON_CHIP/cores-on-chip
 TAKES_verilog := $(SOURCE) IMAGES/images AXI/axi UART/uart MAPPED/mapped
-TAKES_sparsify := $(SOURCE) BUDGET/budget SCHEME/scheme
+TAKES_sparsify := $(SOURCE) BUDGET/budget SCHEME/scheme COST/cost CLUSTER/cluster
 TAKES_sweep := $(SOURCE) IMAGES/images CLUSTER/cluster
 TAKES_compare := RUNS/
 TAKES_info := /

@@ -7,24 +7,19 @@ outputs, counters, cycles and the first difference. Counters of ranges add up to
 over all images; only cycles in which cores wait (``stalled``, ``idle``) know of the ranges.
 """
 
-import io
 import json
-import tempfile
-import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.pipeline import Compilation
-from stemcore.compiler.saved import load_compilation, save_compilation
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.network.network import Network
-from stemcore.numpy_files import read_arrays
 
-from .cluster.units import Blobs, Unit, blob_hash
+from .cluster.packing import pack_compilation, pack_images, unpack_compilation, unpack_images
+from .cluster.units import Blobs, Unit
 from .engines.compare import chip_difference, first_difference
 from .engines.engine import ProgramEngine
 from .engines.program import Program as ProgramInNumpy
@@ -36,7 +31,6 @@ from .report.evaluation import BATCH_VALUES
 from .report.stopwatch import Stopwatch
 
 RANGE_IMAGES = 50  # at most; fewer where all layers' values of so many would not fit memory
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 _FLAGS = ("overflow",)  # counters that do not add up: one is as good as many
 
 
@@ -54,18 +48,16 @@ def range_units(
 
     engine : name of one that runs programs
     """
-    packed, size = _packed(compilation), range_size(compilation.network)
+    packed, size = pack_compilation(compilation), range_size(compilation.network)
     units = []
     for first in range(0, len(images), size):
         part = images[first : first + size]
-        stream = io.BytesIO()
-        np.save(stream, part.astype(np.int16))
         units.append(
             Unit(
                 name=f"images {first} to {first + len(part) - 1}",
                 function=run_range,
                 arguments={"engine": get_engine(engine).name, "threads": threads},
-                blobs={"compilation": packed, "images": stream.getvalue()},
+                blobs={"compilation": packed, "images": pack_images(part)},
             )
         )
     return units
@@ -73,10 +65,8 @@ def range_units(
 
 def run_range(arguments: Mapping[str, Any], blobs: Blobs) -> dict[str, Any]:
     """The function of :func:`range_units`: everything that is compared, for one range."""
-    images = read_arrays(blobs["images"])
-    assert isinstance(images, np.ndarray)
-    images = images.astype(np.int64)
-    compilation = _unpacked(blobs["compilation"])
+    images = unpack_images(blobs["images"])
+    compilation = unpack_compilation(blobs["compilation"])
     program, params = compilation.program, compilation.options.params
     watch = Stopwatch()
     with watch("golden"):
@@ -201,34 +191,3 @@ def check_engine(engine: str, has_waves: bool) -> None:
         )
     if has_waves:
         raise ValueError("CLUSTER: waves are written by one process, leave CLUSTER or WAVES out")
-
-
-def _packed(compilation: Compilation) -> bytes:
-    """The folder of a compilation as one archive; same compilation, same bytes."""
-    stream = io.BytesIO()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        save_compilation(compilation, folder)
-        with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-                info = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _ZIP_DATE)
-                archive.writestr(info, path.read_bytes())
-    return stream.getvalue()
-
-
-_kept: dict[str, Compilation] = {}  # by the hash of its archive, the last one alone
-
-
-def _unpacked(blob: bytes) -> Compilation:
-    """The compilation in an archive, checked by its own hashes; the last one stays in memory."""
-    key = blob_hash(blob)
-    if key not in _kept:
-        _kept.clear()
-        with tempfile.TemporaryDirectory() as name:
-            with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-                archive.extractall(name)
-            compilation = load_compilation(name)
-            # Results are read when they are asked for: now, while the files are there.
-            _ = compilation.network, compilation.exact, compilation.program, compilation.quantized
-        _kept[key] = compilation
-    return _kept[key]

@@ -29,6 +29,9 @@ from ..quantization.quantized import IntArray
 from .tables import NONE, named_table
 
 BUDGET = 0.5  # percentage points of accuracy
+# What tables are to save: figures of a choice, and what people call them.
+SOPS, CYCLES = "sops", "cycles"
+COSTS = {SOPS: "SOPs", CYCLES: "cycles"}
 HYBRID, RATE_DISTORTION = "hybrid", "rd"
 SCHEMES: dict[str, tuple[str, ...]] = {
     HYBRID: (
@@ -104,13 +107,13 @@ def _returned(network: Network) -> set[str]:
     found = set(network.output_layers)
     for name in network.results.sources:
         layer: Layer | None = layers[name]
-        while layer is not None and _is_copy(layer):
+        while layer is not None and is_copy(layer):
             found.add(layer.connections[0].source)
             layer = layers.get(layer.connections[0].source)
     return found
 
 
-def _is_copy(layer: Layer) -> bool:
+def is_copy(layer: Layer) -> bool:
     """Whether a layer fires what it reads, as a skip buffer does."""
     if len(layer.connections) != 1 or layer.pool is not None or layer.table is not None:
         return False
@@ -248,7 +251,7 @@ def greedy_path(candidates: Sequence[Candidate]) -> list[dict[str, str]]:
         by_layer.setdefault(candidate.layer, []).append(candidate)
     steps = []
     for layer, found in by_layer.items():
-        for before, after in _hull_steps(found):
+        for before, after in hull_steps(found):
             slope = (after.loss - before.loss) / (before.sops - after.sops)
             steps.append((slope, layer, after.name))
     # Slopes rise along a hull, so a layer's steps stay in their order.
@@ -259,7 +262,8 @@ def greedy_path(candidates: Sequence[Candidate]) -> list[dict[str, str]]:
     return path
 
 
-def _hull_steps(candidates: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:
+def hull_steps(candidates: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:
+    """Steps along the lower convex hull of one population's candidates, from no table on."""
     hull = [next(c for c in candidates if c.name == NONE)]
     while True:
         last = hull[-1]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stemcore.compiler.pipeline import Compilation
 from stemcore.compiler.sparsity.tables import apply_tables, find_tables
 from stemcore.golden.arithmetic.activation_tables import apply
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.forward import Forward, fan_out
 from stemcore.golden.network.network import INPUT, Network
 
-from ..prepared import Prepared
 from ..report.accuracy import predictions
 
 CHUNK = 250
@@ -72,9 +72,10 @@ def run_with_counts(
 
 
 def measure_choice(
-    prepared: Prepared, choice: Mapping[str, str], integers: NDArray[np.integer]
+    compilation: Compilation, choice: Mapping[str, str], integers: NDArray[np.integer]
 ) -> Measured:
     """The network with these tables on images that no table has touched."""
-    tables = find_tables(prepared.quantized.network, choice)
-    network = apply_tables(prepared.network, tables)
-    return run_with_counts(network, integers, prepared.params.acc_width, tables.get(INPUT))
+    tables = find_tables(compilation.quantized, choice)
+    network = apply_tables(compilation.network, tables)
+    width = compilation.options.params.acc_width
+    return run_with_counts(network, integers, width, tables.get(INPUT))

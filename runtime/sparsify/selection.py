@@ -6,7 +6,7 @@ a bisection asks for.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -17,6 +17,7 @@ N_POINTS = 9  # of each path, evenly spaced, until one loses REACH budgets
 REACH = 4
 
 Measure = Callable[[str, dict[str, str]], Point]
+Prefetch = Callable[[Sequence[dict[str, str]]], None]
 
 
 class SchemePath:
@@ -25,12 +26,19 @@ class SchemePath:
     choices : tables by population; the first has none
     base : the point without tables
     measure : makes a point of a scheme's choice
+    prefetch : is told of choices that will probably be measured, so that they can be together
     """
 
     def __init__(
-        self, scheme: str, choices: Sequence[dict[str, str]], base: Point, measure: Measure
+        self,
+        scheme: str,
+        choices: Sequence[dict[str, str]],
+        base: Point,
+        measure: Measure,
+        prefetch: Prefetch = lambda choices: None,
     ):
         self.scheme, self.choices, self._measure = scheme, choices, measure
+        self._prefetch = prefetch
         self.points: dict[int, Point] = {0: base}
 
     def __len__(self) -> int:
@@ -42,10 +50,20 @@ class SchemePath:
             self.points[index] = self._measure(self.scheme, self.choices[index])
         return self.points[index]
 
+    def expect(self, indices: Iterable[int]) -> None:
+        """Points that will probably be asked for."""
+        new = sorted(set(indices) - self.points.keys())
+        if new:
+            self._prefetch([self.choices[index] for index in new])
+
+    def surveyed(self) -> list[int]:
+        """Points all along the path."""
+        return [int(index) for index in np.linspace(0, len(self) - 1, N_POINTS)]
+
     def survey(self, most: float) -> None:
         """Measures points all along the path, up to the first that loses more than ``most``."""
-        for index in np.linspace(0, len(self) - 1, N_POINTS).astype(int):
-            if self.point(int(index)).lost > most:
+        for index in self.surveyed():
+            if self.point(index).lost > most:
                 break
 
     def ended(self, chosen: int, predicted: float) -> list[Point]:
@@ -67,6 +85,7 @@ def select_points(paths: Sequence[SchemePath], budget: float) -> list[Point]:
     standard error.
     """
     for path in paths:
+        path.expect(path.surveyed())
         path.survey(REACH * budget)
 
     def predicted(path: SchemePath, index: int) -> float:
@@ -78,7 +97,7 @@ def select_points(paths: Sequence[SchemePath], budget: float) -> list[Point]:
         return predicted(path, index) + path.point(index).error <= budget
 
     while True:
-        chosen = [last_that_fits(partial(fits, path), len(path)) for path in paths]
+        chosen = [last_that_fits(partial(fits, path), len(path), path.expect) for path in paths]
         # Each point measured makes the prediction better, so that what fitted once may not now.
         if all(map(fits, paths, chosen)):
             break
@@ -107,10 +126,16 @@ def predicted_loss(measured: Sequence[Point], point: Point, most: float) -> floa
     return max(0.0, slope) * point.divergence
 
 
-def last_that_fits(fits: Callable[[int], bool], n: int) -> int:
-    """Largest index of 0..n-1 for which ``fits`` holds, by bisection; 0 always does."""
+def last_that_fits(
+    fits: Callable[[int], bool], n: int, expect: Callable[[Iterable[int]], None] = lambda i: None
+) -> int:
+    """Largest index of 0..n-1 for which ``fits`` holds, by bisection; 0 always does.
+
+    ``expect`` is told of the next index asked for, and of both that may follow.
+    """
     low, high = 0, n
     while high - low > 1:
         middle = (low + high) // 2
+        expect({middle, (low + middle) // 2, (middle + high) // 2} - {0})
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low

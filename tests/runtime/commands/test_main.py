@@ -306,9 +306,17 @@ def test_sparsify_passes_its_options_and_points_to_its_files(monkeypatch, capsys
     calls = []
     report = {
         "best": "rd",
-        "none": {"test": {"accuracy": 0.9, "sops": 2e6, "spikes": 1e3}},
+        "none": {"test": {"accuracy": 0.9, "sops": 2e6, "spikes": 1e3, "cycles": 8e3}},
         "chosen": {
-            "rd": {"test": {"accuracy": 0.89, "loss_error": 0.0042, "sops": 1e6, "spikes": 5e2}}
+            "rd": {
+                "test": {
+                    "accuracy": 0.89,
+                    "loss_error": 0.0042,
+                    "sops": 1e6,
+                    "spikes": 5e2,
+                    "cycles": 6e3,
+                }
+            }
         },
     }
 
@@ -317,12 +325,15 @@ def test_sparsify_passes_its_options_and_points_to_its_files(monkeypatch, capsys
         return report, tmp_path
 
     monkeypatch.setattr("stemcore.runtime.sparsify.search.sparsify", sparsify)
-    assert main(["sparsify", "--model", "digits_cnn", "--budget", "1", "--scheme", "rd"]) == 0
+    words = ["sparsify", "--model", "digits_cnn", "--budget", "1", "--scheme", "rd"]
+    assert main([*words, "--cost", "cycles", "--cluster", "local:3"]) == 0
     assert main(["sparsify"]) == 0
     (settings, options), (_, defaults) = calls
     assert settings.model == "digits_cnn"
     assert (options["budget"], options["schemes"]) == (1.0, ["rd"])
+    assert (options["cost"], options["cluster"]) == ("cycles", "local:3")
     assert (defaults["budget"], defaults["schemes"]) == (0.5, ("hybrid", "rd"))
+    assert (defaults["cost"], defaults["cluster"]) == ("sops", "none")
     shown = capsys.readouterr().out
-    assert "| rd | 89.00 % | +1.00 | 0.42 | -50.0 % | -50.0 % |" in shown
+    assert "| rd | 89.00 % | +1.00 | 0.42 | -50.0 % | -50.0 % | -25.0 % |" in shown
     assert f"tables       {tmp_path / 'tables.json'} (rd)" in shown

@@ -22,7 +22,7 @@ def prepared():
 def test_measured_operations_and_spikes_are_those_of_golden(prepared):
     integers, labels = prepared.integers[:20], prepared.dataset.test_labels[:20]
     choice = {"layers.0": "rot2", "input": "rot1"}
-    seen = measure_choice(prepared, choice, integers)
+    seen = measure_choice(prepared.compilation, choice, integers)
     tables = find_tables(prepared.quantized.network, choice)
     network = apply_tables(prepared.network, tables)
     values = run_network(network, apply(tables["input"], integers))

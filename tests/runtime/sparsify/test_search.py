@@ -110,6 +110,7 @@ def test_every_search_has_a_folder_of_its_own(budget, schemes, name):
     settings = Settings("digits_cnn", bits=6)
     folder = search_folder(settings, budget, schemes)
     assert (folder.parent.name, folder.name) == ("digits_cnn-digits-bits6", name)
+    assert search_folder(settings, budget, schemes, "cycles").name == f"{name}-cycles"
 
 
 def test_a_search_that_fails_leaves_no_tables_of_an_older_one(tmp_path, monkeypatch):
@@ -144,6 +145,7 @@ def test_a_search_that_fails_leaves_no_tables_of_an_older_one(tmp_path, monkeypa
         ({}, {"budget": 101}, r"^BUDGET: must lie in"),
         ({}, {"schemes": ["x"]}, r"^SCHEME: must be of hybrid, rd, got \['x'\]$"),
         ({}, {"schemes": []}, r"^SCHEME: must be of hybrid, rd, got \[\]$"),
+        ({}, {"cost": "time"}, r"^COST: must be one of sops, cycles, got 'time'$"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(settings, options, message):

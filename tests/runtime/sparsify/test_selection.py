@@ -110,3 +110,14 @@ def test_without_a_table_within_the_budget_the_network_stays_as_it_is():
 def test_a_path_without_steps_ends_where_it_begins():
     points = select_points([SchemePath("rd", [{}], BASE, None)], 0.005)
     assert [(p.scheme, p.chosen) for p in points] == [("rd", True)]
+
+
+def test_what_is_measured_was_expected():
+    """But for points that a prediction made better asks for; all others can be measured ahead."""
+    path = MadeUpPath("rd", 200, 0.1)
+    expected = []
+    path._prefetch = lambda choices: expected.append({int(c["layer"]) for c in choices})
+    select_points([path], 0.005)
+    assert len(expected[0]) == N_POINTS - 1
+    assert set(path.measured) <= set().union(*expected)
+    assert max(map(len, expected[1:])) <= 3
