@@ -104,7 +104,9 @@ class AxonOut(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         params = self._params
-        m.submodules.fire_table = table = ConfigMemory(params=params, memory=Memory.FIRE)
+        m.submodules.fire_table = table = ConfigMemory(
+            params=params, memory=Memory.FIRE, registered=True
+        )
         m.submodules.destinations = destinations = ConfigMemory(
             params=params, memory=Memory.DESTINATION
         )
@@ -126,6 +128,9 @@ class AxonOut(wiring.Component):
             scan.n_words.eq(self.n_fire),
             scan.bits.eq(self.bits),
             self.fired.eq(scan.fired),
+            table.address.eq(scan.fire_address),
+            table.enable.eq(scan.fire_enable),
+            scan.fire.eq(table.data),
             emit.valid.eq(jobs.valid),
             emit.job.eq(jobs.o),
             emit.gap.eq(self.gap),
@@ -135,7 +140,7 @@ class AxonOut(wiring.Component):
         m.d.sync += self.sent.eq(
             self.o.valid & self.o.ready & (self.o.payload.kind == Kind.SPIKE.value)
         )
-        is_end, expand_v, expand_ready, entry_v = self._expand(m, table, destinations, scan, jobs)
+        is_end, expand_v, expand_ready, entry_v = self._expand(m, destinations, scan, jobs)
 
         with m.FSM(name="phase") as phase:
             with m.State("IDLE"):
@@ -152,16 +157,17 @@ class AxonOut(wiring.Component):
         m.d.comb += self.busy.eq(~phase.ongoing("IDLE"))
         return m
 
-    def _expand(self, m, table, destinations, scan, jobs):
+    def _expand(self, m, destinations, scan, jobs):
         """Planes to jobs, one for each destination entry; and so the ENDs after them.
 
-        Stage "entry" reads the fire table, "expand" goes through the destination entries, "job"
-        reads an entry. Returns what the state machine needs to send the ENDs: a strobe, and the
-        state of the stages.
+        Stage "entry" holds a plane, "expand" goes through the destination entries of its word,
+        "job" reads an entry. Returns what the state machine needs to send the ENDs: a strobe, and
+        the state of the stages.
         """
         params = self._params
         entry_v = Signal()
         entry_plane = Signal.like(scan.plane, reset_less=True)
+        entry_several = Signal(reset_less=True)  # its word has more than one destination entry
         expand_v = Signal()
         expand_lanes = Signal(params.lanes, reset_less=True)
         expand_source = Signal(source_layout(params), reset_less=True)
@@ -170,17 +176,19 @@ class AxonOut(wiring.Component):
         may_read = Signal()
         read = Signal()
         is_end = Signal()
-        fire = struct(Formats(params).fire)(table.data)
+        fire = entry_plane.fire
 
         with m.If(expand_ready | ~entry_v):
             m.d.comb += scan.pop.eq(scan.valid)
             m.d.sync += entry_v.eq(scan.valid)
         with m.If(scan.pop):
-            m.d.sync += entry_plane.eq(scan.plane)
-        m.d.comb += [table.address.eq(scan.plane.word), table.enable.eq(scan.pop)]
+            m.d.sync += [
+                entry_plane.eq(scan.plane),
+                entry_several.eq(scan.plane.fire.count[1:].any()),
+            ]
 
         # Room for the last entry, or no entry at all, ends a run. Whether more than one is left is
-        # a register: the fire table's enable waits for it.
+        # a register: the queue of planes waits for it.
         several = Signal()
         one, left = expand_run.count[0], expand_run.count
         m.d.comb += [
@@ -208,7 +216,7 @@ class AxonOut(wiring.Component):
                 expand_source.x.eq(fire.x),
                 expand_run.start.eq(fire.start),
                 expand_run.count.eq(fire.count),
-                several.eq(fire.count[1:].any()),
+                several.eq(entry_several),
             ]
         with m.Elif(read):
             m.d.sync += [

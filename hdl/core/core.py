@@ -110,6 +110,7 @@ class Core(wiring.Component):
         connect(m, wiring.flipped(self.i), entry.i)
         connect(m, entry=entry.o, ingress=ingress.i)
         connect(m, ingress=ingress.spike, queue=spikes.i)
+        m.d.comb += spikes.keep.eq(ingress.keep)
         connect(m, queue=spikes.o, axon_in=axon_in.i)
         connect(m, ingress=ingress.config, configuration=configuration.i)
         connect(m, flow=flow.o, egress=egress.flow)
@@ -243,7 +244,7 @@ class Core(wiring.Component):
             control.fire_busy.eq(axon_out.busy),
             control.op_valid.eq(axon_in.op_valid),
             control.op_lanes.eq(axon_in.op.n_lanes),
-            control.spike_in.eq(ingress.spike.valid & ingress.spike.ready),
+            control.spike_in.eq(ingress.spike.valid & ingress.spike.ready & ingress.keep),
             control.sent.eq(axon_out.sent),
             control.fired.eq(axon_out.fired),
             control.hops.eq(self.hops),

@@ -31,7 +31,8 @@ class Ingress(wiring.Component):
         What is due: spikes and ENDs, CREDITs, PACEs.
     is_inside : ``In(1)``
         The spike that ``spike`` shows lies within the range of its axon.
-    spike : ``Out(spike_stream)``
+    spike, keep : ``Out(spike_stream)``, ``Out(1)``
+        A spike that is due; whether it is one that its axon can have, which is known late.
     config : ``Out(flit_stream)``
         ADDRESS, WRITE and READ flits.
     end, credit : ``Out(1)``
@@ -53,6 +54,7 @@ class Ingress(wiring.Component):
                 "may_go": In(1),
                 "is_inside": In(1),
                 "spike": Out(spike_stream(params)),
+                "keep": Out(1),
                 "config": Out(flit_stream(params)),
                 "end": Out(1),
                 "credit": Out(1),
@@ -78,13 +80,12 @@ class Ingress(wiring.Component):
         ]
         with m.Switch(kind):
             with m.Case(Kind.SPIKE.value):
-                in_range = Signal()
                 m.d.comb += [
-                    in_range.eq(self.is_inside & ~spike.t[T_WIDTH:].any()),
+                    self.keep.eq(self.is_inside & ~spike.t[T_WIDTH:].any()),
                     self.i.ready.eq(self.spike.ready),
-                    self.spike.valid.eq(self.i.valid & is_fine & self.may_spike & in_range),
+                    self.spike.valid.eq(self.i.valid & is_fine & self.may_spike),
                     self.causes[Error.SPIKE].eq(comes & is_fine & ~self.may_spike),
-                    self.causes[Error.RANGE].eq(comes & is_fine & self.may_spike & ~in_range),
+                    self.causes[Error.RANGE].eq(comes & is_fine & self.may_spike & ~self.keep),
                 ]
             with m.Case(Kind.ADDRESS.value, Kind.WRITE.value, Kind.READ.value):
                 m.d.comb += [

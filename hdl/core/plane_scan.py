@@ -6,12 +6,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
+from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.neuron_model import TokenPeriod
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.spike_code import bit_of_step
 from stemcore.golden.spec.widths import T_WIDTH
 
-from ..layouts import activation_word
+from ..layouts import activation_word, struct
 from .reserved_queue import ReservedQueue
 from .soma_signature import ActivationPort
 
@@ -20,9 +21,9 @@ _COUNT_LANES = 4  # lanes whose spikes are counted in the first of two steps
 
 
 def plane_layout(params: ChipParams) -> data.StructLayout:
-    """Spikes of one word in one time step, one bit a lane."""
+    """Spikes of one word in one time step, one bit a lane, and the word's entry of FIRE."""
     return data.StructLayout(
-        {"word": params.fire_address_width, "t": T_WIDTH, "lanes": params.lanes}
+        {"fire": struct(Formats(params).fire), "t": T_WIDTH, "lanes": params.lanes}
     )
 
 
@@ -52,6 +53,11 @@ class PlaneScan(wiring.Component):
         The next plane with spikes.
     pop : ``In(1)``
         Take it. Only if ``valid``.
+    fire_enable, fire_address : ``Out(1)``, ``Out``
+        Reads the entry of the memory FIRE for a word.
+    fire : ``In``
+        The entry, two cycles after ``fire_enable`` and until that of the next. It waits with the
+        plane, so that nothing waits for the memory when the plane is taken.
     idle : ``Out(1)``
         The scan is over and its planes are taken.
     fired : ``Out``
@@ -69,6 +75,9 @@ class PlaneScan(wiring.Component):
                 "valid": Out(1),
                 "plane": Out(plane_layout(params)),
                 "pop": In(1),
+                "fire_enable": Out(1),
+                "fire_address": Out(params.fire_address_width),
+                "fire": In(struct(Formats(params).fire)),
                 "idle": Out(1),
                 "fired": Out(params.lane_width + 1),
                 "t": In(T_WIDTH),
@@ -123,24 +132,27 @@ class PlaneScan(wiring.Component):
         word_v = Signal()
         plane_v = Signal()
         fetch_at = Signal.like(at, reset_less=True)
-        word_at = Signal.like(at, reset_less=True)
+        word_t = Signal.like(at.t, reset_less=True)
         fetch_bit = Signal.like(bit, reset_less=True)
         word_bit = Signal.like(bit, reset_less=True)
         word = Signal(activation_word(params), reset_less=True)
-        plane = Signal(plane_layout(params), reset_less=True)
+        plane = Signal(data.StructLayout({"t": T_WIDTH, "lanes": params.lanes}), reset_less=True)
         m.d.sync += [fetch_v.eq(visit), word_v.eq(fetch_v), plane_v.eq(word_v)]
         with m.If(visit):
             m.d.sync += [fetch_at.eq(at), fetch_bit.eq(bit)]
         with m.If(fetch_v):
-            m.d.sync += [word_at.eq(fetch_at), word_bit.eq(fetch_bit), word.eq(read.data)]
+            m.d.sync += [word_t.eq(fetch_at.t), word_bit.eq(fetch_bit), word.eq(read.data)]
         with m.If(word_v):
             m.d.sync += [
-                plane.word.eq(word_at.word),
-                plane.t.eq(word_at.t),
+                plane.t.eq(word_t),
                 plane.lanes.eq(Cat(lane.bit_select(word_bit, 1) for lane in word)),
             ]
         m.d.comb += [
-            queue.i.eq(plane),
+            self.fire_enable.eq(fetch_v),
+            self.fire_address.eq(fetch_at.word),
+            queue.i.fire.eq(self.fire),
+            queue.i.t.eq(plane.t),
+            queue.i.lanes.eq(plane.lanes),
             queue.push.eq(plane_v & plane.lanes.any()),
             queue.cancel.eq(plane_v & ~plane.lanes.any()),
         ]

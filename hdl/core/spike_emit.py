@@ -91,6 +91,10 @@ class SpikeEmit(wiring.Component):
         lane_v = Signal()
         group_job = Signal(job_layout(params), reset_less=True)
         groups = Signal(n_groups, reset_less=True)  # with spikes not handed on yet
+        single_lanes = Signal(n_groups, reset_less=True)  # groups with one spike
+        # One group, one lane is left. Registers: all that waits for a stage learns it from them.
+        last_group = Signal(reset_less=True)
+        last_lane = Signal(reset_less=True)
         lane_job = Signal(
             data.StructLayout(
                 {
@@ -112,34 +116,41 @@ class SpikeEmit(wiring.Component):
             o_is_free.eq(~self.o.valid | self.o.ready),
             is_open.eq(may_send & ~self.held),
             o_ready.eq(o_is_free & is_open),
-            lane_ready.eq(~lane_v | (o_ready & ~lane_rest.any())),
-            group_ready.eq(~group_v | (lane_ready & ~group_rest.any())),
+            lane_ready.eq(~lane_v | (o_ready & last_lane)),
+            group_ready.eq(~group_v | (lane_ready & last_group)),
             self.pop.eq(self.valid & group_ready),
             self.idle.eq(~(group_v | lane_v | self.o.valid) & may_send),
         ]
 
+        # What a stage holds while it is not valid means nothing: enables need not wait for more
+        # than that it is free.
+        coming = self._groups(self.job.lanes)
+        coming_groups = Signal.like(groups)
+        m.d.comb += coming_groups.eq(Cat(part.any() for part in coming))
         with m.If(group_ready):
-            m.d.sync += group_v.eq(self.valid)
-        with m.If(self.pop):
             m.d.sync += [
+                group_v.eq(self.valid),
                 group_job.eq(self.job),
-                groups.eq(Cat(part.any() for part in self._groups(self.job.lanes))),
+                groups.eq(coming_groups),
+                last_group.eq(self._is_single(coming_groups)),
+                single_lanes.eq(Cat(self._is_single(part) for part in coming)),
             ]
         with m.Elif(lane_ready):
-            m.d.sync += groups.eq(group_rest)
+            m.d.sync += [groups.eq(group_rest), last_group.eq(self._is_single(group_rest))]
 
         with m.If(lane_ready):
-            m.d.sync += lane_v.eq(group_v)
-        with m.If(lane_ready & group_v):
             index, lowest = self._lowest(groups, self._groups(group_job.lanes))
+            _, is_single = self._lowest(groups, single_lanes)
             m.d.sync += [
+                lane_v.eq(group_v),
                 lanes.eq(lowest),
+                last_lane.eq(is_single),
                 lane_job.source.eq(group_job.source),
                 lane_job.destination.eq(group_job.destination),
                 lane_job.group.eq(index),
             ]
         with m.Elif(o_ready):
-            m.d.sync += lanes.eq(lane_rest)
+            m.d.sync += [lanes.eq(lane_rest), last_lane.eq(self._is_single(lane_rest))]
 
         with m.If(o_is_free):
             m.d.sync += self.o.valid.eq(lane_v & is_open)
@@ -147,7 +158,7 @@ class SpikeEmit(wiring.Component):
             m.d.sync += [wait.eq(wait - 1), may_send.eq(wait == 2)]
         with m.Elif(o_ready & lane_v):
             m.d.sync += [wait.eq(self.gap), may_send.eq(~self.gap[1:].any())]
-        with m.If(o_ready & lane_v):
+        with m.If(o_is_free):
             lane, _ = self._lowest(lanes, lanes)
             channel = Cat(Const(0, 2) | lane, lane_job.group, lane_job.source.block)
             m.d.sync += self.o.payload.eq(self._flit(m, lane_job, channel))
@@ -155,6 +166,11 @@ class SpikeEmit(wiring.Component):
 
     def _groups(self, lanes):
         return [lanes[i : i + _GROUP] for i in range(0, self._params.lanes, _GROUP)]
+
+    @staticmethod
+    def _is_single(mask):
+        """Whether one bit of ``mask`` is set, or none."""
+        return (mask & (mask - 1)) == 0
 
     @staticmethod
     def _lowest(mask, values):

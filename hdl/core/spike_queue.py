@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spikes that wait for their loop nest."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
 from stemcore.golden.spec.fields import Formats
@@ -23,6 +23,9 @@ class SpikeQueue(wiring.Component):
     Members
     -------
     i, o : ``spike_stream``
+    keep : ``In(1)``
+        The spike that ``i`` hands over is kept, else it is dropped. It may come late in the cycle:
+        the spike is written anyhow, and whether it counts is a register.
     idle : ``Out(1)``
         Nothing waits.
     quiet : ``Out(1)``
@@ -32,10 +35,13 @@ class SpikeQueue(wiring.Component):
     """
 
     def __init__(self, *, params: ChipParams):
+        if params.n_spikes < 2:
+            raise ValueError(f"ChipParams.n_spikes: must be 2 or more, got {params.n_spikes}")
         self._params = params
         super().__init__(
             {
                 "i": In(spike_stream(params)),
+                "keep": In(1, init=1),
                 "o": Out(spike_stream(params)),
                 "idle": Out(1),
                 "quiet": Out(1),
@@ -46,24 +52,52 @@ class SpikeQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFOBuffered(
-            width=Formats(self._params).spike.width, depth=self._params.n_spikes
+        # One spike waits at the memory's output.
+        depth = self._params.n_spikes - 1
+        m.submodules.storage = storage = RAM(
+            shape=Formats(self._params).spike.width, depth=depth, init=[]
         )
+        write, read = storage.write_port(), storage.read_port()
+        produce = Signal(range(depth))
+        consume = Signal(range(depth))
+        stored = Signal(range(depth + 1))  # in the memory, but for the one that has arrived
+        arrived = Signal()  # a spike was written, and counts from now on
+        place = Signal.like(produce)
+        offers = Signal()  # what the memory's output holds
+        takes = Signal()
         m.d.comb += [
-            fifo.w_data.eq(self.i.payload),
-            fifo.w_en.eq(self.i.valid),
-            self.i.ready.eq(fifo.w_rdy),
-            self.o.payload.eq(fifo.r_data),
-            self.o.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(self.o.ready),
-            self.idle.eq(fifo.level == 0),
+            self.i.ready.eq((stored != depth) & ~((stored == depth - 1) & arrived)),
+            place.eq(Mux(arrived, _following(produce, depth), produce)),
+            write.addr.eq(place),
+            write.data.eq(self.i.payload),
+            write.en.eq(self.i.valid & self.i.ready),
+            takes.eq(((stored != 0) | arrived) & (~offers | self.o.ready)),
+            read.addr.eq(consume),
+            read.en.eq(takes),
+            self.o.payload.eq(read.data),
+            self.o.valid.eq(offers),
+            self.idle.eq((stored == 0) & ~arrived & ~offers),
         ]
+        m.d.sync += [arrived.eq(write.en & self.keep), produce.eq(place)]
+        with m.If(takes):
+            m.d.sync += [consume.eq(_following(consume, depth)), offers.eq(1)]
+        with m.Elif(self.o.ready):
+            m.d.sync += offers.eq(0)
+        with m.If(arrived & ~takes):
+            m.d.sync += stored.eq(stored + 1)
+        with m.Elif(takes & ~arrived):
+            m.d.sync += stored.eq(stored - 1)
         # In two steps: the level comes out of an adder.
-        level = Signal.like(fifo.level)
+        level = Signal(range(self._params.n_spikes + 1))
         m.d.sync += [
-            level.eq(fifo.level),
+            level.eq(stored + (arrived + offers)),
             self.is_high.eq(level >= self._params.n_spikes // 2),
             self.is_low.eq(level <= self._params.n_spikes // 4),
         ]
         m.d.comb += self.quiet.eq(self.idle & (level == 0) & ~self.is_high & self.is_low)
         return m
+
+
+def _following(place, depth):
+    """The place after ``place`` in a ring of ``depth``."""
+    return Mux(place == depth - 1, 0, place + 1)

@@ -102,6 +102,8 @@ class FrameReceiver(wiring.Component):
 class FrameTransmitter(wiring.Component):
     """Sends a frame: flag, header, payload, CRC, flag; the bytes between are escaped.
 
+    A byte takes three cycles at least: it is fetched, chosen and registered, then offered.
+
     Members
     -------
     start : ``In(1)``
@@ -109,7 +111,7 @@ class FrameTransmitter(wiring.Component):
     header : ``In(HEADER)``
     idle : ``Out(1)``
     position : ``Out``
-        Place in the payload of the byte that is wanted in the next cycle.
+        Place in the payload of the byte that is wanted in the next cycle. From registers.
     payload : ``In(8)``
         That byte.
     o : ``Out(stream)`` of 8 bits
@@ -133,12 +135,15 @@ class FrameTransmitter(wiring.Component):
         header = Signal(HEADER.width)  # what is left of it
         length = Signal.like(self.header.length)
         count = Signal(range(MAX_LENGTH + 1))
-        byte = Signal(8)
+        chosen, byte = Signal(8), Signal(8)
         special, escaping, moves, done = Signal(), Signal(), Signal(), Signal()
         is_flag, in_header, in_payload = Signal(), Signal(), Signal()
+        # What is chosen depends on ``count``, which changes with every byte, and a queue answers a
+        # cycle later: two cycles after a byte has gone the next stands in ``byte``.
+        settled = Signal(2)
         m.d.comb += [
             special.eq(~is_flag & ((byte == FLAG) | (byte == ESCAPE))),
-            self.o.valid.eq(~self.idle),
+            self.o.valid.eq(settled.all()),
             self.o.payload.eq(
                 Mux(special, Mux(escaping, byte ^ FLIPPED, ESCAPE), byte),
             ),
@@ -146,8 +151,11 @@ class FrameTransmitter(wiring.Component):
             done.eq(moves & (~special | escaping)),
             crc.data.eq(byte),
             crc.valid.eq(done & (in_header | in_payload)),
-            self.position.eq(Mux(in_payload, count + done, 0)),
+            self.position.eq(count),
         ]
+        m.d.sync += [byte.eq(chosen), settled.eq(Cat(1, settled[0]))]
+        with m.If(self.idle | done):
+            m.d.sync += settled.eq(0)
         with m.If(moves):
             m.d.sync += escaping.eq(special & ~escaping)
         with m.If(done):
@@ -159,12 +167,12 @@ class FrameTransmitter(wiring.Component):
                 with m.If(self.start):
                     m.next = "OPEN"
             with m.State("OPEN"):
-                m.d.comb += [is_flag.eq(1), byte.eq(FLAG), crc.start.eq(1)]
+                m.d.comb += [is_flag.eq(1), chosen.eq(FLAG), crc.start.eq(1)]
                 with m.If(done):
                     m.d.sync += count.eq(0)
                     m.next = "HEADER"
             with m.State("HEADER"):
-                m.d.comb += [in_header.eq(1), byte.eq(header[:8])]
+                m.d.comb += [in_header.eq(1), chosen.eq(header[:8])]
                 with m.If(done):
                     m.d.sync += header.eq(header[8:])
                     with m.If(count == HEADER_BYTES - 1):
@@ -174,16 +182,16 @@ class FrameTransmitter(wiring.Component):
                         with m.Else():
                             m.next = "PAYLOAD"
             with m.State("PAYLOAD"):
-                m.d.comb += [in_payload.eq(1), byte.eq(self.payload)]
+                m.d.comb += [in_payload.eq(1), chosen.eq(self.payload)]
                 with m.If(done & (count + 1 == length)):
                     m.d.sync += count.eq(0)
                     m.next = "CRC"
             with m.State("CRC"):
-                m.d.comb += byte.eq(crc.crc.word_select(count[:2], 8))
+                m.d.comb += chosen.eq(crc.crc.word_select(count[:2], 8))
                 with m.If(done & (count == CRC_BYTES - 1)):
                     m.next = "CLOSE"
             with m.State("CLOSE"):
-                m.d.comb += [is_flag.eq(1), byte.eq(FLAG)]
+                m.d.comb += [is_flag.eq(1), chosen.eq(FLAG)]
                 with m.If(done):
                     m.next = "IDLE"
         return m

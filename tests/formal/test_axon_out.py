@@ -99,7 +99,7 @@ class EveryPlaneIsFound(wiring.Component):
         n_found, n_words = Signal(6), SMALL.n_fire_words
         names = ("plane_v", "word_v", "fetch_v", "scanning")
         plane_v, word_v, fetch_v, scanning = (inner_signal(inner, name) for name in names)
-        plane = queue.i  # the last register of the pipeline, whether it counts or not
+        plane = queue.i  # the last registers of the pipeline, whether it counts or not
         settled = Signal()  # bits and words are constant from the cycle before
         m.d.sync += [settled.eq(1), begun.eq(begun | starts)]
         m.d.comb += [
@@ -111,6 +111,12 @@ class EveryPlaneIsFound(wiring.Component):
             scan.pop.eq(AnySeq(1)),
         ]
         t, word = n_found[2:], n_found[:2]
+        # The memory FIRE answers two cycles after it was read, and holds that.
+        entries = Array([AnyConst(len(Value.cast(scan.fire))) for _ in range(n_words)])
+        asked, asked_word = Signal(), Signal(2)
+        m.d.sync += [asked.eq(scan.fire_enable), asked_word.eq(scan.fire_address)]
+        with m.If(asked):
+            m.d.sync += Value.cast(scan.fire).eq(entries[asked_word])
         values = Array(words)[word]
         bit = (bits - 1 - t)[:3]
         found = Cat(values.word_select(k, 8).bit_select(bit, 1) for k in range(SMALL.lanes))
@@ -118,7 +124,8 @@ class EveryPlaneIsFound(wiring.Component):
         m.d.sync += n_found.eq(n_found + plane_v)
         m.d.sync += [expected[0].eq(Mux(plane_v, sum(plane.lanes), 0)), expected[1].eq(expected[0])]
         m.d.comb += [
-            Assert(implies(plane_v, (plane.t == t) & (plane.word == word))),
+            Assert(implies(plane_v, plane.t == t)),
+            Assert(implies(plane_v, plane.fire.as_value() == entries[word])),
             Assert(implies(plane_v, plane.lanes == found)),
             Assert(queue.push == (plane_v & found.any())),
             Assert(queue.cancel == (plane_v & ~found.any())),
@@ -131,16 +138,16 @@ class EveryPlaneIsFound(wiring.Component):
             ),
         ]
         if self._invariants:
-            self._tell(m, inner, bits, begun, n_found, words)
+            self._tell(m, inner, bits, begun, n_found, words, asked_word)
+            m.d.comb += Assert(asked == word_v)
         return m
 
     @staticmethod
-    def _tell(m, inner, bits, begun, n_found, words):
+    def _tell(m, inner, bits, begun, n_found, words, word_address):
         valid = [inner_signal(inner, name) for name in ("plane_v", "word_v", "fetch_v", "scanning")]
         place = data.StructLayout({"word": SMALL.fire_address_width, "t": T_WIDTH})
-        at, word_at, fetch_at = (
-            place(inner_signal(inner, name)) for name in ("at", "word_at", "fetch_at")
-        )
+        at, fetch_at = (place(inner_signal(inner, name)) for name in ("at", "fetch_at"))
+        word_at = place(Cat(word_address, inner_signal(inner, "word_t")))
         bit = [inner_signal(inner, name) for name in ("word_bit", "fetch_bit", "bit")]
         total = bits * SMALL.n_fire_words
         number = n_found
@@ -172,6 +179,10 @@ def test_every_plane_is_found():
 
 SCAN_FAULTS = {
     "a word less": ("last_word.eq(self.n_words - 1)", "last_word.eq(self.n_words - 2)"),
+    "the entry of the word before": (
+        "self.fire_address.eq(fetch_at.word)",
+        "self.fire_address.eq(fetch_at.word - 1)",
+    ),
     "a time step less": ("is_last_plane = bit == 0", "is_last_plane = bit == 1"),
     "the plane after": ("fetch_bit.eq(bit)", "fetch_bit.eq(bit - 1)"),
     "visits without room": ("visit.eq(scanning & queue.room)", "visit.eq(scanning)"),
@@ -242,14 +253,13 @@ class EveryEntryGetsAJob(wiring.Component):
         scan, jobs, emit = (
             self._made[name] for name in ("PlaneScan", "ReservedQueue", "SpikeEmit")
         )
-        fires = [struct(FORMATS.fire)(word) for word in self._made[Memory.FIRE].words]
         entries = Array(self._made[Memory.DESTINATION].words)
         start, count, fires_now = AnyConst(2), AnyConst(3), AnySeq(1)
         m.d.comb += [
             block.end_list.start.eq(start),
             block.end_list.count.eq(count),
             Assume(count <= SMALL.n_destinations),
-            *(Assume(fire.count <= SMALL.n_destinations) for fire in fires),
+            Assume(scan.plane.fire.count <= SMALL.n_destinations),
             block.fire.eq(fires_now & ~block.busy),
             block.borrow.eq(AnySeq(1)),
             block.borrow_address.eq(AnySeq(2)),
@@ -260,7 +270,7 @@ class EveryEntryGetsAJob(wiring.Component):
         at, next_ = (Signal(plane_scan.plane_layout(SMALL), name=name) for name in ("at", "next"))
         is_at, is_next, is_end, k = Signal(), Signal(), Signal(), Signal(4)
         has_ended, read, ready = Signal(), inner_signal(inner, "read"), Signal()
-        fire = struct(FORMATS.fire)(Array(self._made[Memory.FIRE].words)[at.word])
+        fire = at.fire
         n = Mux(is_end, count, fire.count)
         m.d.comb += ready.eq(inner_signal(inner, "expand_ready"))
         ends_now = ready & ~is_next & scan.idle & block.busy & ~has_ended
@@ -301,24 +311,26 @@ class EveryEntryGetsAJob(wiring.Component):
         m.d.sync += [was_busy.eq(block.busy), over.eq(has_ended & ~is_at & jobs.idle & emit.idle)]
         m.d.comb += Assert(implies(was_busy & ~block.busy, over))
         if self._invariants:
-            self._tell(m, inner, is_at, is_next, is_end, has_ended, at, next_, k, n, start, fire)
+            self._tell(m, inner, is_at, is_next, is_end, has_ended, at, next_, k, n, start)
         return m
 
-    def _tell(self, m, inner, is_at, is_next, is_end, has_ended, at, next_, k, n, start, fire):
+    def _tell(self, m, inner, is_at, is_next, is_end, has_ended, at, next_, k, n, start):
+        fire = at.fire
         names = ("entry_v", "expand_v", "several", "expand_lanes", "expand_run", "expand_source")
         entry_v, expand_v, several, lanes, run, source = (inner_signal(inner, n) for n in names)
         run = struct(FORMATS.token_list)(run)
         source = spike_emit.source_layout(SMALL)(source)
-        entry_plane = inner_signal(inner, "entry_plane")
+        entry_plane, entry_several = (
+            inner_signal(inner, name) for name in ("entry_plane", "entry_several")
+        )
         idle, fires, drains = (inner_state(inner, "phase", n) for n in ("IDLE", "FIRE", "DRAIN"))
-        table = self._made[Memory.FIRE]
         is_plane = expand_v & ~is_end
         m.d.comb += [
             Assert(idle | fires | drains),
             Assert(entry_v == is_next),
             Assert(expand_v == is_at),
             Assert(implies(is_next, entry_plane == next_.as_value())),
-            Assert(implies(is_next, table.data == Array(table.words)[next_.word])),
+            Assert(implies(is_next, entry_several == (next_.fire.count > 1))),
             Assert(implies(expand_v, (k <= n) & (run.count == n - k))),
             Assert(implies(expand_v, run.start == (Mux(is_end, start, fire.start) + k)[:2])),
             Assert(implies(expand_v, several == (run.count > 1))),
@@ -347,6 +359,10 @@ JOB_FAULTS = {
     "the last of several entries is left out": (
         "several.eq(left[2:].any() | (left[1] & left[0]))",
         "several.eq(left[2:].any())",
+    ),
+    "the second of two entries is left out": (
+        "entry_several.eq(scan.plane.fire.count[1:].any())",
+        "entry_several.eq(0)",
     ),
     "reads what is borrowed": ("jobs.room & ~self.borrow", "jobs.room"),
     "over before the jobs": ("~expand_v & jobs.idle & emit.idle", "~expand_v & emit.idle"),
@@ -432,6 +448,8 @@ class EachLaneOfAJobOnce(wiring.Component):
         group_v, lane_v, groups, lanes, group_job, lane_job = (
             inner_signal(inner, name) for name in names
         )
+        names = ("last_group", "last_lane", "single_lanes")
+        last_group, last_lane, single_lanes = (inner_signal(inner, name) for name in names)
         group_job = spike_emit.job_layout(WIDE)(group_job)
         lane_job = data.StructLayout(
             {
@@ -460,6 +478,17 @@ class EachLaneOfAJobOnce(wiring.Component):
             Assert(others == sum(n_others)),
             Assert(implies(lane_v, lanes != 0)),
             Assert(implies(group_v, groups != 0)),
+            Assert(implies(lane_v, last_lane == (sum(lanes) == 1))),
+            Assert(implies(group_v, last_group == (sum(groups) == 1))),
+            *(
+                Assert(
+                    implies(
+                        group_v & groups[k],
+                        single_lanes[k] == (sum(group_job.lanes[k * GROUP : (k + 1) * GROUP]) == 1),
+                    )
+                )
+                for k in range(WIDE.lanes // GROUP)
+            ),
             # Earlier jobs are in later stages.
             Assert(implies(is_in[0], before == n_others[1] + n_others[2])),
             Assert(implies(~is_in[0] & is_in[1], before == n_others[2])),
@@ -484,8 +513,12 @@ def test_the_last_stage_sends_each_lane_of_a_job_once():
 
 
 EMIT_FAULTS = {
-    "forgets the second of two": ("lane_rest.eq(lanes & (lanes - 1))", "lane_rest.eq(0)"),
-    "forgets the second group": ("group_rest.eq(groups & (groups - 1))", "group_rest.eq(0)"),
+    "forgets the second of two": ("last_lane.eq(is_single)", "last_lane.eq(1)"),
+    "forgets the third of three": ("last_lane.eq(self._is_single(lane_rest))", "last_lane.eq(1)"),
+    "forgets the second group": (
+        "last_group.eq(self._is_single(coming_groups))",
+        "last_group.eq(1)",
+    ),
     "sends while the mesh waits": (
         "o_is_free.eq(~self.o.valid | self.o.ready)",
         "o_is_free.eq(1)",

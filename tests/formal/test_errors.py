@@ -71,6 +71,7 @@ class OneEffect(wiring.Component):
         ]
         comes = ingress.i.valid & ingress.i.ready
         spike, config = (out.valid & out.ready for out in (ingress.spike, ingress.config))
+        spike &= ingress.keep
         lost = 1 << Error.TOKEN if fault == "a cause is lost" else 0
         waits_for_spikes = (flit.kind == Kind.SPIKE.value) & ~ingress.spike.ready
         configures = flit.kind.matches(*(k.value for k in (Kind.ADDRESS, Kind.WRITE, Kind.READ)))

@@ -6,7 +6,6 @@ import pytest
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 
 import stemcore.hdl.core.ingress
 import stemcore.hdl.core.reserved_queue
@@ -39,19 +38,10 @@ def watch(m, *, contents, level, pushes, pops, entering, leaving, invariants):
 
 
 # The queue of spikes ----------------------------------------------------------------------------
-class OpenFIFO(SyncFIFOBuffered):
-    """A queue whose registers a property can name."""
-
-    def __init__(self, **sizes):
-        super().__init__(**sizes)
-        self.module = super().elaborate(None)
-
-    def elaborate(self, platform):
-        return self.module
-
-
 class SpikesWaitInOrder(wiring.Component):
     """Any one spike in the queue of spikes leaves intact, once, and after all before it.
+
+    One that comes without ``keep`` leaves no trace.
 
     ``idle`` says that none is there, the queue takes spikes unless it is full, and offers one as
     soon as the one behind it could be in memory.
@@ -60,7 +50,6 @@ class SpikesWaitInOrder(wiring.Component):
     def __init__(self, *faults, invariants=True):
         self._invariants = invariants
         module = planted(stemcore.hdl.core.spike_queue, *faults)
-        module.SyncFIFOBuffered = OpenFIFO
         self._queue = module.SpikeQueue(params=get_preset("tiny").with_(n_spikes=DEPTH))
         super().__init__({})
 
@@ -68,10 +57,12 @@ class SpikesWaitInOrder(wiring.Component):
         m = Module()
         queue = self._queue
         m.submodules.queue = inner = queue.elaborate(platform)
-        pushes, pops = queue.i.valid & queue.i.ready, queue.o.valid & queue.o.ready
+        pushes = queue.i.valid & queue.i.ready & queue.keep
+        pops = queue.o.valid & queue.o.ready
         level, payload = Signal(range(DEPTH + 1)), Value.cast(queue.i.payload)
         m.d.comb += [
             queue.i.valid.eq(AnySeq(1)),
+            queue.keep.eq(AnySeq(1)),
             queue.o.ready.eq(AnySeq(1)),
             payload.eq(AnySeq(len(payload))),
             Assert(level <= DEPTH),
@@ -82,15 +73,14 @@ class SpikesWaitInOrder(wiring.Component):
         m.d.sync += level.eq(level + pushes - pops)
         contents = None
         if self._invariants:
-            fifo = inner.submodules.fifo
-            names = ("inner_level", "produce", "consume")
-            inner_level, produce, consume = (inner_signal(fifo.module, name) for name in names)
-            storage = fifo.module.submodules.storage
+            names = ("stored", "arrived", "produce", "consume")
+            in_memory, arrived, produce, consume = (inner_signal(inner, name) for name in names)
+            storage = inner.submodules.storage
             depth, stored = DEPTH - 1, []
             for k in range(depth):
                 look = storage.read_port(domain="comb")
                 place = consume + k
-                fifo.module.d.comb += look.addr.eq(Mux(place >= depth, place - depth, place))
+                m.d.comb += look.addr.eq(Mux(place >= depth, place - depth, place))
                 stored.append(look.data)
             offered = queue.o.valid
             contents = [
@@ -99,9 +89,10 @@ class SpikesWaitInOrder(wiring.Component):
             ]
             ahead = produce + Mux(produce < consume, depth, 0) - consume
             m.d.comb += [
-                Assert((produce < depth) & (consume < depth) & (inner_level <= depth)),
-                Assert(ahead == Mux(inner_level == depth, 0, inner_level)),
-                Assert(level == inner_level + offered),
+                Assert((produce < depth) & (consume < depth)),
+                Assert(in_memory + arrived <= depth),
+                Assert(ahead == Mux(in_memory == depth, 0, in_memory)),
+                Assert(level == in_memory + arrived + offered),
             ]
         watch(
             m,
@@ -121,10 +112,18 @@ def test_spikes_wait_in_order():
 
 
 SPIKE_QUEUE_FAULTS = {
-    "takes when full": ("self.i.ready.eq(fifo.w_rdy)", "self.i.ready.eq(1)"),
-    "gives what is not there": ("self.o.valid.eq(fifo.r_rdy)", "self.o.valid.eq(~self.idle)"),
-    "gives again": ("fifo.r_en.eq(self.o.ready)", "fifo.r_en.eq(self.o.ready & self.is_low)"),
-    "idle with one": ("self.idle.eq(fifo.level == 0)", "self.idle.eq(fifo.level <= 1)"),
+    "takes when full": (
+        " & ~((stored == depth - 1) & arrived)",
+        "",
+    ),
+    "gives what is not there": ("self.o.valid.eq(offers)", "self.o.valid.eq(~self.idle)"),
+    "gives again": ("m.d.sync += offers.eq(0)", "m.d.sync += offers.eq(~self.is_low)"),
+    "idle with one": ("(stored == 0) & ~arrived & ~offers", "(stored == 0) & ~offers"),
+    "keeps what it is not to": ("write.en & self.keep", "write.en"),
+    "writes over what has arrived": (
+        "Mux(arrived, _following(produce, depth), produce)",
+        "produce",
+    ),
 }
 
 

@@ -119,7 +119,8 @@ def _holding(core: types.ModuleType) -> dict[str, type]:
         """Takes and gives spikes at any time; idle says that none is here."""
 
         def elaborate(self, platform):
-            enters, leaves = self.i.valid & self.i.ready, self.o.valid & self.o.ready
+            enters = self.i.valid & self.i.ready & self.keep
+            leaves = self.o.valid & self.o.ready
             m = self.hold(enters, leaves, but=("idle",))
             m.d.comb += self.idle.eq(self.inside == 0)
             return m

@@ -54,7 +54,7 @@ class Events:
         dut = self.dut
         while True:
             _, _, *at = await ctx.tick().sample(
-                dut.spike.valid & dut.spike.ready,
+                dut.spike.valid & dut.spike.ready & dut.keep,
                 Value.cast(dut.spike.payload),
                 dut.config.valid & dut.config.ready,
                 Value.cast(dut.config.payload),

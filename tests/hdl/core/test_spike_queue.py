@@ -24,6 +24,31 @@ def test_spike_queue_keeps_every_spike_in_order(n_spikes, stall, rng):
     assert transfer(queue, spikes, len(spikes), stall=stall, rng=rng) == spikes
 
 
+@BY_STALL
+def test_spike_queue_drops_what_is_not_to_be_kept(stall, rng):
+    spikes = rng.integers(1 << WIDTH, size=200).tolist()
+    keep = rng.random(200) < 0.5
+    queue = SpikeQueue(params=TINY.with_(n_spikes=8))
+    wanted = [spike for spike, kept in zip(spikes, keep, strict=True) if kept]
+    sink = Sink(queue.o, len(wanted), stall, rng)
+
+    async def send(ctx):
+        for spike, kept in zip(spikes, keep.tolist(), strict=True):
+            ctx.set(queue.i.payload.as_value(), spike)
+            ctx.set(queue.i.valid, 1)
+            ctx.set(queue.keep, kept)
+            await ctx.tick().until(queue.i.ready)
+        ctx.set(queue.i.valid, 0)
+
+    simulate(queue, [send, sink], limit=5000)
+    assert sink.items == wanted
+
+
+def test_a_queue_of_one_spike_is_refused():
+    with pytest.raises(ValueError, match=r"^ChipParams\.n_spikes: must be 2 or more, got 1$"):
+        SpikeQueue(params=TINY.with_(n_spikes=1))
+
+
 def test_spike_queue_passes_a_spike_a_cycle():
     queue = SpikeQueue(params=TINY)
     source, sink = Source(queue.i, list(range(50))), Sink(queue.o, 50)
