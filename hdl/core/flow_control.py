@@ -83,10 +83,13 @@ class FlowControl(wiring.Component):
         formats = Formats(self._params)
         # Every node may be a destination.
         n_holding = Signal(self._params.token_width)
+        # Tokens come late in a cycle: they choose, and do not go through an adder.
+        more, less = Signal.like(n_holding), Signal.like(n_holding)
+        m.d.comb += [more.eq(n_holding + 1), less.eq(n_holding - 1)]
         with m.If(self.hold):
-            m.d.sync += [n_holding.eq(n_holding + 1), self.held.eq(1)]
+            m.d.sync += [n_holding.eq(more), self.held.eq(1)]
         with m.Elif(self.go):
-            m.d.sync += [n_holding.eq(n_holding - 1), self.held.eq(n_holding != 1)]
+            m.d.sync += [n_holding.eq(less), self.held.eq(n_holding != 1)]
         m.d.comb += [
             self.may_hold.eq(~n_holding.all()),
             self.may_go.eq(self.held),

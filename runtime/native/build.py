@@ -34,7 +34,7 @@ WATCHED = (
     ("node.core.control", "n_ends"),
     ("node.core.control", "n_credits"),
     ("node.core.control", "samples"),
-    ("node.core.spikes.fifo", "inner_level"),
+    ("node.core.spikes", "stored"),
 )
 _log = logging.getLogger(__name__)
 # Of the gateware as it was imported: a file may be edited before this process converts a node.

@@ -64,7 +64,7 @@ def _tokens(mesh: VerilatedMesh, core: CoreImage) -> str:
         "CREDIT": mesh.watch(core.x, core.y, "node.core.control", "n_credits"),
     }
     updated = mesh.watch(core.x, core.y, "node.core.control", "samples")
-    spikes = mesh.watch(core.x, core.y, "node.core.spikes.fifo", "inner_level")
+    spikes = mesh.watch(core.x, core.y, "node.core.spikes", "stored")
     tokens = ", ".join(f"{got[token]} of {wanted[token]} {token}" for token in wanted)
     return (
         f"updated {updated} samples, ended {mesh.recorded(number)}; has {tokens}; "

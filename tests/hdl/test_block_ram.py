@@ -33,7 +33,7 @@ def test_memories_of_a_node_are_those_of_its_gateware():
     for memory in node_memories(params):
         # Words of several chunks are padded, and a queue keeps one of its words in a register.
         width = -(-memory.width // CHUNK_WIDTH) * CHUNK_WIDTH if len(memory.parts) > 1 else None
-        name = {"spikes": "spikes.fifo", "soma.requantize.lookup": "soma.requantize.lookup_0"}
+        name = {"soma.requantize.lookup": "soma.requantize.lookup_0"}
         words = memory.words - (memory.name == "spikes")
         if memory.blocks():
             wanted[name.get(memory.name, memory.name)] = (words, width or memory.width)

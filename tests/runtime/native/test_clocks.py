@@ -62,7 +62,7 @@ def test_ports_are_those_of_the_node_with_clocks_for_the_reset(texts):
 
 @pytest.mark.slow
 def test_blocks_memories_and_what_is_reached_stay_modules():
-    reached = "node.core.spikes.fifo"
+    reached = "node.core.soma.requantize"
     names = modules(clocks.simulation_verilog(TINY, reached=[reached])).keys()
     scopes = {name.replace("__", ".") for name in names}
     memories = {scope for scopes in memory_scopes(TINY).values() for scope in scopes}
