@@ -44,6 +44,7 @@ WHEN = {
     "op": "op_valid",
     "plane": "valid",
     "borrow_address": "borrow",
+    "fire_address": "fire_enable",
     "job": "valid",
     "o": "valid",
     "accumulators_address": "accumulators_read",

@@ -36,7 +36,7 @@ config_memory_table_y config_memory_update_pass config_memory_weights configurat
 dendrite egress error_register flit_queue_leaving flit_queue_north flit_register flow_control
 ingress no_update plane_scan ranges requantize reserved_queue reserved_queue_jobs route_mask_east
 route_mask_local route_mask_north route_mask_south route_mask_west router shift_lanes soma
-spike_emit spike_queue sync_fifo_buffered watchdog
+spike_emit spike_queue watchdog
 """
 
 
