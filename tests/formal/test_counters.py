@@ -39,7 +39,7 @@ class EveryEventIsCounted(wiring.Component):
         clear, came, running = (
             inner_signal(module, name) for name in ("clear_counters", "came", "running")
         )
-        accepts = ingress.spike.valid & ingress.spike.ready & ~control.stop
+        accepts = ingress.spike.valid & ingress.spike.ready & ingress.keep & ~control.stop
         events = {
             Register.SPIKES_OUT: axon_out.sent,
             Register.FIRED: axon_out.fired,

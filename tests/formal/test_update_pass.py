@@ -44,7 +44,7 @@ class EverySpikeIsInThePotentials(wiring.Component):
         feed_freely(m, self._core)
         control, ingress = inner.submodules.control, inner.submodules.ingress
         holding = [self._blocks[name].inside for name in ("SpikeQueue", "AxonIn", "Dendrite")]
-        accepts = ingress.spike.valid & ingress.spike.ready
+        accepts = ingress.spike.valid & ingress.spike.ready & ingress.keep
         started = Signal()
         m.d.sync += started.eq(control.update_pass)
         m.d.comb += [
