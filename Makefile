@@ -30,6 +30,7 @@ SHELL := bash
 #? BIAS int32 | fraction16 | output8 | output16 | output (8 bits where they fit)
 #? TABLES activation tables: none | rot1 | drlo3 | ones3 | rd20 | rot1+drlo3 | a JSON file
 #? PRESET chip size; default: the model's, mostly sim32; `make info` lists them
+#? PRESETS estimate: names with commas: which of them is fastest with as many lanes in all
 #? CORES cores to use at most
 #? CORES_ON_CHIP sim, estimate: cores of a chip on which the network's cores take turns
 #? SKIP_BUFFERS all | none: copies of what connections carry past layers; default: all, or none where only that fits
@@ -92,7 +93,7 @@ SOURCE := MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint INPUT/inpu
 TAKES_sim := $(SOURCE) CORES_ON_CHIP/cores-on-chip IMAGES/images SIM/sim PORT/port THREADS/threads WAVES/waves \
     CLUSTER/cluster
 TAKES_check := $(SOURCE) IMAGES/images
-TAKES_estimate := $(SOURCE) CORES_ON_CHIP/cores-on-chip
+TAKES_estimate := $(SOURCE) CORES_ON_CHIP/cores-on-chip PRESETS/presets
 TAKES_verilog := $(SOURCE) IMAGES/images AXI/axi UART/uart MAPPED/mapped
 TAKES_sparsify := $(SOURCE) BUDGET/budget SCHEME/scheme COST/cost CLUSTER/cluster
 TAKES_sweep := $(SOURCE) IMAGES/images CLUSTER/cluster

@@ -3,16 +3,10 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .registry import RUN
 from .source_options import add_cores_on_chip, add_source_options, source_settings
-
-if TYPE_CHECKING:
-    from ..chip_estimate import ChipEstimate
-    from ..settings import Settings
 
 NAME = "estimate"
 GROUP = RUN
@@ -20,6 +14,7 @@ HELP = "cores, memories, cycles and energy of a network, without a simulation"
 EXAMPLES = (
     "stemcore estimate --model tiny_vgg",
     "stemcore estimate --model mine.py:build --preset ecp5 --mesh 4x4",
+    "stemcore estimate --model lenet5 --presets ecp5,ecp5_32",
     "stemcore estimate net/",
 )
 
@@ -34,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "takes the place of all options but --cores-on-chip",
     )
     add_cores_on_chip(parser)
+    parser.add_argument(
+        "--presets",
+        metavar="NAME,NAME..",
+        help="also these, each with as many lanes in all as the network takes on its own preset: "
+        "which is fastest (default: none)",
+    )
     add_source_options(parser)
 
 
@@ -44,22 +45,41 @@ def run(arguments: argparse.Namespace) -> int:
         _refuse_options(arguments)
         from ..compiled import load
 
+        if arguments.presets is not None:
+            raise ValueError(
+                "FOLDER: must come without --presets, since it is compiled for one; name the "
+                "network with --model"
+            )
         print(load(arguments.folder).estimate(cores_on_chip=arguments.cores_on_chip))
         return 0
+    names = _presets(arguments)
     with Display(out=sys.stderr) as display:  # standard output is the estimate's
         display.say("load         the compiler and its libraries")
-        estimate = _estimate(source_settings(arguments), arguments.cores_on_chip, display.say)
-    print(estimate)
+        from ..compiled import Compiled
+        from ..prepare import compile_for_estimate
+        from ..preset_choice import compare_presets
+
+        settings = source_settings(arguments)
+        done = compile_for_estimate(settings, display.say)
+        shown = [str(Compiled(done).estimate(cores_on_chip=arguments.cores_on_chip))]
+        if names:
+            shown.append(str(compare_presets(done, settings, names, display.say)))
+    print("\n\n".join(shown))
     return 0
 
 
-def _estimate(
-    settings: "Settings", cores_on_chip: int | None, say: Callable[[str], None]
-) -> "ChipEstimate":
-    from ..compiled import Compiled
-    from ..prepare import compile_for_estimate
+def _presets(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """What --presets names, before anything takes long."""
+    if arguments.presets is None:
+        return ()
+    if arguments.cores_on_chip is not None:
+        raise ValueError(
+            "presets: must come without cores_on_chip, since every core is there in the "
+            "comparison; leave one of them out"
+        )
+    from ..preset_choice import preset_names
 
-    return Compiled(compile_for_estimate(settings, say)).estimate(cores_on_chip=cores_on_chip)
+    return preset_names(arguments.presets)
 
 
 def _refuse_options(arguments: argparse.Namespace) -> None:
