@@ -5,8 +5,9 @@ A source sends in the order of its words. While it sends to some of its destinat
 out of work; a destination whose queue is full holds the source, for which other destinations may be
 waiting. How much time is lost depends on what the queues of spikes can bridge, which no sum over an
 image shows. So every burst is followed from event to event, by the rules of hdl/README.md ("Life of
-a sample in a core"). Within a burst, spikes and loop nests are treated as a steady flow; congestion
-in the mesh is left out.
+a sample in a core"). Within a burst, spikes and loop nests are treated as a steady flow. Sources
+share what a link carries (:mod:`stemcore.compiler.estimation.shared_links`); flits that stand in
+the way of others on their way to another link are left out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from stemcore.golden.spec.timing import (
 
 from .burst_schedule import Burst, BurstSchedule, BurstSchedules
 from .flows import Flows
+from .shared_links import shared_links, time_on_link
 from .spike_backlog import SpikeBacklog
 from .steady_schedule import Schedule
 
@@ -54,10 +56,12 @@ class _Node:
         self.targets: list[tuple[_Node, float]] = []  # with the cycles of their hops
         self.sources: list[tuple[_Node, float]] = []
         self.spikes = spikes
-        self.is_firing = False
+        # Links shared with others: the share of flits that cross it, and the others with theirs.
+        self.links: list[tuple[float, list[tuple[_Node, float]]]] = []
+        self.is_firing = self.is_sending = False
         self.schedules: list[BurstSchedule] = []  # of the image that is being fired
         self.bursts: Iterator[Burst] = iter(())  # those after ``burst``
-        self.burst = Burst(0.0, [])  # what is being sent, or what is left of it
+        self.burst = Burst(0.0, 0.0, [])  # what is being sent, or what is left of it
         self.n_ends = self.n_credits = self.n_updated = self.n_fired = 0
         self.ended_at = self.permitted_at = self.finished_at = self.free_at = 0.0
 
@@ -86,6 +90,10 @@ class Pipeline:
                 node.targets.append((self._nodes[number], hops * HOP_CYCLES))
                 self._nodes[number].sources.append((node, hops * HOP_CYCLES))
             node.n_credits = len(node.targets)
+        for node, links in zip(self._nodes, shared_links(flows, self._schedules.gap), strict=True):
+            node.links = [
+                (share, [(self._nodes[other], n) for other, n in others]) for share, others in links
+            ]
 
     def run(self) -> Schedule:
         """Start and end of every image."""
@@ -150,10 +158,11 @@ class Pipeline:
             if falls_at <= now:
                 target.spikes.held_at = None
             resume = max(resume, falls_at)
-        if resume > now:
-            heappush(self._events, (resume, node.number, None))
+        node.is_sending = resume <= now
+        if node.is_sending:
+            heappush(self._events, (now + _duration(node), node.number, now))
         else:
-            heappush(self._events, (now + node.burst.cycles, node.number, now))
+            heappush(self._events, (resume, node.number, None))
 
     def _send(self, node: _Node, start: float, now: float) -> None:
         """Delivers the burst that ends now, or what was sent of it before a destination held it."""
@@ -163,8 +172,8 @@ class Pipeline:
                 held = max(start, target.spikes.held_at + hops + PACE_CYCLES)
                 if held < stop and target.spikes.falls_at() + hops + PACE_CYCLES > held:
                     stop = held
-        cycles, deliveries = node.burst
-        share = 1.0 if stop == now else (stop - start) / cycles
+        cycles, flits, deliveries = node.burst
+        share = 1.0 if stop == now else (stop - start) / (now - start)
         for place, spikes, operations in deliveries if share > 0 else ():
             target, hops = node.targets[place]
             latency = hops + FLIT_CYCLES
@@ -172,7 +181,8 @@ class Pipeline:
         following: Burst | None
         if share < 1.0:
             rest = 1.0 - share
-            following = Burst(cycles * rest, [(k, n * rest, o * rest) for k, n, o in deliveries])
+            left = [(k, n * rest, o * rest) for k, n, o in deliveries]
+            following = Burst(cycles * rest, flits * rest, left)
         else:
             following = next(node.bursts, None)
         if following is None:
@@ -183,7 +193,8 @@ class Pipeline:
 
     def _end(self, node: _Node, now: float) -> None:
         """The last END has been sent."""
-        node.is_firing, node.free_at = False, now + node.gap + FINISH_CYCLES
+        node.is_firing = node.is_sending = False
+        node.free_at = now + node.gap + FINISH_CYCLES
         node.n_fired += 1
         for target, hops in node.targets:
             target.n_ends += 1
@@ -216,3 +227,18 @@ class Pipeline:
             source.permitted_at = max(source.permitted_at, updated + hops + GRANT_CYCLES)
             self._fire(source)
         self._fire(node)
+
+
+def _duration(node: _Node) -> float:
+    """Cycles that the node's burst takes beside those that others send over the same links."""
+    cycles, flits, _ = node.burst
+    longest = cycles
+    for share, others in node.links:
+        rates = [
+            n * other.burst.flits / other.burst.cycles
+            for other, n in others
+            if other.is_sending and other.burst.flits
+        ]
+        if rates and flits:
+            longest = max(longest, time_on_link(share * flits, rates))
+    return longest

@@ -30,12 +30,14 @@ BURST_SPIKES, BURST_CYCLES = 6, 24
 class Burst(NamedTuple):
     """Flits that a source sends one after the other.
 
-    cycles : that sending takes if no destination holds the source
+    cycles : that sending takes if no destination holds the source, and no link is taken
+    flits : spikes that leave the source, one for each destination entry
     deliveries : (target, spikes, operations that they cost there); targets are indices into the
         source's ``Flows.ends``
     """
 
     cycles: float
+    flits: float
     deliveries: list[tuple[int, float, float]]
 
 
@@ -78,7 +80,7 @@ class BurstSchedules:
         periods = [np.concatenate(steps[t : t + n_steps]) for t in range(0, len(steps), n_steps)]
         gap = self.gap(number)
         # The last END is sent when the burst of ENDs is over.
-        ends = Burst((n_ends - 1) * gap, [])
+        ends = Burst((n_ends - 1) * gap, 0.0, [])
         return [[*_bursts(sent, gap), ends] for sent in periods]
 
     def _core_costs(self, number: int) -> Sent:
@@ -180,6 +182,8 @@ def _bursts(sent: Sent, gap: int) -> BurstSchedule:
     lengths = np.maximum(made[:, 0], made[:, 1] * gap).tolist()
     spikes, operations = made[:, 2 : 2 + n_targets].tolist(), made[:, 2 + n_targets :].tolist()
     return [
-        Burst(length, [(k, n, cost[k]) for k, n in enumerate(received) if n > 0])
-        for length, received, cost in zip(lengths, spikes, operations, strict=True)
+        Burst(length, flits, [(k, n, cost[k]) for k, n in enumerate(received) if n > 0])
+        for length, flits, received, cost in zip(
+            lengths, made[:, 1].tolist(), spikes, operations, strict=True
+        )
     ]
