@@ -15,6 +15,7 @@ from stemcore.golden.spec.params import ChipParams
 
 from .cluster.executors import NONE, check_cluster
 from .engines.engine import NetworkEngine, ProgramEngine, RunOptions
+from .engines.fpga import Fpga
 from .engines.golden import Golden
 from .engines.program import Program as ProgramInNumpy
 from .engines.registry import DEFAULT, check_options, get_engine
@@ -114,6 +115,16 @@ class SimOptions:
     def simulates(self) -> bool:
         """Whether an engine runs beside golden and the one that executes memory images."""
         return not isinstance(self.chosen, Golden | ProgramInNumpy)
+
+    def look(self, params: ChipParams | None) -> str | None:
+        """Who is at the port, in words; None where no port is meant. Raises
+        :class:`stemcore.runtime.host.transport.PortError` where it is not the right one.
+
+        params : sizes of its nodes, where they are known
+        """
+        if self.port is None or not isinstance(self.chosen, Fpga):
+            return None
+        return self.chosen.look(self.port, params)
 
     def check(self, program: Program) -> None:
         """Raises ``ValueError`` where the options do not fit the program, before anything runs."""

@@ -26,6 +26,7 @@ from .engines.program import Program as ProgramInNumpy
 from .engines.registry import DEFAULT
 from .engines.run import run_engine
 from .image_ranges import first_differences, merged, range_size, range_units
+from .own_model import is_own_model
 from .prepare import prepare
 from .prepared import Prepared, compile_program, finish, torch_difference
 from .progress import Progress
@@ -41,7 +42,7 @@ from .report.schema import REPORT_FILE
 from .report.screen import amount
 from .report.stopwatch import Stopwatch
 from .report_html import Run, write_page
-from .settings import Settings
+from .settings import Settings, chip_params
 from .sim_options import ACCURACY_IMAGES, SimOptions, Waves
 
 # Images whose times are estimated where no gateware runs: else it would take longer than the run.
@@ -99,6 +100,10 @@ def simulate(
     options = SimOptions(
         n_images, engine, accuracy_images, waves, threads, cores_on_chip, cluster, port
     )
+    # A board that is not there is told of before anything takes long.
+    found = options.look(None if is_own_model(settings.model) else chip_params(settings))
+    if found is not None:
+        say(f"board        {found}")
     details: dict[str, Any] = {"command": list(command or command_line()), "started": now()}
     watch = Stopwatch()
     with RunFolder(output_folder(settings), options.name, say=say) as place:

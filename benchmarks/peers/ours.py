@@ -13,6 +13,7 @@ from stemcore.runtime.report.schema import REPORT_FILE
 from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import simulate
 
+from .placed import ULX3S, Placed
 from .row import MEASURED, Row
 
 # One node of 32 lanes, placed and routed (`make synth PRESET=ecp5_32`, seed 1), as
@@ -27,7 +28,8 @@ ENLARGED = "digits, enlarged; random weights"
 @dataclass(frozen=True)
 class Case:
     """A network on a data set, ``network`` as its weights' file is named; ``trained`` ones have an
-    accuracy. ``what`` and ``data`` are how a reader calls the two.
+    accuracy. ``what`` and ``data`` are how a reader calls the two. ``placed``: cores take turns on
+    that board's nodes; None: each core has a node, and no board is meant.
     """
 
     network: str
@@ -36,6 +38,7 @@ class Case:
     bits: int = 8
     images: int = 8
     trained: bool = True
+    placed: Placed | None = None
 
     @property
     def model(self) -> str:
@@ -50,13 +53,21 @@ class Case:
     @property
     def settings(self) -> Settings:
         """Of its run."""
-        return Settings(self.model, dataset=self.dataset, bits=self.bits)
+        preset = self.placed.preset if self.placed else None
+        return Settings(self.model, dataset=self.dataset, bits=self.bits, preset=preset)
+
+    @property
+    def nodes(self) -> int | None:
+        """On which cores take turns."""
+        return self.placed.nodes if self.placed else None
 
     @property
     def command(self) -> str:
         """That makes the run."""
         bits = f" BITS={self.bits}" if self.bits != 8 else ""
-        return f"make sim MODEL={self.model} DATASET={self.dataset}{bits} IMAGES={self.images}"
+        board = f" PRESET={self.placed.preset} CORES_ON_CHIP={self.nodes}" if self.placed else ""
+        network = f"MODEL={self.model} DATASET={self.dataset}"
+        return f"make sim {network}{bits}{board} IMAGES={self.images}"
 
 
 def _untrained(network: str, what: str) -> Case:
@@ -64,6 +75,9 @@ def _untrained(network: str, what: str) -> Case:
 
 
 CASES = (
+    Case("digits_cnn-digits", "three convolutions and a classifier", "digits", placed=ULX3S),
+    Case("lenet5-mnist", "LeNet-5 as published", "MNIST", placed=ULX3S),
+    Case("resnet8-cifar10", "MLPerf Tiny: image classification", JPEG_COPY, placed=ULX3S),
     Case("lenet5-mnist", "LeNet-5 as published", "MNIST"),
     Case("lenet5-mnist", "LeNet-5 as published", "MNIST", bits=4),
     Case("tiny_vgg-cifar10", "VGG of five convolutions, 0.8M parameters", JPEG_COPY),
@@ -78,12 +92,16 @@ def report_of(case: Case) -> Mapping[str, Any]:
     """The report of the case's run; runs it where none of so many images is there."""
     path = output_folder(case.settings) / REPORT_FILE
     found = _read(path)
-    if found.get("images") != case.images or found.get("bit_exact", {}).get("golden_rtl") is None:
+    is_it = found.get("images") == case.images and (
+        (found.get("virtual_cores") or {}).get("cores_on_chip") == case.nodes
+    )
+    if not is_it or found.get("bit_exact", {}).get("golden_rtl") is None:
         n_accuracy = ACCURACY_IMAGES if case.trained else None
         simulate(
             case.settings,
             n_images=case.images,
             accuracy_images=n_accuracy,
+            cores_on_chip=case.nodes,
             command=case.command.split(),
         )
         found = _read(path)
@@ -100,8 +118,35 @@ def row_of(case: Case, report: Mapping[str, Any]) -> Row:
         raise ValueError(f"{case.command}: every spike must be equal: {report['differences'][0]}")
     interval = report["cycles_per_image"]["interval"]
     n_cores, lanes = report["cores"], report["lanes"]
-    energy = report["energy_memory"]["pj_per_image"]
+    energy = energy_text(report["energy_memory"]["pj_per_image"])
+    modelled = f"{energy}, model of 45 nm without clock and leakage"
     accuracy = report["accuracy"]
+    latency = f"latency {report['cycles_per_image']['latency']:,.0f} cycles; every spike equal"
+    bits = f"activations of {case.bits} bits, weights of 8"
+    if case.placed is not None:
+        board = case.placed
+        rate, on_line = board.rates(report)
+        turns = report["virtual_cores"]
+        return Row(
+            f"this project, T = {case.bits}, one node on the board {board.board}",
+            case.what,
+            case.data,
+            MEASURED,
+            case.command,
+            accuracy=100 * accuracy["quantized"] if case.trained else None,
+            images=accuracy["images"] if case.trained else None,
+            cycles=interval,
+            clock_mhz=board.clock_mhz,
+            per_second=rate,
+            luts=f"{board.luts:,} LUT4, all of the board's design (`{board.command}`)",
+            memory=f"{board.block_rams} DP16KD of 18 kbit",
+            energy=modelled,
+            note=f"{len(turns['groups'])} groups of cores take turns, loaded once for "
+            f"{turns['batch']} images, loads included; {on_line:.2g} images/s with a serial line "
+            f"of {board.baud:,} baud; clock placed and routed, not run in silicon; {latency}",
+            device=board.device,
+            precision=bits,
+        )
     return Row(
         f"this project, T = {case.bits}",
         case.what,
@@ -115,6 +160,8 @@ def row_of(case: Case, report: Mapping[str, Any]) -> Row:
         per_second=1e6 * CLOCK_MHZ / interval,
         luts=f"{n_cores} nodes of {lanes} lanes; {NODE_LUTS:,} LUT4 each in ECP5",
         memory=f"{report['parameters'] / 1e3:,.0f}k parameters of 8 bits",
-        energy=f"{energy_text(energy)}, model of 45 nm without clock and leakage",
-        note=f"latency {report['cycles_per_image']['latency']:,.0f} cycles; every spike equal",
+        energy=modelled,
+        note=latency,
+        device="ECP5: the clock of one node",
+        precision=bits,
     )

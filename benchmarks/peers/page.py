@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .row import NO_DATA
+
 HEAD = """# Beside other accelerators
 
 Rows that this project measured on its own RTL, and rows that others publish. They are not of one
@@ -14,9 +16,11 @@ simulated*: the other project's RTL, run by us; *quoted*: as published. `python 
 stemcore.benchmarks.peers` measures our rows again and writes this page and
 `benchmarks/peers/peers.json`.
 
-Our images per second are stated at 92.3 MHz, the clock of one placed and routed node of 32 lanes
-in an ECP5. No board here holds 12 to 48 such nodes: rates of the whole network are simulated
-cycles at that clock, not a run in silicon.
+Our images per second are simulated cycles at a clock, not a run in silicon. Two kinds of rows are
+ours. *One node on the board*: the design that fits a ULX3S, at the clock at which it was placed and
+routed; the network's cores take turns on its node, and loading them is counted. The others have a
+node for every core, which no board here holds: their clock, 92.3 MHz, is that of one placed and
+routed node of 32 lanes in an ECP5.
 """
 TAIL = """
 ## Where this project loses
@@ -48,6 +52,8 @@ COLUMNS = (
     "system",
     "network",
     "data",
+    "device",
+    "bits",
     "accuracy, % (test images)",
     "cycles an image",
     "images/s (at MHz)",
@@ -58,16 +64,20 @@ COLUMNS = (
     "source",
     "note",
 )
-_DATA = ("MNIST", "CIFAR10", "digits")
+_TITLES = {
+    "MNIST": "MNIST",
+    "CIFAR10": "CIFAR10",
+    "digits": "Digits; cycles alone of random weights on enlarged ones",
+    NO_DATA: "Size alone",
+}
 
 
 def page(rows: Sequence[Mapping[str, Any]]) -> str:
     """The page; ``rows`` as ``peers.json`` has them."""
     parts = [HEAD]
-    for data in _DATA:
+    for data, title in _TITLES.items():
         own = [row for row in rows if row["dataset"].lower().startswith(data.lower())]
         if own:
-            title = data if data != "digits" else "Cycles alone: random weights on enlarged digits"
             parts.append(f"## {title}\n\n{_table(own)}")
     return "\n".join([*parts, TAIL.strip()]) + "\n"
 
@@ -88,6 +98,8 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         row["system"],
         row["network"],
         row["dataset"],
+        row["device"] or "",
+        row["precision"] or "",
         "" if accuracy is None else f"{accuracy:.2f}{images}",
         "" if row["cycles"] is None else f"{row['cycles']:,.0f}",
         (f"{row['per_second']:,.0f}" if row["per_second"] else "") + clock,

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What others reach, as they publish it; nothing here was measured by this project."""
 
-from .row import QUOTED, SIMULATED, Row
+from .row import NO_DATA, QUOTED, SIMULATED, Row
 
-_MLPERF = "MLPerf Tiny results, PYNQ-Z2 (Zynq-7020)"
+_MLPERF = "MLPerf Tiny results"
+_ZYNQ = "Zynq-7020 (PYNQ-Z2)"
 _SDANN = "table I of arXiv 2505.12221"
 
 ROWS = (
@@ -16,7 +17,9 @@ ROWS = (
         cycles=85_608,
         clock_mhz=200,
         per_second=200e6 / 85_608,
-        note="clock as published, on UltraScale+; its memory is a twelfth of this chip's",
+        note="clock as published; its memory is a twelfth of this chip's",
+        device="UltraScale+",
+        precision="activations of 4 bits, weights of 3 to 6",
     ),
     Row(
         "Spiker+",
@@ -56,6 +59,7 @@ ROWS = (
         QUOTED,
         _SDANN,
         accuracy=98.70,
+        device="Loihi",
     ),
     Row(
         "FINN, CNV-W1A1",
@@ -66,6 +70,8 @@ ROWS = (
         accuracy=84.5,
         per_second=661,
         energy="2.53 mJ, measured on the board",
+        device=_ZYNQ,
+        precision="activations and weights of 1 bit",
     ),
     Row(
         "FINN, CNV-W2A2",
@@ -74,6 +80,7 @@ ROWS = (
         QUOTED,
         "FINN's examples",
         accuracy=89.03,
+        precision="activations and weights of 2 bits",
     ),
     Row(
         "hls4ml, RN07",
@@ -84,6 +91,7 @@ ROWS = (
         accuracy=83.5,
         per_second=36.6,
         energy="44.2 mJ, measured on the board",
+        device=_ZYNQ,
     ),
     Row(
         "Loihi, NxTF",
@@ -94,6 +102,19 @@ ROWS = (
         accuracy=91.5,
         per_second=1 / 0.340,
         energy="102 mJ, measured on the chip",
+        device="Loihi",
         note="340 ms an image",
+    ),
+    Row(
+        "Catalyst N1",
+        "2 x 256 neurons, programmable",
+        NO_DATA,
+        QUOTED,
+        "Catalyst N1's repository",
+        clock_mhz=100,
+        luts="20.1k",
+        memory="52.5 BRAM",
+        note="Verilog, after Loihi",
+        device="Kria (Zynq UltraScale+)",
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 MEASURED = "measured"  # by a command of this project, on its RTL
 SIMULATED = "RTL simulated"  # the other project's own RTL
 QUOTED = "quoted"  # as published
+NO_DATA = "none"  # where no figure of a network is published
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Row:
 
     accuracy in percent, on ``images`` test images; ``cycles`` from image to image; ``clock_mhz``
     that ``per_second`` (images a second) is stated at. ``luts`` and ``memory`` say of what.
+    ``device`` is the part or chip, ``precision`` bits of activations and weights.
     ``energy`` is per image and names its model or measurement. ``how`` is one of ``MEASURED``,
     ``SIMULATED`` and ``QUOTED``; ``source`` is the command, or where the figures stand.
     """
@@ -33,6 +35,8 @@ class Row:
     memory: str | None = None
     energy: str | None = None
     note: str = ""
+    device: str | None = None
+    precision: str | None = None
 
     def __post_init__(self) -> None:
         if self.how not in (MEASURED, SIMULATED, QUOTED):

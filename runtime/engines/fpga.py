@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stemcore.golden.network.results import part
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.params import ChipParams
 
 from .engine import Feature, ProgramEngine, RunOptions
 from .result import RunResult
@@ -27,6 +28,20 @@ class Fpga(ProgramEngine):
     name: ClassVar[str] = "fpga"
     summary: ClassVar[str] = "a chip on a board, at a port"
     features: ClassVar[frozenset[Feature]] = frozenset({Feature.COUNTERS, Feature.PORT})
+
+    def look(self, port: str, params: ChipParams | None = None) -> str:
+        """Who is at ``port``, in words, before anything takes long; nothing is changed there.
+
+        params : sizes of nodes that the chip must have, where they are known
+        """
+        from ..host.board import Board
+        from ..host.ports import open_port
+
+        with open_port(port) as transport:
+            board = Board(transport)
+            whose = "of the preset that was chosen"
+            chip = board.identify() if params is None else board.check_sizes(params, whose)
+        return f"{port}: {chip.columns} x {chip.rows} nodes of {chip.params.lanes} lanes"
 
     def run(
         self, program: Program, images: NDArray[np.integer], *, options: RunOptions

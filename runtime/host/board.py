@@ -107,20 +107,25 @@ class Board:
 
     def check_fits(self, program: Program) -> Identity:
         """Raises :class:`PortError` where the chip is not one that ``program`` was compiled for."""
-        chip = self.identify()
+        chip = self.check_sizes(program.params, f"that {program.name} was compiled for")
         name = self._transport.name
-        wanted, got = program.params.to_dict(), chip.params.to_dict()
-        if differing := [key for key in wanted if wanted[key] != got[key]]:
-            values = ", ".join(f"{key} {got[key]} (not {wanted[key]})" for key in differing)
-            raise PortError(
-                f"{name}: the chip must have the sizes that {program.name} was compiled for, got "
-                f"{values}; choose the board's preset, or load a bitstream with the program's"
-            )
         if chip.columns < program.columns or chip.rows < program.rows:
             raise PortError(
                 f"{name}: the chip must have {program.columns} x {program.rows} nodes for "
                 f"{program.name}, got {chip.columns} x {chip.rows}; compile for the board's mesh "
                 f"(MESH={chip.columns}x{chip.rows}), or load a larger chip"
+            )
+        return chip
+
+    def check_sizes(self, params: ChipParams, whose: str) -> Identity:
+        """Raises :class:`PortError` where the chip's nodes have other sizes than ``params``."""
+        chip = self.identify()
+        wanted, got = params.to_dict(), chip.params.to_dict()
+        if differing := [key for key in wanted if wanted[key] != got[key]]:
+            values = ", ".join(f"{key} {got[key]} (not {wanted[key]})" for key in differing)
+            raise PortError(
+                f"{self._transport.name}: the chip must have the sizes {whose}, got {values}; "
+                "choose the board's preset, or load a bitstream with the program's"
             )
         return chip
 

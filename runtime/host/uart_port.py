@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A serial port of this machine as the way to a board."""
 
+import fcntl
 import os
 import select
 import termios
@@ -164,12 +165,20 @@ def _open(name: str, path: Path, baud: int) -> int:
             "group that owns it (often dialout), and end other programs that use it"
         ) from None
     try:
+        # Two drivers would take each other's bytes. The lock goes with the file, however this ends.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         tty.setraw(file)
         settings = termios.tcgetattr(file)
         settings[2] = termios.CS8 | termios.CREAD | termios.CLOCAL
         settings[4] = settings[5] = _SPEEDS[baud]
         termios.tcsetattr(file, termios.TCSANOW, settings)
         termios.tcflush(file, termios.TCIOFLUSH)
+    except OSError:
+        os.close(file)
+        raise PortError(
+            f"{name}: must be free, and another program drives the board there; end that one, or "
+            "name another port"
+        ) from None
     except termios.error as error:
         os.close(file)
         raise PortError(f"{name}: must be a serial port, got: {error.args[-1]}") from None

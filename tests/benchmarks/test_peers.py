@@ -10,6 +10,7 @@ from stemcore.benchmarks.peers import ours
 from stemcore.benchmarks.peers.__main__ import DATA_FILE, PAGE
 from stemcore.benchmarks.peers.ours import CASES, CLOCK_MHZ, Case, report_of, row_of
 from stemcore.benchmarks.peers.page import page
+from stemcore.benchmarks.peers.placed import ULX3S
 from stemcore.benchmarks.peers.quoted import ROWS
 from stemcore.benchmarks.peers.row import MEASURED, QUOTED, SIMULATED, Row
 from stemcore.models.registry import MODELS
@@ -48,7 +49,13 @@ def test_data_file_has_our_cases_and_all_that_is_quoted():
     for row in rows:
         if row["how"] == MEASURED:
             assert "every spike equal" in row["note"]
-            assert row["per_second"] == 1e6 * CLOCK_MHZ / row["cycles"]
+            assert row["per_second"] == pytest.approx(1e6 * row["clock_mhz"] / row["cycles"])
+    ours_now = {case.command: case for case in CASES}
+    for row in rows:
+        if row["how"] == MEASURED:
+            case = ours_now[row["source"]]
+            assert row["clock_mhz"] == (case.placed.clock_mhz if case.placed else CLOCK_MHZ)
+            assert (row["device"] == ULX3S.device) == (case.placed is not None)
 
 
 def test_quoted_rows_say_where_they_are_from_and_what_they_lack():
@@ -57,7 +64,7 @@ def test_quoted_rows_say_where_they_are_from_and_what_they_lack():
         assert row.source
         if row.energy is not None:
             assert "measured" in row.energy
-        figures = (row.accuracy, row.per_second, row.energy)
+        figures = (row.accuracy, row.per_second, row.energy, row.luts)
         assert any(figure is not None for figure in figures), row.system
 
 
@@ -80,6 +87,52 @@ def test_untrained_network_has_no_accuracy():
     row = row_of(Case("ds_cnn-digits", "x", "random weights", images=2, trained=False), REPORT)
     assert (row.accuracy, row.images) == (None, None)
     assert row.dataset == "random weights"
+
+
+TURNS = {
+    "cores_on_chip": 1,
+    "batch": 2,
+    "batches": 1,
+    "groups": [
+        {"load_flits": 8_580, "cycles": 85_800.0, "flits_in": 31.0, "flits_out": 3.0},
+        {"load_flits": 0, "cycles": 858.0, "flits_in": 3.0, "flits_out": 310.0},
+    ],
+}
+ON_BOARD = Case("lenet5-mnist", "LeNet-5", "MNIST", images=2, placed=ULX3S)
+
+
+def test_a_row_of_a_board_has_its_clock_and_its_line():
+    report = REPORT | {"images": 2, "virtual_cores": TURNS}
+    row = row_of(ON_BOARD, report)
+    assert row.source == "make sim MODEL=lenet5 DATASET=mnist PRESET=ecp5 CORES_ON_CHIP=1 IMAGES=2"
+    assert (row.clock_mhz, row.device) == (ULX3S.clock_mhz, "LFE5U-85F")
+    assert row.per_second == pytest.approx(ULX3S.clock_mhz * 1e6 / 1000)
+    assert row.luts.startswith("7,147 LUT4")
+    # Frames of 31 flits take 248 bytes and 14, ten bits each at 1 Mbaud. The second group is as
+    # slow as its 310 flits out, the first as its 1 ms of cycles at the clock or its 31 flits in.
+    frame = 262 * 10 / 1e6
+    load = (8_580 * 8 + 277 * 14) * 10 / 1e6 / 2
+    first = max(85_800 / (ULX3S.clock_mhz * 1e6), frame)
+    _, on_line = ULX3S.rates(report)
+    assert on_line == pytest.approx(1 / (load + first + 10 * frame))
+    assert f"{on_line:.2g} images/s with a serial line of 1,000,000 baud" in row.note
+
+
+def test_a_run_with_a_node_for_every_core_is_none_of_a_board(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "sim_build" / "lenet5-mnist-ecp5" / "report.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(REPORT | {"images": 2, "virtual_cores": None}))
+    asked = []
+
+    def simulate(settings, **options):
+        asked.append((settings.preset, options["cores_on_chip"]))
+        path.write_text(json.dumps(REPORT | {"images": 2, "virtual_cores": TURNS}))
+
+    monkeypatch.setattr(ours, "simulate", simulate)
+    assert report_of(ON_BOARD)["virtual_cores"] == TURNS
+    report_of(ON_BOARD)
+    assert asked == [("ecp5", 1)]
 
 
 def test_run_that_differs_gives_no_row():

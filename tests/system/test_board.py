@@ -3,6 +3,7 @@
 
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -11,6 +12,7 @@ import pytest
 from stemcore.compiler.virtual.chip import virtual_chip
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY
 from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.registers import Control
 from stemcore.runtime.commands.main import main
@@ -115,11 +117,41 @@ def test_a_program_that_waits_for_ever_is_explained(board):
 
 
 def test_two_drivers_at_one_board_do_not_mix(board):
-    with open_port(board) as first, open_port(board) as second:
+    with open_port(board) as first:
         first.restart()
-        second.restart()
-        with pytest.raises(PortError, match="must keep its session"):
-            first.read(0)
+        with pytest.raises(PortError, match="must be free, and another program drives the board"):
+            open_port(board)
+        assert first.read(HOST_REGISTERS["IDENTITY"].offset) == IDENTITY
+
+
+def test_a_board_that_is_not_there_is_told_of_before_anything_takes_long(tmp_path, capsys):
+    words = ["sim", "--model", "digits_cnn", "--sim", "fpga", "--port", str(tmp_path / "ttyUSB9")]
+    assert main(words) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "must be a serial port, there is no such file" in told and "model " not in told
+
+
+def test_a_board_of_another_preset_is_told_of_before_anything_takes_long(board, capsys):
+    assert main(["sim", "--model", "digits_cnn", "--sim", "fpga", "--port", board]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert (
+        "the chip must have the sizes of the preset that was chosen, got lanes 4 (not 32)" in told
+    )
+    assert "model " not in told
+
+
+def test_a_board_that_is_unplugged_amid_a_run_is_told_of():
+    """The terminal closes when half of the images are done."""
+    _, program, images = four_core_case(0)
+    with ExitStack() as stack:
+        port = stack.enter_context(simulated_board(TINY, engines(), columns=2, rows=2))
+
+        def unplug(done, cycles):
+            if done == 2:
+                stack.close()
+
+        with pytest.raises(PortError, match=r"^\S+: (must stay open, got|the board must answer)"):
+            run_engine("fpga", program, images, port=port, progress=unplug)
 
 
 def test_another_preset_is_refused(board):

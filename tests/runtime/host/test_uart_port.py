@@ -93,6 +93,14 @@ def test_a_board_that_was_reset_is_noticed():
             port.read(0)
 
 
+def test_a_second_driver_is_refused_and_changes_nothing():
+    with answering(answer_as_chip) as name, UartPort(name) as port:
+        port.restart()
+        with pytest.raises(PortError, match=rf"^{name}: must be free, and another program drives"):
+            open_port(name)
+        assert port.read(0) == 5
+
+
 def test_the_port_is_given_back():
     with answering(answer_as_chip) as name:
         for _ in range(2):
