@@ -49,6 +49,7 @@ SHELL := bash
 #? NODES fpga: columns x rows of nodes, such as 3x1; default: as many as fit the board
 #? CLOCK fpga: MHz of the chip; default: the board's
 #? BAUD fpga: of the serial line (1000000)
+#? SIMULATE fpga, synth: test images that nodes as netlists run too; each flit as the RTL's (none)
 #? FILES mutate: all, or folders and files of hdl, golden, compiler; default: changed lines
 #? MUTANTS mutate: faults at most (60)
 #? SEEDS fuzz: random networks of each kind (100), from SEED on; fpga, synth: placements (1)
@@ -101,9 +102,9 @@ TAKES_compare := RUNS/
 TAKES_info := /
 TAKES_train := MODEL/model DATASET/dataset DATA/data EPOCHS/epochs RATE/rate START/start OUT/out SEED/seed \
     THREADS/threads SPIKE_PENALTY/spike-penalty
-TAKES_synth := BOARD/board PRESET/preset SEEDS/seeds
+TAKES_synth := BOARD/board PRESET/preset SEEDS/seeds SIMULATE/simulate
 TAKES_fpga := BOARD/board PRESET/preset NODES/nodes CLOCK/clock BAUD/baud SEEDS/seeds \
-    MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint
+    MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint SIMULATE/simulate
 TAKES_tables := IMAGES/images DATA/data DATASET/dataset CHECKPOINT/checkpoint MODEL/model
 TAKES_bench := /
 TAKES_test := STAGES/ SEED/ JOBS/

@@ -70,6 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="FOLDER", help="folder of the data set (default: ./data)"
     )
     network.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights, safetensors")
+    network.add_argument(
+        "--simulate",
+        type=at_least_one,
+        metavar="N",
+        help="before placing: run N test images on a chip of such nodes as netlists, and compare "
+        "every output with golden, every flit and its cycle with the RTL (default: no)",
+    )
 
 
 def _nodes(text: str) -> tuple[int, int]:
@@ -108,13 +115,17 @@ def run(arguments: argparse.Namespace) -> int:
                 checkpoint=arguments.checkpoint,
                 say=display.say,
             )
+        netlist = None
+        if arguments.simulate is not None:
+            netlist = _simulate(design, arguments, display.say)
         seeds = range(1, arguments.seeds + 1)
         if design.board.family == XILINX:
-            return _write_project(design, model, display.say)
-        report, folder = build(design, seeds, model=model, say=display.say)
+            return _write_project(design, model, netlist, display.say)
+        report, folder = build(design, seeds, model=model, netlist=netlist, say=display.say)
     print(table(report))
     if model:
         _print_model(model)
+    _print_netlist(netlist)
     print(f"report       {folder / 'report.html'}")
     if report["bitstream"] is None:
         seed = str(report["best_seed"])
@@ -133,25 +144,53 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write_project(
-    design: "Design", model: dict[str, Any] | None, say: Callable[[str], None]
+    design: "Design",
+    model: dict[str, Any] | None,
+    netlist: dict[str, Any] | None,
+    say: Callable[[str], None],
 ) -> int:
     """A project for the vendor's tool in place of a bitstream."""
     from ..fpga.vendor import write_project
 
-    report, folder = write_project(design, model, say)
+    report, folder = write_project(design, model, say, netlist=netlist)
     cells = ", ".join(f"{count:g} {kind}" for kind, count in report["node_cells"].items() if count)
     print(f"node         {cells}")
     if model:
         _print_model(model)
+    _print_netlist(netlist)
     print(f"project      {folder}; checked {report['checked']}")
     print("next         " + "\n             ".join(report["next"]))
     return 0
 
 
 def _check_network(arguments: argparse.Namespace) -> None:
-    for name in ("dataset", "data", "checkpoint"):
+    for name in ("dataset", "data", "checkpoint", "simulate"):
         if getattr(arguments, name) is not None and arguments.model is None:
             raise ValueError(f"{name}: must come with a model, none came; name one with MODEL")
+
+
+def _simulate(
+    design: "Design", arguments: argparse.Namespace, say: Callable[[str], None]
+) -> dict[str, Any]:
+    from ..fpga.netlist_run import run_on_netlist
+    from ..settings import Settings
+
+    settings = Settings(
+        model=arguments.model,
+        dataset=arguments.dataset or "",
+        data=arguments.data,
+        checkpoint=arguments.checkpoint,
+        preset=design.preset,
+    )
+    n_nodes = design.columns * design.rows
+    return run_on_netlist(design.board, settings, arguments.simulate, n_nodes=n_nodes, say=say)
+
+
+def _print_netlist(netlist: dict[str, Any] | None) -> None:
+    from ..fpga.netlist_run import netlist_line
+
+    if netlist is not None:
+        print(netlist_line(netlist))
 
 
 def _print_model(model: dict[str, Any]) -> None:

@@ -91,11 +91,17 @@ def _check_nodes(
 
 
 def build(
-    design: Design, seeds: Sequence[int], *, model: dict[str, Any] | None = None, say: Say
+    design: Design,
+    seeds: Sequence[int],
+    *,
+    model: dict[str, Any] | None = None,
+    netlist: dict[str, Any] | None = None,
+    say: Say,
 ) -> tuple[dict[str, Any], Path]:
     """Synthesises, places with every seed, and packs the fastest placement that meets the clock.
 
     model : what is known of the network that is to run on it, for the report
+    netlist : what a simulation of the nodes' netlist found, for the report
 
     Returns the report and its folder; where no placement meets the clock there is no bitstream, and
     ``report["bitstream"]`` is ``None``.
@@ -106,7 +112,7 @@ def build(
     for seed in seeds:
         say(f"place        seed {seed} of {', '.join(map(str, seeds))}")
         placements.append(place_design(design.board, folder, seed))
-    report = describe(design, figures, placements, model)
+    report = describe(design, figures, placements, model) | {"netlist": netlist}
     best = report["best_seed"]
     bitstream = folder / f"{design.board.name}.bit"
     bitstream.unlink(missing_ok=True)

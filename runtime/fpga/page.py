@@ -57,6 +57,9 @@ def page(report: dict[str, Any]) -> str:
     ]
     if report["model"]:
         parts.append(_section("Network", ("figure", "value"), report["model"].items()))
+    if report.get("netlist"):
+        equal = "Nodes as netlist, simulated: equal to the RTL"
+        parts.append(_section(equal, ("figure", "value"), report["netlist"].items()))
     return document(title, parts, footer="All figures are in report.json beside this page.")
 
 

@@ -74,10 +74,10 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in TOOLS}
 
 
-def synth(top: str) -> str:
+def synth(top: str, command: str = SYNTH) -> str:
     """Commands that map one module; simplified before, since the pinned Yosys fails an assertion
     in putting ABC's result back into some netlists that it is left to simplify itself."""
-    return f"hierarchy -top {top}\nproc\nflatten\nopt -full\nclean\n{SYNTH} -top {top}"
+    return f"hierarchy -top {top}\nproc\nflatten\nopt -full\nclean\n{command} -top {top}"
 
 
 CORE_SCRIPT = f"read_verilog node.v\n{synth(CORE)}\nwrite_rtlil core.il"

@@ -226,11 +226,16 @@ def next_steps(design: Design, folder: Path) -> list[str]:
 
 
 def write_project(
-    design: Design, model: dict[str, Any] | None, say: Callable[[str], None]
+    design: Design,
+    model: dict[str, Any] | None,
+    say: Callable[[str], None],
+    *,
+    netlist: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], Path]:
     """Writes the project of a board and ``report.json`` into a folder of ``sim_build/fpga``.
 
     model : what is known of the network that is to run on it
+    netlist : what a simulation of the nodes' netlist found
     """
     say(f"write        {design.columns} x {design.rows} nodes of {design.preset}: Verilog, scripts")
     folder = results() / "fpga" / design.name
@@ -246,6 +251,7 @@ def write_project(
         "nodes": [design.columns, design.rows],
         "node_cells": node_cells(design),
         "model": model,
+        "netlist": netlist,
         "next": next_steps(design, folder),
         "checked": "by Yosys, as far as it reads the Verilog; no tool of the vendor has seen it",
         "versions": versions(),

@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from stemcore.runtime.fpga.netlist import MODELS
+from stemcore.runtime.fpga.cell_models import ECP5_CELLS
 from stemcore.runtime.toolchain import ToolError
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
 
+MODELS = ECP5_CELLS.own_file
 PORT_WIDTH = 18
 ROWS = 1024
 INIT_ROWS = (0, 1008)  # where the parameters INITVAL_00 and INITVAL_3F begin

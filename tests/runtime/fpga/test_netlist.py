@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node after synthesis, in the place of its RTL."""
 
+import os
 import random
 import re
 
@@ -9,26 +10,66 @@ import pytest
 from stemcore.folders import results
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.presets import get_preset
+from stemcore.hdl.boards.board import get_board
 from stemcore.runtime.errors import EngineError
-from stemcore.runtime.fpga import netlist
+from stemcore.runtime.fpga.cell_models import ECP5_CELLS
+from stemcore.runtime.fpga.netlist import ECP5_FAMILY, XC7_FAMILY, family_of, node_netlist
+from stemcore.runtime.fpga.netlist_check import (
+    Agreement,
+    check_netlist,
+    compare_flits,
+)
+from stemcore.runtime.fpga.netlist_run import netlist_line
 from stemcore.runtime.host.verilog_bench import write_bench
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
 from tests.support.chip_programs import mesh_case
 
 OUT = results() / "netlist-tests"
+TINY = get_preset("tiny")
+
+
+FAMILIES = {
+    ECP5_FAMILY: ("LUT4", "TRELLIS_FF", "DP16KD", "MULT18X18D", "CCU2C", "TRELLIS_DPR16X4"),
+    XC7_FAMILY: ("LUT6", "FDRE", "RAMB18E1", "DSP48E1", "CARRY4", "RAM64M"),
+}
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """A random network on one node of preset tiny, and what golden computes."""
+    network, program, images = mesh_case(1, 1)
+    expected = run_network(network, images)[program.output]
+    return write_bench(program, images, OUT / f"node-{os.getpid()}", expected=expected)
 
 
 @pytest.mark.sim
 @pytest.mark.slow
-def test_netlist_sends_every_flit_in_its_cycle():
-    network, program, images = mesh_case(1, 1)
-    expected = run_network(network, images)[program.output]
-    folder = write_bench(program, images, OUT / "node", expected=expected)
-    made = netlist.node_netlist(get_preset("tiny"))
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_netlist_sends_every_flit_in_its_cycle(bench, family):
+    made = node_netlist(TINY, family)
     text = made.read_text()
-    for cell in ("LUT4", "TRELLIS_FF", "DP16KD", "MULT18X18D", "CCU2C", "TRELLIS_DPR16X4"):
+    for cell in FAMILIES[family]:
         assert f"  {cell} " in text
-    assert netlist.check_netlist(folder, made, "icarus").flits > 80
+    assert check_netlist(bench, made, family, "icarus").flits > 80
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_one_wrong_lookup_table_is_noticed(bench, tmp_path):
+    """A table between a flit that leaves the core and a register, inverted."""
+    text = node_netlist(TINY).read_text()
+    found = next(
+        table
+        for table in re.finditer(r"  LUT4 #\(\n    \.INIT\(16'h(\w{4})\)\n  \) ([^;]*);", text)
+        if "(sent)" in table[2] and re.search(r"\.Z\(\S+_DI ?\)", table[2])
+    )
+    wrong = f"{int(found[1], 16) ^ 0xFFFF:04x}"
+    faulty = tmp_path / "netlist.v"
+    faulty.write_text(text[: found.start(1)] + wrong + text[found.end(1) :])
+    with pytest.raises(
+        EngineError, match=r"^netlist: flit \d+ \(cycle, node, flit\) must be that of"
+    ):
+        check_netlist(bench, faulty, ECP5_FAMILY, "icarus")
 
 
 @pytest.mark.parametrize(
@@ -45,17 +86,17 @@ def test_the_first_flit_that_differs_is_named(tmp_path, got, message):
     (tmp_path / "netlist").write_text(got)
     files = tmp_path / "rtl", tmp_path / "netlist"
     if message is None:
-        assert netlist.compare_flits(*files) == netlist.Agreement(flits=2, cycles=2)
+        assert compare_flits(*files) == Agreement(flits=2, cycles=2)
     else:
         with pytest.raises(EngineError, match=message):
-            netlist.compare_flits(*files)
+            compare_flits(*files)
 
 
 def test_a_run_without_flits_is_no_agreement(tmp_path):
     for name in ("rtl", "netlist"):
         (tmp_path / name).write_text("")
     with pytest.raises(EngineError, match="must send flits"):
-        netlist.compare_flits(tmp_path / "rtl", tmp_path / "netlist")
+        compare_flits(tmp_path / "rtl", tmp_path / "netlist")
 
 
 MULTIPLIER = """module bench;
@@ -88,10 +129,25 @@ def test_the_multiplier_is_a_product_of_either_sign(tmp_path):
     )
     bench = tmp_path / "bench.v"
     bench.write_text(MULTIPLIER.format(cases=lines, **pins))
-    program = compile_verilog([bench, netlist.MODELS], top="bench", out_dir=tmp_path)
+    program = compile_verilog([bench, ECP5_CELLS.own_file], top="bench", out_dir=tmp_path)
     got = [int(p) for p in re.findall(r"p=(\d+)", run_vvp(program))]
 
     def value(word, is_signed):
         return word - (1 << 18) if is_signed and word >> 17 else word
 
     assert got == [value(a, sa) * value(b, sb) % (1 << 36) for a, b, sa, sb in cases]
+
+
+def test_boards_whose_cells_have_models():
+    assert family_of(get_board("ulx3s")) is ECP5_FAMILY
+    assert family_of(get_board("arty_a7")) is XC7_FAMILY
+    with pytest.raises(ValueError, match=r"^board: must be of ECP5 or of .* 7 series .* got kv260"):
+        family_of(get_board("kv260"))
+
+
+@pytest.mark.parametrize(("images", "groups", "said"), [(1, 1, "1 image,"), (2, 3, "s in 3")])
+def test_report_line_says_what_was_equal(images, groups, said):
+    figures = {"images": images, "groups": groups, "flits": 1234, "cycles": 98765, "seconds": 12.4}
+    line = netlist_line(figures)
+    assert line.startswith("netlist      equal to the RTL: ") and said in line
+    assert "each of 1,234 flits in its cycle, of 98,765; 12 s" in line
