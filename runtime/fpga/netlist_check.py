@@ -2,7 +2,7 @@
 """A chip whose nodes are netlists, in the place of the chip's RTL: every flit in its cycle."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -93,9 +93,17 @@ class _OnNetlist(ProgramEngine):
     name: ClassVar[str] = "netlist"
     summary: ClassVar[str] = "a chip of netlists beside its RTL"
 
-    def __init__(self, family: Family, simulator: Simulator, folder: Path, say: Say) -> None:
+    def __init__(
+        self,
+        family: Family,
+        simulator: Simulator,
+        folder: Path,
+        groups: Collection[int] | None,
+        say: Say,
+    ) -> None:
         self._family, self._simulator, self._say = family, simulator, say
-        self._folder, self._reference = folder, ProgramReference()
+        self._folder, self._reference, self._groups = folder, ProgramReference(), groups
+        self._runs = 0
         self.agreements: list[Agreement] = []
 
     def run(
@@ -103,12 +111,14 @@ class _OnNetlist(ProgramEngine):
     ) -> RunResult:
         """As every engine."""
         ran = self._reference.run(program, images, options=options)
-        group = len(self.agreements) + 1
+        group, self._runs = self._runs, self._runs + 1
+        if self._groups is not None and group not in self._groups:
+            return ran
         folder = write_bench(program, images, self._folder / f"group-{group}", expected=ran.outputs)
         netlist = node_netlist(program.params, self._family)
 
         def say(line: str) -> None:
-            self._say(f"{line}, chip {group}: {program.columns} x {program.rows} nodes")
+            self._say(f"{line}, {program.columns} x {program.rows} nodes, group {group}")
 
         self.agreements.append(check_netlist(folder, netlist, self._family, self._simulator, say))
         return ran
@@ -122,12 +132,14 @@ def simulate_netlist(
     expected: NDArray[np.integer],
     name: str,
     simulator: Simulator = "icarus",
+    groups: Collection[int] | None = None,
     say: Say = lambda line: None,
 ) -> dict[str, Any]:
     """Runs ``images`` (N, C, H, W) on a chip of netlists, group after group where cores take turns.
 
     expected : the network's outputs, as golden computes them
     name : of the folder below ``sim_build/netlist-runs``
+    groups : of cores that are simulated, from 0 on; None: all, for every batch of images
 
     Returns figures for a report. Raises ``ToolError`` or ``EngineError`` where anything is not as
     it must be: outputs, or a flit, or its cycle.
@@ -135,7 +147,7 @@ def simulate_netlist(
     started = time.perf_counter()
     folder = results() / "netlist-runs" / name
     folder.mkdir(parents=True, exist_ok=True)
-    engine = _OnNetlist(family, simulator, folder, say)
+    engine = _OnNetlist(family, simulator, folder, groups, say)
     if isinstance(chip, VirtualChip):
         ran = run_virtual(engine, chip, images, options=RunOptions())
     else:

@@ -96,7 +96,7 @@ module xc7_block_ram #(
 
   // A latch's value by the parameter for it; of a wide word B has the upper half.
   function [71:0] latched(input [71:0] low, input [71:0] high, input integer width);
-    if (width < 9) latched = low;
+    if (width < 9) latched = low & ((72'h1 << width) - 1);
     else if (width > 9 * PORT_BYTES)
       latched = from_pins(low, PORT_BYTES) | (from_pins(high, PORT_BYTES) << (9 * PORT_BYTES));
     else latched = from_pins(low, width / 9);
