@@ -9,7 +9,7 @@ bind node_core queue_probe tokens_and_queue (
   .clk(clk), .rst(rst), .idle(spikes.idle), .high(spikes.is_high), .room(spikes.i_ready),
   .tokens({ingress.go, ingress.hold, ingress.credit, ingress.end_}));
 bind node_core end_probe end_distance (
-  .clk(clk), .rst(rst), .spike(ingress.spike_valid && spikes.i_ready), .last(ingress.end_),
+  .clk(clk), .rst(rst), .spike(ingress.spike_valid && ingress.keep && spikes.i_ready), .last(ingress.end_),
   .idle(spikes.idle));
 bind node_flow_control flow_probe pace_and_credit (
   .clk(clk), .rst(rst), .taken(o_valid && o_ready), .is_credit(is_credit),
