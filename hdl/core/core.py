@@ -281,12 +281,10 @@ class Core(wiring.Component):
             control.held.eq(flow.held),
             watchdog.setting.eq(control.watchdog),
             watchdog.due.eq(control.due),
-            watchdog.progress.eq(
+            # Tokens are known later than the rest.
+            watchdog.progress[1].eq(ingress.end | ingress.credit | ingress.hold | ingress.go),
+            watchdog.progress[0].eq(
                 (spikes.o.valid & spikes.o.ready)
-                | ingress.end
-                | ingress.credit
-                | ingress.hold
-                | ingress.go
                 | (flow.o.valid & flow.o.ready)
                 | (axon_out.o.valid & axon_out.o.ready)
                 | control.op_valid

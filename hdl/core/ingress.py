@@ -32,7 +32,7 @@ class Ingress(wiring.Component):
     is_inside : ``In(1)``
         The spike that ``spike`` shows lies within the range of its axon.
     spike, keep : ``Out(spike_stream)``, ``Out(1)``
-        A spike that is due; whether it is one that its axon can have, which is known late.
+        A spike, when spikes are due; whether it is one that its axon can have, which is known late.
     config : ``Out(flit_stream)``
         ADDRESS, WRITE and READ flits.
     end, credit : ``Out(1)``
@@ -81,9 +81,9 @@ class Ingress(wiring.Component):
         with m.Switch(kind):
             with m.Case(Kind.SPIKE.value):
                 m.d.comb += [
-                    self.keep.eq(self.is_inside & ~spike.t[T_WIDTH:].any()),
+                    self.keep.eq(is_fine & self.is_inside & ~spike.t[T_WIDTH:].any()),
                     self.i.ready.eq(self.spike.ready),
-                    self.spike.valid.eq(self.i.valid & is_fine & self.may_spike),
+                    self.spike.valid.eq(self.i.valid & self.may_spike),
                     self.causes[Error.SPIKE].eq(comes & is_fine & ~self.may_spike),
                     self.causes[Error.RANGE].eq(comes & is_fine & self.may_spike & ~self.keep),
                 ]

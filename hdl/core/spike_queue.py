@@ -61,12 +61,14 @@ class SpikeQueue(wiring.Component):
         produce = Signal(range(depth))
         consume = Signal(range(depth))
         stored = Signal(range(depth + 1))  # in the memory, but for the one that has arrived
-        arrived = Signal()  # a spike was written, and counts from now on
+        written, kept = Signal(), Signal()
+        arrived = Signal()  # a spike was written in the cycle before, and counts from now on
         place = Signal.like(produce)
         offers = Signal()  # what the memory's output holds
         takes = Signal()
         m.d.comb += [
             self.i.ready.eq((stored != depth) & ~((stored == depth - 1) & arrived)),
+            arrived.eq(written & kept),
             place.eq(Mux(arrived, _following(produce, depth), produce)),
             write.addr.eq(place),
             write.data.eq(self.i.payload),
@@ -78,7 +80,7 @@ class SpikeQueue(wiring.Component):
             self.o.valid.eq(offers),
             self.idle.eq((stored == 0) & ~arrived & ~offers),
         ]
-        m.d.sync += [arrived.eq(write.en & self.keep), produce.eq(place)]
+        m.d.sync += [written.eq(write.en), kept.eq(self.keep), produce.eq(place)]
         with m.If(takes):
             m.d.sync += [consume.eq(_following(consume, depth)), offers.eq(1)]
         with m.Elif(self.o.ready):

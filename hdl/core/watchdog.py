@@ -19,8 +19,9 @@ class Watchdog(wiring.Component):
     setting : ``In(WATCHDOG_WIDTH)``
     due : ``In(1)``
         The core has begun something that it cannot end by itself.
-    progress : ``In(1)``
-        Something went on in this cycle. Known late in it, and heeded in the next.
+    progress : ``In(2)``
+        Something went on in this cycle, of either of two kinds. Known late in it, and heeded in the
+        next.
     expired : ``Out(1)``
         A pulse.
     idle : ``Out(1)``
@@ -29,7 +30,7 @@ class Watchdog(wiring.Component):
 
     setting: In(WATCHDOG_WIDTH)
     due: In(1)
-    progress: In(1)
+    progress: In(2)
     expired: Out(1)
     idle: Out(1)
 
@@ -39,8 +40,10 @@ class Watchdog(wiring.Component):
         first = watchdog_cycles(0).bit_length() - 1
         count = Signal(first + (1 << WATCHDOG_WIDTH))
         reported, counts, moved = Signal(), Signal(), Signal()
-        m.d.sync += moved.eq(self.progress)
+        progressed = Signal.like(self.progress)
+        m.d.sync += progressed.eq(self.progress)
         m.d.comb += [
+            moved.eq(progressed.any()),
             counts.eq(self.due & self.setting.any() & ~reported),
             self.expired.eq(counts & ~moved & count[first:].bit_select(self.setting, 1)),
             self.idle.eq(~counts & ~moved),

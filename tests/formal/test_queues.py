@@ -119,7 +119,7 @@ SPIKE_QUEUE_FAULTS = {
     "gives what is not there": ("self.o.valid.eq(offers)", "self.o.valid.eq(~self.idle)"),
     "gives again": ("m.d.sync += offers.eq(0)", "m.d.sync += offers.eq(~self.is_low)"),
     "idle with one": ("(stored == 0) & ~arrived & ~offers", "(stored == 0) & ~offers"),
-    "keeps what it is not to": ("write.en & self.keep", "write.en"),
+    "keeps what it is not to": ("arrived.eq(written & kept)", "arrived.eq(written)"),
     "writes over what has arrived": (
         "Mux(arrived, _following(produce, depth), produce)",
         "produce",
