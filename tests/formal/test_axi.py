@@ -3,7 +3,6 @@
 """Proofs of the handshakes of AXI4-Lite and AXI4-Stream; each has twins that must be refuted."""
 
 import pytest
-from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
@@ -15,24 +14,12 @@ from stemcore.golden.spec.bit_fields import BitFields
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.host_registers import Access, HostRegister
 from stemcore.golden.spec.presets import get_preset
-from tests.support.formal import implies, inner_signal, planted, prove, refute
+from tests.support.formal import anything, implies, inner_signal, keeps, planted, prove, refute
 
 pytestmark = pytest.mark.sim
 
 TINY = get_preset("tiny")
 FLIT_WIDTH = Formats(TINY).flit.width
-
-
-def keeps(m, kind, valid, ready, *payload):
-    """``kind`` (Assert or Assume): what is valid and not taken is there in the next cycle too."""
-    waited, before = Signal(), Signal(sum(len(value) for value in payload))
-    m.d.sync += [waited.eq(valid & ~ready), before.eq(Cat(payload))]
-    m.d.comb += kind(implies(waited, valid & (before == Cat(payload))))
-
-
-def anything(m, *signals):
-    """The solver chooses these in every cycle."""
-    m.d.comb += [Value.cast(signal).eq(AnySeq(len(Value.cast(signal)))) for signal in signals]
 
 
 # AXI4-Lite --------------------------------------------------------------------------------------

@@ -19,8 +19,9 @@ import time
 import types
 from pathlib import Path
 
+from amaranth.asserts import AnySeq
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, Module, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, Module, Signal, Value
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "sim_build" / "formal"
@@ -184,6 +185,18 @@ def planted(module: types.ModuleType, *changes: tuple[str, str]) -> types.Module
 def implies(premise, conclusion):
     """Of two conditions of one bit."""
     return ~premise | conclusion
+
+
+def keeps(m, kind, valid, ready, *payload):
+    """``kind`` (Assert or Assume): what is valid and not taken is there in the next cycle too."""
+    waited, before = Signal(), Signal(sum(len(value) for value in payload))
+    m.d.sync += [waited.eq(valid & ~ready), before.eq(Cat(payload))]
+    m.d.comb += kind(implies(waited, valid & (before == Cat(payload))))
+
+
+def anything(m, *signals):
+    """The solver chooses these in every cycle."""
+    m.d.comb += [Value.cast(signal).eq(AnySeq(len(Value.cast(signal)))) for signal in signals]
 
 
 def inner_signal(m: Module, name: str) -> Signal:
