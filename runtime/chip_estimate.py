@@ -12,7 +12,7 @@ from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Formats, Memory
 
 from .report.energy import energy_figures, energy_text
-from .report.figures import CLOCK_HZ, images_per_second, size_figures
+from .report.figures import CLOCK_HZ, images_per_second, rate_text, size_figures
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class ChipEstimate:
             ),
             (
                 f"cycles       first image after {self.latency:,.0f}, then one every "
-                f"{self.interval:,.0f}: {self.images_per_second:,.0f} images/s at "
+                f"{self.interval:,.0f}: {rate_text(self.images_per_second)} images/s at "
                 f"{CLOCK_HZ / 1e6:.0f} MHz"
             ),
             f"work         {self.sops:,.0f} SOPs and {self.spikes:,.0f} spikes per image",

@@ -12,7 +12,7 @@ from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import PRESETS
 
 from .chip_estimate import aligned
-from .report.figures import images_per_second
+from .report.figures import images_per_second, rate_text
 from .settings import Settings, chip_params, preset_name
 
 
@@ -58,7 +58,7 @@ class PresetChoice:
                 f"{row.memory_bits / 8 / 1024:,.0f} KiB",
                 f"{row.latency:,.0f}",
                 f"{row.interval:,.0f}",
-                f"{images_per_second(row.interval):,.0f}",
+                rate_text(images_per_second(row.interval)),
             )
             for row in self.rows
             if not row.problem

@@ -194,11 +194,13 @@ def _print_netlist(netlist: dict[str, Any] | None) -> None:
 
 
 def _print_model(model: dict[str, Any]) -> None:
+    from ..report.figures import rate_text
+
+    rate, on_chip = (rate_text(model[name]) for name in ("images_per_s", "images_per_s_chip"))
     print(
         f"network      {model['name']}: {model['cores']} cores in {model['groups']} groups, each "
         f"loaded once for {model['batch']:,} images\n"
         f"             load {model['load_s']:.2f} s a batch; an image computes "
         f"{1e3 * model['compute_s']:.3f} ms and is {1e3 * model['transfer_s']:.3f} ms on the link\n"
-        f"             {model['images_per_s']:,.1f} images/s; {model['images_per_s_chip']:,.0f} "
-        "with a link that takes no time"
+        f"             {rate} images/s; {on_chip} with a link that takes no time"
     )

@@ -30,6 +30,11 @@ def images_per_second(interval: float) -> float:
     return CLOCK_HZ / interval
 
 
+def rate_text(rate: float) -> str:
+    """Images a second for people: whole ones, and two digits where there are few."""
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
 def layer_rows(
     program: Program, counters: Mapping[Node, Counters], n_images: int
 ) -> list[dict[str, Any]]:

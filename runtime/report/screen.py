@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .energy import PARTS, energy_text
-from .figures import CLOCK_HZ, images_per_second
+from .figures import CLOCK_HZ, images_per_second, rate_text
 from .schema import AGREEMENT
 
 LINE_WIDTH = 80
@@ -196,7 +196,7 @@ def _times(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             text += "" if estimated is None else f" (estimated {estimated:,.0f})"
         if key == "interval":
             rate = images_per_second(estimated if value is None else value)
-            text += f": {rate:,.0f} images/s at {CLOCK_HZ / 1e6:.0f} MHz"
+            text += f": {rate_text(rate)} images/s at {CLOCK_HZ / 1e6:.0f} MHz"
         yield name, text
 
 

@@ -110,6 +110,12 @@ def test_energies_stand_beside_what_they_compare_with(report):
     assert second.startswith("12.00 pJ of additions, the ANN's multiply-accumulates 34.00 pJ;")
 
 
+def test_less_than_an_image_a_second_is_not_none(report):
+    report["cycles_per_image"]["interval"] = 732_423_270.0
+    told = unfolded(summary(report))["interval"]
+    assert told.endswith(": 0.14 images/s at 100 MHz")
+
+
 def test_one_image_shows_the_estimate(report):
     report["cycles_per_image"] |= {"interval": None}
     assert unfolded(summary(report))["interval"] == (
