@@ -72,11 +72,14 @@ class Exported:
     verilog : text of all modules
     modules : the module of every instance by its scope: ``node.core.axon_in`` and the like
     blackbox : the component's module as its ports alone, for flows in which it is a hard macro
+    words : what the values of enumerations and states are called, by scope and wire:
+        ``node.core.control.phase_state`` and the like
     """
 
     verilog: str
     modules: Mapping[str, str]
     blackbox: str
+    words: Mapping[str, Mapping[int, str]]
 
 
 def export(component: wiring.Component, *, name: str) -> Exported:
@@ -86,7 +89,12 @@ def export(component: wiring.Component, *, name: str) -> Exported:
     """
     converted = convert(component, name=name)
     verilog = TIMESCALE + verilog_text.for_other_tools(_run_yosys(converted.text, ""))
-    return Exported(verilog, converted.modules, _blackbox(component, name, verilog))
+    words = {
+        f"{scope}.{wire}": values
+        for scope, module in converted.modules.items()
+        for wire, values in converted.enums.get(module, {}).items()
+    }
+    return Exported(verilog, converted.modules, _blackbox(component, name, verilog), words)
 
 
 def _blackbox(component: wiring.Component, name: str, verilog: str) -> str:
@@ -125,6 +133,16 @@ def node_export(params: ChipParams) -> Exported:
 def node_blackbox(params: ChipParams) -> str:
     """The module ``node`` as its ports alone."""
     return node_export(params).blackbox
+
+
+def node_states(params: ChipParams) -> dict[str, Mapping[int, str]]:
+    """What the states of a node are called, by wires below the node: ``core.control.phase_state``
+    and the like."""
+    return {
+        wire.removeprefix("node."): words
+        for wire, words in node_export(params).words.items()
+        if wire.endswith("_state")
+    }
 
 
 def node_verilog(params: ChipParams) -> str:

@@ -178,6 +178,7 @@ class _Converter:
         for signal, name in named.items():
             self._name(signal)
             signal.name = name
+            signal.attrs.update(_state_words(signal))
         design = Design(fragment, ports, hierarchy=("SELF",))
         text, _ = rtlil.convert_fragment(design, emit_src=False)
         for signal in named:
@@ -261,6 +262,20 @@ def _plain_wires(text: str, taken: set[str]) -> str:
         return "\\" + names[odd]
 
     return _ODD_NAME.sub(plain, text)
+
+
+def _state_words(signal: Signal) -> dict[str, str]:
+    """Attributes that say what an FSM's states are called, as those of an enumeration do."""
+    if signal.decoder is None or isinstance(signal.decoder, type):
+        return {}
+    words = {}
+    for value in range(1 << len(signal)):
+        try:
+            word = signal.decoder(value)
+        except KeyError:  # no state has this number
+            continue
+        words[f"enum_value_{value:0{len(signal)}b}"] = word.rpartition("/")[0]
+    return words
 
 
 def _enums(text: str) -> dict[str, dict[int, str]]:

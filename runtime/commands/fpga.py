@@ -103,6 +103,10 @@ def run(arguments: argparse.Namespace) -> int:
             clock_mhz=arguments.clock,
             baud=arguments.baud,
         )
+        if arguments.simulate is not None:
+            from ..fpga.netlist import family_of
+
+            family_of(design.board)  # refuses early
         model = None
         if arguments.model:
             from ..fpga.network import network_on

@@ -118,7 +118,13 @@ def wave_lines(folder: Path) -> list[str]:
     if len(files) > SHOWN_WAVES:
         lines.append(f"             and {len(files) - SHOWN_WAVES} more, one for each node")
     found = [name for name in VIEWERS if shutil.which(name)]
-    lines += [f"open with    {name} {shlex.quote(str(files[0]))}" for name in found or VIEWERS]
+    words = {name: [files[0].name] for name in VIEWERS}
+    view = files[0].with_suffix(".gtkw")
+    if view.exists():
+        words["gtkwave"].append(view.name)
+    # Viewers find the words for values from the folder that they are started in.
+    lines.append(f"open with    cd {shlex.quote(str(folder))}")
+    lines += [f"             {shlex.join([name, *words[name]])}" for name in found or VIEWERS]
     return lines
 
 

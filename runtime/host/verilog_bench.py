@@ -22,7 +22,7 @@ from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.bit_fields import BitFields
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.params import ChipParams
-from stemcore.hdl.export import chip_verilog, node_blackbox, node_verilog
+from stemcore.hdl.export import chip_verilog, node_blackbox, node_states, node_verilog
 
 from ..toolchain import ToolError
 from ..toolchain.icarus import compile_verilog, run_vvp
@@ -151,8 +151,9 @@ def _fill(
     (folder / "README.txt").write_text(_readme(title, program, counts, len(images)))
     (folder / "PORTS.txt").write_text(ports_note(params))
     shutil.copyfile(TEMPLATES / LINT_WAIVERS, folder / LINT_WAIVERS)
-    write_value_names(folder, params)
-    (folder / SAVED_VIEW).write_text(saved_view(params, _instances(program)))
+    states = node_states(params)
+    write_value_names(folder, params, states)
+    (folder / SAVED_VIEW).write_text(saved_view(params, _instances(program), states))
 
 
 def _instances(program: Program) -> dict[str, str]:

@@ -48,8 +48,13 @@ class Signal:
     names: str | None = None
 
 
-def value_names(params: ChipParams) -> dict[str, ValueNames]:
-    """By name: kinds of flit, memories of a core, causes of an error (a bit each).
+States = Mapping[str, Mapping[int, str]]
+NO_STATES: States = {}
+
+
+def value_names(params: ChipParams, states: States = NO_STATES) -> dict[str, ValueNames]:
+    """By name: kinds of flit, memories of a core, causes of an error (a bit each), and ``states``
+    (:func:`stemcore.hdl.export.node_states`) by their wires.
 
     Two causes in one cycle have no word; viewers show their number.
     """
@@ -60,11 +65,15 @@ def value_names(params: ChipParams) -> dict[str, ValueNames]:
             dict(formats.pointer.widths)["memory"], {memory: memory.name for memory in Memory}
         ),
         "causes": ValueNames(len(Error), {1 << error: error.name for error in Error}),
+        **{wire: ValueNames(max(words).bit_length(), words) for wire, words in states.items()},
     }
 
 
-def node_signals(params: ChipParams) -> list[Signal]:
-    """What a saved view shows of a node: links, what its core sends, configuration, errors."""
+def node_signals(params: ChipParams, states: States = NO_STATES) -> list[Signal]:
+    """What a saved view shows of a node: links, what its core sends, states, configuration, errors.
+
+    states : as for :func:`value_names`
+    """
     formats, names = Formats(params), value_names(params)
     flit = formats.flit.width
     kind, memory, causes = (names[name].width for name in ("kind", "memory", "causes"))
@@ -82,6 +91,7 @@ def node_signals(params: ChipParams) -> list[Signal]:
         Signal("sent_flit_kind", kind, "kind"),
         Signal("sent_flit", flit),
         Signal("quiet"),
+        *(Signal(wire, max(words).bit_length(), wire) for wire, words in states.items()),
         Signal("core.configuration.bus_write"),
         Signal("core.configuration.bus_read"),
         Signal("core.configuration.bus_memory", memory, "memory"),
@@ -89,30 +99,35 @@ def node_signals(params: ChipParams) -> list[Signal]:
     ]
 
 
-def saved_view(params: ChipParams, instances: Mapping[str, str]) -> str:
+def saved_view(params: ChipParams, instances: Mapping[str, str], states: States = NO_STATES) -> str:
     """A save file of GTKWave (.gtkw): a group of traces for each node.
 
     instances : the node's instance in the waves, by the group's title. GTKWave is to be started in
         the folder that has ``FILTERS``.
     """
     lines = []
+    filters = list(value_names(params, states))
     for title, instance in instances.items():
         lines += [f"@{_OPEN:x}", f"-{title}"]
-        for signal in node_signals(params):
+        for signal in node_signals(params, states):
             bits = f"[{signal.width - 1}:0]" if signal.width > 1 else ""
-            flags = (_HEX if bits else _BINARY) | _RIGHT | (_FILTERED if signal.names else 0)
+            flags = (
+                (_HEX if bits or signal.names else _BINARY)
+                | _RIGHT
+                | (_FILTERED if signal.names else 0)
+            )
             lines.append(f"@{flags:x}")
             if signal.names:
-                number = list(value_names(params)).index(signal.names) + 1
+                number = filters.index(signal.names) + 1
                 lines.append(f"^{number} {FILTERS}/{signal.names}.txt")
             lines.append(f"{instance}.{signal.path}{bits}")
         lines += [f"@{_CLOSE:x}", f"-{title}"]
     return "\n".join(lines) + "\n"
 
 
-def write_value_names(folder: Path, params: ChipParams) -> None:
+def write_value_names(folder: Path, params: ChipParams, states: States = NO_STATES) -> None:
     """GTKWave's filter files and Surfer's mappings, in folders below ``folder``."""
-    for name, names in value_names(params).items():
+    for name, names in value_names(params, states).items():
         for path, text in (
             (folder / FILTERS / f"{name}.txt", names.gtkwave()),
             (folder / MAPPINGS / f"stemcore_{name}.txt", names.surfer(f"stemcore {name}")),

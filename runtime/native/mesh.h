@@ -48,7 +48,7 @@ class Mesh {
             // North of node (0, 1) is the host.
             const unsigned edges = (y == 0 && x > 0) | (x + 1 == columns) << 1 |
                                    (y + 1 == rows) << 2 | (x == 0) << 3;
-            nodes_.push_back(std::make_unique<Node>(n, x, y + 1, edges));
+            nodes_.push_back(std::make_unique<Node>(x, y + 1, edges));
             at(n).worker = (x + y) % int(workers_.size());
         }
         Node::find_clocks(at(0));

@@ -83,9 +83,9 @@ struct alignas(64) Node {
     Recorder recorder;
 
     // `edges`: links beyond which there is no node, North lowest; what is sent there is dropped.
-    Node(int number, int column, int row, unsigned edges) {
+    Node(int column, int row, unsigned edges) {
         context = std::make_unique<VerilatedContext>();
-        scope = "n" + std::to_string(number);
+        scope = "node_" + std::to_string(column) + "_" + std::to_string(row);
 #ifdef STEM_TRACE
         context->traceEverOn(true);
 #endif

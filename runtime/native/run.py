@@ -17,15 +17,17 @@ from stemcore.golden.program.program import Program
 from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import Node
+from stemcore.hdl.export import node_states
 
 from ..errors import EngineError
 from ..host import waits
 from ..host.errors import check
 from ..host.nodes import check_nodes
+from ..host.wave_view import saved_view, write_value_names
 from ..progress import Progress
 from . import watchdog
 from .build import build
-from .verilated_mesh import Status, VerilatedMesh, default_threads
+from .verilated_mesh import Status, VerilatedMesh, default_threads, wave_scope
 
 _log = logging.getLogger(__name__)
 HOST_NUMBER = -1  # of the host's end of the mesh, where nodes have theirs
@@ -89,8 +91,7 @@ def run_program(
         _load(mesh, over_mesh)
         values, outputs = record(mesh, len(images))
         if waves_dir is not None:
-            for x, y in waves_nodes:
-                mesh.trace(mesh.number(x, y), Path(waves_dir) / f"waves-{x}-{y}.fst")
+            _begin_waves(mesh, Path(waves_dir), waves_nodes)
         loaded_at = mesh.cycle
         for core in program.cores:
             mesh.send(mesh.host.start(core))
@@ -121,6 +122,19 @@ def run_program(
         wall_s=time.perf_counter() - built,
         notes=notes,
     )
+
+
+def _begin_waves(mesh: VerilatedMesh, folder: Path, nodes: Sequence[Node]) -> None:
+    """Waves of ``nodes``, a file each, beside it a saved view; the words of its values."""
+    program = mesh.program
+    layers = {(core.x, core.y): core.layer for core in program.cores}
+    states = node_states(program.params)
+    write_value_names(folder, program.params, states)
+    for x, y in nodes:
+        mesh.trace(mesh.number(x, y), folder / f"waves-{x}-{y}.fst")
+        title = f"node ({x}, {y}) {layers.get((x, y), 'without a core')}"
+        view = saved_view(program.params, {title: f"{wave_scope(x, y)}.node"}, states)
+        (folder / f"waves-{x}-{y}.gtkw").write_text(view)
 
 
 def _load(mesh: VerilatedMesh, over_mesh: bool) -> None:

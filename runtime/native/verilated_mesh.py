@@ -58,6 +58,11 @@ def default_threads() -> int:
     return min(n_processors(), USUAL_THREADS)
 
 
+def wave_scope(x: int, y: int) -> str:
+    """The scope in waves that has node (x, y); that of ``Node`` in node.h."""
+    return f"node_{x}_{y}"
+
+
 class VerilatedMesh:
     """A mesh of compiled nodes with a program's size; the low-level face of the engine.
 

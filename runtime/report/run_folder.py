@@ -29,7 +29,11 @@ _ASIDE, _LOCK, _NAME = ".running", ".lock", ".name"
 UNNAMED = "unnamed"  # results of versions that did not name their runs
 
 # What a simulation leaves; the last is what says that the others are complete.
-RESULTS = ("quantized.npz", "program", "detections", "waves*.fst", "report.html", "report.json")
+RESULTS = (
+    *("quantized.npz", "program", "detections"),
+    *("waves-*.fst", "waves-*.gtkw", "waves", ".surfer"),
+    *("report.html", "report.json"),
+)
 
 
 class RunFolder:

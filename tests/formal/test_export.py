@@ -9,7 +9,13 @@ from amaranth.back import rtlil
 from stemcore.folders import results
 from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.presets import get_preset
+from stemcore.hdl.core.address_generator import AddressGenerator
+from stemcore.hdl.core.configuration import Configuration
+from stemcore.hdl.core.error_register import ErrorRegister
+from stemcore.hdl.core.flow_control import FlowControl
+from stemcore.hdl.core.ingress import Egress, Ingress
 from stemcore.hdl.core.memory import ConfigMemory
+from stemcore.hdl.core.ranges import Ranges
 from stemcore.hdl.export import component_verilog
 from stemcore.hdl.modules import port_names
 from stemcore.hdl.noc.queue import FlitQueue
@@ -23,6 +29,13 @@ CASES = {
     "queue_of_memory": lambda: FlitQueue(shape=8, depth=4),
     "memory": lambda: ConfigMemory(params=TINY, memory=Memory.AXON),
     "router": lambda: Router(TINY),
+    "error_register": lambda: ErrorRegister(params=TINY),
+    "flow_control": lambda: FlowControl(params=TINY),
+    "ingress": lambda: Ingress(params=TINY),
+    "egress": lambda: Egress(params=TINY),
+    "configuration": lambda: Configuration(params=TINY),
+    "ranges": lambda: Ranges(params=TINY),
+    "address_generator": lambda: AddressGenerator(params=TINY),
 }
 # Registers of both are paired by their names; equiv_induct proves that equal ones stay equal, and
 # so do the outputs.

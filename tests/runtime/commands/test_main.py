@@ -131,10 +131,14 @@ def test_waves_are_named_with_the_way_to_open_them(tmp_path, monkeypatch, n_file
     monkeypatch.setattr(shutil, "which", lambda name: None)
     lines = wave_lines(tmp_path)
     assert lines[0] == f"waves        {first}"
-    assert lines[-2:] == [f"open with    surfer {first}", f"open with    gtkwave {first}"]
+    assert lines[-3:] == [
+        f"open with    cd {tmp_path}",
+        *(f"             {viewer} waves-0-0.fst" for viewer in ("surfer", "gtkwave")),
+    ]
     assert ("             and 2 more, one for each node" in lines) == (n_files == 6)
     monkeypatch.setattr(shutil, "which", lambda name: name if name == "gtkwave" else None)
-    assert wave_lines(tmp_path)[-1:] == [f"open with    gtkwave {first}"]
+    (tmp_path / "waves-0-0.gtkw").touch()
+    assert wave_lines(tmp_path)[-1] == "             gtkwave waves-0-0.fst waves-0-0.gtkw"
     assert "surfer" not in "".join(wave_lines(tmp_path))
 
 

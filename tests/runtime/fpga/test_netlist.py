@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from stemcore.compiler.stages import CALIBRATION_IMAGES
+from stemcore.compiler.virtual.chip import virtual_chip
 from stemcore.folders import results
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.presets import get_preset
@@ -18,9 +20,13 @@ from stemcore.runtime.fpga.netlist_check import (
     Agreement,
     check_netlist,
     compare_flits,
+    simulate_netlist,
 )
 from stemcore.runtime.fpga.netlist_run import netlist_line
 from stemcore.runtime.host.verilog_bench import write_bench
+from stemcore.runtime.prepare import prepare
+from stemcore.runtime.prepared import compile_program
+from stemcore.runtime.settings import Settings
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
 from tests.support.chip_programs import mesh_case
 
@@ -51,6 +57,33 @@ def test_netlist_sends_every_flit_in_its_cycle(bench, family):
     for cell in FAMILIES[family]:
         assert f"  {cell} " in text
     assert check_netlist(bench, made, family, "icarus").flits > 80
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_digits_cnn_runs_on_the_netlist_of_one_node():
+    """Cores take turns on the node; one in the middle, which reads what several others send."""
+    settings = Settings("digits_cnn", dataset="digits", preset="tiny")
+    prepared = prepare(settings, n_train=CALIBRATION_IMAGES, n_test=1)
+    chip = virtual_chip(compile_program(prepared), 1)
+    image = prepared.integers[:1]
+    expected = prepared.network.joined(run_network(prepared.network, image))
+    found = simulate_netlist(
+        chip,
+        image,
+        ECP5_FAMILY,
+        expected=expected,
+        name="digits_cnn-test",
+        groups=[len(chip.parts) // 2],
+    )
+    assert (found["groups"], found["images"]) == (1, 1) and found["flits"] > 20
+
+
+def test_outputs_that_are_not_goldens_are_an_error():
+    network, program, images = mesh_case(1, 1)
+    wrong = run_network(network, images)[program.output] + 1
+    with pytest.raises(EngineError, match=r"^netlist: outputs must be those of golden"):
+        simulate_netlist(program, images, ECP5_FAMILY, expected=wrong, name="none", groups=())
 
 
 @pytest.mark.sim

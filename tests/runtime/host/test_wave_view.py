@@ -9,6 +9,7 @@ import pytest
 from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.fields import Kind, Memory
 from stemcore.golden.spec.presets import get_preset
+from stemcore.hdl.export import node_states
 from stemcore.runtime.host.verilog_bench import SAVED_VIEW, write_bench
 from stemcore.runtime.host.wave_view import (
     node_signals,
@@ -58,6 +59,21 @@ def test_words_are_those_of_the_specification():
     assert len(causes) == len(Error)
 
 
+def test_states_are_shown_by_their_wires():
+    states = {
+        "core.control.phase_state": {0: "STOPPED", 5: "FIRE"},
+        "core.x.y_state": {0: "A", 1: "B"},
+    }
+    names = value_names(TINY, states)
+    assert names["core.control.phase_state"].gtkwave() == "0 STOPPED\n5 FIRE\n"
+    assert (names["core.control.phase_state"].width, names["core.x.y_state"].width) == (3, 1)
+    view = saved_view(TINY, {"node (0, 1)": "top.a"}, states)
+    assert (
+        "@2022\n^4 waves/core.control.phase_state.txt\ntop.a.core.control.phase_state[2:0]" in view
+    )
+    assert "@2022\n^5 waves/core.x.y_state.txt\ntop.a.core.x.y_state\n" in view
+
+
 def test_surfer_gets_a_name_the_width_and_the_same_words():
     lines = value_names(TINY)["causes"].surfer("stemcore causes").splitlines()
     assert lines[:3] == ["Name = stemcore causes", "Bits = 11", "1 TOKEN"]
@@ -92,5 +108,9 @@ def test_every_signal_of_the_view_is_in_the_waves_of_the_bench(tmp_path):
     sources = [folder / name for name in ("bench.v", "chip.v", "node.v")]
     run_vvp(compile_verilog(sources, top="bench", out_dir=tmp_path), cwd=folder)
     shown = re.findall(r"(?m)^bench\.\S+$", (folder / SAVED_VIEW).read_text())
-    assert len(shown) == len(program.cores) * len(node_signals(program.params))
+    states = node_states(program.params)
+    assert len(shown) == len(program.cores) * len(node_signals(program.params, states))
+    assert states["core.control.phase_state"][0] == "STOPPED"
+    assert set(states["core.axon_out.phase_state"].values()) >= {"IDLE", "FIRE", "DRAIN"}
+    assert "0 IDLE\n1 FIRE\n" in (folder / "waves" / "core.axon_out.phase_state.txt").read_text()
     assert set(shown) <= declared((folder / "bench.vcd").read_text())

@@ -2,6 +2,7 @@
 """The compiled mesh: what is loaded is what stands there; what cannot go on says where."""
 
 import ctypes
+import re
 import shutil
 
 import numpy as np
@@ -13,12 +14,13 @@ from stemcore.golden.program.program import Program
 from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.registers import Control
-from stemcore.hdl.export import node_verilog
+from stemcore.hdl.export import node_states, node_verilog
 from stemcore.runtime.engines.compare import Difference, compare_values, populations_of
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.engines.verilator import Verilator
 from stemcore.runtime.errors import EngineError
 from stemcore.runtime.host.errors import check, core_errors, first_flit
+from stemcore.runtime.host.wave_view import node_signals
 from stemcore.runtime.native import verilated_mesh as native_mesh
 from stemcore.runtime.native import watchdog
 from stemcore.runtime.native.build import build, node_sources
@@ -26,6 +28,7 @@ from stemcore.runtime.native.run import _run_samples, record
 from stemcore.runtime.native.verilated_mesh import Status, VerilatedMesh
 from tests.support.chip_programs import four_core_case
 from tests.support.edit_program import with_field, with_memory, with_register
+from tests.support.fst_names import fst_names
 from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_images
 
@@ -333,8 +336,15 @@ def test_waves_of_chosen_nodes_are_written(tmp_path, rng):
     traced = run_engine(
         "verilator", program, images, out_dir=OUT, waves_dir=tmp_path, waves_nodes=[(1, 1)]
     )
-    (waves,) = tmp_path.iterdir()
-    assert waves.name == "waves-1-1.fst" and waves.stat().st_size > 1000
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("waves-1-1.fst", "waves-1-1.gtkw", "waves", ".surfer")
+    }
+    view = (tmp_path / "waves-1-1.gtkw").read_text()
+    shown = re.findall(r"(?m)^node_1_1\..+$", view)
+    states = node_states(program.params)
+    assert len(shown) == len(node_signals(program.params, states))
+    assert set(shown) <= fst_names(tmp_path / "waves-1-1.fst")
+    assert "-node (1, 1) " in view and "waves/kind.txt" in view
     # The model with waves has one clock and is evaluated on both edges: the same, cycle by cycle.
     np.testing.assert_array_equal(traced.outputs, plain.outputs)
     assert traced.timing.total == plain.timing.total
