@@ -11,6 +11,7 @@ from enum import Enum
 from zlib import crc32
 
 from .bit_fields import BitFields
+from .codec import CodecParams
 from .errors import MEANINGS, Error
 from .fields import Formats, Kind
 from .neurons import MODELS
@@ -19,10 +20,12 @@ from .params import ChipParams
 REGISTER_WIDTH = 32
 REGISTER_BYTES = REGISTER_WIDTH // 8
 ADDRESS_WIDTH = 12  # bits of a byte address: the page of 4 KiB that buses hand out
+_SIZE_WIDTH = 4  # bits of the exponent of a size
 COORD_WIDTH = 8  # bits of a node coordinate in these registers
 SUPPORTED_COORD_WIDTH = 6  # the widest for which a core's ERRORS fits 32 bits, as ALERT needs
 IDENTITY = int.from_bytes(b"STEM", "little")
-MAJOR, MINOR = 1, 0  # of this map; another major: an older driver does not fit
+MAJOR, MINOR = 1, 1  # of this map; another major: an older driver does not fit
+CODEC_MINOR = 1  # from which on the map has CODEC_SIZES and CODEC
 
 
 class Access(Enum):
@@ -191,7 +194,7 @@ _CONTROL = (
         "errors",
         Access.EVENTS,
         {error.name.lower(): 1 for error in Error}
-        | {"keep": 1, "truncated": 1, "beyond": 1, "silence": 1, "alert": 1},
+        | {"keep": 1, "truncated": 1, "beyond": 1, "silence": 1, "alert": 1, "codec": 1},
         "what was wrong: causes that cores have sent in ALERT flits, and those of this side",
         {error.name.lower(): meaning for error, meaning in MEANINGS.items()}
         | {
@@ -200,6 +203,8 @@ _CONTROL = (
             "beyond": "an incoming word had bits beyond a flit's: it was dropped",
             "silence": "the watchdog of the host side saw no flit pass",
             "alert": "an ALERT flit came, and ALERT holds the first",
+            "codec": "the codec dropped an access to its memories, or a spike of a neuron that no "
+            "output population has",
         },
     ),
     _register(
@@ -233,6 +238,25 @@ _CONTROL = (
             }.items()
         )
     ),
+    _register(
+        22,
+        "codec_sizes",
+        Access.CONSTANT,
+        dict.fromkeys((size.name for size in fields(CodecParams)), _SIZE_WIDTH),
+        "sizes of the spike codec beside the port, as exponents of two; all zero: there is none",
+    ),
+    _register(
+        23,
+        "codec",
+        Access.VALUE,
+        {"work": 1},
+        "what the spike codec does",
+        {
+            "work": "samples are bytes in both directions, and tokens the codec's: END on a stream "
+            "heads the words of a sample. Change it while nothing is under way; without a codec it "
+            "does nothing"
+        },
+    ),
 )
 FIRST_PARAM = 32
 _PARAMS = tuple(
@@ -255,6 +279,23 @@ def param_words(params: ChipParams) -> dict[str, int]:
         f"PARAM_{name.upper()}": crc32(value.encode()) if isinstance(value, str) else int(value)
         for name, value in params.to_dict().items()
     }
+
+
+def codec_word(codec: CodecParams | None) -> int:
+    """Value of CODEC_SIZES."""
+    layout = HOST_REGISTERS["CODEC_SIZES"].layout
+    sizes = {name: 0 for name, _ in layout.widths}
+    if codec is not None:
+        sizes = {name: getattr(codec, name).bit_length() - 1 for name in sizes}
+    return layout.pack(**sizes)
+
+
+def codec_of_word(word: int) -> CodecParams | None:
+    """The codec from CODEC_SIZES; ``ValueError`` for sizes that there are not."""
+    if word == 0:
+        return None
+    sizes = HOST_REGISTERS["CODEC_SIZES"].layout.unpack(word)
+    return CodecParams(**{name: 1 << exponent for name, exponent in sizes.items()})
 
 
 def params_of_words(words: Sequence[int]) -> ChipParams:

@@ -5,6 +5,7 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.host_registers import (
     ADDRESS_WIDTH,
@@ -13,12 +14,14 @@ from stemcore.golden.spec.host_registers import (
     MAJOR,
     MINOR,
     SUPPORTED_COORD_WIDTH,
+    codec_word,
     param_words,
 )
 from stemcore.golden.spec.params import ChipParams
 
 from .axi import AxiLite, AxiStream
 from .chip_side import chip_side, forward_chip_side
+from .codec import Codec
 from .commander import Commander
 from .crossing import Crossing
 from .register_file import RegisterFile
@@ -40,6 +43,8 @@ class AxiHost(wiring.Component):
         Nodes of the chip.
     register_width, stream_width : int
         Bits of data of AXI4-Lite, and of both streams: 32 or 64.
+    codec : CodecParams, optional
+        Sizes of the :class:`.codec.Codec` between streams and chip, where there is one.
 
     Members
     -------
@@ -60,6 +65,7 @@ class AxiHost(wiring.Component):
         rows: int,
         register_width: int = 32,
         stream_width: int = 64,
+        codec: CodecParams | None = None,
     ):
         formats = Formats(params)
         for what, got, limit in (
@@ -72,6 +78,7 @@ class AxiHost(wiring.Component):
                 raise ValueError(f"AxiHost: {what} must be 1 to {limit}, got {got}")
         self._params, self._columns, self._rows = params, columns, rows
         self._register_width, self._stream_width = register_width, stream_width
+        self._codec = codec
         super().__init__(
             {
                 "registers": In(AxiLite(address_width=ADDRESS_WIDTH, data_width=register_width)),
@@ -96,6 +103,7 @@ class AxiHost(wiring.Component):
                 flit_width=Formats(self._params).flit.width,
                 stream_width=self._stream_width,
             ),
+            "CODEC_SIZES": codec_word(self._codec),
             **param_words(self._params),
         }
         return RegisterFile(
@@ -110,7 +118,7 @@ class AxiHost(wiring.Component):
         params = self._params
         m.submodules.registers = registers = self._register_file()
         m.submodules.stream_in = into = StreamIn(params=params, data_width=self._stream_width)
-        m.submodules.stream_out = out = StreamOut(params=params, data_width=self._stream_width)
+        m.submodules.stream_out = out = StreamOut(data_width=self._stream_width)
         m.submodules.commander = commander = Commander(
             params=params, columns=self._columns, rows=self._rows
         )
@@ -120,15 +128,16 @@ class AxiHost(wiring.Component):
         connect(m, flipped(self.i), into.i)
         connect(m, out.o, flipped(self.o))
         forward_chip_side(m, outer=self, inner=crossing)
-        connect(m, crossing.o, out.i)
+        self._codec_fault = Signal(name="codec_fault")
+        flits = self._flits(m, registers, into, out, crossing, traffic)
 
         # A command goes before what the stream offers, never between the halves of a word.
         m.d.comb += [
             into.hold.eq(commander.sending),
-            into.o.ready.eq(crossing.i.ready),
+            flits.ready.eq(crossing.i.ready & ~commander.sending),
             commander.o.ready.eq(crossing.i.ready),
-            crossing.i.valid.eq(into.o.valid | commander.o.valid),
-            crossing.i.payload.eq(into.o.payload),
+            crossing.i.valid.eq(flits.valid | commander.o.valid),
+            crossing.i.payload.eq(flits.payload),
         ]
         with m.If(commander.sending):
             m.d.comb += crossing.i.payload.eq(commander.o.payload)
@@ -145,6 +154,31 @@ class AxiHost(wiring.Component):
         self._watch(m, registers, into, out, commander, crossing, traffic)
         return m
 
+    def _flits(self, m, registers, into, out, crossing, traffic):
+        """What goes to the chip; and the way back."""
+        if self._codec is None:
+            m.d.comb += [
+                out.i.valid.eq(crossing.o.valid),
+                out.i.payload.eq(crossing.o.payload),
+                out.is_last.eq(traffic.is_last),
+                crossing.o.ready.eq(out.i.ready),
+            ]
+            return into.o
+        m.submodules.codec = codec = Codec(params=self._params, codec=self._codec)
+        connect(m, into.o, codec.i)
+        connect(m, crossing.o, codec.chip_o)
+        connect(m, codec.o, out.i)
+        m.d.comb += [
+            codec.work.eq(registers.codec.work),
+            codec.clear.eq(crossing.resetting),
+            codec.word.eq(into.word),
+            into.raw.eq(codec.raw),
+            codec.is_last.eq(traffic.is_last),
+            out.is_last.eq(codec.last),
+            self._codec_fault.eq(codec.refused | codec.beyond),
+        ]
+        return codec.chip_i
+
     def _watch(self, m, registers, into, out, commander, crossing, traffic):
         """Status, counters, errors and the interrupt."""
         moves_out = crossing.o.valid & crossing.o.ready
@@ -158,7 +192,6 @@ class AxiHost(wiring.Component):
                 for name in ("sample_ends", "last_kinds", "watchdog")
             ),
             traffic.clear.eq(crossing.resetting),
-            out.is_last.eq(traffic.is_last),
             *(getattr(registers, name).count.eq(getattr(traffic, name)) for name in COUNTED),
             registers.status.quiet.eq(crossing.quiet),
             registers.status.resetting.eq(crossing.resetting),
@@ -171,6 +204,7 @@ class AxiHost(wiring.Component):
                 registers.errors_set[name].eq(into.faults[name])
                 for name in ("keep", "truncated", "beyond")
             ),
+            registers.errors_set.codec.eq(self._codec_fault),
             traffic.clear_alert.eq(registers.errors_cleared.alert),
         ]
         m.d.sync += self.interrupt.eq(

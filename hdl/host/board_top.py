@@ -19,6 +19,7 @@ from amaranth.lib import io, wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out, connect
 
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.fields import ALERT, Kind
 from stemcore.golden.spec.params import ChipParams
 
@@ -96,6 +97,8 @@ class BoardCore(wiring.Component):
         Cycles of a bit of the serial line.
     chip : component with the ports of ``hdl.chip.Chip``, or None
         None: an instance of the Verilog module ``chip``.
+    codec : CodecParams, optional
+        Sizes of the spike codec beside the port, where there is one.
 
     Members
     -------
@@ -107,9 +110,20 @@ class BoardCore(wiring.Component):
         See :class:`Lights`.
     """
 
-    def __init__(self, *, params: ChipParams, columns: int, rows: int, divisor: int, chip=None):
+    def __init__(
+        self,
+        *,
+        params: ChipParams,
+        columns: int,
+        rows: int,
+        divisor: int,
+        chip=None,
+        codec: CodecParams | None = None,
+    ):
         self._params, self._chip = params, chip
-        self._host = UartHost(params=params, columns=columns, rows=rows, divisor=divisor)
+        self._host = UartHost(
+            params=params, columns=columns, rows=rows, divisor=divisor, codec=codec
+        )
         super().__init__(
             {
                 "chip_clk": In(1),
@@ -248,13 +262,20 @@ def baud_divisor(clock_mhz: float, baud: int) -> int:
 
 
 def board_files(
-    board: Board, *, params: ChipParams, columns: int, rows: int, clock_mhz: float, baud: int
+    board: Board,
+    *,
+    params: ChipParams,
+    columns: int,
+    rows: int,
+    clock_mhz: float,
+    baud: int,
+    codec: CodecParams | None = None,
 ) -> BoardFiles:
     """The top of a board; ``ValueError`` for a clock or a baud rate that there is not."""
     platform = get_platform(board)
     pll = board_pll(board, clock_mhz)
     divisor = baud_divisor(platform.default_clk_frequency / 1e6, baud)
-    core = BoardCore(params=params, columns=columns, rows=rows, divisor=divisor)
+    core = BoardCore(params=params, columns=columns, rows=rows, divisor=divisor, codec=codec)
     files = platform.prepare(BoardTop(core, pll), name="top").files
 
     def text(name):

@@ -21,7 +21,7 @@ class StreamIn(wiring.Component):
     A beat whose TKEEP is zero holds nothing. A word with a beat whose TKEEP is neither zero nor all
     ones is dropped, and so are a word with bits beyond a flit's, and the first half of a word with
     TLAST: the next beat begins a word. TLAST has no other meaning here: packets end where the host
-    likes.
+    likes. While ``raw``, words may have any bits.
 
     Parameters
     ----------
@@ -35,6 +35,10 @@ class StreamIn(wiring.Component):
         ``tready`` depends on ``o.ready`` and ``hold`` alone.
     o : ``Out(stream)`` of flits
         ``valid`` may go without the flit having been taken, when ``hold`` comes.
+    word : ``Out(64)``
+        The word of the flit at ``o``.
+    raw : ``In(1)``
+        A word is what is taken next, and no flit: nothing of it is dropped.
     hold : ``In(1)``
         Takes no beat in this cycle.
     faults : ``Out(STREAM_FAULTS)``
@@ -46,6 +50,8 @@ class StreamIn(wiring.Component):
             {
                 "i": In(AxiStream(data_width=data_width)),
                 "o": Out(flit_stream(params)),
+                "word": Out(WORD_WIDTH),
+                "raw": In(1),
                 "hold": In(1),
                 "faults": Out(STREAM_FAULTS),
             }
@@ -85,8 +91,11 @@ class StreamIn(wiring.Component):
                 m.d.sync += has_low.eq((has_low ^ beat.tkeep.any()) & ~beat.tlast)
                 with m.If(~has_low):
                     m.d.sync += [low.eq(beat.tdata), low_spoilt.eq(is_partial)]
-        has_more = word[self._flit_width :].any() if self._flit_width < WORD_WIDTH else 0
+        beyond = word[self._flit_width :].any() if self._flit_width < WORD_WIDTH else 0
+        has_more = Signal()
         m.d.comb += [
+            has_more.eq(beyond & ~self.raw),
+            self.word.eq(word),
             self.o.payload.eq(word[: self._flit_width]),
             faults.beyond.eq(takes & completes & ~spoilt & has_more),
             self.o.valid.eq(completes & ~spoilt & ~has_more),

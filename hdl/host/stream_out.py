@@ -1,42 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flits become beats of AXI4-Stream."""
+"""Words of 64 bits, flits for the most part, become beats of AXI4-Stream."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from stemcore.golden.spec.fields import Formats
-from stemcore.golden.spec.params import ChipParams
-
-from ..layouts import struct
 from .axi import AxiStream
 from .stream_in import WORD_WIDTH
 
 
 class StreamOut(wiring.Component):
-    """A flit is a word of 64 bits, in one beat or two, lowest bits first. Latency one cycle.
+    """A word of 64 bits is one beat or two, lowest bits first. Latency one cycle.
 
     One beat a cycle. TKEEP is all ones. All outputs of ``o`` are registers.
 
     Parameters
     ----------
-    params : ChipParams
     data_width : int
         Of a beat, 32 or 64.
 
     Members
     -------
-    i : ``In(stream)`` of flits
+    i : ``In(stream)`` of words
         ``ready`` depends on ``o.tready``.
     is_last : ``In(1)``
-        The flit at ``i`` is the last of its packet.
+        The word at ``i`` is the last of its packet.
     o : ``Out(AxiStream)``
     """
 
-    def __init__(self, *, params: ChipParams, data_width: int):
+    def __init__(self, *, data_width: int):
         super().__init__(
             {
-                "i": In(stream.Signature(struct(Formats(params).flit))),
+                "i": In(stream.Signature(WORD_WIDTH)),
                 "is_last": In(1),
                 "o": Out(AxiStream(data_width=data_width)),
             }
@@ -45,7 +40,7 @@ class StreamOut(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         beat = self.o
-        word = Cat(self.i.payload.as_value())
+        word = self.i.payload
         m.d.comb += beat.tkeep.eq(-1)
         moves = Signal()
         m.d.comb += moves.eq(~beat.tvalid | beat.tready)

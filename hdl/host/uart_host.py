@@ -5,6 +5,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.params import ChipParams
 
 from .axi_host import AxiHost
@@ -30,6 +31,8 @@ class UartHost(wiring.Component):
         Nodes of the chip.
     divisor : int
         Cycles of ``sync`` for each bit, 2 or more; 8 or more for a line that is not simulated.
+    codec : CodecParams, optional
+        As of ``AxiHost``.
 
     Members
     -------
@@ -41,9 +44,22 @@ class UartHost(wiring.Component):
         The chip's: see :func:`.chip_side.chip_side`.
     """
 
-    def __init__(self, *, params: ChipParams, columns: int, rows: int, divisor: int):
+    def __init__(
+        self,
+        *,
+        params: ChipParams,
+        columns: int,
+        rows: int,
+        divisor: int,
+        codec: CodecParams | None = None,
+    ):
         self._host = AxiHost(
-            params=params, columns=columns, rows=rows, register_width=32, stream_width=WORD_WIDTH
+            params=params,
+            columns=columns,
+            rows=rows,
+            register_width=32,
+            stream_width=WORD_WIDTH,
+            codec=codec,
         )
         self._receiver = UartReceiver(divisor=divisor)
         self._transmitter = UartTransmitter(divisor=divisor)

@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.host_registers import ADDRESS_WIDTH, REGISTER_WIDTH
 from stemcore.golden.spec.host_window import WINDOW_DEPTH, WINDOW_REGISTERS
 from stemcore.golden.spec.params import ChipParams
@@ -79,7 +80,7 @@ class MappedHost(wiring.Component):
 
     Parameters
     ----------
-    params, columns, rows
+    params, columns, rows, codec
         As of ``AxiHost``.
 
     Members
@@ -90,9 +91,16 @@ class MappedHost(wiring.Component):
         As of ``AxiHost``.
     """
 
-    def __init__(self, *, params: ChipParams, columns: int, rows: int):
+    def __init__(
+        self, *, params: ChipParams, columns: int, rows: int, codec: CodecParams | None = None
+    ):
         self._host = AxiHost(
-            params=params, columns=columns, rows=rows, register_width=32, stream_width=WORD_WIDTH
+            params=params,
+            columns=columns,
+            rows=rows,
+            register_width=32,
+            stream_width=WORD_WIDTH,
+            codec=codec,
         )
         bus = AxiLite(address_width=ADDRESS_WIDTH, data_width=REGISTER_WIDTH)
         super().__init__(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stemcore.golden.network.results import part
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.codec import WORD_BYTES
 from stemcore.golden.spec.params import ChipParams
 
 from .engine import Feature, ProgramEngine, RunOptions
@@ -68,6 +69,9 @@ class Fpga(ProgramEngine):
                 "configure_s": round(ran.configure_s, 3),
                 "check_s": round(ran.check_s, 3),
                 "run_s": round(ran.run_s, 3),
+                "samples": ran.samples,
+                "bytes_in": WORD_BYTES * ran.words_in,
+                "bytes_out": WORD_BYTES * ran.words_out,
                 **notes,
             },
         )

@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.golden.program.program import CoreImage, Program
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.host_registers import (
+    CODEC_MINOR,
     FIRST_PARAM,
     HOST_REGISTERS,
     IDENTITY,
     MAJOR,
+    codec_of_word,
     params_of_words,
 )
 from stemcore.golden.spec.params import ChipParams
@@ -24,6 +27,8 @@ from stemcore.golden.spec.routing import Node
 from ..errors import EngineError
 from ..progress import Progress
 from . import waits
+from .codec_protocol import CodecProtocol
+from .codec_tables import CodecMisfitError, CodecTables, codec_tables
 from .errors import check
 from .flits import Flits, Host
 from .protocol import CHUNK_MASK, Protocol
@@ -32,21 +37,27 @@ from .transport import PortError, Transport
 LOOK_S = 0.05  # between two looks at what has come
 RESET_S = 2.0  # in which a reset must end
 STANDSTILL_S = 20.0  # without a flit in either direction, while images are open
+CODEC = "as bytes, by the spike codec"
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a chip says of itself: its parameters and its nodes."""
+    """What a chip says of itself: its parameters, its nodes, and the codec beside its port."""
 
     params: ChipParams
     columns: int
     rows: int
+    codec: CodecParams | None = None
 
 
 @dataclass(frozen=True)
 class BoardRun:
-    """Outcome: integers that the host received (N, C, H, W), and each core's counters."""
+    """Outcome: integers that the host received (N, C, H, W), and each core's counters.
+
+    samples : how images went: ``CODEC``, as bytes by the spike codec, or why they went as flits
+    words_in, words_out : of 8 bytes on the stream, of all images with their tokens
+    """
 
     outputs: NDArray[np.int64]
     counters: dict[Node, dict[str, int]]
@@ -54,6 +65,9 @@ class BoardRun:
     configure_s: float
     check_s: float
     run_s: float
+    samples: str
+    words_in: int
+    words_out: int
 
 
 class Board:
@@ -66,6 +80,7 @@ class Board:
     def __init__(self, transport: Transport, *, standstill_s: float = STANDSTILL_S):
         self._transport = transport
         self._standstill_s = standstill_s
+        self._words_in = self._words_out = 0  # of the last _play
         transport.restart()
 
     def get(self, name: str) -> dict[str, int]:
@@ -100,10 +115,14 @@ class Board:
         ]
         try:
             params = params_of_words(words)
+            codec = None
+            if version["minor"] >= CODEC_MINOR:
+                register = HOST_REGISTERS["CODEC_SIZES"]
+                codec = codec_of_word(self._transport.read(register.offset))
         except ValueError as error:
             raise PortError(f"{name}: {error}") from None
         mesh = self.get("MESH")
-        return Identity(params, mesh["columns"], mesh["rows"])
+        return Identity(params, mesh["columns"], mesh["rows"], codec)
 
     def check_fits(self, program: Program) -> Identity:
         """Raises :class:`PortError` where the chip is not one that ``program`` was compiled for."""
@@ -129,9 +148,11 @@ class Board:
             )
         return chip
 
-    def reset(self) -> None:
-        """Resets the chip, and drops what is under way between."""
+    def reset(self, *, codec: bool = False) -> None:
+        """Resets the chip, and drops what is under way between; ``codec``: there is one."""
         self._transport.restart()
+        if codec:
+            self.put("CODEC", work=0)
         self.put("RESET", reset=1)
         end = time.monotonic() + RESET_S
         while self.get("STATUS")["resetting"]:
@@ -146,9 +167,10 @@ class Board:
         self, program: Program, images: NDArray[np.integer], progress: Progress | None = None
     ) -> BoardRun:
         """Configures the chip, reads its memories back, and runs ``images`` (N, C, H, W)."""
-        self.check_fits(program)
-        self.reset()
+        chip = self.check_fits(program)
+        self.reset(codec=chip.codec is not None)
         host = Host(program)
+        tables, samples = self._codec(program, chip)
         population = program.output_populations[0]
         self.put(
             "SAMPLE_ENDS",
@@ -156,27 +178,48 @@ class Board:
             output=program.output_ends * program.tokens_per_sample(population),
         )
         started = time.monotonic()
-        n_flits = self._configure(program, host)
+        n_flits = self._configure(program, host, tables)
         configured = time.monotonic()
         self._check_memories(program, host)
+        if tables is not None:
+            self._check_codec(program, host, tables)
+            self.put("CODEC", work=1)
         checked = time.monotonic()
-        protocol = Protocol(program, images, configure=False)
+        protocol = (
+            Protocol(program, images, configure=False)
+            if tables is None
+            else CodecProtocol(program, images, tables)
+        )
         self._play(protocol, "images must come out", progress=progress, n_samples=len(images))
         ended = time.monotonic()
+        words_in, words_out = self._words_in, self._words_out
         counters = {
             (core.x, core.y): self._counters(protocol, host, core) for core in program.cores
         }
         self._check_errors(protocol)
         return BoardRun(
-            outputs=protocol.output.values,
+            outputs=protocol.values,
             counters=counters,
             n_flits=n_flits,
             configure_s=configured - started,
             check_s=checked - configured,
             run_s=ended - checked,
+            samples=samples,
+            words_in=words_in,
+            words_out=words_out,
         )
 
-    def _configure(self, program: Program, host: Host) -> int:
+    @staticmethod
+    def _codec(program: Program, chip: Identity) -> tuple[CodecTables | None, str]:
+        """What the codec is to hold; or why images go as flits."""
+        if chip.codec is None:
+            return None, "as flits: the board has no spike codec"
+        try:
+            return codec_tables(program, chip.codec), CODEC
+        except CodecMisfitError as error:
+            return None, f"as flits: {error}"
+
+    def _configure(self, program: Program, host: Host, tables: CodecTables | None) -> int:
         n_flits = 0
         for number, core in enumerate(program.cores, 1):
             flits = host.configuration(core)
@@ -184,7 +227,25 @@ class Board:
             self._transport.send(flits.tolist())
             _log.info("core %d of %d", number, len(program.cores), extra={"stage": "configure"})
             self._drain(program, [])
+        if tables is not None:
+            flits = tables.configuration(host)
+            n_flits += len(flits)
+            self._transport.send(flits.tolist())
+            self._drain(program, [])
         return n_flits
+
+    def _check_codec(self, program: Program, host: Host, tables: CodecTables) -> None:
+        """The codec's memories, as those of the cores."""
+        for memory, words in tables.memories.items():
+            wanted = np.asarray(words, np.int64).ravel()
+            got = self._read(program, tables.reads(host, memory))
+            if not np.array_equal(got, wanted):
+                first = int(np.nonzero(got != wanted)[0][0])
+                raise EngineError(
+                    f"codec: {memory.name} must hold what was written; chunk {first} must be "
+                    f"{int(wanted[first]):#x}, got {int(got[first]):#x}; the board loses or "
+                    "changes what it is sent: load its bitstream anew"
+                )
 
     def _drain(self, program: Program, received: list[int]) -> None:
         """Until the board has taken all flits; what comes meanwhile is kept."""
@@ -242,7 +303,7 @@ class Board:
 
     def _play(
         self,
-        protocol: Protocol,
+        protocol: Protocol | CodecProtocol,
         what: str,
         *,
         n_samples: int = 0,
@@ -251,6 +312,7 @@ class Board:
     ) -> None:
         """Plays the host until so many samples and answers are there."""
         transport = self._transport
+        self._words_in = self._words_out = 0
         moved, shown, before = time.monotonic(), -1, transport.n_waiting
         while protocol.samples_done < n_samples or len(protocol.replies) < n_replies:
             burst = []
@@ -259,6 +321,8 @@ class Board:
                 protocol.taken()
             transport.send(burst)
             flits = transport.receive(LOOK_S)
+            self._words_in += len(burst)
+            self._words_out += len(flits)
             for flit in flits:
                 protocol.receive(flit)
             if burst or flits or transport.n_waiting != before:
@@ -271,7 +335,7 @@ class Board:
             if time.monotonic() - moved > self._standstill_s:
                 self._explain(protocol, f"{n_samples or n_replies} {what}")
 
-    def _explain(self, protocol: Protocol, what: str) -> None:
+    def _explain(self, protocol: Protocol | CodecProtocol, what: str) -> None:
         """Raises with what the chip and its cores say of themselves."""
         program = protocol.program
         status = ", ".join(f"{name} {value}" for name, value in self.get("STATUS").items())
@@ -295,7 +359,9 @@ class Board:
             f"{self._standstill_s:g} s\n" + "\n".join(lines)
         )
 
-    def _counters(self, protocol: Protocol, host: Host, core: CoreImage) -> dict[str, int]:
+    def _counters(
+        self, protocol: Protocol | CodecProtocol, host: Host, core: CoreImage
+    ) -> dict[str, int]:
         first, last = Control.SOPS_LOW, Control.FLAGS
         words: list[int] = []
         for request in host.read(core, Memory.CONTROL, first, last - first + 1):
@@ -305,7 +371,7 @@ class Board:
             words.append(protocol.replies[-1])
         return host.named_counters(words)
 
-    def _check_errors(self, protocol: Protocol) -> None:
+    def _check_errors(self, protocol: Protocol | CodecProtocol) -> None:
         program = protocol.program
         check(program.name, Formats(program.params), protocol.alerts)
         found = [name for name, value in self.get("ERRORS").items() if value]

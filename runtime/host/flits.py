@@ -6,6 +6,7 @@ Every engine that runs the gateware plays these; a flit is one integer of ``Form
 """
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,8 @@ class Host:
             kind=int(kind), x0=x0, y0=y0, x1=x1, y1=y1, payload=int(payload)
         )
 
-    def _pointer(self, node: Rectangle, memory: Memory, address: int = 0, chunk: int = 0) -> int:
+    def pointer(self, node: Rectangle, memory: IntEnum, address: int = 0, chunk: int = 0) -> int:
+        """The ADDRESS flit for a place of a memory, of cores or of the codec."""
         payload = self.formats.pointer.pack(memory=int(memory), chunk=chunk, address=address)
         return self.flit(Kind.ADDRESS, node, payload)
 
@@ -64,11 +66,11 @@ class Host:
             if memory in skip or words.size == 0:
                 continue
             chunks = words.astype(np.uint64).ravel()
-            parts.append(np.array([self._pointer(node, memory)], dtype=np.uint64))
+            parts.append(np.array([self.pointer(node, memory)], dtype=np.uint64))
             parts.append(write | (chunks << self._payload_at))
         if not skip:
             ranges = np.array(self.ranges(core), np.uint64)
-            parts.append(np.array([self._pointer(node, Memory.CONTROL, RANGES)], dtype=np.uint64))
+            parts.append(np.array([self.pointer(node, Memory.CONTROL, RANGES)], dtype=np.uint64))
             parts.append(write | (ranges << self._payload_at))
         return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
 
@@ -101,7 +103,7 @@ class Host:
         """Writes a control register of all cores of a rectangle."""
         return np.array(
             [
-                self._pointer(nodes, Memory.CONTROL, register),
+                self.pointer(nodes, Memory.CONTROL, register),
                 self.flit(Kind.WRITE, nodes, value),
             ],
             dtype=np.uint64,
@@ -113,7 +115,7 @@ class Host:
         """Requests, each to be sent after the answer to the one before has come."""
         node = (core.x, core.y, core.x, core.y)
         read = self.flit(Kind.READ, node)
-        first = np.array([self._pointer(node, memory, address), read], dtype=np.uint64)
+        first = np.array([self.pointer(node, memory, address), read], dtype=np.uint64)
         return [first] + [np.array([read], dtype=np.uint64)] * (n_chunks - 1)
 
     def named_counters(self, words: Sequence[int]) -> dict[str, int]:

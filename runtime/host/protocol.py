@@ -76,6 +76,11 @@ class Protocol:
         """Samples that have come out."""
         return self.output.sample
 
+    @property
+    def values(self) -> NDArray[np.int64]:
+        """Integers that have come out (N, C, H, W); of several populations (N, E, 1, 1)."""
+        return self.output.values
+
     def offer(self) -> int | None:
         """The flit that the host offers in this cycle, the same one until it is taken."""
         if self._offered is None:

@@ -5,10 +5,12 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 
 from amaranth.lib import wiring
 
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.params import ChipParams
 from stemcore.hdl.export import component_verilog
 from stemcore.hdl.host.uart_host import UartHost
@@ -33,16 +35,19 @@ def simulated_board(
     rows: int,
     damage: int = 0,
     seed: int = 0,
+    codec: CodecParams | None = None,
 ) -> Iterator[str]:
     """The name of a serial port behind which a chip of ``columns`` x ``rows`` nodes is at work.
 
+    codec : sizes of the spike codec beside the port, where there is one
     damage : of a million bytes, in each direction, that are damaged, lost, doubled or added to
     """
 
     def host() -> wiring.Component:
-        return UartHost(params=params, columns=columns, rows=rows, divisor=DIVISOR)
+        return UartHost(params=params, columns=columns, rows=rows, divisor=DIVISOR, codec=codec)
 
-    program = _built(host, "uart_host", "board.cpp", params, out_dir, (columns, rows, DIVISOR))
+    sizes = (columns, rows, DIVISOR, *_codec_sizes(codec))
+    program = _built(host, "uart_host", "board.cpp", params, out_dir, sizes)
     words = [program, build(params, out_dir), columns, rows, DIVISOR, damage, seed]
     with _running(words) as name:
         yield name
@@ -50,18 +55,28 @@ def simulated_board(
 
 @contextmanager
 def simulated_mapped_board(
-    params: ChipParams, out_dir: Path, *, columns: int, rows: int
+    params: ChipParams,
+    out_dir: Path,
+    *,
+    columns: int,
+    rows: int,
+    codec: CodecParams | None = None,
 ) -> Iterator[str]:
     """Likewise of a chip whose registers lie in memory: ``axi:`` and the name of a socket."""
 
     def host() -> wiring.Component:
-        return MappedHost(params=params, columns=columns, rows=rows)
+        return MappedHost(params=params, columns=columns, rows=rows, codec=codec)
 
-    program = _built(host, "mapped_host", "mapped_board.cpp", params, out_dir, (columns, rows))
+    sizes = (columns, rows, *_codec_sizes(codec))
+    program = _built(host, "mapped_host", "mapped_board.cpp", params, out_dir, sizes)
     with tempfile.TemporaryDirectory() as folder:
         words = [program, build(params, out_dir), columns, rows, Path(folder) / "chip"]
         with _running(words) as name:
             yield AXI + name
+
+
+def _codec_sizes(codec: CodecParams | None) -> tuple[int, ...]:
+    return () if codec is None else astuple(codec)
 
 
 def _built(

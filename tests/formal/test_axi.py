@@ -226,7 +226,7 @@ class BeatsAreTheFlits(wiring.Component):
 
     def __init__(self, *faults, data_width=32):
         module = planted(stemcore.hdl.host.stream_out, *faults)
-        self._out = module.StreamOut(params=TINY, data_width=data_width)
+        self._out = module.StreamOut(data_width=data_width)
         super().__init__({})
 
     def elaborate(self, platform):

@@ -2,6 +2,7 @@
 """The driver at the gateware of a whole board: simulated, behind a pseudo-terminal."""
 
 import json
+import re
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from stemcore.compiler.virtual.chip import virtual_chip
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY
 from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.registers import Control
@@ -19,7 +21,8 @@ from stemcore.runtime.commands.main import main
 from stemcore.runtime.engines.compare import chip_difference
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.errors import EngineError
-from stemcore.runtime.host.board import Board
+from stemcore.runtime.host.board import CODEC, Board
+from stemcore.runtime.host.flits import Host
 from stemcore.runtime.host.ports import open_port
 from stemcore.runtime.host.transport import PortError
 from stemcore.runtime.native.simulated_board import simulated_board, simulated_mapped_board
@@ -186,10 +189,61 @@ def test_a_refused_access_to_a_chip_in_memory_says_so(mapped):
         port.write(0, 1)
 
 
+@pytest.fixture(scope="module")
+def coded():
+    """As ``board``, with a spike codec beside the port."""
+    codec = CodecParams(n_values=512, n_outputs=512)
+    with simulated_board(TINY, engines(), columns=2, rows=2, codec=codec) as port:
+        yield port
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_random_networks_run_beside_a_codec(coded, number):
+    """Bytes of images in, bytes of outputs out: every value, and every core's counters."""
+    notes = check_run(four_core_case(number), coded)
+    assert notes["samples"] == CODEC
+    plain = Host(program := four_core_case(number)[1])
+    flits = sum(len(plain.sample(image)) for image in four_core_case(number)[2])
+    assert notes["bytes_in"] < 8 * (flits + 8 * len(program.cores))
+
+
+def test_cores_take_turns_beside_a_codec(coded):
+    """What a group fires of several layers comes out as bytes, and goes into the next as bytes."""
+    network, program, images = four_core_case(0)
+    chip = virtual_chip(program, 2, batch=3)
+    ran = run_engine("fpga", program, images, chip=chip, port=coded)
+    golden = run_network(network, images, acc_width=program.params.acc_width)
+    assert chip_difference(program, golden, ran, ("golden", "board")) is None
+
+
+def test_a_program_too_large_for_the_codec_goes_as_flits(board):
+    codec = CodecParams(n_values=8, n_outputs=8)
+    with simulated_board(TINY, engines(), columns=2, rows=2, codec=codec) as port:
+        notes = check_run(four_core_case(0), port)
+    assert re.match(r"as flits: .* has room for 8 values of a sample, \d+ are", notes["samples"])
+    assert check_run(four_core_case(0), board)["samples"].endswith("the board has no spike codec")
+
+
+def test_a_run_that_was_broken_off_beside_a_codec_is_dropped(coded):
+    """Half a sample is in the encoder, or in the decoder, when the next driver comes."""
+    _, program, images = four_core_case(2)
+
+    class Stop(Exception):
+        pass
+
+    def stop(done, cycles):
+        if done == 1:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run_engine("fpga", program, images, port=coded, progress=stop)
+    check_run(four_core_case(1), coded)
+
+
 BOARDS = {
     "uart": simulated_board,
-    "damaged": partial(simulated_board, damage=100),
-    "axi": simulated_mapped_board,
+    "damaged": partial(simulated_board, damage=100, codec=CodecParams()),
+    "axi": partial(simulated_mapped_board, codec=CodecParams()),
 }
 
 
@@ -205,3 +259,5 @@ def test_digits_run_on_a_board(kind, tmp_path, monkeypatch):
     report = json.loads((tmp_path / "sim_build/digits_cnn-digits/report.json").read_text())
     assert report["bit_exact"]["golden_rtl"] is True
     assert report["accuracy"]["rtl"] is not None
+    samples = report["simulation"]["notes"]["samples"]
+    assert samples == CODEC if kind != "uart" else samples.startswith("as flits")
