@@ -50,6 +50,7 @@ SHELL := bash
 #? CLOCK fpga: MHz of the chip; default: the board's
 #? BAUD fpga: of the serial line (1000000)
 #? SIMULATE fpga, synth: test images that nodes as netlists run too; each flit as the RTL's (none)
+#? CODEC fpga: 1: a spike encoder and decoder beside the port, images and outputs as bytes on the line
 #? FILES mutate: all, or folders and files of hdl, golden, compiler; default: changed lines
 #? MUTANTS mutate: faults at most (60)
 #? SEEDS fuzz: random networks of each kind (100), from SEED on; fpga, synth: placements (1)
@@ -103,7 +104,7 @@ TAKES_info := /
 TAKES_train := MODEL/model DATASET/dataset DATA/data EPOCHS/epochs RATE/rate START/start OUT/out SEED/seed \
     THREADS/threads SPIKE_PENALTY/spike-penalty
 TAKES_synth := BOARD/board PRESET/preset SEEDS/seeds SIMULATE/simulate
-TAKES_fpga := BOARD/board PRESET/preset NODES/nodes CLOCK/clock BAUD/baud SEEDS/seeds \
+TAKES_fpga := BOARD/board PRESET/preset NODES/nodes CLOCK/clock BAUD/baud CODEC/codec SEEDS/seeds \
     MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint SIMULATE/simulate
 TAKES_tables := IMAGES/images DATA/data DATASET/dataset CHECKPOINT/checkpoint MODEL/model
 TAKES_bench := /

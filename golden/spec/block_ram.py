@@ -8,6 +8,7 @@ Standard library only.
 
 from dataclasses import dataclass
 
+from .codec import WORD_BYTES, CodecParams
 from .fields import Formats, Memory
 from .params import ChipParams
 from .widths import ACTIVATION_WIDTH, CHUNK_WIDTH
@@ -112,3 +113,13 @@ def node_memories(params: ChipParams) -> tuple[NodeMemory, ...]:
 def node_blocks(params: ChipParams) -> int:
     """Blocks of 18 Kbit that a node takes."""
     return sum(memory.blocks() for memory in node_memories(params))
+
+
+def codec_blocks(codec: CodecParams | None) -> int:
+    """Blocks of 18 Kbit that the spike codec takes; its tables lie in lookup tables."""
+    if codec is None:
+        return 0
+    sizes = (codec.n_values, codec.n_outputs)
+    return sum(
+        NodeMemory("codec", size // WORD_BYTES, (8 * WORD_BYTES,)).blocks() for size in sizes
+    )

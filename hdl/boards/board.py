@@ -5,7 +5,14 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 
-from stemcore.golden.spec.block_ram import ULTRA_SHAPES, WEIGHTS, node_blocks, node_memories
+from stemcore.golden.spec.block_ram import (
+    ULTRA_SHAPES,
+    WEIGHTS,
+    codec_blocks,
+    node_blocks,
+    node_memories,
+)
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.params import ChipParams
 
 ECP5, XILINX = "ecp5", "xilinx"
@@ -65,9 +72,9 @@ class Board:
                 f"got {self.blocks} and {self.clock_mhz}"
             )
 
-    def max_nodes(self, params: ChipParams) -> int:
-        """Nodes whose memories the part holds, beside those of its host side."""
-        blocks, room = node_blocks(params), self.blocks - HOST_BLOCKS
+    def max_nodes(self, params: ChipParams, codec: CodecParams | None = None) -> int:
+        """Nodes whose memories the part holds, beside those of its host side and its codec."""
+        blocks, room = node_blocks(params), self.blocks - HOST_BLOCKS - codec_blocks(codec)
         if not self.ultra_blocks:
             return room // blocks
         (weights,) = (m for m in node_memories(params) if m.name == WEIGHTS)

@@ -20,7 +20,7 @@ TABLES = (CodecMemory.ROUTE, CodecMemory.TOKEN, CodecMemory.OUTPUT)
 class CodecTables(wiring.Component):
     """Keeps a pointer as a core does (``hdl.core.configuration``); a READ takes four cycles.
 
-    Accesses beyond a memory, and all while ``work``, are dropped, and told by ``refused``; the
+    Accesses beyond a memory, and all while ``work``, are dropped, and ``refused`` says so; the
     pointer moves on all the same.
 
     Parameters

@@ -3,6 +3,7 @@
 
 from amaranth.lib import wiring
 
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.host_registers import ADDRESS_WIDTH, REGISTER_WIDTH
 from stemcore.golden.spec.params import ChipParams
@@ -24,7 +25,13 @@ _MAPPED_BUSES = (("s_axil", "registers", True), ("s_axil_window", "window", True
 
 
 def axi_host_verilog(
-    params: ChipParams, *, columns: int, rows: int, register_width: int = 32, stream_width: int = 64
+    params: ChipParams,
+    *,
+    columns: int,
+    rows: int,
+    register_width: int = 32,
+    stream_width: int = 64,
+    codec: CodecParams | None = None,
 ) -> str:
     """Verilog of ``axi_chip`` and of its ``axi_host``; the module ``chip`` is ``chip_verilog``'s.
 
@@ -38,6 +45,7 @@ def axi_host_verilog(
         rows=rows,
         register_width=register_width,
         stream_width=stream_width,
+        codec=codec,
     )
     signatures = (
         AxiLite(address_width=ADDRESS_WIDTH, data_width=register_width),

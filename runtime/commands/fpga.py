@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .registry import DEVELOP
-from .source_options import at_least_one
+from .source_options import at_least_one, switch
 from .synth import megahertz
 
 if TYPE_CHECKING:
@@ -61,6 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="placements, with seeds 1..N; the fastest is the bitstream (default: %(default)s)",
     )
+    parser.add_argument(
+        "--codec",
+        nargs="?",
+        type=switch,
+        const=True,
+        default=False,
+        metavar="0|1",
+        help="a spike encoder and decoder beside the port: images and outputs are bytes on the "
+        "line (default: no)",
+    )
     network = parser.add_argument_group("the network that is to run on it")
     network.add_argument(
         "--model", help="a registered name, file.py:function, or a file .pt2 or .onnx"
@@ -102,6 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
             nodes=arguments.nodes,
             clock_mhz=arguments.clock,
             baud=arguments.baud,
+            codec=arguments.codec,
         )
         if arguments.simulate is not None:
             from ..fpga.netlist import family_of
@@ -201,10 +212,14 @@ def _print_model(model: dict[str, Any]) -> None:
     from ..report.figures import rate_text
 
     rate, on_chip = (rate_text(model[name]) for name in ("images_per_s", "images_per_s_chip"))
+    n, groups = model["groups_as_bytes"], model["groups"]
+    as_bytes = f", {n} of {groups} groups by the spike codec" if n else ", as flits"
     print(
         f"network      {model['name']}: {model['cores']} cores in {model['groups']} groups, each "
         f"loaded once for {model['batch']:,} images\n"
         f"             load {model['load_s']:.2f} s a batch; an image computes "
         f"{1e3 * model['compute_s']:.3f} ms and is {1e3 * model['transfer_s']:.3f} ms on the link\n"
+        f"             {model['bytes_in']:,.0f} bytes in and {model['bytes_out']:,.0f} out an image"
+        f"{as_bytes}\n"
         f"             {rate} images/s; {on_chip} with a link that takes no time"
     )

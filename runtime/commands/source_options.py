@@ -11,6 +11,13 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "tiny_vgg"
 
 
+def switch(text: str) -> bool:
+    """The value of an option that is on or off."""
+    if text not in ("0", "1"):
+        raise argparse.ArgumentTypeError(f"must be 1 or 0, or have no value, got {text!r}")
+    return text == "1"
+
+
 def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Options for :func:`source_settings`."""
     from stemcore.compiler.lowering.integrate import modes

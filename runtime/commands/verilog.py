@@ -4,7 +4,7 @@
 import argparse
 
 from .registry import RUN
-from .source_options import add_source_options, source_settings
+from .source_options import add_source_options, source_settings, switch
 
 NAME = "verilog"
 GROUP = RUN
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mapped",
         nargs="?",
-        type=_switch,
+        type=switch,
         const=True,
         default=False,
         metavar="0|1",
@@ -46,12 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "without streams (default: no)",
     )
     add_source_options(parser)
-
-
-def _switch(text: str) -> bool:
-    if text not in ("0", "1"):
-        raise argparse.ArgumentTypeError(f"must be 1 or 0, or have no value, got {text!r}")
-    return text == "1"
 
 
 def run(arguments: argparse.Namespace) -> int:

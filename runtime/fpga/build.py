@@ -13,6 +13,7 @@ from stemcore.compiler.virtual.chip import chip_places
 from stemcore.extras import require_extra
 from stemcore.files import write_whole
 from stemcore.golden.spec.block_ram import node_blocks
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.uart_frames import BAUD
@@ -46,8 +47,11 @@ def make_design(
     nodes: tuple[int, int] | None = None,
     clock_mhz: float | None = None,
     baud: int = BAUD,
+    codec: bool = False,
 ) -> Design:
     """What to build; ``None``: the board's first preset, as many nodes as fit, its clock.
+
+    codec : with a spike codec beside the port
 
     Raises ``ValueError`` for nodes whose memories the part does not have, and
     ``MissingExtraError`` where the packages of the extra ``fpga`` are missing.
@@ -56,7 +60,8 @@ def make_design(
     board = board_with_pins(board_name)
     preset = preset or board.presets[0]
     params = get_preset(preset)
-    most = board.max_nodes(params)
+    sizes = CodecParams() if codec else None
+    most = board.max_nodes(params, sizes)
     if most < 1:
         raise ValueError(
             f"preset: a node must fit {board.device} with its {board.blocks} block memories, "
@@ -65,7 +70,7 @@ def make_design(
         )
     columns, rows = nodes or _full_mesh(most, params, board.name)
     _check_nodes(board, preset, params, columns, rows, most)
-    return Design(board, preset, columns, rows, clock_mhz or board.clock_mhz, baud)
+    return Design(board, preset, columns, rows, clock_mhz or board.clock_mhz, baud, sizes)
 
 
 def _full_mesh(n_nodes: int, params: ChipParams, name: str) -> tuple[int, int]:

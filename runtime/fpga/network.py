@@ -39,6 +39,7 @@ def network_on(
         n_nodes=design.columns * design.rows,
         clock_mhz=clock_mhz,
         link_seconds=link_of(design),
+        codec=design.codec,
     )
     found, wanted = (design.columns, design.rows), chip.mesh
     if len(chip.parts) > 1 and found != wanted:

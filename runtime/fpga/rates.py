@@ -10,7 +10,10 @@ from stemcore.compiler.activity import Activity
 from stemcore.compiler.virtual.chip import VirtualChip, virtual_chip
 from stemcore.compiler.virtual.times import estimate_virtual
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.uart_frames import FLIT_BYTES, MAX_FLITS, Frame, FrameKind
+
+from ..host.codec_tables import CodecMisfitError, codec_tables
 
 BIT_TIMES = 10  # of a byte on the line, with start and stop bit
 BUS_HZ = 100e6  # of the DMA beside a processor system, a flit a cycle
@@ -27,6 +30,8 @@ class Rates:
     transfer_s : the link, per image
     images_per_s : with what is slower of chip and link, and with the share of a load
     images_per_s_chip : with a link that takes no time, and nothing loaded
+    bytes_in, bytes_out : of flits or of a codec's samples, per image, of all groups
+    groups_as_bytes : groups whose samples go through a spike codec
     """
 
     groups: int
@@ -36,6 +41,9 @@ class Rates:
     transfer_s: float
     images_per_s: float
     images_per_s_chip: float
+    bytes_in: float
+    bytes_out: float
+    groups_as_bytes: int
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -56,10 +64,12 @@ def estimate_rates(
     n_nodes: int,
     clock_mhz: float,
     link_seconds: Callable[[float], float],
+    codec: CodecParams | None = None,
 ) -> tuple[Rates, VirtualChip]:
     """Images per second at a clock of the chip.
 
     link_seconds : seconds that so many flits take between host and chip, one way
+    codec : sizes of the spike codec, where there is one; it is taken to be no slower than the link
 
     The link works in both directions at once, and while the chip computes; so a group of cores
     takes as long as the slowest of chip, flits to it and flits from it.
@@ -69,7 +79,11 @@ def estimate_rates(
     hz = clock_mhz * 1e6
     load = sum(max(link_seconds(g.load), g.load / hz) for g in times.groups)
     compute = sum(group.interval / hz for group in times.groups)
-    lines = [max(link_seconds(g.flits_in), link_seconds(g.flits_out)) for g in times.groups]
+    words = [
+        _words(part.program, codec) or (group.flits_in, group.flits_out)
+        for part, group in zip(chip.parts, times.groups, strict=True)
+    ]
+    lines = [max(map(link_seconds, both)) for both in words]
     image = sum(max(g.interval / hz, line) for g, line in zip(times.groups, lines, strict=True))
     per_image = image + (load / chip.batch if len(chip.parts) > 1 else 0.0)
     rates = Rates(
@@ -80,5 +94,19 @@ def estimate_rates(
         transfer_s=sum(lines),
         images_per_s=1 / per_image,
         images_per_s_chip=1 / compute,
+        bytes_in=FLIT_BYTES * sum(into for into, _ in words),
+        bytes_out=FLIT_BYTES * sum(out for _, out in words),
+        groups_as_bytes=sum(_words(part.program, codec) is not None for part in chip.parts),
     )
     return rates, chip
+
+
+def _words(program: Program, codec: CodecParams | None) -> tuple[float, float] | None:
+    """Words of an image on the link, in and out; None where it goes as flits."""
+    if codec is None:
+        return None
+    try:
+        into, out = codec_tables(program, codec).bytes_per_image
+    except CodecMisfitError:
+        return None
+    return into / FLIT_BYTES, out / FLIT_BYTES

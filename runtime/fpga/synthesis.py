@@ -10,6 +10,7 @@ from typing import Any
 
 from stemcore.files import write_whole
 from stemcore.folders import results
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.boards.board import XILINX, Board
@@ -39,6 +40,7 @@ class Design:
     columns, rows : nodes
     clock_mhz : that is asked for; the PLL's nearest is taken
     baud : of the serial line, which is asked for
+    codec : the spike codec beside the port, where there is one
     """
 
     board: Board
@@ -47,6 +49,7 @@ class Design:
     rows: int
     clock_mhz: float
     baud: int
+    codec: CodecParams | None = None
 
     @property
     def params(self) -> ChipParams:
@@ -66,7 +69,9 @@ class Design:
     def name(self) -> str:
         """Folder of its results."""
         nodes = f"{self.columns}x{self.rows}"
-        return f"{self.board.name}-{self.preset}-{nodes}-{self.clock_mhz:g}MHz-{self.baud}"
+        return f"{self.board.name}-{self.preset}-{nodes}-{self.clock_mhz:g}MHz-{self.baud}" + (
+            "-codec" if self.codec else ""
+        )
 
 
 def versions() -> dict[str, str]:
@@ -131,6 +136,7 @@ def synthesise_design(design: Design) -> tuple[Path, dict[str, Any]]:
         rows=design.rows,
         clock_mhz=design.clock_mhz,
         baud=design.baud,
+        codec=design.codec,
     )
     sources = {
         "node.v": node_verilog(design.params),

@@ -97,6 +97,7 @@ def _with_pins(design: Design) -> dict[str, str]:
         columns=design.columns,
         rows=design.rows,
         divisor=baud_divisor(HOST_MHZ, design.baud),
+        codec=design.codec,
     )
     clock, reset = platform.default_clk, platform.default_rst
     pins = {clock: _pin(platform, clock), reset: _pin(platform, reset)}
@@ -156,7 +157,11 @@ def _constraints(pins: dict[str, tuple[str, str]], clock: str, period_ns: float)
 def _with_processor(design: Design) -> dict[str, str]:
     board = design.board
     axi = axi_host_verilog(
-        design.params, columns=design.columns, rows=design.rows, stream_width=STREAM_WIDTH
+        design.params,
+        columns=design.columns,
+        rows=design.rows,
+        stream_width=STREAM_WIDTH,
+        codec=design.codec,
     )
     description = component_xml(
         module_ports(axi, "axi_chip"),

@@ -245,7 +245,7 @@ def _figures(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
         if rtl is not None and rtl.timing is not None:
             found |= figures.clock_figures(rtl)
         else:
-            found |= figures.no_clock()
+            found |= figures.no_clock(rtl)
     if (turns := (rtl or ran).virtual) is not None:
         found["virtual_cores"] = figures.virtual_figures(turns, n)
     predicted = outcome.predicted or {"interval": None, "latency": None}

@@ -157,9 +157,15 @@ def timing_figures(rtl: RunResult) -> dict[str, float | None]:
 NOTES = ("node_cycles", "load_cycles", "threads", "shared_cycles")
 
 
-def no_clock() -> dict[str, Any]:
-    """What takes the place of :func:`clock_figures` for an engine that has none."""
-    return {"cycles_per_image": dict.fromkeys(("latency", "interval", "busiest_core"))}
+def no_clock(rtl: RunResult | None) -> dict[str, Any]:
+    """What takes the place of :func:`clock_figures` for an engine that has none.
+
+    What a board noted stands there as well.
+    """
+    found: dict[str, Any] = {
+        "cycles_per_image": dict.fromkeys(("latency", "interval", "busiest_core"))
+    }
+    return found | ({"board": dict(rtl.notes)} if rtl is not None and rtl.notes else {})
 
 
 def clock_figures(rtl: RunResult) -> dict[str, Any]:

@@ -90,6 +90,7 @@ class Report(Part):
     estimate : predicted before the gateware ran
     cycles_per_image : measured, beside the estimate
     simulation : how long the gateware was simulated
+    board : what the driver of a board noted: seconds, bytes on the stream, how images went
     lane_utilisation : SOPs / (lanes * accumulate cycles), over all cores
     steady_lane_utilisation : SOPs of the busiest core, mean of all images, / (lanes * interval);
         above 1 where the images that the interval is of had less work than the first
@@ -143,6 +144,7 @@ class Report(Part):
     cycles_per_image: Cycles | UnsetType = UNSET
     # Gateware
     simulation: Simulation | UnsetType = UNSET
+    board: dict[str, Any] | UnsetType = UNSET
     lane_utilisation: Share | UnsetType = UNSET
     steady_lane_utilisation: Figure | UnsetType | None = UNSET
     overflow: bool | UnsetType = UNSET

@@ -120,6 +120,10 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         speed = f"{run['cycles_per_s'] / 1e3:,.0f}k cycles/s"
         took = f"{run['cycles']:,} cycles in {run['wall_s']:.1f} s ({speed})"
         yield "simulation", f"{took}, built in {run['build_s']:.1f} s"
+    if "samples" in report.get("board", {}):
+        board = report["board"]
+        took = f"{board['bytes_in']:,} bytes in, {board['bytes_out']:,} out"
+        yield "images", f"{board['samples']}; {took}, in {board['run_s']:.1f} s"
     verdicts = {True: "equal", False: "DIFFERENT", None: "not run"}
     found = [f"{STAGES[key]}: {verdicts[value]}" for key, value in report["bit_exact"].items()]
     yield "spike trains", ", ".join(found)

@@ -259,5 +259,5 @@ def test_digits_run_on_a_board(kind, tmp_path, monkeypatch):
     report = json.loads((tmp_path / "sim_build/digits_cnn-digits/report.json").read_text())
     assert report["bit_exact"]["golden_rtl"] is True
     assert report["accuracy"]["rtl"] is not None
-    samples = report["simulation"]["notes"]["samples"]
+    samples = report["board"]["samples"]
     assert samples == CODEC if kind != "uart" else samples.startswith("as flits")

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images per second on a board, from the estimate of the chip and the bytes on the line."""
 
+import math
+
 import pytest
 
 from stemcore.compiler.virtual.times import estimate_virtual
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.runtime.fpga.build import make_design
 from stemcore.runtime.fpga.network import link_of, network_on
 from stemcore.runtime.fpga.rates import estimate_rates, line_seconds
@@ -66,3 +69,36 @@ def test_cores_that_take_turns_need_the_mesh_that_they_are_placed_on():
     message = r"^nodes: must be 2x1 for digits_cnn, whose 6 cores take turns, got 1x2$"
     with pytest.raises(ValueError, match=message):
         network_on(design, model="digits_cnn", say=lambda line: None)
+
+
+def test_a_codec_makes_words_of_values(program):
+    """The line is as long as the bytes of the image, or of the output, with a header each."""
+    rates, chip = estimate_rates(
+        program,
+        None,
+        n_nodes=len(program.cores),
+        clock_mhz=MHZ,
+        link_seconds=lambda n_flits: line_seconds(n_flits, BAUD),
+        codec=CodecParams(),
+    )
+    sizes = [
+        8 + 8 * -(-math.prod(population.shape) // 8)
+        for population in (program.input, program.output_populations[0])
+    ]
+    assert (rates.bytes_in, rates.bytes_out) == tuple(sizes) and len(chip.parts) == 1
+    assert rates.transfer_s == pytest.approx(line_seconds(max(sizes) / 8, BAUD))
+    assert rates.groups_as_bytes == 1
+
+
+def test_a_program_too_large_for_a_codec_is_estimated_with_flits(program):
+    small = CodecParams(n_values=8, n_outputs=8)
+    plain, _ = rates_of(program, 1)
+    rates, _ = estimate_rates(
+        program,
+        None,
+        n_nodes=1,
+        clock_mhz=MHZ,
+        link_seconds=lambda n_flits: line_seconds(n_flits, BAUD),
+        codec=small,
+    )
+    assert rates == plain and rates.groups_as_bytes == 0
