@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import stemcore.runtime.sparsify.points as points
+import stemcore.runtime.sparsify.selection as selection
 import stemcore.runtime.sparsify.units as module
 from stemcore.compiler.sparsity.search import Measurement, scheme_tables
 from stemcore.runtime.cluster.units import plain_bytes
@@ -59,6 +60,7 @@ def found_by(report):
     return {key: report[key] for key in report if key not in ("command", "started", "ended")}
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_goes_on_where_it_was(few_images, monkeypatch):
     measured = []
 
@@ -91,13 +93,13 @@ def test_an_interrupted_search_goes_on_where_it_was(few_images, monkeypatch):
 
 @pytest.mark.slow
 def test_workers_find_the_tables_of_one_process(few_images, tmp_path, monkeypatch):
-    settings = Settings("digits_cnn")
-    alone, _ = sparsify(settings, cost="cycles")
+    # All points are expected at once: workers are started for candidates, points and test images.
+    monkeypatch.setattr(selection, "N_POINTS", 100)
+    settings, options = Settings("digits_cnn"), {"schemes": ["rd"], "cost": "cycles"}
+    alone, _ = sparsify(settings, **options)
     (tmp_path / "sim_build" / "units").rename(tmp_path / "before")
-    shared, folder = sparsify(settings, cost="cycles", cluster="local:2")
-    assert folder.name == "sparsify-cycles"
+    shared, folder = sparsify(settings, cluster="local:2", **options)
+    assert folder.name == "sparsify-rd-cycles"
     assert found_by(shared) == found_by(alone)
     assert shared["cost"] == "cycles"
-    assert shared["chosen"][shared["best"]]["cycles"] == min(
-        entry["cycles"] for entry in shared["chosen"].values()
-    )
+    assert shared["chosen"]["rd"]["cycles"] < shared["none"]["cycles"]
