@@ -104,6 +104,12 @@ def compare_presets(
         if name == own:
             continue
         params = chip_params(settings, name)
+        if params.integration != done.options.params.integration:
+            why = (
+                f"integrates as {params.integration!r}, which gives other results; give INTEGRATION"
+            )
+            rows.append(PresetEstimate(name, params.lanes, problem=why))
+            continue
         say(f"compile      for {name}: partition, place, assemble")
         wanted = done.with_options(params=params, mesh=None, cores=max(1, lanes // params.lanes))
         try:

@@ -53,8 +53,9 @@ def test_each_preset_has_the_lanes_of_the_first_and_its_own_estimate(tmp_path, m
         return run_stages(wanted)
 
     monkeypatch.setattr(preset_choice, "run_stages", refuses_tiny)
-    choice = compare_presets(done, settings, ["sim32", "ecp5", "tiny"], said.append)
-    own, ecp5, tiny = choice.rows
+    choice = compare_presets(done, settings, ["sim32", "ecp5", "tiny", "darwin3"], said.append)
+    own, ecp5, tiny, darwin3 = choice.rows
+    assert darwin3.problem.startswith("integrates as 'scaled', which gives other results")
     n_cores = len(done.program.cores)
     assert (own.preset, own.lanes, own.cores) == ("sim32", 32, n_cores)
     assert choice.lanes == 32 * n_cores
