@@ -9,6 +9,7 @@ EXTRAS = {
     "detect": ("pycocotools",),
     "pt2e": ("torchao",),
     "onnx": ("onnx",),
+    "brevitas": ("brevitas", "onnxoptimizer", "onnx"),
     "torchvision": ("torchvision",),
     "cluster": ("distributed",),
     "test": ("cocotb", "cocotb_tools", "pytest", "hypothesis", "z3"),

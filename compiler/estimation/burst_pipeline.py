@@ -5,9 +5,9 @@ A source sends in the order of its words. While it sends to some of its destinat
 out of work; a destination whose queue is full holds the source, for which other destinations may be
 waiting. How much time is lost depends on what the queues of spikes can bridge, which no sum over an
 image shows. So every burst is followed from event to event, by the rules of hdl/README.md ("Life of
-a sample in a core"). Within a burst, spikes and loop nests are treated as a steady flow. Sources
-share what a link carries (:mod:`stemcore.compiler.estimation.shared_links`); flits that stand in
-the way of others on their way to another link are left out.
+a sample in a core"). Within a burst, spikes and loop nests are treated as a steady flow. Cores of a
+layer share what links carry (:mod:`stemcore.compiler.estimation.shared_links`); other congestion in
+the mesh is left out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,7 +58,8 @@ class _Node:
         self.spikes = spikes
         # Links shared with others: the share of flits that cross it, and the others with theirs.
         self.links: list[tuple[float, list[tuple[_Node, float]]]] = []
-        self.is_firing = self.is_sending = False
+        self.is_firing = False
+        self.rate = 0.0  # flits a cycle of the burst that is being sent
         self.schedules: list[BurstSchedule] = []  # of the image that is being fired
         self.bursts: Iterator[Burst] = iter(())  # those after ``burst``
         self.burst = Burst(0.0, 0.0, [])  # what is being sent, or what is left of it
@@ -158,11 +159,13 @@ class Pipeline:
             if falls_at <= now:
                 target.spikes.held_at = None
             resume = max(resume, falls_at)
-        node.is_sending = resume <= now
-        if node.is_sending:
-            heappush(self._events, (now + _duration(node), node.number, now))
-        else:
+        if resume > now:
+            node.rate = 0.0
             heappush(self._events, (resume, node.number, None))
+        else:
+            cycles = _duration(node)
+            node.rate = node.burst.flits / cycles if cycles else 0.0
+            heappush(self._events, (now + cycles, node.number, now))
 
     def _send(self, node: _Node, start: float, now: float) -> None:
         """Delivers the burst that ends now, or what was sent of it before a destination held it."""
@@ -193,7 +196,7 @@ class Pipeline:
 
     def _end(self, node: _Node, now: float) -> None:
         """The last END has been sent."""
-        node.is_firing = node.is_sending = False
+        node.is_firing, node.rate = False, 0.0
         node.free_at = now + node.gap + FINISH_CYCLES
         node.n_fired += 1
         for target, hops in node.targets:
@@ -233,12 +236,8 @@ def _duration(node: _Node) -> float:
     """Cycles that the node's burst takes beside those that others send over the same links."""
     cycles, flits, _ = node.burst
     longest = cycles
-    for share, others in node.links:
-        rates = [
-            n * other.burst.flits / other.burst.cycles
-            for other, n in others
-            if other.is_sending and other.burst.flits
-        ]
-        if rates and flits:
+    for share, others in node.links if flits else ():
+        rates = [n * other.rate for other, n in others if other.rate]
+        if rates:
             longest = max(longest, time_on_link(share * flits, rates))
     return longest

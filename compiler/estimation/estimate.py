@@ -4,8 +4,8 @@
 Counts are exact where the activity is. Times rest on the cycles of
 :mod:`stemcore.golden.spec.timing`. For average activity they follow from sums over an image and the
 exchange of tokens (:mod:`stemcore.compiler.estimation.steady_schedule`), for given images from
-every burst of their spikes (:mod:`stemcore.compiler.estimation.burst_pipeline`), and there sources
-share what links of the mesh carry. The averages leave congestion in the mesh out.
+every burst of their spikes (:mod:`stemcore.compiler.estimation.burst_pipeline`), and there cores
+of a layer share what links of the mesh carry. The averages leave congestion in the mesh out.
 """
 
 from collections.abc import Mapping

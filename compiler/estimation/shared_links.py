@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Links of the mesh that several sources cross, and how long a burst takes there.
+"""Links of the mesh that several cores of a layer cross, and how long a burst takes there.
 
-A link carries a flit a cycle. Sources that fire at once, each as fast as it can, may ask for more;
-routers give each its turn, so that one that asks for little gets it and the others share the rest.
-Flits that wait hold their source: its destinations run dry, while those of the others are full.
+A link carries a flit a cycle. The cores of a layer fire at once, and each as fast as it can they
+may ask for more; routers give each its turn, so that one that asks for little gets it and the
+others share the rest. Flits that wait hold their source: its destinations run dry, while those of
+the others are full. Other layers seldom fire at that time, and placement keeps them off these links
+(:mod:`stemcore.compiler.mapping.place`): their flits are left out.
 """
 
 from collections import defaultdict
@@ -20,13 +22,13 @@ Crossing = tuple[float, list[tuple[int, float]]]
 def shared_links(flows: Flows, gap: Callable[[int], int]) -> list[list[Crossing]]:
     """Of every core, and of the host, the links on which it may have to wait for others.
 
-    These are the links on which all sources together can ask for more than a flit a cycle.
+    These are the links on which cores of one layer can ask for more than a flit a cycle.
 
     gap : cycles from a flit to the next of a source
 
     Shares are those of a source whose neurons all fire alike: they rest on no image.
     """
-    crossing: defaultdict[Link, dict[int, float]] = defaultdict(dict)
+    crossing: defaultdict[tuple[str, Link], dict[int, float]] = defaultdict(dict)
     for number in range(flows.host + 1):
         counts: defaultdict[Link, int] = defaultdict(int)
         total = 0
@@ -35,7 +37,7 @@ def shared_links(flows: Flows, gap: Callable[[int], int]) -> list[list[Crossing]
             for link in tree(flows.node(number), rectangle).links:
                 counts[link] += n_flits
         for link, n_flits in counts.items():
-            crossing[link][number] = n_flits / total
+            crossing[flows.layers[number], link][number] = n_flits / total
     found: list[list[Crossing]] = [[] for _ in range(flows.host + 1)]
     for shares in crossing.values():
         if sum(share / gap(number) for number, share in shares.items()) <= 1:

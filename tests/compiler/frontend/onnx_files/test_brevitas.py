@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks that Brevitas trains and exports are computed to the last integer.
+"""Networks that Brevitas trains and exports are computed to the last integer."""
 
-Brevitas 0.13 wants setuptools below 81, which the pinned versions exclude; beside them it works:
-``pip install --no-deps brevitas==0.13.4 dependencies==2.0.1 unfoldNd==0.2.3 onnxoptimizer==0.4.2``.
-"""
-
-import importlib.util
 import warnings
 
 import numpy as np
@@ -17,15 +12,12 @@ from stemcore.compiler.frontends.registry import read_model
 from stemcore.compiler.lowering.lower import lower
 from stemcore.compiler.quantization.quantize import quantize
 from stemcore.compiler.quantization.quantize_given import agreement
+from stemcore.extras import has_extra, how_to_install
 from stemcore.golden.network.forward import run_network
 
-NEEDED = ("brevitas", "onnxoptimizer", "onnx")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        any(importlib.util.find_spec(name) is None for name in NEEDED),
-        reason=f"{' and '.join(NEEDED)} must be there; the top of this file says how",
-    ),
+    pytest.mark.skipif(not has_extra("brevitas"), reason=f"brevitas: {how_to_install('brevitas')}"),
 ]
 
 
