@@ -62,21 +62,16 @@ def test_netlist_sends_every_flit_in_its_cycle(bench, family):
 @pytest.mark.sim
 @pytest.mark.slow
 def test_digits_cnn_runs_on_the_netlist_of_one_node():
-    """Cores take turns on the node; one in the middle, which reads what several others send."""
+    """Cores take turns on the node: the first, of a convolution, which reads the image."""
     settings = Settings("digits_cnn", dataset="digits", preset="tiny")
     prepared = prepare(settings, n_train=CALIBRATION_IMAGES, n_test=1)
     chip = virtual_chip(compile_program(prepared), 1)
     image = prepared.integers[:1]
     expected = prepared.network.joined(run_network(prepared.network, image))
     found = simulate_netlist(
-        chip,
-        image,
-        ECP5_FAMILY,
-        expected=expected,
-        name="digits_cnn-test",
-        groups=[len(chip.parts) // 2],
+        chip, image, ECP5_FAMILY, expected=expected, name="digits_cnn-test", groups=[0]
     )
-    assert (found["groups"], found["images"]) == (1, 1) and found["flits"] > 20
+    assert (found["groups"], found["images"]) == (1, 1) and found["flits"] > 500
 
 
 def test_outputs_that_are_not_goldens_are_an_error():
