@@ -142,8 +142,8 @@ def row_of(case: Case, report: Mapping[str, Any]) -> Row:
             memory=f"{board.block_rams} DP16KD of 18 kbit",
             energy=modelled,
             note=f"{len(turns['groups'])} groups of cores take turns, loaded once for "
-            f"{turns['batch']} images, loads included; {on_line:.2g} images/s with a serial line "
-            f"of {board.baud:,} baud; clock placed and routed, not run in silicon; {latency}",
+            f"{turns['batch']} images, loads included; {on_line:.2g} images/s as flits on a "
+            f"serial line of {board.baud:,} baud; clock placed and routed, not run in silicon; {latency}",
             device=board.device,
             precision=bits,
         )

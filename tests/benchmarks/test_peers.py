@@ -115,7 +115,7 @@ def test_a_row_of_a_board_has_its_clock_and_its_line():
     first = max(85_800 / (ULX3S.clock_mhz * 1e6), frame)
     _, on_line = ULX3S.rates(report)
     assert on_line == pytest.approx(1 / (load + first + 10 * frame))
-    assert f"{on_line:.2g} images/s with a serial line of 1,000,000 baud" in row.note
+    assert f"{on_line:.2g} images/s as flits on a serial line of 1,000,000 baud" in row.note
 
 
 def test_a_run_with_a_node_for_every_core_is_none_of_a_board(tmp_path, monkeypatch):
