@@ -143,7 +143,8 @@ def row_of(case: Case, report: Mapping[str, Any]) -> Row:
             energy=modelled,
             note=f"{len(turns['groups'])} groups of cores take turns, loaded once for "
             f"{turns['batch']} images, loads included; {on_line:.2g} images/s as flits on a "
-            f"serial line of {board.baud:,} baud; clock placed and routed, not run in silicon; {latency}",
+            f"serial line of {board.baud:,} baud; clock placed and routed, not run in silicon; "
+            f"{latency}",
             device=board.device,
             precision=bits,
         )
