@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole codec: its memories, samples that come out, tokens, and flits that pass."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from stemcore.golden.arithmetic.stem import encode
+from stemcore.golden.network.results import Output, Results
 from stemcore.golden.spec.codec import CodecMemory, CodecParams
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.hdl.host.codec import Codec
@@ -26,8 +28,8 @@ TABLES = codec_tables(PROGRAM, CODEC)
 class Codecs:
     """A codec, what its host sends and gets, and what its chip does."""
 
-    def __init__(self, stall="free", rng=None):
-        self.dut = Codec(params=PROGRAM.params, codec=CODEC)
+    def __init__(self, stall="free", rng=None, codec=CODEC):
+        self.dut = Codec(params=PROGRAM.params, codec=codec)
         self.from_host, self.from_chip = [], []
         self.to_host, self.to_chip, self.lasts = [], [], []
         self.refused = self.beyond = 0
@@ -264,6 +266,51 @@ def test_samples_go_in_and_come_out(stall, rng):
         got = decode_sample(PROGRAM, np.array(words[1:], np.uint64)).reshape(population.shape)
         assert np.array_equal(got, values[number]) and np.array_equal(got, recorder.values[number])
     assert not codecs.refused and not codecs.beyond
+
+
+def test_populations_are_told_apart_by_axon(rng):
+    """Two layers whose spikes come to the host, one of them after the other in the sample."""
+    names = [PROGRAM.layers[0].population.name, PROGRAM.output]
+    structure = json.dumps({"tuple": [0, 1]})
+    program = replace(
+        PROGRAM, results=Results(tuple(Output(name, name) for name in names), structure)
+    )
+    populations = program.output_populations
+    tables = codec_tables(program, replace(CODEC, n_outputs=512))
+    recorder = Recorder(FORMATS, populations, 1, program.output_ends)
+    flits = []
+    for number, population in enumerate(populations):
+        low, high = population.limits
+        values = rng.integers(low, high + 1, population.shape)
+        for t, step in enumerate(encode(values, population.bits, population.is_signed)):
+            flits += [
+                HOST.flit(
+                    Kind.SPIKE,
+                    HOST_RECTANGLE,
+                    FORMATS.spike.pack(axon=number, t=t, c=int(c), y=int(y), x=int(x)),
+                )
+                for c, y, x in zip(*np.nonzero(step), strict=True)
+            ]
+    flits = [flits[n] for n in rng.permutation(len(flits))]
+    flits += [HOST.flit(Kind.END, HOST_RECTANGLE)] * program.output_ends
+    codecs = Codecs(codec=replace(CODEC, n_outputs=512))
+
+    async def bench(ctx):
+        codecs.from_host += tables.configuration(HOST).tolist()
+        await codecs.until(ctx, lambda: not codecs.from_host)
+        await ctx.tick().repeat(20)
+        codecs.work = 1
+        # Of a third population, which there is not.
+        stray = FORMATS.spike.pack(axon=2, t=0, c=0, y=0, x=0)
+        codecs.from_chip += [HOST.flit(Kind.SPIKE, HOST_RECTANGLE, stray), *flits]
+        await codecs.until(ctx, lambda: len(codecs.to_host) == 1 + tables.words_out)
+
+    codecs.run(bench)
+    for flit in flits:
+        recorder.see(flit)
+    got = decode_sample(program, np.array(codecs.to_host[1:], np.uint64))
+    assert np.array_equal(got, recorder.values.ravel()) and got.any()
+    assert len(populations) == 2 and codecs.beyond == 1
 
 
 def test_spikes_of_no_output_are_dropped_and_reported():
