@@ -7,6 +7,7 @@ Only name code that you trust. Files of models, which are never executed, are re
 """
 
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -162,6 +163,18 @@ def _with_batch(shape: Any) -> str:
     return " and ".join(str((1, *one)) for one in several)
 
 
+def _remedy(module: nn.Module, input_shape: Any) -> str:
+    """What to do where the module does not accept ``input_shape``."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [p.name for p in parameters if p.kind in by_place and p.default is p.empty]
+    is_one = not isinstance(input_shape, dict) and not isinstance(input_shape[0], tuple)
+    if is_one and len(names) > 1:
+        shapes = ", ".join([f'"{names[0]}": {input_shape}', *(f'"{n}": ..' for n in names[1:])])
+        return f"it takes {len(names)} inputs; set input_shape to a dict of theirs, {{{shapes}}}"
+    return "correct input_shape or the model"
+
+
 @torch.no_grad()
 def trial_output(module: nn.Module, input_shape: Any, where: str) -> tuple[int, ...]:
     """Shape of one image's output, of several the first, from a run on zeros.
@@ -181,7 +194,7 @@ def trial_output(module: nn.Module, input_shape: Any, where: str) -> tuple[int, 
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{where}: the model must accept an input of shape {_with_batch(input_shape)}; "
-            f"{reason} came; correct input_shape or the model"
+            f"{reason} came; {_remedy(module, input_shape)}"
         ) from error
     found = [leaf for leaf in tree_leaves(output) if leaf is not None]
     output = found[0] if found else output

@@ -15,6 +15,18 @@ def net():
 net.input_shape = (2, 6, 6)
 """
 
+TWO_INPUTS = """
+from torch import nn
+
+class Net(nn.Module):
+    input_shape = (1, 4, 4)
+
+    def forward(self, left, right, scale=1):
+        return (left + scale * right).flatten(1)
+
+def net():
+    return Net().eval()
+"""
 TEXT_OUTPUT = """
 from torch import nn
 
@@ -96,6 +108,10 @@ def test_missing_files_are_refused(tmp_path):
         (
             NETWORK.replace("(2, 6, 6)", "(2, 9, 9)"),
             r"the model must accept an input of shape \(1, 2, 9, 9\); .* came; correct input_shape",
+        ),
+        (
+            TWO_INPUTS,
+            r".* it takes 2 inputs; .* of theirs, \{\"left\": \(1, 4, 4\), \"right\": \.\.\}$",
         ),
         (
             TEXT_OUTPUT,
