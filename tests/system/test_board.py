@@ -224,6 +224,16 @@ def test_a_program_too_large_for_the_codec_goes_as_flits(board):
     assert check_run(four_core_case(0), board)["samples"].endswith("the board has no spike codec")
 
 
+def test_a_standstill_beside_a_codec_is_explained(coded):
+    """Samples that wait are dropped, so that cores can be asked."""
+    _, program, images = four_core_case(0)
+    stuck = with_register(program, 0, Control.N_SOURCES, 9)
+    with open_port(coded) as port, pytest.raises(EngineError, match="no flit has passed") as raised:
+        Board(port, standstill_s=1).run(stuck, images)
+    assert "of 9 END from the host" in str(raised.value)
+    check_run(four_core_case(0), coded)
+
+
 def test_a_run_that_was_broken_off_beside_a_codec_is_dropped(coded):
     """Half a sample is in the encoder, or in the decoder, when the next driver comes."""
     _, program, images = four_core_case(2)
