@@ -111,6 +111,7 @@ def test_schema_for_other_programs_describes_every_field():
     assert all(part["additionalProperties"] is False for part in definitions.values())
     assert all(part["description"] for part in definitions.values())
     assert set(definitions["Report"]["properties"]) == set(rtl_report()) | {
+        "board",
         "detections",
         "outputs",
         "tail",
