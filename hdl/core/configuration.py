@@ -98,14 +98,17 @@ class Configuration(wiring.Component):
                         no_word.eq(is_no_word(pointer.address, formats.memory(memory)[1])),
                     ]
 
-        comes_before, is_last = Signal(), Signal()
+        comes_before = Signal()
+        is_last = Signal()
         beyond = Signal()
         m.d.comb += [
             comes_before.eq(pointer.chunk < last_chunk),
             is_last.eq(pointer.chunk == last_chunk),
             beyond.eq(no_word | ~(comes_before | is_last)),
         ]
-        accept, is_read, is_write = Signal(), Signal(), Signal()
+        accept = Signal()
+        is_read = Signal()
+        is_write = Signal()
         refused = self._refused(m, flit, pointer, beyond)
         reading = Signal(2)  # cycles since a READ was accepted, 0: none
         is_alert = Signal()
@@ -182,7 +185,8 @@ class Configuration(wiring.Component):
             **{name: Signal(name=f"{name}_refused") for name in ("write", "read", "command")}
         )
         command = struct(self._formats.command)(flit.payload[: self._formats.command.width])
-        is_control, is_command = Signal(), Signal()
+        is_control = Signal()
+        is_command = Signal()
         # Whether there are higher bits, ``beyond`` says.
         is_range = Signal()
         n_ranges = 1 << self._formats.params.axon_width

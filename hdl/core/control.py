@@ -233,7 +233,8 @@ class Control(wiring.Component):
         }
         address = self.config.address[: bits_for(N_CONTROL)]
         group = Signal(len(address) - GROUP_BITS, reset_less=True)
-        asked, shown = Signal(), Signal()
+        asked = Signal()
+        shown = Signal()
         m.d.comb += asked.eq(self.config.read & (self.config.memory == Memory.CONTROL.value))
         m.d.sync += shown.eq(asked)
         with m.If(asked):

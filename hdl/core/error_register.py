@@ -68,7 +68,8 @@ class ErrorRegister(wiring.Component):
         seen = Signal(len(Error))
         causes = Signal(len(Error))
         count = Signal(self.errors.count.shape())
-        is_error, has_flit = Signal(), Signal()
+        is_error = Signal()
+        has_flit = Signal()
         m.d.comb += [
             is_error.eq(seen.any()),
             self.errors.as_value().eq(causes),

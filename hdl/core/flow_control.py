@@ -84,7 +84,8 @@ class FlowControl(wiring.Component):
         # Every node may be a destination.
         n_holding = Signal(self._params.token_width)
         # Tokens come late in a cycle: they choose, and do not go through an adder.
-        more, less = Signal.like(n_holding), Signal.like(n_holding)
+        more = Signal.like(n_holding)
+        less = Signal.like(n_holding)
         m.d.comb += [more.eq(n_holding + 1), less.eq(n_holding - 1)]
         with m.If(self.hold):
             m.d.sync += [n_holding.eq(more), self.held.eq(1)]

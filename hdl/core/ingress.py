@@ -69,7 +69,8 @@ class Ingress(wiring.Component):
         kind = self.i.payload.kind
         spike_width = Formats(self._params).spike.width
         spike = struct(Formats(self._params).spike)(self.i.payload.payload[:spike_width])
-        is_fine, comes = Signal(), Signal()
+        is_fine = Signal()
+        comes = Signal()
         m.d.comb += [
             self.spike.payload.eq(self.i.payload.payload[:spike_width]),
             self.config.payload.eq(self.i.payload),

@@ -117,8 +117,13 @@ class Soma(wiring.Component):
         n_groups = self._params.n_groups
         index = Signal.like(self.n_update)  # entries fetched; 0 again after the last
         entry = Signal(struct(Formats(self._params).update_pass))
-        is_last_entry, is_last, fetched, load = Signal(), Signal(), Signal(), Signal()
-        reading, running, group = Signal(), Signal(), Signal(range(n_groups))
+        is_last_entry = Signal()
+        is_last = Signal()
+        fetched = Signal()
+        load = Signal()
+        reading = Signal()
+        running = Signal()
+        group = Signal(range(n_groups))
         m.d.comb += [
             # Early enough for the word to follow the last group of this one without a gap.
             load.eq(fetched & ~reading & (~running | (group == n_groups - 2))),
@@ -148,7 +153,8 @@ class Soma(wiring.Component):
         """Zeroes the word of an entry one cycle after the read; or all words, counted up in the
         register that holds the entry's address otherwise. Returns a strobe with the last of all.
         """
-        clear_all, clear_done = Signal(), Signal()
+        clear_all = Signal()
+        clear_done = Signal()
         m.d.comb += [
             clear_done.eq(clear_all & (entry.acc == self._params.n_acc_words - 1)),
             self.accumulators.clear_address.eq(entry.acc),
@@ -170,7 +176,9 @@ class Soma(wiring.Component):
         params = self._params
         m.submodules.update = update = self._make_update(params)
         latency = params.model.update_latency(params.multipliers)
-        base, selected, select = Signal.like(entry.block), Signal(), Signal.like(group)
+        base = Signal.like(entry.block)
+        selected = Signal()
+        select = Signal.like(group)
         with m.If(reading):
             m.d.sync += base.eq(entry.block)
         m.d.sync += [selected.eq(running), select.eq(group), update.i_valid.eq(selected)]
@@ -194,11 +202,13 @@ class Soma(wiring.Component):
     @staticmethod
     def _keep(m, update, entry, reading, selected, select):
         """Which neurons a group is, and whether this is their word's last reading."""
-        word, is_kept = Signal.like(entry.acc), Signal()
+        word = Signal.like(entry.acc)
+        is_kept = Signal()
         with m.If(reading):
             m.d.sync += [word.eq(entry.acc), is_kept.eq(entry.clear)]
         # The word's groups are selected one cycle after they are counted.
-        late_word, late_kept = Signal.like(word), Signal()
+        late_word = Signal.like(word)
+        late_kept = Signal()
         m.d.sync += [late_word.eq(word), late_kept.eq(is_kept)]
         with m.If(selected):
             m.d.sync += [update.address.eq(Cat(select, late_word)), update.store.eq(late_kept)]

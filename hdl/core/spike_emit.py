@@ -106,10 +106,15 @@ class SpikeEmit(wiring.Component):
             reset_less=True,
         )
         lanes = Signal(_GROUP, reset_less=True)
-        group_ready, lane_ready, o_ready = Signal(), Signal(), Signal()
-        o_is_free, is_open = Signal(), Signal()
-        may_send, wait = Signal(init=1), Signal(GAP_WIDTH)
-        group_rest, lane_rest = Signal.like(groups), Signal.like(lanes)
+        group_ready = Signal()
+        lane_ready = Signal()
+        o_ready = Signal()
+        o_is_free = Signal()
+        is_open = Signal()
+        may_send = Signal(init=1)
+        wait = Signal(GAP_WIDTH)
+        group_rest = Signal.like(groups)
+        lane_rest = Signal.like(lanes)
         m.d.comb += [
             group_rest.eq(groups & (groups - 1)),
             lane_rest.eq(lanes & (lanes - 1)),

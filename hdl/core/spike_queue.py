@@ -61,7 +61,8 @@ class SpikeQueue(wiring.Component):
         produce = Signal(range(depth))
         consume = Signal(range(depth))
         stored = Signal(range(depth + 1))  # in the memory, but for the one that has arrived
-        written, kept = Signal(), Signal()
+        written = Signal()
+        kept = Signal()
         arrived = Signal()  # a spike was written in the cycle before, and counts from now on
         place = Signal.like(produce)
         offers = Signal()  # what the memory's output holds
@@ -80,7 +81,9 @@ class SpikeQueue(wiring.Component):
             self.o.valid.eq(offers),
             self.idle.eq((stored == 0) & ~arrived & ~offers),
         ]
-        m.d.sync += [written.eq(write.en), kept.eq(self.keep), produce.eq(place)]
+        m.d.sync += [written.eq(write.en), produce.eq(place)]
+        with m.If(write.en):
+            m.d.sync += kept.eq(self.keep)
         with m.If(takes):
             m.d.sync += [consume.eq(_following(consume, depth)), offers.eq(1)]
         with m.Elif(self.o.ready):

@@ -39,7 +39,9 @@ class Watchdog(wiring.Component):
         # The bit that the setting chooses is the highest that is ever set.
         first = watchdog_cycles(0).bit_length() - 1
         count = Signal(first + (1 << WATCHDOG_WIDTH))
-        reported, counts, moved = Signal(), Signal(), Signal()
+        reported = Signal()
+        counts = Signal()
+        moved = Signal()
         progressed = Signal.like(self.progress)
         m.d.sync += progressed.eq(self.progress)
         m.d.comb += [

@@ -70,9 +70,15 @@ class BoxScan(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         box = self.box
-        here, origin, follower = Signal(self._cursor), Signal(self._cursor), Signal(self._cursor)
-        runs, looks, was_last = Signal(), Signal(), Signal()
-        ends_row, ends_channel, is_last = Signal(), Signal(), Signal()
+        here = Signal(self._cursor)
+        origin = Signal(self._cursor)
+        follower = Signal(self._cursor)
+        runs = Signal()
+        looks = Signal()
+        was_last = Signal()
+        ends_row = Signal()
+        ends_channel = Signal()
+        is_last = Signal()
         m.d.comb += [
             self.address.eq(here.place[BYTE_WIDTH:]),
             is_last.eq((here.x == box.x1) & (here.y == box.y1) & (here.c == box.c1)),
@@ -100,7 +106,8 @@ class BoxScan(wiring.Component):
         with m.Else():
             m.d.comb += [follower.x.eq(origin.x + 1), follower.place.eq(origin.place + 1)]
 
-        value, position = Signal(8), Signal(3)
+        value = Signal(8)
+        position = Signal(3)
         m.d.comb += [
             value.eq(self.word.word_select(self.found.place[:BYTE_WIDTH], 8)),
             position.eq(bit_of_step(box.bits, self.t)),

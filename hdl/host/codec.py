@@ -115,7 +115,9 @@ class Codec(wiring.Component):
     def _into(self, m, tables, encoder, tokens):
         """Of what the host sends: samples, accesses, and the rest."""
         flit = self.i.payload
-        is_access, is_header, passes = Signal(), Signal(), Signal()
+        is_access = Signal()
+        is_header = Signal()
+        passes = Signal()
         m.d.comb += [
             self.raw.eq(encoder.receiving),
             is_access.eq(
@@ -155,7 +157,8 @@ class Codec(wiring.Component):
     def _out(self, m, tables, decoder, tokens):
         """Of what the chip sends: spikes and tokens are the codec's, where it is at work."""
         flit = self.chip_o.payload
-        is_token, is_spike = Signal(), Signal()
+        is_token = Signal()
+        is_spike = Signal()
         m.d.comb += [
             is_token.eq(self.work & flit.kind.matches(Kind.CREDIT.value, Kind.PACE.value)),
             is_spike.eq(self.work & flit.kind.matches(Kind.SPIKE.value, Kind.END.value)),

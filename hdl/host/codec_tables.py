@@ -70,7 +70,10 @@ class CodecTables(wiring.Component):
                     ]
         bus = ConfigBus().create()
         reading = Signal(2)
-        accept, is_read, is_write, refuses = Signal(), Signal(), Signal(), Signal()
+        accept = Signal()
+        is_read = Signal()
+        is_write = Signal()
+        refuses = Signal()
         m.d.comb += [
             self.i.ready.eq((reading == 0) & ~self.reply.valid),
             accept.eq(self.i.valid & self.i.ready),

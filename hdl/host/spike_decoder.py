@@ -72,11 +72,13 @@ class SpikeDecoder(wiring.Component):
         write, read = values.write_port(), values.read_port()
         layout = struct(Formats(self._formats.params).spike)
         spike = Signal(layout)
-        ends, periods = Signal.like(self.sink.ends), Signal.like(self.sink.periods)
+        ends = Signal.like(self.sink.ends)
+        periods = Signal.like(self.sink.periods)
         place = Signal(codec.output_width)
         position = Signal(3)
         number = Signal.like(self.result.words)
-        completes, inside = Signal(), Signal()
+        completes = Signal()
+        inside = Signal()
         m.d.comb += [
             completes.eq(ends + 1 >= self.sink.ends),
             self.last.eq(number == self.result.words),

@@ -88,7 +88,8 @@ class SpikeEncoder(wiring.Component):
         write, read = states.write_port(), states.read_port()
 
         n_words = Signal.like(self.registers.words)
-        t, in_period = Signal.like(self.registers.steps), Signal.like(self.registers.period)
+        t = Signal.like(self.registers.steps)
+        in_period = Signal.like(self.registers.period)
         route = Signal(range(formats.codec.n_routes + 1))
         count = Signal(count_width + 1)
         cursor = Signal(cursor_layout(formats))

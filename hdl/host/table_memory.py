@@ -53,7 +53,8 @@ class TableMemory(wiring.Component):
         shape = data.ArrayLayout(CHUNK_WIDTH, n_chunks)
         m.submodules.ram = ram = RAM(shape=shape, depth=self._depth, init=[])
         write, read = ram.write_port(granularity=1), ram.read_port()
-        selected, taken = Signal(), Signal()
+        selected = Signal()
+        taken = Signal()
         m.d.comb += [
             selected.eq(config.memory == self._number),
             taken.eq(config.read & selected),

@@ -41,13 +41,16 @@ class UartReceiver(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        rx, before = Signal(init=1), Signal(init=1)
+        rx = Signal(init=1)
+        before = Signal(init=1)
         m.submodules.line = FFSynchronizer(self.rx, rx, init=1)
         m.d.sync += before.eq(rx)
         count = Signal(range(self._divisor))
         n_bits = Signal(range(BYTE_WIDTH + 2))
         busy = Signal()
-        samples, is_start, is_stop = Signal(), Signal(), Signal()
+        samples = Signal()
+        is_start = Signal()
+        is_stop = Signal()
         m.d.comb += [
             samples.eq(busy & (count == 0)),
             is_start.eq(n_bits == 0),

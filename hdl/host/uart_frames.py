@@ -60,7 +60,10 @@ class FrameReceiver(wiring.Component):
         n_bytes = Signal(range(HEADER_BYTES + MAX_LENGTH + CRC_BYTES + 2))
         n_payload = Signal.like(n_bytes)
         escaped = Signal()
-        is_flag, is_escape, takes, ends = Signal(), Signal(), Signal(), Signal()
+        is_flag = Signal()
+        is_escape = Signal()
+        takes = Signal()
+        ends = Signal()
         m.d.comb += [
             is_flag.eq(self.data == FLAG),
             is_escape.eq(self.data == ESCAPE),
@@ -135,9 +138,15 @@ class FrameTransmitter(wiring.Component):
         header = Signal(HEADER.width)  # what is left of it
         length = Signal.like(self.header.length)
         count = Signal(range(MAX_LENGTH + 1))
-        chosen, byte = Signal(8), Signal(8)
-        special, escaping, moves, done = Signal(), Signal(), Signal(), Signal()
-        is_flag, in_header, in_payload = Signal(), Signal(), Signal()
+        chosen = Signal(8)
+        byte = Signal(8)
+        special = Signal()
+        escaping = Signal()
+        moves = Signal()
+        done = Signal()
+        is_flag = Signal()
+        in_header = Signal()
+        in_payload = Signal()
         # What is chosen depends on ``count``, which changes with every byte, and a queue answers a
         # cycle later: two cycles after a byte has gone the next stands in ``byte``.
         settled = Signal(2)

@@ -58,7 +58,9 @@ class UartLink(wiring.Component):
 
         header = receiver.header
         session = Signal(8)
-        asks, connects, ours = Signal(), Signal(), Signal()
+        asks = Signal()
+        connects = Signal()
+        ours = Signal()
         m.d.comb += [
             receiver.data.eq(self.rx_data),
             receiver.valid.eq(self.rx_valid),

@@ -64,7 +64,11 @@ class QueueIn(wiring.Component):
         held = Signal(COUNT_WIDTH)
         free = Signal(range(DEPTH + 1))
         ahead = Signal(COUNT_WIDTH)
-        fits, in_order, overflows, overflowed, asked = (Signal() for _ in range(5))
+        fits = Signal()
+        in_order = Signal()
+        overflows = Signal()
+        overflowed = Signal()
+        asked = Signal()
         m.d.comb += [
             held.eq(self.expected - taken),
             free.eq(DEPTH - held),
@@ -154,7 +158,8 @@ class QueueOut(wiring.Component):
         m = Module()
         m.submodules.queue = queue = RAM(shape=8, depth=DEPTH * FLIT_BYTES, init=[])
         write, read = queue.write_port(), queue.read_port()
-        acknowledged, written = Signal(COUNT_WIDTH), Signal(COUNT_WIDTH)
+        acknowledged = Signal(COUNT_WIDTH)
+        written = Signal(COUNT_WIDTH)
         first = Signal(SLOT_WIDTH)
         waiting = Signal(COUNT_WIDTH)
         m.d.comb += [
@@ -186,7 +191,8 @@ class QueueOut(wiring.Component):
             with m.If(offset == FLIT_BYTES - 1):
                 m.d.sync += [holds.eq(0), written.eq(written + 1)]
 
-        passed, unacknowledged = Signal(COUNT_WIDTH), Signal(COUNT_WIDTH)
+        passed = Signal(COUNT_WIDTH)
+        unacknowledged = Signal(COUNT_WIDTH)
         m.d.comb += [
             passed.eq(self.header.acknowledged - acknowledged),
             unacknowledged.eq(self.sent - acknowledged),

@@ -52,10 +52,16 @@ class RegisterAccess(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bus, header, access = self.bus, self.header, self.access
-        known, busy = Signal(), Signal()
-        is_write, is_access, repeats, begins, ends = (Signal() for _ in range(5))
+        known = Signal()
+        busy = Signal()
+        is_write = Signal()
+        is_access = Signal()
+        repeats = Signal()
+        begins = Signal()
+        ends = Signal()
         is_far = Signal()  # beyond the page of registers
-        result, response = Signal(REGISTER_WIDTH), Signal(2)
+        result = Signal(REGISTER_WIDTH)
+        response = Signal(2)
         words = Signal(data.ArrayLayout(8, FLIT_BYTES))
         m.d.comb += [
             is_write.eq(header.kind == FrameKind.WRITE),

@@ -48,7 +48,8 @@ class FlitQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         depth, holds = self._depth, self.holds
-        push, pop = Signal(), Signal()
+        push = Signal()
+        pop = Signal()
         m.d.comb += [
             self.i.ready.eq(~holds[-1]),
             self.o.valid.eq(holds[0]),

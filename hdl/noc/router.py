@@ -75,7 +75,9 @@ class RouteMask(wiring.Component):
         m = Module()
         flit = self.flit
         above = gt if platform == PROCESSOR else exceeds
-        is_in_row, is_in_columns, may_leave_column = Signal(), Signal(), Signal()
+        is_in_row = Signal()
+        is_in_columns = Signal()
+        may_leave_column = Signal()
         if self._arrived_from == Port.SOUTH:
             m.d.comb += is_in_row.eq(0)
         elif self._arrived_from == Port.NORTH:

@@ -161,6 +161,11 @@ def test_no_name_needs_an_escape_and_no_pragma_is_left(node):
     assert re.search(r"^module node\(([^)]*)\);", node, re.MULTILINE)
 
 
+def test_signals_have_the_names_that_the_gateware_gives_them(node):
+    # A signal that its line cannot name, as in ``a, b = Signal(), Signal()``, is called so.
+    assert not re.search(r"\b_signal(_\d+)?\b", node)
+
+
 def test_ports_of_links_have_their_compass_names():
     ports = port_names(Node(params=TINY))
     links = {

@@ -148,6 +148,7 @@ def test_a_chip_on_a_serial_line_answers_frames_and_passes_flits(tmp_path):
     line = [word for frame in frames for word in [*frame.to_bytes(), PAUSE]]
     (tmp_path / "line.hex").write_text("".join(f"{word:03x}\n" for word in line))
     design = uart_host_verilog(TINY, columns=1, rows=1, divisor=DIVISOR)
+    assert not re.search(r"\b_signal(_\d+)?\b", design)  # each has a name
     bench = UART_BENCH.format(last=len(line) - 1, divisor=DIVISOR)
     text = bytes(
         int(byte, 16) for byte in re.findall(r"byte=(\w\w)", output(tmp_path, design, bench))

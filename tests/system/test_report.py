@@ -76,9 +76,9 @@ def test_every_field_is_filled(engine, absent, null):
     result = simulate(Settings("digits_cnn"), n_images=2, engine=engine)
     report = read_report(result.folder)
     assert report == result.report
-    # Of detectors, of networks whose end is the host's, where there is something to note, and of
-    # cores that take turns.
-    of_others = {"detections", "tail", "notes", "virtual_cores"}
+    # Of detectors, of networks whose end is the host's, where there is something to note, of
+    # cores that take turns, and of boards.
+    of_others = {"detections", "tail", "notes", "virtual_cores", "board"}
     fields = set(json_schema()["$defs"]["Report"]["properties"]) - of_others
     assert fields - set(report) == absent
     assert nulls(report) == null | NOT_ASKED

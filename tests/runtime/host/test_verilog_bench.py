@@ -122,13 +122,11 @@ def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
     program, images, expected = chain
     folder = write_bench(program, images, tmp_path / "chip", expected=expected)
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    states = {"core.axon_out.phase", "core.control.phase", "core.flow.list"}
+    words = {"causes", "kind", "memory"} | {f"{name}_state" for name in states}
     assert names == {
-        ".surfer/mappings/stemcore_causes.txt",
-        ".surfer/mappings/stemcore_kind.txt",
-        ".surfer/mappings/stemcore_memory.txt",
-        "waves/causes.txt",
-        "waves/kind.txt",
-        "waves/memory.txt",
+        *(f".surfer/mappings/stemcore_{word}.txt" for word in words),
+        *(f"waves/{word}.txt" for word in words),
         "bench.gtkw",
         "node.v",
         "node_blackbox.v",
