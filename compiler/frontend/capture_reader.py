@@ -36,6 +36,7 @@ from .ops.layout import Concat
 from .ops.operator import FloatArray, Operator, Shape, Unsupported
 from .translate import IN_PLACE, translate
 
+ASSERTION = "aten._assert_"
 IN_ORDER = Operator()  # stands for no operator at all
 
 
@@ -200,6 +201,10 @@ class Reader:
         target = str(fx_node.target)
         is_plain = fx_node.target is operator.getitem or target.startswith(("aten.", LIBRARY))
         if not is_plain or not all(name in self.constants for name in names):
+            return
+        if target.startswith(ASSERTION):
+            # What it says of types holds in the module, not of constants in 64 bits.
+            self.constants[fx_node.name] = None
             return
         known = self.constants
         if target.startswith((LIBRARY, FAKE)):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 
 from stemcore.compiler.errors import CaptureError
 from stemcore.compiler.frontend.capture import capture
@@ -37,6 +38,29 @@ def assert_same_function(module, shape, graph, rng):
     output = run_graph(graph, x, torch.float64)[graph.output]
     got = torch.from_numpy(apply_tail(graph.tail, output.numpy()))
     np.testing.assert_allclose(got.flatten(1), expected.flatten(1), rtol=1e-9, atol=1e-9)
+
+
+class Computed(nn.Module):
+    """Layers whose weights each call computes anew, by hooks or parametrizations."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = prune.l1_unstructured(nn.Conv2d(2, 4, 3), "weight", amount=0.5)
+        self.norm = prune.random_unstructured(nn.Conv2d(4, 4, 3), "bias", amount=2)
+        nn.utils.parametrizations.weight_norm(self.norm)
+        self.head = nn.utils.parametrizations.spectral_norm(nn.Linear(16, 3))
+
+    def forward(self, x):
+        x = torch.relu(self.norm(torch.relu(self.conv(x))))
+        return self.head(x.flatten(1))
+
+
+def test_weights_that_each_call_computes_anew_are_constants(rng):
+    torch.manual_seed(5)
+    module = Computed().eval()
+    graph = capture(module, (2, 6, 6))
+    assert np.count_nonzero(graph.nodes[0].op.weight) == 2 * 4 * 9 // 2
+    assert_same_function(module, (2, 6, 6), graph, rng)
 
 
 @pytest.mark.parametrize("name", NETS)
