@@ -10,7 +10,7 @@ import warnings
 from collections import Counter
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ..arrays import Bytes
 from ..errors import DataError
@@ -62,6 +62,8 @@ def decode(raw: bytes, where: str, channels: int, notes: Notes | None = None) ->
         raise
     except Exception as error:  # decoders of damaged files raise errors of any kind
         reason = str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):  # its text names the buffer
+            reason = "that it knows no such kind" if raw else "that the file is empty"
         raise DataError(
             f"{where}: must be a picture; the decoder says {reason}; get the file again, or take "
             "it out"

@@ -83,10 +83,11 @@ class VocTree:
             for name in reversed(names)
             if name.startswith(self._root + PICTURES) and is_picture(name)
         }
+        # Of two that differ in the suffix's case, the one in small letters.
         self._annotations = {
-            name.removeprefix(self._root + ANNOTATIONS)[:-4]
-            for name in names
-            if name.startswith(self._root + ANNOTATIONS) and name.endswith(".xml")
+            name.removeprefix(self._root + ANNOTATIONS)[:-4]: name
+            for name in sorted(names, key=lambda name: name.endswith(".xml"))
+            if name.startswith(self._root + ANNOTATIONS) and name.lower().endswith(".xml")
         }
         lists = [
             name.removeprefix(self._root + LISTS)
@@ -117,7 +118,7 @@ class VocTree:
 
     def objects(self, image_id: str) -> list[Annotation]:
         """List of ``(class name, box, difficult)``, box in pixel edges of the file's image."""
-        name = f"{self._root}{ANNOTATIONS}{image_id}.xml"
+        name = self._annotations.get(image_id, f"{self._root}{ANNOTATIONS}{image_id}.xml")
         return read_annotation(self._tree.read(name), f"{self._where}/{shown(name)}", self.notes)
 
     def picture(self, image_id: str, channels: int) -> Image.Image:

@@ -29,8 +29,10 @@ def test_decode_keeps_pixels_and_makes_grey(rng):
 
 
 def test_decode_refuses_other_bytes_and_models(monkeypatch):
-    with pytest.raises(DataError, match=r"^x/a\.jpg: must be a picture; the decoder says .*; get"):
-        decode(b"no picture", "x/a.jpg", 3)
+    for raw, reason in ((b"no picture", "it knows no such kind"), (b"", "the file is empty")):
+        said = rf"^x/a\.jpg: must be a picture; the decoder says that {reason}; get"
+        with pytest.raises(DataError, match=said):
+            decode(raw, "x/a.jpg", 3)
     with pytest.raises(DataError, match=r"^a: pictures have 1 or 3 channels; a model with 4 came"):
         decode(b"", "a", 4)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)

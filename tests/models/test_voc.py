@@ -208,7 +208,7 @@ OBJECT = (
 )
 
 
-def one_image(root, suffix=".jpg", image_id="a", text=None, raw=None, listed=None):
+def one_image(root, suffix=".jpg", image_id="a", text=None, raw=None, listed=None, kind="xml"):
     """A tree with one picture in both lists."""
     for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (root / folder).mkdir(parents=True)
@@ -217,7 +217,7 @@ def one_image(root, suffix=".jpg", image_id="a", text=None, raw=None, listed=Non
         (root / "ImageSets/Main" / f"{split}.txt").write_bytes(line)
     Image.new("RGB", (40, 40)).save(root / "JPEGImages" / (image_id + suffix))
     raw = (text or OBJECT.format("", 2, 30)).encode() if raw is None else raw
-    (root / "Annotations" / f"{image_id}.xml").write_bytes(raw)
+    (root / "Annotations" / f"{image_id}.{kind}").write_bytes(raw)
     return load_voc(root, SHAPE)
 
 
@@ -226,6 +226,7 @@ def one_image(root, suffix=".jpg", image_id="a", text=None, raw=None, listed=Non
     [
         {"suffix": ".png"},
         {"suffix": ".JPG"},
+        {"kind": "XML"},
         {"image_id": "my cat"},
         {"image_id": "my cat", "listed": b"my cat  1\r\n"},
         {"listed": b"\xef\xbb\xbfa\r\n"},
