@@ -176,10 +176,7 @@ FAULTS = {
     "flow_control": ("has_asked = Signal()", "has_asked = Signal(reset_less=True)"),
     "plane_scan": ("scanning = Signal()", "scanning = Signal(reset_less=True)"),
     "address_generator": ("following_v = Signal()", "following_v = Signal(reset_less=True)"),
-    "soma": (
-        "is_last_entry, is_last, fetched, load = Signal(), Signal(), Signal(),",
-        "is_last_entry, is_last, fetched, load = Signal(), Signal(), Signal(reset_less=True),",
-    ),
+    "soma": ("fetched = Signal()", "fetched = Signal(reset_less=True)"),
     "axon_out": ("expand_v = Signal()", "expand_v = Signal(reset_less=True)"),
 }
 # Requantization is not among them: what passes it is kept only where the soma still waits for it.
