@@ -94,9 +94,9 @@ def test_a_host_that_stalls_changes_nothing(board):
     assert len(calls) > 10
 
 
-def test_a_run_that_was_broken_off_is_dropped(board):
-    """The next driver finds flits under way, cores at work, and a chip that it resets."""
-    _, program, images = four_core_case(0)
+def break_off(case, port):
+    """A run that its client ends after the first image."""
+    _, program, images = case
 
     class Stop(Exception):
         pass
@@ -106,7 +106,12 @@ def test_a_run_that_was_broken_off_is_dropped(board):
             raise Stop
 
     with pytest.raises(Stop):
-        run_engine("fpga", program, images, port=board, progress=stop)
+        run_engine("fpga", program, images, port=port, progress=stop)
+
+
+def test_a_run_that_was_broken_off_is_dropped(board):
+    """The next driver finds flits under way, cores at work, and a chip that it resets."""
+    break_off(four_core_case(0), board)
     check_run(four_core_case(1), board)
 
 
@@ -236,17 +241,7 @@ def test_a_standstill_beside_a_codec_is_explained(coded):
 
 def test_a_run_that_was_broken_off_beside_a_codec_is_dropped(coded):
     """Half a sample is in the encoder, or in the decoder, when the next driver comes."""
-    _, program, images = four_core_case(2)
-
-    class Stop(Exception):
-        pass
-
-    def stop(done, cycles):
-        if done == 1:
-            raise Stop
-
-    with pytest.raises(Stop):
-        run_engine("fpga", program, images, port=coded, progress=stop)
+    break_off(four_core_case(2), coded)
     check_run(four_core_case(1), coded)
 
 
