@@ -25,6 +25,7 @@ from stemcore.golden.spec.codec import (
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.routing import HOST
 
+from .boxes import Box, cover_boxes
 from .flits import HOST_RECTANGLE, Host
 
 Words = NDArray[np.uint32]
@@ -78,9 +79,19 @@ class CodecTables:
 
 
 def codec_tables(program: Program, codec: CodecParams) -> CodecTables:
-    """Raises :class:`CodecMisfitError`, which says what does not fit, and which limit there is."""
+    """Raises :class:`CodecMisfitError`, which says what does not fit, and which limit there is.
+
+    A route that sends no box of values takes several words of ROUTE, one for each of its boxes. The
+    spikes of a time step are then the same in another order of turns.
+    """
     formats = CodecFormats(program.params, codec)
-    _check(program, codec)
+    starts = _starts(program.inputs)
+    routes = [
+        word
+        for route in program.input_routes
+        for word in _route(route, program.inputs[route.population], starts[route.population])
+    ]
+    _check(program, codec, len(routes))
     steps = max(population.bits for population in program.inputs)
     first = program.output_populations[0]
     n_values, n_outputs = (
@@ -92,7 +103,7 @@ def codec_tables(program: Program, codec: CodecParams) -> CodecTables:
             "words": _n_words(n_values),
             "steps": steps,
             "period": program.params.model.steps_per_period(steps),
-            "routes": len(program.input_routes),
+            "routes": len(routes),
         },
         CodecRegister.TOKENS: {
             "ends": len(program.input_end),
@@ -109,11 +120,6 @@ def codec_tables(program: Program, codec: CodecParams) -> CodecTables:
         },
     }
     control = [formats.registers[register].pack(**fields[register]) for register in CodecRegister]
-    starts = _starts(program.inputs)
-    routes = [
-        _route(route, program.inputs[route.population], starts[route.population])
-        for route in program.input_routes
-    ]
     tokens = [*program.input_end, *((x, y, x, y) for x, y in program.output_cores)]
     outputs = [
         _output(population, start)
@@ -165,14 +171,14 @@ def decode_sample(program: Program, words: Stream) -> NDArray[np.int64]:
     return np.concatenate(parts)
 
 
-def _check(program: Program, codec: CodecParams) -> None:
-    """The sizes; a box of every route comes later."""
+def _check(program: Program, codec: CodecParams, n_boxes: int) -> None:
+    """The sizes."""
     sizes = [math.prod(p.shape) for p in program.inputs]
     outputs = [math.prod(p.shape) for p in program.output_populations]
     for what, n, most in (
         ("values of a sample", sum(sizes), codec.n_values),
         ("values of a sample that comes out", sum(outputs), codec.n_outputs),
-        ("routes", len(program.input_routes), codec.n_routes),
+        ("boxes of values of routes", n_boxes, codec.n_routes),
         ("output populations", len(outputs), codec.n_populations),
         (
             "rectangles of tokens",
@@ -184,34 +190,33 @@ def _check(program: Program, codec: CodecParams) -> None:
             raise CodecMisfitError(
                 f"{program.name}: the spike codec has room for {most} {what}, {n} are needed"
             )
-    if not program.input_routes or not program.input_end or not program.output_cores:
+    if not n_boxes or not program.input_end or not program.output_cores:
         raise CodecMisfitError(
             f"{program.name}: the spike codec needs a route, an END and a CREDIT at least"
         )
 
 
-def _route(route: InputRoute, population: Population, start: int) -> dict[str, int]:
-    """Fields of a word of ROUTE, whose box is all that the route sends."""
-    channels, height, width = population.shape
-    sent = route.neurons(channels)
-    inside = np.nonzero(sent)
-    if not len(inside[0]):
-        raise CodecMisfitError(f"axon {route.axon} of nodes {route.nodes}: a route sends nothing")
-    low, high = ([int(of(axis)) for axis in inside] for of in (np.min, np.max))
-    box = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
-    if not sent[box].all():
-        raise CodecMisfitError(
-            f"axon {route.axon} of nodes {route.nodes}: the spike codec sends boxes of values; a "
-            "route leaves some out"
-        )
-    (c0, y0, x0), (c1, y1, x1) = low, high
-    y0, y1 = y0 + route.rows[0], y1 + route.rows[0]
-    x0, x1 = x0 + route.columns[0], x1 + route.columns[0]
+def _route(route: InputRoute, population: Population, start: int) -> list[dict[str, int]]:
+    """Fields of the words of ROUTE, one for each box of what the route sends."""
+    nodes = dict(zip(("node_x0", "node_y0", "node_x1", "node_y1"), route.nodes, strict=True))
+    common = {**nodes, "axon": route.axon, "bits": population.bits}
+    corner = 0, route.rows[0], route.columns[0]
+    return [
+        common | _places(box, corner, population, start)
+        for box in cover_boxes(route.neurons(population.shape[0]))
+    ]
+
+
+def _places(
+    box: Box, corner: tuple[int, int, int], population: Population, start: int
+) -> dict[str, int]:
+    """Where a box lies whose coordinates count from ``corner``; ``start``: of the population."""
+    _, height, width = population.shape
+    (c0, y0, x0), (c1, y1, x1) = (
+        tuple(of + at for of, at in zip(corner, end, strict=True)) for end in box
+    )
     next_row = width - (x1 - x0)
     return {
-        **dict(zip(("node_x0", "node_y0", "node_x1", "node_y1"), route.nodes, strict=True)),
-        "axon": route.axon,
-        "bits": population.bits,
         "c0": c0,
         "c1": c1,
         "y0": y0,

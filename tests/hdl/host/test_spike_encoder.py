@@ -8,6 +8,7 @@ import pytest
 
 from stemcore.golden.program.program import InputRoute
 from stemcore.golden.spec.codec import CodecFormats, CodecMemory, CodecParams, CodecRegister
+from stemcore.golden.spec.fields import Formats
 from stemcore.hdl.host.spike_encoder import SpikeEncoder
 from stemcore.runtime.host.codec_tables import codec_tables, encode_sample
 from stemcore.runtime.host.flits import Host
@@ -163,6 +164,24 @@ def test_routes_take_turns_as_the_hosts_do(density, rng):
     images = np.where(rng.random(shape) < density, rng.integers(low, high + 1, shape), 0)
     got, wanted, _ = encoded(program, images, "free", rng)
     assert got == wanted
+
+
+@pytest.mark.slow
+def test_a_route_that_is_no_box_sends_the_same_spikes(rng):
+    """In its boxes' turns; no spike leaves its time step."""
+    _, program, _ = four_core_case(1)
+    channels, height, width = program.input.shape
+    hole = np.ones((channels, height, width), bool)
+    hole[:, 1:3, 1:3] = hole[0, -1, -1] = False
+    mask = np.packbits(hole).tobytes()
+    route = InputRoute((0, height - 1), (0, width - 1), (1, 1, 1, 2), 1, 0, mask)
+    program = replace(program, input_routes=(program.input_routes[0], route))
+    low, high = program.input.limits
+    image = rng.integers(low, high + 1, (1, *program.input.shape))
+    (got,), (wanted,), _ = encoded(program, image, "free", rng)
+    spike, flit = Formats(program.params).spike, Formats(program.params).flit
+    steps = [spike.unpack(flit.unpack(word)["payload"])["t"] for word in got]
+    assert steps == sorted(steps) and sorted(got) == sorted(wanted) and got != wanted
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stemcore.golden.program.program import InputRoute
-from stemcore.golden.spec.codec import CodecFormats, CodecMemory, CodecParams
+from stemcore.golden.spec.codec import CodecFormats, CodecMemory, CodecParams, CodecRegister
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.host_registers import codec_of_word, codec_word
 from stemcore.runtime.host.codec_protocol import AHEAD, CodecProtocol
@@ -39,21 +39,60 @@ def test_what_does_not_fit_is_named(sizes, text):
 
 
 def test_too_many_routes_are_named():
-    with pytest.raises(CodecMisfitError, match=r"room for 2 routes, 3 are needed"):
+    with pytest.raises(CodecMisfitError, match=r"room for 2 boxes of values of routes, 3 are"):
         codec_tables(
             replace(PROGRAM, input_routes=PROGRAM.input_routes[:1] * 3), replace(CODEC, n_routes=2)
         )
 
 
-def test_routes_that_are_no_boxes_are_named():
-    channels, height, width = PROGRAM.input.shape
-    sent = np.ones((channels, height, width), bool)
-    sent[0, 1, 1] = False
-    route = InputRoute(
-        (0, height - 1), (0, width - 1), (0, 1, 0, 1), 0, 0, np.packbits(sent).tobytes()
-    )
-    with pytest.raises(CodecMisfitError, match=r"sends boxes of values; a route leaves some out"):
-        codec_tables(replace(PROGRAM, input_routes=(route,)), CODEC)
+def masked(sent):
+    """The route of all rows and columns that sends these neurons."""
+    _, height, width = sent.shape
+    mask = np.packbits(sent).tobytes()
+    return InputRoute((0, height - 1), (0, width - 1), (0, 1, 0, 1), 0, 0, mask)
+
+
+def test_a_route_that_is_no_box_is_several(rng):
+    """Their values are those that the route sends, each in one box."""
+    for share in (0.1, 0.5, 0.9):
+        sent = rng.random(PROGRAM.input.shape) < share
+        sent[0, 0, 0], sent[-1, -1, -1] = True, False
+        routes = PROGRAM.input_routes[:1], (masked(sent),)
+        program = replace(PROGRAM, input_routes=sum(routes, ()))
+        tables = codec_tables(program, replace(CODEC, n_routes=256))
+        layout = CodecFormats(PROGRAM.params, CODEC).route
+        words = [
+            layout.unpack(sum(int(chunk) << 32 * n for n, chunk in enumerate(chunks)))
+            for chunks in tables.memories[CodecMemory.ROUTE]
+        ]
+        _, height, width = sent.shape
+        found = np.zeros(sent.size, int)
+        for word in words[1:]:
+            place = word["base"]
+            for c in range(word["c0"], word["c1"] + 1):
+                for y in range(word["y0"], word["y1"] + 1):
+                    for x in range(word["x0"], word["x1"] + 1):
+                        assert place == (c * height + y) * width + x
+                        found[place] += 1
+                        place += 1
+                    place += word["next_row"] - 1
+                place += word["next_channel"] - word["next_row"]
+        assert np.array_equal(found.reshape(sent.shape), sent)
+        register = CodecFormats(PROGRAM.params, replace(CODEC, n_routes=256)).registers
+        control = int(tables.memories[CodecMemory.CONTROL][CodecRegister.SAMPLE, 0])
+        assert register[CodecRegister.SAMPLE].unpack(control)["routes"] == len(words)
+
+
+def test_too_many_boxes_are_named():
+    sent = np.indices(PROGRAM.input.shape).sum(axis=0) % 2 == 0
+    with pytest.raises(CodecMisfitError, match=r"room for 2 boxes of values of routes, \d+ are"):
+        codec_tables(replace(PROGRAM, input_routes=(masked(sent),)), replace(CODEC, n_routes=2))
+
+
+def test_a_program_that_is_sent_nothing_is_named():
+    nothing = masked(np.zeros(PROGRAM.input.shape, bool))
+    with pytest.raises(CodecMisfitError, match="needs a route, an END and a CREDIT at least"):
+        codec_tables(replace(PROGRAM, input_routes=(nothing,)), CODEC)
 
 
 def test_a_box_inside_a_mask_is_what_it_sends():
