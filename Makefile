@@ -28,7 +28,7 @@ SHELL := bash
 #? INTEGRATION exact (default) | scaled | scaled_shift | late: 16 bits
 #? PROFILE exact (scales are powers of two; default) | general | paper
 #? BIAS int32 | fraction16 | output8 | output16 | output (8 bits where they fit)
-#? TABLES activation tables: none | rot1 | drlo3 | ones3 | rd20 | rot1+drlo3 | a JSON file
+#? TABLES activation tables (train: what to learn under): none | rot1 | drlo3 | ones3 | rd20 | rot1+drlo3 | a JSON file
 #? PRESET chip size; default: the model's, mostly sim32; `make info` lists them
 #? PRESETS estimate: names with commas: which of them is fastest with as many lanes in all
 #? CORES cores to use at most
@@ -102,7 +102,7 @@ TAKES_sweep := $(SOURCE) IMAGES/images CLUSTER/cluster
 TAKES_compare := RUNS/
 TAKES_info := /
 TAKES_train := MODEL/model DATASET/dataset DATA/data EPOCHS/epochs RATE/rate START/start OUT/out SEED/seed \
-    THREADS/threads SPIKE_PENALTY/spike-penalty
+    THREADS/threads SPIKE_PENALTY/spike-penalty TABLES/tables
 TAKES_synth := BOARD/board PRESET/preset SEEDS/seeds SIMULATE/simulate
 TAKES_fpga := BOARD/board PRESET/preset NODES/nodes CLOCK/clock BAUD/baud CODEC/codec SEEDS/seeds \
     MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint SIMULATE/simulate

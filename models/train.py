@@ -5,7 +5,8 @@ The state is saved after every epoch in ``sim_build/train/<model>-<dataset>``, a
 goes on from there. The weights are written to ``checkpoints/<model>-<dataset>.safetensors`` at the
 end, where they are looked for first, or to ``out``. ``start`` names a weight file, of this or
 another model, whose tensors are taken over where name and shape agree; ``-from-<its name>`` is
-added to the folder of the state then, since it is another run.
+added to the folder of the state then, and ``-under-<table>`` where an activation table is trained
+under, since these are other runs.
 """
 
 import dataclasses
@@ -30,6 +31,7 @@ from .errors import DataError, ModelError
 from .recipes import Recipe, get_recipe
 from .registry import get_model
 from .resume import STATE_FILE, resume_state, save_state
+from .simulated_tables import TrainingTable
 from .tasks import task_of
 from .trainer import TrainingState, new_state, train_epoch
 
@@ -77,6 +79,7 @@ def train(
     stop_after: int | None = None,
     start: Path | str | None = None,
     spike_penalty: float = 0.0,
+    table: TrainingTable | None = None,
     out: Path | str | None = None,
 ) -> tuple[TrainingState, AnyDataset]:
     """Train, or go on training, a registered model. Returns ``(state, Dataset)``.
@@ -93,7 +96,7 @@ def train(
         End early, after this many epochs in all; the learning rate still follows the whole recipe.
     start : path or None
         Weight file to begin with, see :func:`stemcore.models.checkpoint.load_matching`.
-    spike_penalty : float
+    spike_penalty, table
         See :func:`stemcore.models.trainer.train_epoch`.
     out : path or None
         Where the weights will go, if anywhere: whether they can is known before the first epoch.
@@ -102,15 +105,17 @@ def train(
     spec = get_model(model)
     if state_folder is None:
         origin = f"-from-{Path(start).stem}" if start is not None else ""
-        state_folder = results() / "train" / f"{model}-{data_name or dataset}{origin}"
+        under = f"-under-{table.name}" if table is not None else ""
+        state_folder = results() / "train" / f"{model}-{data_name or dataset}{origin}{under}"
     state_folder = Path(state_folder)
     spec.check_task(dataset)
     spec.check_trains()
-    if spike_penalty and spec.relu_model:
-        raise ModelError(
-            f"{model}: spike_penalty expects the bits of activations; LIF neurons "
-            f"came, which have none; train {spec.relu_model} with it, or leave it out"
-        )
+    for option, is_used in (("spike_penalty", spike_penalty != 0), ("table", table is not None)):
+        if is_used and spec.relu_model:
+            raise ModelError(
+                f"{model}: {option} expects the bits of activations; LIF neurons "
+                f"came, which have none; train {spec.relu_model} with it, or leave it out"
+            )
     data = load_dataset(dataset, spec.input_shape, folder)
     task = task_of(data)
     if data.train_images.dtype != np.uint8:
@@ -142,12 +147,14 @@ def train(
         print(f"{model}: beginning with {Path(start).name}; new: {', '.join(fresh)}", flush=True)
     if spike_penalty:
         settings["spike_penalty"] = spike_penalty
+    if table is not None:
+        settings["table"] = dataclasses.asdict(table)
     if resume_state(state_folder, state, settings):
         print(f"{model}: going on after epoch {state.epoch} of {recipe.epochs}", flush=True)
     while state.epoch < min(recipe.epochs, stop_after or recipe.epochs):
         started = time.monotonic()
         progress = Progress(state.epoch + 1, recipe.epochs, task.metric)
-        loss = train_epoch(state, data, recipe, seed, progress.step, spike_penalty)
+        loss = train_epoch(state, data, recipe, seed, progress.step, spike_penalty, table)
         accuracy = task.measure(state.module, data, recipe.half_precision)
         state.log.append(
             {"loss": loss, "test_accuracy": accuracy, "seconds": time.monotonic() - started}
@@ -176,6 +183,7 @@ def publish(
     start: Path | str | None = None,
     data_name: str | None = None,
     spike_penalty: float = 0.0,
+    table: TrainingTable | None = None,
 ) -> float:
     """Write the weight file and return accuracy or mAP of the rounded weights, in 0..1."""
     module = get_model(model).build(n_classes=data.n_classes)
@@ -192,6 +200,7 @@ def publish(
             "epochs": state.epoch,
             "seed": seed,
             "spike_penalty": spike_penalty,
+            "table": table.name if table else None,
             "recipe": dataclasses.asdict(recipe),
             "parameters": sum(p.numel() for p in module.parameters()),
             "class_names": data.class_names,
@@ -212,6 +221,7 @@ def train_and_publish(
     rate: float | None = None,
     seed: int = 0,
     spike_penalty: float = 0.0,
+    table: TrainingTable | None = None,
     threads: int | None = None,
     start: Path | str | None = None,
     out: Path | str | None = None,
@@ -252,9 +262,12 @@ def train_and_publish(
         data_name=data_name,
         start=start,
         spike_penalty=spike_penalty,
+        table=table,
         out=path,
     )
-    figure = publish(path, model, loaded, state, recipe, seed, start, data_name, spike_penalty)
+    figure = publish(
+        path, model, loaded, state, recipe, seed, start, data_name, spike_penalty, table
+    )
     print(f"wrote {path}: {model} on {loaded.provenance}")
     print(
         f"float test {task_of(loaded).metric} {100 * figure:.2f} % on "

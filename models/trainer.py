@@ -3,7 +3,7 @@
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +14,7 @@ from .data import AnyDataset
 from .data.preprocess import to_float_input
 from .errors import ModelError
 from .recipes import Recipe
+from .simulated_tables import IMAGES, SimulatedTable, TrainingTable
 from .spikes import SpikeMeter
 from .tasks import task_of
 
@@ -85,6 +86,7 @@ def train_epoch(
     seed: int,
     on_step: Callable[[int, int, float], None] | None = None,
     spike_penalty: float = 0.0,
+    table: TrainingTable | None = None,
 ) -> float:
     """Train ``state`` in place for one epoch. Returns the mean loss.
 
@@ -94,8 +96,14 @@ def train_epoch(
 
     spike_penalty : what an expected synaptic operation per multiply-accumulate adds to the loss,
         see :mod:`stemcore.models.spikes`.
+    table : activation table to learn under, see :mod:`stemcore.models.simulated_tables`. Its scales
+        are chosen anew in every epoch.
     """
-    with SpikeMeter(state.module) if spike_penalty else nullcontext() as meter:
+    with ExitStack() as contexts:
+        if table is not None:
+            images = to_float_input(dataset.train_images[:IMAGES])
+            contexts.enter_context(SimulatedTable(state.module, table, images))
+        meter = contexts.enter_context(SpikeMeter(state.module)) if spike_penalty else None
         return _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter)
 
 

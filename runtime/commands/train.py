@@ -9,11 +9,13 @@ from .source_options import DEFAULT_MODEL, at_least_one
 
 NAME = "train"
 GROUP = DEVELOP
+BITS = 8  # of the activations that a table is made for
 HELP = "train a registered model and write its weight file; goes on where it was interrupted"
 EXAMPLES = (
     "stemcore train --model digits_cnn",
     "stemcore train --model tiny_vgg --dataset cifar10 --epochs 5 --out mine.safetensors",
     "stemcore train --model digits_cnn --start mine.safetensors --rate 0.01 --spike-penalty 0.2",
+    "stemcore train --model digits_cnn --start mine.safetensors --rate 0.01 --tables rd80",
 )
 
 
@@ -48,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="loss for each expected synaptic operation per multiply-accumulate "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--tables",
+        metavar="NAME",
+        help="activation table to learn under, of 8 bits: rd80, say (default: none)",
+    )
     parser.add_argument("--threads", type=at_least_one, help="processor threads (default: torch's)")
     parser.add_argument(
         "--start", metavar="FILE", type=Path, help="weight file to begin with (default: random)"
@@ -61,8 +68,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from stemcore.compiler.sparsity.tables import NONE, named_table
+    from stemcore.models.simulated_tables import TrainingTable
     from stemcore.models.train import train_and_publish
 
     options = vars(arguments).copy()
+    name = options.pop("tables")
+    if name not in (None, NONE):
+        entries = named_table(name, BITS, is_signed=False, where="tables")
+        options["table"] = TrainingTable(name, tuple(entries.tolist()))
     train_and_publish(options.pop("model"), options.pop("dataset"), **options)
     return 0
