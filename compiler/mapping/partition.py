@@ -193,7 +193,8 @@ def check_coordinates(network: Network, params: ChipParams) -> None:
                 layer.name,
                 "multipliers must be 1 on cores without multipliers, "
                 f"got {int(np.max(layer.multiplier))}",
-                "lower with the exact profile or choose a preset with multipliers",
+                "choose a preset with multipliers; the exact profile needs them only for averages "
+                "of quantized models over a number of values that is no power of two",
             )
 
 

@@ -60,6 +60,22 @@ def _only_passes_on(layer: Layer) -> bool:
     return is_plain and passes_one and not layer.function
 
 
+def given_format(
+    node: Node, profile: str, acc_width: int, real: FakeQuantize | None
+) -> tuple[FakeQuantize, LayerFormat]:
+    """The integers of a layer's output, and its number formats.
+
+    real : of an output layer, where the model leaves its values real.
+    """
+    layer = node.op
+    assert isinstance(layer, Layer)
+    rounding = layer.rounding or real
+    assert rounding is not None, f"{node.name}: its values are real, and no output"
+    if layer.clamp is not None:  # what is rectified needs no sign, whatever the model keeps it in
+        rounding = replace(rounding, low=0)
+    return rounding, LayerFormat(profile, rounding.bits, WEIGHT_WIDTH, True, acc_width, INT32)
+
+
 def given_layer(
     node: Node,
     sources: Mapping[str, Source],
@@ -76,11 +92,7 @@ def given_layer(
     """
     layer = node.op
     assert isinstance(layer, Layer)
-    rounding = layer.rounding or real
-    assert rounding is not None, f"{node.name}: its values are real, and no output"
-    if layer.clamp is not None:  # what is rectified needs no sign, whatever the model keeps it in
-        rounding = replace(rounding, low=0)
-    layer_format = LayerFormat(profile, rounding.bits, WEIGHT_WIDTH, True, acc_width, INT32)
+    rounding, layer_format = given_format(node, profile, acc_width, real)
     if layer.branches[0].kind == AVERAGE:
         made = quantize_layer(node, sources, rounding.scale, rounding.is_signed, layer_format)
     else:

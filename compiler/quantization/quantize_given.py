@@ -21,10 +21,11 @@ from ..frontend.passes.input_scale import scale_input
 from ..frontend.passes.rounding import drop_input_rounding
 from ..frontend.run_graph import run_graph
 from .formats import Source
-from .given import given_layer, given_profile, inherit_roundings
+from .given import given_format, given_layer, given_profile, inherit_roundings
+from .given_average import given_average, is_average
 from .outputs import GIVEN, VALUES, with_kinds
 from .quantize_given_function import given_function
-from .quantized import EXACT, GENERAL, QuantizedNetwork
+from .quantized import EXACT, GENERAL, QuantizedLayer, QuantizedNetwork
 from .quantized_model import QuantizedModel
 from .scales import power_above
 
@@ -65,13 +66,17 @@ def quantize_given(
         profile = given_profile(graph, input_scale)
     real = _output_formats(graph, images, input_scale, profile)
     sources = {INPUT: Source(input_scale, limits(input_bits, input_signed), input_bits)}
-    layers = []
+    layers: list[QuantizedLayer] = []
     for node in graph.nodes:
         assert isinstance(node.op, Layer)
         make = given_function if node.op.function else given_layer
-        layer = make(node, sources, profile, acc_width, real.get(node.name))
+        if profile == EXACT and is_average(node.op):
+            rounding, layer_format = given_format(node, profile, acc_width, real.get(node.name))
+            layers += given_average(node, sources, rounding, layer_format)
+        else:
+            layers.append(make(node, sources, profile, acc_width, real.get(node.name)))
+        layer = layers[-1]
         sources[node.name] = Source(layer.scale, layer.limits, layer.bits)
-        layers.append(layer)
     kinds = {output.name: VALUES if output.source in real else GIVEN for output in graph.outputs}
     return QuantizedNetwork(
         graph.name,

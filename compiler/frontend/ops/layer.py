@@ -107,15 +107,21 @@ class Layer(Operator):
 
     def sums(self, inputs: "Sequence[torch.Tensor]") -> "torch.Tensor":
         """What the connections and the bias add up to."""
+        import torch
         from torch.nn import functional as F
 
         total = inputs[0].new_tensor(self.bias)[:, None, None]
         for branch, source in zip(self.branches, inputs, strict=True):
             weight, source = source.new_tensor(branch.weight), branch.read(source)
+            divisor = 1
+            if branch.kind == AVERAGE and self.rounding is not None:
+                # A mean halfway between two integers stays there only if the sum is divided once.
+                divisor, weight = round(1 / float(branch.weight.flat[0])), torch.ones_like(weight)
             if branch.taps is not None:
-                total = total + tap_convolution(source, weight, *branch.taps, branch.groups)
-                continue
-            total = total + F.conv2d(
-                source, weight, None, branch.stride, branch.padding, 1, branch.groups
-            )
+                added = tap_convolution(source, weight, *branch.taps, branch.groups)
+            else:
+                added = F.conv2d(
+                    source, weight, None, branch.stride, branch.padding, 1, branch.groups
+                )
+            total = total + added / divisor
         return total

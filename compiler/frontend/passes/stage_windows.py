@@ -2,6 +2,7 @@
 """Windows and interpolations that are too large for a core at once become two layers or more."""
 
 import math
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ import numpy as np
 from stemcore.golden.spec.windows import Spans, window_spans
 
 from ..graph import Graph, Node
+from ..ops.fake_quantize import FakeQuantize
 from ..ops.operator import FloatArray, Operator, Shape
 from ..ops.pooling import AveragePool, MaxPool, UnevenMaxPool, max_pooling
 from ..ops.resample import Resample, average_matrix, matrix_taps
@@ -27,22 +29,25 @@ def stage_windows(graph: Graph) -> Graph:
     no average or interpolation needs more than ``MOST_WEIGHTS`` weights.
 
     Averages over more have one weight for all positions. Those over more than ``MOST_TERMS``, and
-    interpolations whose weights differ in too many places, have two stages.
+    interpolations whose weights differ in too many places, have two stages. An average of a
+    quantized model has one: it rounds once.
     """
+    is_quantized = any(isinstance(node.op, FakeQuantize) for node in graph.nodes)
+    most_terms = sys.maxsize if is_quantized else MOST_TERMS
     nodes: list[Node] = []
     for node in graph.nodes:
-        nodes += _stages(node, graph.shape_of(node.inputs[0]), 1)
+        nodes += _stages(node, graph.shape_of(node.inputs[0]), 1, most_terms)
     return graph.with_nodes(nodes)
 
 
-def _stages(node: Node, source: Shape, number: int) -> list[Node]:
+def _stages(node: Node, source: Shape, number: int, most_terms: int) -> list[Node]:
     """The nodes in place of one, which has ``number - 1`` before it; the last has its name."""
     op = node.op
     parts: tuple[Operator | None, Operator] | None = None
     if isinstance(op, MaxPool | UnevenMaxPool):
         parts = _split_maximum(op, source)
     elif isinstance(op, AveragePool) and math.prod(op.kernel) > MOST_WEIGHTS:
-        parts = _split_average(op, source)
+        parts = _split_average(op, source, most_terms)
     elif isinstance(op, Resample):
         parts = _split_weights(op)
     if parts is None:
@@ -53,7 +58,8 @@ def _stages(node: Node, source: Shape, number: int) -> list[Node]:
     name = f"{node.name}.stage{number}"
     shape = first.output_shape([source])
     before = Node(name, first, node.inputs, shape)
-    return [before, *_stages(replace(node, op=second, inputs=(name,)), shape, number + 1)]
+    last = replace(node, op=second, inputs=(name,))
+    return [before, *_stages(last, shape, number + 1, most_terms)]
 
 
 def _split_maximum(op: MaxPool | UnevenMaxPool, source: Shape) -> tuple[Operator, Operator] | None:
@@ -87,12 +93,14 @@ def _chunks(spans: Spans) -> tuple[Spans, Spans]:
     return tuple(chunks), tuple(groups)
 
 
-def _split_average(op: AveragePool, source: Shape) -> tuple[Operator | None, Operator]:
+def _split_average(
+    op: AveragePool, source: Shape, most_terms: int
+) -> tuple[Operator | None, Operator]:
     rows, columns = (
         window_spans(source[1 + i], op.kernel[i], op.stride[i], op.padding[i]) for i in (0, 1)
     )
     n_terms, is_power = math.prod(op.kernel), op.divisor & (op.divisor - 1) == 0
-    if n_terms <= MOST_TERMS or is_power or _overlap(rows) or _overlap(columns):
+    if n_terms <= most_terms or is_power or _overlap(rows) or _overlap(columns):
         return None, Resample(
             _sums(source[1], rows, 1.0), _sums(source[2], columns, 1.0 / op.divisor)
         )
