@@ -50,7 +50,7 @@ SHELL := bash
 #? CLOCK fpga: MHz of the chip; default: the board's
 #? BAUD fpga: of the serial line (1000000)
 #? SIMULATE fpga, synth: test images that nodes as netlists run too; each flit as the RTL's (none)
-#? CODEC fpga: 1: a spike encoder and decoder beside the port, images and outputs as bytes on the line
+#? CODEC fpga, verilog: 1, or so many values (8192): a spike encoder and decoder beside the port, images and outputs as bytes
 #? FILES mutate: all, or folders and files of hdl, golden, compiler; default: changed lines
 #? MUTANTS mutate: faults at most (60)
 #? SEEDS fuzz: random networks of each kind (100), from SEED on; fpga, synth: placements (1)
@@ -96,7 +96,7 @@ TAKES_sim := $(SOURCE) CORES_ON_CHIP/cores-on-chip IMAGES/images SIM/sim PORT/po
     CLUSTER/cluster
 TAKES_check := $(SOURCE) IMAGES/images
 TAKES_estimate := $(SOURCE) CORES_ON_CHIP/cores-on-chip PRESETS/presets
-TAKES_verilog := $(SOURCE) IMAGES/images AXI/axi UART/uart MAPPED/mapped
+TAKES_verilog := $(SOURCE) IMAGES/images AXI/axi UART/uart MAPPED/mapped CODEC/codec
 TAKES_sparsify := $(SOURCE) BUDGET/budget SCHEME/scheme COST/cost CLUSTER/cluster
 TAKES_sweep := $(SOURCE) IMAGES/images CLUSTER/cluster
 TAKES_compare := RUNS/

@@ -55,25 +55,34 @@ def axi_host_verilog(
     return _behind_buses(params, host, "axi", list(zip(_AXI_BUSES, signatures, strict=True)))
 
 
-def mapped_host_verilog(params: ChipParams, *, columns: int, rows: int) -> str:
+def mapped_host_verilog(
+    params: ChipParams, *, columns: int, rows: int, codec: CodecParams | None = None
+) -> str:
     """Verilog of ``mapped_chip`` and of its ``mapped_host``, for hosts without streams.
 
     Ports as of ``axi_chip``, but that ``s_axil_window`` (AXI4-Lite), the page of
     ``stemcore.golden.spec.host_window``, takes the place of both streams.
     """
-    host = MappedHost(params=params, columns=columns, rows=rows)
+    host = MappedHost(params=params, columns=columns, rows=rows, codec=codec)
     bus = AxiLite(address_width=ADDRESS_WIDTH, data_width=REGISTER_WIDTH)
     return _behind_buses(params, host, "mapped", [(names, bus) for names in _MAPPED_BUSES])
 
 
-def uart_host_verilog(params: ChipParams, *, columns: int, rows: int, divisor: int) -> str:
+def uart_host_verilog(
+    params: ChipParams,
+    *,
+    columns: int,
+    rows: int,
+    divisor: int,
+    codec: CodecParams | None = None,
+) -> str:
     """Verilog of ``uart_chip`` and of its ``uart_host``: a chip on a serial line.
 
     ``rx``, ``tx`` and ``interrupt`` belong to ``clk`` and ``rst`` (high); a bit lasts ``divisor``
     cycles of ``clk``. ``chip_clk`` is the chip's clock, and both must run during the reset, for 16
     cycles of the slower one.
     """
-    host = UartHost(params=params, columns=columns, rows=rows, divisor=divisor)
+    host = UartHost(params=params, columns=columns, rows=rows, divisor=divisor, codec=codec)
     ports = ["input clk", "input rst", "input chip_clk", "input rx", "output tx"]
     pins = [".clk(clk)", ".rst(rst)", ".rx(rx)", ".tx(tx)"]
     return _with_chip(params, host, "uart", [*ports, "output interrupt"], pins)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .codec_option import add_codec_option
 from .registry import DEVELOP
-from .source_options import at_least_one, switch
+from .source_options import at_least_one
 from .synth import megahertz
 
 if TYPE_CHECKING:
@@ -61,16 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="placements, with seeds 1..N; the fastest is the bitstream (default: %(default)s)",
     )
-    parser.add_argument(
-        "--codec",
-        nargs="?",
-        type=switch,
-        const=True,
-        default=False,
-        metavar="0|1",
-        help="a spike encoder and decoder beside the port: images and outputs are bytes on the "
-        "line (default: no)",
-    )
+    add_codec_option(parser)
     network = parser.add_argument_group("the network that is to run on it")
     network.add_argument(
         "--model", help="a registered name, file.py:function, or a file .pt2 or .onnx"

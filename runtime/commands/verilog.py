@@ -3,6 +3,7 @@
 
 import argparse
 
+from .codec_option import add_codec_option
 from .registry import RUN
 from .source_options import add_source_options, source_settings, switch
 
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write mapped_chip.v, the chip behind registers in memory alone: AXI4-Lite, "
         "without streams (default: no)",
     )
+    add_codec_option(parser)
     add_source_options(parser)
 
 
@@ -56,7 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
         from ..host.host_sides import HostSides
         from ..write_verilog import write_verilog
 
-        sides = HostSides(axi=arguments.axi, uart=arguments.uart, mapped=arguments.mapped)
+        sides = HostSides(
+            axi=arguments.axi,
+            uart=arguments.uart,
+            mapped=arguments.mapped,
+            codec=arguments.codec,
+        )
         folder = write_verilog(
             source_settings(arguments),
             n_images=arguments.images,

@@ -47,11 +47,11 @@ def make_design(
     nodes: tuple[int, int] | None = None,
     clock_mhz: float | None = None,
     baud: int = BAUD,
-    codec: bool = False,
+    codec: CodecParams | None = None,
 ) -> Design:
     """What to build; ``None``: the board's first preset, as many nodes as fit, its clock.
 
-    codec : with a spike codec beside the port
+    codec : sizes of the spike codec beside the port, where there is one
 
     Raises ``ValueError`` for nodes whose memories the part does not have, and
     ``MissingExtraError`` where the packages of the extra ``fpga`` are missing.
@@ -60,8 +60,7 @@ def make_design(
     board = board_with_pins(board_name)
     preset = preset or board.presets[0]
     params = get_preset(preset)
-    sizes = CodecParams() if codec else None
-    most = board.max_nodes(params, sizes)
+    most = board.max_nodes(params, codec)
     if most < 1:
         raise ValueError(
             f"preset: a node must fit {board.device} with its {board.blocks} block memories, "
@@ -70,7 +69,7 @@ def make_design(
         )
     columns, rows = nodes or _full_mesh(most, params, board.name)
     _check_nodes(board, preset, params, columns, rows, most)
-    return Design(board, preset, columns, rows, clock_mhz or board.clock_mhz, baud, sizes)
+    return Design(board, preset, columns, rows, clock_mhz or board.clock_mhz, baud, codec)
 
 
 def _full_mesh(n_nodes: int, params: ChipParams, name: str) -> tuple[int, int]:

@@ -69,9 +69,11 @@ class Design:
     def name(self) -> str:
         """Folder of its results."""
         nodes = f"{self.columns}x{self.rows}"
-        return f"{self.board.name}-{self.preset}-{nodes}-{self.clock_mhz:g}MHz-{self.baud}" + (
-            "-codec" if self.codec else ""
-        )
+        codec = ""
+        if self.codec is not None:
+            is_usual = self.codec == CodecParams()
+            codec = "-codec" if is_usual else f"-codec{self.codec.n_values}"
+        return f"{self.board.name}-{self.preset}-{nodes}-{self.clock_mhz:g}MHz-{self.baud}{codec}"
 
 
 def versions() -> dict[str, str]:

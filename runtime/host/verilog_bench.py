@@ -28,7 +28,8 @@ from ..toolchain import ToolError
 from ..toolchain.icarus import compile_verilog, run_vvp
 from ..toolchain.process import Simulator, run
 from ..toolchain.verilator import verilate
-from .flits import Flits, Host
+from .flits import Host
+from .hex_file import write_hex
 from .host_sides import NO_SIDES, HostSides
 from .templates_text import TEMPLATES, filled
 from .wave_view import saved_view, write_value_names
@@ -63,7 +64,7 @@ def write_bench(
     try:
         with naming(folder):
             _fill(aside, folder.name, program, images, expected)
-            sides.write(aside, program.params, columns=program.columns, rows=program.rows)
+            sides.write(aside, program, images)
         with alone_in_folder(folder.parent):
             before = folder.with_name(f"{aside.name}-before")
             if folder.exists():
@@ -134,10 +135,10 @@ def _fill(
         for n, value in enumerate(expected)
     ]
     counts = {
-        "config": _write_hex(folder / "config.hex", [*configuration, *starts], digits),
-        "image": _write_hex(folder / "image.hex", samples, digits),
-        "credit": _write_hex(folder / "credit.hex", [("CREDIT", host.credits())], digits),
-        "expected": _write_hex(folder / "expected.hex", values, 2),
+        "config": write_hex(folder / "config.hex", [*configuration, *starts], digits),
+        "image": write_hex(folder / "image.hex", samples, digits),
+        "credit": write_hex(folder / "credit.hex", [("CREDIT", host.credits())], digits),
+        "expected": write_hex(folder / "expected.hex", values, 2),
     }
     params = program.params
     (folder / "node.v").write_text(node_verilog(params))
@@ -162,17 +163,6 @@ def _instances(program: Program) -> dict[str, str]:
         f"node ({core.x}, {core.y}) {core.layer}": f"bench.dut.row[{core.y}].column[{core.x}].node"
         for core in program.cores
     }
-
-
-def _write_hex(path: Path, parts: Iterable[tuple[str, Flits]], digits: int) -> int:
-    """A file for ``$readmemh``, each part under its title; returns the number of words."""
-    n_words = 0
-    with path.open("w") as file:
-        for title, words in parts:
-            file.write(f"// {title}: {len(words)}\n")
-            file.write("".join(f"{word:0{digits}x}\n" for word in words.tolist()))
-            n_words += len(words)
-    return n_words
 
 
 def _bench_parameters(program: Program, counts: dict[str, int], n_images: int) -> str:

@@ -14,8 +14,15 @@ from cocotb.triggers import ClockCycles, Event, with_timeout
 from stemcore.golden.program.program_file import load_program
 from stemcore.golden.reference.program_engine import run_program
 from stemcore.golden.spec.fields import Memory
-from stemcore.golden.spec.host_registers import FIRST_PARAM, HOST_REGISTERS, params_of_words
+from stemcore.golden.spec.host_registers import (
+    FIRST_PARAM,
+    HOST_REGISTERS,
+    codec_of_word,
+    params_of_words,
+)
 from stemcore.golden.spec.registers import Control
+from stemcore.runtime.host.codec_protocol import CodecProtocol
+from stemcore.runtime.host.codec_tables import codec_tables
 from stemcore.runtime.host.flits import Host
 from stemcore.runtime.host.protocol import Protocol
 from stemcore.testing import check_equal, seeded
@@ -29,9 +36,8 @@ LIMIT_US = 40_000
 class Player:
     """Plays the host's part of a program over the streams."""
 
-    def __init__(self, rig, program, images):
-        self.rig = rig
-        self.protocol = Protocol(program, images)
+    def __init__(self, rig, protocol):
+        self.rig, self.protocol = rig, protocol
         self.news = Event()
         self.tasks = [cocotb.start_soon(self._receive()), cocotb.start_soon(self._send())]
 
@@ -95,9 +101,9 @@ async def images_pass_through_the_chip(dut, stalls):
     assert await rig.put("WATCHDOG", 14) == OKAY
     assert await rig.put_fields("INTERRUPT_ENABLE", sample=1, error=1) == OKAY
 
-    player = Player(rig, program, images)
+    player = Player(rig, await protocol_of(rig, program, images))
     await player.until(lambda: player.protocol.samples_done == len(images))
-    check_equal("outputs", golden.outputs, player.protocol.output.values)
+    check_equal("outputs", golden.outputs, player.protocol.values)
     assert not player.protocol.alerts
     assert dut.interrupt.value == 1
     assert await rig.get("SAMPLES_IN") == await rig.get("SAMPLES_OUT") == len(images)
@@ -115,6 +121,20 @@ async def images_pass_through_the_chip(dut, stalls):
     assert await rig.get("ERRORS") == 0
     for task in player.tasks:
         task.cancel()
+
+
+async def protocol_of(rig, program, images):
+    """What plays the host: beside a codec, which is told first, with bytes."""
+    codec = codec_of_word(await rig.get("CODEC_SIZES"))
+    if codec is None:
+        return Protocol(program, images)
+    host, tables = Host(program), codec_tables(program, codec)
+    for flits in [tables.configuration(host), *map(host.configuration, program.cores)]:
+        await rig.send(flits.tolist())
+        await rig.source.wait()
+    await ClockCycles(rig.dut.aclk, 100)
+    assert await rig.put_fields("CODEC", work=1) == OKAY
+    return CodecProtocol(program, images, tables)
 
 
 async def check_counters(player, program, host, golden):

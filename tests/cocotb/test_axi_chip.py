@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from stemcore.golden.program.program_file import save_program
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.hdl.export import chip_verilog
 from stemcore.hdl.host.export import axi_host_verilog
 from stemcore.testing import BenchOptions, run_bench
@@ -14,8 +15,8 @@ from tests.support.cocotb_runs import BENCHES, OUT, exported_node, simulators
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
 
-def run(simulator, program, images, *, register_width, stream_width, chip_half, stalls):
-    folder = OUT / f"axi_chip-{program.name}-{stream_width}"
+def run(simulator, program, images, *, register_width, stream_width, chip_half, stalls, codec):
+    folder = OUT / f"axi_chip-{program.name}-{stream_width}{'-codec' * (codec is not None)}"
     saved = folder / "program"
     save_program(program, saved)
     np.save(saved / "images.npy", images)
@@ -24,7 +25,7 @@ def run(simulator, program, images, *, register_width, stream_width, chip_half, 
     texts = {
         "node.v": exported_node(program.params),
         "chip.v": chip_verilog(program.params, **size),
-        "axi_chip.v": axi_host_verilog(program.params, **size, **widths),
+        "axi_chip.v": axi_host_verilog(program.params, **size, **widths, codec=codec),
     }
     for name, text in texts.items():
         (folder / name).write_text(text)
@@ -47,8 +48,16 @@ def run(simulator, program, images, *, register_width, stream_width, chip_half, 
 
 
 @pytest.mark.parametrize("simulator", simulators("icarus"))
-@pytest.mark.parametrize(("stream_width", "chip_half"), [(32, 3700), (64, 13300)])
-def test_random_network_through_axi(simulator, stream_width, chip_half):
+@pytest.mark.parametrize(
+    ("stream_width", "chip_half", "codec", "stalls"),
+    [
+        (32, 3700, None, ["free/free", "half/third"]),
+        (64, 13300, None, ["free/free", "half/third"]),
+        (32, 3700, CodecParams(512, 512), ["half/third"]),
+    ],
+    ids=["32", "64", "codec"],
+)
+def test_random_network_through_axi(simulator, stream_width, chip_half, codec, stalls):
     _, program, images = four_core_case(0)
     passed = run(
         simulator,
@@ -57,6 +66,7 @@ def test_random_network_through_axi(simulator, stream_width, chip_half):
         register_width=96 - stream_width,
         stream_width=stream_width,
         chip_half=chip_half,
-        stalls=["free/free", "half/third"],
+        stalls=stalls,
+        codec=codec,
     )
-    assert len(passed) == 2
+    assert len(passed) == len(stalls)

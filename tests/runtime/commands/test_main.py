@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stemcore.compiler.errors import CompileError
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.models.errors import ModelError
 from stemcore.runtime.commands.main import main
 from stemcore.runtime.commands.sim import wave_lines
@@ -266,6 +267,9 @@ def test_check_prints_figures(monkeypatch, capsys):
         (["--uart", "25", "--mapped"], HostSides(uart=25, mapped=True)),
         (["--mapped=1"], HostSides(mapped=True)),
         (["--mapped=0"], HostSides()),
+        (["--axi", "64", "--codec"], HostSides(axi=64, codec=CodecParams())),
+        (["--mapped", "--codec=0"], HostSides(mapped=True)),
+        (["--uart=25", "--codec=512"], HostSides(uart=25, codec=CodecParams(512, 512))),
     ],
 )
 def test_verilog_passes_its_options_and_names_its_folder(monkeypatch, capsys, options, sides):
@@ -290,6 +294,22 @@ def test_verilog_refuses_a_switch_that_is_neither(capsys):
     assert raised.value.code == 2
     told = capsys.readouterr().err
     assert "--mapped: must be 1 or 0, or have no value, got 'yes'" in told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("yes", "must be 0, 1 or a number of values"), ("1000", "must be a power of two in 8..32768")],
+)
+def test_verilog_refuses_a_codec_that_there_is_not(capsys, value, told):
+    with pytest.raises(SystemExit) as raised:
+        main(["verilog", "--model", "digits_cnn", f"--codec={value}"])
+    assert raised.value.code == 2
+    assert f"--codec: {told}, got" in capsys.readouterr().err
+
+
+def test_verilog_refuses_a_codec_beside_the_bare_port(capsys):
+    assert main(["verilog", "--model", "digits_cnn", "--codec"]) == 2
+    assert "codec: must lie in a host side, none came" in capsys.readouterr().err
 
 
 def test_verilog_refuses_a_bit_of_too_few_cycles(capsys):

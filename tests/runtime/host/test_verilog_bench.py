@@ -9,6 +9,7 @@ import pytest
 
 from stemcore.folders import results
 from stemcore.golden.network.forward import run_network
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.fields import Formats, Kind, Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.export import node_verilog
@@ -22,6 +23,7 @@ from tests.support.chip_programs import stepped_case
 from tests.support.hand_programs import conv_chain_program
 from tests.support.random_networks import random_images
 
+CODEC = CodecParams(n_values=512, n_outputs=512)
 OUT = results() / "verilog-tests"
 SIMULATORS = ("icarus", "verilator")
 
@@ -159,6 +161,7 @@ def test_folder_is_written_whole_or_not_at_all(chain, tmp_path):
         (HostSides(axi=64), "axi", "AXI4-Stream, 64 bits"),
         (HostSides(uart=25), "uart", "25 cycles of clk each"),
         (HostSides(mapped=True), "mapped", "0x08  SEND"),
+        (HostSides(axi=64, codec=CODEC), "axi", "images and outputs as bytes"),
     ],
 )
 def test_a_chip_behind_a_host_side_is_written_beside(chain, tmp_path, sides, kind, stated):
@@ -167,6 +170,7 @@ def test_a_chip_behind_a_host_side_is_written_beside(chain, tmp_path, sides, kin
     plain = write_bench(program, images, tmp_path / "plain", expected=expected)
     folder = write_bench(program, images, tmp_path / "more", expected=expected, sides=sides)
     more = {f"{kind}_chip.v", "stemcore_registers.h"}
+    more |= {"codec.hex", "codec_image.hex"} if sides.codec else set()
     assert {p.name for p in folder.iterdir()} == {p.name for p in plain.iterdir()} | more
     readme, ports = ((folder / name).read_text() for name in ("README.txt", "PORTS.txt"))
     assert all(name in readme for name in more)
@@ -186,6 +190,19 @@ def test_a_bit_of_too_few_cycles_is_refused(divisor):
     message = rf"^uart: a bit must last 8 cycles of the clock or more, got {divisor}; divide the"
     with pytest.raises(ValueError, match=message):
         HostSides(uart=divisor)
+
+
+def test_a_codec_without_a_host_side_is_refused():
+    with pytest.raises(ValueError, match=r"^codec: must lie in a host side, none came; ask for"):
+        HostSides(codec=CodecParams())
+
+
+def test_a_codec_without_room_leaves_nothing(chain, tmp_path):
+    program, images, expected = chain
+    sides = HostSides(uart=25, codec=CodecParams(n_values=8, n_outputs=8))
+    with pytest.raises(ValueError, match=r"the spike codec has room for 8 values of a sample, "):
+        write_bench(program, images, tmp_path / "chip", expected=expected, sides=sides)
+    assert not list(tmp_path.iterdir())
 
 
 def test_same_program_writes_the_same_bytes(chain, tmp_path):
