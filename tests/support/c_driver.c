@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* c_driver PORT PROGRAM OUT: runs a program of tests/support/c_programs.py with the C driver, and
- * writes every flit that comes. Ends with the driver's status. */
+ * writes every flit that comes, or the bytes of a codec's results. Ends with the driver's status. */
 #define _DEFAULT_SOURCE
 #include <fcntl.h>
 #include <poll.h>
@@ -15,6 +15,7 @@
 static int file;
 static FILE *out;
 static stemcore_tokens tokens;
+static stemcore_codec codec; /* used where it has a header */
 
 static int read_line(void *user, uint8_t *bytes, int n) {
     struct pollfd one = {file, POLLIN, 0};
@@ -35,8 +36,16 @@ static uint32_t milliseconds(void *user) {
 }
 static void take(void *user, uint64_t flit) {
     (void)user;
+    if (codec.header) {
+        stemcore_collect(&codec, flit);
+        return;
+    }
     stemcore_count(&tokens, flit);
     fwrite(&flit, 8, 1, out);
+}
+static void take_result(void *user, const uint8_t *result) {
+    (void)user;
+    fwrite(result, 1, codec.n_outputs, out);
 }
 
 /* A number of words, and the words, from the file. */
@@ -45,6 +54,39 @@ static uint64_t *words(FILE *from, uint64_t *n) {
     uint64_t *found = malloc(8 * (*n + 1));
     if (!found || fread(found, 8, *n, from) != *n) exit(100);
     return found;
+}
+
+/* Configures and runs; images as flits. */
+static int run_flits(stemcore *chip, FILE *program, const uint64_t *configuration, uint64_t n,
+                     const uint64_t *rules) {
+    int status = stemcore_send(chip, configuration, n);
+    if (!status) status = stemcore_begin(chip, &tokens);
+    for (uint64_t i = 0; i < rules[2] && !status; ++i) {
+        uint64_t *part = words(program, &n);
+        status = stemcore_feed(chip, &tokens, part, n, 10000);
+        free(part);
+    }
+    return status ? status : stemcore_finish(chip, &tokens, (uint32_t)rules[3], 10000);
+}
+
+/* The same; images as bytes, each in words of its own. */
+static int run_codec(stemcore *chip, FILE *program, const uint64_t *configuration, uint64_t n,
+                     const uint64_t *sizes) {
+    uint64_t n_words;
+    uint64_t *tables = words(program, &n_words);
+    codec.n_values = sizes[2], codec.n_outputs = sizes[3];
+    codec.sizes = (uint32_t)sizes[0], codec.header = sizes[1];
+    codec.result = malloc(codec.n_outputs + 8), codec.take = take_result;
+    if (!codec.result) return 100;
+    int status = stemcore_encode(chip, &codec, tables, n_words);
+    if (!status) status = stemcore_send(chip, configuration, n);
+    if (!status) status = stemcore_send(chip, tokens.credits, tokens.n_credits);
+    for (uint64_t i = 0; i < sizes[4] && !status; ++i) {
+        uint64_t *image = words(program, &n_words);
+        status = stemcore_image(chip, &codec, (const uint8_t *)image);
+        free(image);
+    }
+    return status ? status : stemcore_results(chip, &codec, (uint32_t)sizes[4], 10000);
 }
 
 int main(int argc, char **argv) {
@@ -59,22 +101,17 @@ int main(int argc, char **argv) {
     cfmakeraw(&settings);
     tcsetattr(file, TCSANOW, &settings);
 
-    uint64_t n, n_credits, n_rules, n_parts;
+    uint64_t n, n_credits, n_rules, n_sizes;
     uint64_t *configuration = words(program, &n);
     uint64_t *credits = words(program, &n_credits), *rules = words(program, &n_rules);
     tokens.credits = credits, tokens.n_credits = n_credits;
     tokens.input_credits = (uint32_t)rules[0], tokens.output_ends = (uint32_t)rules[1];
-    n_parts = rules[2];
+    uint64_t *sizes = words(program, &n_sizes);
     int status = stemcore_open(&chip, &port);
     if (!status) status = stemcore_reset(&chip);
-    if (!status) status = stemcore_send(&chip, configuration, n);
-    if (!status) status = stemcore_begin(&chip, &tokens);
-    for (uint64_t i = 0; i < n_parts && !status; ++i) {
-        uint64_t *part = words(program, &n);
-        status = stemcore_feed(&chip, &tokens, part, n, 10000);
-        free(part);
-    }
-    if (!status) status = stemcore_finish(&chip, &tokens, (uint32_t)rules[3], 10000);
+    if (!status)
+        status = n_sizes ? run_codec(&chip, program, configuration, n, sizes)
+                         : run_flits(&chip, program, configuration, n, rules);
     uint32_t errors = 0;
     if (!status) status = stemcore_get(&chip, STEMCORE_ERRORS, &errors);
     printf("%u %u %u\n", errors, chip.n_damaged, chip.n_repeats);

@@ -6,14 +6,22 @@ from pathlib import Path
 import numpy as np
 
 from stemcore.golden.program.program import Program
+from stemcore.golden.spec.codec import WORD_BYTES, CodecMemory, CodecParams
 from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.host_registers import codec_word
+from stemcore.runtime.host.codec_tables import codec_tables, decode_sample, encode_sample
 from stemcore.runtime.host.flits import Host
 from stemcore.runtime.host.protocol import Recorder
 
 
-def write_program(path: Path, program: Program, images: np.ndarray) -> None:
-    """Runs of 64-bit words, each after its length: configuration with START, CREDITs, rules, and
-    each token period of the input."""
+def write_program(
+    path: Path, program: Program, images: np.ndarray, codec: CodecParams | None = None
+) -> None:
+    """Runs of 64-bit words, each after its length: configuration with START, CREDITs, rules, sizes
+    of a codec, and each token period of the input.
+
+    ``codec``: of that size; then its tables, and each image as bytes, follow the sizes.
+    """
     host = Host(program)
     cores = program.cores
     configuration = [host.configuration(core) for core in cores]
@@ -21,10 +29,24 @@ def write_program(path: Path, program: Program, images: np.ndarray) -> None:
     parts = [part for image in images for part in host.parts(image)]
     periods = len(images) * program.tokens_per_sample(program.output_populations[0])
     rules = [program.input_credits, program.output_ends, len(parts), periods]
-    runs = [np.concatenate(configuration), host.credits(), np.array(rules), *parts]
+    sizes, rest = [], parts
+    if codec is not None:
+        tables = codec_tables(program, codec)
+        sizes = [codec_word(codec), tables.header, tables.n_values, tables.n_outputs, len(images)]
+        done = tables.reads(host, CodecMemory.CONTROL)[0]
+        rest = [np.concatenate([tables.configuration(host), done])]
+        rest += [encode_sample(program, tables, image)[1:] for image in images]
+    runs = [np.concatenate(configuration), host.credits(), np.array(rules), np.array(sizes), *rest]
     with path.open("wb") as file:
         for run in runs:
             file.write(np.uint64(len(run)).tobytes() + run.astype(np.uint64).tobytes())
+
+
+def results_of(path: Path, program: Program, n_images: int) -> np.ndarray:
+    """Values (N, outputs) of a file of bytes."""
+    data = np.fromfile(path, np.uint8).reshape(n_images, -1)
+    padded = np.pad(data, ((0, 0), (0, -data.shape[1] % WORD_BYTES)))
+    return np.stack([decode_sample(program, row.view("<u8")) for row in padded])
 
 
 def outputs_of(path: Path, program: Program, n_images: int) -> np.ndarray:

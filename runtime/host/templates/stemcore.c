@@ -218,6 +218,8 @@ int stemcore_reset(stemcore *s) {
     const uint32_t began = now(s);
     uint32_t status_word = STEMCORE_STATUS_RESETTING_MASK;
     int status = connect_anew(s);
+    if (!status) status = stemcore_put(s, STEMCORE_CODEC, 0);
+    if (status == STEMCORE_REFUSED) status = STEMCORE_OK; /* a board from before there was one */
     if (!status) status = stemcore_put(s, STEMCORE_RESET, STEMCORE_RESET_RESET_MASK);
     while (!status && status_word & STEMCORE_STATUS_RESETTING_MASK) {
         status = stemcore_get(s, STEMCORE_STATUS, &status_word);
@@ -300,11 +302,9 @@ int stemcore_begin(stemcore *s, stemcore_tokens *t) {
     return grant(s, t);
 }
 
-/* Looks for tokens once; asks for what may have been lost. */
-static int wait_for_tokens(stemcore *s, stemcore_tokens *t, uint32_t *looked, uint32_t began,
-                           uint32_t standstill_ms) {
+/* Looks once at what has come; asks for what may have been lost. */
+static int look(stemcore *s, uint32_t *looked, uint32_t began, uint32_t standstill_ms) {
     int status = stemcore_poll(s);
-    if (!status) status = grant(s, t);
     if (!status && now(s) - *looked > STEMCORE_RETRY_MS) {
         *looked = now(s);
         s->again = 1;
@@ -312,6 +312,12 @@ static int wait_for_tokens(stemcore *s, stemcore_tokens *t, uint32_t *looked, ui
     }
     if (!status && now(s) - began > standstill_ms) status = STEMCORE_STANDSTILL;
     return status;
+}
+
+static int wait_for_tokens(stemcore *s, stemcore_tokens *t, uint32_t *looked, uint32_t began,
+                           uint32_t standstill_ms) {
+    const int status = look(s, looked, began, standstill_ms);
+    return status ? status : grant(s, t);
 }
 
 int stemcore_feed(stemcore *s, stemcore_tokens *t, const uint64_t *flits, size_t n,
@@ -333,6 +339,63 @@ int stemcore_finish(stemcore *s, stemcore_tokens *t, uint32_t n, uint32_t stands
     while (!status && t->n_periods < n) {
         status = wait_for_tokens(s, t, &looked, began, standstill_ms);
         if (t->n_periods != before) before = t->n_periods, began = now(s);
+    }
+    return status;
+}
+
+/* ---- a spike codec beside the port */
+
+void stemcore_collect(stemcore_codec *c, uint64_t word) {
+    if (c->left) {
+        const size_t n_words = (c->n_outputs + 7) / 8;
+        uint8_t *at = c->result + 8 * (n_words - c->left);
+        for (int i = 0; i < 8; ++i) at[i] = (uint8_t)(word >> 8 * i);
+        if (--c->left == 0) {
+            ++c->n_results;
+            c->take(c->user, c->result);
+        }
+    } else if ((word & KIND_MASK) == STEMCORE_KIND_END) {
+        c->left = (c->n_outputs + 7) / 8;
+    } else if ((word & KIND_MASK) == STEMCORE_KIND_DATA) {
+        ++c->n_answers;
+    }
+}
+
+int stemcore_encode(stemcore *s, stemcore_codec *c, const uint64_t *tables, size_t n) {
+    const uint32_t before = c->n_answers;
+    uint32_t sizes = 0, looked;
+    int status = stemcore_get(s, STEMCORE_CODEC_SIZES, &sizes);
+    if (status == STEMCORE_REFUSED || (!status && (!sizes || sizes != c->sizes)))
+        status = STEMCORE_NO_CODEC;
+    if (!status) status = stemcore_send(s, tables, n);
+    const uint32_t began = looked = now(s);
+    while (!status && c->n_answers == before)
+        status = look(s, &looked, began, STEMCORE_STANDSTILL_MS);
+    return status ? status : stemcore_put(s, STEMCORE_CODEC, STEMCORE_CODEC_WORK_MASK);
+}
+
+int stemcore_image(stemcore *s, const stemcore_codec *c, const uint8_t *values) {
+    uint64_t words[STEMCORE_UART_MAX_FLITS] = {c->header};
+    size_t n = 1, at = 0;
+    int status = STEMCORE_OK;
+    while (!status && (n || at < c->n_values)) {
+        while (n < STEMCORE_UART_MAX_FLITS && at < c->n_values) {
+            const size_t more = c->n_values - at < 8 ? c->n_values - at : 8;
+            words[n++] = word_of(values + at, (int)more);
+            at += more;
+        }
+        status = stemcore_send(s, words, n);
+        n = 0;
+    }
+    return status;
+}
+
+int stemcore_results(stemcore *s, const stemcore_codec *c, uint32_t n, uint32_t standstill_ms) {
+    uint32_t began = now(s), looked = began, before = c->n_results;
+    int status = STEMCORE_OK;
+    while (!status && c->n_results < n) {
+        status = look(s, &looked, began, standstill_ms);
+        if (c->n_results != before) before = c->n_results, began = now(s);
     }
     return status;
 }

@@ -32,7 +32,8 @@ enum {
     STEMCORE_LOST = 3,     /* the board was reset, or another program uses the line */
     STEMCORE_REFUSED = 4,  /* the access to a register is not permitted */
     STEMCORE_FOREIGN = 5,  /* not a chip of this project, or of another major version */
-    STEMCORE_STANDSTILL = 6 /* the board answers, and what is waited for does not come */
+    STEMCORE_STANDSTILL = 6, /* the board answers, and what is waited for does not come */
+    STEMCORE_NO_CODEC = 7    /* the board has no spike codec, or one of other sizes */
 };
 
 /* The line. `read` and `write` return bytes moved, 0 where none can be moved now, below 0 for a
@@ -59,7 +60,7 @@ typedef struct {
 
 /* Begins a session, and checks who is there. */
 int stemcore_open(stemcore *s, const stemcore_port *port);
-/* Resets the chip; what is under way is dropped. */
+/* Resets the chip, and ends a codec's work; what is under way is dropped. */
 int stemcore_reset(stemcore *s);
 /* Registers, by the offsets of stemcore_registers.h. */
 int stemcore_get(stemcore *s, uint32_t address, uint32_t *value);
@@ -87,5 +88,27 @@ int stemcore_feed(stemcore *s, stemcore_tokens *t, const uint64_t *flits, size_t
                   uint32_t standstill_ms);
 /* Until `n` token periods of the output have come. */
 int stemcore_finish(stemcore *s, stemcore_tokens *t, uint32_t n, uint32_t standstill_ms);
+
+/* A board with a spike codec: images and results as bytes, in the place of stemcore_tokens. */
+typedef struct {
+    uint32_t sizes;             /* what CODEC_SIZES must be: the tables are made for it */
+    uint64_t header;            /* the word before an image */
+    size_t n_values, n_outputs; /* bytes of an image, and of a result */
+    uint8_t *result;            /* room for a result, in whole words of 8 bytes */
+    void *user;
+    void (*take)(void *user, const uint8_t *result); /* called for each result, in order */
+    size_t left;                                     /* zero before the first call */
+    uint32_t n_results, n_answers;                   /* likewise */
+} stemcore_codec;
+
+/* To be called for each flit that comes. */
+void stemcore_collect(stemcore_codec *c, uint64_t word);
+/* After stemcore_reset: writes the tables, flits of which the last is a READ whose answer says that
+ * all are written; sets the codec to work. Then configure, start, and send CREDITs once. */
+int stemcore_encode(stemcore *s, stemcore_codec *c, const uint64_t *tables, size_t n);
+/* Sends an image of n_values bytes; returns when the board has it, perhaps before its turn. */
+int stemcore_image(stemcore *s, const stemcore_codec *c, const uint8_t *values);
+/* Until `n` results have come. */
+int stemcore_results(stemcore *s, const stemcore_codec *c, uint32_t n, uint32_t standstill_ms);
 
 #endif
