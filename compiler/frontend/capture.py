@@ -26,6 +26,7 @@ from .capture_reader import Reader
 from .capture_results import is_plain, read_structure
 from .capture_steps import check_formats
 from .capture_tail import find_tails
+from .capture_training import describe_training
 from .fx import (
     TORCH_FILE,
 )
@@ -46,7 +47,8 @@ def capture(
 
     Operators without a spiking form become ``Unsupported`` nodes, so that the compatibility check
     can report all of them at once. Dropout and identities are gone. Parameters of other float types
-    are read as float32, and a note of the graph says so.
+    are read as float32, layers of an exported program in training mode as in evaluation; notes of
+    the graph say so.
 
     Parameters
     ----------
@@ -81,10 +83,13 @@ def capture(
             f"got {type(model).__name__}",
         )
     check_formats(program)
-    graph = fold_products(check_graph(_read(program, input_shape, name)))
+    is_live = isinstance(model, torch.nn.Module) and not _is_exported(model)
+    reader = Reader(program, is_live=is_live)
+    graph = fold_products(check_graph(_read(program, reader, input_shape, name)))
     graph = fold_flat_norm(graph)
-    graph = replace(graph, notes=(note,) if note else ())
-    if isinstance(model, torch.nn.Module) and input_shape is not None:
+    in_training = [] if is_live else describe_training(program)
+    graph = replace(graph, notes=(*([note] if note else []), *in_training))
+    if isinstance(model, torch.nn.Module) and input_shape is not None and not in_training:
         _check_function(model, graph, input_shape)
     return graph
 
@@ -227,6 +232,7 @@ def _check_shape(where: str, shape: Any) -> None:
 
 def _read(
     program: torch.export.ExportedProgram,
+    reader: Reader,
     input_shape: Sequence[int] | InputSizes | None,
     graph_name: str,
 ) -> Graph:
@@ -237,7 +243,6 @@ def _read(
     tails = find_tails([by_name.get(name) for name in given])
     of_host = {node for tail in tails for node in tail}
     inputs = _inputs(program)
-    reader = Reader(program)
     for fx_node in program.graph.nodes:
         if fx_node in of_host:
             continue

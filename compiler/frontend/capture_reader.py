@@ -56,12 +56,12 @@ class Reader:
         Fx nodes that do not.
     """
 
-    def __init__(self, program: torch.export.ExportedProgram):
+    def __init__(self, program: torch.export.ExportedProgram, *, is_live: bool = False):
         self.nodes: list[Node] = []
         self.values: dict[str, Moved] = {}
         self.constants = _constants(program)
         arrays = {name: _array(tensor) for name, tensor in self.constants.items()}
-        self._context = OpContext(arrays, {INPUT})
+        self._context = OpContext(arrays, {INPUT}, is_live=is_live)
         self._arranged: dict[str, str] = {}  # fx nodes of moved values to the nodes made of them
         self._refused: set[str] = set()  # fx nodes whose operator is unsupported
         self._shapes: dict[str, Shape] = {}

@@ -28,12 +28,14 @@ class Steps:
 class OpContext:
     """Arrays by fx node name, and the layer names that are taken.
 
-    ``steps``: what one integer of constants that were quantized is worth.
+    ``steps``: what one integer of constants that were quantized is worth. ``is_live``: whether the
+    calls are those of a module, which is in evaluation mode, and whose owner can change them.
     """
 
     constants: dict[str, NDArray[Any]]
     used: set[str]
     steps: dict[str, "Steps"] = field(default_factory=dict)
+    is_live: bool = False
 
     def unique(self, name: str) -> str:
         """``name``, or with the first free number after it."""
@@ -75,6 +77,12 @@ class Call:
     def array(self, position: int, name: str) -> FloatArray | None:
         """A constant argument; None where it was left out."""
         return self.context.array(self.get(position, name))
+
+    def refuses_training(self, position: int, name: str = "training") -> Unsupported | None:
+        """The refusal of a call that an argument puts in training mode, in a live module."""
+        if not self.context.is_live or not self.get(position, name):
+            return None
+        return refuse(self, "is in training mode", "hand training=self.training to the function")
 
     def step(self, position: int, name: str, axis: int, size: int) -> FloatArray | None:
         """What one integer of a quantized constant is worth along an axis of ``size`` channels.

@@ -23,7 +23,8 @@ def operators(kind: type[Operator] = Operator) -> tuple[type[Operator], ...]:
 _WRITERS = (
     *("relu_", "relu6_", "hardtanh_", "clamp_", "clamp_min_", "clamp_max_", "leaky_relu_"),
     *("elu_", "selu_", "celu_", "sigmoid_", "tanh_", "silu_", "mish_", "hardswish_"),
-    *("hardsigmoid_", "abs_", "sign_", "add_", "dropout_"),
+    *("hardsigmoid_", "abs_", "sign_", "add_", "rrelu_"),
+    *("dropout_", "feature_dropout_", "alpha_dropout_", "feature_alpha_dropout_"),
 )
 IN_PLACE = {f"aten.{name}.{kind}" for name in _WRITERS for kind in ("default", "Tensor")}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batch normalization with fixed statistics."""
+"""Batch normalization with fixed statistics: the running ones, whatever mode the call is in."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,14 +43,19 @@ class BatchNorm(Operator):
         return Conv(self.scale.reshape(-1, 1, 1, 1), self.offset, groups=len(self.scale))
 
 
-@captures("batch_norm.default", "_native_batch_norm_legit_no_training.default")
+@captures(
+    "batch_norm.default",
+    "_native_batch_norm_legit.default",
+    "_native_batch_norm_legit_functional.default",
+    "_native_batch_norm_legit_no_training.default",
+)
 def _batch_norm(call: Call) -> Operator:
-    training = "no_training" not in call.target and call.get(5, "training")
-    if training:
-        return refuse(call, "must use running statistics", "call .eval() before the export")
     mean, var = call.array(3, "running_mean"), call.array(4, "running_var")
     if mean is None or var is None:
         return refuse(call, "has no running statistics", "train with track_running_stats=True")
+    refused = None if "no_training" in call.target else call.refuses_training(5)
+    if refused is not None:
+        return refused
     gamma, beta = call.array(1, "weight"), call.array(2, "bias")
     eps = call.get(6 if "no_training" in call.target else 7, "eps", 1e-5)
     with np.errstate(invalid="ignore"):  # the check reports what is not finite

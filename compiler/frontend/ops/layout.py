@@ -66,8 +66,12 @@ def _concat(call: Call) -> Operator | None:
     return Concat() if len(tensors) > 1 else None
 
 
-@captures("dropout.default", "feature_dropout.default")
+@captures(
+    "dropout.default",
+    "feature_dropout.default",
+    "alpha_dropout.default",
+    "feature_alpha_dropout.default",
+    "native_dropout.default",
+)
 def _drop(call: Call) -> Operator | None:
-    if call.get(2, "train"):
-        return refuse(call, "is in training mode", "call .eval() before the export")
-    return None
+    return call.refuses_training(2, "train")

@@ -63,8 +63,9 @@ def _leaky_relu(call: Call) -> Operator:
 @captures("rrelu.default")
 def _rrelu(call: Call) -> Operator:
     """Random slopes are for training; in evaluation it is their mean."""
-    if call.get(3, "training"):
-        return refuse(call, "is in training mode", "call .eval() first")
+    refused = call.refuses_training(3)
+    if refused is not None:
+        return refused
     low, high = number(call.get(1, "lower"), 1 / 8), number(call.get(2, "upper"), 1 / 3)
     return _with_slope(call, (low + high) / 2)
 
