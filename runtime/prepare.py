@@ -25,6 +25,7 @@ from stemcore.models.data import (
     Dataset,
     load_dataset,
 )
+from stemcore.models.data.array_file import holds_bytes
 
 from .compile_folder import alone_in, kept_beside, say_reused
 from .given_agreement import say_agreement
@@ -96,7 +97,7 @@ def prepare(
         captured = run_stages(Compilation(options, Inputs(loaded.source)), stop="check")
     shape = captured.graph.input_shape
     parts = captured.graph.parts
-    if settings.dataset != ARRAYS and not parts:  # of which the file says whether they are bytes
+    if not parts and _needs_a_meaning(settings, loaded.input):
         stated_map(settings.input, loaded.input, captured.graph)
     preset = preset_name(settings)
     if is_own_model(settings.model):  # those of the zoo are known to fit their presets
@@ -171,6 +172,17 @@ def prepare(
         say=say,
         preset=preset,
     )
+
+
+def _needs_a_meaning(settings: Settings, said: str) -> bool:
+    """Whether somebody must state what the data mean to the network; floats say it themselves.
+
+    Asked before the network is fitted to a chip, which may take minutes.
+    """
+    if settings.dataset != ARRAYS:
+        return True
+    is_stated = bool(settings.input or said)
+    return not is_stated and settings.data is not None and holds_bytes(settings.data)
 
 
 def compile_for_estimate(settings: Settings, say: Callable[[str], None]) -> Compilation:

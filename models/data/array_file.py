@@ -67,6 +67,15 @@ def load_arrays(
     return _dataset(_read(path, shown(path)), path, shown(path), input_shape, n_train, n_test)
 
 
+def holds_bytes(path: Path) -> bool:
+    """Whether the samples of a file, those to calibrate on, are bytes of pictures.
+
+    Raises :exc:`DataError` as :func:`load_arrays`.
+    """
+    splits = _splits(_read(path, shown(path)), shown(path), [])
+    return splits["train"][0].dtype == np.uint8
+
+
 def load_inputs(
     path: Path,
     input_shapes: Mapping[str, Shape],
@@ -326,9 +335,19 @@ def _fitted(
             notes.append(f"{where}: pictures of {was} resized to {now}")
         return fit_images(array, input_shape, where)
     raise DataError(
-        f"{where}: samples must have the network's input, {input_shape} (C, H, W); "
+        f"{where}: samples must have the network's input, {_as_written(input_shape)}; "
         f"{tuple(sizes)} came; reshape the array, or change the network's input_shape"
     )
+
+
+def _as_written(shape: Shape) -> str:
+    """The network's input as its owner has it: vectors and sequences have fewer axes than (C, H,
+    W)."""
+    channels, rows, columns = shape
+    if rows != 1:
+        return f"{shape} (C, H, W)"
+    short = f"({channels},) (F,)" if columns == 1 else f"({channels}, {columns}) (C, L)"
+    return f"{short} or {shape} (C, H, W)"
 
 
 def _long_axes(sizes: tuple[int, ...]) -> tuple[int, ...]:

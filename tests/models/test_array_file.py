@@ -169,6 +169,20 @@ def test_what_would_be_misread_is_refused(tmp_path, arrays, message):
         load_arrays(path, GREY)
 
 
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((2, 1, 40), r"\(2, 40\) \(C, L\) or \(2, 1, 40\) \(C, H, W\)"),
+        ((13, 1, 1), r"\(13,\) \(F,\) or \(13, 1, 1\) \(C, H, W\)"),
+        ((2, 4, 4), r"\(2, 4, 4\) \(C, H, W\)"),
+    ],
+)
+def test_the_networks_input_is_said_as_its_owner_wrote_it(tmp_path, shape, said):
+    path = write(tmp_path / "a.npz", x=np.zeros((3, 17)))
+    with pytest.raises(DataError, match=rf"must have the network's input, {said}; \(17,\) came;"):
+        load_arrays(path, shape)
+
+
 def test_other_files_are_refused(tmp_path):
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(DataError, match=r"^.*text\.npz: must be \.npy or \.npz without pickled"):

@@ -126,6 +126,19 @@ def test_stated_ranges_hold_for_floats(folder, rng):
         prepare(Settings("nets.py:vector", "v.npz", input="unit"))
 
 
+def test_bytes_without_a_meaning_are_refused_before_the_network_is_fitted(folder, monkeypatch):
+    def fitted(*_, **__):
+        raise AssertionError("too late")
+
+    monkeypatch.setattr("stemcore.runtime.prepare.find_fit", fitted)
+    np.savez("bytes.npz", x=np.zeros((4, 30), np.uint8))
+    with pytest.raises(CompileError, match=r"^INPUT: must say what a byte"):
+        prepare(Settings("nets.py:vector", "bytes.npz"))
+    np.savez("floats.npz", x=np.zeros((4, 30)))
+    with pytest.raises(AssertionError, match="too late"):
+        prepare(Settings("nets.py:vector", "floats.npz"))
+
+
 def test_labels_that_do_not_fit_are_not_measured_against(folder):
     said = []
     done = prepare(Settings("nets.py:picture"), n_train=20, n_test=10, say=said.append)

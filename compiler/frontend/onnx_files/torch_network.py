@@ -14,7 +14,9 @@ from ...errors import CaptureError, CompatibilityError, Problem
 from ..capture import capture
 from ..capture_moves import EXAMPLE_IMAGES
 from ..graph import Graph
+from ..ops.fake_quantize import REQUANTIZE
 from ..ops.input_part import ReadInput
+from ..ops.operator import Unsupported
 from .model import OnnxModel, OnnxNode
 from .torch_ops import OPERATIONS
 from .torch_values import Refused, Value, Weights, array_of, tensor_of
@@ -22,6 +24,20 @@ from .torch_values import Refused, Value, Weights, array_of, tensor_of
 _ALWAYS = {"Constant", "Shape"}  # give constants, whatever they read
 _GROWING = {"ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Pad", "OneHot"}
 MAX_ELEMENTS = 1 << 28  # of a constant
+# Operators whose operands are integers: what ONNX Runtime calls the format QOperator.
+_ON_INTEGERS = re.compile(
+    r"(com\.microsoft\.)?(QLinear|QGemm|QAttention|DynamicQuantize)|(Conv|MatMul)Integer"
+)
+_AS_QDQ = (
+    "export it in the format QDQ: quantize_static(.., quant_format=QuantFormat.QDQ, "
+    "activation_type=QuantType.QInt8, extra_options={'ActivationSymmetric': True, "
+    "'WeightSymmetric': True}) of ONNX Runtime"
+)
+_SYMMETRIC = (
+    "quantize with zero-point 0: in ONNX Runtime quantize_static(.., "
+    "activation_type=QuantType.QInt8, extra_options={'ActivationSymmetric': True, "
+    "'WeightSymmetric': True}); in torch as StemQuantizer of stemcore.pt2e does"
+)
 _FOLDED = {"QuantizeLinear", "DequantizeLinear", "Quant", "Clip", "Transpose", "Identity"}
 
 
@@ -139,7 +155,9 @@ def capture_onnx(model: OnnxModel, name: str) -> Graph:
         Problem(
             node.name,
             f"the ONNX operator {node.kind} has no spiking form",
-            "replace it by supported layers, or end the network before it",
+            _AS_QDQ
+            if _ON_INTEGERS.match(node.kind)
+            else "replace it by supported layers, or end the network before it",
         )
         for node in model.nodes
         if node.has_graphs or (node.kind not in known and not _reads_constants(node, model))
@@ -153,13 +171,30 @@ def capture_onnx(model: OnnxModel, name: str) -> Graph:
     try:
         with torch.no_grad():
             program = torch.export.export(OnnxNetwork(model).eval(), examples, strict=False)
-    except CaptureError:
-        raise
+    except CaptureError as error:
+        raise _of_runtime(error) from error
     except Exception as error:  # of any kind: torch raises what an operator raises
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         problem = f"its operators must fit the shapes of what they read; {reason}"
         raise CaptureError(name, problem, "export it again") from error
-    return _renamed(capture(program, None, name), tuple(model.inputs))
+    try:
+        graph = capture(program, None, name)
+    except CaptureError as error:
+        raise _of_runtime(error) from error
+    nodes = tuple(
+        replace(node, op=replace(node.op, remedy=_SYMMETRIC))
+        if isinstance(node.op, Unsupported) and node.op.remedy == REQUANTIZE
+        else node
+        for node in graph.nodes
+    )
+    return _renamed(replace(graph, nodes=nodes), tuple(model.inputs))
+
+
+def _of_runtime(error: CaptureError) -> CaptureError:
+    """The error with the way out that ONNX Runtime has, where one in torch was named."""
+    if error.remedy != REQUANTIZE:
+        return error
+    return CaptureError(error.where, error.problem, _SYMMETRIC)
 
 
 def _reads_constants(node: OnnxNode, model: OnnxModel) -> bool:

@@ -235,7 +235,8 @@ def test_other_zero_points_are_refused(tmp_path):
     model = b.model(b.node("Conv", [x, b.weights((2, 2, 8, 8), 2.0**-7)]), (2, 1, 1))
     with pytest.raises(
         CompatibilityError,
-        match=r"has the zero-point 128 \(symmetric, but unsigned\); integers of the hardware have",
+        match=r"has the zero-point 128 \(symmetric, but unsigned\); integers of the hardware have "
+        r"zero-point 0; quantize with zero-point 0: in ONNX Runtime quantize_static\(.*Symmetric",
     ):
         quantize(read_model(save(tmp_path, model)), inputs()[0])
 
@@ -252,6 +253,31 @@ def test_unknown_operators_are_all_named(tmp_path):
         ("norm", "the ONNX operator LpNormalization has no spiking form"),
         ("celu", "the ONNX operator Celu has no spiking form"),
     ]
+
+
+def test_operators_on_integers_are_refused_with_the_format_that_is_read(tmp_path):
+    from onnxruntime import quantization
+
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self):
+            self.left = iter(inputs(6)[1])
+
+        def get_next(self):
+            image = next(self.left, None)
+            return None if image is None else {"image": image[None]}
+
+    quantization.quantize_static(
+        save(tmp_path, residual("float")[0]),
+        tmp_path / "quantized.onnx",
+        Reader(),
+        quant_format=quantization.QuantFormat.QOperator,
+    )
+    with pytest.raises(CompatibilityError) as caught:
+        read_model(tmp_path / "quantized.onnx")
+    kinds = {problem.problem.split()[3] for problem in caught.value.problems}
+    assert {"QLinearConv", "com.microsoft.QLinearAdd"} <= kinds
+    for problem in caught.value.problems:
+        assert "export it in the format QDQ: quantize_static" in problem.remedy, problem
 
 
 def test_loops_are_refused_and_do_not_run(tmp_path):
