@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,9 @@ from stemcore.runtime.report.schema import REPORT_FILE
 from stemcore.runtime.settings import Settings
 from stemcore.runtime.simulate import simulate
 
-from .placed import ULX3S, Placed
+from .placed import NODE, ULX3S, Placed
 from .row import MEASURED, Row
 
-# One node of 32 lanes, placed and routed (`make synth PRESET=ecp5_32`, seed 1), as
-# docs/measurements.md states it. The presets of these runs have deeper memories, and no board holds
-# so many nodes.
-CLOCK_MHZ, NODE_LUTS = 92.3, 8_362
 ACCURACY_IMAGES = 1000
 JPEG_COPY = "CIFAR10, a JPEG copy"
 ENLARGED = "digits, enlarged; random weights"
@@ -117,38 +113,10 @@ def row_of(case: Case, report: Mapping[str, Any]) -> Row:
     if not all(report["bit_exact"].values()):
         raise ValueError(f"{case.command}: every spike must be equal: {report['differences'][0]}")
     interval = report["cycles_per_image"]["interval"]
-    n_cores, lanes = report["cores"], report["lanes"]
     energy = energy_text(report["energy_memory"]["pj_per_image"])
-    modelled = f"{energy}, model of 45 nm without clock and leakage"
     accuracy = report["accuracy"]
     latency = f"latency {report['cycles_per_image']['latency']:,.0f} cycles; every spike equal"
-    bits = f"activations of {case.bits} bits, weights of 8"
-    if case.placed is not None:
-        board = case.placed
-        rate, on_line = board.rates(report)
-        turns = report["virtual_cores"]
-        return Row(
-            f"this project, T = {case.bits}, one node on the board {board.board}",
-            case.what,
-            case.data,
-            MEASURED,
-            case.command,
-            accuracy=100 * accuracy["quantized"] if case.trained else None,
-            images=accuracy["images"] if case.trained else None,
-            cycles=interval,
-            clock_mhz=board.clock_mhz,
-            per_second=rate,
-            luts=f"{board.luts:,} LUT4, all of the board's design (`{board.command}`)",
-            memory=f"{board.block_rams} DP16KD of 18 kbit",
-            energy=modelled,
-            note=f"{len(turns['groups'])} groups of cores take turns, loaded once for "
-            f"{turns['batch']} images, loads included; {on_line:.2g} images/s as flits on a "
-            f"serial line of {board.baud:,} baud; clock placed and routed, not run in silicon; "
-            f"{latency}",
-            device=board.device,
-            precision=bits,
-        )
-    return Row(
+    row = Row(
         f"this project, T = {case.bits}",
         case.what,
         case.data,
@@ -157,12 +125,32 @@ def row_of(case: Case, report: Mapping[str, Any]) -> Row:
         accuracy=100 * accuracy["quantized"] if case.trained else None,
         images=accuracy["images"] if case.trained else None,
         cycles=interval,
-        clock_mhz=CLOCK_MHZ,
-        per_second=1e6 * CLOCK_MHZ / interval,
-        luts=f"{n_cores} nodes of {lanes} lanes; {NODE_LUTS:,} LUT4 each in ECP5",
+        clock_mhz=NODE.clock_mhz,
+        per_second=1e6 * NODE.clock_mhz / interval,
+        luts=f"{report['cores']} nodes of {report['lanes']} lanes; {NODE.luts:,} LUT4 each in ECP5",
         memory=f"{report['parameters'] / 1e3:,.0f}k parameters of 8 bits",
-        energy=modelled,
+        energy=f"{energy}, model of 45 nm without clock and leakage",
         note=latency,
         device="ECP5: the clock of one node",
-        precision=bits,
+        precision=f"activations of {case.bits} bits, weights of 8",
+    )
+    return row if case.placed is None else _on_board(row, case.placed, report)
+
+
+def _on_board(row: Row, board: Placed, report: Mapping[str, Any]) -> Row:
+    """The row of a run in which cores took turns on a board's nodes."""
+    rate, on_line = board.rates(report)
+    turns = report["virtual_cores"]
+    return replace(
+        row,
+        system=f"{row.system}, one node on the board {board.board}",
+        clock_mhz=board.clock_mhz,
+        per_second=rate,
+        luts=f"{board.luts:,} LUT4, all of the board's design (`{board.command}`)",
+        memory=f"{board.block_rams} DP16KD of 18 kbit",
+        note=f"{len(turns['groups'])} groups of cores take turns, loaded once for "
+        f"{turns['batch']} images, loads included; {on_line:.2g} images/s as flits on a "
+        f"serial line of {board.baud:,} baud; clock placed and routed, not run in silicon; "
+        f"{row.note}",
+        device=board.device,
     )

@@ -3,8 +3,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from string import Template
 from typing import Any
 
+from .placed import NODE
 from .row import NO_DATA
 
 HEAD = """# Beside other accelerators
@@ -19,16 +21,16 @@ stemcore.benchmarks.peers` measures our rows again and writes this page and
 Our images per second are simulated cycles at a clock, not a run in silicon. Two kinds of rows are
 ours. *One node on the board*: the design that fits a ULX3S, at the clock at which it was placed and
 routed; the network's cores take turns on its node, and loading them is counted. The others have a
-node for every core, which no board here holds: their clock, 92.3 MHz, is that of one placed and
-routed node of 32 lanes in an ECP5.
+node for every core, which no board here holds: their clock, $clock MHz, is that of one placed and
+routed node of $lanes lanes in an ECP5.
 """
 TAIL = """
 ## Where this project loses
 
-* **Area.** One node takes 8,362 LUT4; Spiker+ is a whole accelerator in 7.6k LUTs, and the
+* **Area.** One node takes $luts LUT4; Spiker+ is a whole accelerator in 7.6k LUTs, and the
   networks above need 11 to 48 nodes. A node is programmable: one design runs all of these
   networks, and pays for that.
-* **Clock.** 92 MHz in an ECP5 against 200 MHz of E3NE in UltraScale+ and 500 to 600 MHz of
+* **Clock.** $clock MHz in an ECP5 against 200 MHz of E3NE in UltraScale+ and 500 to 600 MHz of
   FireFly v2. Different devices; the difference is not only that.
 * **Memory.** E3NE needs a twelfth of this chip's memory for LeNet-5: potentials of 24 bits, a
   descriptor table in every core and buffers for images that follow each other are what ours holds
@@ -74,12 +76,14 @@ _TITLES = {
 
 def page(rows: Sequence[Mapping[str, Any]]) -> str:
     """The page; ``rows`` as ``peers.json`` has them."""
-    parts = [HEAD]
+    node = {"clock": f"{NODE.clock_mhz:g}", "lanes": NODE.lanes, "luts": f"{NODE.luts:,}"}
+    head, tail = (Template(text).substitute(node) for text in (HEAD, TAIL))
+    parts = [head]
     for data, title in _TITLES.items():
         own = [row for row in rows if row["dataset"].lower().startswith(data.lower())]
         if own:
             parts.append(f"## {title}\n\n{_table(own)}")
-    return "\n".join([*parts, TAIL.strip()]) + "\n"
+    return "\n".join([*parts, tail.strip()]) + "\n"
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one board takes and reaches, placed and routed: the home of these figures for the rows."""
+"""What a board and a node take and reach, placed and routed: the home of these figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,3 +49,17 @@ ULX3S = Placed(
     clock_mhz=85.8,
     command="make fpga BOARD=ulx3s NODES=1x1",
 )
+
+
+@dataclass(frozen=True)
+class PlacedNode:
+    """A node by itself, as ``command`` reports it and ``docs/measurements.md`` has it."""
+
+    lanes: int
+    luts: int
+    clock_mhz: float
+    command: str
+
+
+# The presets of runs in which every core has a node have deeper memories.
+NODE = PlacedNode(lanes=32, luts=8_362, clock_mhz=92.3, command="make synth PRESET=ecp5_32")

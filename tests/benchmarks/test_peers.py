@@ -8,9 +8,9 @@ import pytest
 
 from stemcore.benchmarks.peers import ours
 from stemcore.benchmarks.peers.__main__ import DATA_FILE, PAGE
-from stemcore.benchmarks.peers.ours import CASES, CLOCK_MHZ, Case, report_of, row_of
+from stemcore.benchmarks.peers.ours import CASES, Case, report_of, row_of
 from stemcore.benchmarks.peers.page import page
-from stemcore.benchmarks.peers.placed import ULX3S
+from stemcore.benchmarks.peers.placed import NODE, ULX3S
 from stemcore.benchmarks.peers.quoted import ROWS
 from stemcore.benchmarks.peers.row import MEASURED, QUOTED, SIMULATED, Row
 from stemcore.models.registry import MODELS
@@ -37,6 +37,13 @@ def test_page_is_what_the_data_file_says():
     assert PAGE.read_text() == page(stored())
 
 
+@pytest.mark.parametrize("placed", [NODE, ULX3S])
+def test_placed_figures_are_those_of_the_measurements(placed):
+    rows = (PAGE.parent / "measurements.md").read_text().splitlines()
+    (row,) = (row for row in rows if row.startswith("|") and placed.command in row.split("|")[-2])
+    assert f" {placed.luts:,} LUT4" in row and f" {placed.clock_mhz:g} MHz" in row
+
+
 def test_every_row_is_on_the_page_once():
     text = PAGE.read_text()
     assert len(re.findall(r"^\| (?!---|system)", text, re.M)) == len(stored())
@@ -54,7 +61,7 @@ def test_data_file_has_our_cases_and_all_that_is_quoted():
     for row in rows:
         if row["how"] == MEASURED:
             case = ours_now[row["source"]]
-            assert row["clock_mhz"] == (case.placed.clock_mhz if case.placed else CLOCK_MHZ)
+            assert row["clock_mhz"] == (case.placed.clock_mhz if case.placed else NODE.clock_mhz)
             assert (row["device"] == ULX3S.device) == (case.placed is not None)
 
 
@@ -78,7 +85,7 @@ def test_our_row_has_the_figures_of_the_run():
     row = row_of(CASE, REPORT)
     assert (row.how, row.source) == (MEASURED, CASE.command)
     assert (row.accuracy, row.images, row.cycles) == (98.7, 1000, 1000.0)
-    assert row.per_second == pytest.approx(92_300)
+    assert row.per_second == pytest.approx(1000 * NODE.clock_mhz)
     assert row.energy.startswith("2.50 µJ, model of 45 nm")
     assert row.luts.startswith("12 nodes of 32 lanes; 8,362 LUT4 each")
 
