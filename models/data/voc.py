@@ -118,8 +118,11 @@ class VocTree:
 
     def objects(self, image_id: str) -> list[Annotation]:
         """List of ``(class name, box, difficult)``, box in pixel edges of the file's image."""
+        return self._annotation(image_id, self.notes)
+
+    def _annotation(self, image_id: str, notes: Notes | None) -> list[Annotation]:
         name = self._annotations.get(image_id, f"{self._root}{ANNOTATIONS}{image_id}.xml")
-        return read_annotation(self._tree.read(name), f"{self._where}/{shown(name)}", self.notes)
+        return read_annotation(self._tree.read(name), f"{self._where}/{shown(name)}", notes)
 
     def picture(self, image_id: str, channels: int) -> Image.Image:
         """The image of an id with 1 or 3 channels. Raises :exc:`DataError` where it is none."""
@@ -133,7 +136,7 @@ class VocTree:
             name
             for split in ("train", "test")
             for image_id in self.ids(split)
-            for name, _, _ in self.objects(image_id)
+            for name, _, _ in self._annotation(image_id, None)  # counted when they are used
         }
         return CLASS_NAMES if found <= set(CLASS_NAMES) else tuple(sorted(found))
 

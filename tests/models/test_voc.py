@@ -246,7 +246,8 @@ def test_common_variants_have_their_object(tmp_path, variant):
     expected = np.array([1, 1, 30, 30]) * (np.array(SHAPE)[[2, 1, 2, 1]] / 40)
     np.testing.assert_allclose(data.test_objects.boxes[0, 0], expected, atol=1e-5)
     swapped = "text" in variant
-    assert data.notes == (("4 boxes with exchanged corners put right",) if swapped else ())
+    # The picture is in both lists.
+    assert data.notes == (("2 boxes with exchanged corners put right",) if swapped else ())
 
 
 def test_objects_outside_the_picture_are_counted(tmp_path):
