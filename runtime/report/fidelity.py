@@ -34,7 +34,9 @@ def measure_fidelity(prepared: Prepared) -> dict[str, Any]:
     n = min(affordable(IMAGES, MACS, prepared.n_macs, 1), len(images))
     graph = form_layers(prepared.compilation.graph)
     scales = prepared.quantized.network.scales()
-    layers = [layer.name for layer in prepared.quantized.network.layers]
+    # A layer that only rounds for the next one has no value in the float network.
+    known = {node.name for node in graph.nodes}
+    layers = [one.name for one in prepared.quantized.network.layers if one.name in known]
     signal, noise = (dict.fromkeys((INPUT, *layers), 0.0) for _ in range(2))
     ends = dict.fromkeys(graph.ends, 0)  # images in which the largest value is the same
     sizes = dict.fromkeys(graph.ends, 0)

@@ -112,6 +112,28 @@ def test_quantized_files_go_all_the_way(tmp_path, monkeypatch, free, profile):
     assert (len(all_equal) == 5) is not free
 
 
+@pytest.mark.skipif(not has_extra("onnx"), reason="needs the extra onnx")
+def test_averages_in_two_layers_go_all_the_way(tmp_path, monkeypatch):
+    import onnx
+
+    from tests.support.onnx_nets import Builder
+
+    monkeypatch.chdir(tmp_path)
+    b = Builder("qdq", (2, 6, 6))
+    x = b.quantize("image", 1 / 128, signed=True)
+    x = b.quantize(b.node("GlobalAveragePool", [x], "mean"), 1 / 128, signed=True)
+    x = b.node("Gemm", [b.node("Flatten", [x]), b.weights((3, 2), 2.0**-7)], "last", transB=1)
+    onnx.save(b.model(b.quantize(x, 1 / 128, signed=True), (3,)), tmp_path / "net.onnx")
+    images = np.random.default_rng(2).integers(0, 256, (30, 2, 6, 6), dtype=np.uint8)
+    np.savez("mine.npz", x_train=images[:20], x_test=images[20:])
+    settings = Settings("net.onnx", "mine.npz", input="signed")
+    report = simulate(settings, n_images=2, engine="program").report
+    assert report["bit_exact"]["golden_program"]
+    assert [layer["name"] for layer in report["layers"]] == ["mean.stage1", "mean", "last"]
+    # A layer that only rounds for the next has no value of the float network's.
+    assert list(report["fidelity"]["sqnr_db"]) == ["input", "mean", "last"]
+
+
 def test_archives_take_no_other_weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
