@@ -53,10 +53,18 @@ class Mean:
     biases: tuple[int, ...] = (0,)
 
 
-def is_average(layer: Layer) -> bool:
-    """Whether a layer only divides sums of integers by their number."""
+def is_average(layer: Layer, sources: Mapping[str, Source], real: FakeQuantize | None) -> bool:
+    """Whether a layer only divides sums of integers by their number, from one scale that is a power
+    of two to another.
+
+    real : format of an output layer, where the model leaves its values real.
+    """
+    rounding = layer.rounding or real
     is_one = len(layer.branches) == 1 and layer.branches[0].kind == AVERAGE
-    return is_one and not layer.bias.any() and not layer.function
+    if not is_one or layer.bias.any() or layer.function or rounding is None:
+        return False
+    scales = sources[layer.branches[0].source].scale, rounding.scale
+    return all(math.frexp(scale)[0] == 0.5 for scale in scales)
 
 
 def given_average(

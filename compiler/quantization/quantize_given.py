@@ -70,11 +70,12 @@ def quantize_given(
     for node in graph.nodes:
         assert isinstance(node.op, Layer)
         make = given_function if node.op.function else given_layer
-        if profile == EXACT and is_average(node.op):
-            rounding, layer_format = given_format(node, profile, acc_width, real.get(node.name))
+        output = real.get(node.name)
+        if is_average(node.op, sources, output):
+            rounding, layer_format = given_format(node, profile, acc_width, output)
             layers += given_average(node, sources, rounding, layer_format)
         else:
-            layers.append(make(node, sources, profile, acc_width, real.get(node.name)))
+            layers.append(make(node, sources, profile, acc_width, output))
         layer = layers[-1]
         sources[node.name] = Source(layer.scale, layer.limits, layer.bits)
     kinds = {output.name: VALUES if output.source in real else GIVEN for output in graph.outputs}

@@ -114,12 +114,12 @@ def images(shape, is_signed, rng, n=60):
     return np.clip(codes, low, high)
 
 
-def check_equal(net, codes, is_signed, graph=None):
+def check_equal(net, codes, is_signed, graph=None, profile="exact"):
     """Golden's outputs are those of ``net``, and all its integers those of the captured graph."""
     graph = graph or capture(net, net.shape)
-    options = {"input_scale": 2.0**-7, "input_signed": is_signed}
+    options = {"input_scale": 2.0**-7, "input_signed": is_signed, "profile": profile}
     quantized = quantize(graph, codes, **options)
-    assert quantized.network.profile == "exact"
+    assert quantized.network.profile == profile
     values = run_network(lower(quantized), codes.astype(np.int64), acc_width=24)
     last = quantized.network.layers[-1]
     with torch.no_grad():
@@ -144,6 +144,13 @@ def test_averages_are_those_of_torch(name, exponent, is_signed, rng):
     if name == "power":
         assert len(network.layers) == 1
         assert (network.layers[0].multiplier == 1).all()
+
+
+@pytest.mark.parametrize("name", ["mean", "global", "power"])
+def test_the_general_profile_does_as_well_where_scales_are_powers_of_two(name, rng):
+    pool, shape = POOLINGS[name]
+    net = Average(pool, shape).eval()
+    check_equal(net, images(shape, True, rng), True, profile="general")
 
 
 @pytest.mark.parametrize("side", [3, 6, 7])
