@@ -10,20 +10,36 @@ from stemcore.folders import results
 from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.core.address_generator import AddressGenerator
+from stemcore.hdl.core.axon_out import AxonOut
 from stemcore.hdl.core.configuration import Configuration
+from stemcore.hdl.core.control import Control
 from stemcore.hdl.core.error_register import ErrorRegister
 from stemcore.hdl.core.flow_control import FlowControl
 from stemcore.hdl.core.ingress import Egress, Ingress
 from stemcore.hdl.core.memory import ConfigMemory
+from stemcore.hdl.core.plane_scan import PlaneScan
 from stemcore.hdl.core.ranges import Ranges
+from stemcore.hdl.core.spike_emit import SpikeEmit
+from stemcore.hdl.core.spike_queue import SpikeQueue
 from stemcore.hdl.export import component_verilog
 from stemcore.hdl.modules import port_names
 from stemcore.hdl.noc.queue import FlitQueue
 from stemcore.hdl.noc.router import Router
 from stemcore.runtime.toolchain import ToolError
-from stemcore.runtime.toolchain.yosys import run_yosys
+from tests.support.equivalence import GATE, GOLD, prove_equivalent
 
 TINY = get_preset("tiny")
+# Memories of a few words, which the prover sees as registers.
+SMALL = TINY.with_(
+    n_fire_words=4,
+    n_destinations=4,
+    n_axons=2,
+    n_blocks=2,
+    coord_width=2,
+    c_width=3,
+    y_width=1,
+    x_width=1,
+)
 CASES = {
     "queue_of_registers": lambda: FlitQueue(shape=8, depth=2),
     "queue_of_memory": lambda: FlitQueue(shape=8, depth=4),
@@ -36,30 +52,12 @@ CASES = {
     "configuration": lambda: Configuration(params=TINY),
     "ranges": lambda: Ranges(params=TINY),
     "address_generator": lambda: AddressGenerator(params=TINY),
+    "spike_queue": lambda: SpikeQueue(params=TINY),
+    "control": lambda: Control(params=TINY),
+    "plane_scan": lambda: PlaneScan(SMALL),
+    "spike_emit": lambda: SpikeEmit(SMALL),
+    "axon_out": lambda: AxonOut(SMALL),
 }
-# Registers of both are paired by their names; equiv_induct proves that equal ones stay equal, and
-# so do the outputs.
-_SCRIPT = """
-read_rtlil gold.il
-hierarchy -top {name}
-proc; flatten; memory; opt_clean
-rename {name} gold
-design -stash gold
-read_verilog gate.v
-hierarchy -check -top {name}
-check -assert
-proc; flatten; memory; opt_clean
-rename {name} gate
-design -stash gate
-design -copy-from gold -as gold gold
-design -copy-from gate -as gate gate
-equiv_make gold gate equiv
-hierarchy -top equiv
-equiv_struct
-equiv_simple
-equiv_induct
-equiv_status -assert
-"""
 
 
 def proved(name, component, verilog):
@@ -67,9 +65,9 @@ def proved(name, component, verilog):
     folder = results() / "formal" / f"export-{name}"
     folder.mkdir(parents=True, exist_ok=True)
     gold = rtlil.convert(component, name=name, ports=port_names(component), emit_src=False)
-    (folder / "gold.il").write_text(gold)
-    (folder / "gate.v").write_text(verilog)
-    return run_yosys(_SCRIPT.format(name=name), cwd=folder)
+    (folder / GOLD).write_text(gold)
+    (folder / GATE).write_text(verilog)
+    return prove_equivalent(name, folder)
 
 
 @pytest.mark.sim
