@@ -105,6 +105,10 @@ RECIPES = {
     ("tiny_vgg", "cifar10"): Recipe(
         epochs=52, restart_at=28, shift=4, flip=True, label_smoothing=0.1
     ),
+    # Begins with the weights of tiny_vgg, under the table rd160: `make train` has START and TABLES.
+    ("tiny_vgg_sparse", "cifar10"): Recipe(
+        epochs=10, peak_rate=0.02, shift=4, flip=True, label_smoothing=0.1
+    ),
     ("vgg7", "cifar10"): _WHITENED_CIFAR10,
     ("resnet10", "cifar10"): replace(
         _WHITENED_CIFAR10, epochs=40, peak_rate=1.2, shift=4, cutout=10

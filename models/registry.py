@@ -75,6 +75,9 @@ class ModelSpec:
         ``CLASSES``, or ``VALUES`` where they say nothing of classes.
     relu_model : str
         For a network of LIF neurons, which no chip holds: the name of the same layers with ReLU.
+    dense_model : str
+        For a network whose weights were trained on for few spikes: the name of the one that they
+        come from.
     """
 
     name: str
@@ -87,6 +90,7 @@ class ModelSpec:
     relu_model: str = ""
     input: str = "signed"
     outputs: str = CLASSES
+    dense_model: str = ""
 
     @property
     def task(self) -> str:
@@ -135,12 +139,22 @@ def _spec(
     relu_model: str = "",
     outputs: str = CLASSES,
     dataset: str = "",
+    dense_model: str = "",
 ) -> ModelSpec:
     default = dataset or DEFAULT_DATASETS[task]
     names = DATASETS[default].class_names
     assert not callable(names), "the default comes with the project"
     return ModelSpec(
-        name, build, input_shape, len(names), default, summary, preset, relu_model, outputs=outputs
+        name,
+        build,
+        input_shape,
+        len(names),
+        default,
+        summary,
+        preset,
+        relu_model,
+        outputs=outputs,
+        dense_model=dense_model,
     )
 
 
@@ -161,6 +175,13 @@ MODELS = {
         ),
         _spec(
             "tiny_vgg", build_tiny_vgg, (3, 32, 32), "VGG with five convolutions, 0.8M parameters"
+        ),
+        _spec(
+            "tiny_vgg_sparse",
+            build_tiny_vgg,
+            (3, 32, 32),
+            "tiny_vgg, trained on for few spikes",
+            dense_model="tiny_vgg",
         ),
         _spec(
             "vgg7",

@@ -7,7 +7,7 @@ from stemcore.compiler.errors import CompileError
 from stemcore.runtime.report.energy import MAC_PJ, SOP_PJ
 from stemcore.runtime.report.schema import ACCURACY
 
-from . import figure12, published
+from . import few_spikes, figure12, published
 from .score import change_error
 from .subjects import Figures, Subject
 from .table import NO_COUNTERPART, Row, Table, counterpart, relative
@@ -270,6 +270,7 @@ TABLES: dict[str, Callable[[Sequence[Subject]], Table]] = {
     "VII": drlo_operations,
     "VIII": hybrid,
     "IX": energy,
+    few_spikes.NUMBER: few_spikes.few_spikes,
     "12": figure12.same_weights,
     "12a": figure12.layers,
     "12b": figure12.trained,

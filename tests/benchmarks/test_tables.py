@@ -109,6 +109,31 @@ def figures(number, subject=None):
     return {row.what: (row.ours, row.paper) for row in table.rows}
 
 
+def test_training_for_few_spikes_is_compared_with_the_network_that_it_began_with():
+    class Sparse(MadeUp):
+        model, name = "tiny_vgg_sparse", "tiny_vgg_sparse on cifar10"
+
+        def plain(self):
+            return {**super().plain(), **made_up(89.5, "1111"), "sops": 2e6}
+
+        def with_table(self, name):
+            return {**made_up(88.75, "1101"), "sops": 1e6}
+
+    rows = TABLES["spikes"]([MadeUp(), Sparse()]).rows
+    found = {(row.subject, row.what): (row.ours, row.error) for row in rows}
+    assert len(rows) == len(found) == 20
+    dense, sparse = "tiny_vgg on cifar10", "tiny_vgg_sparse on cifar10"
+    assert found[dense, "none: points of accuracy"] == (0.0, 0.0)
+    assert found[dense, "none: % of SOPs"] == (0.0, None)
+    assert found[dense, "rd20: % of SOPs"] == (-25.0, None)
+    assert found[sparse, "none: points of accuracy"] == (0.5, pytest.approx(100 * 0.1875**0.5 / 2))
+    assert found[sparse, "none: % of SOPs"] == (-50.0, None)
+    assert found[sparse, "rd160: points of accuracy"] == (-0.25, 0.0)
+    assert found[sparse, "rd160: % of SOPs"] == (-75.0, None)
+    for alone in ([MadeUp()], [Sparse()], [Sparse(), Unsearched()]):
+        assert not TABLES["spikes"](alone).rows
+
+
 def test_conversion_compares_torch_and_spikes():
     assert figures("II") == {
         "quantized network (torch)": (89.0, 92.87),

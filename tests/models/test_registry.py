@@ -14,6 +14,7 @@ from stemcore.models.registry import MODELS, VALUES, get_model
 PARAMETERS = {
     "digits_cnn": 12_266,
     "tiny_vgg": 808_170,
+    "tiny_vgg_sparse": 808_170,
     "tiny_vgg_12m": 12_026_922,
     "vgg7": 1_972_792,
     "resnet10": 2_489_656,
