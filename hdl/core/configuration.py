@@ -136,20 +136,19 @@ class Configuration(wiring.Component):
                 m.d.sync += pointer.chunk.eq(pointer.chunk + 1)
             with m.Else():
                 m.d.sync += [pointer.chunk.eq(0), pointer.address.eq(pointer.address + 1)]
-            m.d.sync += [
-                self.bus.memory.eq(pointer.memory),
-                self.bus.address.eq(pointer.address),
-                self.bus.chunk.eq(pointer.chunk),
-                self.bus.data.eq(flit.payload[:CHUNK_WIDTH]),
-            ]
         with m.If(is_read & ~refused.read & ~waits):
             m.d.sync += [reading.eq(1), is_alert.eq(0)]
         with m.If(self.alerted):
+            m.d.sync += [reading.eq(1), is_alert.eq(1)]
+        # Without ``write`` and ``read`` nobody looks at the rest of the bus, which is wide: it need
+        # not wait for whether what comes is accepted.
+        moves = self.i.valid & flit.kind.matches(Kind.WRITE.value, Kind.READ.value)
+        with m.If(((reading == 0) & moves) | self.alerted):
             m.d.sync += [
-                reading.eq(1),
-                is_alert.eq(1),
-                self.bus.memory.eq(Memory.CONTROL.value),
-                self.bus.address.eq(Control.ERRORS.value),
+                self.bus.memory.eq(Mux(self.i.valid, pointer.memory, Memory.CONTROL.value)),
+                self.bus.address.eq(Mux(self.i.valid, pointer.address, Control.ERRORS.value)),
+                self.bus.chunk.eq(pointer.chunk),
+                self.bus.data.eq(flit.payload[:CHUNK_WIDTH]),
             ]
 
         answer = Signal(CHUNK_WIDTH)

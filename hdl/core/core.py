@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The neuron core: everything of a node but its router."""
 
-from amaranth import Module, ResetInserter, Signal
+from amaranth import Cat, Module, ResetInserter, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -11,6 +11,7 @@ from stemcore.golden.spec.routing import LINKS
 
 from ..layouts import flit_stream
 from ..noc.queue import FlitQueue, FlitRegister
+from ..platforms import PROCESSOR
 from .axon_in import AxonIn
 from .axon_out import AxonOut
 from .configuration import BLOCKS, Configuration
@@ -18,7 +19,7 @@ from .control import Control
 from .dendrite import Dendrite
 from .error_register import ErrorRegister
 from .flow_control import FlowControl
-from .ingress import Egress, Ingress
+from .ingress import Egress, EntryQueue, Ingress
 from .neurons import make_soma
 from .ranges import Ranges
 from .spike_queue import SpikeQueue
@@ -47,7 +48,9 @@ class Core(wiring.Component):
         Links to which the router passed a spike, for the counter.
     quiet : ``Out(1)``
         No register will change before a flit arrives, but for those that follow a control register
-        a cycle later; in a cycle so close to its write nobody uses them.
+        a cycle later; in a cycle so close to its write nobody uses them. Its parts are known late
+        in a cycle: on FPGAs it rises a cycle late, from registers, in simulators on processors at
+        once.
     awake : ``Out(AWAKE)``
         Where a bit has been low in this cycle and the three before it, no register of that block
         changes: a simulator may withhold its clock. ``configuration`` includes the write ports of
@@ -75,7 +78,7 @@ class Core(wiring.Component):
         params = self._params
         # Registers between router and core: what a flit is decides whether the core takes it, and
         # the router's choice must not wait for that within a cycle.
-        m.submodules.entry = entry = FlitQueue(shape=self.i.payload.shape(), depth=2)
+        m.submodules.entry = entry = EntryQueue(params=params)
         m.submodules.ingress = ingress = Ingress(params=params)
         spikes = SpikeQueue(params=params)
         flow = FlowControl(params=params)
@@ -110,7 +113,7 @@ class Core(wiring.Component):
         connect(m, wiring.flipped(self.i), entry.i)
         connect(m, entry=entry.o, ingress=ingress.i)
         connect(m, ingress=ingress.spike, queue=spikes.i)
-        m.d.comb += spikes.keep.eq(ingress.keep)
+        m.d.comb += [ingress.verdict.eq(entry.verdict), spikes.keep.eq(ingress.keep)]
         connect(m, queue=spikes.o, axon_in=axon_in.i)
         connect(m, ingress=ingress.config, configuration=configuration.i)
         connect(m, flow=flow.o, egress=egress.flow)
@@ -141,22 +144,28 @@ class Core(wiring.Component):
         self._awake(
             m, configuration, ingress, control, spikes, flow, axon_in, dendrite, soma, axon_out
         )
-        m.d.comb += self.quiet.eq(
-            control.waiting
-            & ~entry.o.valid
-            & ~leaving.o.valid
-            & ~exit_.o.valid
-            & spikes.quiet
-            & flow.idle
-            & axon_in.idle
-            & dendrite.idle
-            & ~soma.busy
-            & ~axon_out.busy
-            & configuration.idle
-            & errors.idle
-            & watchdog.idle
+        at_rest = Signal(4)
+        m.d.comb += at_rest.eq(
+            Cat(
+                control.waiting,
+                ~(entry.o.valid | leaving.o.valid | exit_.o.valid),
+                spikes.quiet & flow.idle & axon_in.idle & dendrite.idle & ~soma.busy,
+                ~axon_out.busy & configuration.idle & errors.idle & watchdog.idle,
+            )
         )
+        self._tell_quiet(m, platform, at_rest)
         return m
+
+    def _tell_quiet(self, m, platform, at_rest):
+        """``quiet``, of states of the blocks, all of which must be set."""
+        if platform == PROCESSOR:
+            m.d.comb += self.quiet.eq(at_rest.all())
+            return
+        # What was at rest while nothing came is so still.
+        was_at_rest = Signal.like(at_rest)
+        nothing_came = Signal()
+        m.d.sync += [was_at_rest.eq(at_rest), nothing_came.eq(~self.i.valid & ~self.stray)]
+        m.d.comb += self.quiet.eq(was_at_rest.all() & nothing_came)
 
     @staticmethod
     def _configure(m, configuration, blocks, ranges, ingress):
@@ -223,6 +232,7 @@ class Core(wiring.Component):
             ingress.may_go.eq(flow.may_go),
             flow.hold.eq(ingress.hold),
             flow.go.eq(ingress.go),
+            flow.asks_hold.eq(ingress.asks_hold),
             flow.is_high.eq(spikes.is_high),
             flow.is_low.eq(spikes.is_low),
             flow.credit_list.eq(control.credit_list),
@@ -256,8 +266,9 @@ class Core(wiring.Component):
         """Errors, from where they are seen to their register."""
         m.d.comb += [
             configuration.at_work.eq(control.at_work),
-            # An answer that began now would show causes that are gone when it is read.
-            configuration.alert.eq(errors.alert & ~control.clear_errors),
+            # What is written now may clear the errors: an answer that began now would show causes
+            # that are gone when it is read. Whether it does is known later in a cycle.
+            configuration.alert.eq(errors.alert & ~configuration.bus.write),
             errors.alerted.eq(configuration.alerted),
             errors.x.eq(self.x),
             errors.y.eq(self.y),

@@ -34,6 +34,8 @@ class FlowControl(wiring.Component):
     -------
     hold, go : ``In(1)``
         A PACE of one destination has come. Only if it may.
+    asks_hold : ``In(1)``
+        With these: which of the two has come.
     may_hold, may_go : ``Out(1)``
         Another destination can ask to hold; one has asked.
     held : ``Out(1)``
@@ -62,6 +64,7 @@ class FlowControl(wiring.Component):
             {
                 "hold": In(1),
                 "go": In(1),
+                "asks_hold": In(1),
                 "may_hold": Out(1),
                 "may_go": Out(1),
                 "held": Out(1),
@@ -83,14 +86,12 @@ class FlowControl(wiring.Component):
         formats = Formats(self._params)
         # Every node may be a destination.
         n_holding = Signal(self._params.token_width)
-        # Tokens come late in a cycle: they choose, and do not go through an adder.
-        more = Signal.like(n_holding)
-        less = Signal.like(n_holding)
-        m.d.comb += [more.eq(n_holding + 1), less.eq(n_holding - 1)]
-        with m.If(self.hold):
-            m.d.sync += [n_holding.eq(more), self.held.eq(1)]
-        with m.Elif(self.go):
-            m.d.sync += [n_holding.eq(less), self.held.eq(n_holding != 1)]
+        # Tokens come late in a cycle: they enable, and do not go through an adder.
+        with m.If(self.hold | self.go):
+            m.d.sync += [
+                n_holding.eq(n_holding + Mux(self.asks_hold, 1, -1)),
+                self.held.eq(self.asks_hold | (n_holding != 1)),
+            ]
         m.d.comb += [
             self.may_hold.eq(~n_holding.all()),
             self.may_go.eq(self.held),

@@ -5,7 +5,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from stemcore.golden.spec.errors import Error
@@ -14,109 +14,66 @@ from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.widths import CHUNK_WIDTH, T_WIDTH
 
 from ..layouts import flit_stream, spike_stream, struct
+from ..noc.queue import FlitQueue
+
+# What a flit is, by itself: whatever of it does not depend on what is due.
+VERDICT = data.StructLayout(
+    {
+        "is_fine": 1,  # no reserved bit is set
+        "is_spike": 1,
+        "fits": 1,  # a fine spike, of a time step that there is
+        "is_config": 1,  # ADDRESS, WRITE or READ
+        "configures": 1,  # a fine one of these
+        "is_end": 1,  # this and the next three: fine tokens
+        "is_credit": 1,
+        "is_hold": 1,
+        "is_go": 1,
+        "is_data": 1,
+    }
+)
 
 
-class Ingress(wiring.Component):
-    """Hands spikes to axon-in, tokens to control, the rest to the configuration unit.
-
-    No latency, no state; order is kept because a flit that waits holds up those behind it. Tokens
-    are always accepted. What the protocol does not permit is dropped and reported: a flit that is
-    an error has no other effect than a pulse of ``causes``.
+class FlitCheck(wiring.Component):
+    """What a flit is, and whether bits are set that its kind does not use; combinational.
 
     Members
     -------
-    i : ``In(flit_stream)``
-        From the router's local output.
-    may_spike, may_credit, may_hold, may_go : ``In(1)``
-        What is due: spikes and ENDs, CREDITs, PACEs.
-    is_inside : ``In(1)``
-        The spike that ``spike`` shows lies within the range of its axon.
-    spike, keep : ``Out(spike_stream)``, ``Out(1)``
-        A spike, when spikes are due; whether it is one that its axon can have, which is known late.
-    config : ``Out(flit_stream)``
-        ADDRESS, WRITE and READ flits.
-    end, credit : ``Out(1)``
-        Pulses for one token each.
-    hold, go : ``Out(1)``
-        Pulses for one PACE each.
-    causes : ``Out(len(Error))``
-        Pulses; bits as :class:`stemcore.golden.spec.errors.Error` numbers them.
+    flit : ``In(flit)``
+    verdict : ``Out(VERDICT)``
     """
 
     def __init__(self, *, params: ChipParams):
         self._params = params
-        super().__init__(
-            {
-                "i": In(flit_stream(params)),
-                "may_spike": In(1),
-                "may_credit": In(1),
-                "may_hold": In(1),
-                "may_go": In(1),
-                "is_inside": In(1),
-                "spike": Out(spike_stream(params)),
-                "keep": Out(1),
-                "config": Out(flit_stream(params)),
-                "end": Out(1),
-                "credit": Out(1),
-                "hold": Out(1),
-                "go": Out(1),
-                "causes": Out(len(Error)),
-            }
-        )
+        super().__init__({"flit": In(struct(Formats(params).flit)), "verdict": Out(VERDICT)})
 
     def elaborate(self, platform):
         m = Module()
-        kind = self.i.payload.kind
-        spike_width = Formats(self._params).spike.width
-        spike = struct(Formats(self._params).spike)(self.i.payload.payload[:spike_width])
+        kind, verdict = self.flit.kind, self.verdict
+        spike_fields = Formats(self._params).spike
+        spike = struct(spike_fields)(self.flit.payload[: spike_fields.width])
         is_fine = Signal()
-        comes = Signal()
+        is_pace = Signal()
         m.d.comb += [
-            self.spike.payload.eq(self.i.payload.payload[:spike_width]),
-            self.config.payload.eq(self.i.payload),
             is_fine.eq(~self._reserved().any()),
-            comes.eq(self.i.valid & self.i.ready),
-            self.causes[Error.RESERVED].eq(comes & ~is_fine),
-            self.i.ready.eq(1),
+            is_pace.eq(is_fine & (kind == Kind.PACE.value)),
+            verdict.is_fine.eq(is_fine),
+            verdict.is_spike.eq(kind == Kind.SPIKE.value),
+            verdict.fits.eq(verdict.is_spike & is_fine & ~spike.t[T_WIDTH:].any()),
+            verdict.is_config.eq(
+                kind.matches(Kind.ADDRESS.value, Kind.WRITE.value, Kind.READ.value)
+            ),
+            verdict.configures.eq(verdict.is_config & is_fine),
+            verdict.is_end.eq(is_fine & (kind == Kind.END.value)),
+            verdict.is_credit.eq(is_fine & (kind == Kind.CREDIT.value)),
+            verdict.is_hold.eq(is_pace & spike.t[0]),
+            verdict.is_go.eq(is_pace & ~spike.t[0]),
+            verdict.is_data.eq(kind == Kind.DATA.value),
         ]
-        with m.Switch(kind):
-            with m.Case(Kind.SPIKE.value):
-                m.d.comb += [
-                    self.keep.eq(is_fine & self.is_inside & ~spike.t[T_WIDTH:].any()),
-                    self.i.ready.eq(self.spike.ready),
-                    self.spike.valid.eq(self.i.valid & self.may_spike),
-                    self.causes[Error.SPIKE].eq(comes & is_fine & ~self.may_spike),
-                    self.causes[Error.RANGE].eq(comes & is_fine & self.may_spike & ~self.keep),
-                ]
-            with m.Case(Kind.ADDRESS.value, Kind.WRITE.value, Kind.READ.value):
-                m.d.comb += [
-                    self.i.ready.eq(self.config.ready),
-                    self.config.valid.eq(self.i.valid & is_fine),
-                ]
-            with m.Case(Kind.END.value):
-                m.d.comb += [
-                    self.end.eq(comes & is_fine & self.may_spike),
-                    self.causes[Error.TOKEN].eq(comes & is_fine & ~self.may_spike),
-                ]
-            with m.Case(Kind.CREDIT.value):
-                m.d.comb += [
-                    self.credit.eq(comes & is_fine & self.may_credit),
-                    self.causes[Error.TOKEN].eq(comes & is_fine & ~self.may_credit),
-                ]
-            with m.Case(Kind.PACE.value):
-                is_due = Mux(spike.t[0], self.may_hold, self.may_go)
-                m.d.comb += [
-                    self.hold.eq(comes & is_fine & spike.t[0] & self.may_hold),
-                    self.go.eq(comes & is_fine & ~spike.t[0] & self.may_go),
-                    self.causes[Error.PACE].eq(comes & is_fine & ~is_due),
-                ]
-            with m.Case(Kind.DATA.value):
-                m.d.comb += self.causes[Error.KIND].eq(comes)
         return m
 
     def _reserved(self):
         """One condition for every group of payload bits that the same kinds do not use."""
-        formats, flit = Formats(self._params), self.i.payload
+        formats, flit = Formats(self._params), self.flit
         n_bits = formats.payload_width
         position = next(low for name, low, _ in formats.spike if name == "t")
         used = dict.fromkeys(Kind, 0) | {
@@ -131,6 +88,124 @@ class Ingress(wiring.Component):
             kinds = tuple(kind.value for kind in Kind if not used[kind] >> bit & 1)
             groups.setdefault(kinds, []).append(flit.payload[bit])
         return Cat(Cat(bits).any() & flit.kind.matches(*kinds) for kinds, bits in groups.items())
+
+
+class EntryQueue(FlitQueue):
+    """Two flits between router and core, and what the oldest of them is.
+
+    Both are checked where they lie: which of them is the oldest, and the check, take their time
+    side by side.
+
+    Members
+    -------
+    verdict : ``Out(VERDICT)``
+        Of ``o.payload``; depends on registers only.
+    """
+
+    def __init__(self, *, params: ChipParams):
+        self._params = params
+        super().__init__(shape=struct(Formats(params).flit), depth=2, verdict=Out(VERDICT))
+
+    def _read_places(self, m, places, oldest):
+        verdicts = []
+        for k, place in enumerate(places):
+            m.submodules[f"check_{k}"] = check = FlitCheck(params=self._params)
+            m.d.comb += check.flit.eq(place)
+            verdicts.append(check.verdict)
+        m.d.comb += self.verdict.eq(Mux(oldest, verdicts[1], verdicts[0]))
+
+
+class Ingress(wiring.Component):
+    """Hands spikes to axon-in, tokens to control, the rest to the configuration unit.
+
+    No latency, no state; order is kept because a flit that waits holds up those behind it. Tokens
+    are always accepted. What the protocol does not permit is dropped and reported: a flit that is
+    an error has no other effect than a pulse of ``causes``.
+
+    Members
+    -------
+    i : ``In(flit_stream)``
+        From the router's local output.
+    verdict : ``In(VERDICT)``
+        What :class:`FlitCheck` says of ``i.payload``.
+    may_spike, may_credit, may_hold, may_go : ``In(1)``
+        What is due: spikes and ENDs, CREDITs, PACEs.
+    is_inside : ``In(1)``
+        The spike that ``spike`` shows lies within the range of its axon.
+    spike, keep : ``Out(spike_stream)``, ``Out(1)``
+        A spike, when spikes are due; whether it is one that its axon can have, which is known late.
+    config : ``Out(flit_stream)``
+        ADDRESS, WRITE and READ flits.
+    end, credit : ``Out(1)``
+        Pulses for one token each.
+    hold, go : ``Out(1)``
+        Pulses for one PACE each.
+    asks_hold : ``Out(1)``
+        With ``hold`` and ``go``: which of the two it is, known earlier in the cycle.
+    causes : ``Out(len(Error))``
+        Pulses; bits as :class:`stemcore.golden.spec.errors.Error` numbers them.
+    """
+
+    def __init__(self, *, params: ChipParams):
+        self._params = params
+        super().__init__(
+            {
+                "i": In(flit_stream(params)),
+                "verdict": In(VERDICT),
+                "may_spike": In(1),
+                "may_credit": In(1),
+                "may_hold": In(1),
+                "may_go": In(1),
+                "is_inside": In(1),
+                "spike": Out(spike_stream(params)),
+                "keep": Out(1),
+                "config": Out(flit_stream(params)),
+                "end": Out(1),
+                "credit": Out(1),
+                "hold": Out(1),
+                "go": Out(1),
+                "asks_hold": Out(1),
+                "causes": Out(len(Error)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        valid, verdict = self.i.valid, self.verdict
+        spike_width = Formats(self._params).spike.width
+        spike = struct(Formats(self._params).spike)(self.i.payload.payload[:spike_width])
+        comes = Signal()
+        spike_comes = Signal()
+        # Of tokens, ``valid`` says that they come: they never wait.
+        m.d.comb += [
+            self.i.ready.eq(
+                (~verdict.is_spike | self.spike.ready) & (~verdict.is_config | self.config.ready)
+            ),
+            comes.eq(valid & self.i.ready),
+            self.causes[Error.RESERVED].eq(comes & ~verdict.is_fine),
+            self.causes[Error.KIND].eq(valid & verdict.is_data),
+            self.spike.payload.eq(self.i.payload.payload[:spike_width]),
+            self.spike.valid.eq(valid & verdict.is_spike & self.may_spike),
+            self.keep.eq(verdict.fits & self.is_inside),
+            spike_comes.eq(valid & verdict.is_spike & verdict.is_fine & self.spike.ready),
+            self.causes[Error.SPIKE].eq(spike_comes & ~self.may_spike),
+            self.causes[Error.RANGE].eq(spike_comes & self.may_spike & ~self.keep),
+            self.config.payload.eq(self.i.payload),
+            self.config.valid.eq(valid & verdict.configures),
+            self.end.eq(valid & verdict.is_end & self.may_spike),
+            self.credit.eq(valid & verdict.is_credit & self.may_credit),
+            self.causes[Error.TOKEN].eq(
+                valid
+                & ((verdict.is_end & ~self.may_spike) | (verdict.is_credit & ~self.may_credit))
+            ),
+            self.hold.eq(valid & verdict.is_hold & self.may_hold),
+            self.go.eq(valid & verdict.is_go & self.may_go),
+            self.asks_hold.eq(spike.t[0]),
+            self.causes[Error.PACE].eq(
+                valid & ((verdict.is_hold & ~self.may_hold) | (verdict.is_go & ~self.may_go))
+            ),
+        ]
+        return m
 
 
 class Egress(wiring.Component):

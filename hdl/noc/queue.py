@@ -23,6 +23,8 @@ class FlitQueue(wiring.Component):
         Shape of the payload.
     depth : int
         Items held; 2 or more, or the throughput would halve.
+    more
+        Members of a queue that tells more of its items.
 
     Members
     -------
@@ -32,7 +34,7 @@ class FlitQueue(wiring.Component):
         Bit k: more than k items are held.
     """
 
-    def __init__(self, *, shape, depth: int):
+    def __init__(self, *, shape, depth: int, **more):
         if depth < 2:
             raise ValueError(f"FlitQueue.depth: must be 2 or more, got {depth}")
         self._shape = shape
@@ -42,6 +44,7 @@ class FlitQueue(wiring.Component):
                 "i": In(stream.Signature(shape)),
                 "o": Out(stream.Signature(shape)),
                 "holds": Out(depth),
+                **more,
             }
         )
 
@@ -68,6 +71,7 @@ class FlitQueue(wiring.Component):
             newest = Signal()
             oldest = Signal()
             m.d.comb += self.o.payload.eq(Mux(oldest, places[1], places[0]))
+            self._read_places(m, places, oldest)
             m.d.sync += [newest.eq(newest ^ push), oldest.eq(oldest ^ pop)]
             # A place that holds nothing follows the input; whether it was valid, ``holds`` tells.
             for k, place in enumerate(places):
@@ -89,6 +93,9 @@ class FlitQueue(wiring.Component):
             with m.If(moves):
                 m.d.sync += place.eq(Mux(place == depth - 1, 0, place + 1))
         return m
+
+    def _read_places(self, m, places, oldest):
+        """For queues of two items that tell more of the oldest one: it is ``places[oldest]``."""
 
 
 class FlitRegister(wiring.Component):

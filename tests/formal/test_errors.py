@@ -16,7 +16,7 @@ from stemcore.golden.spec.registers import Control as Register
 from stemcore.hdl.core.configuration import BLOCKS, Configuration
 from stemcore.hdl.core.control import Control
 from stemcore.hdl.core.error_register import ErrorRegister
-from stemcore.hdl.core.ingress import Ingress
+from stemcore.hdl.core.ingress import FlitCheck, Ingress
 from stemcore.hdl.core.memory import ConfigMemory
 from stemcore.hdl.layouts import ConfigBus
 from tests.support.formal import implies, inner_signal, inner_state, planted, prove, refute
@@ -29,14 +29,17 @@ SIZES = "2 bits a coordinate, 4 words to fire"
 
 
 # A flit has one effect, or is one error ---------------------------------------------------------
-class Careless(Ingress):
+class Careless(FlitCheck):
     def _reserved(self):
         return Const(0)
 
 
 Patient = planted(
     stemcore.hdl.core.ingress,
-    ("self.i.ready.eq(self.spike.ready)", "self.i.ready.eq(self.spike.ready & self.may_spike)"),
+    (
+        "(~verdict.is_spike | self.spike.ready)",
+        "(~verdict.is_spike | (self.spike.ready & self.may_spike))",
+    ),
 ).Ingress
 
 
@@ -54,8 +57,10 @@ class OneEffect(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         fault = self._fault
-        kind = {"reserved bits": Careless, "waits for what is not due": Patient}.get(fault, Ingress)
+        kind = Patient if fault == "waits for what is not due" else Ingress
+        check_kind = Careless if fault == "reserved bits" else FlitCheck
         m.submodules.ingress = ingress = kind(params=SMALL)
+        m.submodules.check = check = check_kind(params=SMALL)
         due = {
             name: AnySeq(1)
             for name in ("may_spike", "may_credit", "may_hold", "may_go", "is_inside")
@@ -65,6 +70,8 @@ class OneEffect(wiring.Component):
         m.d.comb += [
             ingress.i.valid.eq(AnySeq(1)),
             Value.cast(flit).eq(AnySeq(width)),
+            check.flit.eq(flit),
+            ingress.verdict.eq(check.verdict),
             ingress.spike.ready.eq(AnySeq(1)),
             ingress.config.ready.eq(AnySeq(1)),
             *(getattr(ingress, name).eq(1 if name == fault else due[name]) for name in due),
@@ -94,6 +101,7 @@ class OneEffect(wiring.Component):
             Assert(implies(ingress.credit, due["may_credit"])),
             Assert(implies(ingress.hold, due["may_hold"])),
             Assert(implies(ingress.go, due["may_go"])),
+            Assert(implies(ingress.hold | ingress.go, ingress.asks_hold == ingress.hold)),
             Assert(implies(ingress.end | ingress.credit | ingress.go, flit.payload == 0)),
             Assert(implies(config & (flit.kind == Kind.READ.value), flit.payload == 0)),
         ]

@@ -15,7 +15,7 @@ from stemcore.hdl.core.configuration import Configuration
 from stemcore.hdl.core.control import Control
 from stemcore.hdl.core.error_register import ErrorRegister
 from stemcore.hdl.core.flow_control import FlowControl
-from stemcore.hdl.core.ingress import Egress, Ingress
+from stemcore.hdl.core.ingress import Egress, EntryQueue, FlitCheck, Ingress
 from stemcore.hdl.core.memory import ConfigMemory
 from stemcore.hdl.core.plane_scan import PlaneScan
 from stemcore.hdl.core.ranges import Ranges
@@ -47,6 +47,8 @@ CASES = {
     "router": lambda: Router(TINY),
     "error_register": lambda: ErrorRegister(params=TINY),
     "flow_control": lambda: FlowControl(params=TINY),
+    "entry": lambda: EntryQueue(params=TINY),
+    "check": lambda: FlitCheck(params=TINY),
     "ingress": lambda: Ingress(params=TINY),
     "egress": lambda: Egress(params=TINY),
     "configuration": lambda: Configuration(params=TINY),

@@ -19,6 +19,7 @@ import stemcore.hdl.core.counters
 from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.registers import Control as Register
+from stemcore.hdl.core.ingress import FlitCheck
 from stemcore.hdl.core.soma_signature import SomaSignature
 
 from .formal import implies, planted
@@ -155,4 +156,15 @@ def _holding(core: types.ModuleType) -> dict[str, type]:
             m.d.comb += Assume(implies(self.bus.write & self.at_work, is_command))
             return m
 
-    return {kind.__name__: kind for kind in (SpikeQueue, AxonIn, Dendrite, Configuration)}
+    class EntryQueue(core.EntryQueue):
+        """Gives any flits at any time, and says what they are."""
+
+        def elaborate(self, platform):
+            m = Module()
+            drive_freely(m, self, but=("verdict",))
+            m.submodules.check = check = FlitCheck(params=self._params)
+            m.d.comb += [check.flit.eq(self.o.payload), self.verdict.eq(check.verdict)]
+            return m
+
+    kinds = (SpikeQueue, AxonIn, Dendrite, Configuration, EntryQueue)
+    return {kind.__name__: kind for kind in kinds}

@@ -22,12 +22,12 @@ FOLLOWERS = frozenset(
 )
 
 
-def elaborated(component) -> tuple[Fragment, list[Signal]]:
+def elaborated(component, platform: str | None = None) -> tuple[Fragment, list[Signal]]:
     """The design to simulate, and every signal in it that the clock changes.
 
     The words of memories are not among them, the registers of their read ports are.
     """
-    fragment = Fragment.get(component, None)
+    fragment = Fragment.get(component, platform)
     found = {signal.name + str(id(signal)): signal for signal in _clocked(fragment)}
     return fragment, list(found.values())
 

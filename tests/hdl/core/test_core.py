@@ -13,6 +13,7 @@ from stemcore.golden.spec.presets import PRESETS, get_preset
 from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import HOST
 from stemcore.hdl.core.core import Core
+from stemcore.hdl.platforms import PROCESSOR
 from stemcore.runtime.host.flits import Host
 from tests.support.crossed import crossed
 from tests.support.hand_programs import dense_program
@@ -137,14 +138,17 @@ def test_credit_passes_spikes_that_wait_and_end_does_not(mode, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", [None, "late", "scaled"])
-def test_quiet_core_changes_no_register_without_a_flit(mode, rng):
+@pytest.mark.parametrize(
+    ("mode", "platform"),
+    [(None, None), ("late", None), ("scaled", None), (None, PROCESSOR)],
+)
+def test_quiet_core_changes_no_register_without_a_flit(mode, platform, rng):
     program, network = dense_program(5, lookup=True)
     if mode is not None:
         network, program = stepped_core_program(rng, mode)
     images = random_images(rng, network, 3)
     core = Core(params=program.params)
-    fragment, registers = elaborated(core)
+    fragment, registers = elaborated(core, platform)
     assert len(registers) > 100
     n_quiet = 0
 

@@ -181,6 +181,7 @@ def test_sources_are_held_while_any_destination_asks(rng):
             go = int(not hold and holding > 0 and rng.integers(0, 2))
             ctx.set(dut.hold, hold)
             ctx.set(dut.go, go)
+            ctx.set(dut.asks_hold, hold if hold or go else int(rng.integers(0, 2)))
             holding += hold - go
             await ctx.tick()
             assert ctx.get(dut.held) == (holding > 0)
@@ -200,6 +201,7 @@ def test_every_node_may_ask_to_hold_before_the_first_goes_on():
     async def pulses(ctx, signal):
         for left in reversed(range(n_most)):
             yield left
+            ctx.set(dut.asks_hold, signal is dut.hold)
             ctx.set(signal, 1)
             await ctx.tick()
             ctx.set(signal, 0)

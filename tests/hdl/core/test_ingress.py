@@ -8,7 +8,7 @@ from amaranth.hdl import Value
 from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.presets import PRESETS, get_preset
-from stemcore.hdl.core.ingress import Egress, Ingress
+from stemcore.hdl.core.ingress import Egress, EntryQueue, FlitCheck, Ingress
 from stemcore.testing import willing
 from tests.support.streams import BY_STALL, Sink, Source, simulate
 
@@ -35,10 +35,14 @@ def kind_of(word):
 
 
 def clocked(dut):
-    """``dut`` with a register beside it: the benches need a clock, it has none."""
+    """``dut`` with a register beside it: the benches need a clock, it has none. An ingress is told
+    what its flits are."""
     m = Module()
     beat = Signal()
     m.submodules.dut = dut
+    if isinstance(dut, Ingress):
+        m.submodules.check = check = FlitCheck(params=TINY)
+        m.d.comb += [check.flit.eq(dut.i.payload), dut.verdict.eq(check.verdict)]
     m.d.sync += beat.eq(~beat)
     return m
 
@@ -275,7 +279,30 @@ def test_egress_holds_its_choice_while_it_waits(first):
     simulate(clocked(dut), [drive], limit=40)
 
 
-@pytest.mark.parametrize("unit", [Ingress, Egress])
+@BY_STALL
+def test_entry_queue_says_of_the_oldest_flit_what_the_check_says(stall, rng):
+    dut = EntryQueue(params=TINY)
+    words = typical_flits(rng, 400)
+    m = clocked(dut)
+    m.submodules.check = check = FlitCheck(params=TINY)
+    m.d.comb += check.flit.eq(dut.o.payload)
+    sink, verdicts = Sink(dut.o, len(words), stall, rng), set()
+
+    async def compare(ctx):
+        while True:
+            _, _, valid, *both = await ctx.tick().sample(
+                dut.o.valid, dut.verdict.as_value(), check.verdict.as_value()
+            )
+            if valid:
+                assert both[0] == both[1]
+                verdicts.add(both[0])
+
+    simulate(m, [Source(dut.i, words, "third", rng), sink], limit=8000, background=[compare])
+    assert sink.items == words
+    assert len(verdicts) >= len(Kind)
+
+
+@pytest.mark.parametrize("unit", [Ingress, Egress, EntryQueue])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_sorters_convert(preset, unit):
     rtlil.convert(unit(params=get_preset(preset)), emit_src=False)
