@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command lines in the pages exist, with the options that they are shown with."""
+"""Command lines in the pages exist with their options, and so does what code imports."""
 
 import argparse
+import ast
+import importlib
 import re
 
 import pytest
@@ -50,3 +52,16 @@ def test_make_lines_name_targets_and_variables_that_exist(page):
         assert target in targets, f"{page}: make {target}"
         for variable in variables.split():
             assert variable.split("=")[0] in known, f"{page}: make {target} {variable}"
+
+
+@pytest.mark.parametrize("page", EVERYWHERE, ids=name_of)
+def test_what_code_imports_exists(page):
+    """Also in blocks that are not run by a test, since what they show takes long."""
+    for language, _, code in blocks(page):
+        if language not in ("py", "python"):
+            continue
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("stemcore"):
+                module = importlib.import_module(str(node.module))
+                for name in node.names:
+                    assert hasattr(module, name.name), f"{page}: {node.module}.{name.name}"
