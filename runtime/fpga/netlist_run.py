@@ -60,6 +60,9 @@ def run_on_netlist(
         family,
         expected=prepared.network.joined(values),
         name=f"{run_name(settings)}-{family.name}-{nodes}",
+        # Minutes to compile a node, and then seconds a group; Icarus compiles in seconds, and a
+        # group of 11,000 cycles on three nodes takes it more than 20 minutes.
+        simulator="verilator",
         say=say,
     )
 
