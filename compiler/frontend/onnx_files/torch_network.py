@@ -172,7 +172,7 @@ def capture_onnx(model: OnnxModel, name: str) -> Graph:
         with torch.no_grad():
             program = torch.export.export(OnnxNetwork(model).eval(), examples, strict=False)
     except CaptureError as error:
-        raise _of_runtime(error) from error
+        raise _of_runtime(error) from None
     except Exception as error:  # of any kind: torch raises what an operator raises
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         problem = f"its operators must fit the shapes of what they read; {reason}"
@@ -180,7 +180,7 @@ def capture_onnx(model: OnnxModel, name: str) -> Graph:
     try:
         graph = capture(program, None, name)
     except CaptureError as error:
-        raise _of_runtime(error) from error
+        raise _of_runtime(error) from None
     nodes = tuple(
         replace(node, op=replace(node.op, remedy=_SYMMETRIC))
         if isinstance(node.op, Unsupported) and node.op.remedy == REQUANTIZE
