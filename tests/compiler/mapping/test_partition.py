@@ -257,7 +257,7 @@ def test_shift_that_does_not_fit_is_refused():
 
 def test_multipliers_on_a_lean_core_are_refused():
     network = replace_layer(chain((1, 4, 4), 4), multiplier=np.full(4, 40000))
-    match = r"^layer0: multipliers must be 1 on cores without multipliers, got 40000; choose a preset"
+    match = r"^layer0: multipliers must be 1 on cores without multipliers, got 40000; choose a"
     with pytest.raises(PartitionError, match=match):
         partition(network, TINY.with_(multipliers=False))
 
