@@ -153,10 +153,10 @@ class Core(wiring.Component):
                 ~axon_out.busy & configuration.idle & errors.idle & watchdog.idle,
             )
         )
-        self._tell_quiet(m, platform, at_rest)
+        self._drive_quiet(m, platform, at_rest)
         return m
 
-    def _tell_quiet(self, m, platform, at_rest):
+    def _drive_quiet(self, m, platform, at_rest):
         """``quiet``, of states of the blocks, all of which must be set."""
         if platform == PROCESSOR:
             m.d.comb += self.quiet.eq(at_rest.all())
