@@ -44,6 +44,9 @@ SHELL := bash
 #? RATE train: highest learning rate, such as 0.01 with START; default: the recipe's
 #? START train: weight file whose layers are taken over where they fit
 #? OUT train: weight file to write; default: checkpoints/MODEL-DATASET.safetensors
+#? TEACHER train: weight file of a network whose answers are learned instead of labels
+#? MIXUP train: mix images in pairs, with shares of Beta(MIXUP, MIXUP); default: the recipe's
+#? DEVICE train: where torch computes: cpu (default) | cuda | cuda:1
 #? SPIKE_PENALTY train: loss that is added for spikes, such as 0.1 (none)
 #? BOARD fpga, synth: what it builds for; `stemcore fpga --help` lists them
 #? NODES fpga: columns x rows of nodes, such as 3x1; default: as many as fit the board
@@ -102,7 +105,7 @@ TAKES_sweep := $(SOURCE) IMAGES/images CLUSTER/cluster
 TAKES_compare := RUNS/
 TAKES_info := /
 TAKES_train := MODEL/model DATASET/dataset DATA/data EPOCHS/epochs RATE/rate START/start OUT/out SEED/seed \
-    THREADS/threads SPIKE_PENALTY/spike-penalty TABLES/tables
+    THREADS/threads SPIKE_PENALTY/spike-penalty TABLES/tables TEACHER/teacher MIXUP/mixup DEVICE/device
 TAKES_synth := BOARD/board PRESET/preset SEEDS/seeds SIMULATE/simulate
 TAKES_fpga := BOARD/board PRESET/preset NODES/nodes CLOCK/clock BAUD/baud CODEC/codec SEEDS/seeds \
     MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint SIMULATE/simulate

@@ -26,6 +26,11 @@ class Recipe:
         Half of the images are mirrored left to right.
     cutout : int
         Side in pixels of a square that is covered in each image; 0: none.
+    mixup : float
+        Images of a batch are mixed in pairs, with shares of Beta(mixup, mixup) (Zhang et al.,
+        arXiv 1710.09412); 0: none.
+    temperature : float
+        With a teacher: both networks' logits are divided by it before they are compared.
     zoom : float
         Detection: images grow or shrink by up to this share.
     colour : float
@@ -59,6 +64,8 @@ class Recipe:
     shift: int = 0
     flip: bool = False
     cutout: int = 0
+    mixup: float = 0.0
+    temperature: float = 2.0
     zoom: float = 0.0
     colour: float = 0.0
     largest_gradient: float | None = None

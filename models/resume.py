@@ -37,7 +37,7 @@ def save_state(folder: Path | str, state: TrainingState, settings: Mapping[str, 
                 f"training: every weight must be finite; NaN or infinity came in {name!r} in epoch "
                 f"{state.epoch}, of which nothing is kept; train with a lower rate or penalty"
             )
-    kept = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(Path(folder) / STATE_FILE, save(kept, metadata))
 
 

@@ -53,12 +53,12 @@ class SimulatedTable:
     module : nn.Module
     table : TrainingTable
     images : float tensor (N, C, H, W)
-        Training images, by which scales are chosen; the module is used in evaluation mode for it,
-        and its mode restored.
+        Training images, by which scales are chosen, on the module's device; the module is used in
+        evaluation mode for it, and its mode restored.
     """
 
     def __init__(self, module: nn.Module, table: TrainingTable, images: torch.Tensor) -> None:
-        self._table = torch.tensor(table.entries, dtype=torch.float32)
+        self._table = torch.tensor(table.entries, dtype=torch.float32, device=images.device)
         self.scales: dict[nn.Module, float] = {}
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         layers = [part for part in module.modules() if isinstance(part, nn.Conv2d | nn.Linear)]

@@ -52,11 +52,22 @@ class Task(ABC, Generic[Data, Targets]):
         """Scalar with gradients, from float32 outputs (N, ..)."""
 
     @abstractmethod
+    def move(self, targets: Targets, device: torch.device) -> Targets:
+        """The targets of :meth:`draw` on ``device``."""
+
+    @abstractmethod
     def measure(self, module: nn.Module, dataset: Data, half_precision: bool = False) -> float:
         """The metric on the test images, in 0..1."""
 
 
-class Classification(Task[Dataset, torch.Tensor]):
+class _OneTensor(Task[Data, torch.Tensor]):
+    """A task whose targets are one tensor."""
+
+    def move(self, targets: torch.Tensor, device: torch.device) -> torch.Tensor:
+        return targets.to(device)
+
+
+class Classification(_OneTensor[Dataset]):
     """Labels, cross-entropy, share of images that are right."""
 
     metric = "accuracy"
@@ -126,6 +137,12 @@ class Detection(Task[BoxDataset, tuple[torch.Tensor, torch.Tensor]]):
     ) -> torch.Tensor:
         return detection_loss(outputs, *targets)
 
+    def move(
+        self, targets: tuple[torch.Tensor, torch.Tensor], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        boxes, classes = targets
+        return boxes.to(device), classes.to(device)
+
     def measure(
         self, module: nn.Module, dataset: BoxDataset, half_precision: bool = False
     ) -> float:
@@ -139,7 +156,7 @@ class Detection(Task[BoxDataset, tuple[torch.Tensor, torch.Tensor]]):
         )
 
 
-class Segmentation(Task[MaskDataset, torch.Tensor]):
+class Segmentation(_OneTensor[MaskDataset]):
     """A class for each pixel, cross-entropy, mean intersection over union."""
 
     metric = SEGMENTATION_METRIC
@@ -182,24 +199,30 @@ def task_of(dataset: AnyDataset) -> Task[Any, Any]:
     return Segmentation() if isinstance(dataset, MaskDataset) else Classification()
 
 
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's parameters are."""
+    return next(module.parameters()).device
+
+
 @torch.no_grad()
 def run_batches(
     module: nn.Module, images: Bytes, batch: int = 250, half_precision: bool = False
 ) -> Iterator[torch.Tensor]:
-    """Outputs (float32 tensors) of a float module, batch by batch.
+    """Outputs (float32 tensors on the processor) of a float module, batch by batch.
 
-    images : uint8 array (N, C, H, W)
+    The module computes where it is. images : uint8 array (N, C, H, W)
     """
     module.eval()
+    device = device_of(module)
     if half_precision:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for start in range(0, len(images), batch):
-        x = to_float_input(images[start : start + batch])
+        x = to_float_input(images[start : start + batch]).to(device)
         if half_precision:
             x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=half_precision):
+        with torch.autocast(device.type, torch.bfloat16, enabled=half_precision):
             outputs = module(x)
-        yield outputs.float()
+        yield outputs.float().cpu()
 
 
 def measure_accuracy(

@@ -5,8 +5,9 @@ The state is saved after every epoch in ``sim_build/train/<model>-<dataset>``, a
 goes on from there. The weights are written to ``checkpoints/<model>-<dataset>.safetensors`` at the
 end, where they are looked for first, or to ``out``. ``start`` names a weight file, of this or
 another model, whose tensors are taken over where name and shape agree; ``-from-<its name>`` is
-added to the folder of the state then, and ``-under-<table>`` where an activation table is trained
-under, since these are other runs.
+added to the folder of the state then, ``-under-<table>`` where an activation table is trained
+under, and ``-taught-by-<name>`` with a teacher, since these are other runs. A run is interrupted on
+one device and goes on on another.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ from tqdm import tqdm
 from stemcore.files import check_room
 from stemcore.folders import results
 
+from .arrays import Shape
 from .checkpoint import load_matching, own_checkpoint_path, round_for_file, save_checkpoint
 from .data import AnyDataset, check_folder, has_labels, load_dataset, resolve_dataset
 from .data.files import shown
@@ -32,11 +35,13 @@ from .recipes import Recipe, get_recipe
 from .registry import get_model
 from .resume import STATE_FILE, resume_state, save_state
 from .simulated_tables import TrainingTable
-from .tasks import task_of
+from .tasks import Classification, Detection, Task, task_of
+from .teacher import Teacher
 from .trainer import TrainingState, new_state, train_epoch
 
 STATE_COPIES = 3  # of the weights in a state: they, their momenta and running averages
 LARGEST_SEED = 2**32 - 1
+CPU = "cpu"
 
 
 class Progress:
@@ -80,9 +85,11 @@ def train(
     start: Path | str | None = None,
     spike_penalty: float = 0.0,
     table: TrainingTable | None = None,
+    teacher: Path | str | None = None,
+    device: str = CPU,
     out: Path | str | None = None,
 ) -> tuple[TrainingState, AnyDataset]:
-    """Train, or go on training, a registered model. Returns ``(state, Dataset)``.
+    """Train, or go on training, a registered model. Returns ``(state, Dataset)``, on the processor.
 
     recipe : Recipe
     folder : path or None
@@ -98,15 +105,22 @@ def train(
         Weight file to begin with, see :func:`stemcore.models.checkpoint.load_matching`.
     spike_penalty, table
         See :func:`stemcore.models.trainer.train_epoch`.
+    teacher : path or None
+        Weight file whose network's answers are learned, see :mod:`stemcore.models.teacher`.
+    device : str
+        What torch calls the place that computes: ``cpu``, ``cuda``, ``cuda:1``.
     out : path or None
         Where the weights will go, if anywhere: whether they can is known before the first epoch.
     """
     _check(seed, spike_penalty)
+    place = _find_device(device)
     spec = get_model(model)
     if state_folder is None:
         origin = f"-from-{Path(start).stem}" if start is not None else ""
         under = f"-under-{table.name}" if table is not None else ""
-        state_folder = results() / "train" / f"{model}-{data_name or dataset}{origin}{under}"
+        taught = f"-taught-by-{Path(teacher).stem}" if teacher is not None else ""
+        name = f"{model}-{data_name or dataset}{origin}{under}{taught}"
+        state_folder = results() / "train" / name
     state_folder = Path(state_folder)
     spec.check_task(dataset)
     spec.check_trains()
@@ -118,6 +132,11 @@ def train(
             )
     data = load_dataset(dataset, spec.input_shape, folder)
     task = task_of(data)
+    if recipe.mixup and isinstance(task, Detection):
+        raise ModelError(
+            f"mixup: is for classes of images and of pixels; boxes of {data.name} came, which do "
+            "not mix; leave it out"
+        )
     if data.train_images.dtype != np.uint8:
         raise DataError(
             f"{dataset}: training needs bytes of pictures, which it shifts and mirrors; "
@@ -149,19 +168,51 @@ def train(
         settings["spike_penalty"] = spike_penalty
     if table is not None:
         settings["table"] = dataclasses.asdict(table)
+    network = None
+    if teacher is not None:
+        network = _load_teacher(teacher, task, data, spec.input_shape)
+        network.module.to(place)
+        settings["teacher"] = Path(teacher).name
     if resume_state(state_folder, state, settings):
         print(f"{model}: going on after epoch {state.epoch} of {recipe.epochs}", flush=True)
+    state.move(place)
     while state.epoch < min(recipe.epochs, stop_after or recipe.epochs):
         started = time.monotonic()
         progress = Progress(state.epoch + 1, recipe.epochs, task.metric)
-        loss = train_epoch(state, data, recipe, seed, progress.step, spike_penalty, table)
+        loss = train_epoch(state, data, recipe, seed, progress.step, spike_penalty, table, network)
         accuracy = task.measure(state.module, data, recipe.half_precision)
         state.log.append(
             {"loss": loss, "test_accuracy": accuracy, "seconds": time.monotonic() - started}
         )
         save_state(state_folder, state, settings)
         progress.finish(state.log[-1])
+    state.move(torch.device(CPU))
     return state, data
+
+
+def _find_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device) + 1
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        found = [CPU, *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise ModelError(
+            f"device: must be a place where torch computes here ({', '.join(found)}); {name!r} "
+            f"came, of which torch says {str(error).splitlines()[0]}; choose one of these, or "
+            "install a torch that was built for it"
+        ) from error
+    return device
+
+
+def _load_teacher(
+    path: Path | str, task: Task[Any, Any], data: AnyDataset, input_shape: Shape
+) -> Teacher:
+    if not isinstance(task, Classification):
+        raise ModelError(
+            f"teacher: is for networks that name a class for each image; {data.name} came, whose "
+            f"figure is {task.metric}; leave it out"
+        )
+    return Teacher(path, input_shape, data.name, data.class_names)
 
 
 def _check(seed: int, spike_penalty: float) -> None:
@@ -184,6 +235,7 @@ def publish(
     data_name: str | None = None,
     spike_penalty: float = 0.0,
     table: TrainingTable | None = None,
+    teacher: Path | str | None = None,
 ) -> float:
     """Write the weight file and return accuracy or mAP of the rounded weights, in 0..1."""
     module = get_model(model).build(n_classes=data.n_classes)
@@ -201,6 +253,7 @@ def publish(
             "seed": seed,
             "spike_penalty": spike_penalty,
             "table": table.name if table else None,
+            "teacher": Path(teacher).name if teacher else None,
             "recipe": dataclasses.asdict(recipe),
             "parameters": sum(p.numel() for p in module.parameters()),
             "class_names": data.class_names,
@@ -224,6 +277,9 @@ def train_and_publish(
     table: TrainingTable | None = None,
     threads: int | None = None,
     start: Path | str | None = None,
+    teacher: Path | str | None = None,
+    mixup: float | None = None,
+    device: str = CPU,
     out: Path | str | None = None,
 ) -> Path | str:
     """What `stemcore train` does; the parameters are its options. Returns the weight file's path.
@@ -233,9 +289,13 @@ def train_and_publish(
     rate : float or None
         Highest learning rate of every cycle, such as a tenth of the recipe's for trained weights to
         start with; None follows the recipe.
+    mixup : float or None
+        See :class:`stemcore.models.recipes.Recipe`; None follows the recipe.
     """
     if rate is not None and not 0 < rate < math.inf:
         raise ModelError(f"rate: must be a finite number above 0, got {rate}")
+    if mixup is not None and not 0 <= mixup < math.inf:
+        raise ModelError(f"mixup: must be a finite number of 0 or more, got {mixup}")
     if threads:
         torch.set_num_threads(threads)
     text = dataset or get_model(model).default_dataset
@@ -252,6 +312,8 @@ def train_and_publish(
         recipe = dataclasses.replace(recipe, epochs=epochs, restart_at=None)
     if rate is not None:
         recipe = dataclasses.replace(recipe, peak_rate=rate, restart_rate=rate)
+    if mixup is not None:
+        recipe = dataclasses.replace(recipe, mixup=mixup)
     path = out or own_checkpoint_path(model, data_name)
     state, loaded = train(
         model,
@@ -263,10 +325,12 @@ def train_and_publish(
         start=start,
         spike_penalty=spike_penalty,
         table=table,
+        teacher=teacher,
+        device=device,
         out=path,
     )
     figure = publish(
-        path, model, loaded, state, recipe, seed, start, data_name, spike_penalty, table
+        path, model, loaded, state, recipe, seed, start, data_name, spike_penalty, table, teacher
     )
     print(f"wrote {path}: {model} on {loaded.provenance}")
     print(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,7 +17,8 @@ from .errors import ModelError
 from .recipes import Recipe
 from .simulated_tables import IMAGES, SimulatedTable, TrainingTable
 from .spikes import SpikeMeter
-from .tasks import task_of
+from .tasks import device_of, task_of
+from .teacher import Teacher, distillation_loss
 
 # Keeps the random streams of neighbouring epochs and seeds apart.
 _SEED_STRIDE = 1_000_003
@@ -38,6 +40,12 @@ class TrainingState:
     epoch: int = 0
     log: list[dict[str, float]] = field(default_factory=list)
     averages: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def move(self, device: torch.device) -> None:
+        """Puts every tensor on ``device``, where the run then goes on."""
+        self.module.to(device)
+        self.momenta = {name: tensor.to(device) for name, tensor in self.momenta.items()}
+        self.averages = {name: tensor.to(device) for name, tensor in self.averages.items()}
 
 
 def new_state(
@@ -87,8 +95,9 @@ def train_epoch(
     on_step: Callable[[int, int, float], None] | None = None,
     spike_penalty: float = 0.0,
     table: TrainingTable | None = None,
+    teacher: Teacher | None = None,
 ) -> float:
-    """Train ``state`` in place for one epoch. Returns the mean loss.
+    """Train ``state`` in place for one epoch, on the device that it is on. Returns the mean loss.
 
     The order of the images and their augmentation follow from ``seed`` and ``state.epoch`` alone,
     so a resumed run repeats an uninterrupted one. ``on_step(step, n_steps, loss)`` reports
@@ -98,13 +107,15 @@ def train_epoch(
         see :mod:`stemcore.models.spikes`.
     table : activation table to learn under, see :mod:`stemcore.models.simulated_tables`. Its scales
         are chosen anew in every epoch.
+    teacher : network whose answers to the same augmented images take the place of the labels, on
+        the same device.
     """
     with ExitStack() as contexts:
         if table is not None:
-            images = to_float_input(dataset.train_images[:IMAGES])
+            images = to_float_input(dataset.train_images[:IMAGES]).to(device_of(state.module))
             contexts.enter_context(SimulatedTable(state.module, table, images))
         meter = contexts.enter_context(SpikeMeter(state.module)) if spike_penalty else None
-        return _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter)
+        return _train_epoch(state, dataset, recipe, seed, on_step, spike_penalty, meter, teacher)
 
 
 def _train_epoch(
@@ -115,8 +126,10 @@ def _train_epoch(
     on_step: Callable[[int, int, float], None] | None,
     spike_penalty: float,
     meter: SpikeMeter | None,
+    teacher: Teacher | None,
 ) -> float:
     module = state.module.train()
+    device = device_of(module)
     if recipe.half_precision:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     generator = torch.Generator().manual_seed(seed * _SEED_STRIDE + state.epoch)
@@ -125,21 +138,32 @@ def _train_epoch(
     order = torch.randperm(n_images, generator=generator)
     n_steps = max(n_images // recipe.batch, 1)
     mirrored = _mirrored(n_images, seed, state.epoch) if recipe.alternate_flip else None
+    shares = _shares(recipe, seed, state.epoch, n_steps)
     optimizer = _build_optimizer(state, recipe)
     total = 0.0
     for step in range(n_steps):
         picked = order[step * recipe.batch : (step + 1) * recipe.batch]
         images, targets = task.draw(dataset, picked, recipe, generator, mirrored)
-        batch = to_float_input(images)
+        batch, targets = to_float_input(images).to(device), task.move(targets, device)
+        share = shares[step]
+        if recipe.mixup:
+            partners = torch.randperm(len(batch), generator=generator).to(device)
+            batch = batch.lerp(batch[partners], 1 - share)
         if recipe.half_precision:
             batch = batch.contiguous(memory_format=torch.channels_last)
         for group in optimizer.param_groups:
             rate = rate_at(recipe, (state.epoch + (step + 1) / n_steps) / recipe.epochs)
             group["lr"] = rate * group["multiple"]
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.half_precision):
-            outputs = module(batch)
-        loss = task.loss(outputs.float(), targets, recipe)
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.half_precision):
+            outputs = module(batch).float()
+        if teacher is not None:
+            answers = teacher.answer(batch, recipe.half_precision)
+            loss = distillation_loss(outputs, answers, recipe.temperature)
+        else:
+            loss = share * task.loss(outputs, targets, recipe)
+            if recipe.mixup:
+                loss = loss + (1 - share) * task.loss(outputs, targets[partners], recipe)
         if meter is not None:
             loss = loss + spike_penalty * meter.take()
         if not math.isfinite(loss.item()):
@@ -167,6 +191,14 @@ def _mirrored(n_images: int, seed: int, epoch: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed * _SEED_STRIDE - 1)
     first = torch.randint(2, (n_images,), generator=generator).bool()
     return first ^ bool(epoch % 2)
+
+
+def _shares(recipe: Recipe, seed: int, epoch: int, n_steps: int) -> list[float]:
+    """What the images of each batch keep of themselves, in 0..1; without mixup, all."""
+    if not recipe.mixup:
+        return [1.0] * n_steps
+    generator = np.random.default_rng((seed, epoch))
+    return [float(share) for share in generator.beta(recipe.mixup, recipe.mixup, n_steps)]
 
 
 @torch.no_grad()

@@ -55,6 +55,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="activation table to learn under, of 8 bits: rd80, say (default: none)",
     )
+    parser.add_argument(
+        "--teacher",
+        metavar="FILE",
+        type=Path,
+        help="weight file of a network whose answers are learned instead of labels (default: none)",
+    )
+    parser.add_argument(
+        "--mixup",
+        type=float,
+        metavar="A",
+        help="mix images in pairs, with shares of Beta(A, A) (default: as the recipe says)",
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="where torch computes: cuda, say (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=at_least_one, help="processor threads (default: torch's)")
     parser.add_argument(
         "--start", metavar="FILE", type=Path, help="weight file to begin with (default: random)"

@@ -375,3 +375,62 @@ def test_first_weights_whiten_patches_and_pass_channels_on(name, rng):
     wanted = torch.zeros(24, 24, 3, 3)
     wanted[range(24), range(24), 1, 1] = 1
     assert torch.equal(first[:24], wanted)
+
+
+def test_mixup_mixes_pairs_and_their_losses(tmp_path, monkeypatch):
+    """Each image keeps its share, the loss is that of both labels, and a resumed run repeats it."""
+    recipe = dataclasses.replace(TINY, mixup=0.7)
+    seen = []
+    lerp = torch.Tensor.lerp
+
+    def record(images, partners, weight):
+        seen.append((len(images), round(1 - weight, 12)))
+        return lerp(images, partners, weight)
+
+    monkeypatch.setattr(torch.Tensor, "lerp", record)
+    whole = run(tmp_path / "whole", recipe)
+    steps = 1437 // 256
+    expected = [
+        (256, round(share, 12))
+        for epoch in range(3)
+        for share in trainer._shares(recipe, 0, epoch, steps)
+    ]
+    assert seen == expected
+    assert len({share for _, share in seen}) == len(seen)
+    assert all(0 <= share <= 1 for _, share in seen)
+    run(tmp_path / "parts", recipe, stop_after=2)
+    parts = run(tmp_path / "parts", recipe)
+    assert parts.log[-1]["loss"] == whole.log[-1]["loss"]
+    assert whole.log[0]["loss"] != run(tmp_path / "plain", stop_after=1).log[0]["loss"]
+
+
+def test_without_mixup_every_image_keeps_all_of_itself():
+    assert trainer._shares(TINY, 0, 5, 3) == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("mixup", ["-1", "nan", "inf"])
+def test_mixup_is_a_finite_number(mixup, capsys):
+    assert main(["train", "--model", "digits_cnn", f"--mixup={mixup}"]) == 2
+    assert capsys.readouterr().err.startswith("error: mixup: must be a finite number of 0 or more")
+
+
+def test_boxes_do_not_mix(tmp_path):
+    recipe = dataclasses.replace(get_recipe("tiny_yolo", "digit_boxes"), mixup=0.2)
+    with pytest.raises(ModelError, match=r"^mixup: .* boxes of digit_boxes came, .*leave it out$"):
+        command.train("tiny_yolo", "digit_boxes", recipe=recipe, state_folder=tmp_path)
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(device, tmp_path):
+    with pytest.raises(ModelError, match=rf"^device: must be .*\(cpu.*\); '{device}' came, of whi"):
+        run(tmp_path, device=device)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+def test_a_run_that_began_on_the_processor_goes_on_on_a_gpu(tmp_path):
+    run(tmp_path, FAST, stop_after=1)
+    state = run(tmp_path, FAST, device="cuda")
+    assert state.epoch == 3
+    assert {str(t.device) for t in state.module.state_dict().values()} == {"cpu"}
+    assert state.log[-1]["test_accuracy"] > state.log[0]["test_accuracy"]
