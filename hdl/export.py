@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -82,13 +82,18 @@ class Exported:
     words: Mapping[str, Mapping[int, str]]
 
 
-def export(component: wiring.Component, *, name: str) -> Exported:
+def export(
+    component: wiring.Component, *, name: str, ultra: Collection[str] = ()
+) -> Exported:
     """Verilog of one component as a module called ``name``, with one module for each kind below it.
 
-    Ports are named as in :func:`.modules.port_names`.
+    Ports are named as in :func:`.modules.port_names`. ``ultra``: scopes of memories that are to
+    lie in UltraRAM; those of one module lie there together.
     """
     converted = convert(component, name=name)
-    verilog = TIMESCALE + verilog_text.for_other_tools(_run_yosys(converted.text, ""))
+    in_ultra = {converted.modules[scope] for scope in ultra}
+    text = _run_yosys(converted.text, "")
+    verilog = TIMESCALE + verilog_text.for_other_tools(text, in_ultra)
     words = {
         f"{scope}.{wire}": values
         for scope, module in converted.modules.items()
@@ -125,9 +130,10 @@ def component_verilog(component: wiring.Component, *, name: str) -> str:
 
 
 @cache
-def node_export(params: ChipParams) -> Exported:
-    """The module ``node`` and everything below it."""
-    return export(Node(params=params), name="node")
+def node_export(params: ChipParams, *, ultra_weights: bool = False) -> Exported:
+    """The module ``node`` and everything below it; with its weights in UltraRAM if asked for."""
+    ultra = memory_scopes(params)[Memory.WEIGHT] if ultra_weights else ()
+    return export(Node(params=params), name="node", ultra=ultra)
 
 
 def node_blackbox(params: ChipParams) -> str:
@@ -145,9 +151,9 @@ def node_states(params: ChipParams) -> dict[str, Mapping[int, str]]:
     }
 
 
-def node_verilog(params: ChipParams) -> str:
+def node_verilog(params: ChipParams, *, ultra_weights: bool = False) -> str:
     """The text of :func:`node_export`."""
-    return node_export(params).verilog
+    return node_export(params, ultra_weights=ultra_weights).verilog
 
 
 def instances_verilog(

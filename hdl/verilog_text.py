@@ -2,11 +2,12 @@
 """Verilog as Yosys writes it, in the words that simulators and synthesis tools like."""
 
 import re
+from collections.abc import Collection
 
 LOOP_LIMIT = 4096  # turns of a loop; synthesis tools refuse loops of more than 5,000
 BLOCK_RAM_BITS = 1 << 14  # of a memory that fills a block RAM; smaller ones are the tool's choice
 # A memory whose words all start as zero: Yosys writes a line for every word.
-_ZEROS = re.compile(r"  initial begin\n((?:    (\S+ ?)\[\d+\] = \d+'h0+;\n)+)  end\n")
+_ZEROS = re.compile(r"  initial begin\n((?:    (\S+ ?)\[\d+\] = \d+'[hd]0+;\n)+)  end\n")
 _INITIAL = re.compile(
     r"(?m)^(  reg (?:signed )?(?:\[\d+:\d+\] )?)(\\\S+ |\w+) ?= (\d+'[hbds]+\w+);$"
 )
@@ -18,14 +19,20 @@ _CHOICE = re.compile(
 )
 _CASE = re.compile(r"'b([?1]+):\n        \S+ = (b\[[\d:]+\]);")
 _MEMORY = re.compile(r"(?m)^  reg \[(\d+):0\] (\w+) \[(\d+):0\];$")
-_BODY = re.compile(r"(?ms)^module .*?^endmodule$")
+_BODY = re.compile(r"(?ms)^module (\w+).*?^endmodule$")
+_FILLED = re.compile(r"(?m)^  integer \w+;\n(?:  initial for .*\n)+")
 
 
-def for_other_tools(verilog: str) -> str:
-    """All of this file: loops, initial values, choices, memory styles."""
+def for_other_tools(verilog: str, ultra: Collection[str] = ()) -> str:
+    """All of this file: loops, initial values, choices, memory styles.
+
+    ultra : modules whose memories are to lie in UltraRAM
+    """
     verilog = _INITIAL.sub(r"\1\2;\n  initial \2 = \3;", loops(verilog))
     verilog = _CHOICE.sub(_choice, verilog)
-    return _BODY.sub(lambda match: _memory_styles(match[0]), verilog)
+    return _BODY.sub(
+        lambda match: _ultra(match[0]) if match[1] in ultra else _memory_styles(match[0]), verilog
+    )
 
 
 def loops(verilog: str) -> str:
@@ -58,6 +65,16 @@ def _choice(match: re.Match[str]) -> str:
         terms.append(f"{{{first - last + 1}{{s[{place}]}}}} & {chosen}")
     chosen = " |\n      ".join(f"({term})" for term in terms)
     return f"    {match[2]} = s == 0 ? a :\n      {chosen};\n"
+
+
+def _ultra(module: str) -> str:
+    """Memories ask for UltraRAM, which powers up as zeros and has no initial values.
+
+    Synthesis does not see the zeros that simulation begins with: a tool need not find out that a
+    loop asks for nothing else, and Yosys takes minutes for it.
+    """
+    module = _MEMORY.sub(lambda match: f'  (* ram_style = "ultra" *)\n{match[0]}', module)
+    return _FILLED.sub(lambda match: f"`ifndef SYNTHESIS\n{match[0]}`endif\n", module)
 
 
 def _memory_styles(module: str) -> str:

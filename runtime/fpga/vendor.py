@@ -73,11 +73,16 @@ def find_mmcm(input_mhz: float, mhz: float) -> Mmcm:
 def project_files(design: Design) -> dict[str, str]:
     """Texts of a project by path: of a board with pins, or of one with a processor system."""
     files = {
-        "node.v": node_verilog(design.params),
+        "node.v": _node(design),
         "chip.v": chip_verilog(design.params, columns=design.columns, rows=design.rows),
     }
     files |= _with_pins(design) if design.board.platform else _with_processor(design)
     return files
+
+
+def _node(design: Design) -> str:
+    """The weights lie in UltraRAM where the board's count of nodes puts them."""
+    return node_verilog(design.params, ultra_weights=design.board.ultra_blocks > 0)
 
 
 def _fill(name: str, board: Board, **values: object) -> str:
@@ -202,7 +207,7 @@ def node_cells(design: Design) -> dict[str, float]:
     """What Yosys maps a node to, on the part of the board. Kept while nothing changes."""
     out = results() / "fpga"
     out.mkdir(parents=True, exist_ok=True)
-    node = node_verilog(design.params)
+    node = _node(design)
     flags = design.board.synthesis
     # The core by itself, as for ECP5.
     scripts = {

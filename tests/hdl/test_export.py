@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
 
 from stemcore.folders import results
-from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl import verilog_text
 from stemcore.hdl.export import (
@@ -49,19 +49,16 @@ def node():
 class Remembers(wiring.Component):
     """A memory and a delay in a submodule, so that names have levels."""
 
-    address: In(4)
-    data: Out(7)
-
-    def __init__(self, init):
-        self._init = init
-        super().__init__()
+    def __init__(self, init, width=7):
+        self._init, self._width = init, width
+        super().__init__({"address": In(4), "data": Out(width)})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.inner = inner = Module()
-        inner.submodules.words = words = RAM(shape=7, depth=12, init=self._init)
+        inner.submodules.words = words = RAM(shape=self._width, depth=12, init=self._init)
         read = words.read_port()
-        delayed = Signal(7)
+        delayed = Signal(self._width)
         inner.d.comb += read.addr.eq(self.address)
         inner.d.sync += delayed.eq(read.data)
         inner.d.comb += self.data.eq(delayed)
@@ -94,14 +91,16 @@ def test_module_names_are_plain_and_ports_keep_theirs():
         assert port in verilog
 
 
-def test_memory_of_zeros_is_written_as_a_loop():
-    zeros, others = (component_verilog(Remembers(init), name="top") for init in ([], [0, 3]))
+# Yosys writes the value of a word of 32 bits as a decimal number.
+@pytest.mark.parametrize("width", [7, 32])
+def test_memory_of_zeros_is_written_as_a_loop(width):
+    zeros, others = (component_verilog(Remembers(init, width), name="top") for init in ([], [0, 3]))
     (count,) = re.findall(r"initial for \(\w+ = 0; \w+ < (\d+); ", zeros)
     assert count == "12"
-    assert not re.search(r"\w+\[\d+\] = 7'h", zeros)
+    assert not re.search(r"\w+\[\d+\] = \d+'", zeros)
     # A memory with contents stays word for word.
     assert "initial for" not in others
-    assert len(re.findall(r"\w+\[\d+\] = 7'h", others)) == 12
+    assert len(re.findall(rf"\w+\[\d+\] = {width}'", others)) == 12
 
 
 @pytest.mark.sim
@@ -222,6 +221,22 @@ def test_only_large_memories_read_by_a_clock_edge_ask_for_block_ram():
         text = f"module m(data);\n  reg [7:0] ram [{depth - 1}:0];\n{body}endmodule\n"
         found = verilog_text.for_other_tools(text)
         assert ('(* ram_style = "block" *)' in found) == styled
+
+
+def test_weights_for_ultra_ram_have_its_style_and_zeros_for_simulation_alone(node):
+    """UltraRAM powers up as zeros and takes no initial values."""
+    found = node_export(TINY, ultra_weights=True)
+    plain = {body.split("(")[0]: body for body in node.split("endmodule")}
+    other = {body.split("(")[0]: body for body in found.verilog.split("endmodule")}
+    assert plain.keys() == other.keys()
+    changed = [name for name, body in plain.items() if body != other[name]]
+    (scope,) = memory_scopes(TINY)[Memory.WEIGHT]
+    assert [name.split()[-1] for name in changed] == [found.modules[scope]]
+    wanted = plain[changed[0]].replace('ram_style = "block"', 'ram_style = "ultra"')
+    filled, without = re.subn(r"`ifndef SYNTHESIS\n((?s:.*?))`endif\n", r"\1", other[changed[0]])
+    assert (filled, without) == (wanted, 1)
+    guarded = re.search(r"(?s)`ifndef SYNTHESIS\n(.*?)`endif\n", other[changed[0]])[1]
+    assert re.findall(r"(?m)^  (initial for|integer)", guarded) == ["integer", "initial for"]
 
 
 def test_a_choice_by_one_of_several_is_gates_instead_of_a_pragma():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Projects for the vendor's tool: what can be checked without it."""
 
+import json
 import re
 import sys
 import types
@@ -9,7 +10,13 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
+from stemcore.golden.spec.block_ram import ULTRA_SHAPES, WEIGHTS, node_memories
+from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY
+from stemcore.golden.spec.presets import get_preset
+from stemcore.hdl.boards.board import get_board
+from stemcore.hdl.core.memory import ConfigMemory
+from stemcore.hdl.export import export, node_verilog
 from stemcore.runtime.fpga.build import make_design
 from stemcore.runtime.fpga.ip_xact import SPIRIT, component_xml, module_ports
 from stemcore.runtime.fpga.vendor import (
@@ -108,6 +115,35 @@ def test_cells_count_halves_of_block_memories():
 def kria():
     """A small chip, so that it is written fast: the texts are those of any."""
     return project_files(make_design("kv260", preset="tiny", nodes=(2, 1)))
+
+
+@pytest.mark.slow
+def test_weights_are_in_ultra_rams_where_the_part_has_them(kria):
+    assert kria["node.v"].count('ram_style = "ultra"') == 1
+    (memory,) = re.findall(r'ram_style = "ultra" \*\)\n  reg (.*);', kria["node.v"])
+    (weights,) = (m for m in node_memories(get_preset("tiny")) if m.name == WEIGHTS)
+    assert memory == f"[{weights.width - 1}:0] ram [{weights.words - 1}:0]"
+    assert 'ram_style = "ultra"' not in node_verilog(get_preset("tiny"))
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_weights_of_kria_are_mapped_to_ultra_rams(tmp_path):
+    """Half as many words, which are two UltraRAMs deep."""
+    params = get_preset("kria").with_(n_weight_words=8192)
+    memory = ConfigMemory(params=params, memory=Memory.WEIGHT, registered=True)
+    (tmp_path / "weights.v").write_text(export(memory, name="weights", ultra=["weights"]).verilog)
+    run_yosys(
+        f"read_verilog weights.v\nsynth_xilinx {get_board('kv260').synthesis} -run :map_ffram\n"
+        "tee -q -o stat.json stat -json",
+        cwd=tmp_path,
+    )
+    cells = json.loads((tmp_path / "stat.json").read_text())["design"]["num_cells_by_type"]
+    (weights,) = (m for m in node_memories(params) if m.name == WEIGHTS)
+    # Yosys lays words across the borders of UltraRAMs, 72 bits to each.
+    least = -(-weights.bits // (4096 * 72))
+    assert least <= cells["URAM288"] <= weights.blocks(ULTRA_SHAPES)
+    assert not [name for name in cells if name.startswith(("RAMB", "$mem"))]
 
 
 def fake_pynq(words):
