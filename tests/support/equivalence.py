@@ -58,53 +58,83 @@ def prove_equivalent(name: str, folder: Path) -> str:
     """
     run_yosys(_LISTS.format(name=name), cwd=folder, name="lists")
     gold, gate = (json.loads((folder / f"{n}.json").read_text()) for n in ("gold", "gate"))
-    renames = _pairs(_registers(gold), _registers(gate))
+    renames = _pairs(gold, gate)
     (folder / "others.txt").write_text("\n".join(_misleading(gold)) + "\n")
-    text = "\n".join(f"rename {old} {new}" for old, new in renames.items())
+    # By way of third names, since two may exchange theirs.
+    steps = [(old, f"pair_{n}") for n, old in enumerate(renames)]
+    steps += [(f"pair_{n}", new) for n, new in enumerate(renames.values())]
+    text = "\n".join(f"rename {old} {new}" for old, new in steps)
     return run_yosys(_PROOF.format(name=name, renames=text), cwd=folder)
+
+
+def _module(design: dict[str, Any]) -> dict[str, Any]:
+    (module,) = (m for m in design["modules"].values() if "top" in m["attributes"])
+    return module
 
 
 def _nets(design: dict[str, Any]) -> dict[str, list[Any]]:
     """Bits of the wires of the one module that have names of their own."""
-    (module,) = (m for m in design["modules"].values() if "top" in m["attributes"])
-    nets = module["netnames"].items()
+    nets = _module(design)["netnames"].items()
     return {name: net["bits"] for name, net in nets if not net["hide_name"]}
 
 
-def _registers(design: dict[str, Any]) -> dict[str, int]:
-    """Widths of the wires that are outputs of flip-flops in every bit."""
-    (module,) = (m for m in design["modules"].values() if "top" in m["attributes"])
+def _registers(design: dict[str, Any]) -> set[str]:
+    """The wires that are outputs of flip-flops in every bit."""
     kept = {
         bit
-        for cell in module["cells"].values()
+        for cell in _module(design)["cells"].values()
         if re.fullmatch(r"\$\w*dff\w*", cell["type"])
         for bit in cell["connections"]["Q"]
     }
-    return {name: len(bits) for name, bits in _nets(design).items() if kept.issuperset(bits)}
+    return {name for name, bits in _nets(design).items() if kept.issuperset(bits)}
 
 
 def _plain(name: str) -> str:
     """A name as the export writes it, but for what it adds where two are the same."""
-    return re.sub(r"[^\w\[\]]|__", "_", name).rstrip("_")
+    return re.sub(r"[^\w\[\]]|__", "_", re.sub(r"\$\d+", "", name)).strip("_")
 
 
-def _pairs(gold: dict[str, int], gate: dict[str, int]) -> dict[str, str]:
+def _pairs(gold: dict[str, Any], gate: dict[str, Any]) -> dict[str, str]:
     """New names for registers of ``gold``: those that they have in ``gate``.
 
-    Amaranth tells signals of one name apart by ``$`` and a number, the export by _2, _3 and so on.
+    Amaranth tells signals of one name apart by ``$`` and a number, the export by _2, _3 and so on,
+    and begins with ports. Two of these are paired where a name that both designs have once stands
+    for the same signal; the others in their order.
     """
-    free = {(_plain(name), gate[name]): name for name in gate.keys() - gold.keys()}
-    n_same: defaultdict[str, int] = defaultdict(lambda: 1)
+    nets, gate_nets = _nets(gold), _nets(gate)
+    kept, gate_kept = _registers(gold), _registers(gate)
+    ports = _module(gold)["ports"].keys()
+    plain = {_plain(name): name for name in sorted(gate_nets, key=_order, reverse=True)}
+    same: defaultdict[str, list[str]] = defaultdict(list)
+    for name in sorted(nets, key=_order):
+        same[_plain(name)].append(name)
+    once = {
+        tuple(nets[name]): gate_nets[plain[stem]]
+        for stem, (name, *others) in same.items()
+        if not others and stem in plain
+    }
     found = {}
-    for name in sorted(gold.keys() - gate.keys(), key=_order):
-        wanted = name
-        if "$" in name:
-            stem = re.sub(r"\$\d+", "", name)
-            n_same[stem] += 1
-            wanted = re.sub(r"\$\d+", f"_{n_same[stem]}", name)
-        if new := free.pop((_plain(wanted), gold[name]), None):
-            found[name] = new
-    return found
+    for stem, names in same.items():
+        wanted = [stem, *(f"{stem}_{n}" for n in range(2, len(names) + 1))]
+        free = [plain[w] for w in wanted if w in plain and (w == stem or w not in same)]
+        ordered = []
+        for name in names:
+            known = name if name in ports else None
+            if len(names) > 1 and known is None:
+                bits = once.get(tuple(nets[name]))
+                known = next((other for other in free if gate_nets[other] == bits), None)
+            if known is None:
+                ordered.append(name)
+            elif known in free:
+                free.remove(known)
+                found[name] = known
+        for name in ordered:
+            fit = (o for o in free if o in gate_kept and len(gate_nets[o]) == len(nets[name]))
+            if name in kept and (other := next(fit, None)):
+                free.remove(other)
+                found[name] = other
+    renamed = {name: new for name, new in found.items() if new != name}
+    return {name: new for name, new in renamed.items() if new not in nets or new in renamed}
 
 
 def _order(name: str) -> tuple[str, list[int]]:
