@@ -82,9 +82,7 @@ class Exported:
     words: Mapping[str, Mapping[int, str]]
 
 
-def export(
-    component: wiring.Component, *, name: str, ultra: Collection[str] = ()
-) -> Exported:
+def export(component: wiring.Component, *, name: str, ultra: Collection[str] = ()) -> Exported:
     """Verilog of one component as a module called ``name``, with one module for each kind below it.
 
     Ports are named as in :func:`.modules.port_names`. ``ultra``: scopes of memories that are to
