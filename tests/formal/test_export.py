@@ -10,15 +10,20 @@ from stemcore.folders import results
 from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.core.address_generator import AddressGenerator
+from stemcore.hdl.core.axon_in import AxonIn
 from stemcore.hdl.core.axon_out import AxonOut
 from stemcore.hdl.core.configuration import Configuration
 from stemcore.hdl.core.control import Control
+from stemcore.hdl.core.dendrite import Dendrite
 from stemcore.hdl.core.error_register import ErrorRegister
 from stemcore.hdl.core.flow_control import FlowControl
 from stemcore.hdl.core.ingress import Egress, EntryQueue, FlitCheck, Ingress
 from stemcore.hdl.core.memory import ConfigMemory
+from stemcore.hdl.core.neurons.late import LateUpdate
+from stemcore.hdl.core.neurons.scaled import ScaledUpdate
 from stemcore.hdl.core.plane_scan import PlaneScan
 from stemcore.hdl.core.ranges import Ranges
+from stemcore.hdl.core.requantize import Requantize
 from stemcore.hdl.core.spike_emit import SpikeEmit
 from stemcore.hdl.core.spike_queue import SpikeQueue
 from stemcore.hdl.export import component_verilog
@@ -31,9 +36,14 @@ from tests.support.equivalence import GATE, GOLD, prove_equivalent
 TINY = get_preset("tiny")
 # Memories of a few words, which the prover sees as registers.
 SMALL = TINY.with_(
+    n_acc_words=4,
+    n_weight_words=4,
     n_fire_words=4,
     n_destinations=4,
     n_axons=2,
+    n_table_c=4,
+    n_table_y=4,
+    n_table_x=4,
     n_blocks=2,
     coord_width=2,
     c_width=3,
@@ -59,6 +69,11 @@ CASES = {
     "plane_scan": lambda: PlaneScan(SMALL),
     "spike_emit": lambda: SpikeEmit(SMALL),
     "axon_out": lambda: AxonOut(SMALL),
+    "axon_in": lambda: AxonIn(SMALL),
+    "dendrite": lambda: Dendrite(SMALL),
+    "requantize": lambda: Requantize(SMALL),
+    "scaled_update": lambda: ScaledUpdate(SMALL.with_(acc_width=16, integration="scaled")),
+    "late_update": lambda: LateUpdate(SMALL.with_(acc_width=16, integration="late")),
 }
 
 

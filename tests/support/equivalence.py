@@ -99,7 +99,8 @@ def _pairs(gold: dict[str, Any], gate: dict[str, Any]) -> dict[str, str]:
 
     Amaranth tells signals of one name apart by ``$`` and a number, the export by _2, _3 and so on,
     and begins with ports. Two of these are paired where a name that both designs have once stands
-    for the same signal; the others in their order.
+    for the same signal; the others in their order. What is left may be called after the instance
+    that it is an input of: ``update_i_valid`` for ``i_valid``.
     """
     nets, gate_nets = _nets(gold), _nets(gate)
     kept, gate_kept = _registers(gold), _registers(gate)
@@ -133,6 +134,14 @@ def _pairs(gold: dict[str, Any], gate: dict[str, Any]) -> dict[str, str]:
             if name in kept and (other := next(fit, None)):
                 free.remove(other)
                 found[name] = other
+    known = {name: found.get(name, name) for name in nets if found.get(name, name) in gate_nets}
+    bits = {bit for name in known for bit in nets[name]}
+    gate_bits = {bit for name in known.values() for bit in gate_nets[name]}
+    left = [name for name in sorted(gate_kept) if gate_bits.isdisjoint(gate_nets[name])]
+    for name in sorted(kept):
+        fits = [o for o in left if o.endswith(f"_{name}") and len(gate_nets[o]) == len(nets[name])]
+        if bits.isdisjoint(nets[name]) and fits:
+            found[name] = fits[0]
     renamed = {name: new for name, new in found.items() if new != name}
     return {name: new for name, new in renamed.items() if new not in nets or new in renamed}
 
