@@ -71,7 +71,7 @@ CASES = {
     "axon_out": lambda: AxonOut(SMALL),
     "axon_in": lambda: AxonIn(SMALL),
     "dendrite": lambda: Dendrite(SMALL),
-    "requantize": lambda: Requantize(SMALL),
+    "requantize": lambda: Requantize(SMALL.with_(soma_lanes=1)),
     "scaled_update": lambda: ScaledUpdate(SMALL.with_(acc_width=16, integration="scaled")),
     "late_update": lambda: LateUpdate(SMALL.with_(acc_width=16, integration="late")),
 }
