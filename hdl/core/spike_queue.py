@@ -18,7 +18,8 @@ class SpikeQueue(wiring.Component):
     Sources fire in bursts, several times faster than loop nests are done. What does not fit here
     waits in the mesh, in the way of everybody else's spikes: ``is_high`` and ``is_low`` are for
     asking sources to hold them in time. One spike a cycle in and out; a spike comes
-    out two cycles after it went in or later. Outputs depend on registers only.
+    out two cycles after it went in or later. Outputs depend on registers only, and what comes out
+    is one: the memory, whose answer is late in a cycle, is read a cycle ahead.
 
     Members
     -------
@@ -52,7 +53,7 @@ class SpikeQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # One spike waits at the memory's output.
+        # One spike waits at the output.
         depth = self._params.n_spikes - 1
         m.submodules.storage = storage = RAM(
             shape=Formats(self._params).spike.width, depth=depth, init=[]
@@ -65,8 +66,13 @@ class SpikeQueue(wiring.Component):
         kept = Signal()
         arrived = Signal()  # a spike was written in the cycle before, and counts from now on
         place = Signal.like(produce)
-        offers = Signal()  # what the memory's output holds
+        offers = Signal()  # what the output's register holds
         takes = Signal()
+        following = Signal.like(consume)
+        # What is written now can be read from the next cycle on, and be taken then already.
+        newest = Signal(storage.shape, reset_less=True)
+        output = Signal(storage.shape, reset_less=True)
+        early = Signal(storage.shape)
         m.d.comb += [
             self.i.ready.eq((stored != depth) & ~((stored == depth - 1) & arrived)),
             arrived.eq(written & kept),
@@ -75,17 +81,19 @@ class SpikeQueue(wiring.Component):
             write.data.eq(self.i.payload),
             write.en.eq(self.i.valid & self.i.ready),
             takes.eq(((stored != 0) | arrived) & (~offers | self.o.ready)),
-            read.addr.eq(consume),
-            read.en.eq(takes),
-            self.o.payload.eq(read.data),
+            following.eq(Mux(takes, _following(consume, depth), consume)),
+            read.addr.eq(following),
+            read.en.eq((stored != 0) | arrived),
+            early.eq(read.data),
+            self.o.payload.eq(output),
             self.o.valid.eq(offers),
             self.idle.eq((stored == 0) & ~arrived & ~offers),
         ]
-        m.d.sync += [written.eq(write.en), produce.eq(place)]
+        m.d.sync += [written.eq(write.en), produce.eq(place), consume.eq(following)]
         with m.If(write.en):
-            m.d.sync += kept.eq(self.keep)
+            m.d.sync += [kept.eq(self.keep), newest.eq(self.i.payload)]
         with m.If(takes):
-            m.d.sync += [consume.eq(_following(consume, depth)), offers.eq(1)]
+            m.d.sync += [output.eq(Mux(stored == 0, newest, early)), offers.eq(1)]
         with m.Elif(self.o.ready):
             m.d.sync += offers.eq(0)
         with m.If(arrived & ~takes):

@@ -73,8 +73,10 @@ class SpikesWaitInOrder(wiring.Component):
         m.d.sync += level.eq(level + pushes - pops)
         contents = None
         if self._invariants:
-            names = ("stored", "arrived", "produce", "consume")
-            in_memory, arrived, produce, consume = (inner_signal(inner, name) for name in names)
+            names = ("stored", "arrived", "produce", "consume", "early", "newest")
+            in_memory, arrived, produce, consume, early, newest = (
+                inner_signal(inner, name) for name in names
+            )
             storage = inner.submodules.storage
             depth, stored = DEPTH - 1, []
             for k in range(depth):
@@ -93,6 +95,9 @@ class SpikesWaitInOrder(wiring.Component):
                 Assert(in_memory + arrived <= depth),
                 Assert(ahead == Mux(in_memory == depth, 0, in_memory)),
                 Assert(level == in_memory + arrived + offered),
+                # What is read a cycle ahead, and what is too new for that.
+                Assert(implies(in_memory != 0, early == stored[0])),
+                Assert(implies(arrived & (in_memory == 0), newest == stored[0])),
             ]
         watch(
             m,
@@ -124,6 +129,8 @@ SPIKE_QUEUE_FAULTS = {
         "Mux(arrived, _following(produce, depth), produce)",
         "produce",
     ),
+    "reads the place before": ("read.addr.eq(following)", "read.addr.eq(consume)"),
+    "reads what is being written": ("Mux(stored == 0, newest, early)", "early"),
 }
 
 
