@@ -292,13 +292,15 @@ class Core(wiring.Component):
             control.held.eq(flow.held),
             watchdog.setting.eq(control.watchdog),
             watchdog.due.eq(control.due),
-            # Tokens are known later than the rest.
-            watchdog.progress[1].eq(ingress.end | ingress.credit | ingress.hold | ingress.go),
-            watchdog.progress[0].eq(
-                (spikes.o.valid & spikes.o.ready)
-                | (flow.o.valid & flow.o.ready)
-                | (axon_out.o.valid & axon_out.o.ready)
-                | control.op_valid
-                | soma.busy
+            # Tokens are known later than the rest, and each as late as it is by itself.
+            watchdog.progress.eq(
+                Cat(
+                    (spikes.o.valid & spikes.o.ready)
+                    | (flow.o.valid & flow.o.ready)
+                    | (axon_out.o.valid & axon_out.o.ready)
+                    | control.op_valid
+                    | soma.busy,
+                    *(ingress.end, ingress.credit, ingress.hold, ingress.go),
+                )
             ),
         ]

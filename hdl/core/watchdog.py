@@ -19,8 +19,8 @@ class Watchdog(wiring.Component):
     setting : ``In(WATCHDOG_WIDTH)``
     due : ``In(1)``
         The core has begun something that it cannot end by itself.
-    progress : ``In(2)``
-        Something went on in this cycle, of either of two kinds. Known late in it, and heeded in the
+    progress : ``In(5)``
+        Something went on in this cycle, of any of five kinds. Known late in it, and heeded in the
         next.
     expired : ``Out(1)``
         A pulse.
@@ -30,7 +30,7 @@ class Watchdog(wiring.Component):
 
     setting: In(WATCHDOG_WIDTH)
     due: In(1)
-    progress: In(2)
+    progress: In(5)
     expired: Out(1)
     idle: Out(1)
 
