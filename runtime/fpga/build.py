@@ -232,7 +232,8 @@ def table(report: dict[str, Any]) -> str:
         f"flip-flops   {cells['TRELLIS_FF']:,}" + share("TRELLIS_FF"),
         f"DP16KD       {cells['DP16KD']:,}, {report['output_registers']['memories']:,} with their "
         "output register" + share("DP16KD"),
-        f"MULT18X18D   {cells['MULT18X18D']:,}" + share("MULT18X18D"),
+        f"MULT18X18D   {cells['MULT18X18D']:,}, {report['output_registers']['multipliers']:,} with "
+        "their output register" + share("MULT18X18D"),
     ]
     for clock, found in report["fmax_mhz"].items():
         spread = f"{found['minimum']:.1f} / {found['median']:.1f} / {found['maximum']:.1f} MHz"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulation model of the ECP5's block RAM, against one of bytes of nine bits."""
+"""The simulation models of the ECP5's block RAM and of the register behind a multiplier."""
 
 import itertools
 import re
@@ -195,3 +195,60 @@ def test_a_way_of_use_beyond_the_model_ends_the_simulation(tmp_path, parameter, 
     with pytest.raises(ToolError) as error:
         run_vvp(program)
     assert re.search(rf"DP16KD bench\.ram: {re.escape(message)}", error.value.output)
+
+
+MULTIPLIER = """module bench;
+  reg clk = 0, ce, rst;
+  reg [17:0] a, b;
+  wire [35:0] p;
+  MULT18X18D #(.REG_OUTPUT_CLK("CLK0")) dut({pins}, .SIGNEDA(1'b1), .SIGNEDB(1'b1), .CLK0(clk),
+    .CE0(ce), .RST0(rst));
+  initial begin
+    $display("p=%0d", $signed(p));
+{steps}
+    $finish;
+  end
+endmodule
+"""
+
+
+@pytest.mark.sim
+def test_the_register_behind_a_multiplier(tmp_path, rng):
+    pins = [f".{name}{i}({name.lower()}[{i}])" for name in "AB" for i in range(18)]
+    pins += [f".P{i}(p[{i}])" for i in range(36)]
+    lines, wanted, kept = [], [0], 0
+    for _ in range(60):
+        a, b = (int(n) for n in rng.integers(-(1 << 17), 1 << 17, size=2))
+        ce, rst = int(rng.integers(2)), int(rng.integers(8) == 0)
+        lines.append(
+            f"    a = {a}; b = {b}; ce = {ce}; rst = {rst}; #1 clk = 1; #1 clk = 0;"
+            ' $display("p=%0d", $signed(p));'
+        )
+        kept = 0 if rst else a * b if ce else kept
+        wanted.append(kept)
+    bench = tmp_path / "bench.v"
+    bench.write_text(MULTIPLIER.format(pins=", ".join(pins), steps="\n".join(lines)))
+    program = compile_verilog([bench, MODELS], top="bench", out_dir=tmp_path)
+    assert [int(p) for p in re.findall(r"p=(-?\d+)", run_vvp(program))] == wanted
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        ('.REG_INPUTA_CLK("CLK0")', "the register behind the product must be the only one"),
+        ('.REG_PIPELINE_CLK("CLK0")', "the register behind the product must be the only one"),
+        ('.REG_OUTPUT_CLK("CLK1")', "the register must have CLK0, CE0 and RST0"),
+        (
+            '.REG_OUTPUT_CLK("CLK0"), .REG_OUTPUT_CE("CE1")',
+            "the register must have CLK0, CE0 and RST0",
+        ),
+    ],
+)
+def test_a_multiplier_beyond_the_model_ends_the_simulation(tmp_path, parameter, message):
+    bench = tmp_path / "bench.v"
+    bench.write_text(f"module bench;\n  MULT18X18D #({parameter}) dut();\nendmodule\n")
+    program = compile_verilog([bench, MODELS], top="bench", out_dir=tmp_path)
+    with pytest.raises(ToolError) as error:
+        run_vvp(program)
+    assert re.search(rf"MULT18X18D bench\.dut: {re.escape(message)}", error.value.output)

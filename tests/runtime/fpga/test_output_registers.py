@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Output registers of ECP5's block memories: taken where they change no value in any cycle."""
+"""Output registers of ECP5's blocks: taken where they change no value in any cycle."""
 
 import copy
 
@@ -9,6 +9,7 @@ from stemcore.runtime.fpga.output_registers import DATA_WIDTH, use_output_regist
 
 CLOCK, ENABLE, OTHER = 2, 3, 4
 N_BITS = 5
+NOTHING_DONE = {"memories": 0, "multipliers": 0, "flip_flops": 0}
 
 
 def ram(width):
@@ -60,7 +61,8 @@ def test_registers_behind_a_memory_become_its_own(width):
     done = use_output_registers(design, "top")
     cells = design["modules"]["top"]["cells"]
     registers = [name for name in before if name != "m"]
-    assert done == {"memories": 1, "flip_flops": len(registers)} and list(cells) == ["m"]
+    assert done == {"memories": 1, "multipliers": 0, "flip_flops": len(registers)}
+    assert list(cells) == ["m"]
     memory = cells["m"]
     sides = "AB" if width == 36 else "B"
     for side in "AB":
@@ -186,7 +188,7 @@ def test_what_would_change_a_value_stays(change):
     design = netlist()
     change(design["modules"]["top"])
     before = copy.deepcopy(design)
-    assert use_output_registers(design, "top") == {"memories": 0, "flip_flops": 0}
+    assert use_output_registers(design, "top") == NOTHING_DONE
     assert design == before
 
 
@@ -198,6 +200,91 @@ def test_both_ports_of_a_memory_are_taken_by_themselves():
         memory["port_directions"][f"DOA{i}"] = "output"
         design["modules"]["top"]["cells"][f"a{i}"] = flip_flop(500 + i, enable=OTHER)
     done = use_output_registers(design, "top")
-    assert done == {"memories": 1, "flip_flops": N_BITS + DATA_WIDTH}
+    assert done == {"memories": 1, "multipliers": 0, "flip_flops": N_BITS + DATA_WIDTH}
     connections = memory["connections"]
     assert (connections["OCEA"], connections["OCEB"]) == ([OTHER], [ENABLE])
+
+
+def multiplier_netlist():
+    """A multiplier whose product, nets 200 and up, goes to flip-flops."""
+    outputs = {f"P{i}": [200 + i] for i in range(N_BITS)}
+    inputs = {f"A{i}": [300 + i] for i in range(18)} | {"SIGNEDA": ["1"]}
+    multiplier = {
+        "type": "MULT18X18D",
+        "parameters": {},
+        "port_directions": dict.fromkeys(inputs, "input") | dict.fromkeys(outputs, "output"),
+        "connections": inputs | outputs,
+    }
+    cells = {"m": multiplier} | {f"ff_{name}": flip_flop(*bit) for name, bit in outputs.items()}
+    return {"modules": {"top": {"cells": cells, "ports": {}}}}
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_registers_behind_a_multiplier_become_its_own(is_enabled):
+    design = multiplier_netlist()
+    cells = design["modules"]["top"]["cells"]
+    if not is_enabled:
+        always_enabled(cells)
+    done = use_output_registers(design, "top")
+    assert done == {"memories": 0, "multipliers": 1, "flip_flops": N_BITS}
+    assert list(cells) == ["m"]
+    multiplier = cells["m"]
+    assert multiplier["parameters"] == {
+        "REG_OUTPUT_CLK": "CLK0",
+        "REG_OUTPUT_CE": "CE0",
+        "REG_OUTPUT_RST": "RST0",
+    }
+    connections = multiplier["connections"]
+    assert [connections[f"P{i}"] for i in range(N_BITS)] == [[1200 + i] for i in range(N_BITS)]
+    assert connections["CLK0"] == [CLOCK] and connections["RST0"] == ["0"]
+    assert connections["CE0"] == [ENABLE if is_enabled else "1"]
+    assert set(multiplier["port_directions"]) == set(connections)
+
+
+def product_read_twice(top):
+    top["cells"]["other"] = flip_flop(201)
+
+
+def product_read_outside(top):
+    top["ports"]["product"] = {"direction": "output", "bits": [202]}
+
+
+def product_of_other_enable(top):
+    top["cells"]["ff_P0"] = flip_flop(200, enable=OTHER)
+
+
+def product_with_reset(top):
+    top["cells"]["ff_P0"]["connections"]["LSR"] = [OTHER]
+
+
+def product_in_logic(top):
+    top["cells"]["ff_P0"]["type"] = "LUT4"
+
+
+def factor_registered_already(top):
+    top["cells"]["m"]["parameters"]["REG_INPUTA_CLK"] = "CLK0"
+
+
+def nobody_multiplies(top):
+    for name in [n for n in top["cells"] if n != "m"]:
+        del top["cells"][name]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        product_read_twice,
+        product_read_outside,
+        product_of_other_enable,
+        product_with_reset,
+        product_in_logic,
+        factor_registered_already,
+        nobody_multiplies,
+    ],
+)
+def test_what_would_change_a_product_stays(change):
+    design = multiplier_netlist()
+    change(design["modules"]["top"])
+    before = copy.deepcopy(design)
+    assert use_output_registers(design, "top") == NOTHING_DONE
+    assert design == before
