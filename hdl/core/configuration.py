@@ -52,6 +52,8 @@ class Configuration(wiring.Component):
     i : ``In(flit_stream)``
     at_work : ``In(1)``
         The core runs, or begins to.
+    keep : ``In(1)``
+        The flit that ``i`` hands over is kept, else it is dropped. It may come late in the cycle.
     alert, alerted : ``In(1)``, ``Out(1)``
         Send an alert; it is being sent.
     causes : ``Out(len(Error))``
@@ -71,6 +73,7 @@ class Configuration(wiring.Component):
             {
                 "i": In(flit_stream(params)),
                 "at_work": In(1),
+                "keep": In(1, init=1),
                 "alert": In(1),
                 "alerted": Out(1),
                 "causes": Out(len(Error)),
@@ -115,7 +118,7 @@ class Configuration(wiring.Component):
         waits = Signal()  # an answer, for longer than a cycle
         m.d.comb += [
             self.i.ready.eq((reading == 0) & (~self.reply.valid | waits)),
-            accept.eq(self.i.valid & self.i.ready),
+            accept.eq(self.i.valid & self.i.ready & self.keep),
             is_write.eq(accept & (flit.kind == Kind.WRITE.value)),
             is_read.eq(accept & (flit.kind == Kind.READ.value)),
             self.alerted.eq(self.alert & (reading == 0) & ~self.reply.valid & ~self.i.valid),
@@ -129,10 +132,11 @@ class Configuration(wiring.Component):
             self.bus.read.eq((is_read & ~refused.read & ~waits) | self.alerted),
             waits.eq(self.reply.valid & ~self.reply.ready),
         ]
-        with m.If(accept & (flit.kind == Kind.ADDRESS.value)):
-            m.d.sync += pointer.eq(target)
-        with m.If(is_write | is_read):
-            with m.If(comes_before):
+        # Whether a flit is accepted comes late in a cycle: it enables, and chooses nothing.
+        with m.If(accept):
+            with m.If(flit.kind == Kind.ADDRESS.value):
+                m.d.sync += pointer.eq(target)
+            with m.Elif(comes_before):
                 m.d.sync += pointer.chunk.eq(pointer.chunk + 1)
             with m.Else():
                 m.d.sync += [pointer.chunk.eq(0), pointer.address.eq(pointer.address + 1)]
@@ -141,9 +145,8 @@ class Configuration(wiring.Component):
         with m.If(self.alerted):
             m.d.sync += [reading.eq(1), is_alert.eq(1)]
         # Without ``write`` and ``read`` nobody looks at the rest of the bus, which is wide: it need
-        # not wait for whether what comes is accepted.
-        moves = self.i.valid & flit.kind.matches(Kind.WRITE.value, Kind.READ.value)
-        with m.If(((reading == 0) & moves) | self.alerted):
+        # not wait for whether what comes is kept.
+        with m.If((reading == 0) & (self.i.valid | self.alert)):
             m.d.sync += [
                 self.bus.memory.eq(Mux(self.i.valid, pointer.memory, Memory.CONTROL.value)),
                 self.bus.address.eq(Mux(self.i.valid, pointer.address, Control.ERRORS.value)),

@@ -113,7 +113,11 @@ class Core(wiring.Component):
         connect(m, wiring.flipped(self.i), entry.i)
         connect(m, entry=entry.o, ingress=ingress.i)
         connect(m, ingress=ingress.spike, queue=spikes.i)
-        m.d.comb += [ingress.verdict.eq(entry.verdict), spikes.keep.eq(ingress.keep)]
+        m.d.comb += [
+            ingress.verdict.eq(entry.verdict),
+            spikes.keep.eq(ingress.keep),
+            configuration.keep.eq(ingress.keep_config),
+        ]
         connect(m, queue=spikes.o, axon_in=axon_in.i)
         connect(m, ingress=ingress.config, configuration=configuration.i)
         connect(m, flow=flow.o, egress=egress.flow)

@@ -51,20 +51,25 @@ class FlitCheck(wiring.Component):
         kind, verdict = self.flit.kind, self.verdict
         spike_fields = Formats(self._params).spike
         spike = struct(spike_fields)(self.flit.payload[: spike_fields.width])
-        is_fine = Signal()
+        # Kind by kind, side by side with what kind it is: for any kind it takes longer.
+        reserved = self._reserved()
+
+        def is_fine(kind):
+            return (self.flit.kind == kind.value) & ~reserved[kind]
+
+        configures = (Kind.ADDRESS, Kind.WRITE, Kind.READ)
         is_pace = Signal()
         m.d.comb += [
-            is_fine.eq(~self._reserved().any()),
-            is_pace.eq(is_fine & (kind == Kind.PACE.value)),
-            verdict.is_fine.eq(is_fine),
-            verdict.is_spike.eq(kind == Kind.SPIKE.value),
-            verdict.fits.eq(verdict.is_spike & is_fine & ~spike.t[T_WIDTH:].any()),
-            verdict.is_config.eq(
-                kind.matches(Kind.ADDRESS.value, Kind.WRITE.value, Kind.READ.value)
+            is_pace.eq(is_fine(Kind.PACE)),
+            verdict.is_fine.eq(
+                ~Cat((kind == other.value) & bad for other, bad in reserved.items()).any()
             ),
-            verdict.configures.eq(verdict.is_config & is_fine),
-            verdict.is_end.eq(is_fine & (kind == Kind.END.value)),
-            verdict.is_credit.eq(is_fine & (kind == Kind.CREDIT.value)),
+            verdict.is_spike.eq(kind == Kind.SPIKE.value),
+            verdict.fits.eq(is_fine(Kind.SPIKE) & ~spike.t[T_WIDTH:].any()),
+            verdict.is_config.eq(kind.matches(*(other.value for other in configures))),
+            verdict.configures.eq(Cat(is_fine(other) for other in configures).any()),
+            verdict.is_end.eq(is_fine(Kind.END)),
+            verdict.is_credit.eq(is_fine(Kind.CREDIT)),
             verdict.is_hold.eq(is_pace & spike.t[0]),
             verdict.is_go.eq(is_pace & ~spike.t[0]),
             verdict.is_data.eq(kind == Kind.DATA.value),
@@ -72,7 +77,7 @@ class FlitCheck(wiring.Component):
         return m
 
     def _reserved(self):
-        """One condition for every group of payload bits that the same kinds do not use."""
+        """By kind: whether bits of the payload are set that this kind does not use."""
         formats, flit = Formats(self._params), self.flit
         n_bits = formats.payload_width
         position = next(low for name, low, _ in formats.spike if name == "t")
@@ -83,11 +88,15 @@ class FlitCheck(wiring.Component):
             Kind.WRITE: (1 << CHUNK_WIDTH) - 1,
             Kind.DATA: (1 << n_bits) - 1,
         }
-        groups: dict[tuple[int, ...], list] = {}
+        # Bits that the same kinds do not use are looked at once.
+        groups: dict[tuple[Kind, ...], list] = {}
         for bit in range(n_bits):
-            kinds = tuple(kind.value for kind in Kind if not used[kind] >> bit & 1)
+            kinds = tuple(kind for kind in Kind if not used[kind] >> bit & 1)
             groups.setdefault(kinds, []).append(flit.payload[bit])
-        return Cat(Cat(bits).any() & flit.kind.matches(*kinds) for kinds, bits in groups.items())
+        return {
+            kind: Cat(Cat(bits).any() for kinds, bits in groups.items() if kind in kinds).any()
+            for kind in Kind
+        }
 
 
 class EntryQueue(FlitQueue):
@@ -134,8 +143,8 @@ class Ingress(wiring.Component):
         The spike that ``spike`` shows lies within the range of its axon.
     spike, keep : ``Out(spike_stream)``, ``Out(1)``
         A spike, when spikes are due; whether it is one that its axon can have, which is known late.
-    config : ``Out(flit_stream)``
-        ADDRESS, WRITE and READ flits.
+    config, keep_config : ``Out(flit_stream)``, ``Out(1)``
+        ADDRESS, WRITE and READ flits; whether no bit is set that they do not use, which is known late.
     end, credit : ``Out(1)``
         Pulses for one token each.
     hold, go : ``Out(1)``
@@ -160,6 +169,7 @@ class Ingress(wiring.Component):
                 "spike": Out(spike_stream(params)),
                 "keep": Out(1),
                 "config": Out(flit_stream(params)),
+                "keep_config": Out(1),
                 "end": Out(1),
                 "credit": Out(1),
                 "hold": Out(1),
@@ -191,7 +201,8 @@ class Ingress(wiring.Component):
             self.causes[Error.SPIKE].eq(spike_comes & ~self.may_spike),
             self.causes[Error.RANGE].eq(spike_comes & self.may_spike & ~self.keep),
             self.config.payload.eq(self.i.payload),
-            self.config.valid.eq(valid & verdict.configures),
+            self.config.valid.eq(valid & verdict.is_config),
+            self.keep_config.eq(verdict.configures),
             self.end.eq(valid & verdict.is_end & self.may_spike),
             self.credit.eq(valid & verdict.is_credit & self.may_credit),
             self.causes[Error.TOKEN].eq(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A queue whose slots are reserved before their contents exist."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
@@ -72,9 +72,14 @@ class ReservedQueue(wiring.Component):
             read.addr.eq(first),
             self.o.eq(read.data),
         ]
-        m.d.sync += [
-            n_free.eq(n_free + self.pop + self.cancel - self.reserve),
-            first.eq(first + self.pop),
-            end.eq(end + self.push),
-        ]
+        # What is known late in a cycle chooses, and does not go through adders.
+        def moved(step):
+            return Mux(self.cancel, n_free + (step + 1), n_free + step)
+
+        with m.If(self.pop):
+            m.d.sync += [n_free.eq(Mux(self.reserve, moved(0), moved(1))), first.eq(first + 1)]
+        with m.Else():
+            m.d.sync += n_free.eq(Mux(self.reserve, moved(-1), moved(0)))
+        with m.If(self.push):
+            m.d.sync += end.eq(end + 1)
         return m

@@ -71,7 +71,10 @@ class Soma(wiring.Component):
                     m.d.comb += self.read_chunk.eq(block.read_chunk)
 
         start = Signal()
-        m.d.comb += start.eq(self.start & (self.n_update != 0))
+        # Of a register that keeps its value: a command is known late in a cycle.
+        has_entries = Signal(reset_less=True)
+        m.d.sync += has_entries.eq(self.n_update != 0)
+        m.d.comb += start.eq(self.start & has_entries)
         entry, is_last_entry, reading, running, group = self._sequence(m, update_pass, start)
         self._feed(m, requant, requantize, entry, reading, running, group)
         clear_done = self._clear(m, entry, reading)
@@ -93,7 +96,7 @@ class Soma(wiring.Component):
         done = self._delay(m, current.is_last_entry & is_last_group, depth + 1, "done")
 
         idle_start = Signal()  # an update pass of no entries
-        m.d.sync += idle_start.eq(self.start & (self.n_update == 0))
+        m.d.sync += idle_start.eq(self.start & ~has_entries)
         with m.If(self.start | self.clear_all):
             m.d.sync += self.busy.eq(1)
         with m.Elif(done | idle_start | clear_done):
@@ -138,15 +141,12 @@ class Soma(wiring.Component):
             m.d.sync += [running.eq(1), group.eq(0)]
         with m.Elif(running):
             m.d.sync += [running.eq(group != n_groups - 1), group.eq(group + 1)]
-        with m.If(start):
-            m.d.sync += [fetched.eq(1), index.eq(1)]
-        with m.Elif(load):
-            m.d.sync += [
-                entry.eq(update_pass.data),
-                is_last_entry.eq(is_last),
-                fetched.eq(~is_last),
-                index.eq(Mux(is_last, 0, index + 1)),
-            ]
+        # The command comes late in a cycle: it enables, and chooses little. An update pass begins
+        # at index 0.
+        with m.If(start | load):
+            m.d.sync += [fetched.eq(start | ~is_last), index.eq(Mux(is_last, 0, index + 1))]
+        with m.If(load):
+            m.d.sync += [entry.eq(update_pass.data), is_last_entry.eq(is_last)]
         return entry, is_last_entry, reading, running, group
 
     def _clear(self, m, entry, reading):

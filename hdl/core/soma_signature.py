@@ -81,7 +81,7 @@ class SomaSignature(Interface):
         From the cycle after a command until all activation words, or zeros, have been written. A
         pass of no entries is busy for a cycle.
     n_update : ``In``
-        Entries of an update pass.
+        Entries of an update pass; constant as ``mode`` is.
     mode : ``In``
         Fields ``mode``; constant from two cycles before an update pass until its end.
     constants : ``In``

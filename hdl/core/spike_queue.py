@@ -68,7 +68,10 @@ class SpikeQueue(wiring.Component):
         place = Signal.like(produce)
         offers = Signal()  # what the output's register holds
         takes = Signal()
-        following = Signal.like(consume)
+        # Registers, since both are asked for where a spike is taken: is any in the memory, and the
+        # place after ``consume``.
+        holds = Signal()
+        following = Signal.like(consume, init=_following(0, depth))
         # What is written now can be read from the next cycle on, and be taken then already.
         newest = Signal(storage.shape, reset_less=True)
         output = Signal(storage.shape, reset_less=True)
@@ -80,26 +83,30 @@ class SpikeQueue(wiring.Component):
             write.addr.eq(place),
             write.data.eq(self.i.payload),
             write.en.eq(self.i.valid & self.i.ready),
-            takes.eq(((stored != 0) | arrived) & (~offers | self.o.ready)),
-            following.eq(Mux(takes, _following(consume, depth), consume)),
-            read.addr.eq(following),
-            read.en.eq((stored != 0) | arrived),
+            takes.eq((holds | arrived) & (~offers | self.o.ready)),
+            read.addr.eq(Mux(takes, following, consume)),
+            read.en.eq(holds | arrived),
             early.eq(read.data),
             self.o.payload.eq(output),
             self.o.valid.eq(offers),
-            self.idle.eq((stored == 0) & ~arrived & ~offers),
+            self.idle.eq(~holds & ~arrived & ~offers),
         ]
-        m.d.sync += [written.eq(write.en), produce.eq(place), consume.eq(following)]
+        m.d.sync += [written.eq(write.en), produce.eq(place)]
         with m.If(write.en):
             m.d.sync += [kept.eq(self.keep), newest.eq(self.i.payload)]
         with m.If(takes):
-            m.d.sync += [output.eq(Mux(stored == 0, newest, early)), offers.eq(1)]
+            m.d.sync += [
+                consume.eq(following),
+                following.eq(_following(following, depth)),
+                output.eq(Mux(holds, early, newest)),
+                offers.eq(1),
+            ]
         with m.Elif(self.o.ready):
             m.d.sync += offers.eq(0)
         with m.If(arrived & ~takes):
-            m.d.sync += stored.eq(stored + 1)
+            m.d.sync += [stored.eq(stored + 1), holds.eq(1)]
         with m.Elif(takes & ~arrived):
-            m.d.sync += stored.eq(stored - 1)
+            m.d.sync += [stored.eq(stored - 1), holds.eq(stored != 1)]
         # In two steps: the level comes out of an adder.
         level = Signal(range(self._params.n_spikes + 1))
         m.d.sync += [
@@ -113,4 +120,6 @@ class SpikeQueue(wiring.Component):
 
 def _following(place, depth):
     """The place after ``place`` in a ring of ``depth``."""
+    if isinstance(place, int):
+        return (place + 1) % depth
     return Mux(place == depth - 1, 0, place + 1)

@@ -31,7 +31,7 @@ SIZES = "2 bits a coordinate, 4 words to fire"
 # A flit has one effect, or is one error ---------------------------------------------------------
 class Careless(FlitCheck):
     def _reserved(self):
-        return Const(0)
+        return dict.fromkeys(Kind, Const(0))
 
 
 Patient = planted(
@@ -79,6 +79,7 @@ class OneEffect(wiring.Component):
         comes = ingress.i.valid & ingress.i.ready
         spike, config = (out.valid & out.ready for out in (ingress.spike, ingress.config))
         spike &= ingress.keep
+        config &= ingress.keep_config
         lost = 1 << Error.TOKEN if fault == "a cause is lost" else 0
         waits_for_spikes = (flit.kind == Kind.SPIKE.value) & ~ingress.spike.ready
         configures = flit.kind.matches(*(k.value for k in (Kind.ADDRESS, Kind.WRITE, Kind.READ)))
@@ -130,7 +131,7 @@ class Waits(Configuration):
     def elaborate(self, platform):
         m = Module()
         m.submodules.inner = inner = Configuration(params=SMALL)
-        for name in ("at_work", "alert", *(f"read_{block}" for block in BLOCKS)):
+        for name in ("at_work", "keep", "alert", *(f"read_{block}" for block in BLOCKS)):
             m.d.comb += getattr(inner, name).eq(getattr(self, name))
         is_open = ~inner.reply.valid
         m.d.comb += [
@@ -184,6 +185,7 @@ class KeepsOut(wiring.Component):
             unit.reply.ready.eq(AnySeq(1)),
             unit.at_work.eq(AnySeq(1)),
             unit.alert.eq(alert & AnySeq(1)),
+            unit.keep.eq(AnySeq(1)),
         ]
         m.d.sync += alert.eq(1)
         waited = Signal(3)
@@ -191,7 +193,7 @@ class KeepsOut(wiring.Component):
             m.d.sync += waited.eq(0)
         with m.Else():
             m.d.sync += waited.eq(waited + 1)
-        accept = unit.i.valid & unit.i.ready
+        accept = unit.i.valid & unit.i.ready & unit.keep
         comes, was_at_work, was_alert = Signal(), Signal(), Signal()
         m.d.sync += [
             comes.eq(accept & (flit.kind != Kind.ADDRESS.value) & ~unit.causes.any()),

@@ -73,8 +73,8 @@ class SpikesWaitInOrder(wiring.Component):
         m.d.sync += level.eq(level + pushes - pops)
         contents = None
         if self._invariants:
-            names = ("stored", "arrived", "produce", "consume", "early", "newest")
-            in_memory, arrived, produce, consume, early, newest = (
+            names = ("stored", "arrived", "produce", "consume", "following", "early", "newest")
+            in_memory, arrived, produce, consume, following, early, newest = (
                 inner_signal(inner, name) for name in names
             )
             storage = inner.submodules.storage
@@ -92,6 +92,8 @@ class SpikesWaitInOrder(wiring.Component):
             ahead = produce + Mux(produce < consume, depth, 0) - consume
             m.d.comb += [
                 Assert((produce < depth) & (consume < depth)),
+                Assert(following == Mux(consume == depth - 1, 0, consume + 1)),
+                Assert(inner_signal(inner, "holds") == (in_memory != 0)),
                 Assert(in_memory + arrived <= depth),
                 Assert(ahead == Mux(in_memory == depth, 0, in_memory)),
                 Assert(level == in_memory + arrived + offered),
@@ -123,14 +125,14 @@ SPIKE_QUEUE_FAULTS = {
     ),
     "gives what is not there": ("self.o.valid.eq(offers)", "self.o.valid.eq(~self.idle)"),
     "gives again": ("m.d.sync += offers.eq(0)", "m.d.sync += offers.eq(~self.is_low)"),
-    "idle with one": ("(stored == 0) & ~arrived & ~offers", "(stored == 0) & ~offers"),
+    "idle with one": ("~holds & ~arrived & ~offers", "~holds & ~offers"),
     "keeps what it is not to": ("arrived.eq(written & kept)", "arrived.eq(written)"),
     "writes over what has arrived": (
         "Mux(arrived, _following(produce, depth), produce)",
         "produce",
     ),
-    "reads the place before": ("read.addr.eq(following)", "read.addr.eq(consume)"),
-    "reads what is being written": ("Mux(stored == 0, newest, early)", "early"),
+    "reads the place before": ("Mux(takes, following, consume)", "consume"),
+    "reads what is being written": ("Mux(holds, early, newest)", "early"),
 }
 
 
@@ -209,8 +211,8 @@ def test_reserved_slots_are_kept():
 SLOT_FAULTS = {
     "promises too much": ("self.room.eq(n_free != 0)", "self.room.eq(1)"),
     "loses what is given back": (
-        "n_free + self.pop + self.cancel - self.reserve",
-        "n_free + self.pop - self.reserve",
+        "Mux(self.cancel, n_free + (step + 1), n_free + step)",
+        "n_free + step",
     ),
     "tells full from empty no more": (
         "end = Signal(range(2 * self._depth))",

@@ -161,6 +161,30 @@ def test_pointer_loop_nests_over_chunks_and_words(memory, rng):
     assert [write[0] for write in blocks.writes] == [cycle + 1 for cycle in accepted]
 
 
+def test_flits_that_are_not_kept_leave_no_trace(rng):
+    words = [point(Memory.FIRE, 3), *(flit(Kind.WRITE, n) for n in range(40))]
+    words += [point(Memory.FIRE, 5), *(flit(Kind.WRITE, n) for n in range(40)), flit(Kind.READ)]
+    keeps = [True, *(rng.random(len(words) - 1) < 0.5).tolist()]
+    dut = Configuration(params=PARAMS)
+    blocks = Blocks(dut)
+    kept = [word for word, keep in zip(words, keeps, strict=True) if keep]
+    writes, replies, errors = reference(kept)
+    sink = Sink(dut.reply, len(replies))
+
+    async def send(ctx):
+        for word, keep in zip(words, keeps, strict=True):
+            ctx.set(dut.i.payload.as_value(), word)
+            ctx.set(dut.i.valid, 1)
+            ctx.set(dut.keep, keep)
+            await ctx.tick().until(dut.i.ready)
+        ctx.set(dut.i.valid, 0)
+        await ctx.tick().repeat(3)
+
+    simulate(dut, [send, sink], limit=500, background=[blocks])
+    assert [write[1:] for write in blocks.writes] == writes
+    assert (sink.items, blocks.errors) == (replies, errors)
+
+
 @pytest.mark.parametrize("memory", [Memory.WEIGHT, Memory.FIRE])
 def test_pointer_wraps_at_the_last_address(memory):
     n_chunks = FORMATS.n_chunks(memory)

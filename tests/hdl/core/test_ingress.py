@@ -60,7 +60,7 @@ class Events:
             _, _, *at = await ctx.tick().sample(
                 dut.spike.valid & dut.spike.ready & dut.keep,
                 Value.cast(dut.spike.payload),
-                dut.config.valid & dut.config.ready,
+                dut.config.valid & dut.config.ready & dut.keep_config,
                 Value.cast(dut.config.payload),
                 Cat(dut.end, dut.credit, dut.hold, dut.go),
                 dut.causes,
