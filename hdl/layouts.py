@@ -40,7 +40,8 @@ class ConfigBus(Interface):
     ``write`` stores ``data`` in ``chunk`` of word ``address`` of ``memory`` in this cycle. ``read``
     fetches the same chunk: every memory answers on its own wire, from the second cycle after
     ``read`` on, while ``memory`` stays. While the core runs, only CONTROL is read, and only
-    commands are written; the configuration unit sees to that.
+    commands are written; the configuration unit sees to that. ``command`` comes with ``write``
+    where it writes a command: what hundreds of registers obey is known early in a cycle.
     """
 
     def __init__(self):
@@ -51,6 +52,7 @@ class ConfigBus(Interface):
                 "chunk": Out(5),
                 "data": Out(CHUNK_WIDTH),
                 "write": Out(1),
+                "command": Out(1),
                 "read": Out(1),
             }
         )

@@ -16,7 +16,7 @@ from .reserved_queue import ReservedQueue
 from .soma_signature import ActivationPort
 from .spike_emit import SpikeEmit, job_layout, source_layout
 
-# The way from a destination's read to its slot given back takes three cycles.
+# The way from a destination's read to its slot given back takes four cycles.
 _QUEUE_DEPTH = 4
 
 

@@ -129,6 +129,7 @@ class Configuration(wiring.Component):
         ]
         m.d.sync += [
             self.bus.write.eq(is_write & ~refused.write & ~refused.command),
+            self.bus.command.eq(is_write & refused.is_command & ~refused.write & ~refused.command),
             self.bus.read.eq((is_read & ~refused.read & ~waits) | self.alerted),
             waits.eq(self.reply.valid & ~self.reply.ready),
         ]
@@ -182,13 +183,15 @@ class Configuration(wiring.Component):
         return m
 
     def _refused(self, m, flit, pointer, beyond):
-        """Whether a WRITE, a READ, and what a WRITE to COMMAND says, are refused."""
+        """Whether a WRITE, a READ, and what a WRITE to COMMAND says, are refused; and whether a WRITE
+        is to COMMAND."""
         refused = SimpleNamespace(
-            **{name: Signal(name=f"{name}_refused") for name in ("write", "read", "command")}
+            **{name: Signal(name=f"{name}_refused") for name in ("write", "read", "command")},
+            is_command=Signal(name="is_command"),
         )
         command = struct(self._formats.command)(flit.payload[: self._formats.command.width])
         is_control = Signal()
-        is_command = Signal()
+        is_command = refused.is_command
         # Whether there are higher bits, ``beyond`` says.
         is_range = Signal()
         n_ranges = 1 << self._formats.params.axon_width

@@ -205,21 +205,20 @@ class Control(wiring.Component):
         """Takes what the bus writes: registers, and commands."""
         command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
         selected = self.config.memory == Memory.CONTROL.value
-        m.d.sync += [start.eq(0), self.stop.eq(0)]
+        is_command = self.config.command
+        m.d.sync += [
+            start.eq(is_command & command.start & ~running),
+            self.stop.eq(is_command & command.stop),
+        ]
+        m.d.comb += [
+            clear_counters.eq(is_command & command.clear_counters),
+            self.clear_errors.eq(is_command & command.clear_errors),
+        ]
         with m.If(self.config.write & selected):
             with m.Switch(self.config.address):
                 for register, target in registers.items():
                     with m.Case(register.value):
                         m.d.sync += target.eq(self.config.data)
-                with m.Case(Register.COMMAND.value):
-                    m.d.sync += [
-                        start.eq(command.start & ~running),
-                        self.stop.eq(command.stop),
-                    ]
-                    m.d.comb += [
-                        clear_counters.eq(command.clear_counters),
-                        self.clear_errors.eq(command.clear_errors),
-                    ]
 
     def _show(self, m, words):
         """Answers a read with one of ``words``, by register, or with zero.

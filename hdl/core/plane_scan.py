@@ -16,7 +16,7 @@ from ..layouts import activation_word, struct
 from .reserved_queue import ReservedQueue
 from .soma_signature import ActivationPort
 
-QUEUE_DEPTH = 8  # the way from a read to its slot given back takes four cycles
+QUEUE_DEPTH = 8  # the way from a read to its slot given back takes five cycles
 _COUNT_LANES = 4  # lanes whose spikes are counted in the first of two steps
 
 

@@ -11,7 +11,8 @@ class ReservedQueue(wiring.Component):
     """Catches what a pipeline delivers that cannot stall.
 
     Before an item enters the pipeline it reserves a slot; at the pipeline's end it fills the slot
-    with ``push``, or gives it back with ``cancel``. It can be popped in the cycle after ``push``.
+    with ``push``, or gives it back with ``cancel``. It can be popped in the cycle after ``push``;
+    its slot is there again two cycles after ``pop``, which may come late in a cycle.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ class ReservedQueue(wiring.Component):
     pop : ``In(1)``
         Remove it. Only if ``valid``.
     idle : ``Out(1)``
-        No slot is taken.
+        No slot is taken, nor was one until the last cycle.
     """
 
     def __init__(self, *, shape, depth: int):
@@ -72,14 +73,15 @@ class ReservedQueue(wiring.Component):
             read.addr.eq(first),
             self.o.eq(read.data),
         ]
-        # What is known late in a cycle chooses, and does not go through adders.
-        def moved(step):
-            return Mux(self.cancel, n_free + (step + 1), n_free + step)
-
+        popped = Signal()
+        given = popped + self.cancel
+        # Whether a slot is reserved waits for others: it chooses, and does not go through an adder.
+        m.d.sync += [
+            popped.eq(self.pop),
+            n_free.eq(Mux(self.reserve, n_free + given - 1, n_free + given)),
+        ]
         with m.If(self.pop):
-            m.d.sync += [n_free.eq(Mux(self.reserve, moved(0), moved(1))), first.eq(first + 1)]
-        with m.Else():
-            m.d.sync += n_free.eq(Mux(self.reserve, moved(-1), moved(0)))
+            m.d.sync += first.eq(first + 1)
         with m.If(self.push):
             m.d.sync += end.eq(end + 1)
         return m

@@ -120,6 +120,10 @@ class NoTokenIsLost(Control):
             Assume(self.config.address == address),
             Assume(self.config.data == data),
             Assume(implies(done == len(commands), ~self.config.write)),
+            Assume(
+                self.config.command
+                == (self.config.write & (self.config.address == Register.COMMAND.value))
+            ),
             Assume(~self.config.read),
         ]
         with m.If(self.config.write):

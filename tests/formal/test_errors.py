@@ -208,6 +208,7 @@ class KeepsOut(wiring.Component):
             Assert(waited <= 4),
             Assert((bus.write | bus.read) == (comes | was_alert)),
             Assert(~(bus.write & bus.read)),
+            Assert(bus.command == (bus.write & is_command)),
             Assert(implies(bus.write & was_at_work, is_command)),
             Assert(implies(bus.read & was_at_work, is_control)),
             Assert(implies(bus.write | bus.read, ~is_beyond)),

@@ -153,7 +153,10 @@ def _holding(core: types.ModuleType) -> dict[str, type]:
             drive_freely(m, self)
             is_control = self.bus.memory == Memory.CONTROL.value
             is_command = is_control & (self.bus.address == Register.COMMAND.value)
-            m.d.comb += Assume(implies(self.bus.write & self.at_work, is_command))
+            m.d.comb += [
+                Assume(implies(self.bus.write & self.at_work, is_command)),
+                Assume(self.bus.command == (self.bus.write & is_command)),
+            ]
             return m
 
     class EntryQueue(core.EntryQueue):

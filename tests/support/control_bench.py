@@ -19,8 +19,10 @@ async def write(ctx, dut, register, value, memory=Memory.CONTROL):
     ctx.set(dut.config.address, int(register))
     ctx.set(dut.config.data, value)
     ctx.set(dut.config.write, 1)
+    ctx.set(dut.config.command, memory == Memory.CONTROL and register == Register.COMMAND)
     await ctx.tick()
     ctx.set(dut.config.write, 0)
+    ctx.set(dut.config.command, 0)
 
 
 async def read(ctx, dut, register):
