@@ -183,8 +183,7 @@ class Configuration(wiring.Component):
         return m
 
     def _refused(self, m, flit, pointer, beyond):
-        """Whether a WRITE, a READ, and what a WRITE to COMMAND says, are refused; and whether a WRITE
-        is to COMMAND."""
+        """Whether WRITE, READ and a command are refused; whether a WRITE would be a command."""
         refused = SimpleNamespace(
             **{name: Signal(name=f"{name}_refused") for name in ("write", "read", "command")},
             is_command=Signal(name="is_command"),

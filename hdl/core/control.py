@@ -86,6 +86,8 @@ class Control(wiring.Component):
         With ``fire``: the first time step of the period to fire.
     op_valid, op_lanes, spike_in, sent, fired, hops, stalled, overflow : ``In``
         Events to count.
+    keep_spike : ``In(1)``
+        Whether ``spike_in`` counts. It may come later in the cycle.
     waiting : ``Out(1)``
         Nothing to do before the next token or command; one that is just written is still to come.
     """
@@ -126,6 +128,7 @@ class Control(wiring.Component):
                 "op_valid": In(1),
                 "op_lanes": In(params.lane_width),
                 "spike_in": In(1),
+                "keep_spike": In(1, init=1),
                 "sent": In(1),
                 "fired": In(params.lane_width + 1),
                 "hops": In(range(len(LINKS) + 1)),
@@ -173,10 +176,12 @@ class Control(wiring.Component):
         accumulates, unfired = self._run(m, tokens)
 
         # What comes late in a cycle is counted in the next.
+        offered, kept = Signal(), Signal()
         came = Signal()
         begun = Signal()
-        m.d.sync += came.eq(self.spike_in)
+        m.d.sync += [offered.eq(self.spike_in), kept.eq(self.keep_spike)]
         m.d.comb += [
+            came.eq(offered & kept),
             self.may_spike.eq(accumulates & ~all_ends),
             self.due.eq(running & (begun | unfired | self.fire_busy | self.granting)),
         ]
@@ -185,7 +190,7 @@ class Control(wiring.Component):
         with m.Elif(tokens.use_ends):
             m.d.sync += begun.eq(0)
         with m.If(self.stop):
-            m.d.sync += [came.eq(0), begun.eq(0)]
+            m.d.sync += [offered.eq(0), begun.eq(0)]
 
         status = Signal(struct(self._formats.status))
         m.d.comb += [

@@ -258,7 +258,8 @@ class Core(wiring.Component):
             control.fire_busy.eq(axon_out.busy),
             control.op_valid.eq(axon_in.op_valid),
             control.op_lanes.eq(axon_in.op.n_lanes),
-            control.spike_in.eq(ingress.spike.valid & ingress.spike.ready & ingress.keep),
+            control.spike_in.eq(ingress.spike.valid & ingress.spike.ready),
+            control.keep_spike.eq(ingress.keep),
             control.sent.eq(axon_out.sent),
             control.fired.eq(axon_out.fired),
             control.hops.eq(self.hops),
@@ -279,6 +280,7 @@ class Core(wiring.Component):
             errors.valid.eq(ingress.i.valid),
             errors.flit.eq(ingress.i.payload),
             errors.clear.eq(control.clear_errors),
+            errors.keep.eq(ingress.keep),
             errors.causes.eq(
                 ingress.causes
                 | configuration.causes

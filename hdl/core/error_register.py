@@ -25,6 +25,8 @@ class ErrorRegister(wiring.Component):
         Coordinates of this node.
     causes : ``In(len(Error))``
         Errors of this cycle, bits as :class:`stemcore.golden.spec.errors.Error` numbers them.
+    keep : ``In(1)``
+        There is no error RANGE in this cycle, whatever ``causes`` says. It may come late.
     valid, flit : ``In``
         The flit at the entry of the core: what causes but OUTSIDE and STANDSTILL are about.
     clear : ``In(1)``
@@ -51,6 +53,7 @@ class ErrorRegister(wiring.Component):
                 "x": In(params.coord_width),
                 "y": In(params.coord_width),
                 "causes": In(len(Error)),
+                "keep": In(1),
                 "valid": In(1),
                 "flit": In(struct(formats.flit)),
                 "clear": In(1),
@@ -65,12 +68,15 @@ class ErrorRegister(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         n_flit_causes = Error.OUTSIDE.value
+        noted, kept_spike = Signal(len(Error)), Signal()
         seen = Signal(len(Error))
         causes = Signal(len(Error))
         count = Signal(self.errors.count.shape())
         is_error = Signal()
         has_flit = Signal()
         m.d.comb += [
+            seen.eq(noted),
+            seen[Error.RANGE].eq(noted[Error.RANGE] & ~kept_spike),
             is_error.eq(seen.any()),
             self.errors.as_value().eq(causes),
             self.errors.count.eq(count),
@@ -79,7 +85,7 @@ class ErrorRegister(wiring.Component):
             self.idle.eq(~is_error & ~self.alert),
         ]
         flit_seen = seen[:n_flit_causes].any()
-        m.d.sync += seen.eq(self.causes)
+        m.d.sync += [noted.eq(self.causes), kept_spike.eq(self.keep)]
         # Whether the flit was an error is known a cycle after it was here.
         kept = Signal.like(self.first)
         m.d.comb += self.first.eq(kept)

@@ -144,7 +144,7 @@ class Ingress(wiring.Component):
     spike, keep : ``Out(spike_stream)``, ``Out(1)``
         A spike, when spikes are due; whether it is one that its axon can have, which is known late.
     config, keep_config : ``Out(flit_stream)``, ``Out(1)``
-        ADDRESS, WRITE and READ flits; whether no bit is set that they do not use, which is known late.
+        ADDRESS, WRITE and READ flits; whether no bit is set that they do not use, known late.
     end, credit : ``Out(1)``
         Pulses for one token each.
     hold, go : ``Out(1)``
@@ -152,7 +152,8 @@ class Ingress(wiring.Component):
     asks_hold : ``Out(1)``
         With ``hold`` and ``go``: which of the two it is, known earlier in the cycle.
     causes : ``Out(len(Error))``
-        Pulses; bits as :class:`stemcore.golden.spec.errors.Error` numbers them.
+        Pulses; bits as :class:`stemcore.golden.spec.errors.Error` numbers them. RANGE is one only
+        without ``keep``, since that is known late.
     """
 
     def __init__(self, *, params: ChipParams):
@@ -199,7 +200,7 @@ class Ingress(wiring.Component):
             self.keep.eq(verdict.fits & self.is_inside),
             spike_comes.eq(valid & verdict.is_spike & verdict.is_fine & self.spike.ready),
             self.causes[Error.SPIKE].eq(spike_comes & ~self.may_spike),
-            self.causes[Error.RANGE].eq(spike_comes & self.may_spike & ~self.keep),
+            self.causes[Error.RANGE].eq(spike_comes & self.may_spike),
             self.config.payload.eq(self.i.payload),
             self.config.valid.eq(valid & verdict.is_config),
             self.keep_config.eq(verdict.configures),

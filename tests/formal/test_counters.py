@@ -106,7 +106,7 @@ def test_every_event_is_counted():
 
 FAULTS = {
     "one of two spikes": {
-        "control_faults": [("came.eq(self.spike_in)", "came.eq(self.spike_in & ~came)")]
+        "control_faults": [("offered.eq(self.spike_in)", "offered.eq(self.spike_in & ~came)")]
     },
     "all but one of a cycle": {
         "counter_faults": [("counters[register] + event", "counters[register] + 1")]

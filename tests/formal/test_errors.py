@@ -4,7 +4,7 @@
 
 import pytest
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Assert, Assume, Cat, Const, Module, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -85,11 +85,12 @@ class OneEffect(wiring.Component):
         configures = flit.kind.matches(*(k.value for k in (Kind.ADDRESS, Kind.WRITE, Kind.READ)))
         waits_to_configure = configures & ~ingress.config.ready
         all_of_it = Signal(6 + len(Error))
+        causes = ingress.causes & ~lost
         m.d.comb += [
             all_of_it.eq(
                 Cat(
                     *(spike, config, ingress.end, ingress.credit, ingress.hold, ingress.go),
-                    ingress.causes & ~lost,
+                    Mux(ingress.keep, causes & ~(1 << Error.RANGE), causes),
                 )
             ),
             Assert(all_of_it.any() == comes),

@@ -80,6 +80,26 @@ def test_the_flit_of_every_cause_that_has_one_is_kept(cause):
     simulate(dut, [drive], limit=20)
 
 
+def test_a_spike_that_is_kept_is_no_error():
+    dut = ErrorRegister(params=TINY)
+
+    async def drive(ctx):
+        ctx.set(dut.keep, 1)
+        await cycle(ctx, dut, 0x12345, Error.RANGE)
+        ctx.set(dut.keep, 0)
+        for _ in range(3):
+            assert ctx.get(dut.idle) and not ctx.get(dut.alert)
+            await ctx.tick()
+        assert fields(ctx, dut)["count"] == 0
+        ctx.set(dut.keep, 1)
+        await cycle(ctx, dut, 0x12345, Error.SPIKE)
+        await ctx.tick()
+        told = fields(ctx, dut)
+        assert (told["count"], told["spike"], told["range"]) == (1, 1, 0)
+
+    simulate(dut, [drive], limit=20)
+
+
 def test_alert_rises_once_until_errors_are_cleared():
     dut = ErrorRegister(params=TINY)
 

@@ -130,7 +130,8 @@ def test_a_run_without_flits_is_no_agreement(tmp_path):
 MULTIPLIER = """module bench;
   reg [17:0] a, b; reg signed_a, signed_b; wire [35:0] p;
   MULT18X18D dut({A}, {B},
-    {P}, .CLK0(1'b0), .CE0(1'b1), .RST0(1'b0), .SIGNEDA(signed_a), .SIGNEDB(signed_b), .SOURCEA(1'b0), .SOURCEB(1'b0), {C});
+    {P}, .CLK0(1'b0), .CE0(1'b1), .RST0(1'b0), .SIGNEDA(signed_a), .SIGNEDB(signed_b),
+    .SOURCEA(1'b0), .SOURCEB(1'b0), {C});
   initial begin
 {cases}
     $finish;
