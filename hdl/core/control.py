@@ -176,7 +176,8 @@ class Control(wiring.Component):
         accumulates, unfired = self._run(m, tokens)
 
         # What comes late in a cycle is counted in the next.
-        offered, kept = Signal(), Signal()
+        offered = Signal()
+        kept = Signal()
         came = Signal()
         begun = Signal()
         m.d.sync += [offered.eq(self.spike_in), kept.eq(self.keep_spike)]

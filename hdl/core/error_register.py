@@ -68,7 +68,8 @@ class ErrorRegister(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         n_flit_causes = Error.OUTSIDE.value
-        noted, kept_spike = Signal(len(Error)), Signal()
+        noted = Signal(len(Error))
+        kept_spike = Signal()
         seen = Signal(len(Error))
         causes = Signal(len(Error))
         count = Signal(self.errors.count.shape())
