@@ -196,6 +196,13 @@ MODELS = {
             "ResNet with ten convolutions, whitened input, 2.5M parameters",
         ),
         _spec(
+            "resnet10_sparse",
+            build_resnet10,
+            (3, 32, 32),
+            "resnet10, trained on for few spikes",
+            dense_model="resnet10",
+        ),
+        _spec(
             "tiny_vgg_12m",
             build_tiny_vgg_12m,
             (3, 64, 64),

@@ -11,7 +11,7 @@ from .subjects import Figures, Subject
 from .table import NO_COUNTERPART, Row, Table, relative
 
 NUMBER = "spikes"
-NAMES = (NONE, "rd20", "rd80", "rd160", "rd320")
+NAMES = (NONE, "rd20", "rd60", "rd80", "rd160", "rd320")
 
 
 def _figures(subject: Subject, table: str) -> Figures:

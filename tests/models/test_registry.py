@@ -18,6 +18,7 @@ PARAMETERS = {
     "tiny_vgg_12m": 12_026_922,
     "vgg7": 1_972_792,
     "resnet10": 2_489_656,
+    "resnet10_sparse": 2_489_656,
     "cifar10net": 36_721_484,
     "cifar10net_w64": 1_262_348,
     "resnet18_cifar": 701_466,
