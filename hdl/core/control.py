@@ -180,7 +180,9 @@ class Control(wiring.Component):
         kept = Signal()
         came = Signal()
         begun = Signal()
-        m.d.sync += [offered.eq(self.spike_in), kept.eq(self.keep_spike)]
+        m.d.sync += offered.eq(self.spike_in)
+        with m.If(self.spike_in):
+            m.d.sync += kept.eq(self.keep_spike)
         m.d.comb += [
             came.eq(offered & kept),
             self.may_spike.eq(accumulates & ~all_ends),

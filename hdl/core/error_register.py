@@ -24,7 +24,8 @@ class ErrorRegister(wiring.Component):
     x, y : ``In``
         Coordinates of this node.
     causes : ``In(len(Error))``
-        Errors of this cycle, bits as :class:`stemcore.golden.spec.errors.Error` numbers them.
+        Errors of this cycle, bits as :class:`stemcore.golden.spec.errors.Error` numbers them. RANGE
+        comes with ``valid`` alone.
     keep : ``In(1)``
         There is no error RANGE in this cycle, whatever ``causes`` says. It may come late.
     valid, flit : ``In``
@@ -86,7 +87,9 @@ class ErrorRegister(wiring.Component):
             self.idle.eq(~is_error & ~self.alert),
         ]
         flit_seen = seen[:n_flit_causes].any()
-        m.d.sync += [noted.eq(self.causes), kept_spike.eq(self.keep)]
+        m.d.sync += noted.eq(self.causes)
+        with m.If(self.valid):
+            m.d.sync += kept_spike.eq(self.keep)
         # Whether the flit was an error is known a cycle after it was here.
         kept = Signal.like(self.first)
         m.d.comb += self.first.eq(kept)
