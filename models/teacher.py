@@ -60,7 +60,6 @@ class Teacher:
                 f"{', '.join(names) if names else 'those of ' + metadata['dataset']}; name weights "
                 "that were trained on the same data set"
             )
-        self.name = path.stem
         self.module = spec.build(n_classes=len(class_names))
         load_into(self.module, path)
         self.module.eval().requires_grad_(False)

@@ -193,7 +193,7 @@ def train(
 def _find_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device) + 1
+        torch.zeros(1, device=device).item()  # of device meta there is no value
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         found = [CPU, *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise ModelError(

@@ -15,17 +15,11 @@ from stemcore.models.registry import get_model
 from stemcore.models.teacher import Teacher, distillation_loss
 from stemcore.runtime.commands.main import main
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 DIGITS = tuple("0123456789")
 RECIPE = Recipe(epochs=4, batch=32, peak_rate=0.05, shift=1, half_precision=False)
 TEACHER = checkpoint_path("digits_cnn", "digits")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 5.0])

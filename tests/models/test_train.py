@@ -21,15 +21,9 @@ from stemcore.models.resume import STATE_FILE
 from stemcore.models.trainer import rate_at
 from stemcore.runtime.commands.main import main
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = Recipe(epochs=3, batch=256, shift=1, half_precision=False)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def run(folder, recipe=TINY, **options):
@@ -420,7 +414,7 @@ def test_boxes_do_not_mix(tmp_path):
         command.train("tiny_yolo", "digit_boxes", recipe=recipe, state_folder=tmp_path)
 
 
-@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", "meta"])
 def test_a_device_that_is_not_there_is_named(device, tmp_path):
     with pytest.raises(ModelError, match=rf"^device: must be .*\(cpu.*\); '{device}' came, of whi"):
         run(tmp_path, device=device)
