@@ -59,6 +59,7 @@ SHELL := bash
 #? SEEDS fuzz: random networks of each kind (100), from SEED on; fpga, synth: placements (1)
 #? SEED seed of random tests, of faults and of training (0)
 #? JOBS test processes side by side (2)
+#? LONG test: 0 leaves out the tests that take a minute or more (1)
 #? STAGES test: some of lint unit cocotb formal system docs wheel (the first five)
 #? PYTHON interpreter the environment is made from (python3.11 or newer)
 #? VENV folder of the environment (.venv)
@@ -80,6 +81,7 @@ endif
 
 MODEL  ?= tiny_vgg
 JOBS   ?= 2
+LONG   ?= 1
 SEED   ?= 0
 VENV   ?= .venv
 STAGES ?= lint unit cocotb formal system
@@ -111,8 +113,9 @@ TAKES_fpga := BOARD/board PRESET/preset NODES/nodes CLOCK/clock BAUD/baud CODEC/
     MODEL/model DATASET/dataset DATA/data CHECKPOINT/checkpoint SIMULATE/simulate
 TAKES_tables := IMAGES/images DATA/data DATASET/dataset CHECKPOINT/checkpoint MODEL/model
 TAKES_bench := /
-TAKES_test := STAGES/ SEED/ JOBS/
-$(foreach stage,test-fast unit cocotb formal system docs,$(eval TAKES_$(stage) := SEED/ JOBS/))
+TAKES_test := STAGES/ SEED/ JOBS/ LONG/
+$(foreach stage,unit cocotb formal system,$(eval TAKES_$(stage) := SEED/ JOBS/ LONG/))
+$(foreach stage,test-fast docs,$(eval TAKES_$(stage) := SEED/ JOBS/))
 TAKES_mutate := FILES/ SEED/ MUTANTS/number
 TAKES_fuzz := SEEDS/seeds SEED/seed CLUSTER/cluster
 TAKES_verify := SEED/ JOBS/
@@ -134,6 +137,9 @@ ifeq ($(MAKELEVEL),0)
     endif
 endif
 
+ifeq ($(filter $(LONG),0 1),)
+    $(error LONG: must be 0 or 1, got '$(LONG)')
+endif
 ifneq ($(words $(VENV)),1)
     $(error VENV: must be a path without spaces, got '$(VENV)')
 endif
@@ -146,6 +152,7 @@ STAMP := $(VENV)/stamp-$(firstword $(shell cat $(INPUTS) | cksum))
 STEMCORE := $(PY) -m stemcore
 # Workers share the processor: one arithmetic thread each.
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n "$$JOBS"
+STAGE_PYTEST := $(PYTEST) $(if $(filter 0,$(LONG)),-m "not long")
 # What runs of the tests leave: counts for the summary, records for the table of `make verify`.
 EVIDENCE := $(CURDIR)/sim_build/evidence
 
@@ -216,15 +223,15 @@ test-fast: $(STAMP) ## an answer in a minute or two: no simulator, nothing slow,
 	@$(PYTEST) --dist worksteal --hypothesis-profile fast -m 'not slow and not sim' tests --ignore tests/system
 
 unit: $(STAMP) ## all rooms' own tests
-	@$(PYTEST) --dist worksteal tests \
+	@$(STAGE_PYTEST) --dist worksteal tests \
 	    --ignore tests/cocotb --ignore tests/coverage --ignore tests/formal --ignore tests/system \
 	    --ignore tests/docs/test_code_runs.py --ignore tests/docs/test_site.py
 
 cocotb: $(STAMP) ## the exported Verilog under Icarus and Verilator
-	@$(PYTEST) --dist worksteal tests/cocotb
+	@$(STAGE_PYTEST) --dist worksteal tests/cocotb
 
 formal: $(STAMP) ## bounded and inductive proofs
-	@$(PYTEST) --dist worksteal tests/formal
+	@$(STAGE_PYTEST) --dist worksteal tests/formal
 
 coverage: $(STAMP) ## functional goals, lines, branches and toggles of the exported Verilog
 	@rm -rf sim_build/coverage/samples
@@ -232,7 +239,7 @@ coverage: $(STAMP) ## functional goals, lines, branches and toggles of the expor
 	@$(PY) -m tests.coverage
 
 system: $(STAMP) ## models end to end: torch, golden, program and RTL
-	@$(PYTEST) --dist worksteal tests/system
+	@$(STAGE_PYTEST) --dist worksteal tests/system
 
 mutate: $(STAMP) ## plant faults where this branch changed hdl, golden, compiler; do tests notice?
 	@read -ra files <<< "$${FILES-}"; OMP_NUM_THREADS=1 $(PY) -m tests.mutation "$${files[@]}" \

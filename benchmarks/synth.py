@@ -24,14 +24,15 @@ from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.boards.board import DEFAULT, ECP5, Board, boards, get_board
 from stemcore.hdl.export import node_verilog
 from stemcore.hdl.node import LINK_NAMES
-from stemcore.runtime.fpga import output_registers, synthesis
+from stemcore.runtime.fpga import synthesis
 from stemcore.runtime.fpga.placement import PLACEMENT_S, critical_path
 from stemcore.runtime.fpga.synthesis import (
     CORE,
+    FINISHING,
     SYNTH,
     cells_of,
+    finish_netlist,
     map_core,
-    register_outputs,
     synth,
     versions,
 )
@@ -110,10 +111,10 @@ def harness_verilog(params: ChipParams) -> str:
     )
 
 
-def run_synthesis(folder: Path) -> dict[str, int]:
+def run_synthesis(folder: Path) -> dict[str, Any]:
     """Synthesise node and harness in ``folder``; ``ToolError`` with the log's last lines.
 
-    Returns what :func:`stemcore.runtime.fpga.output_registers.use_output_registers` did.
+    Returns what :func:`stemcore.runtime.fpga.synthesis.finish_netlist` did.
 
     Core and router are mapped each by itself, and make up the node, whose netlist is put into the
     mapped harness: what is counted is what is placed.
@@ -134,7 +135,7 @@ def run_synthesis(folder: Path) -> dict[str, int]:
         cwd=folder,
         name="harness",
     )
-    return register_outputs(folder / "harness.json", "harness")
+    return finish_netlist(folder / "harness.json", "harness")
 
 
 def synthesise(params: ChipParams, preset: str) -> tuple[Path, dict[str, Any]]:
@@ -146,7 +147,7 @@ def synthesise(params: ChipParams, preset: str) -> tuple[Path, dict[str, Any]]:
         "located.v": located_verilog(params),
         "harness.v": harness_verilog(params),
     }
-    rules = [Path(path) for path in (__file__, output_registers.__file__, synthesis.__file__)]
+    rules = [*FINISHING, Path(__file__), Path(synthesis.__file__)]
     key = content_key(rules, *sources.values(), versions())
     with built_once(out, preset, key) as (folder, empty):
         if empty:
@@ -157,7 +158,7 @@ def synthesise(params: ChipParams, preset: str) -> tuple[Path, dict[str, Any]]:
             seconds = time.perf_counter() - started
             figures = {
                 "cells": cells_of(json.loads((folder / "node_stat.json").read_text())),
-                "output_registers": done,
+                **done,
                 "yosys_s": round(seconds, 1),
                 "yosys_command": SYNTH,
             }

@@ -64,7 +64,7 @@ def checkout(tmp_path):
 
 
 def make(folder, *words, **variables):
-    hidden = ("MAKE", "MFLAGS", "MODEL", "SEED", "JOBS", "DATA", "STAGES", "VENV")
+    hidden = ("MAKE", "MFLAGS", "MODEL", "SEED", "JOBS", "LONG", "DATA", "STAGES", "VENV")
     env = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
     return subprocess.run(
         ["make", *words], cwd=folder, env=env | variables, capture_output=True, text=True
@@ -207,6 +207,16 @@ def test_what_the_environment_says_is_for_whoever_uses_it(checkout):
 def test_stages_of_make_test_take_what_it_was_given(checkout):
     done = make(checkout, "test", "STAGES=lint", "SEED=3", "JOBS=1")
     assert "does not use" not in done.stderr
+
+
+@pytest.mark.parametrize("stage", ["unit", "cocotb", "formal", "system"])
+def test_long_tests_are_left_out_where_that_is_asked_for(checkout, stage):
+    left_out = '-m "not long"'
+    assert left_out in make(checkout, "-n", stage, "LONG=0").stdout
+    assert left_out not in make(checkout, "-n", stage).stdout
+    done = make(checkout, stage, "LONG=no")
+    assert done.returncode == 2
+    assert "LONG: must be 0 or 1, got 'no'" in done.stderr
 
 
 @pytest.mark.parametrize(

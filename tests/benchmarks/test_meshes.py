@@ -37,6 +37,7 @@ def test_all_nodes_of_a_busy_mesh_are_stepped(columns, rows):
     assert 0.95 * columns * rows < speed.node_cycles / speed.cycles <= columns * rows
 
 
+@pytest.mark.long
 @pytest.mark.sim
 @pytest.mark.slow
 def test_whole_chip_takes_the_cycles_of_the_native_engine(tmp_path):

@@ -103,6 +103,7 @@ def test_pages_of_the_same_runs_are_the_same_bytes(tmp_path):
     assert made[0] == made[1]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.sim
 def test_programs_verilog_and_reports_are_the_same_bytes(tmp_path):

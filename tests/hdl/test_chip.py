@@ -19,7 +19,7 @@ TINY = get_preset("tiny")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stall", ["free", "third"])
+@pytest.mark.parametrize("stall", [pytest.param("free", marks=pytest.mark.long), "third"])
 def test_chip_runs_a_program_and_every_node_answers_for_itself(stall, rng):
     program, network = conv_chain_program(2)
     images = random_images(rng, network, 2)

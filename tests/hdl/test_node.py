@@ -22,6 +22,7 @@ from tests.support.streams import BY_STALL, Sink, Source, simulate
 from tests.support.structure import combinational_outputs
 
 TINY = get_preset("tiny")
+MANY_WORDS = 8192  # of weights: from there on a node takes a minute to convert
 # Memories become single registers in this analysis: short ones.
 SMALL = TINY.with_(
     n_acc_words=8,
@@ -203,6 +204,12 @@ def test_outputs_depend_on_registers_alone():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(
+    "preset",
+    [
+        pytest.param(name, marks=pytest.mark.long if params.n_weight_words > MANY_WORDS else ())
+        for name, params in PRESETS.items()
+    ],
+)
 def test_node_converts(preset):
     rtlil.convert(Node(params=get_preset(preset)), emit_src=False)

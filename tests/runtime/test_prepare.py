@@ -22,6 +22,7 @@ def reused(said):
     return [line for line in said if line.startswith("compile") and "reused" in line]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_commands_reuse_what_the_others_compiled(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -91,7 +91,13 @@ def test_layers_read_an_input_s_own_channels_and_positions(seed, rng):
 @pytest.mark.sim
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("seed", "integration"), [(0, "exact"), (3, "exact"), (5, "exact"), (1, "late")]
+    ("seed", "integration"),
+    [
+        (0, "exact"),
+        (3, "exact"),
+        (5, "exact"),
+        pytest.param(1, "late", marks=pytest.mark.long),
+    ],
 )
 def test_random_branches_run_exactly_on_the_gateware(seed, integration, rng):
     _, images, net = compiled(seed, rng, integration=integration)

@@ -111,6 +111,7 @@ def test_every_spike_of_every_output_is_golden_s_on_the_gateware(integration):
     np.testing.assert_array_equal(again.outputs, result.ran.outputs)
 
 
+@pytest.mark.long
 @pytest.mark.sim
 @pytest.mark.slow
 def test_exported_bench_compares_every_output(tmp_path):

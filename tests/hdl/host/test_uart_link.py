@@ -155,6 +155,7 @@ def test_a_frame_of_each_length_returns(rng):
     simulate(testbench)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_registers_answer_while_the_chip_takes_nothing(rng):
     """A host that loses every flit: all queues fill, and nothing is sent that has no room."""

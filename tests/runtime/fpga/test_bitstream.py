@@ -8,6 +8,7 @@ import pytest
 from stemcore.runtime.fpga.build import build, make_design
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.sim
 def test_smallest_chip_becomes_a_bitstream(tmp_path, monkeypatch):

@@ -50,7 +50,13 @@ def bench():
 
 @pytest.mark.sim
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(ECP5_FAMILY, id="ecp5"),
+        pytest.param(XC7_FAMILY, id="xc7", marks=pytest.mark.long),
+    ],
+)
 def test_netlist_sends_every_flit_in_its_cycle(bench, family):
     made = node_netlist(TINY, family)
     text = made.read_text()
@@ -59,6 +65,7 @@ def test_netlist_sends_every_flit_in_its_cycle(bench, family):
     assert check_netlist(bench, made, family, "icarus").flits > 80
 
 
+@pytest.mark.long
 @pytest.mark.sim
 @pytest.mark.slow
 def test_digits_cnn_runs_on_the_netlist_of_one_node():

@@ -84,6 +84,7 @@ def test_bench_plays_time_steps():
     assert f"PASS: {len(images)} images" in run_bench_verilog(folder, "icarus")
 
 
+@pytest.mark.long
 @pytest.mark.sim
 @pytest.mark.slow
 def test_digits_cnn_passes_as_plain_verilog():

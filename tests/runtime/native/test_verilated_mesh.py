@@ -328,6 +328,7 @@ def test_slices_change_nothing(monkeypatch, rng):
     np.testing.assert_array_equal(cut.outputs, whole.outputs)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_waves_of_chosen_nodes_are_written(tmp_path, rng):
     program, network = conv_chain_program(3)

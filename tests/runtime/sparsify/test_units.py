@@ -91,6 +91,7 @@ def test_an_interrupted_search_goes_on_where_it_was(few_images, monkeypatch):
     assert found_by(again) == found_by(report)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_workers_find_the_tables_of_one_process(few_images, tmp_path, monkeypatch):
     # All points are expected at once: workers are started for candidates, points and test images.

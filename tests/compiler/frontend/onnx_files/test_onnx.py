@@ -19,10 +19,9 @@ from stemcore.golden.network.tail import apply_tail
 pytestmark = pytest.mark.skipif(not has_extra("onnx"), reason=f"onnx: {how_to_install('onnx')}")
 if has_extra("onnx"):
     import onnx
-    import onnxruntime
     from onnx import helper
 
-    from tests.support.onnx_nets import Builder, residual
+    from tests.support.onnx_nets import Builder, residual, run_onnx
 
 SHAPE = (2, 8, 8)
 
@@ -36,15 +35,6 @@ def inputs(n=10, shape=SHAPE, seed=3):
     codes[3].flat[5] = 1
     codes[4] = 127
     return codes, (codes / 128).astype(np.float32)
-
-
-def run_onnx(model, images, outputs=None):
-    """What ONNX Runtime computes, nothing rearranged."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    return session.run(outputs, {session.get_inputs()[0].name: images})
 
 
 def save(tmp_path, model):

@@ -18,9 +18,8 @@ from stemcore.runtime.settings import Settings
 pytestmark = pytest.mark.skipif(not has_extra("onnx"), reason=f"onnx: {how_to_install('onnx')}")
 if has_extra("onnx"):
     import onnx
-    import onnxruntime
 
-    from tests.support.onnx_nets import two_input_net
+    from tests.support.onnx_nets import run_onnx, two_input_net
 
 IMAGE, STATE = (2, 6, 6), (3,)
 SIZES = {"image": IMAGE, "inner state": STATE}
@@ -38,13 +37,6 @@ def codes_for(n=12):
         one[0] = 0
         one[1] *= rng.random(one.shape[1:]) < 0.2
     return codes
-
-
-def run_onnx(model, given):
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    return session.run(None, given)
 
 
 def save(tmp_path, model):
