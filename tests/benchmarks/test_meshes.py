@@ -20,6 +20,7 @@ from stemcore.runtime.native.build import build
 OUT = engines()
 
 
+@pytest.mark.long
 @pytest.mark.sim
 def test_one_node_computes_its_convolution():
     program, images = one_node_program("tiny")

@@ -53,6 +53,7 @@ def test_chip_runs_a_program_and_every_node_answers_for_itself(stall, rng):
     assert quiet[-1] and not all(quiet)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_chip_converts_and_names_its_nodes_by_column_and_row():
     chip = Chip(params=TINY, columns=3, rows=2)

@@ -207,7 +207,7 @@ def test_outputs_depend_on_registers_alone():
 @pytest.mark.parametrize(
     "preset",
     [
-        pytest.param(name, marks=pytest.mark.long if params.n_weight_words > MANY_WORDS else ())
+        pytest.param(name, marks=pytest.mark.long if params.n_weight_words >= MANY_WORDS else ())
         for name, params in PRESETS.items()
     ],
 )

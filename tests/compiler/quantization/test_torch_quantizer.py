@@ -97,7 +97,7 @@ def test_quantized_after_training_is_equal(kind, options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [Small, Sequence])
+@pytest.mark.parametrize("kind", [pytest.param(Small, marks=pytest.mark.long), Sequence])
 def test_quantized_while_training_is_equal(kind):
     net = make(kind)
     codes, images = images_for(net, N_IMAGES)

@@ -131,7 +131,7 @@ def credits_between_spikes(mode, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["late", "scaled"])
+@pytest.mark.parametrize("mode", [pytest.param("late", marks=pytest.mark.long), "scaled"])
 def test_credit_passes_spikes_that_wait_and_end_does_not(mode, rng):
     # Few programs fire so much that a CREDIT finds spikes waiting: one of some is enough.
     assert any(credits_between_spikes(mode, rng) for _ in range(12))

@@ -178,7 +178,7 @@ def test_router_copies_go_as_outputs_become_free():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("depth", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_router_tells_when_it_may_change(depth, rng):
     """Registers stay where no flit came, went or moved in this cycle and the one before."""
     router = Router(PARAMS.with_(queue_depth=depth))

@@ -43,7 +43,7 @@ def test_interrupt_in_golden(start, number):
     [
         ("Amaranth to Verilog", False),
         ("Amaranth to Verilog", True),
-        ("Verilog to C++", False),
+        pytest.param("Verilog to C++", False, marks=pytest.mark.long),
         ("C++ to machine code", False),
     ],
 )

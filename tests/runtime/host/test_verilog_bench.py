@@ -56,7 +56,10 @@ def flip_bit(folder, memory, params):
 
 @pytest.mark.sim
 @pytest.mark.slow
-@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize(
+    "simulator",
+    [pytest.param(s, marks=pytest.mark.long if s == "verilator" else ()) for s in SIMULATORS],
+)
 def test_bench_passes_and_fails_with_a_flipped_weight(simulator, chain):
     program, images, expected = chain
     folder = write_bench(program, images, OUT / simulator, expected=expected)

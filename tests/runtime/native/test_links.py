@@ -85,7 +85,13 @@ def check_links(program, wanted, got):
 
 @pytest.mark.sim
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["conv_chain", "1x1", "2x2", "3x2", "3x3", "late", "scaled"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("conv_chain", "1x1", "2x2", "3x2", "late", "scaled"),
+        pytest.param("3x3", marks=pytest.mark.long),
+    ],
+)
 def test_every_link_is_equal_in_every_cycle(name, rng, tmp_path):
     if name == "conv_chain":
         program, network = conv_chain_program(7)
@@ -105,7 +111,10 @@ def test_every_link_is_equal_in_every_cycle(name, rng, tmp_path):
 
 @pytest.mark.sim
 @pytest.mark.slow
-@pytest.mark.parametrize(("columns", "rows"), [(1, 1), (2, 2), (3, 2), (2, 3), (3, 3)])
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [(1, 1), (2, 2), (3, 2), (2, 3), pytest.param(3, 3, marks=pytest.mark.long)],
+)
 def test_every_link_is_equal_under_random_traffic(columns, rows, rng, tmp_path):
     _, program, _ = mesh_case(columns, rows)
     with configured(program) as mesh:
