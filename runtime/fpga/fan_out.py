@@ -133,7 +133,7 @@ def _drivers(cells: dict[str, Cell]) -> dict[Bit, str]:
 
 
 def _is_asynchronous(cell: Cell) -> bool:
-    return cell["parameters"].get("SRMODE") == "ASYNC"
+    return bool(cell["parameters"].get("SRMODE") == "ASYNC")
 
 
 def _synchronises(cell: Cell, cells: dict[str, Cell], drivers: dict[Bit, str]) -> bool:
