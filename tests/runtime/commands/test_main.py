@@ -203,9 +203,13 @@ def test_mistakes_of_ours_are_called_so_and_kept(monkeypatch, capsys, tmp_path, 
 
 
 def test_interrupt_returns_130_and_one_line(monkeypatch, capsys):
+    ended = []
     monkeypatch.setattr("stemcore.runtime.simulate.simulate", raising(KeyboardInterrupt()))
+    # Else it would end what other tests of this process have left running for those to come.
+    monkeypatch.setattr("stemcore.runtime.toolchain.process.end_all", lambda: ended.append("all"))
     assert main(["sim"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+    assert ended == ["all"]
 
 
 @pytest.mark.parametrize(
