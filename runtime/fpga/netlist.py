@@ -11,7 +11,7 @@ from stemcore.hdl.export import node_verilog
 
 from ..toolchain.process import built_once, content_key
 from ..toolchain.yosys import run_yosys
-from .cell_models import ECP5_CELLS, XC7_CELLS, CellModels
+from .cell_models import ECP5_CELLS, XC7_CELLS, XCUP_CELLS, CellModels
 from .synthesis import CORE, FINISHING, finish_netlist, synth, versions
 
 NODE = "node"
@@ -24,11 +24,13 @@ class Family:
     name : of folders
     models : of its cells
     synthesis : Yosys' command that maps a module, without its top; of ECP5 that of bitstreams
+    ultra_weights : whether weights lie in UltraRAM
     """
 
     name: str
     models: CellModels
     synthesis: str | None = None
+    ultra_weights: bool = False
 
     def mapped(self, top: str) -> str:
         """Commands that map one module."""
@@ -41,18 +43,22 @@ class Family:
 
 
 ECP5_FAMILY = Family("ecp5", ECP5_CELLS)
-XC7_FAMILY = Family("xc7", XC7_CELLS, "synth_xilinx -family xc7 -noiopad -noclkbuf")
+_NO_PADS = "-noiopad -noclkbuf"
+_XC7, _XCUP = "-family xc7", "-family xcup -uram"
+XC7_FAMILY = Family("xc7", XC7_CELLS, f"synth_xilinx {_XC7} {_NO_PADS}")
+XCUP_FAMILY = Family("xcup", XCUP_CELLS, f"synth_xilinx {_XCUP} {_NO_PADS}", ultra_weights=True)
+_OF_XILINX = {_XC7: XC7_FAMILY, _XCUP: XCUP_FAMILY}  # by a board's options
 
 
 def family_of(board: Board) -> Family:
     """The cells of a board's part; ``ValueError`` where there are no models of them."""
     if board.family == ECP5:
         return ECP5_FAMILY
-    if board.synthesis == "-family xc7":
-        return XC7_FAMILY
+    if board.synthesis in _OF_XILINX:
+        return _OF_XILINX[board.synthesis]
     raise ValueError(
-        f"board: must be of ECP5 or of Xilinx' 7 series for a simulation of its netlist, got "
-        f"{board.name}: {board.device}, whose cells have no models here"
+        "board: must be of ECP5, of Xilinx' 7 series or of UltraScale+ for a simulation of its "
+        f"netlist, got {board.name}: {board.device}, whose cells have no models here"
     )
 
 
@@ -75,7 +81,7 @@ def node_netlist(params: ChipParams, family: Family = ECP5_FAMILY) -> Path:
     """``netlist.v``: module ``node`` as cells of ``family``. Kept while nothing changes."""
     out = results() / "netlists"
     out.mkdir(parents=True, exist_ok=True)
-    node = node_verilog(params)
+    node = node_verilog(params, ultra_weights=family.ultra_weights)
     core_script, node_script, verilog_script = _scripts(family)
     key = content_key(
         FINISHING, node, core_script, node_script, verilog_script, sorted(versions().items())

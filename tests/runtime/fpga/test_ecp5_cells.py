@@ -10,7 +10,7 @@ from stemcore.runtime.fpga.cell_models import ECP5_CELLS
 from stemcore.runtime.toolchain import ToolError
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
 
-MODELS = ECP5_CELLS.own_file
+MODELS = ECP5_CELLS.own_files
 PORT_WIDTH = 18
 ROWS = 1024
 INIT_ROWS = (0, 1008)  # where the parameters INITVAL_00 and INITVAL_3F begin
@@ -160,7 +160,7 @@ def test_block_ram_of_every_width_with_and_without_its_output_register(tmp_path,
             outputs=", ".join(f"o{n}" for n in range(len(CASES))),
         )
     )
-    program = compile_verilog([tmp_path / "bench.v", MODELS], top="bench", out_dir=tmp_path)
+    program = compile_verilog([tmp_path / "bench.v", *MODELS], top="bench", out_dir=tmp_path)
     lines = [line.split() for line in run_vvp(program, cwd=tmp_path).splitlines()]
     lines = [line for line in lines if len(line) == len(CASES)]
     assert len(lines) == len(steps)
@@ -191,7 +191,7 @@ def test_block_ram_of_every_width_with_and_without_its_output_register(tmp_path,
 def test_a_way_of_use_beyond_the_model_ends_the_simulation(tmp_path, parameter, message):
     bench = tmp_path / "bench.v"
     bench.write_text(f"module bench;\n  DP16KD #({parameter}) ram();\nendmodule\n")
-    program = compile_verilog([bench, MODELS], top="bench", out_dir=tmp_path)
+    program = compile_verilog([bench, *MODELS], top="bench", out_dir=tmp_path)
     with pytest.raises(ToolError) as error:
         run_vvp(program)
     assert re.search(rf"DP16KD bench\.ram: {re.escape(message)}", error.value.output)
@@ -228,7 +228,7 @@ def test_the_register_behind_a_multiplier(tmp_path, rng):
         wanted.append(kept)
     bench = tmp_path / "bench.v"
     bench.write_text(MULTIPLIER.format(pins=", ".join(pins), steps="\n".join(lines)))
-    program = compile_verilog([bench, MODELS], top="bench", out_dir=tmp_path)
+    program = compile_verilog([bench, *MODELS], top="bench", out_dir=tmp_path)
     assert [int(p) for p in re.findall(r"p=(-?\d+)", run_vvp(program))] == wanted
 
 
@@ -248,7 +248,7 @@ def test_the_register_behind_a_multiplier(tmp_path, rng):
 def test_a_multiplier_beyond_the_model_ends_the_simulation(tmp_path, parameter, message):
     bench = tmp_path / "bench.v"
     bench.write_text(f"module bench;\n  MULT18X18D #({parameter}) dut();\nendmodule\n")
-    program = compile_verilog([bench, MODELS], top="bench", out_dir=tmp_path)
+    program = compile_verilog([bench, *MODELS], top="bench", out_dir=tmp_path)
     with pytest.raises(ToolError) as error:
         run_vvp(program)
     assert re.search(rf"MULT18X18D bench\.dut: {re.escape(message)}", error.value.output)

@@ -4,6 +4,7 @@
 import os
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,13 @@ from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.boards.board import get_board
 from stemcore.runtime.errors import EngineError
 from stemcore.runtime.fpga.cell_models import ECP5_CELLS
-from stemcore.runtime.fpga.netlist import ECP5_FAMILY, XC7_FAMILY, family_of, node_netlist
+from stemcore.runtime.fpga.netlist import (
+    ECP5_FAMILY,
+    XC7_FAMILY,
+    XCUP_FAMILY,
+    family_of,
+    node_netlist,
+)
 from stemcore.runtime.fpga.netlist_check import (
     Agreement,
     check_netlist,
@@ -37,6 +44,7 @@ TINY = get_preset("tiny")
 FAMILIES = {
     ECP5_FAMILY: ("LUT4", "TRELLIS_FF", "DP16KD", "MULT18X18D", "CCU2C", "TRELLIS_DPR16X4"),
     XC7_FAMILY: ("LUT6", "FDRE", "RAMB18E1", "DSP48E1", "CARRY4", "RAM64M"),
+    XCUP_FAMILY: ("LUT6", "FDRE", "URAM288", "DSP48E2", "CARRY4", "RAM64M8", "RAM32M16"),
 }
 
 
@@ -55,6 +63,7 @@ def bench():
     [
         pytest.param(ECP5_FAMILY, id="ecp5"),
         pytest.param(XC7_FAMILY, id="xc7", marks=pytest.mark.long),
+        pytest.param(XCUP_FAMILY, id="xcup", marks=pytest.mark.long),
     ],
 )
 def test_netlist_sends_every_flit_in_its_cycle(bench, family):
@@ -165,7 +174,7 @@ def test_the_multiplier_is_a_product_of_either_sign(tmp_path):
     )
     bench = tmp_path / "bench.v"
     bench.write_text(MULTIPLIER.format(cases=lines, **pins))
-    program = compile_verilog([bench, ECP5_CELLS.own_file], top="bench", out_dir=tmp_path)
+    program = compile_verilog([bench, *ECP5_CELLS.own_files], top="bench", out_dir=tmp_path)
     got = [int(p) for p in re.findall(r"p=(\d+)", run_vvp(program))]
 
     def value(word, is_signed):
@@ -177,8 +186,10 @@ def test_the_multiplier_is_a_product_of_either_sign(tmp_path):
 def test_boards_whose_cells_have_models():
     assert family_of(get_board("ulx3s")) is ECP5_FAMILY
     assert family_of(get_board("arty_a7")) is XC7_FAMILY
-    with pytest.raises(ValueError, match=r"^board: must be of ECP5 or of .* 7 series .* got kv260"):
-        family_of(get_board("kv260"))
+    assert family_of(get_board("kv260")) is XCUP_FAMILY
+    other = replace(get_board("kv260"), name="other", synthesis="-family xc6s")
+    with pytest.raises(ValueError, match=r"^board: must be of ECP5, .* or of Ultra.* got other: "):
+        family_of(other)
 
 
 @pytest.mark.parametrize(("images", "groups", "said"), [(1, 1, "1 image,"), (2, 3, "s in 3")])
