@@ -384,14 +384,16 @@ class Control(wiring.Component):
     def _count(self, m, running, came, clear):
         """Adds the counters to ``m``; returns the value of every register that shows one."""
         updating = Signal()  # the soma is busy with an update pass, not with clearing
+        was_stalled = Signal()  # comes late in its cycle, so it is counted in the next one
         overflow = Signal()
         m.d.comb += updating.eq(self.soma_busy & running)
+        m.d.sync += was_stalled.eq(self.stalled & ~clear)
         events = {
             Register.SPIKES_IN: came,
             Register.SPIKES_OUT: self.sent,
             Register.FIRED: self.fired,
             Register.BUSY: self.op_valid,
-            Register.STALLED: self.stalled,
+            Register.STALLED: was_stalled,
             Register.UPDATE_CYCLES: updating,
             Register.FIRE_CYCLES: self.fire_busy & running,
             Register.SAMPLES: self.update_pass & self.is_last_period,

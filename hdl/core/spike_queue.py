@@ -18,8 +18,9 @@ class SpikeQueue(wiring.Component):
     Sources fire in bursts, several times faster than loop nests are done. What does not fit here
     waits in the mesh, in the way of everybody else's spikes: ``is_high`` and ``is_low`` are for
     asking sources to hold them in time. One spike a cycle in and out; a spike comes
-    out two cycles after it went in or later. Outputs depend on registers only, and what comes out
-    is one: the memory, whose answer is late in a cycle, is read a cycle ahead.
+    out two cycles after it went in or later. Outputs depend on registers only: the memory, whose
+    answer is late in a cycle, is read a cycle ahead. What it gives goes to a register as it is, of
+    an FPGA to the memory's own, and what overtakes it to another.
 
     Members
     -------
@@ -74,8 +75,10 @@ class SpikeQueue(wiring.Component):
         following = Signal.like(consume, init=_following(0, depth))
         # What is written now can be read from the next cycle on, and be taken then already.
         newest = Signal(storage.shape, reset_less=True)
-        output = Signal(storage.shape, reset_less=True)
         early = Signal(storage.shape)
+        from_memory = Signal(storage.shape, reset_less=True)
+        overtook = Signal(storage.shape, reset_less=True)
+        has_overtaken = Signal(reset_less=True)
         m.d.comb += [
             self.i.ready.eq((stored != depth) & ~((stored == depth - 1) & arrived)),
             arrived.eq(written & kept),
@@ -87,7 +90,7 @@ class SpikeQueue(wiring.Component):
             read.addr.eq(Mux(takes, following, consume)),
             read.en.eq(holds | arrived),
             early.eq(read.data),
-            self.o.payload.eq(output),
+            self.o.payload.eq(Mux(has_overtaken, overtook, from_memory)),
             self.o.valid.eq(offers),
             self.idle.eq(~holds & ~arrived & ~offers),
         ]
@@ -98,7 +101,9 @@ class SpikeQueue(wiring.Component):
             m.d.sync += [
                 consume.eq(following),
                 following.eq(_following(following, depth)),
-                output.eq(Mux(holds, early, newest)),
+                has_overtaken.eq(~holds),
+                from_memory.eq(early),
+                overtook.eq(newest),
                 offers.eq(1),
             ]
         with m.Elif(self.o.ready):

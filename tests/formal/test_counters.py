@@ -36,15 +36,15 @@ class EveryEventIsCounted(wiring.Component):
         blocks, ingress = self._blocks, inner.submodules.ingress
         control, axon_in, axon_out = (blocks[name] for name in ("Control", "AxonIn", "AxonOut"))
         module = control.module
-        clear, came, running = (
-            inner_signal(module, name) for name in ("clear_counters", "came", "running")
+        clear, came, was_stalled, running = (
+            inner_signal(module, name)
+            for name in ("clear_counters", "came", "was_stalled", "running")
         )
         accepts = ingress.spike.valid & ingress.spike.ready & ingress.keep & ~control.stop
         events = {
             Register.SPIKES_OUT: axon_out.sent,
             Register.FIRED: axon_out.fired,
             Register.BUSY: axon_in.op_valid,
-            Register.STALLED: axon_in.stalled,
             Register.UPDATE_CYCLES: blocks["Soma"].busy & running,
             Register.FIRE_CYCLES: axon_out.busy & running,
             Register.SAMPLES: control.update_pass,
@@ -56,9 +56,11 @@ class EveryEventIsCounted(wiring.Component):
             shown[register] = total = Signal(32, name=f"total_{name}")
             m.d.sync += total.eq(Mux(clear, 0, total + event))
             m.d.comb += Assert(inner_signal(module, name) == total)
-        spikes, operations, overflow = Signal(32), Signal(48), Signal()
+        spikes, stalls = Signal(32), Signal(32)
+        operations, overflow = Signal(48), Signal()
         m.d.sync += [
             spikes.eq(Mux(clear, 0, spikes) + accepts),
+            stalls.eq(Mux(clear, 0, stalls + axon_in.stalled)),
             operations.eq(operations + Mux(axon_in.op_valid, axon_in.op.n_lanes + 1, 0)),
             overflow.eq(~clear & (overflow | blocks["Dendrite"].overflow)),
         ]
@@ -66,11 +68,13 @@ class EveryEventIsCounted(wiring.Component):
             m.d.sync += operations.eq(0)
         m.d.comb += [
             Assert((inner_signal(module, "spikes_in") + came)[:32] == spikes),
+            Assert((inner_signal(module, "stalled") + was_stalled)[:32] == stalls),
             Assert(inner_signal(module, "sops") == operations),
             Assert(inner_signal(module, "overflow") == overflow),
         ]
         shown |= {
             Register.SPIKES_IN: (spikes - came)[:32],
+            Register.STALLED: (stalls - was_stalled)[:32],
             Register.SOPS_LOW: operations[:32],
             Register.SOPS_HIGH: operations[32:],
             Register.FLAGS: Cat(overflow, running),

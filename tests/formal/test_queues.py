@@ -132,7 +132,7 @@ SPIKE_QUEUE_FAULTS = {
         "produce",
     ),
     "reads the place before": ("Mux(takes, following, consume)", "consume"),
-    "reads what is being written": ("Mux(holds, early, newest)", "early"),
+    "reads what is being written": ("has_overtaken.eq(~holds)", "has_overtaken.eq(0)"),
 }
 
 
