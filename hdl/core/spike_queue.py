@@ -19,8 +19,9 @@ class SpikeQueue(wiring.Component):
     waits in the mesh, in the way of everybody else's spikes: ``is_high`` and ``is_low`` are for
     asking sources to hold them in time. One spike a cycle in and out; a spike comes
     out two cycles after it went in or later. Outputs depend on registers only: the memory, whose
-    answer is late in a cycle, is read a cycle ahead. What it gives goes to a register as it is, of
-    an FPGA to the memory's own, and what overtakes it to another.
+    answer is late in a cycle, is read a cycle ahead. Its word goes to a register without logic
+    between, for which an FPGA takes the memory's own; a spike that comes into an empty queue goes
+    past the memory to another register.
 
     Members
     -------
