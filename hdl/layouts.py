@@ -38,10 +38,10 @@ class ConfigBus(Interface):
     """Configuration of the memories of one core, driven by the configuration unit.
 
     ``write`` stores ``data`` in ``chunk`` of word ``address`` of ``memory`` in this cycle. ``read``
-    fetches the same chunk: every memory answers on its own wire, from the second cycle after
-    ``read`` on, while ``memory`` stays. While the core runs, only CONTROL is read, and only
-    commands are written; the configuration unit sees to that. ``command`` comes with ``write``
-    where it writes a command: what hundreds of registers obey is known early in a cycle.
+    fetches the same chunk: every memory answers on its own wire, from the third cycle after
+    ``read`` on, while ``memory`` and ``address`` stay. While the core runs, only CONTROL is read,
+    and only commands are written; the configuration unit sees to that. ``command`` comes with
+    ``write`` where it writes a command: what hundreds of registers obey is known early in a cycle.
     """
 
     def __init__(self):

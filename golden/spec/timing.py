@@ -9,27 +9,26 @@ from .params import ChipParams
 
 # Blocks -----------------------------------------------------------------------------------------
 REQUANTIZE_LATENCY = (10, 12)  # stages of requantization: without multipliers, and with them
-UPDATE_OVERHEAD = 5  # cycles of an update pass beside its groups and the pipeline
+UPDATE_OVERHEAD = 6  # cycles of an update pass beside its groups and the pipeline
 AXON_QUEUE_DEPTH = 16  # loop nests that wait in axon-in; a power of two
 AXON_ROOM = AXON_QUEUE_DEPTH - 1  # spikes between axon-in's input and its address generator
 NEST_SPIKES = AXON_ROOM + 2  # spikes in a core beyond its queue: two are in the address generator
 SPIKE_QUEUE_CYCLES = 2  # of a spike through an empty queue of spikes
-AXON_IN_CYCLES = 6  # from a spike at the input to its first operation, in an empty block
-ACCUMULATE_CYCLES = 4  # from an operation to the end of the cycle in which its sum is written
-OVERFLOW_CYCLES = 6  # from an operation to the overflow that it causes
-FIRE_CYCLES = 12  # command to fire to the first flit
-FIRE_OVERHEAD = 10  # cycles of a firing without spikes beside its words and ENDs
+AXON_IN_CYCLES = 7  # from a spike at the input to its first operation, in an empty block
+OVERFLOW_CYCLES = 7  # from an operation to the overflow that it causes; its sum is written by then
+FIRE_CYCLES = 13  # command to fire to the first flit
+FIRE_OVERHEAD = 11  # cycles of a firing without spikes beside its words and ENDs
 
 # Routers and what happens between the phases of cores -------------------------------------------
 HOP_CYCLES = 2  # cycles that a flit takes from router to router
-FLIT_CYCLES = 2  # of a spike or END, beside its hops, from axon-out to a core's ingress
+FLIT_CYCLES = 3  # of a spike or END, beside its hops, from axon-out to a core's ingress
 SPIKE_CYCLES = SPIKE_QUEUE_CYCLES + AXON_IN_CYCLES  # ingress to first operation
-DRAIN_CYCLES = ACCUMULATE_CYCLES + 2  # last operation to the update pass that it permits
+DRAIN_CYCLES = OVERFLOW_CYCLES  # last operation to the update pass that it permits
 TOKEN_CYCLES = 2  # END or CREDIT at the ingress to the update pass or firing that it permits
-GRANT_CYCLES = 9  # update pass to firing in a source, beside hops: grant 2, CREDIT 5, control 2
+GRANT_CYCLES = 11  # update pass to firing in a source, beside hops: grant 2, CREDIT 7, control 2
 FINISH_CYCLES = 2  # an update pass, or a firing, to the core's own next phase
-PACE_CYCLES = 7  # level of the queue to the source that obeys, beside hops: level 2, PACE 4, held 1
-EXCHANGE_CYCLES = 20  # from a last spike's firing to the update pass that it permits, without hops
+PACE_CYCLES = 9  # level of the queue to the source that obeys, beside hops: level 2, PACE 6, held 1
+EXCHANGE_CYCLES = 23  # from a last spike's firing to the update pass that it permits, without hops
 
 
 def soma_latency(params: ChipParams) -> int:

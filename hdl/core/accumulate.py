@@ -14,8 +14,10 @@ GROUP = 8  # lanes that share one copy of the controls: bounds the fan-out of ea
 class AccumulateLanes(wiring.Component):
     """The adders of some lanes of :class:`AccumulateLoop`, with their own copy of its controls.
 
-    An addition is here for three cycles: ``read`` in cycle 0, ``stored`` and ``addend`` come in
-    cycle 1, ``total`` leaves in cycle 2.
+    An addition is here for five cycles: ``read`` in cycle 0, ``stored`` comes in cycle 1,
+    ``addend`` in cycle 2, both are added in cycle 3, the sum leaves in cycle 4. What ``stored``
+    says goes to a register and nowhere else, which block memories of FPGAs have built in and are
+    slow without; what is written comes from a register too, since they may lie far away.
 
     Parameters
     ----------
@@ -29,17 +31,19 @@ class AccumulateLanes(wiring.Component):
     stored : ``In(word)``
         Read data of the memory.
     fetched : ``Out(word)``
-        The word read last, from the second cycle after ``read``.
+        The word read last, from the third cycle after ``read``.
     add, addend : ``In(1)``, ``In(word)``
-        With ``stored``: values to add to it.
-    early, late : ``In(1)``
-        With ``stored``: take the sum of two cycles, of one cycle before this addition's instead.
-    total : ``Out(word)``
-        The sums, one cycle after ``add``, wrapped. Combinational from registers.
+        One cycle after ``stored``: values to add to it.
+    first, early : ``In(1)``
+        With ``stored``: take the sum of four cycles, of three before this addition's instead.
+    middle, late : ``In(1)``
+        With ``addend``: the sum of two cycles, of one before. Of several, the latest counts.
+    sums : ``Out(word)``
+        The sums, two cycles after ``add``, wrapped. Registers.
     clear : ``In(1)``
-        Makes ``total`` zero in the next cycle. Not together with an addition.
+        Makes ``sums`` zero in the next cycle. Not together with an addition.
     overflow : ``Out(1)``
-        One cycle after ``total``: a sum has wrapped. Combinational from registers.
+        With ``sums``: one has wrapped. Combinational from registers.
     """
 
     def __init__(self, *, width: int, n_lanes: int):
@@ -52,9 +56,11 @@ class AccumulateLanes(wiring.Component):
                 "fetched": Out(word),
                 "add": In(1),
                 "addend": In(word),
+                "first": In(1),
                 "early": In(1),
+                "middle": In(1),
                 "late": In(1),
-                "total": Out(word),
+                "sums": Out(word),
                 "clear": In(1),
                 "overflow": Out(1),
             }
@@ -63,23 +69,26 @@ class AccumulateLanes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         read_v = Signal()
+        word_v = Signal()
         add_v = Signal()
         store_v = Signal()
         late = Signal(reset_less=True)
+        is_forwarded = Signal(reset_less=True)
         m.d.sync += [
             read_v.eq(self.read),
+            word_v.eq(read_v),
             add_v.eq(self.add),
             store_v.eq(add_v),
-            # Zero is made of a sum and an addend that are zero.
-            late.eq(self.late | self.clear),
+            late.eq(self.late),
+            is_forwarded.eq(self.first | self.early),
         ]
         # A processor keeps a word in as many instructions as its highest bit.
         wraps_width = self._width if platform == PROCESSOR else 1
         any_wraps = C(0)
         for i in range(self._n_lanes):
-            word, addend, latest = (
+            fetched, forwarded, word, addend, latest, previous = (
                 Signal(signed(self._width), name=f"{name}_{i}", reset_less=True)
-                for name in ("word", "addend", "latest")
+                for name in ("fetched", "forwarded", "word", "addend", "latest", "previous")
             )
             base, total = (
                 Signal(signed(self._width), name=f"{name}_{i}") for name in ("base", "total")
@@ -92,18 +101,23 @@ class AccumulateLanes(wiring.Component):
                 # A sum whose sign is that of neither operand has wrapped.
                 differs.eq((base ^ total) & (addend ^ total)),
                 self.fetched[i].eq(word),
-                self.total[i].eq(total),
+                self.sums[i].eq(latest),
             ]
             with m.If(read_v):
-                m.d.sync += word.eq(Mux(self.early, latest, self.stored[i]))
-            with m.If(self.clear):
-                m.d.sync += addend.eq(0)
-            with m.Elif(self.add):
+                m.d.sync += [
+                    fetched.eq(self.stored[i]),
+                    forwarded.eq(Mux(self.early, latest, previous)),
+                ]
+            with m.If(word_v):
+                m.d.sync += word.eq(Mux(self.middle, latest, Mux(is_forwarded, forwarded, fetched)))
+            with m.If(self.add):
                 m.d.sync += addend.eq(self.addend[i])
             with m.If(self.clear):
                 m.d.sync += latest.eq(0)
             with m.Elif(add_v):
                 m.d.sync += latest.eq(total)
+            with m.If(store_v):
+                m.d.sync += previous.eq(latest)
             with m.If(add_v):
                 m.d.sync += wraps.eq(differs[-wraps_width:])
             any_wraps |= wraps
@@ -114,10 +128,10 @@ class AccumulateLanes(wiring.Component):
 class AccumulateLoop(wiring.Component):
     """Memory of words of sums: ``memory[address] += addend``, one addition a cycle, no stalls.
 
-    An addition enters with ``valid`` in cycle 0, reads in cycle 2, and is added and written at the
-    end of cycle 4. It sees every addition that entered before it: those of the two cycles before
-    it, which it cannot have read, are forwarded. A word that is read while it is written is one of
-    these, so the memory may give anything then.
+    An addition enters with ``valid`` in cycle 0, reads in cycle 2, is added in cycle 5 and written
+    at the end of cycle 6. It sees every addition that entered before it: those of the four cycles
+    before it, which it cannot have read, are forwarded. A word that is read while it is written is
+    one of these, so the memory may give anything then.
 
     Parameters
     ----------
@@ -129,15 +143,16 @@ class AccumulateLoop(wiring.Component):
     valid, address : ``In``
         An addition enters.
     addend : ``In``
-        One value a lane, for the addition that entered three cycles ago.
+        One value a lane, for the addition that entered four cycles ago.
     idle : ``Out(1)``
         Every addition that entered before this cycle is in the memory, and its ``overflow`` shown.
     overflow : ``Out(1)``
-        Six cycles after ``valid``: the exact sum of some lane did not fit, and was wrapped.
+        Seven cycles after ``valid``: the exact sum of some lane did not fit, and was wrapped.
     update_read, update_address : ``In``
         Reads a word; only while idle.
     update_data : ``Out``
-        The word, two cycles after ``update_read``, until the next read or addition.
+        The word, three cycles after ``update_read``, until two cycles after the next read or
+        addition.
     clear, clear_address : ``In``
         Zeroes a word; only while idle. A read sees it from the second cycle on.
     """
@@ -161,9 +176,9 @@ class AccumulateLoop(wiring.Component):
         )
 
     def is_hit(self, distance, valid, address):
-        """Has stage 1 the address of the addition that entered ``distance`` cycles earlier?"""
-        older = 1 + distance
-        return valid[older] & (address[older] == address[1])
+        """Has stage 2 the address of the addition that entered ``distance`` cycles earlier?"""
+        older = 2 + distance
+        return valid[older] & (address[older] == address[2])
 
     def elaborate(self, platform):
         m = Module()
@@ -175,33 +190,33 @@ class AccumulateLoop(wiring.Component):
         # Ports that a comprehension names would lose their names in the Verilog.
         written, stored = write.data, read.data
 
-        # Stage k holds the addition that entered k cycles ago; stage 4 writes, 5 tells overflow.
+        # Stage k holds the addition that entered k cycles ago; stage 6 writes and tells overflow.
         valid, address = [self.valid], [self.address]
-        for stage in range(1, 6):
+        for stage in range(1, 7):
             valid.append(Signal(name=f"valid_{stage}"))
             m.d.sync += valid[stage].eq(valid[stage - 1])
-        for stage in range(1, 5):
+        for stage in range(1, 7):
             address.append(Signal.like(self.address, name=f"address_{stage}", reset_less=True))
             with m.If(valid[stage - 1]):
                 m.d.sync += address[stage].eq(address[stage - 1])
+        # What an addition takes from those before it: of some in stage 3, of others in stage 4.
         forward = {}
-        for distance, name in ((1, "late"), (2, "early")):
-            hit = Signal(name=f"hit_{distance}", reset_less=True)
-            forward[name] = Signal(name=f"forward_{name}", reset_less=True)
-            m.d.sync += [
-                hit.eq(self.is_hit(distance, valid, address)),
-                forward[name].eq(hit),
-            ]
+        for distance, name in ((1, "late"), (2, "middle"), (3, "early"), (4, "first")):
+            forward[name] = hit = Signal(name=f"hit_{distance}", reset_less=True)
+            m.d.sync += hit.eq(self.is_hit(distance, valid, address))
+            if distance < 3:
+                forward[name] = Signal(name=f"forward_{name}", reset_less=True)
+                m.d.sync += forward[name].eq(hit)
 
         zeroed = Signal()
         m.d.sync += zeroed.eq(self.clear)
         with m.If(self.clear):
-            m.d.sync += address[4].eq(self.clear_address)
+            m.d.sync += address[6].eq(self.clear_address)
         m.d.comb += [
             read.addr.eq(Mux(self.update_read, self.update_address, address[2])),
             read.en.eq(valid[2] | self.update_read),
-            write.addr.eq(address[4]),
-            write.en.eq(valid[4] | zeroed),
+            write.addr.eq(address[6]),
+            write.en.eq(valid[6] | zeroed),
             self.idle.eq(~Cat(valid[1:]).any()),
         ]
 
@@ -216,14 +231,13 @@ class AccumulateLoop(wiring.Component):
                 lanes.read.eq(read.en),
                 lanes.stored.eq(Cat(stored[start:][: self._width] for start in starts)),
                 self.update_data.as_value()[part].eq(lanes.fetched),
-                lanes.add.eq(valid[3]),
+                lanes.add.eq(valid[4]),
                 lanes.addend.eq(self.addend.as_value()[part]),
-                lanes.early.eq(forward["early"]),
-                lanes.late.eq(forward["late"]),
+                *(getattr(lanes, name).eq(signal) for name, signal in forward.items()),
                 lanes.clear.eq(self.clear),
                 *(
                     written[start:][: self._width].eq(total)
-                    for start, total in zip(starts, lanes.total, strict=True)
+                    for start, total in zip(starts, lanes.sums, strict=True)
                 ),
             ]
             overflows.append(lanes.overflow)

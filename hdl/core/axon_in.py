@@ -139,12 +139,14 @@ class AxonIn(wiring.Component):
         return data.StructLayout({"axon": axon, "shift": p.shift_width, "negate": 1})
 
     def _add_up(self, m, table_v, looked_up, tables):
-        """The loop nest of what was looked up, two cycles later: tables register what they say,
-        since block memories are slow. Returns its strobe, and the loop nest."""
+        """The loop nest of what was looked up, three cycles later: tables register what they say,
+        since block memories are slow, and so are the sums. Returns its strobe, and the loop nest.
+        """
         formats = Formats(self._params)
+        sum_v = Signal()
         nest_v = Signal()
         nest = Signal.like(looked_up, reset_less=True)
-        m.d.sync += nest_v.eq(table_v)
+        m.d.sync += [sum_v.eq(table_v), nest_v.eq(sum_v)]
         with m.If(table_v):
             m.d.sync += nest.eq(looked_up)
         c, y, x = (
@@ -153,22 +155,25 @@ class AxonIn(wiring.Component):
                 (formats.table_c, formats.table_y, formats.table_x), tables, strict=True
             )
         )
-        loop_nest = Signal(loop_nest_layout(self._params))
+        loop_nest = Signal(loop_nest_layout(self._params), reset_less=True)
+        sums = Signal.like(loop_nest)
+        with m.If(sum_v):
+            m.d.sync += loop_nest.eq(sums)
         m.d.comb += [
-            loop_nest.acc.eq(c.acc + y.acc + x.acc),
-            loop_nest.weight.eq(c.weight + y.weight + x.weight),
-            loop_nest.n_blocks.eq(c.count),
-            loop_nest.n_columns.eq(x.count),
-            loop_nest.n_rows.eq(y.count),
-            loop_nest.single_block.eq(c.count == 1),
-            loop_nest.single_column.eq(x.count == 1),
-            loop_nest.single_row.eq(y.count == 1),
-            loop_nest.shift.eq(nest.shift),
-            loop_nest.negate.eq(nest.negate),
-            loop_nest.tail.eq(nest.axon.tail),
+            sums.acc.eq(c.acc + y.acc + x.acc),
+            sums.weight.eq(c.weight + y.weight + x.weight),
+            sums.n_blocks.eq(c.count),
+            sums.n_columns.eq(x.count),
+            sums.n_rows.eq(y.count),
+            sums.single_block.eq(c.count == 1),
+            sums.single_column.eq(x.count == 1),
+            sums.single_row.eq(y.count == 1),
+            sums.shift.eq(nest.shift),
+            sums.negate.eq(nest.negate),
+            sums.tail.eq(nest.axon.tail),
         ]
         for step in ("y_acc_step", "x_acc_step", "y_weight_step", "x_weight_step"):
-            m.d.comb += loop_nest[step].eq(nest.axon[step])
+            m.d.comb += sums[step].eq(nest.axon[step])
         return nest_v, loop_nest
 
     def _memories(self, m):

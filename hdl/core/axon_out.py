@@ -16,8 +16,8 @@ from .reserved_queue import ReservedQueue
 from .soma_signature import ActivationPort
 from .spike_emit import SpikeEmit, job_layout, source_layout
 
-# The way from a destination's read to its slot given back takes four cycles.
-_QUEUE_DEPTH = 4
+# The way from a destination's read to its slot given back takes five cycles; a power of two.
+_QUEUE_DEPTH = 8
 
 
 class AxonOut(wiring.Component):
@@ -46,7 +46,7 @@ class AxonOut(wiring.Component):
     config : ``In(ConfigBus())``
         Writes the memories FIRE and DESTINATION.
     read_chunk : ``Out(32)``
-        Their answer, from the second cycle after ``config.read`` on.
+        Their answer, from the third cycle after ``config.read`` on.
     words : ``In(ActivationPort(params))``
         Stores activation words; only while not busy.
     n_fire, bits : ``In``
@@ -63,7 +63,7 @@ class AxonOut(wiring.Component):
     borrow, borrow_address : ``In``
         Reads an entry of the memory DESTINATION, at any time; firing waits a cycle for it.
     borrowed : ``Out``
-        The entry, in the cycle after.
+        The entry, in the second cycle after.
     t : ``In``
         With ``fire``: the first time step of the period.
     busy : ``Out(1)``
@@ -108,7 +108,7 @@ class AxonOut(wiring.Component):
             params=params, memory=Memory.FIRE, registered=True
         )
         m.submodules.destinations = destinations = ConfigMemory(
-            params=params, memory=Memory.DESTINATION
+            params=params, memory=Memory.DESTINATION, registered=True
         )
         m.submodules.scan = scan = PlaneScan(params)
         m.submodules.jobs = jobs = ReservedQueue(shape=job_layout(params), depth=_QUEUE_DEPTH)
@@ -161,8 +161,8 @@ class AxonOut(wiring.Component):
         """Planes to jobs, one for each destination entry; and so the ENDs after them.
 
         Stage "entry" holds a plane, "expand" goes through the destination entries of its word,
-        "job" reads an entry. Returns what the state machine needs to send the ENDs: a strobe, and
-        the state of the stages.
+        "read" and "job" wait for an entry. Returns what the state machine needs to send the ENDs: a
+        strobe, and the state of the stages.
         """
         params = self._params
         entry_v = Signal()
@@ -225,20 +225,23 @@ class AxonOut(wiring.Component):
                 several.eq(left[2:].any() | (left[1] & left[0])),
             ]
 
-        job_v = Signal()
-        job_lanes = Signal.like(expand_lanes, reset_less=True)
-        job_source = Signal.like(expand_source, reset_less=True)
-        m.d.sync += job_v.eq(read)
-        with m.If(read):
-            m.d.sync += [job_lanes.eq(expand_lanes), job_source.eq(expand_source)]
+        valid, lanes, source = read, expand_lanes, expand_source
+        for stage in ("read", "job"):
+            late_v = Signal(name=f"{stage}_v")
+            late_lanes = Signal.like(lanes, name=f"{stage}_lanes", reset_less=True)
+            late_source = Signal.like(source, name=f"{stage}_source", reset_less=True)
+            m.d.sync += late_v.eq(valid)
+            with m.If(valid):
+                m.d.sync += [late_lanes.eq(lanes), late_source.eq(source)]
+            valid, lanes, source = late_v, late_lanes, late_source
         m.d.comb += [
             destinations.address.eq(Mux(self.borrow, self.borrow_address, expand_run.start)),
             destinations.enable.eq(read | self.borrow),
             self.borrowed.eq(destinations.data),
             jobs.reserve.eq(read),
-            jobs.push.eq(job_v),
-            jobs.i.lanes.eq(job_lanes),
-            jobs.i.source.eq(job_source),
+            jobs.push.eq(valid),
+            jobs.i.lanes.eq(lanes),
+            jobs.i.source.eq(source),
             jobs.i.destination.eq(destinations.data),
         ]
         return is_end, expand_v, expand_ready, entry_v

@@ -36,7 +36,7 @@ class Configuration(wiring.Component):
     """Keeps the pointer that ADDRESS sets; WRITE and READ move it to the next chunk.
 
     After the last chunk of a word the pointer moves to chunk 0 of the next word. A WRITE reaches
-    the bus one cycle after it was accepted, one a cycle. A READ takes five cycles and answers with
+    the bus one cycle after it was accepted, one a cycle. A READ takes seven cycles and answers with
     a DATA flit to the host. While the core runs, its registers can be read, but no memory, and no
     register can be written but COMMAND. Accesses that this forbids, or beyond a
     memory, are dropped, and reported; the pointer moves on all the same.
@@ -90,30 +90,28 @@ class Configuration(wiring.Component):
         flit = self.i.payload
         target = struct(formats.pointer)(flit.payload[: formats.pointer.width])
         pointer = Signal(struct(formats.pointer))
-        last_chunk = Signal(pointer.chunk.shape())
+        comes_before = Signal()  # the last chunk of a word
+        is_last = Signal()
         # Beyond a memory; or no memory at all.
         no_word = Signal(init=1)
         with m.Switch(pointer.memory):
             for memory in Memory:
                 with m.Case(memory.value):
+                    last = formats.n_chunks(memory) - 1
+                    # Chunk by chunk: a comparison of both would need a carry chain.
                     m.d.comb += [
-                        last_chunk.eq(formats.n_chunks(memory) - 1),
+                        comes_before.eq(pointer.chunk.matches(*range(last))),
+                        is_last.eq(pointer.chunk == last),
                         no_word.eq(is_no_word(pointer.address, formats.memory(memory)[1])),
                     ]
 
-        comes_before = Signal()
-        is_last = Signal()
         beyond = Signal()
-        m.d.comb += [
-            comes_before.eq(pointer.chunk < last_chunk),
-            is_last.eq(pointer.chunk == last_chunk),
-            beyond.eq(no_word | ~(comes_before | is_last)),
-        ]
+        m.d.comb += beyond.eq(no_word | ~(comes_before | is_last))
         accept = Signal()
         is_read = Signal()
         is_write = Signal()
         refused = self._refused(m, flit, pointer, beyond)
-        reading = Signal(2)  # cycles since a READ was accepted, 0: none
+        reading = Signal(range(6))  # cycles since a READ was accepted, 0: none
         is_alert = Signal()
         waits = Signal()  # an answer, for longer than a cycle
         m.d.comb += [
@@ -155,17 +153,24 @@ class Configuration(wiring.Component):
                 self.bus.data.eq(flit.payload[:CHUNK_WIDTH]),
             ]
 
+        # bus.read is high while reading == 1; the memories have answered three cycles later. Their
+        # answers are chosen from chunk by chunk, and then here: a cycle for each.
+        chunks = {
+            block: Signal(CHUNK_WIDTH, name=f"chunk_of_{block}", reset_less=True)
+            for block in BLOCKS
+        }
+        with m.If(reading == 4):
+            m.d.sync += [
+                chunk.eq(getattr(self, f"read_{block}")) for block, chunk in chunks.items()
+            ]
         answer = Signal(CHUNK_WIDTH)
         with m.Switch(self.bus.memory):
             for block, memories in BLOCKS.items():
                 with m.Case(*(memory.value for memory in memories)):
-                    m.d.comb += answer.eq(getattr(self, f"read_{block}"))
-        # bus.read is high while reading == 1; the memories have answered two cycles later.
-        with m.If(reading == 1):
-            m.d.sync += reading.eq(2)
-        with m.If(reading == 2):
-            m.d.sync += reading.eq(3)
-        with m.If(reading == 3):
+                    m.d.comb += answer.eq(chunks[block])
+        with m.If(reading != 0):
+            m.d.sync += reading.eq(reading + 1)
+        with m.If(reading == 5):
             m.d.sync += [
                 reading.eq(0),
                 self.reply.valid.eq(1),

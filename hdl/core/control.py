@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from amaranth import Const, Module, Signal
+from amaranth import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -163,16 +163,15 @@ class Control(wiring.Component):
             registers[Register.INTEGRATION] = self.constants
         self._write(m, registers, start, running, clear_counters)
 
-        n_ends = Signal(self._params.token_width)
-        n_credits = Signal(self._params.token_width)
+        use_ends = Signal()
+        use_credits = Signal()
+        n_ends, has_ends = self._count_up(m, "ends", self.end, n_sources, use_ends)
+        n_credits, all_credits = self._count_up(
+            m, "credits", self.credit, n_destinations, use_credits
+        )
         all_ends = Signal()
-        all_credits = Signal()
-        m.d.comb += [
-            all_ends.eq((n_ends >= n_sources) & running),
-            all_credits.eq(n_credits >= n_destinations),
-            self.may_credit.eq(~all_credits),
-        ]
-        tokens = self._count_tokens(m, start, running, n_ends, n_credits, all_ends, all_credits)
+        m.d.comb += [all_ends.eq(has_ends & running), self.may_credit.eq(~all_credits)]
+        tokens = self._watch_tokens(m, start, running, all_ends, all_credits, use_ends, use_credits)
         accumulates, unfired = self._run(m, tokens)
 
         # What comes late in a cycle is counted in the next.
@@ -261,10 +260,23 @@ class Control(wiring.Component):
         with m.If(shown):
             m.d.sync += self.read_chunk.eq(pick(parts, group))
 
-    def _count_tokens(self, m, start, running, n_ends, n_credits, all_ends, all_credits):
-        """Counts ENDs and CREDITs until they are used up; returns what the phases see of them."""
-        use_ends = Signal()
-        use_credits = Signal()
+    def _count_up(self, m, name, comes, wanted, use):
+        """Counts tokens until they are used up. Returns the count, and whether all are there.
+
+        The latter is a register, since what comes next waits for it within a cycle: that a token
+        comes chooses between two comparisons. It follows a new ``wanted`` one cycle late.
+        """
+        n = Signal(self._params.token_width, name=f"n_{name}")
+        has_all = Signal(name=f"has_all_{name}", init=1)  # of none
+        with m.If(comes):
+            m.d.sync += n.eq(n + 1)
+        m.d.sync += has_all.eq(Mux(comes, n + 1 >= wanted, n >= wanted))
+        with m.If(use | self.stop):
+            m.d.sync += [n.eq(0), has_all.eq(wanted == 0)]
+        return n, has_all
+
+    def _watch_tokens(self, m, start, running, all_ends, all_credits, use_ends, use_credits):
+        """What the phases see of the tokens that are there."""
         complete = Signal()
         permitted = Signal()
         at_rest = Signal()
@@ -282,15 +294,10 @@ class Control(wiring.Component):
             drained.eq(at_rest),
             permitted.eq(all_credits),
         ]
-        # Tokens come late in a cycle: they enable the counts, and do not go through an adder.
-        with m.If(self.end):
-            m.d.sync += n_ends.eq(n_ends + 1)
-        with m.If(self.credit):
-            m.d.sync += n_credits.eq(n_credits + 1)
         with m.If(use_ends | self.stop):
-            m.d.sync += [n_ends.eq(0), complete.eq(0)]
+            m.d.sync += complete.eq(0)
         with m.If(use_credits | self.stop):
-            m.d.sync += [n_credits.eq(0), permitted.eq(0)]
+            m.d.sync += permitted.eq(0)
         return _Tokens(
             start, self.stop, running, complete, permitted, drained, settled, use_ends, use_credits
         )

@@ -152,7 +152,7 @@ class Core(wiring.Component):
         m.d.comb += at_rest.eq(
             Cat(
                 control.waiting,
-                ~(entry.o.valid | leaving.o.valid | exit_.o.valid),
+                entry.idle & ~(leaving.o.valid | exit_.o.valid),
                 spikes.quiet & flow.idle & axon_in.idle & dendrite.idle & ~soma.busy,
                 ~axon_out.busy & configuration.idle & errors.idle & watchdog.idle,
             )

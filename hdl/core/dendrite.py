@@ -21,6 +21,8 @@ FINE_WIDTH = 2  # bits of the shift that the first of its two stages takes
 class ShiftLanes(wiring.Component):
     """Negated and shifted weights of some lanes, in two steps, with an own copy of the controls.
 
+    A register comes first: the memory of the weights may lie far away.
+
     Parameters
     ----------
     shift_width, n_lanes : int
@@ -33,7 +35,7 @@ class ShiftLanes(wiring.Component):
     weight : ``In``
         Two cycles later: one signed weight a lane, not -128.
     shifted : ``Out``
-        Three cycles later: ``(-weight if negate else weight) << shift``, until the next.
+        Four cycles later: ``(-weight if negate else weight) << shift``, until the next.
         Combinational from registers.
     """
 
@@ -52,33 +54,39 @@ class ShiftLanes(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        read_v = Signal()
-        fine_v = Signal()
-        read_shift = Signal(self._shift_width, reset_less=True)
-        read_negate = Signal(reset_less=True)
-        fine_negate = Signal(reset_less=True)
-        fine_shift = Signal(self._shift_width, reset_less=True)
+        # An operation three cycles ago is in the stage of its fine shift.
+        valid, shift, negate = [self.valid], [self.shift], [self.negate]
+        for stage in range(1, 4):
+            valid.append(Signal(name=f"valid_{stage}"))
+            shift.append(Signal(self._shift_width, name=f"shift_{stage}", reset_less=True))
+            negate.append(Signal(name=f"negate_{stage}", reset_less=True))
+            m.d.sync += valid[stage].eq(valid[stage - 1])
+            with m.If(valid[stage - 1]):
+                m.d.sync += [
+                    shift[stage].eq(shift[stage - 1]),
+                    negate[stage].eq(negate[stage - 1]),
+                ]
         # A processor shifts in one step as fast as in each of two.
         fine_width = 0 if platform == PROCESSOR else FINE_WIDTH
         coarse_shift = Signal(self._shift_width - fine_width, reset_less=True)
-        m.d.sync += [read_v.eq(self.valid), fine_v.eq(read_v)]
-        with m.If(self.valid):
-            m.d.sync += [read_shift.eq(self.shift), read_negate.eq(self.negate)]
-        with m.If(read_v):
-            m.d.sync += [fine_shift.eq(read_shift), fine_negate.eq(read_negate)]
-        with m.If(fine_v):
-            m.d.sync += coarse_shift.eq(fine_shift[fine_width:])
+        with m.If(valid[3]):
+            m.d.sync += coarse_shift.eq(shift[3][fine_width:])
         for i in range(self._n_lanes):
             fine = Signal(
                 signed(WEIGHT_WIDTH + (1 << fine_width) - 1), name=f"fine_{i}", reset_less=True
             )
-            addend = Signal(signed(WEIGHT_WIDTH), name=f"addend_{i}")
+            weight, addend = (
+                Signal(signed(WEIGHT_WIDTH), name=f"{name}_{i}", reset_less=True)
+                for name in ("weight", "addend")
+            )
+            with m.If(valid[2]):
+                m.d.sync += weight.eq(self.weight[i])
             m.d.comb += [
-                addend.eq(Mux(fine_negate, -self.weight[i], self.weight[i])),
+                addend.eq(Mux(negate[3], -weight, weight)),
                 self.shifted[i].eq(fine << Cat(C(0, fine_width), coarse_shift)),
             ]
-            with m.If(fine_v):
-                m.d.sync += fine.eq(addend << fine_shift[:fine_width])
+            with m.If(valid[3]):
+                m.d.sync += fine.eq(addend << shift[3][:fine_width])
         return m
 
 
@@ -86,9 +94,8 @@ class Dendrite(wiring.Component):
     """Weights and membrane potentials of a core; ``v += (-w if negate else w) << shift``.
 
     One operation a cycle, never stalls; every operation sees all before it. Contract: "Operation"
-    in ``hdl/README.md``. An operation reads its weights in the cycle it enters, is added and
-    written at the end of the cycle ``timing.ACCUMULATE_CYCLES`` later, and tells its overflow
-    ``timing.OVERFLOW_CYCLES`` after it entered.
+    in ``hdl/README.md``. An operation reads its weights in the cycle it enters;
+    ``timing.OVERFLOW_CYCLES`` later it has been added and written, and tells its overflow.
 
     Parameters
     ----------
@@ -105,8 +112,9 @@ class Dendrite(wiring.Component):
     overflow : ``Out(1)``
         Pulse: an operation left the range of a membrane potential, which was wrapped.
     accumulators : ``In(AccumulatorPort(params))``
-        Reads and zeroes words; only while idle. A word is there exactly two cycles after ``read``,
-        until the next read or operation; a read two or more cycles after its clearing sees zero.
+        Reads and zeroes words; only while idle. A word is there exactly three cycles after
+        ``read``, until two cycles after the next read or operation; a read two or more cycles after
+        its clearing sees zero.
     """
 
     def __init__(self, params: ChipParams):
@@ -172,8 +180,8 @@ class Dendrite(wiring.Component):
         if not misfits:
             m.d.comb += self.overflow.eq(loop.overflow)
         else:
-            # Shifted in cycle 3, shown in cycle 6 together with the loop's overflow.
-            valid = Signal(3)
+            # Shifted in cycle 4, shown in cycle 7 together with the loop's overflow.
+            valid = Signal(4)
             misfit = Signal(3)
             m.d.sync += [
                 valid.eq(Cat(self.op_valid, valid)),

@@ -19,7 +19,7 @@ class FlowControl(wiring.Component):
     they alternate, so that its count of destinations to wait for comes back to zero. A list once
     begun is ended, and CREDIT goes before PACE: sources may wait for it, and a PACE that comes late
     costs time alone. No CREDIT is lost or merged: the next one is asked for when the last has gone.
-    An entry takes three cycles.
+    An entry takes four cycles.
 
     As a source: ``held`` while any destination has asked to hold and not yet to go on. This is
     timing only: spikes that still come find the queue, and behind it the mesh, as before.
@@ -49,7 +49,7 @@ class FlowControl(wiring.Component):
     credit_list : ``In``
         Field ``token_list``; constant while not idle.
     borrow, borrow_address, borrowed : ``Out, Out, In``
-        Reads an entry of the destination table: there in the cycle after.
+        Reads an entry of the destination table: there in the second cycle after.
     o : ``Out(flit_stream)``
         Registers drive it. The payload of CREDIT is zero, that of PACE a spike of t = 1 (hold) or
         0 (go on).
@@ -126,13 +126,15 @@ class FlowControl(wiring.Component):
                 # A register: the loop nests of axon-out wait for it within a cycle.
                 m.d.sync += self.borrow.eq(0)
                 with m.If(self.borrow):
-                    m.next = "READ"
+                    m.next = "WAIT"
                 with m.Else():
                     with m.If(is_credit):
                         m.d.sync += self.granting.eq(0)
                     with m.Else():
                         m.d.sync += has_asked.eq(says_hold)
                     m.next = "WATCH"
+            with m.State("WAIT"):
+                m.next = "READ"
             with m.State("READ"):
                 m.d.sync += [
                     self.borrow_address.eq(self.borrow_address + 1),

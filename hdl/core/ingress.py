@@ -6,7 +6,7 @@ from operator import or_
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
 from stemcore.golden.spec.errors import Error
 from stemcore.golden.spec.fields import Formats, Kind
@@ -14,7 +14,7 @@ from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.widths import CHUNK_WIDTH, T_WIDTH
 
 from ..layouts import flit_stream, spike_stream, struct
-from ..noc.queue import FlitQueue
+from ..noc.queue import FlitQueue, FlitRegister
 
 # What a flit is, by itself: whatever of it does not depend on what is due.
 VERDICT = data.StructLayout(
@@ -99,29 +99,57 @@ class FlitCheck(wiring.Component):
         }
 
 
-class EntryQueue(FlitQueue):
-    """Two flits between router and core, and what the oldest of them is.
+class EntryQueue(wiring.Component):
+    """Three flits between router and core, and what the oldest of them is.
 
-    Both are checked where they lie: which of them is the oldest, and the check, take their time
-    side by side.
+    Two wait; behind them the oldest lies in a register of its own, checked on its way there, since
+    a check and all that follows from it do not fit into one cycle. A flit a cycle; latency two
+    cycles.
 
     Members
     -------
+    i : ``In(flit_stream)``
+        ``i.ready`` is a register.
+    o : ``Out(flit_stream)``
+        Registers drive it.
     verdict : ``Out(VERDICT)``
-        Of ``o.payload``; depends on registers only.
+        Of ``o.payload``; from registers too.
+    idle : ``Out(1)``
+        No flit is in here.
     """
 
     def __init__(self, *, params: ChipParams):
         self._params = params
-        super().__init__(shape=struct(Formats(params).flit), depth=2, verdict=Out(VERDICT))
+        super().__init__(
+            {
+                "i": In(flit_stream(params)),
+                "o": Out(flit_stream(params)),
+                "verdict": Out(VERDICT),
+                "idle": Out(1),
+            }
+        )
 
-    def _read_places(self, m, places, oldest):
-        verdicts = []
-        for k, place in enumerate(places):
-            m.submodules[f"check_{k}"] = check = FlitCheck(params=self._params)
-            m.d.comb += check.flit.eq(place)
-            verdicts.append(check.verdict)
-        m.d.comb += self.verdict.eq(Mux(oldest, verdicts[1], verdicts[0]))
+    def elaborate(self, platform):
+        m = Module()
+        flit = self.i.payload.shape()
+        checked = data.StructLayout({"flit": flit, "verdict": VERDICT})
+        m.submodules.queue = queue = FlitQueue(shape=flit, depth=2)
+        m.submodules.check = check = FlitCheck(params=self._params)
+        m.submodules.oldest = oldest = FlitRegister(shape=checked)
+        connect(m, wiring.flipped(self.i), queue.i)
+        m.d.comb += [
+            check.flit.eq(queue.o.payload),
+            oldest.i.payload.flit.eq(queue.o.payload),
+            oldest.i.payload.verdict.eq(check.verdict),
+            oldest.i.valid.eq(queue.o.valid),
+            queue.o.ready.eq(oldest.i.ready),
+            self.o.payload.eq(oldest.o.payload.flit),
+            self.verdict.eq(oldest.o.payload.verdict),
+            self.o.valid.eq(oldest.o.valid),
+            oldest.o.ready.eq(self.o.ready),
+            self.idle.eq(~(queue.o.valid | oldest.o.valid)),
+        ]
+        return m
 
 
 class Ingress(wiring.Component):

@@ -35,8 +35,8 @@ class ConfigMemory(wiring.Component):
     ``data`` is the word at ``address``, one cycle after ``enable``, or two with ``registered``; it
     holds while ``enable`` is low. A read in the cycle of a write to the same word returns the old
     word. Words wider than a chunk are written by chunks; bits of the last chunk beyond the word do
-    not exist and read as zero. ``config.read`` of this memory takes the port over for one cycle; a
-    read of another memory changes nothing here.
+    not exist and read as zero. ``config.read`` of this memory takes the port over for the cycle
+    after it; a read of another memory changes nothing here.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class ConfigMemory(wiring.Component):
     -------
     config : ``In(ConfigBus())``
     read_chunk : ``Out(32)``
-        Answer to the last ``config.read`` of this memory, from the second cycle after it on.
+        Answer to the last ``config.read`` of this memory, from the third cycle after it on.
     address, enable : ``In``
         Word address and read enable.
     data : ``Out(width)``
@@ -91,8 +91,6 @@ class ConfigMemory(wiring.Component):
             write.data.as_value().eq(self.config.data.replicate(n_chunks))
             if n_chunks > 1
             else write.data.eq(self.config.data),
-            # Only a read of this memory takes the port: the core may be at work in all others.
-            taken.eq(self.config.read & selected),
             read.addr.eq(Mux(taken, self.config.address, self.address)),
             read.en.eq(self.enable | taken),
         ]
@@ -100,22 +98,22 @@ class ConfigMemory(wiring.Component):
             is_chunk = self.config.chunk == i if n_chunks > 1 else 1
             m.d.comb += write.en[i].eq(self.config.write & selected & is_chunk)
 
+        # Only a read of this memory takes the port: the core may be at work in all others. From a
+        # register: the address chooses between both, and memories are large.
+        m.d.sync += taken.eq(self.config.read & selected)
         chunk = Signal.like(self.config.chunk, reset_less=True)
-        asked = Signal()
-        m.d.sync += asked.eq(taken)
         with m.If(self.config.read):
             m.d.sync += chunk.eq(self.config.chunk)
-        if not self._registered:
-            m.d.comb += self.data.eq(word)
-            with m.If(asked):
-                m.d.sync += self.read_chunk.eq(self._chunk(word, chunk))
-        else:
-            fetched = Signal()
-            stored = Signal.like(self.data, reset_less=True)
-            m.d.sync += fetched.eq(read.en)
-            with m.If(fetched):
-                m.d.sync += stored.eq(word)
-            m.d.comb += [self.data.eq(stored), self.read_chunk.eq(self._chunk(stored, chunk))]
+        # Block memories are slow on FPGAs: a multiplexer behind one needs a register between them.
+        fetched = Signal()
+        stored = Signal.like(self.data, reset_less=True)
+        m.d.sync += fetched.eq(read.en if self._registered else taken)
+        with m.If(fetched):
+            m.d.sync += stored.eq(word)
+        m.d.comb += [
+            self.data.eq(stored if self._registered else word),
+            self.read_chunk.eq(self._chunk(stored, chunk)),
+        ]
         return m
 
     def _chunk(self, word, index):

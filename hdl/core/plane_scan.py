@@ -97,6 +97,7 @@ class PlaneScan(wiring.Component):
         at = Signal(data.StructLayout({"word": params.fire_address_width, "t": T_WIDTH}))
         bit = Signal(T_WIDTH)
         last_word = Signal.like(self.n_words)
+        is_last_word = Signal()  # a register, since the scan's end waits for it
         is_sample = params.model.token_period is TokenPeriod.SAMPLE
         is_last_plane = bit == 0 if is_sample else Const(1)
         m.d.comb += [
@@ -117,13 +118,19 @@ class PlaneScan(wiring.Component):
             m.d.sync += [
                 scanning.eq(self.n_words != 0),
                 at.word.eq(0),
+                is_last_word.eq(last_word == 0),
                 at.t.eq(self.t),
                 bit.eq(bit_of_step(self.bits, self.t)),
             ]
         with m.Elif(visit):
-            m.d.sync += at.word.eq(at.word + 1)
-            with m.If(at.word == last_word):
-                m.d.sync += [at.word.eq(0), at.t.eq(at.t + 1), bit.eq(bit - 1)]
+            m.d.sync += [at.word.eq(at.word + 1), is_last_word.eq(at.word + 1 == last_word)]
+            with m.If(is_last_word):
+                m.d.sync += [
+                    at.word.eq(0),
+                    is_last_word.eq(last_word == 0),
+                    at.t.eq(at.t + 1),
+                    bit.eq(bit - 1),
+                ]
                 with m.If(is_last_plane):
                     m.d.sync += scanning.eq(0)
 

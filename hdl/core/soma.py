@@ -75,15 +75,17 @@ class Soma(wiring.Component):
         has_entries = Signal(reset_less=True)
         m.d.sync += has_entries.eq(self.n_update != 0)
         m.d.comb += start.eq(self.start & has_entries)
-        entry, is_last_entry, reading, running, group = self._sequence(m, update_pass, start)
-        self._feed(m, requant, requantize, entry, reading, running, group)
+        entry, is_last_entry, reading, has_read, running, group = self._sequence(
+            m, update_pass, start
+        )
+        self._feed(m, requant, requantize, entry, has_read, running, group)
         clear_done = self._clear(m, entry, reading)
 
         # What the end of the pipeline has to know of a group.
         current = Signal(data.StructLayout({"first": 1, "last": 1, "is_last_entry": 1}))
         is_last_group = Signal()
         m.d.comb += is_last_group.eq(running & (group == params.n_groups - 1))
-        with m.If(reading):
+        with m.If(has_read):
             m.d.sync += current.eq(Cat(entry.first, entry.last, is_last_entry))
         depth = soma_latency(params) + 2
         is_last = current.last & is_last_group & self.is_last_period
@@ -115,7 +117,8 @@ class Soma(wiring.Component):
         """The schedule of an update pass.
 
         Returns the entry and whether it is the update pass's last; a strobe in the cycle its word
-        is read; and, from the next cycle on, ``running`` while ``group`` counts its groups.
+        is read, and one in the cycle after, which is the last in which it is the entry; and, from
+        the second cycle after it on, ``running`` while ``group`` counts its groups.
         """
         n_groups = self._params.n_groups
         index = Signal.like(self.n_update)  # entries fetched; 0 again after the last
@@ -125,29 +128,38 @@ class Soma(wiring.Component):
         fetched = Signal()
         load = Signal()
         reading = Signal()
+        has_read = Signal()
+        counting = Signal()
+        count = Signal(range(n_groups))
         running = Signal()
-        group = Signal(range(n_groups))
+        group = Signal.like(count)
         m.d.comb += [
             # Early enough for the word to follow the last group of this one without a gap.
-            load.eq(fetched & ~reading & (~running | (group == n_groups - 2))),
+            load.eq(fetched & ~reading & (~counting | (count == n_groups - 2))),
             is_last.eq(index == self.n_update),
             update_pass.address.eq(index),
-            update_pass.enable.eq(start | load),
+            # The first entry is there before the command, which is known late in a cycle.
+            update_pass.enable.eq(~fetched | load),
             self.accumulators.read.eq(reading),
             self.accumulators.address.eq(entry.acc),
         ]
-        m.d.sync += reading.eq(load)
+        m.d.sync += [
+            reading.eq(load),
+            has_read.eq(reading),
+            running.eq(counting),
+            group.eq(count),
+        ]
         with m.If(reading):
-            m.d.sync += [running.eq(1), group.eq(0)]
-        with m.Elif(running):
-            m.d.sync += [running.eq(group != n_groups - 1), group.eq(group + 1)]
+            m.d.sync += [counting.eq(1), count.eq(0)]
+        with m.Elif(counting):
+            m.d.sync += [counting.eq(count != n_groups - 1), count.eq(count + 1)]
         # The command comes late in a cycle: it enables, and chooses little. An update pass begins
         # at index 0.
         with m.If(start | load):
             m.d.sync += [fetched.eq(start | ~is_last), index.eq(Mux(is_last, 0, index + 1))]
         with m.If(load):
             m.d.sync += [entry.eq(update_pass.data), is_last_entry.eq(is_last)]
-        return entry, is_last_entry, reading, running, group
+        return entry, is_last_entry, reading, has_read, running, group
 
     def _clear(self, m, entry, reading):
         """Zeroes the word of an entry one cycle after the read; or all words, counted up in the
@@ -171,7 +183,7 @@ class Soma(wiring.Component):
             m.d.sync += self.accumulators.clear.eq(reading & entry.clear)
         return clear_done
 
-    def _feed(self, m, requant, requantize, entry, reading, running, group):
+    def _feed(self, m, requant, requantize, entry, has_read, running, group):
         """Hands the word to the pipeline, group by group, with the constants of its channels."""
         params = self._params
         m.submodules.update = update = self._make_update(params)
@@ -179,7 +191,7 @@ class Soma(wiring.Component):
         base = Signal.like(entry.block)
         selected = Signal()
         select = Signal.like(group)
-        with m.If(reading):
+        with m.If(has_read):
             m.d.sync += base.eq(entry.block)
         m.d.sync += [selected.eq(running), select.eq(group), update.i_valid.eq(selected)]
         with m.If(selected):
@@ -187,7 +199,7 @@ class Soma(wiring.Component):
                 lanes = list(self.accumulators.data)[lane :: params.soma_lanes]
                 m.d.sync += value.eq(pick(lanes, select))
         if params.model.state:
-            self._keep(m, update, entry, reading, selected, select)
+            self._keep(m, update, entry, has_read, selected, select)
         m.d.comb += [
             update.constants.eq(self.constants),
             update.period.eq(self.period),
@@ -200,11 +212,11 @@ class Soma(wiring.Component):
         ]
 
     @staticmethod
-    def _keep(m, update, entry, reading, selected, select):
+    def _keep(m, update, entry, has_read, selected, select):
         """Which neurons a group is, and whether this is their word's last reading."""
         word = Signal.like(entry.acc)
         is_kept = Signal()
-        with m.If(reading):
+        with m.If(has_read):
             m.d.sync += [word.eq(entry.acc), is_kept.eq(entry.clear)]
         # The word's groups are selected one cycle after they are counted.
         late_word = Signal.like(word)

@@ -23,7 +23,7 @@ class AccumulatorPort(Interface):
     read, address : ``Out``
         Fetches a word.
     data : ``In``
-        The word: valid two cycles after ``read``, and until the cycle after the next one.
+        The word: valid three cycles after ``read``, and until two cycles after the next one.
     clear, clear_address : ``Out``
         Zeroes a word. Never earlier than the cycle after it was read.
     """
@@ -73,7 +73,7 @@ class SomaSignature(Interface):
     config : ``In(ConfigBus())``
         Writes the soma's own memories: UPDATE, REQUANT and LOOKUP.
     read_chunk : ``Out(32)``
-        Their answer, from the second cycle after ``config.read`` on.
+        Their answer, from the third cycle after ``config.read`` on.
     start, clear_all : ``In(1)``
         Begin an update pass; begin to zero all accumulator words. Only while not busy, and while
         the dendrite is idle.

@@ -23,8 +23,6 @@ class FlitQueue(wiring.Component):
         Shape of the payload.
     depth : int
         Items held; 2 or more, or the throughput would halve.
-    more
-        Members of a queue that tells more of its items.
 
     Members
     -------
@@ -34,7 +32,7 @@ class FlitQueue(wiring.Component):
         Bit k: more than k items are held.
     """
 
-    def __init__(self, *, shape, depth: int, **more):
+    def __init__(self, *, shape, depth: int):
         if depth < 2:
             raise ValueError(f"FlitQueue.depth: must be 2 or more, got {depth}")
         self._shape = shape
@@ -44,7 +42,6 @@ class FlitQueue(wiring.Component):
                 "i": In(stream.Signature(shape)),
                 "o": Out(stream.Signature(shape)),
                 "holds": Out(depth),
-                **more,
             }
         )
 
@@ -71,7 +68,6 @@ class FlitQueue(wiring.Component):
             newest = Signal()
             oldest = Signal()
             m.d.comb += self.o.payload.eq(Mux(oldest, places[1], places[0]))
-            self._read_places(m, places, oldest)
             m.d.sync += [newest.eq(newest ^ push), oldest.eq(oldest ^ pop)]
             # A place that holds nothing follows the input; whether it was valid, ``holds`` tells.
             for k, place in enumerate(places):
@@ -93,9 +89,6 @@ class FlitQueue(wiring.Component):
             with m.If(moves):
                 m.d.sync += place.eq(Mux(place == depth - 1, 0, place + 1))
         return m
-
-    def _read_places(self, m, places, oldest):
-        """For queues of two items that tell more of the oldest one: it is ``places[oldest]``."""
 
 
 class FlitRegister(wiring.Component):

@@ -168,6 +168,12 @@ class EveryPlaneIsFound(wiring.Component):
             Assert(implies(valid[1], inner_signal(inner, "word") == Array(words)[word_at.word])),
             Assert(implies(~begun, ~Cat(valid).any() & (n_found == 0))),
             Assert(implies(begun & ~valid[3], number == total)),
+            Assert(
+                implies(
+                    valid[3],
+                    inner_signal(inner, "is_last_word") == (at.word == SMALL.n_fire_words - 1),
+                )
+            ),
             Assert(implies(begun, inner_signal(inner, "last_word") == SMALL.n_fire_words - 1)),
         ]
 
@@ -207,8 +213,11 @@ class Table(ConfigMemory):
         m = Module()
         words = [AnyConst(len(self.data)) for _ in range(self._depth)]
         m.d.comb += [Value.cast(self.words[k]).eq(word) for k, word in enumerate(words)]
+        m.d.sync += self.fetched.eq(self.enable)
         with m.If(self.enable):
-            m.d.sync += self.data.eq(Array(words)[self.address])
+            m.d.sync += self.word.eq(Array(words)[self.address])
+        with m.If(self.fetched):
+            m.d.sync += self.data.eq(self.word)
         return m
 
 
@@ -237,7 +246,9 @@ class EveryEntryGetsAJob(wiring.Component):
 
         class Shown(Table):
             def __init__(self, *, params, memory, registered=False):
+                assert registered
                 super().__init__(params=params, memory=memory, registered=registered)
+                self.fetched, self.word = Signal(), Signal(len(self.data))
                 self.words = [Signal(len(self.data), name=f"word_{k}") for k in range(self._depth)]
 
         module.ConfigMemory = noted("table", Shown)
@@ -253,7 +264,8 @@ class EveryEntryGetsAJob(wiring.Component):
         scan, jobs, emit = (
             self._made[name] for name in ("PlaneScan", "ReservedQueue", "SpikeEmit")
         )
-        entries = Array(self._made[Memory.DESTINATION].words)
+        table = self._made[Memory.DESTINATION]
+        entries = Array(table.words)
         start, count, fires_now = AnyConst(2), AnyConst(3), AnySeq(1)
         m.d.comb += [
             block.end_list.start.eq(start),
@@ -285,16 +297,23 @@ class EveryEntryGetsAJob(wiring.Component):
         with m.Elif(ends_now):
             m.d.sync += has_ended.eq(1)
         entry = (Mux(is_end, start, fire.start) + k)[:2]
+        is_read, reading, fetched = Signal(), Signal(job_layout(SMALL)), Signal(len(entries[0]))
         was_read, job, word = Signal(), Signal(job_layout(SMALL)), Signal(len(entries[0]))
-        m.d.sync += [was_read.eq(read), word.eq(entries[entry])]
+        m.d.sync += [
+            is_read.eq(read),
+            fetched.eq(entries[entry]),
+            was_read.eq(is_read),
+            job.eq(reading),
+            word.eq(fetched),
+        ]
         with m.If(is_end):
-            m.d.sync += [job.lanes.eq(1), job.source.eq(0), job.source.is_end.eq(1)]
+            m.d.sync += [reading.lanes.eq(1), reading.source.eq(0), reading.source.is_end.eq(1)]
         with m.Else():
             m.d.sync += [
-                job.lanes.eq(at.lanes),
-                job.source.is_end.eq(0),
-                job.source.t.eq(at.t),
-                *(job.source[name].eq(fire[name]) for name in ("block", "y", "x")),
+                reading.lanes.eq(at.lanes),
+                reading.source.is_end.eq(0),
+                reading.source.t.eq(at.t),
+                *(reading.source[name].eq(fire[name]) for name in ("block", "y", "x")),
             ]
         m.d.comb += [
             Assert(scan.pop == (scan.valid & (ready | ~is_next))),
@@ -312,6 +331,14 @@ class EveryEntryGetsAJob(wiring.Component):
         m.d.comb += Assert(implies(was_busy & ~block.busy, over))
         if self._invariants:
             self._tell(m, inner, is_at, is_next, is_end, has_ended, at, next_, k, n, start)
+            names = ("read_v", "read_lanes", "read_source")
+            read_v, lanes, source = (inner_signal(inner, name) for name in names)
+            m.d.comb += [
+                Assert(read_v == is_read),
+                Assert(implies(is_read, lanes == reading.lanes)),
+                Assert(implies(is_read, Value.cast(source) == reading.source.as_value())),
+                Assert(implies(is_read, table.fetched & (table.word == fetched))),
+            ]
         return m
 
     def _tell(self, m, inner, is_at, is_next, is_end, has_ended, at, next_, k, n, start):
@@ -351,7 +378,7 @@ class EveryEntryGetsAJob(wiring.Component):
 
 def test_every_entry_gets_a_job_of_each_plane():
     sizes = f"{SMALL.n_fire_words} words, {SMALL.n_destinations} entries, {SMALL.lanes} lanes"
-    prove(EveryEntryGetsAJob(), "axon_out_jobs", mode="prove", depth=2, sizes=sizes)
+    prove(EveryEntryGetsAJob(), "axon_out_jobs", mode="prove", depth=3, sizes=sizes)
 
 
 JOB_FAULTS = {

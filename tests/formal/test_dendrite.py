@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proofs of the dendrite; each has twins with a planted fault that must be refuted."""
 
+from itertools import pairwise
+
 import pytest
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, signed
@@ -45,21 +47,21 @@ class LoopKeepsSums(AccumulateLoop):
 
     def elaborate(self, platform):
         m = super().elaborate(platform)
-        valid = [self.valid, *(inner_signal(m, f"valid_{k}") for k in range(1, 6))]
-        address = [self.address, *(inner_signal(m, f"address_{k}") for k in range(1, 5))]
-        hit_1, hit_2, late, early, zeroed = (
-            inner_signal(m, name)
-            for name in ("hit_1", "hit_2", "forward_late", "forward_early", "zeroed")
-        )
+        valid = [self.valid, *(inner_signal(m, f"valid_{k}") for k in range(1, 7))]
+        address = [self.address, *(inner_signal(m, f"address_{k}") for k in range(1, 7))]
+        hits = {distance: inner_signal(m, f"hit_{distance}") for distance in (1, 2, 3, 4)}
+        forward = {1: inner_signal(m, "forward_late"), 2: inner_signal(m, "forward_middle")}
+        zeroed = inner_signal(m, "zeroed")
         (lanes,) = (m.submodules[name] for name in m._named_submodules if name.startswith("lanes"))
         watched = AnyConst(N_WORDS.bit_length() - 1)
         look = m.submodules.ram.read_port(domain="comb")
         m.d.comb += look.addr.eq(watched)
-        here = [valid[k] & (address[k] == watched) for k in range(5)]
-        address_5 = Signal.like(self.address)
-        here_5 = Signal()
-        m.d.sync += [address_5.eq(address[4]), here_5.eq(here[4])]
-        zeroed_here = zeroed & (address[4] == watched)
+        # A stage more than the loop has, for what has been written already.
+        valid.append(Signal(name="valid_7"))
+        address.append(Signal.like(self.address, name="address_7"))
+        m.d.sync += [valid[7].eq(valid[6]), address[7].eq(address[6])]
+        here = [v & (a == watched) for v, a in zip(valid, address, strict=True)]
+        zeroed_here = zeroed & (address[6] == watched)
 
         # How the ports are used.
         m.d.comb += Assume(self.idle | ~(self.clear | self.update_read))
@@ -67,77 +69,89 @@ class LoopKeepsSums(AccumulateLoop):
         # Flags say what they are for.
         inner = {
             name: inner_signal(lanes.module, name)
-            for name in ("read_v", "add_v", "store_v", "late")
+            for name in ("read_v", "word_v", "add_v", "store_v", "late", "is_forwarded")
         }
-        # A read of the watched word, one and two cycles ago.
-        swept_1 = Signal()
-        swept_2 = Signal()
-        any_swept_1 = Signal()
-        m.d.sync += [
-            any_swept_1.eq(self.update_read),
-            swept_1.eq(self.update_read & (self.update_address == watched) & ~zeroed_here),
-            swept_2.eq(swept_1),
-        ]
+        # A read of the watched word, and of any, one to three cycles ago.
+        any_swept, swept = (
+            [first, *(Signal(name=f"{name}_{k}") for k in range(1, 4))]
+            for name, first in (
+                ("any_swept", self.update_read),
+                ("swept", self.update_read & (self.update_address == watched) & ~zeroed_here),
+            )
+        )
+        for stages in (any_swept, swept):
+            m.d.sync += [late.eq(early) for early, late in pairwise(stages)]
         invariants = [
-            implies(hit_1, valid[3]),
-            implies(hit_2, valid[4]),
-            implies(late, valid[4]),
-            implies(early, valid[5]),
-            implies(valid[2], hit_1 == (valid[3] & (address[3] == address[2]))),
-            implies(valid[2], hit_2 == (valid[4] & (address[4] == address[2]))),
-            implies(valid[3], late == (valid[4] & (address[4] == address[3]))),
-            implies(valid[3], early == (valid[5] & (address_5 == address[3]))),
-            implies(zeroed, ~Cat(valid[2:]).any() & inner["late"]),
-            inner["read_v"] == (valid[3] | any_swept_1),
-            inner["add_v"] == valid[4],
-            inner["store_v"] == valid[5],
-            implies(any_swept_1, ~Cat(valid[2:]).any()),
-            implies(swept_1, any_swept_1),
-            # A word read while it was written is not used.
-            implies(valid[3] & here_5 & (address[3] == watched), early),
+            *(implies(hit, valid[3 + k]) for k, hit in hits.items()),
+            *(implies(flag, valid[4 + k]) for k, flag in forward.items()),
+            *(
+                implies(valid[3], hit == (valid[3 + k] & (address[3 + k] == address[3])))
+                for k, hit in hits.items()
+            ),
+            *(
+                implies(valid[4], flag == (valid[4 + k] & (address[4 + k] == address[4])))
+                for k, flag in forward.items()
+            ),
+            implies(zeroed, ~Cat(valid[2:7]).any()),
+            inner["read_v"] == (valid[3] | any_swept[1]),
+            inner["word_v"] == (valid[4] | any_swept[2]),
+            inner["add_v"] == valid[5],
+            inner["store_v"] == valid[6],
+            *(implies(any_swept[k], ~Cat(valid[1 + k :]).any()) for k in (1, 2)),
+            *(implies(swept[k], any_swept[k]) for k in (1, 2)),
+            implies(any_swept[2], ~inner["is_forwarded"]),
         ]
 
         overflows = []
         for i in range(N_LANES):
             part = slice(i * WIDTH, (i + 1) * WIDTH)
-            word, addend, latest = (
-                inner_signal(lanes.module, f"{name}_{i}") for name in ("word", "addend", "latest")
+            fetched, forwarded, word, addend, latest, previous, total = (
+                inner_signal(lanes.module, f"{name}_{i}")
+                for name in (
+                    *("fetched", "forwarded", "word", "addend", "latest", "previous", "total"),
+                )
             )
-            stored, written = look.data[part].as_signed(), lanes.total[i]
+            stored = look.data[part].as_signed()
+            # And what is just being written.
+            newest = Mux(here[6] | zeroed_here, lanes.sums[i], stored)
             read = lanes.stored[i]
-            # The register: stage 3 brings the addend.
+            # The register: stage 4 brings the addend.
             shadow = Signal(signed(WIDTH), name=f"shadow_{i}")
             # What it said when the word was read.
-            seen_1 = Signal(signed(WIDTH), name=f"seen_1_{i}")
-            seen_2 = Signal(signed(WIDTH), name=f"seen_2_{i}")
-            with m.If(here[3]):
+            seen = [shadow, *(Signal(signed(WIDTH), name=f"seen_{k}_{i}") for k in range(1, 4))]
+            with m.If(here[4]):
                 m.d.sync += shadow.eq(shadow + self.addend[i])
             with m.If(self.clear & (self.clear_address == watched)):
                 m.d.sync += shadow.eq(0)
-            m.d.sync += [seen_1.eq(shadow), seen_2.eq(seen_1)]
+            m.d.sync += [late.eq(early) for early, late in pairwise(seen)]
+            # A word read while it was written is not used.
+            found = Mux(hits[3], latest, Mux(hits[4], previous, read))
+            chosen = Mux(forward[2], latest, Mux(inner["is_forwarded"], forwarded, fetched))
             held = Mux(inner["late"], latest, word)
             invariants += [
-                implies(zeroed, (latest == 0) & (addend == 0)),
-                implies(here_5 & ~zeroed_here, latest == stored),
-                implies(here[3] & ~late, Mux(early, latest, read) == stored),
-                implies(here[4], held == stored),
-                implies(swept_1, read == seen_1),
+                implies(zeroed, latest == 0),
+                implies(here[7] & ~here[6], previous == stored),
+                implies(here[3], found == newest),
+                implies(here[4], chosen == newest),
+                implies(here[5], held == newest),
+                implies(swept[1], read == seen[1]),
+                implies(swept[2], fetched == seen[2]),
             ]
             m.d.comb += [
-                Assert(Mux(here[4] | zeroed_here, written, stored) == shadow),
-                Assert(implies(swept_2, self.update_data[i] == seen_2)),
+                Assert(Mux(here[5], total, newest) == shadow),
+                Assert(implies(swept[3], self.update_data[i] == seen[3])),
                 # Nothing is on its way when the loop is idle: what entered is in the memory.
                 Assert(implies(self.idle & ~zeroed_here, stored == shadow)),
             ]
             exact = Signal(signed(WIDTH + 1), name=f"exact_{i}")
             overflow = Signal(name=f"overflow_{i}")
-            m.d.comb += exact.eq(stored + addend)
-            m.d.sync += overflow.eq(here[4] & (exact != exact[:WIDTH].as_signed()))
+            m.d.comb += exact.eq(newest + addend)
+            m.d.sync += overflow.eq(here[5] & (exact != exact[:WIDTH].as_signed()))
             overflows.append(overflow)
         told = Signal()
         told_here = Signal()
-        m.d.sync += [told.eq(Cat(overflows).any()), told_here.eq(here_5)]
-        invariants.append(implies(here_5, lanes.overflow == Cat(overflows).any()))
+        m.d.sync += [told.eq(Cat(overflows).any()), told_here.eq(here[6])]
+        invariants.append(implies(here[6], lanes.overflow == Cat(overflows).any()))
         m.d.comb += Assert(implies(told_here, self.overflow == told))
         if self._invariants:
             m.d.comb += [Assert(invariant) for invariant in invariants]
@@ -159,19 +173,33 @@ class ForgetsSecond(ForgetsNeighbour):
     distance = 2
 
 
+class ForgetsThird(ForgetsNeighbour):
+    """Planted fault: an addition is not forwarded to the third after it."""
+
+    distance = 3
+
+
+class ForgetsFourth(ForgetsNeighbour):
+    """Planted fault: an addition is not forwarded to the fourth after it."""
+
+    distance = 4
+
+
 class ForwardsGaps(LoopKeepsSums):
     """Planted fault: what was in the pipeline before a gap counts as an addition."""
 
     def is_hit(self, distance, valid, address):
-        return address[1 + distance] == address[1]
+        return address[2 + distance] == address[2]
 
 
 class SlowClear(OpenLanes):
-    """Planted fault: a clear leaves the addend."""
+    """Planted fault: a clear leaves the sum before it."""
 
     def __init__(self, **sizes):
         super().__init__(**sizes)
-        self.module.d.sync += inner_signal(self.module, "addend_0").eq(self.addend[0])
+        latest = inner_signal(self.module, "latest_0")
+        with self.module.If(self.clear):
+            self.module.d.sync += latest.eq(latest)
 
 
 @pytest.fixture
@@ -186,14 +214,16 @@ def test_accumulate_loop_keeps_sums():
 
 
 @pytest.mark.usefixtures("open_lanes")
-@pytest.mark.parametrize("fault", [ForgetsNeighbour, ForgetsSecond, ForwardsGaps])
+@pytest.mark.parametrize(
+    "fault", [ForgetsNeighbour, ForgetsSecond, ForgetsThird, ForgetsFourth, ForwardsGaps]
+)
 def test_accumulate_loop_proof_finds_a_lost_forward(fault):
-    refute(fault(invariants=False), f"dendrite_loop_{fault.__name__}", depth=13)
+    refute(fault(invariants=False), f"dendrite_loop_{fault.__name__}", depth=15)
 
 
 def test_accumulate_loop_proof_finds_a_wrong_clear(monkeypatch):
     monkeypatch.setattr(stemcore.hdl.core.accumulate, "AccumulateLanes", SlowClear)
-    refute(LoopKeepsSums(invariants=False), "dendrite_loop_SlowClear", depth=5)
+    refute(LoopKeepsSums(invariants=False), "dendrite_loop_SlowClear", depth=14)
 
 
 class ShiftIsExact(wiring.Component):
@@ -218,9 +248,9 @@ class ShiftIsExact(wiring.Component):
             lanes.negate.eq(self.negate),
             lanes.weight[0].eq(self.weight),
         ]
-        valid = [self.valid, Signal(name="valid_1"), Signal(name="valid_2"), Signal(name="valid_3")]
-        shift, negate = [self.shift], [self.negate]
-        for k in range(1, 4):
+        valid, shift, negate = [self.valid], [self.shift], [self.negate]
+        for k in range(1, 5):
+            valid.append(Signal(name=f"valid_{k}"))
             shift.append(Signal(4, name=f"shift_{k}"))
             negate.append(Signal(name=f"negate_{k}"))
             m.d.sync += [
@@ -231,10 +261,10 @@ class ShiftIsExact(wiring.Component):
                     strict=True,
                 )
             ]
-        weight = Signal.like(self.weight, name="weight_3")
-        m.d.sync += weight.eq(self.weight)
-        exact = Mux(negate[3], -weight, weight) << (shift[3] ^ self._fault)
-        m.d.comb += Assert(implies(valid[3], lanes.shifted[0] == exact))
+        weights = [self.weight, *(Signal.like(self.weight, name=f"weight_{k}") for k in (3, 4))]
+        m.d.sync += [late.eq(early) for early, late in pairwise(weights)]
+        exact = Mux(negate[4], -weights[-1], weights[-1]) << (shift[4] ^ self._fault)
+        m.d.comb += Assert(implies(valid[4], lanes.shifted[0] == exact))
         return m
 
 

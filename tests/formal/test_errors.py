@@ -161,7 +161,7 @@ class Trusting(Configuration):
 class KeepsOut(wiring.Component):
     """Any flits, with the mesh taking answers at any time or never.
 
-    A flit waits for four cycles at most. While the core runs, nothing is written but COMMAND, and
+    A flit waits for six cycles at most. While the core runs, nothing is written but COMMAND, and
     nothing read but CONTROL; and nothing beyond a memory ever. What is accepted is an ADDRESS, or
     on the bus a cycle later, or an error.
     """
@@ -206,7 +206,7 @@ class KeepsOut(wiring.Component):
         n_fire_words = SMALL.n_fire_words
         is_beyond = (bus.memory == Memory.FIRE.value) & (bus.address >= n_fire_words)
         m.d.comb += [
-            Assert(waited <= 4),
+            Assert(waited <= 6),
             Assert((bus.write | bus.read) == (comes | was_alert)),
             Assert(~(bus.write & bus.read)),
             Assert(bus.command == (bus.write & is_command)),

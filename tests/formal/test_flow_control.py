@@ -48,9 +48,15 @@ class EachSourceIsTold(FlowControl):
                 m.d.sync += is_credit.eq(0)
         if fault != "granted while granting":
             m.d.comb += Assume(~(self.grant & self.granting))
-        # The table: its word for an entry is the entry's number, in the cycle after.
-        was_lent, lent = Signal(), Signal(2)
-        m.d.sync += [was_lent.eq(self.borrow), lent.eq(self.borrow_address)]
+        # The table: its word for an entry is the entry's number, in the second cycle after.
+        is_lent, was_lent = Signal(), Signal()
+        lending, lent = Signal(2), Signal(2)
+        m.d.sync += [
+            is_lent.eq(self.borrow),
+            was_lent.eq(is_lent),
+            lending.eq(self.borrow_address),
+            lent.eq(lending),
+        ]
         if fault == "entries come late":
             before = Signal(2)
             m.d.sync += before.eq(lent)
@@ -84,8 +90,8 @@ class EachSourceIsTold(FlowControl):
         m.d.comb += Assert(implies(waits, self.o.valid & (waiting.as_value() == flit.as_value())))
 
         if self._invariants:
-            watching, reads, sends = (
-                inner_state(m, "list", name) for name in ("WATCH", "READ", "SEND")
+            watching, waits_for, reads, sends = (
+                inner_state(m, "list", name) for name in ("WATCH", "WAIT", "READ", "SEND")
             )
             n_read, n_gone = Signal(3), Signal(3)
             passed = Signal()
@@ -95,7 +101,9 @@ class EachSourceIsTold(FlowControl):
                 n_gone.eq(n_read - sends),
                 passed.eq(watched < n_gone),
                 Assert(self.o.valid == sends),
+                Assert(is_lent == waits_for),
                 Assert(was_lent == reads),
+                Assert(implies(waits_for, (lending == self.borrow_address) & left.any())),
                 Assert(implies(reads, (lent == self.borrow_address) & left.any())),
                 Assert(implies(~watching, left <= count)),
                 Assert(implies(~watching, self.borrow_address == (start + n_read)[:2])),
@@ -156,6 +164,6 @@ class ListsEnd(FlowControl):
 
 
 def test_a_pace_delays_a_credit_by_one_list_at_most():
-    one_list = 3 * 2 + 2
-    prove(ListsEnd(2 * one_list), "flow_control_ends", depth=36, sizes=SIZES)
-    refute(ListsEnd(2 * one_list - 1), "flow_control_ends_early", depth=24)
+    one_list = 4 * 2 + 2
+    prove(ListsEnd(2 * one_list), "flow_control_ends", depth=42, sizes=SIZES)
+    refute(ListsEnd(2 * one_list - 1), "flow_control_ends_early", depth=28)

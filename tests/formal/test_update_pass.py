@@ -145,8 +145,8 @@ class AxonInKeepsItsWord(wiring.Component):
         block = self._block
         m.submodules.axon_in = inner = block.elaborate(platform)
         generator = inner.submodules.generator
-        names = ("axon_v", "table_v", "room", "popped", "dropped", "push", "pop")
-        axon_v, table_v, room, popped, dropped, push, pop = (
+        names = ("axon_v", "table_v", "sum_v", "room", "popped", "dropped", "push", "pop")
+        axon_v, table_v, sum_v, room, popped, dropped, push, pop = (
             inner_signal(inner, name) for name in names
         )
         # Two signals are called nest_v: one says that a loop nest was looked up, one that it runs.
@@ -168,7 +168,7 @@ class AxonInKeepsItsWord(wiring.Component):
         ]
         m.d.sync += inside.eq(inside + accepts - (nest_v & ~push) - (runs & change))
         if self._invariants:
-            on_the_way = axon_v + table_v + nest_v + waiting
+            on_the_way = axon_v + table_v + sum_v + nest_v + waiting
             m.d.comb += [
                 Assert(AXON_ROOM - room == on_the_way + popped + dropped),
                 Assert(inside == on_the_way + following_v + runs),

@@ -30,14 +30,13 @@ TINY = get_preset("tiny")
 OUT = results() / "export-tests"
 KINDS = """
 accumulate_lanes accumulate_loop address_generator arbiter_east arbiter_local arbiter_north
-axon_in axon_out config_memory_axon config_memory_destinations config_memory_lookup
-config_memory_requant config_memory_fire_table config_memory_table_c config_memory_table_x
+axon_in axon_out config_memory_axon config_memory_destinations config_memory_fire_table
+config_memory_lookup config_memory_requant config_memory_table_c config_memory_table_x
 config_memory_table_y config_memory_update_pass config_memory_weights configuration control core
 dendrite egress entry_queue error_register flit_check flit_queue_leaving flit_queue_north
-flit_register flow_control ingress no_update plane_scan ranges requantize reserved_queue
-reserved_queue_jobs route_mask_east
-route_mask_local route_mask_north route_mask_south route_mask_west router shift_lanes soma
-spike_emit spike_queue watchdog
+flit_register_link_north flit_register_oldest flow_control ingress no_update plane_scan ranges
+requantize reserved_queue reserved_queue_jobs route_mask_east route_mask_local route_mask_north
+route_mask_south route_mask_west router shift_lanes soma spike_emit spike_queue watchdog
 """
 
 

@@ -166,7 +166,11 @@ def _holding(core: types.ModuleType) -> dict[str, type]:
             m = Module()
             drive_freely(m, self, but=("verdict",))
             m.submodules.check = check = FlitCheck(params=self._params)
-            m.d.comb += [check.flit.eq(self.o.payload), self.verdict.eq(check.verdict)]
+            m.d.comb += [
+                check.flit.eq(self.o.payload),
+                self.verdict.eq(check.verdict),
+                Assume(implies(self.idle, ~self.o.valid)),
+            ]
             return m
 
     kinds = (SpikeQueue, AxonIn, Dendrite, Configuration, EntryQueue)

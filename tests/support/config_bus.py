@@ -29,7 +29,7 @@ async def write_words(
 async def read_words(
     ctx, bus, read_chunk, params: ChipParams, memory: Memory, addresses: Iterable[int]
 ) -> list[int]:
-    """The words of ``memory`` at ``addresses``, read a chunk every two cycles.
+    """The words of ``memory`` at ``addresses``, read a chunk every three cycles.
 
     ``read_chunk`` is the answer of the block that holds ``memory``.
     """
@@ -44,7 +44,7 @@ async def read_words(
             ctx.set(bus.read, 1)
             await ctx.tick()
             ctx.set(bus.read, 0)
-            await ctx.tick()
+            await ctx.tick().repeat(2)
             word |= ctx.get(read_chunk) << (CHUNK_WIDTH * chunk)
         words.append(word)
     return words

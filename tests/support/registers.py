@@ -15,6 +15,8 @@ FOLLOWERS = frozenset(
         "largest",
         "smallest",
         "is_last_period",
+        "has_all_ends",
+        "has_all_credits",
         "step_is_first",
         "step_doubles",
         "step_shift",

@@ -39,7 +39,7 @@ class Accumulators:
         self.n_reads = 0
 
     async def drive(self, ctx):
-        dut, read, shown = self.dut, None, None
+        dut, read, stored, shown = self.dut, None, None, None
         while True:
             for lane in range(self.words.shape[1]):
                 value = POISON if shown is None else int(shown[lane])
@@ -48,8 +48,8 @@ class Accumulators:
             _, _, reads, address, clears, cleared = await ctx.tick().sample(
                 port.read, port.address, port.clear, port.clear_address
             )
-            # ``read`` is on its way: fetched in the last cycle, shown from the next one on.
-            shown, read = shown if read is None else read, None
+            # A word is on its way for two cycles, and shown from the next one on.
+            shown, stored, read = shown if stored is None else stored, read, None
             if reads:
                 read = self.words[address].copy()
                 self.n_reads += 1

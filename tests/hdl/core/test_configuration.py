@@ -34,7 +34,7 @@ def answer(payload):
 
 
 class Blocks:
-    """The memories behind the bus. A read is answered in the second cycle after it, no sooner.
+    """The memories behind the bus. A read is answered in the third cycle after it, no sooner.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Blocks:
         self.words = {}
 
     async def drive(self, ctx):
-        bus, cycle, asked = self.dut.bus, 0, None
+        bus, cycle, asked, before = self.dut.bus, 0, None, None
         for block in BLOCKS:
             ctx.set(getattr(self.dut, f"read_{block}"), POISON)
         while True:
@@ -64,9 +64,9 @@ class Blocks:
             if write:
                 self.writes.append((cycle, *place, data))
                 self.words[place] = data
-            if asked is not None:
-                ctx.set(getattr(self.dut, f"read_{BLOCK_OF[asked[0]]}"), self.words.get(asked, 0))
-            asked = None
+            if before is not None:
+                ctx.set(getattr(self.dut, f"read_{BLOCK_OF[before[0]]}"), self.words.get(before, 0))
+            asked, before = None, asked
             if read:
                 self.reads.append((cycle, *place))
                 for block in BLOCKS:
@@ -247,12 +247,12 @@ def test_commands_that_are_unknown_or_start_a_core_that_runs_are_refused(does, a
     assert len(blocks.writes) == (error is None)
 
 
-def test_read_takes_five_cycles_and_holds_up_what_follows():
+def test_read_takes_seven_cycles_and_holds_up_what_follows():
     words = [point(Memory.UPDATE, 1), flit(Kind.READ), flit(Kind.READ), flit(Kind.WRITE, 8)]
     blocks, source, sink = run(words)
-    assert source.cycles == [0, 1, 6, 11]
-    assert sink.cycles == [5, 10]
-    assert [read[0] for read in blocks.reads] == [2, 7]
+    assert source.cycles == [0, 1, 8, 15]
+    assert sink.cycles == [7, 14]
+    assert [read[0] for read in blocks.reads] == [2, 9]
 
 
 def test_write_is_read_back_at_once():
@@ -276,7 +276,7 @@ def test_answer_waits_for_its_sink_and_no_flit_for_the_answer():
     async def look(ctx):
         assert ctx.get(dut.idle)
         await ctx.tick().repeat(4)
-        for _ in range(4):
+        for _ in range(6):
             assert not ctx.get(dut.i.ready) and not ctx.get(dut.idle)
             await ctx.tick()
         for _ in range(30):
@@ -294,7 +294,7 @@ def test_answer_waits_for_its_sink_and_no_flit_for_the_answer():
         (Memory.LOOKUP, 3, 0, 5),
         (Memory.LOOKUP, 2, 0, 6),
     ]
-    assert source.cycles[4:] == [8, 9, 10, 11, 12]
+    assert source.cycles[4:] == [10, 11, 12, 13, 14]
 
 
 def test_alert_is_an_answer_that_nobody_asked_for():

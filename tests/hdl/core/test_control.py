@@ -325,6 +325,7 @@ def test_credits_are_due_until_all_are_there():
     async def drive(ctx):
         assert not ctx.get(dut.may_credit)
         await configure(ctx, dut, 1, 3)
+        await ctx.tick()  # a new number of destinations shows a cycle later
         for _ in range(3):
             assert ctx.get(dut.may_credit)
             await pulse(ctx, dut.credit)

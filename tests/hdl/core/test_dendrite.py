@@ -20,6 +20,7 @@ TINY = PRESETS["tiny"]
 NARROW = TINY.with_(acc_width=16)
 WIDE = TINY.with_(acc_width=32)
 LATENCY = OVERFLOW_CYCLES  # the first idle cycle comes as late
+READ_CYCLES = 3  # from an update pass' read to its word
 
 
 class Reference:
@@ -88,15 +89,15 @@ class Bench:
     async def update_pass(self, ctx):
         """Every word, read back to back through the update pass port."""
         dut, got = self.dut, []
-        for address in [*range(self.params.n_acc_words), None, None]:
-            if len(got) < 2:
+        for address in [*range(self.params.n_acc_words), *[None] * READ_CYCLES]:
+            if len(got) < READ_CYCLES:
                 got.append(None)
             else:
                 got.append([ctx.get(lane) for lane in dut.accumulators.data])
             ctx.set(dut.accumulators.read, address is not None)
             ctx.set(dut.accumulators.address, address or 0)
             await ctx.tick()
-        return np.array(got[2:], np.int64)
+        return np.array(got[READ_CYCLES:], np.int64)
 
     async def wait_idle(self, ctx):
         while not ctx.get(self.dut.idle):
@@ -125,7 +126,7 @@ def _play(bench, operations, n_weight=32):
             await bench.cycle(ctx)
         got.append(await bench.update_pass(ctx))
 
-    bench.simulate(drive)
+    bench.simulate(drive, limit=20_000 + len(operations))
     busy = [operation is not None for operation in operations]
     n_cycles = len(bench.overflows)
     late = ([False] * LATENCY + expected + [False])[:n_cycles]
@@ -155,13 +156,13 @@ def test_dendrite_matches_reference(n_acc, gaps, params, platform, rng):
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize("distance", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("distance", [1, 2, 3, 4, 5, 6])
 def test_dendrite_forwards_over_every_distance(distance, rng):
     bench = Bench(TINY, rng)
     operations = []
-    for start in range(0, 60, 6):
+    for start in range(0, 56, 7):
         # One word is hit again after exactly so many cycles; others, or gaps, lie between.
-        hit, others = start, range(start + 1, start + 6)
+        hit, others = start, range(start + 1, start + 7)
         for k in range(20):
             between = others[k % distance] if rng.random() < 0.7 else None
             address = hit if k % distance == 0 else between
@@ -174,8 +175,8 @@ def test_dendrite_forwards_over_every_distance(distance, rng):
 def test_dendrite_takes_the_latest_of_several_results(rng):
     bench = Bench(TINY, rng)
     operations = []
-    for pattern in range(4**5):
-        digits = [(pattern >> (2 * k)) & 3 for k in range(5)]
+    for pattern in range(4**6):
+        digits = [(pattern >> (2 * k)) & 3 for k in range(6)]
         operations += [None if d == 3 else (d, *bench.random_operation()[1:]) for d in digits]
     _play(bench, operations)
 
@@ -281,6 +282,7 @@ def test_dendrite_updates_hold_and_clears_are_seen_two_cycles_later(rng):
                 ctx.set(dut.accumulators.clear_address, address)
                 await ctx.tick()
                 ctx.set(dut.accumulators.clear, 0)
+                await ctx.tick().repeat(READ_CYCLES - 2)
                 for _ in range(4):
                     assert updated() == list(potentials[address])
                     await ctx.tick()
@@ -304,7 +306,7 @@ def test_dendrite_updates_hold_and_clears_are_seen_two_cycles_later(rng):
                 ctx.set(dut.accumulators.address, address)
                 await ctx.tick()
                 ctx.set(dut.accumulators.read, 0)
-                await ctx.tick()
+                await ctx.tick().repeat(READ_CYCLES - 1)
                 assert updated() == [0] * TINY.lanes
 
     bench.simulate(drive)
@@ -350,7 +352,7 @@ def test_dendrite_reset_drops_what_is_in_flight_and_nothing_else(rng):
             reference.apply(*operation)
         await bench.wait_idle(ctx)
         # In flight at the reset: words that nothing is expected of.
-        for _ in range(5):
+        for _ in range(6):
             operation = bench.random_operation(4)
             await bench.cycle(ctx, (n_old + operation[0], *operation[1:]))
         ctx.set(bench.reset, 1)

@@ -59,11 +59,12 @@ class Lists:
         return n_cycles
 
     async def drive(self, ctx):
-        """Plays the destination table: an entry is there in the cycle after ``borrow``."""
-        dut, layout = self.dut, Formats(TINY).destination
+        """Plays the destination table: an entry is there in the second cycle after ``borrow``."""
+        dut, layout, lent = self.dut, Formats(TINY).destination, None
         async for _, _, borrow, address in ctx.tick().sample(dut.borrow, dut.borrow_address):
-            if borrow:
-                ctx.set(dut.borrowed.as_value(), layout.pack(**self._entries[address]))
+            if lent is not None:
+                ctx.set(dut.borrowed.as_value(), layout.pack(**self._entries[lent]))
+            lent = address if borrow else None
 
 
 @BY_STALL
@@ -103,12 +104,12 @@ def test_a_grant_is_a_credit_for_every_source_in_the_promised_cycles(n_entries, 
     async def drive(ctx):
         lists.set_list(ctx)
         for _ in range(5):
-            assert await lists.grant(ctx) == 3 * n_entries + 2
+            assert await lists.grant(ctx) == 4 * n_entries + 2
             assert ctx.get(lists.dut.idle)
 
     simulate(lists.dut, [drive, sink], limit=200, background=[lists])
     assert sink.items == 5 * lists.credits()
-    assert [cycle - 4 for cycle in sink.cycles[:n_entries]] == [3 * i for i in range(n_entries)]
+    assert [cycle - 5 for cycle in sink.cycles[:n_entries]] == [4 * i for i in range(n_entries)]
 
 
 @BY_STALL
