@@ -184,7 +184,6 @@ def place(board: Board, folder: Path, seed: int, freq: float) -> dict[str, Any]:
         str(seed),
         "--report",
         report.name,
-        "--detailed-timing-report",
         "--quiet",
         "--log",
         f"nextpnr-{board.name}-{seed}.log",
