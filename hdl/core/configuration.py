@@ -114,8 +114,10 @@ class Configuration(wiring.Component):
         reading = Signal(range(6))  # cycles since a READ was accepted, 0: none
         is_alert = Signal()
         waits = Signal()  # an answer, for longer than a cycle
+        # Reading, or in an answer's first cycle: a register, since the flits behind wait for it.
+        is_busy = Signal()
         m.d.comb += [
-            self.i.ready.eq((reading == 0) & (~self.reply.valid | waits)),
+            self.i.ready.eq(~is_busy),
             accept.eq(self.i.valid & self.i.ready & self.keep),
             is_write.eq(accept & (flit.kind == Kind.WRITE.value)),
             is_read.eq(accept & (flit.kind == Kind.READ.value)),
@@ -139,10 +141,12 @@ class Configuration(wiring.Component):
                 m.d.sync += pointer.chunk.eq(pointer.chunk + 1)
             with m.Else():
                 m.d.sync += [pointer.chunk.eq(0), pointer.address.eq(pointer.address + 1)]
+        with m.If(reading == 0):
+            m.d.sync += is_busy.eq(0)
         with m.If(is_read & ~refused.read & ~waits):
-            m.d.sync += [reading.eq(1), is_alert.eq(0)]
+            m.d.sync += [reading.eq(1), is_busy.eq(1), is_alert.eq(0)]
         with m.If(self.alerted):
-            m.d.sync += [reading.eq(1), is_alert.eq(1)]
+            m.d.sync += [reading.eq(1), is_busy.eq(1), is_alert.eq(1)]
         # Without ``write`` and ``read`` nobody looks at the rest of the bus, which is wide: it need
         # not wait for whether what comes is kept.
         with m.If((reading == 0) & (self.i.valid | self.alert)):
