@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from amaranth import Const, Module, Mux, Signal
+from amaranth import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -263,14 +263,15 @@ class Control(wiring.Component):
     def _count_up(self, m, name, comes, wanted, use):
         """Counts tokens until they are used up. Returns the count, and whether all are there.
 
-        The latter is a register, since what comes next waits for it within a cycle: that a token
-        comes chooses between two comparisons. It follows a new ``wanted`` one cycle late.
+        The latter is a register, since what comes next waits for it within a cycle. That a token
+        comes is known late: both comparisons are there before, and it chooses. It follows a new
+        ``wanted`` one cycle late.
         """
         n = Signal(self._params.token_width, name=f"n_{name}")
         has_all = Signal(name=f"has_all_{name}", init=1)  # of none
         with m.If(comes):
             m.d.sync += n.eq(n + 1)
-        m.d.sync += has_all.eq(Mux(comes, n + 1 >= wanted, n >= wanted))
+        m.d.sync += has_all.eq((n >= wanted) | (comes & (n + 1 >= wanted)))
         with m.If(use | self.stop):
             m.d.sync += [n.eq(0), has_all.eq(wanted == 0)]
         return n, has_all
