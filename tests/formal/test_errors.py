@@ -266,7 +266,9 @@ class OthersAreNoneOfItsBusiness(wiring.Component):
         address, enable = AnySeq(2), AnySeq(1)
         is_own = self.config.memory == Memory.FIRE.value
         has_read = Signal(2)  # before, a port gives anything
-        with m.If(enable | (self.config.read & is_own)):
+        takes = Signal()
+        m.d.sync += takes.eq(self.config.read & is_own)
+        with m.If(enable | takes):
             m.d.sync += has_read.eq(Cat(1, has_read))
         with m.Else():
             m.d.sync += has_read.eq(Cat(has_read[0], has_read))
