@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What flits wait in: the queue at every input of a router, the register at its outputs."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import C, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -56,10 +56,14 @@ class FlitQueue(wiring.Component):
             push.eq(self.i.valid & self.i.ready),
             pop.eq(self.o.valid & self.o.ready),
         ]
-        with m.If(push & ~pop):
-            m.d.sync += holds.eq(Cat(1, holds))
-        with m.If(pop & ~push):
-            m.d.sync += holds.eq(holds[1:])
+        # One expression, and no condition, since ``pop`` comes late in a cycle: synthesis makes
+        # resets of conditions, which take longer than a lookup table.
+        fewer, more = Cat(holds[1:], C(0, 1)), Cat(C(1, 1), holds[:-1])
+        m.d.sync += holds.eq(
+            fewer
+            | (holds & (push | ~pop).replicate(depth))
+            | (more & (push & ~pop).replicate(depth))
+        )
 
         if depth == 2:
             # Items stay where they were put: when one is taken, which is known late in a cycle,
