@@ -98,8 +98,9 @@ def are_equal(gates, processor, names):
 
 def same_lanes(gates, processor):
     """Lanes hold the same. Gates keep of a sum that it has wrapped; a processor, the whole word."""
-    names = ["read_v", "add_v", "store_v", "late"]
-    names += [f"{name}_{i}" for name in ("word", "addend", "latest") for i in range(N_LANES)]
+    names = ["read_v", "word_v", "add_v", "store_v", "late", "is_forwarded"]
+    kept = ("fetched", "forwarded", "word", "addend", "latest", "previous")
+    names += [f"{name}_{i}" for name in kept for i in range(N_LANES)]
     wraps = [
         inner_signal(gates, f"wraps_{i}")[-1] == inner_signal(processor, f"wraps_{i}")[-1]
         for i in range(N_LANES)
@@ -109,8 +110,8 @@ def same_lanes(gates, processor):
 
 def same_loops(gates, processor):
     """Pipelines and lanes hold the same, and so do memories, in which lanes lie differently."""
-    names = ["zeroed", "hit_1", "hit_2", "forward_late", "forward_early"]
-    names += [f"valid_{k}" for k in range(1, 6)] + [f"address_{k}" for k in range(1, 5)]
+    names = ["zeroed", "forward_late", "forward_middle", *(f"hit_{k}" for k in range(1, 5))]
+    names += [f"{name}_{k}" for name in ("valid", "address") for k in range(1, 7)]
     found = are_equal(gates, processor, names)
     found += same_lanes(*(m.submodules.lanes_0.module for m in (gates, processor)))
     for address in range(N_WORDS):

@@ -152,8 +152,9 @@ def _order(name: str) -> tuple[str, list[int]]:
 
 def _misleading(design: dict[str, Any]) -> list[str]:
     """Signals that are called as the export calls another: ``o_ready`` beside a port ``o__ready``
-    of an inner component.
+    of an inner component. Ports of the component itself are called alike in both.
     """
-    nets = _nets(design)
+    nets, ports = _nets(design), _module(design)["ports"].keys()
     others = {name.replace("__", "_"): bits for name, bits in nets.items() if "__" in name}
-    return sorted(name for name in nets.keys() & others.keys() if nets[name] != others[name])
+    same = (nets.keys() & others.keys()) - ports
+    return sorted(name for name in same if nets[name] != others[name])
