@@ -120,8 +120,6 @@ RECIPES = {
     ("resnet10", "cifar10"): replace(
         _WHITENED_CIFAR10, epochs=40, peak_rate=1.2, shift=4, cutout=10
     ),
-    # Small photographs of the user's own, to learn from before CIFAR10.
-    ("resnet10", "arrays"): replace(_WHITENED_CIFAR10, epochs=6, peak_rate=1.2, shift=4),
     # Begins with the weights of resnet10, which also teach it, under the table rd60.
     ("resnet10_sparse", "cifar10"): replace(
         _WHITENED_CIFAR10, epochs=10, peak_rate=0.15, shift=4, cutout=10
