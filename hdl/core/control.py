@@ -58,8 +58,8 @@ class Control(wiring.Component):
     -------
     config : ``In(ConfigBus())``
     read_chunk : ``Out(32)``
-        Answer to the last ``config.read`` of CONTROL, as registers were in its cycle; from the
-        second cycle after it on.
+        Answer to the last ``config.read`` of CONTROL, as registers were in the cycle after it; from
+        the third cycle after it on.
     end, credit : ``In(1)``
         A token has arrived. Only if it may.
     may_spike, may_credit : ``Out(1)``
@@ -161,7 +161,7 @@ class Control(wiring.Component):
         }
         if self._params.model.register:
             registers[Register.INTEGRATION] = self.constants
-        self._write(m, registers, start, running, clear_counters)
+        writing = self._write(m, registers, start, running, clear_counters)
 
         use_ends = Signal()
         use_credits = Signal()
@@ -171,7 +171,9 @@ class Control(wiring.Component):
         )
         all_ends = Signal()
         m.d.comb += [all_ends.eq(has_ends & running), self.may_credit.eq(~all_credits)]
-        tokens = self._watch_tokens(m, start, running, all_ends, all_credits, use_ends, use_credits)
+        tokens = self._watch_tokens(
+            m, start, running, writing, all_ends, all_credits, use_ends, use_credits
+        )
         accumulates, unfired = self._run(m, tokens)
 
         # What comes late in a cycle is counted in the next.
@@ -209,9 +211,8 @@ class Control(wiring.Component):
         return m
 
     def _write(self, m, registers, start, running, clear_counters):
-        """Takes what the bus writes: registers, and commands."""
+        """Takes what the bus writes: registers, and commands. Returns whether one is on its way."""
         command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
-        selected = self.config.memory == Memory.CONTROL.value
         is_command = self.config.command
         m.d.sync += [
             start.eq(is_command & command.start & ~running),
@@ -221,16 +222,25 @@ class Control(wiring.Component):
             clear_counters.eq(is_command & command.clear_counters),
             self.clear_errors.eq(is_command & command.clear_errors),
         ]
-        with m.If(self.config.write & selected):
-            with m.Switch(self.config.address):
-                for register, target in registers.items():
-                    with m.Case(register.value):
-                        m.d.sync += target.eq(self.config.data)
+        # Which register the bus means is worked out a cycle before the register is written: its
+        # bits lie all over the core, by what they are compared with.
+        selected = Signal()
+        written = Signal(CHUNK_WIDTH, reset_less=True)
+        m.d.comb += selected.eq(self.config.write & (self.config.memory == Memory.CONTROL.value))
+        with m.If(selected):
+            m.d.sync += written.eq(self.config.data)
+        writes = Signal(len(registers))
+        for k, (register, target) in enumerate(registers.items()):
+            m.d.sync += writes[k].eq(selected & (self.config.address == register.value))
+            with m.If(writes[k]):
+                m.d.sync += target.eq(written)
+        return writes.any()
 
     def _show(self, m, words):
         """Answers a read with one of ``words``, by register, or with zero.
 
         In two stages, since there are many: a word of each group, then that of the group asked for.
+        The first begins a cycle after the bus asks, when the write before it is there too.
         """
         words |= {
             Register.ERRORS: self.errors,
@@ -241,8 +251,10 @@ class Control(wiring.Component):
         group = Signal(len(address) - GROUP_BITS, reset_less=True)
         asked = Signal()
         shown = Signal()
-        m.d.comb += asked.eq(self.config.read & (self.config.memory == Memory.CONTROL.value))
-        m.d.sync += shown.eq(asked)
+        m.d.sync += [
+            asked.eq(self.config.read & (self.config.memory == Memory.CONTROL.value)),
+            shown.eq(asked),
+        ]
         with m.If(asked):
             m.d.sync += group.eq(address[GROUP_BITS:])
         parts = []
@@ -276,7 +288,9 @@ class Control(wiring.Component):
             m.d.sync += [n.eq(0), has_all.eq(wanted == 0)]
         return n, has_all
 
-    def _watch_tokens(self, m, start, running, all_ends, all_credits, use_ends, use_credits):
+    def _watch_tokens(
+        self, m, start, running, writing, all_ends, all_credits, use_ends, use_credits
+    ):
         """What the phases see of the tokens that are there."""
         complete = Signal()
         permitted = Signal()
@@ -285,7 +299,12 @@ class Control(wiring.Component):
         settled = Signal()
         m.d.comb += [
             at_rest.eq(self.axon_idle & self.dendrite_idle),
-            settled.eq((complete == all_ends) & (permitted == all_credits) & (drained == at_rest)),
+            settled.eq(
+                (complete == all_ends)
+                & (permitted == all_credits)
+                & (drained == at_rest)
+                & ~writing
+            ),
         ]
         m.d.sync += [
             # One cycle late, to keep the comparisons off the path into the state machine: both can

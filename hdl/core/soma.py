@@ -51,10 +51,12 @@ class Soma(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         params = self._params
-        m.submodules.update_pass = update_pass = ConfigMemory(params=params, memory=Memory.UPDATE)
-        m.submodules.requant = requant = ConfigMemory(
-            params=params, memory=Memory.REQUANT, registered=True
+        update_pass, requant = (
+            ConfigMemory(params=params, memory=memory, registered=True)
+            for memory in (Memory.UPDATE, Memory.REQUANT)
         )
+        m.submodules.update_pass = update_pass
+        m.submodules.requant = requant
         m.submodules.requantize = requantize = Requantize(params)
         for block in (update_pass, requant, requantize):
             connect(m, wiring.flipped(self.config), block.config)

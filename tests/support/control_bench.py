@@ -31,7 +31,7 @@ async def read(ctx, dut, register):
     ctx.set(dut.config.read, 1)
     await ctx.tick()
     ctx.set(dut.config.read, 0)
-    await ctx.tick()
+    await ctx.tick().repeat(2)
     return ctx.get(dut.read_chunk)
 
 
@@ -108,7 +108,7 @@ class Stillness:
         )
 
         async def bench(ctx):
-            before, still, was_read = None, False, False
+            before, still, reads = None, False, (False, False)
             while True:
                 _, _, waiting, *values = await ctx.tick().sample(dut.waiting, *inputs, *registers)
                 moved, state = any(values[: len(inputs)]), values[len(inputs) :]
@@ -117,9 +117,9 @@ class Stillness:
                     self.n_waits += 1
                 elif before is not None:
                     self.n_changes += state != before
-                # A read takes two cycles; the core is at work until the answer has left.
-                before, still = state, waiting and not moved and not was_read
-                was_read = bool(values[READ])
+                # A read takes three cycles; the core is at work until the answer has left.
+                before, still = state, waiting and not moved and not any(reads)
+                reads = (bool(values[READ]), reads[0])
 
         return bench
 
