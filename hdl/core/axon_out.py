@@ -140,7 +140,7 @@ class AxonOut(wiring.Component):
         m.d.sync += self.sent.eq(
             self.o.valid & self.o.ready & (self.o.payload.kind == Kind.SPIKE.value)
         )
-        is_end, expand_v, expand_ready, entry_v = self._expand(m, destinations, scan, jobs)
+        is_ending, expand_v, expand_ready, entry_v = self._expand(m, destinations, scan, jobs)
 
         with m.FSM(name="phase") as phase:
             with m.State("IDLE"):
@@ -148,8 +148,8 @@ class AxonOut(wiring.Component):
                     m.d.comb += scan.start.eq(1)
                     m.next = "FIRE"
             with m.State("FIRE"):
-                with m.If(scan.idle & ~entry_v & expand_ready):
-                    m.d.comb += is_end.eq(1)
+                m.d.comb += is_ending.eq(scan.idle & ~entry_v)
+                with m.If(is_ending & expand_ready):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 with m.If(~expand_v & jobs.idle & emit.idle):
@@ -161,8 +161,8 @@ class AxonOut(wiring.Component):
         """Planes to jobs, one for each destination entry; and so the ENDs after them.
 
         Stage "entry" holds a plane, "expand" goes through the destination entries of its word,
-        "read" and "job" wait for an entry. Returns what the state machine needs to send the ENDs: a
-        strobe, and the state of the stages.
+        "read" and "job" wait for an entry. Returns what the state machine needs to send the ENDs:
+        what asks for them, until "expand" is ready, and the state of the stages.
         """
         params = self._params
         entry_v = Signal()
@@ -175,7 +175,7 @@ class AxonOut(wiring.Component):
         expand_ready = Signal()
         may_read = Signal()
         read = Signal()
-        is_end = Signal()
+        is_ending = Signal()
         fire = entry_plane.fire
 
         with m.If(expand_ready | ~entry_v):
@@ -196,28 +196,26 @@ class AxonOut(wiring.Component):
             expand_ready.eq(~expand_v | (~several & (may_read | ~one))),
             read.eq(expand_v & may_read & (several | one)),
         ]
+        # Whether this stage is ready comes late in a cycle. It enables; what is chosen is known
+        # before, from whether the stage could be ready at all. It takes rubbish if nothing comes.
+        could_be_ready = ~expand_v | ~several
         with m.If(expand_ready):
-            m.d.sync += expand_v.eq(entry_v | is_end)
-        with m.If(is_end):
             m.d.sync += [
-                expand_lanes.eq(1),
-                expand_source.eq(0),
-                expand_source.is_end.eq(1),
-                expand_run.eq(self.end_list),
-                several.eq(self.end_list.count[1:].any()),
+                expand_v.eq(entry_v | is_ending),
+                expand_lanes.eq(Mux(is_ending, 1, entry_plane.lanes)),
+                expand_source.is_end.eq(is_ending),
+                expand_source.t.eq(Mux(is_ending, 0, entry_plane.t)),
+                expand_source.block.eq(Mux(is_ending, 0, fire.block)),
+                expand_source.y.eq(Mux(is_ending, 0, fire.y)),
+                expand_source.x.eq(Mux(is_ending, 0, fire.x)),
             ]
-        with m.Elif(expand_ready & entry_v):
-            m.d.sync += [
-                expand_lanes.eq(entry_plane.lanes),
-                expand_source.is_end.eq(0),
-                expand_source.t.eq(entry_plane.t),
-                expand_source.block.eq(fire.block),
-                expand_source.y.eq(fire.y),
-                expand_source.x.eq(fire.x),
-                expand_run.start.eq(fire.start),
-                expand_run.count.eq(fire.count),
-                several.eq(entry_several),
-            ]
+        with m.If(could_be_ready):
+            with m.If(expand_ready):
+                m.d.sync += [
+                    expand_run.start.eq(Mux(is_ending, self.end_list.start, fire.start)),
+                    expand_run.count.eq(Mux(is_ending, self.end_list.count, fire.count)),
+                    several.eq(Mux(is_ending, self.end_list.count[1:].any(), entry_several)),
+                ]
         with m.Elif(read):
             m.d.sync += [
                 expand_run.start.eq(expand_run.start + 1),
@@ -244,4 +242,4 @@ class AxonOut(wiring.Component):
             jobs.i.source.eq(source),
             jobs.i.destination.eq(destinations.data),
         ]
-        return is_end, expand_v, expand_ready, entry_v
+        return is_ending, expand_v, expand_ready, entry_v

@@ -36,7 +36,7 @@ class Configuration(wiring.Component):
     """Keeps the pointer that ADDRESS sets; WRITE and READ move it to the next chunk.
 
     After the last chunk of a word the pointer moves to chunk 0 of the next word. A WRITE reaches
-    the bus one cycle after it was accepted, one a cycle. A READ takes seven cycles and answers with
+    the bus one cycle after it was accepted, one a cycle. A READ takes eight cycles and answers with
     a DATA flit to the host. While the core runs, its registers can be read, but no memory, and no
     register can be written but COMMAND. Accesses that this forbids, or beyond a
     memory, are dropped, and reported; the pointer moves on all the same.
@@ -111,8 +111,10 @@ class Configuration(wiring.Component):
         is_read = Signal()
         is_write = Signal()
         refused = self._refused(m, flit, pointer, beyond)
-        reading = Signal(range(6))  # cycles since a READ was accepted, 0: none
-        is_alert = Signal()
+        reading = Signal(range(7))  # cycles since a READ was accepted, 0: none
+        is_read_refused = Signal()  # of the READ just accepted
+        is_alerted = Signal()  # ``alerted`` a cycle late
+        is_alert = Signal()  # what is answered
         waits = Signal()  # an answer, for longer than a cycle
         # Reading, or in an answer's first cycle: a register, since the flits behind wait for it.
         is_busy = Signal()
@@ -130,7 +132,10 @@ class Configuration(wiring.Component):
         m.d.sync += [
             self.bus.write.eq(is_write & ~refused.write & ~refused.command),
             self.bus.command.eq(is_write & refused.is_command & ~refused.write & ~refused.command),
-            self.bus.read.eq((is_read & ~refused.read & ~waits) | self.alerted),
+            # Whether there is such a word takes most of a cycle, and what follows from it the next.
+            is_read_refused.eq(is_read & (refused.read | waits)),
+            is_alerted.eq(self.alerted),
+            self.bus.read.eq((reading == 1) & ~is_read_refused),
             waits.eq(self.reply.valid & ~self.reply.ready),
         ]
         # Whether a flit is accepted comes late in a cycle: it enables, and chooses nothing.
@@ -143,10 +148,8 @@ class Configuration(wiring.Component):
                 m.d.sync += [pointer.chunk.eq(0), pointer.address.eq(pointer.address + 1)]
         with m.If(reading == 0):
             m.d.sync += is_busy.eq(0)
-        with m.If(is_read & ~refused.read & ~waits):
-            m.d.sync += [reading.eq(1), is_busy.eq(1), is_alert.eq(0)]
-        with m.If(self.alerted):
-            m.d.sync += [reading.eq(1), is_busy.eq(1), is_alert.eq(1)]
+        with m.If(is_read | self.alerted):
+            m.d.sync += [reading.eq(1), is_busy.eq(1)]
         # Without ``write`` and ``read`` nobody looks at the rest of the bus, which is wide: it need
         # not wait for whether what comes is kept.
         with m.If((reading == 0) & (self.i.valid | self.alert)):
@@ -157,13 +160,13 @@ class Configuration(wiring.Component):
                 self.bus.data.eq(flit.payload[:CHUNK_WIDTH]),
             ]
 
-        # bus.read is high while reading == 1; the memories have answered three cycles later. Their
+        # bus.read is high while reading == 2; the memories have answered three cycles later. Their
         # answers are chosen from chunk by chunk, and then here: a cycle for each.
         chunks = {
             block: Signal(CHUNK_WIDTH, name=f"chunk_of_{block}", reset_less=True)
             for block in BLOCKS
         }
-        with m.If(reading == 4):
+        with m.If(reading == 5):
             m.d.sync += [
                 chunk.eq(getattr(self, f"read_{block}")) for block, chunk in chunks.items()
             ]
@@ -174,7 +177,12 @@ class Configuration(wiring.Component):
                     m.d.comb += answer.eq(chunks[block])
         with m.If(reading != 0):
             m.d.sync += reading.eq(reading + 1)
-        with m.If(reading == 5):
+        with m.If(reading == 1):
+            with m.If(is_read_refused):
+                m.d.sync += reading.eq(0)
+            with m.Else():
+                m.d.sync += is_alert.eq(is_alerted)
+        with m.If(reading == 6):
             m.d.sync += [
                 reading.eq(0),
                 self.reply.valid.eq(1),

@@ -64,7 +64,6 @@ class ReservedQueue(wiring.Component):
         first = Signal(range(2 * self._depth))
         end = Signal(range(2 * self._depth))
         m.d.comb += [
-            self.room.eq(n_free != 0),
             self.idle.eq(n_free == self._depth),
             self.valid.eq(first != end),
             write.addr.eq(end),
@@ -76,9 +75,13 @@ class ReservedQueue(wiring.Component):
         popped = Signal()
         given = popped + self.cancel
         # Whether a slot is reserved waits for others: it chooses, and does not go through an adder.
+        # Whether there is room is a register, since whoever reserves waits for that.
+        room = Signal(init=1)
+        m.d.comb += self.room.eq(room)
         m.d.sync += [
             popped.eq(self.pop),
             n_free.eq(Mux(self.reserve, n_free + given - 1, n_free + given)),
+            room.eq(Mux(self.reserve, n_free + given != 1, n_free + given != 0)),
         ]
         with m.If(self.pop):
             m.d.sync += first.eq(first + 1)

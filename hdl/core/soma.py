@@ -135,9 +135,11 @@ class Soma(wiring.Component):
         count = Signal(range(n_groups))
         running = Signal()
         group = Signal.like(count)
+        # Nothing is counted, or so little is left that the next word follows without a gap. A
+        # register, since the table may lie far away.
+        is_near_end = Signal(init=1)
         m.d.comb += [
-            # Early enough for the word to follow the last group of this one without a gap.
-            load.eq(fetched & ~reading & (~counting | (count == n_groups - 2))),
+            load.eq(fetched & ~reading & is_near_end),
             is_last.eq(index == self.n_update),
             update_pass.address.eq(index),
             # The first entry is there before the command, which is known late in a cycle.
@@ -152,9 +154,13 @@ class Soma(wiring.Component):
             group.eq(count),
         ]
         with m.If(reading):
-            m.d.sync += [counting.eq(1), count.eq(0)]
+            m.d.sync += [counting.eq(1), count.eq(0), is_near_end.eq(n_groups == 2)]
         with m.Elif(counting):
-            m.d.sync += [counting.eq(count != n_groups - 1), count.eq(count + 1)]
+            m.d.sync += [
+                counting.eq(count != n_groups - 1),
+                count.eq(count + 1),
+                is_near_end.eq((count == n_groups - 3) | (count == n_groups - 1)),
+            ]
         # The command comes late in a cycle: it enables, and chooses little. An update pass begins
         # at index 0.
         with m.If(start | load):

@@ -247,12 +247,12 @@ def test_commands_that_are_unknown_or_start_a_core_that_runs_are_refused(does, a
     assert len(blocks.writes) == (error is None)
 
 
-def test_read_takes_seven_cycles_and_holds_up_what_follows():
+def test_read_takes_eight_cycles_and_holds_up_what_follows():
     words = [point(Memory.UPDATE, 1), flit(Kind.READ), flit(Kind.READ), flit(Kind.WRITE, 8)]
     blocks, source, sink = run(words)
-    assert source.cycles == [0, 1, 8, 15]
-    assert sink.cycles == [7, 14]
-    assert [read[0] for read in blocks.reads] == [2, 9]
+    assert source.cycles == [0, 1, 9, 17]
+    assert sink.cycles == [8, 16]
+    assert [read[0] for read in blocks.reads] == [3, 11]
 
 
 def test_write_is_read_back_at_once():
@@ -276,7 +276,7 @@ def test_answer_waits_for_its_sink_and_no_flit_for_the_answer():
     async def look(ctx):
         assert ctx.get(dut.idle)
         await ctx.tick().repeat(4)
-        for _ in range(6):
+        for _ in range(7):
             assert not ctx.get(dut.i.ready) and not ctx.get(dut.idle)
             await ctx.tick()
         for _ in range(30):
@@ -294,7 +294,8 @@ def test_answer_waits_for_its_sink_and_no_flit_for_the_answer():
         (Memory.LOOKUP, 3, 0, 5),
         (Memory.LOOKUP, 2, 0, 6),
     ]
-    assert source.cycles[4:] == [10, 11, 12, 13, 14]
+    # Each takes two cycles more than what is not refused; none waits for the answer.
+    assert source.cycles[4:] == [11, 12, 15, 18, 19]
 
 
 def test_alert_is_an_answer_that_nobody_asked_for():
