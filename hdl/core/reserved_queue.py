@@ -73,16 +73,23 @@ class ReservedQueue(wiring.Component):
             self.o.eq(read.data),
         ]
         popped = Signal()
-        given = popped + self.cancel
-        # Whether a slot is reserved waits for others: it chooses, and does not go through an adder.
-        # Whether there is room is a register, since whoever reserves waits for that.
         room = Signal(init=1)
-        m.d.comb += self.room.eq(room)
+        # Whether a slot is reserved or given back is known late in a cycle: it chooses, and does not
+        # go through an adder. Whether there is room is a register, since whoever reserves waits for
+        # that: a slot given back is room, whatever else happens.
+        before = Signal.like(n_free)
+        is_last = ~n_free[1:].any()
+        m.d.comb += [self.room.eq(room), before.eq(n_free + popped)]
         m.d.sync += [
             popped.eq(self.pop),
-            n_free.eq(Mux(self.reserve, n_free + given - 1, n_free + given)),
-            room.eq(Mux(self.reserve, n_free + given != 1, n_free + given != 0)),
+            room.eq(popped | self.cancel | ~is_last | (n_free[0] & ~self.reserve)),
         ]
+        with m.If(self.reserve & ~self.cancel):
+            m.d.sync += n_free.eq(before - 1)
+        with m.Elif(self.cancel & ~self.reserve):
+            m.d.sync += n_free.eq(before + 1)
+        with m.Else():
+            m.d.sync += n_free.eq(before)
         with m.If(self.pop):
             m.d.sync += first.eq(first + 1)
         with m.If(self.push):
