@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A queue whose slots are reserved before their contents exist."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory as RAM
 from amaranth.lib.wiring import In, Out
@@ -74,9 +74,9 @@ class ReservedQueue(wiring.Component):
         ]
         popped = Signal()
         room = Signal(init=1)
-        # Whether a slot is reserved or given back is known late in a cycle: it chooses, and does not
-        # go through an adder. Whether there is room is a register, since whoever reserves waits for
-        # that: a slot given back is room, whatever else happens.
+        # Whether a slot is reserved or given back is known late in a cycle: it chooses, and does
+        # not go through an adder. Whether there is room is a register, since whoever reserves waits
+        # for that: a slot given back is room, whatever else happens.
         before = Signal.like(n_free)
         is_last = ~n_free[1:].any()
         m.d.comb += [self.room.eq(room), before.eq(n_free + popped)]
