@@ -36,7 +36,8 @@ class Configuration(wiring.Component):
     """Keeps the pointer that ADDRESS sets; WRITE and READ move it to the next chunk.
 
     After the last chunk of a word the pointer moves to chunk 0 of the next word. A WRITE reaches
-    the bus one cycle after it was accepted, one a cycle. A READ takes eight cycles and answers with
+    the bus two cycles after it was accepted, one a cycle: where it goes is worked out in the first,
+    and whether that is refused in the second. A READ takes eight cycles and answers with
     a DATA flit to the host. While the core runs, its registers can be read, but no memory, and no
     register can be written but COMMAND. Accesses that this forbids, or beyond a
     memory, are dropped, and reported; the pointer moves on all the same.
@@ -57,7 +58,7 @@ class Configuration(wiring.Component):
     alert, alerted : ``In(1)``, ``Out(1)``
         Send an alert; it is being sent.
     causes : ``Out(len(Error))``
-        Pulses for accesses and commands that were refused.
+        Pulses for accesses and commands that were refused, a cycle after they were accepted.
     reply : ``Out(flit_stream)``
         DATA flits, and alerts.
     bus : ``Out(ConfigBus())``
@@ -110,32 +111,40 @@ class Configuration(wiring.Component):
         accept = Signal()
         is_read = Signal()
         is_write = Signal()
-        refused = self._refused(m, flit, pointer, beyond)
-        reading = Signal(range(7))  # cycles since a READ was accepted, 0: none
-        is_read_refused = Signal()  # of the READ just accepted
-        is_alerted = Signal()  # ``alerted`` a cycle late
-        is_alert = Signal()  # what is answered
+        # What was accepted in the cycle before, and what is known of it by itself.
+        wrote = Signal()
+        asked = Signal()
+        place = Signal.like(pointer, name="asked_pointer")
+        value = Signal(CHUNK_WIDTH, reset_less=True)
+        known = self._know(m, flit, pointer, beyond)
+        refused = self._refused(m, known)
+        reading = Signal(range(6))  # cycles since a READ went to the bus, 0: none
+        is_alert = Signal()
         waits = Signal()  # an answer, for longer than a cycle
         # Reading, or in an answer's first cycle: a register, since the flits behind wait for it.
         is_busy = Signal()
+        reads = asked & ~refused.read & ~waits
         m.d.comb += [
             self.i.ready.eq(~is_busy),
             accept.eq(self.i.valid & self.i.ready & self.keep),
             is_write.eq(accept & (flit.kind == Kind.WRITE.value)),
             is_read.eq(accept & (flit.kind == Kind.READ.value)),
-            self.alerted.eq(self.alert & (reading == 0) & ~self.reply.valid & ~self.i.valid),
-            self.idle.eq((reading == 0) & ~self.reply.valid & ~self.bus.write & ~self.alert),
-            self.causes[Error.WRITE].eq(is_write & refused.write),
-            self.causes[Error.COMMAND].eq(is_write & ~refused.write & refused.command),
-            self.causes[Error.READ].eq(is_read & (refused.read | waits)),
+            self.alerted.eq(
+                self.alert & (reading == 0) & ~(self.reply.valid | self.i.valid | wrote | asked)
+            ),
+            self.idle.eq(
+                (reading == 0) & ~(self.reply.valid | wrote | asked | self.bus.write | self.alert)
+            ),
+            self.causes[Error.WRITE].eq(wrote & refused.write),
+            self.causes[Error.COMMAND].eq(wrote & ~refused.write & refused.command),
+            self.causes[Error.READ].eq(asked & (refused.read | waits)),
         ]
         m.d.sync += [
-            self.bus.write.eq(is_write & ~refused.write & ~refused.command),
-            self.bus.command.eq(is_write & refused.is_command & ~refused.write & ~refused.command),
-            # Whether there is such a word takes most of a cycle, and what follows from it the next.
-            is_read_refused.eq(is_read & (refused.read | waits)),
-            is_alerted.eq(self.alerted),
-            self.bus.read.eq((reading == 1) & ~is_read_refused),
+            wrote.eq(is_write),
+            asked.eq(is_read),
+            self.bus.write.eq(wrote & ~refused.write & ~refused.command),
+            self.bus.command.eq(wrote & known.is_command & ~refused.write & ~refused.command),
+            self.bus.read.eq(reads | self.alerted),
             waits.eq(self.reply.valid & ~self.reply.ready),
         ]
         # Whether a flit is accepted comes late in a cycle: it enables, and chooses nothing.
@@ -146,27 +155,36 @@ class Configuration(wiring.Component):
                 m.d.sync += pointer.chunk.eq(pointer.chunk + 1)
             with m.Else():
                 m.d.sync += [pointer.chunk.eq(0), pointer.address.eq(pointer.address + 1)]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [place.eq(pointer), value.eq(flit.payload[:CHUNK_WIDTH])]
         with m.If(reading == 0):
             m.d.sync += is_busy.eq(0)
-        with m.If(is_read | self.alerted):
-            m.d.sync += [reading.eq(1), is_busy.eq(1)]
+        with m.If(is_read | reads | self.alerted):
+            m.d.sync += is_busy.eq(1)
+        with m.If(reads | self.alerted):
+            m.d.sync += [reading.eq(1), is_alert.eq(self.alerted)]
         # Without ``write`` and ``read`` nobody looks at the rest of the bus, which is wide: it need
-        # not wait for whether what comes is kept.
-        with m.If((reading == 0) & (self.i.valid | self.alert)):
+        # not wait for whether what comes is refused.
+        with m.If(wrote | asked):
             m.d.sync += [
-                self.bus.memory.eq(Mux(self.i.valid, pointer.memory, Memory.CONTROL.value)),
-                self.bus.address.eq(Mux(self.i.valid, pointer.address, Control.ERRORS.value)),
-                self.bus.chunk.eq(pointer.chunk),
-                self.bus.data.eq(flit.payload[:CHUNK_WIDTH]),
+                self.bus.memory.eq(place.memory),
+                self.bus.address.eq(place.address),
+                self.bus.chunk.eq(place.chunk),
+                self.bus.data.eq(value),
+            ]
+        with m.Elif((reading == 0) & self.alert):
+            m.d.sync += [
+                self.bus.memory.eq(Memory.CONTROL.value),
+                self.bus.address.eq(Control.ERRORS.value),
             ]
 
-        # bus.read is high while reading == 2; the memories have answered three cycles later. Their
+        # bus.read is high while reading == 1; the memories have answered three cycles later. Their
         # answers are chosen from chunk by chunk, and then here: a cycle for each.
         chunks = {
             block: Signal(CHUNK_WIDTH, name=f"chunk_of_{block}", reset_less=True)
             for block in BLOCKS
         }
-        with m.If(reading == 5):
+        with m.If(reading == 4):
             m.d.sync += [
                 chunk.eq(getattr(self, f"read_{block}")) for block, chunk in chunks.items()
             ]
@@ -177,12 +195,7 @@ class Configuration(wiring.Component):
                     m.d.comb += answer.eq(chunks[block])
         with m.If(reading != 0):
             m.d.sync += reading.eq(reading + 1)
-        with m.If(reading == 1):
-            with m.If(is_read_refused):
-                m.d.sync += reading.eq(0)
-            with m.Else():
-                m.d.sync += is_alert.eq(is_alerted)
-        with m.If(reading == 6):
+        with m.If(reading == 5):
             m.d.sync += [
                 reading.eq(0),
                 self.reply.valid.eq(1),
@@ -199,37 +212,57 @@ class Configuration(wiring.Component):
         ]
         return m
 
-    def _refused(self, m, flit, pointer, beyond):
-        """Whether WRITE, READ and a command are refused; whether a WRITE would be a command."""
-        refused = SimpleNamespace(
-            **{name: Signal(name=f"{name}_refused") for name in ("write", "read", "command")},
-            is_command=Signal(name="is_command"),
+    def _know(self, m, flit, pointer, beyond):
+        """Registers that say of an access, in the cycle after it was accepted, what follows from
+        where it goes and what it writes: whatever the core does."""
+        known = SimpleNamespace(
+            **{
+                name: Signal(name=f"known_{name}")
+                for name in (
+                    "is_control",  # the memory CONTROL
+                    "is_command",  # its register COMMAND
+                    "has_no_word",  # there is nothing to read
+                    "is_read_only",  # or nothing at all
+                    "is_no_command",  # bits are set that no command has
+                    "starts",  # the command START is among those asked for
+                )
+            }
         )
         command = struct(self._formats.command)(flit.payload[: self._formats.command.width])
         is_control = Signal()
-        is_command = refused.is_command
+        is_command = Signal()
         # Whether there are higher bits, ``beyond`` says.
         is_range = Signal()
         n_ranges = 1 << self._formats.params.axon_width
-        m.d.comb += is_range.eq(
-            is_control & (pointer.address[bits_for(n_ranges) :] == RANGES // n_ranges)
-        )
         register = pointer.address[: bits_for(N_CONTROL)]
         m.d.comb += [
             is_control.eq(pointer.memory == Memory.CONTROL.value),
+            is_range.eq(is_control & (pointer.address[bits_for(n_ranges) :] == RANGES // n_ranges)),
             is_command.eq(is_control & ~is_range & (register == Control.COMMAND.value)),
-            refused.read.eq(beyond | (self.at_work & ~is_control)),
-            refused.write.eq(
-                (beyond & ~is_range)
-                | (is_control & ~is_range & ~register.matches(*range(N_WRITABLE)))
-                | (self.at_work & ~is_command)
-            ),
-            refused.command.eq(
-                is_command
-                & (
-                    flit.payload[self._formats.command.width : CHUNK_WIDTH].any()
-                    | (command.start & self.at_work)
-                )
-            ),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                known.is_control.eq(is_control),
+                known.is_command.eq(is_command),
+                known.has_no_word.eq(beyond),
+                known.is_read_only.eq(
+                    ~is_range & (beyond | (is_control & ~register.matches(*range(N_WRITABLE))))
+                ),
+                known.is_no_command.eq(
+                    is_command & flit.payload[self._formats.command.width : CHUNK_WIDTH].any()
+                ),
+                known.starts.eq(is_command & command.start),
+            ]
+        return known
+
+    def _refused(self, m, known):
+        """Whether a WRITE, a READ and a command are refused, in the cycle after."""
+        refused = SimpleNamespace(
+            **{name: Signal(name=f"{name}_refused") for name in ("write", "read", "command")}
+        )
+        m.d.comb += [
+            refused.read.eq(known.has_no_word | (self.at_work & ~known.is_control)),
+            refused.write.eq(known.is_read_only | (self.at_work & ~known.is_command)),
+            refused.command.eq(known.is_no_command | (known.starts & self.at_work)),
         ]
         return refused

@@ -283,10 +283,10 @@ class Core(wiring.Component):
             errors.keep.eq(ingress.keep),
             errors.causes.eq(
                 ingress.causes
-                | configuration.causes
                 | (self.stray << Error.OUTSIDE)
                 | (watchdog.expired << Error.STANDSTILL)
             ),
+            errors.late_causes.eq(configuration.causes),
             control.errors.eq(errors.errors),
             control.first_error.eq(errors.first),
         ]

@@ -26,6 +26,8 @@ class ErrorRegister(wiring.Component):
     causes : ``In(len(Error))``
         Errors of this cycle, bits as :class:`stemcore.golden.spec.errors.Error` numbers them. RANGE
         comes with ``valid`` alone.
+    late_causes : ``In(len(Error))``
+        Errors that the flit of the cycle before turns out to be.
     keep : ``In(1)``
         There is no error RANGE in this cycle, whatever ``causes`` says. It may come late.
     valid, flit : ``In``
@@ -54,6 +56,7 @@ class ErrorRegister(wiring.Component):
                 "x": In(params.coord_width),
                 "y": In(params.coord_width),
                 "causes": In(len(Error)),
+                "late_causes": In(len(Error)),
                 "keep": In(1),
                 "valid": In(1),
                 "flit": In(struct(formats.flit)),
@@ -77,7 +80,7 @@ class ErrorRegister(wiring.Component):
         is_error = Signal()
         has_flit = Signal()
         m.d.comb += [
-            seen.eq(noted),
+            seen.eq(noted | self.late_causes),
             seen[Error.RANGE].eq(noted[Error.RANGE] & ~kept_spike),
             is_error.eq(seen.any()),
             self.errors.as_value().eq(causes),

@@ -19,11 +19,10 @@ from ..noc.queue import FlitQueue, FlitRegister
 # What a flit is, by itself: whatever of it does not depend on what is due.
 VERDICT = data.StructLayout(
     {
-        "is_fine": 1,  # no reserved bit is set
+        "reserved": len(Kind),  # by kind: bits are set that it does not use
         "is_spike": 1,
-        "fits": 1,  # a fine spike, of a time step that there is
+        "fits": 1,  # a fine spike, of a time step that there is; fine: no reserved bit is set
         "is_config": 1,  # ADDRESS, WRITE or READ
-        "configures": 1,  # a fine one of these
         "is_end": 1,  # this and the next three: fine tokens
         "is_credit": 1,
         "is_hold": 1,
@@ -61,13 +60,10 @@ class FlitCheck(wiring.Component):
         is_pace = Signal()
         m.d.comb += [
             is_pace.eq(is_fine(Kind.PACE)),
-            verdict.is_fine.eq(
-                ~Cat((kind == other.value) & bad for other, bad in reserved.items()).any()
-            ),
+            verdict.reserved.eq(Cat(reserved[other] for other in sorted(Kind))),
             verdict.is_spike.eq(kind == Kind.SPIKE.value),
             verdict.fits.eq(is_fine(Kind.SPIKE) & ~spike.t[T_WIDTH:].any()),
             verdict.is_config.eq(kind.matches(*(other.value for other in configures))),
-            verdict.configures.eq(Cat(is_fine(other) for other in configures).any()),
             verdict.is_end.eq(is_fine(Kind.END)),
             verdict.is_credit.eq(is_fine(Kind.CREDIT)),
             verdict.is_hold.eq(is_pace & spike.t[0]),
@@ -215,23 +211,25 @@ class Ingress(wiring.Component):
         spike = struct(Formats(self._params).spike)(self.i.payload.payload[:spike_width])
         comes = Signal()
         spike_comes = Signal()
+        # Not in the verdict: it would take the check longer than all the rest.
+        is_fine = ~verdict.reserved.bit_select(self.i.payload.kind, 1)
         # Of tokens, ``valid`` says that they come: they never wait.
         m.d.comb += [
             self.i.ready.eq(
                 (~verdict.is_spike | self.spike.ready) & (~verdict.is_config | self.config.ready)
             ),
             comes.eq(valid & self.i.ready),
-            self.causes[Error.RESERVED].eq(comes & ~verdict.is_fine),
+            self.causes[Error.RESERVED].eq(comes & ~is_fine),
             self.causes[Error.KIND].eq(valid & verdict.is_data),
             self.spike.payload.eq(self.i.payload.payload[:spike_width]),
             self.spike.valid.eq(valid & verdict.is_spike & self.may_spike),
             self.keep.eq(verdict.fits & self.is_inside),
-            spike_comes.eq(valid & verdict.is_spike & verdict.is_fine & self.spike.ready),
+            spike_comes.eq(valid & verdict.is_spike & is_fine & self.spike.ready),
             self.causes[Error.SPIKE].eq(spike_comes & ~self.may_spike),
             self.causes[Error.RANGE].eq(spike_comes & self.may_spike),
             self.config.payload.eq(self.i.payload),
             self.config.valid.eq(valid & verdict.is_config),
-            self.keep_config.eq(verdict.configures),
+            self.keep_config.eq(is_fine),
             self.end.eq(valid & verdict.is_end & self.may_spike),
             self.credit.eq(valid & verdict.is_credit & self.may_credit),
             self.causes[Error.TOKEN].eq(

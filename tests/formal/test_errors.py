@@ -161,9 +161,9 @@ class Trusting(Configuration):
 class KeepsOut(wiring.Component):
     """Any flits, with the mesh taking answers at any time or never.
 
-    A flit waits for six cycles at most. While the core runs, nothing is written but COMMAND, and
+    A flit waits for seven cycles at most. While the core runs, nothing is written but COMMAND, and
     nothing read but CONTROL; and nothing beyond a memory ever. What is accepted is an ADDRESS, or
-    on the bus a cycle later, or an error.
+    an error in the next cycle, or on the bus in the one after.
     """
 
     def __init__(self, unit=Configuration):
@@ -189,15 +189,16 @@ class KeepsOut(wiring.Component):
             unit.keep.eq(AnySeq(1)),
         ]
         m.d.sync += alert.eq(1)
-        waited = Signal(3)
+        waited = Signal(4)
         with m.If(unit.i.ready):
             m.d.sync += waited.eq(0)
         with m.Else():
             m.d.sync += waited.eq(waited + 1)
         accept = unit.i.valid & unit.i.ready & unit.keep
-        comes, was_at_work, was_alert = Signal(), Signal(), Signal()
+        came, comes, was_at_work, was_alert = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
-            comes.eq(accept & (flit.kind != Kind.ADDRESS.value) & ~unit.causes.any()),
+            came.eq(accept & (flit.kind != Kind.ADDRESS.value)),
+            comes.eq(came & ~unit.causes.any()),
             was_at_work.eq(unit.at_work),
             was_alert.eq(unit.alerted),
         ]
@@ -206,14 +207,14 @@ class KeepsOut(wiring.Component):
         n_fire_words = SMALL.n_fire_words
         is_beyond = (bus.memory == Memory.FIRE.value) & (bus.address >= n_fire_words)
         m.d.comb += [
-            Assert(waited <= 6),
+            Assert(waited <= 7),
             Assert((bus.write | bus.read) == (comes | was_alert)),
             Assert(~(bus.write & bus.read)),
             Assert(bus.command == (bus.write & is_command)),
             Assert(implies(bus.write & was_at_work, is_command)),
             Assert(implies(bus.read & was_at_work, is_control)),
             Assert(implies(bus.write | bus.read, ~is_beyond)),
-            Assert(implies(unit.causes.any(), accept & (flit.kind != Kind.ADDRESS.value))),
+            Assert(implies(unit.causes.any(), came)),
         ]
         return m
 

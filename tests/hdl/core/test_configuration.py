@@ -155,10 +155,10 @@ def test_pointer_loop_nests_over_chunks_and_words(memory, rng):
     assert errors == blocks.errors == []
     assert [write[1:] for write in blocks.writes] == writes
     assert sink.items == replies
-    # One WRITE a cycle; on the bus in the cycle after.
+    # One WRITE a cycle; on the bus in the second cycle after.
     accepted = source.cycles[1 : 1 + len(writes)]
     assert source.cycles[: 1 + len(writes)] == list(range(1 + len(writes)))
-    assert [write[0] for write in blocks.writes] == [cycle + 1 for cycle in accepted]
+    assert [write[0] for write in blocks.writes] == [cycle + 2 for cycle in accepted]
 
 
 def test_flits_that_are_not_kept_leave_no_trace(rng):
@@ -294,8 +294,8 @@ def test_answer_waits_for_its_sink_and_no_flit_for_the_answer():
         (Memory.LOOKUP, 3, 0, 5),
         (Memory.LOOKUP, 2, 0, 6),
     ]
-    # Each takes two cycles more than what is not refused; none waits for the answer.
-    assert source.cycles[4:] == [11, 12, 15, 18, 19]
+    # Each takes a cycle more than a WRITE; none waits for the answer.
+    assert source.cycles[4:] == [11, 12, 14, 16, 17]
 
 
 def test_alert_is_an_answer_that_nobody_asked_for():
