@@ -13,7 +13,7 @@
    There are finitely many flits and hops, so every flit leaves, and every link opens again, that
    of the host among them, if cores take flits again and again.
 4. And so they do, by the token rules: test_errors.py shows that a core takes a token at once, and
-   what configures it within four cycles, or drops it, whether it is due or not, and never waits
+   what configures it within eight cycles, or drops it, whether it is due or not, and never waits
    for the mesh to do so. A spike waits for room in the queue of spikes alone, which loop nests
    empty: these are finite, and wait for nothing, as test_address_generator.py shows.
 """
