@@ -41,7 +41,8 @@ class ErrorRegister(wiring.Component):
     alert, alerted : ``Out(1)``, ``In(1)``
         The host is to get an alert; it is being sent.
     idle : ``Out(1)``
-        Nothing more will change before the next error or flit.
+        Nothing more will change before the next flit or error, ``late_causes`` of this cycle among
+        them.
     """
 
     def __init__(self, *, params: ChipParams):
@@ -75,19 +76,20 @@ class ErrorRegister(wiring.Component):
         noted = Signal(len(Error))
         kept_spike = Signal()
         seen = Signal(len(Error))
+        seen_early = Signal(len(Error))
         causes = Signal(len(Error))
         count = Signal(self.errors.count.shape())
         is_error = Signal()
         has_flit = Signal()
         m.d.comb += [
-            seen.eq(noted | self.late_causes),
-            seen[Error.RANGE].eq(noted[Error.RANGE] & ~kept_spike),
+            seen_early.eq(noted & ~(kept_spike << Error.RANGE)),
+            seen.eq(seen_early | self.late_causes),
             is_error.eq(seen.any()),
             self.errors.as_value().eq(causes),
             self.errors.count.eq(count),
             self.errors.x.eq(self.x),
             self.errors.y.eq(self.y),
-            self.idle.eq(~is_error & ~self.alert),
+            self.idle.eq(~seen_early.any() & ~self.alert),
         ]
         flit_seen = seen[:n_flit_causes].any()
         m.d.sync += noted.eq(self.causes)
