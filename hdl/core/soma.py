@@ -142,8 +142,9 @@ class Soma(wiring.Component):
             load.eq(fetched & ~reading & is_near_end),
             is_last.eq(index == self.n_update),
             update_pass.address.eq(index),
-            # The first entry is there before the command, which is known late in a cycle.
-            update_pass.enable.eq(~fetched | load),
+            # The first entry is there before the command, which is known late in a cycle: it is
+            # fetched as the accumulators are cleared, and behind the last one of each pass.
+            update_pass.enable.eq((self.busy & ~fetched) | load),
             self.accumulators.read.eq(reading),
             self.accumulators.address.eq(entry.acc),
         ]

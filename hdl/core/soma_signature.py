@@ -76,7 +76,8 @@ class SomaSignature(Interface):
         Their answer, from the third cycle after ``config.read`` on.
     start, clear_all : ``In(1)``
         Begin an update pass; begin to zero all accumulator words. Only while not busy, and while
-        the dendrite is idle.
+        the dendrite is idle. After a reset, or after memories were written, words are zeroed first:
+        the soma fetches meanwhile what its passes begin with.
     busy : ``Out(1)``
         From the cycle after a command until all activation words, or zeros, have been written. A
         pass of no entries is busy for a cycle.

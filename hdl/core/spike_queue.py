@@ -74,6 +74,8 @@ class SpikeQueue(wiring.Component):
         # place after ``consume``.
         holds = Signal()
         following = Signal.like(consume, init=_following(0, depth))
+        # A register too: whoever offers a spike waits for it. What is just written counts as kept.
+        ready = Signal(init=1)
         # What is written now can be read from the next cycle on, and be taken then already.
         newest = Signal(storage.shape, reset_less=True)
         early = Signal(storage.shape)
@@ -81,7 +83,7 @@ class SpikeQueue(wiring.Component):
         overtook = Signal(storage.shape, reset_less=True)
         has_overtaken = Signal(reset_less=True)
         m.d.comb += [
-            self.i.ready.eq((stored != depth) & ~((stored == depth - 1) & arrived)),
+            self.i.ready.eq(ready),
             arrived.eq(written & kept),
             place.eq(Mux(arrived, _following(produce, depth), produce)),
             write.addr.eq(place),
@@ -95,7 +97,13 @@ class SpikeQueue(wiring.Component):
             self.o.valid.eq(offers),
             self.idle.eq(~holds & ~arrived & ~offers),
         ]
-        m.d.sync += [written.eq(write.en), produce.eq(place)]
+        is_full, lacks_one, lacks_two = (stored == depth - n for n in range(3))
+        will_be_full = (
+            (is_full & ~takes)
+            | (lacks_one & ((arrived & write.en) | ((arrived | write.en) & ~takes)))
+            | (lacks_two & arrived & write.en & ~takes)
+        )
+        m.d.sync += [written.eq(write.en), produce.eq(place), ready.eq(~will_be_full)]
         with m.If(write.en):
             m.d.sync += [kept.eq(self.keep), newest.eq(self.i.payload)]
         with m.If(takes):

@@ -57,6 +57,17 @@ class Accumulators:
                 self.words[cleared] = 0
 
 
+async def begin(ctx, dut, accumulators):
+    """What a core does before its first update pass; then the accumulators hold what they held."""
+    words = accumulators.words.copy()
+    ctx.set(dut.clear_all, 1)
+    await ctx.tick()
+    ctx.set(dut.clear_all, 0)
+    await ctx.tick().until(~dut.busy)
+    assert not accumulators.words.any()
+    accumulators.words[:] = words
+
+
 async def update_pass(ctx, dut):
     """One update pass of a sample's last period.
 

@@ -12,6 +12,7 @@ from tests.support.crossed import crossed
 from tests.support.presets import preset_params
 from tests.support.soma_bench import (
     Accumulators,
+    begin,
     make_constants,
     plain_entries,
     pooled_entries,
@@ -49,7 +50,7 @@ def run_updates(params, mode, entries, words, constant_words, table, n_updates=1
             ctx.set(dut.mode[name], value)
         ctx.set(dut.n_update, len(entries))
         ctx.set(dut.is_last_period, 1)
-        await ctx.tick().repeat(2)
+        await begin(ctx, dut, accumulators)
         for _ in range(n_updates):
             taken, n_cycles = await update_pass(ctx, dut)
             results.append(np.array(taken))

@@ -14,6 +14,7 @@ from tests.support.config_bus import write_words
 from tests.support.crossed import crossed
 from tests.support.soma_bench import (
     Accumulators,
+    begin,
     make_constants,
     plain_entries,
     pooled_entries,
@@ -52,6 +53,7 @@ def run_samples(params, neuron, mode, entries, sums, constant_words):
         ctx.set(dut.n_update, len(entries))
         for name, value in neuron.to_fields(n_steps).items():
             ctx.set(dut.constants[name], value)
+        await begin(ctx, dut, accumulators)
         for n in range(n_samples):
             for t in range(n_steps):
                 accumulators.words[:] = sums[n, t]
