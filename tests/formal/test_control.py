@@ -139,8 +139,18 @@ class NoTokenIsLost(Control):
         )
         start = inner_signal(m, "start")
         n_ends, n_credits = inner_signal(m, "n_ends"), inner_signal(m, "n_credits")
-        for i, (_, value, name) in enumerate(writes):
-            m.d.comb += Assert(inner_signal(m, name) == Mux(done > i, value, 0))
+        # A register has its value in the second cycle after the write.
+        late, written = inner_signal(m, "writes"), inner_signal(m, "written")
+        places = {Register.N_SOURCES: 0, Register.N_DESTINATIONS: 1}
+        places |= {Register.MODE: 4, Register.INTEGRATION: 8}
+        mask = sum(1 << places[register] for register, _, _ in writes)
+        m.d.comb += Assert((late & ~mask) == 0)
+        for i, (register, value, name) in enumerate(writes):
+            is_late = late[places[register]]
+            m.d.comb += [
+                Assert(inner_signal(m, name) == Mux((done > i) & ~is_late, value, 0)),
+                Assert(implies(is_late, (done == i + 1) & (written == value))),
+            ]
         m.d.comb += [
             Assert(done <= len(writes) + 1),
             # START is taken the cycle after its write.
@@ -151,7 +161,7 @@ class NoTokenIsLost(Control):
             Assert(implies(~accumulates, may_end == 0)),
             Assert(n_credits == N - sum(may_credit)),
             Assert(implies(complete, running & (n_ends == N))),
-            Assert(implies(permitted & ~stopped, n_credits == N)),
+            Assert(implies(permitted & running, n_credits == N)),
             Assert(implies(self.soma_busy, cleared | update_passes)),
             Assert(implies(unfired | self.fire_busy, running)),
         ]

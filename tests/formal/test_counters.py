@@ -84,12 +84,13 @@ class EveryEventIsCounted(wiring.Component):
 
     @staticmethod
     def _read(m, control, shown):
-        """A read of the bus shows, two cycles later, what the register was in that cycle."""
-        bus, before, reads = control.config, Signal(), Signal()
+        """A read of the bus shows, three cycles later, what the register was the cycle after it."""
+        bus, asked, before, reads = control.config, Signal(), Signal(), Signal()
         first, address = Signal(16), Signal(16)
         found, expected = Signal(32), Signal(32)
         m.d.sync += [
-            before.eq(bus.read & (bus.memory == Memory.CONTROL.value)),
+            asked.eq(bus.read & (bus.memory == Memory.CONTROL.value)),
+            before.eq(asked),
             reads.eq(before),
             first.eq(bus.address),
             address.eq(first),
@@ -105,7 +106,7 @@ class EveryEventIsCounted(wiring.Component):
 
 def test_every_event_is_counted():
     component = EveryEventIsCounted()
-    prove(component, "counters", mode="prove", depth=2, sizes="full width, preset tiny")
+    prove(component, "counters", mode="prove", depth=3, sizes="full width, preset tiny")
 
 
 FAULTS = {
