@@ -19,7 +19,9 @@ from ..noc.queue import FlitQueue, FlitRegister
 # What a flit is, by itself: whatever of it does not depend on what is due.
 VERDICT = data.StructLayout(
     {
-        "reserved": len(Kind),  # by kind: bits are set that it does not use
+        # By kind: bits are set that it does not use. A bit each, with a name: Verilator would take
+        # bits of one vector that others are made from for a loop.
+        **{f"{kind.name.lower()}_is_bad": 1 for kind in Kind},
         "is_spike": 1,
         "fits": 1,  # a fine spike, of a time step that there is; fine: no reserved bit is set
         "is_config": 1,  # ADDRESS, WRITE or READ
@@ -37,30 +39,38 @@ class FlitCheck(wiring.Component):
 
     Members
     -------
-    flit : ``In(flit)``
+    kind, payload : ``In``
+        Fields of a flit.
     verdict : ``Out(VERDICT)``
     """
 
     def __init__(self, *, params: ChipParams):
         self._params = params
-        super().__init__({"flit": In(struct(Formats(params).flit)), "verdict": Out(VERDICT)})
+        flit = struct(Formats(params).flit)
+        super().__init__(
+            {
+                "kind": In(flit["kind"].shape),
+                "payload": In(flit["payload"].shape),
+                "verdict": Out(VERDICT),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
-        kind, verdict = self.flit.kind, self.verdict
+        kind, payload, verdict = self.kind, self.payload, self.verdict
         spike_fields = Formats(self._params).spike
-        spike = struct(spike_fields)(self.flit.payload[: spike_fields.width])
+        spike = struct(spike_fields)(payload[: spike_fields.width])
         # Kind by kind, side by side with what kind it is: for any kind it takes longer.
-        reserved = self._reserved()
+        reserved = self._reserved(payload)
 
-        def is_fine(kind):
-            return (self.flit.kind == kind.value) & ~reserved[kind]
+        def is_fine(other):
+            return (kind == other.value) & ~reserved[other]
 
         configures = (Kind.ADDRESS, Kind.WRITE, Kind.READ)
         is_pace = Signal()
         m.d.comb += [
             is_pace.eq(is_fine(Kind.PACE)),
-            verdict.reserved.eq(Cat(reserved[other] for other in sorted(Kind))),
+            *(verdict[f"{other.name.lower()}_is_bad"].eq(bad) for other, bad in reserved.items()),
             verdict.is_spike.eq(kind == Kind.SPIKE.value),
             verdict.fits.eq(is_fine(Kind.SPIKE) & ~spike.t[T_WIDTH:].any()),
             verdict.is_config.eq(kind.matches(*(other.value for other in configures))),
@@ -72,9 +82,9 @@ class FlitCheck(wiring.Component):
         ]
         return m
 
-    def _reserved(self):
-        """By kind: whether bits of the payload are set that this kind does not use."""
-        formats, flit = Formats(self._params), self.flit
+    def _reserved(self, payload):
+        """By kind: whether bits of ``payload`` are set that this kind does not use."""
+        formats = Formats(self._params)
         n_bits = formats.payload_width
         position = next(low for name, low, _ in formats.spike if name == "t")
         used = dict.fromkeys(Kind, 0) | {
@@ -88,7 +98,7 @@ class FlitCheck(wiring.Component):
         groups: dict[tuple[Kind, ...], list] = {}
         for bit in range(n_bits):
             kinds = tuple(kind for kind in Kind if not used[kind] >> bit & 1)
-            groups.setdefault(kinds, []).append(flit.payload[bit])
+            groups.setdefault(kinds, []).append(payload[bit])
         return {
             kind: Cat(Cat(bits).any() for kinds, bits in groups.items() if kind in kinds).any()
             for kind in Kind
@@ -134,7 +144,8 @@ class EntryQueue(wiring.Component):
         m.submodules.oldest = oldest = FlitRegister(shape=checked)
         connect(m, wiring.flipped(self.i), queue.i)
         m.d.comb += [
-            check.flit.eq(queue.o.payload),
+            check.kind.eq(queue.o.payload.kind),
+            check.payload.eq(queue.o.payload.payload),
             oldest.i.payload.flit.eq(queue.o.payload),
             oldest.i.payload.verdict.eq(check.verdict),
             oldest.i.valid.eq(queue.o.valid),
@@ -212,7 +223,8 @@ class Ingress(wiring.Component):
         comes = Signal()
         spike_comes = Signal()
         # Not in the verdict: it would take the check longer than all the rest.
-        is_fine = ~verdict.reserved.bit_select(self.i.payload.kind, 1)
+        bad = Cat(verdict[f"{kind.name.lower()}_is_bad"] for kind in sorted(Kind))
+        is_fine = ~bad.bit_select(self.i.payload.kind, 1)
         # Of tokens, ``valid`` says that they come: they never wait.
         m.d.comb += [
             self.i.ready.eq(

@@ -30,7 +30,7 @@ SIZES = "2 bits a coordinate, 4 words to fire"
 
 # A flit has one effect, or is one error ---------------------------------------------------------
 class Careless(FlitCheck):
-    def _reserved(self):
+    def _reserved(self, payload):
         return dict.fromkeys(Kind, Const(0))
 
 
@@ -70,7 +70,8 @@ class OneEffect(wiring.Component):
         m.d.comb += [
             ingress.i.valid.eq(AnySeq(1)),
             Value.cast(flit).eq(AnySeq(width)),
-            check.flit.eq(flit),
+            check.kind.eq(flit.kind),
+            check.payload.eq(flit.payload),
             ingress.verdict.eq(check.verdict),
             ingress.spike.ready.eq(AnySeq(1)),
             ingress.config.ready.eq(AnySeq(1)),

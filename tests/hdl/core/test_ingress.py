@@ -42,7 +42,11 @@ def clocked(dut):
     m.submodules.dut = dut
     if isinstance(dut, Ingress):
         m.submodules.check = check = FlitCheck(params=TINY)
-        m.d.comb += [check.flit.eq(dut.i.payload), dut.verdict.eq(check.verdict)]
+        m.d.comb += [
+            check.kind.eq(dut.i.payload.kind),
+            check.payload.eq(dut.i.payload.payload),
+            dut.verdict.eq(check.verdict),
+        ]
     m.d.sync += beat.eq(~beat)
     return m
 
@@ -285,7 +289,7 @@ def test_entry_queue_says_of_the_oldest_flit_what_the_check_says(stall, rng):
     words = typical_flits(rng, 400)
     m = clocked(dut)
     m.submodules.check = check = FlitCheck(params=TINY)
-    m.d.comb += check.flit.eq(dut.o.payload)
+    m.d.comb += [check.kind.eq(dut.o.payload.kind), check.payload.eq(dut.o.payload.payload)]
     sink, verdicts = Sink(dut.o, len(words), stall, rng), set()
 
     async def compare(ctx):
