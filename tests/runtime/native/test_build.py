@@ -22,4 +22,4 @@ def test_logic_that_verilator_takes_for_a_loop_is_refused_by_name(tmp_path):
         RuntimeError, match=r"for a loop: node\.core\.entry\.check\.flit; "
     ) as error:
         check_order(header)
-    assert len(re.findall("check.flit", str(error.value))) == 1
+    assert len(re.findall("check.flit", str(e.value))) == 1
