@@ -20,6 +20,6 @@ def test_logic_that_verilator_takes_for_a_loop_is_refused_by_name(tmp_path):
     header.write_text(f"{CLOCKS}IData {signal}__0;\nIData {signal}__1;\n")
     with pytest.raises(
         RuntimeError, match=r"for a loop: node\.core\.entry\.check\.flit; "
-    ) as error:
+    ) as caught:
         check_order(header)
-    assert len(re.findall("check.flit", str(e.value))) == 1
+    assert len(re.findall("check.flit", str(caught.value))) == 1
