@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.params import ChipParams
-from stemcore.golden.spec.widths import CHUNK_WIDTH
+from stemcore.golden.spec.widths import CHUNK_WIDTH, bits_for
 
 from ..layouts import ConfigBus
 
@@ -35,7 +35,7 @@ class ConfigMemory(wiring.Component):
     ``data`` is the word at ``address``, one cycle after ``enable``, or two with ``registered``; it
     holds while ``enable`` is low. A read in the cycle of a write to the same word returns the old
     word. Words wider than a chunk are written by chunks; bits of the last chunk beyond the word do
-    not exist and read as zero. ``config.read`` of this memory takes the port over for the cycle
+    not exist and read as zero; chunks beyond the word are not to be written. ``config.read`` of this memory takes the port over for the cycle
     after it; a read of another memory changes nothing here.
 
     Parameters
@@ -94,8 +94,11 @@ class ConfigMemory(wiring.Component):
             read.addr.eq(Mux(taken, self.config.address, self.address)),
             read.en.eq(self.enable | taken),
         ]
+        # Of the bits that tell this memory's chunks apart: there is no write of others, and a block
+        # memory may lie far from what enables it.
+        chunk_written = self.config.chunk[: bits_for(n_chunks)]
         for i in range(n_chunks):
-            is_chunk = self.config.chunk == i if n_chunks > 1 else 1
+            is_chunk = chunk_written == i if n_chunks > 1 else 1
             m.d.comb += write.en[i].eq(self.config.write & selected & is_chunk)
 
         # Only a read of this memory takes the port: the core may be at work in all others. From a
