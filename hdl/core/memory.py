@@ -35,8 +35,9 @@ class ConfigMemory(wiring.Component):
     ``data`` is the word at ``address``, one cycle after ``enable``, or two with ``registered``; it
     holds while ``enable`` is low. A read in the cycle of a write to the same word returns the old
     word. Words wider than a chunk are written by chunks; bits of the last chunk beyond the word do
-    not exist and read as zero; chunks beyond the word are not to be written. ``config.read`` of this memory takes the port over for the cycle
-    after it; a read of another memory changes nothing here.
+    not exist and read as zero; chunks beyond the word are not to be written. ``config.read`` of
+    this memory takes the port over for the cycle after it; a read of another memory changes nothing
+    here.
 
     Parameters
     ----------
