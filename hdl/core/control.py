@@ -214,9 +214,17 @@ class Control(wiring.Component):
         """Takes what the bus writes: registers, and commands. Returns whether one is on its way."""
         command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
         is_command = self.config.command
+        starts, stops = Signal(), Signal()
+        m.d.comb += [
+            starts.eq(is_command & command.start & ~running),
+            stops.eq(is_command & command.stop),
+        ]
         m.d.sync += [
-            start.eq(is_command & command.start & ~running),
-            self.stop.eq(is_command & command.stop),
+            start.eq(starts),
+            self.stop.eq(stops),
+            # What the phases will say, since much waits for it: whether the core has left STOPPED,
+            # or does so in this cycle. A write that comes right behind STOP finds it as it will be.
+            self.at_work.eq((self.at_work | starts) & ~stops),
         ]
         m.d.comb += [
             clear_counters.eq(is_command & command.clear_counters),
@@ -381,8 +389,6 @@ class Control(wiring.Component):
                     m.next = "STOPPED"
         with m.If(tokens.stop):
             m.d.sync += [unfired.eq(0), tokens.running.eq(0)]
-        # A write that comes right behind STOP finds the core as it will be.
-        m.d.comb += self.at_work.eq((~phase.ongoing("STOPPED") | tokens.start) & ~tokens.stop)
         return phase.ongoing("ACCUMULATE"), unfired
 
     def _count_periods(self, m, stop, can_fire, is_updated):

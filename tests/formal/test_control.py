@@ -76,10 +76,12 @@ class NoTokenIsLost(Control):
         elif fault == "a destination grants twice":
             m.d.sync += may_credit.eq((1 << N) - 1)
 
+        stopped, start = inner_state(m, "phase", "STOPPED"), inner_signal(m, "start")
         at_rest = self.axon_idle & self.dendrite_idle
         at_rest &= ~(self.soma_busy | self.granting | self.fire_busy)
         ends_a_sample = self.update_pass & self.is_last_period
         m.d.comb += [
+            Assert(self.at_work == ((~stopped | start) & ~self.stop)),
             Assert(implies(self.end, (n_ends < N) & ~use_ends)),
             Assert(implies(self.credit, (n_credits < N) & ~use_credits)),
             Assert(implies(self.fire, (may_credit == 0) & unfired)),
@@ -204,3 +206,32 @@ FAULTS = [
 def test_faults_of_tokens_are_found(preset, fault):
     component = NoTokenIsLost(preset, fault, invariants=False)
     refute(component, f"control_{preset}_{fault.replace(' ', '_')}", depth=24)
+
+
+class AtWorkIsKnownBefore(Control):
+    """The register ``at_work`` says what the phases, START and STOP do, whatever the bus brings."""
+
+    def __init__(self, fault=None):
+        self._fault = fault
+        super().__init__(params=get_preset("tiny"))
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        stopped = inner_state(m, "phase", "STOPPED")
+        start, starts, stops = (inner_signal(m, name) for name in ("start", "starts", "stops"))
+        if self._fault == "forgets STOP":
+            m.d.sync += self.at_work.eq(self.at_work | starts)
+        elif self._fault == "forgets what it was":
+            m.d.sync += self.at_work.eq(starts & ~stops)
+        m.d.comb += Assert(self.at_work == ((~stopped | start) & ~self.stop))
+        return m
+
+
+def test_at_work_is_known_before():
+    prove(AtWorkIsKnownBefore(), "at_work", mode="prove", depth=2, sizes="preset tiny, any input")
+
+
+@pytest.mark.parametrize("fault", ["forgets STOP", "forgets what it was"])
+def test_faults_of_at_work_are_found(fault):
+    component = AtWorkIsKnownBefore(fault)
+    refute(component, f"at_work_{fault.replace(' ', '_')}", depth=6)
