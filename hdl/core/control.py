@@ -214,7 +214,8 @@ class Control(wiring.Component):
         """Takes what the bus writes: registers, and commands. Returns whether one is on its way."""
         command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
         is_command = self.config.command
-        starts, stops = Signal(), Signal()
+        starts = Signal()
+        stops = Signal()
         m.d.comb += [
             starts.eq(is_command & command.start & ~running),
             stops.eq(is_command & command.stop),
