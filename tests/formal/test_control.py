@@ -4,7 +4,7 @@
 
 import pytest
 from amaranth.asserts import AnyConst, AnySeq
-from amaranth.hdl import Array, Assert, Assume, Mux, Signal
+from amaranth.hdl import Array, Assert, Assume, Cat, Mux, Signal
 
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import get_preset
@@ -223,7 +223,11 @@ class AtWorkIsKnownBefore(Control):
             m.d.sync += self.at_work.eq(self.at_work | starts)
         elif self._fault == "forgets what it was":
             m.d.sync += self.at_work.eq(starts & ~stops)
-        m.d.comb += Assert(self.at_work == ((~stopped | start) & ~self.stop))
+        phases = ("STOPPED", "CLEAR", "GRANT", "ACCUMULATE", "UPDATE")
+        m.d.comb += [
+            Assert(self.at_work == ((~stopped | start) & ~self.stop)),
+            Assert(Cat(inner_state(m, "phase", name) for name in phases).any()),
+        ]
         return m
 
 
