@@ -34,14 +34,18 @@ class Interface(wiring.Signature):
     __hash__ = None  # members are compared, and may be large
 
 
+N_COMMANDS = 4  # bits of the register COMMAND
+
+
 class ConfigBus(Interface):
     """Configuration of the memories of one core, driven by the configuration unit.
 
     ``write`` stores ``data`` in ``chunk`` of word ``address`` of ``memory`` in this cycle. ``read``
     fetches the same chunk: every memory answers on its own wire, from the third cycle after
     ``read`` on, while ``memory`` and ``address`` stay. While the core runs, only CONTROL is read,
-    and only commands are written; the configuration unit sees to that. ``command`` comes with
-    ``write`` where it writes a command: what hundreds of registers obey is known early in a cycle.
+    and only commands are written; the configuration unit sees to that. ``commands``, the fields of
+    the register COMMAND, are strobes, a cycle before ``write``: what comes behind a command finds
+    it done.
     """
 
     def __init__(self):
@@ -52,7 +56,7 @@ class ConfigBus(Interface):
                 "chunk": Out(5),
                 "data": Out(CHUNK_WIDTH),
                 "write": Out(1),
-                "command": Out(1),
+                "commands": Out(N_COMMANDS),
                 "read": Out(1),
             }
         )

@@ -14,7 +14,7 @@ from stemcore.golden.spec.registers import N_CONTROL, N_WRITABLE, RANGES, Contro
 from stemcore.golden.spec.routing import HOST
 from stemcore.golden.spec.widths import CHUNK_WIDTH, bits_for
 
-from ..layouts import ConfigBus, flit_stream, struct
+from ..layouts import N_COMMANDS, ConfigBus, flit_stream, struct
 
 BLOCKS = {
     "control": (Memory.CONTROL,),
@@ -135,6 +135,13 @@ class Configuration(wiring.Component):
             self.idle.eq(
                 (reading == 0) & ~(self.reply.valid | wrote | asked | self.bus.write | self.alert)
             ),
+            self.bus.commands.eq(
+                Mux(
+                    wrote & known.is_command & ~refused.write & ~refused.command,
+                    value[:N_COMMANDS],
+                    0,
+                )
+            ),
             self.causes[Error.WRITE].eq(wrote & refused.write),
             self.causes[Error.COMMAND].eq(wrote & ~refused.write & refused.command),
             self.causes[Error.READ].eq(asked & (refused.read | waits)),
@@ -143,7 +150,6 @@ class Configuration(wiring.Component):
             wrote.eq(is_write),
             asked.eq(is_read),
             self.bus.write.eq(wrote & ~refused.write & ~refused.command),
-            self.bus.command.eq(wrote & known.is_command & ~refused.write & ~refused.command),
             self.bus.read.eq(reads | self.alerted),
             waits.eq(self.reply.valid & ~self.reply.ready),
         ]

@@ -66,8 +66,6 @@ class Control(wiring.Component):
         Spikes and ENDs of the period are due; a CREDIT is.
     stop, at_work : ``Out(1)``
         Command to all blocks; the core runs, or begins to.
-    clear_errors : ``Out(1)``
-        Command.
     watchdog, due : ``Out``
         Register; something has begun that ends by what others do.
     errors, first_error, held : ``In``
@@ -105,7 +103,6 @@ class Control(wiring.Component):
                 "may_credit": Out(1),
                 "stop": Out(1),
                 "at_work": Out(1),
-                "clear_errors": Out(1),
                 "watchdog": Out(WATCHDOG_WIDTH),
                 "due": Out(1),
                 "errors": In(struct(formats.errors)),
@@ -212,13 +209,13 @@ class Control(wiring.Component):
 
     def _write(self, m, registers, start, running, clear_counters):
         """Takes what the bus writes: registers, and commands. Returns whether one is on its way."""
-        command = struct(self._formats.command)(self.config.data[: self._formats.command.width])
-        is_command = self.config.command
+        command = struct(self._formats.command)(self.config.commands)
         starts = Signal()
         stops = Signal()
         m.d.comb += [
-            starts.eq(is_command & command.start & ~running),
-            stops.eq(is_command & command.stop),
+            starts.eq(command.start & ~running),
+            stops.eq(command.stop),
+            clear_counters.eq(command.clear_counters),
         ]
         m.d.sync += [
             start.eq(starts),
@@ -226,10 +223,6 @@ class Control(wiring.Component):
             # What the phases will say, since much waits for it: whether the core has left STOPPED,
             # or does so in this cycle. A write that comes right behind STOP finds it as it will be.
             self.at_work.eq((self.at_work | starts) & ~stops),
-        ]
-        m.d.comb += [
-            clear_counters.eq(is_command & command.clear_counters),
-            self.clear_errors.eq(is_command & command.clear_errors),
         ]
         # Which register the bus means is worked out a cycle before the register is written: its
         # bits lie all over the core, by what they are compared with.

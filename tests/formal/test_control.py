@@ -10,6 +10,7 @@ from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.registers import Control as Register
 from stemcore.hdl.core.control import Control
+from stemcore.hdl.layouts import N_COMMANDS
 from tests.support.formal import implies, inner_signal, inner_state, prove, refute
 
 pytestmark = pytest.mark.sim
@@ -123,8 +124,12 @@ class NoTokenIsLost(Control):
             Assume(self.config.data == data),
             Assume(implies(done == len(commands), ~self.config.write)),
             Assume(
-                self.config.command
-                == (self.config.write & (self.config.address == Register.COMMAND.value))
+                self.config.commands
+                == Mux(
+                    self.config.write & (self.config.address == Register.COMMAND.value),
+                    self.config.data[:N_COMMANDS],
+                    0,
+                )
             ),
             Assume(~self.config.read),
         ]

@@ -155,7 +155,6 @@ def _holding(core: types.ModuleType) -> dict[str, type]:
             is_command = is_control & (self.bus.address == Register.COMMAND.value)
             m.d.comb += [
                 Assume(implies(self.bus.write & self.at_work, is_command)),
-                Assume(self.bus.command == (self.bus.write & is_command)),
             ]
             return m
 
