@@ -166,7 +166,8 @@ def _holding(core: types.ModuleType) -> dict[str, type]:
             drive_freely(m, self, but=("verdict",))
             m.submodules.check = check = FlitCheck(params=self._params)
             m.d.comb += [
-                check.flit.eq(self.o.payload),
+                check.kind.eq(self.o.payload.kind),
+                check.payload.eq(self.o.payload.payload),
                 self.verdict.eq(check.verdict),
                 Assume(implies(self.idle, ~self.o.valid)),
             ]
