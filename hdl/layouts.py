@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import Out
 
 from stemcore.golden.spec.bit_fields import BitFields
-from stemcore.golden.spec.fields import Formats
+from stemcore.golden.spec.fields import COMMAND, Formats
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.widths import ACTIVATION_WIDTH, CHUNK_WIDTH
 
@@ -34,18 +34,14 @@ class Interface(wiring.Signature):
     __hash__ = None  # members are compared, and may be large
 
 
-N_COMMANDS = 4  # bits of the register COMMAND
-
-
 class ConfigBus(Interface):
     """Configuration of the memories of one core, driven by the configuration unit.
 
     ``write`` stores ``data`` in ``chunk`` of word ``address`` of ``memory`` in this cycle. ``read``
     fetches the same chunk: every memory answers on its own wire, from the third cycle after
     ``read`` on, while ``memory`` and ``address`` stay. While the core runs, only CONTROL is read,
-    and only commands are written; the configuration unit sees to that. ``commands``, the fields of
-    the register COMMAND, are strobes, a cycle before ``write``: what comes behind a command finds
-    it done.
+    and only commands are written; the configuration unit sees to that. ``commands`` are strobes, a
+    cycle before ``write``: what comes behind a command finds it done.
     """
 
     def __init__(self):
@@ -56,7 +52,7 @@ class ConfigBus(Interface):
                 "chunk": Out(5),
                 "data": Out(CHUNK_WIDTH),
                 "write": Out(1),
-                "commands": Out(N_COMMANDS),
+                "commands": Out(struct(COMMAND)),
                 "read": Out(1),
             }
         )

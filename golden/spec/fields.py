@@ -39,6 +39,10 @@ class Kind(IntEnum):
     DATA = 7  # the answer, to the host
 
 
+# The same of all presets: ``Formats.command`` says what each does.
+COMMAND = BitFields(
+    "command", (("start", 1), ("clear_counters", 1), ("stop", 1), ("clear_errors", 1))
+)
 ALERT = Kind.READ  # towards the host: a core has seen its first error; the payload is ``errors``
 
 
@@ -277,9 +281,7 @@ class Formats:
         counters, and the overflow flag. ``stop``: back to the state after configuration, from any
         other; memories, registers, counters and errors stay. ``clear_errors``: ERRORS and its flit.
         """
-        return BitFields(
-            "command", (("start", 1), ("clear_counters", 1), ("stop", 1), ("clear_errors", 1))
-        )
+        return COMMAND
 
     @property
     def flags(self) -> BitFields:

@@ -8,13 +8,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from stemcore.golden.spec.errors import Error
-from stemcore.golden.spec.fields import ALERT, Formats, Kind, Memory
+from stemcore.golden.spec.fields import ALERT, COMMAND, Formats, Kind, Memory
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.registers import N_CONTROL, N_WRITABLE, RANGES, Control
 from stemcore.golden.spec.routing import HOST
 from stemcore.golden.spec.widths import CHUNK_WIDTH, bits_for
 
-from ..layouts import N_COMMANDS, ConfigBus, flit_stream, struct
+from ..layouts import ConfigBus, flit_stream, struct
 
 BLOCKS = {
     "control": (Memory.CONTROL,),
@@ -36,11 +36,11 @@ class Configuration(wiring.Component):
     """Keeps the pointer that ADDRESS sets; WRITE and READ move it to the next chunk.
 
     After the last chunk of a word the pointer moves to chunk 0 of the next word. A WRITE reaches
-    the bus two cycles after it was accepted, one a cycle: where it goes is worked out in the first,
-    and whether that is refused in the second. A READ takes eight cycles and answers with
-    a DATA flit to the host. While the core runs, its registers can be read, but no memory, and no
-    register can be written but COMMAND. Accesses that this forbids, or beyond a
-    memory, are dropped, and reported; the pointer moves on all the same.
+    the bus two cycles after it was accepted, one a cycle: in the first it is worked out where it
+    goes, in the second whether that is refused; a command is obeyed in the second. A READ takes
+    eight cycles and answers with a DATA flit to the host. While the core runs, its registers can be
+    read, but no memory, and no register can be written but COMMAND. Accesses that this forbids, or
+    beyond a memory, are dropped, and reported; the pointer moves on all the same.
 
     An answer may wait in the mesh, but never for this unit: it goes on to accept flits meanwhile. A
     READ that comes then is dropped and reported: the host should keep at most one READ outstanding.
@@ -135,10 +135,10 @@ class Configuration(wiring.Component):
             self.idle.eq(
                 (reading == 0) & ~(self.reply.valid | wrote | asked | self.bus.write | self.alert)
             ),
-            self.bus.commands.eq(
+            self.bus.commands.as_value().eq(
                 Mux(
                     wrote & known.is_command & ~refused.write & ~refused.command,
-                    value[:N_COMMANDS],
+                    value[: COMMAND.width],
                     0,
                 )
             ),
@@ -234,7 +234,7 @@ class Configuration(wiring.Component):
                 )
             }
         )
-        command = struct(self._formats.command)(flit.payload[: self._formats.command.width])
+        command = struct(COMMAND)(flit.payload[: COMMAND.width])
         is_control = Signal()
         is_command = Signal()
         # Whether there are higher bits, ``beyond`` says.
@@ -255,7 +255,7 @@ class Configuration(wiring.Component):
                     ~is_range & (beyond | (is_control & ~register.matches(*range(N_WRITABLE))))
                 ),
                 known.is_no_command.eq(
-                    is_command & flit.payload[self._formats.command.width : CHUNK_WIDTH].any()
+                    is_command & flit.payload[COMMAND.width : CHUNK_WIDTH].any()
                 ),
                 known.starts.eq(is_command & command.start),
             ]

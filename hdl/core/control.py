@@ -209,7 +209,7 @@ class Control(wiring.Component):
 
     def _write(self, m, registers, start, running, clear_counters):
         """Takes what the bus writes: registers, and commands. Returns whether one is on its way."""
-        command = struct(self._formats.command)(self.config.commands)
+        command = self.config.commands
         starts = Signal()
         stops = Signal()
         m.d.comb += [

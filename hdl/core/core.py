@@ -6,11 +6,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from stemcore.golden.spec.errors import Error
-from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.routing import LINKS
 
-from ..layouts import flit_stream, struct
+from ..layouts import flit_stream
 from ..noc.queue import FlitQueue, FlitRegister
 from ..platforms import PROCESSOR
 from .axon_in import AxonIn
@@ -270,18 +269,15 @@ class Core(wiring.Component):
 
     def _watch(self, m, control, ingress, configuration, errors, watchdog):
         """Errors, from where they are seen to their register."""
-        commands = struct(Formats(self._params).command)(configuration.bus.commands)
         m.d.comb += [
             configuration.at_work.eq(control.at_work),
-            # What is written now may clear the errors: an answer that began now would show causes
-            # that are gone when it is read. Whether it does is known later in a cycle.
-            configuration.alert.eq(errors.alert & ~configuration.bus.write),
+            configuration.alert.eq(errors.alert),
             errors.alerted.eq(configuration.alerted),
             errors.x.eq(self.x),
             errors.y.eq(self.y),
             errors.valid.eq(ingress.i.valid),
             errors.flit.eq(ingress.i.payload),
-            errors.clear.eq(commands.clear_errors),
+            errors.clear.eq(configuration.bus.commands.clear_errors),
             errors.keep.eq(ingress.keep),
             errors.causes.eq(
                 ingress.causes

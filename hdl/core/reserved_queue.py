@@ -43,7 +43,7 @@ class ReservedQueue(wiring.Component):
         self._shape, self._depth = shape, depth
         super().__init__(
             {
-                "room": Out(1),
+                "room": Out(1, init=1),
                 "reserve": In(1),
                 "push": In(1),
                 "i": In(shape),
@@ -73,16 +73,15 @@ class ReservedQueue(wiring.Component):
             self.o.eq(read.data),
         ]
         popped = Signal()
-        room = Signal(init=1)
         # Whether a slot is reserved or given back is known late in a cycle: it chooses, and does
         # not go through an adder. Whether there is room is a register, since whoever reserves waits
         # for that: a slot given back is room, whatever else happens.
         before = Signal.like(n_free)
         is_last = ~n_free[1:].any()
-        m.d.comb += [self.room.eq(room), before.eq(n_free + popped)]
+        m.d.comb += before.eq(n_free + popped)
         m.d.sync += [
             popped.eq(self.pop),
-            room.eq(popped | self.cancel | ~is_last | (n_free[0] & ~self.reserve)),
+            self.room.eq(popped | self.cancel | ~is_last | (n_free[0] & ~self.reserve)),
         ]
         with m.If(self.reserve & ~self.cancel):
             m.d.sync += n_free.eq(before - 1)

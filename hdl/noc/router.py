@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The router of a node: five queues, five arbiters, and the rule of ``routing`` in gates."""
 
-from operator import gt
+from functools import reduce
+from operator import gt, or_
 
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -38,14 +39,6 @@ def exceeds(a, b):
         greater |= equal & a[i] & ~b[i]
         equal &= a[i] == b[i]
     return greater
-
-
-def merge(values):
-    """All of ``values`` together, bit by bit, as a tree: a chain would take longer."""
-    while len(values) > 1:
-        pairs = zip(values[0::2], values[1::2], strict=False)
-        values = [a | b for a, b in pairs] + values[len(values) & ~1 :]
-    return values[0]
 
 
 class RouteMask(wiring.Component):
@@ -207,15 +200,15 @@ class Router(wiring.Component):
                 out = register.i
                 moves.append(arbiter.request.any() & ~register.o.valid)
                 is_here.append(register.o.valid)
-            choices = [
+            choices = (
                 Mux(granted, heads[source].payload.as_value(), 0)
                 for granted, source in zip(arbiter.grant, sources, strict=True)
-            ]
+            )
             m.d.comb += [
                 arbiter.request.eq(Cat(pending[source][port] for source in sources)),
                 arbiter.advance.eq(out.ready),
                 out.valid.eq(arbiter.request.any()),
-                out.payload.eq(merge(choices)),
+                out.payload.eq(reduce(or_, choices)),
             ]
             m.d.comb += [
                 served[source][port].eq(granted & out.ready)

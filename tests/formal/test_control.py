@@ -6,11 +6,10 @@ import pytest
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Cat, Mux, Signal
 
-from stemcore.golden.spec.fields import Formats, Memory
+from stemcore.golden.spec.fields import COMMAND, Formats, Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.registers import Control as Register
 from stemcore.hdl.core.control import Control
-from stemcore.hdl.layouts import N_COMMANDS
 from tests.support.formal import implies, inner_signal, inner_state, prove, refute
 
 pytestmark = pytest.mark.sim
@@ -124,10 +123,10 @@ class NoTokenIsLost(Control):
             Assume(self.config.data == data),
             Assume(implies(done == len(commands), ~self.config.write)),
             Assume(
-                self.config.commands
+                self.config.commands.as_value()
                 == Mux(
                     self.config.write & (self.config.address == Register.COMMAND.value),
-                    self.config.data[:N_COMMANDS],
+                    self.config.data[: COMMAND.width],
                     0,
                 )
             ),

@@ -203,7 +203,7 @@ class KeepsOut(wiring.Component):
             comes.eq(came & ~unit.causes.any()),
             was_at_work.eq(unit.at_work),
             was_alert.eq(unit.alerted),
-            was_command.eq(bus.commands.any()),
+            was_command.eq(bus.commands.as_value().any()),
         ]
         is_control = bus.memory == Memory.CONTROL.value
         is_command = is_control & (bus.address == Register.COMMAND.value)

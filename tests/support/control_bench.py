@@ -20,10 +20,10 @@ async def write(ctx, dut, register, value, memory=Memory.CONTROL):
     ctx.set(dut.config.data, value)
     ctx.set(dut.config.write, 1)
     is_command = memory == Memory.CONTROL and register == Register.COMMAND
-    ctx.set(dut.config.commands, value if is_command else 0)
+    ctx.set(dut.config.commands.as_value(), value if is_command else 0)
     await ctx.tick()
     ctx.set(dut.config.write, 0)
-    ctx.set(dut.config.commands, 0)
+    ctx.set(dut.config.commands.as_value(), 0)
 
 
 async def read(ctx, dut, register):
