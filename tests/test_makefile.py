@@ -3,6 +3,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -51,16 +52,24 @@ def checkout(tmp_path):
     shutil.copytree(ROOT / ".ci", folder / ".ci")
     (folder / ".venv" / "bin").mkdir(parents=True)
     python = folder / ".venv" / "bin" / "python"
-    python.write_text(
-        f"#!{sys.executable}\nimport sys\nfrom pathlib import Path\n"
-        "Path('words').write_bytes(b'\\0'.join(w.encode() for w in sys.argv[1:]))\n"
+    write_program(
+        python,
+        "import sys\nfrom pathlib import Path\n"
+        "Path('words').write_bytes(b'\\0'.join(w.encode() for w in sys.argv[1:]))\n",
     )
-    python.chmod(0o755)
     # The environment is up to date: its stamp has the name that make asks for.
     told = make(folder, "-n", "env").stdout
     (stamp,) = re.findall(r"\.venv/stamp-\d+", told)
     (folder / stamp).touch()
     return folder
+
+
+def write_program(path, text):
+    """Make ``text`` a program of Python's: a first line ``#!`` takes no path with a space."""
+    path.write_text(
+        f"#!/bin/sh\n''':'\nexec {shlex.quote(sys.executable)} \"$0\" \"$@\"\n'''\n{text}"
+    )
+    path.chmod(0o755)
 
 
 def make(folder, *words, **variables):
@@ -277,13 +286,14 @@ def test_environment_with_a_space_in_its_path_is_refused(checkout):
 def test_summary_counts_tests_and_says_what_was_skipped_and_why(checkout):
     """The stages' tests leave their counts; a stage without any, such as lint, has none."""
     python = checkout / ".venv" / "bin" / "python"
-    python.write_text(
-        f"#!{sys.executable}\nimport os, sys\nfrom pathlib import Path\n"
+    write_program(
+        python,
+        "import os, sys\nfrom pathlib import Path\n"
         "stage = Path(os.environ['STEMCORE_EVIDENCE'])\n"
         "if sys.argv[1:3] == ['-m', 'pytest']:\n"
         "    stage.parent.mkdir(parents=True, exist_ok=True)\n"
         "    few = ', 1 skipped\\n1 x cifar10: no data' if stage.name == 'formal' else ''\n"
-        "    Path(f'{stage}.txt').write_text(f'7 passed{few}\\n')\n"
+        "    Path(f'{stage}.txt').write_text(f'7 passed{few}\\n')\n",
     )
     old = checkout / "sim_build" / "evidence" / "lint.txt"
     old.parent.mkdir(parents=True)

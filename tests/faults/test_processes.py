@@ -2,6 +2,7 @@
 """Commands that are interrupted, killed, or run beside each other."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -147,7 +148,9 @@ def test_programs_that_a_program_leaves_end_with_it(tmp_path):
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_files_change_nothing(closed, tmp_path):
     """Results must not get the number of the output that was closed, and with it what is said."""
-    words = f"{sys.executable} -m stemcore compare nothing here {closed}; echo status $?"
+    words = (
+        f"{shlex.quote(sys.executable)} -m stemcore compare nothing here {closed}; echo status $?"
+    )
     said = subprocess.run(["sh", "-c", words], cwd=tmp_path, capture_output=True, text=True)
     assert said.stdout.splitlines()[-1:] == ["status 2"]
     assert "bug" not in said.stderr
