@@ -37,11 +37,12 @@ class Interface(wiring.Signature):
 class ConfigBus(Interface):
     """Configuration of the memories of one core, driven by the configuration unit.
 
-    ``write`` stores ``data`` in ``chunk`` of word ``address`` of ``memory`` in this cycle. ``read``
-    fetches the same chunk: every memory answers on its own wire, from the third cycle after
-    ``read`` on, while ``memory`` and ``address`` stay. While the core runs, only CONTROL is read,
-    and only commands are written; the configuration unit sees to that. ``commands`` are strobes, a
-    cycle before ``write``: what comes behind a command finds it done.
+    ``write`` announces that ``chunk`` of word ``address`` of ``memory`` becomes ``data``; address
+    and data come in the cycle after it, so that what enables a memory is a register beside it.
+    ``read`` fetches the same chunk: every block answers on its own wire, from the fourth cycle
+    after ``read`` on, while ``address`` stays. While the core runs, only CONTROL is read, and only
+    commands are written; the configuration unit sees to that. ``commands`` are strobes, together
+    with the ``write`` of the register COMMAND: what comes behind a command finds it done.
     """
 
     def __init__(self):

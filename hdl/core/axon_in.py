@@ -179,7 +179,8 @@ class AxonIn(wiring.Component):
     def _memories(self, m):
         """The four memories, and the answer of the one that was read."""
         memory = Signal.like(self.config.memory)
-        m.d.sync += memory.eq(self.config.memory)
+        with m.If(self.config.read):
+            m.d.sync += memory.eq(self.config.memory)
         tables = []
         for kind in (Memory.AXON, Memory.TABLE_C, Memory.TABLE_Y, Memory.TABLE_X):
             registered = kind is not Memory.AXON

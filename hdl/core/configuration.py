@@ -121,6 +121,7 @@ class Configuration(wiring.Component):
         reading = Signal(range(6))  # cycles since a READ went to the bus, 0: none
         is_alert = Signal()
         waits = Signal()  # an answer, for longer than a cycle
+        has_written = Signal()  # to the bus, in the cycle before
         # Reading, or in an answer's first cycle: a register, since the flits behind wait for it.
         is_busy = Signal()
         reads = asked & ~refused.read & ~waits
@@ -133,7 +134,7 @@ class Configuration(wiring.Component):
                 self.alert & (reading == 0) & ~(self.reply.valid | self.i.valid | wrote | asked)
             ),
             self.idle.eq(
-                (reading == 0) & ~(self.reply.valid | wrote | asked | self.bus.write | self.alert)
+                (reading == 0) & ~(self.reply.valid | wrote | asked | has_written | self.alert)
             ),
             self.bus.commands.as_value().eq(
                 Mux(
@@ -142,6 +143,10 @@ class Configuration(wiring.Component):
                     0,
                 )
             ),
+            self.bus.write.eq(wrote & ~refused.write & ~refused.command),
+            self.bus.read.eq(reads | self.alerted),
+            self.bus.memory.eq(Mux(wrote | asked, place.memory, Memory.CONTROL.value)),
+            self.bus.chunk.eq(place.chunk),
             self.causes[Error.WRITE].eq(wrote & refused.write),
             self.causes[Error.COMMAND].eq(wrote & ~refused.write & refused.command),
             self.causes[Error.READ].eq(asked & (refused.read | waits)),
@@ -149,8 +154,7 @@ class Configuration(wiring.Component):
         m.d.sync += [
             wrote.eq(is_write),
             asked.eq(is_read),
-            self.bus.write.eq(wrote & ~refused.write & ~refused.command),
-            self.bus.read.eq(reads | self.alerted),
+            has_written.eq(self.bus.write),
             waits.eq(self.reply.valid & ~self.reply.ready),
         ]
         # Whether a flit is accepted comes late in a cycle: it enables, and chooses nothing.
@@ -169,23 +173,15 @@ class Configuration(wiring.Component):
             m.d.sync += is_busy.eq(1)
         with m.If(reads | self.alerted):
             m.d.sync += [reading.eq(1), is_alert.eq(self.alerted)]
-        # Without ``write`` and ``read`` nobody looks at the rest of the bus, which is wide: it need
+        # Without ``write`` and ``read`` nobody looks at address and data, which are wide: they need
         # not wait for whether what comes is refused.
         with m.If(wrote | asked):
-            m.d.sync += [
-                self.bus.memory.eq(place.memory),
-                self.bus.address.eq(place.address),
-                self.bus.chunk.eq(place.chunk),
-                self.bus.data.eq(value),
-            ]
+            m.d.sync += [self.bus.address.eq(place.address), self.bus.data.eq(value)]
         with m.Elif((reading == 0) & self.alert):
-            m.d.sync += [
-                self.bus.memory.eq(Memory.CONTROL.value),
-                self.bus.address.eq(Control.ERRORS.value),
-            ]
+            m.d.sync += self.bus.address.eq(Control.ERRORS.value)
 
-        # bus.read is high while reading == 1; the memories have answered three cycles later. Their
-        # answers are chosen from chunk by chunk, and then here: a cycle for each.
+        # The memories have answered while reading == 3, and control a cycle later. Their answers
+        # are chosen from chunk by chunk, and then here: a cycle for each.
         chunks = {
             block: Signal(CHUNK_WIDTH, name=f"chunk_of_{block}", reset_less=True)
             for block in BLOCKS
@@ -195,7 +191,10 @@ class Configuration(wiring.Component):
                 chunk.eq(getattr(self, f"read_{block}")) for block, chunk in chunks.items()
             ]
         answer = Signal(CHUNK_WIDTH)
-        with m.Switch(self.bus.memory):
+        answers = Signal.like(self.bus.memory)
+        with m.If(self.bus.read):
+            m.d.sync += answers.eq(self.bus.memory)
+        with m.Switch(answers):
             for block, memories in BLOCKS.items():
                 with m.Case(*(memory.value for memory in memories)):
                     m.d.comb += answer.eq(chunks[block])

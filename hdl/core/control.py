@@ -228,7 +228,7 @@ class Control(wiring.Component):
         # bits lie all over the core, by what they are compared with.
         selected = Signal()
         written = Signal(CHUNK_WIDTH, reset_less=True)
-        m.d.comb += selected.eq(self.config.write & (self.config.memory == Memory.CONTROL.value))
+        m.d.sync += selected.eq(self.config.write & (self.config.memory == Memory.CONTROL.value))
         with m.If(selected):
             m.d.sync += written.eq(self.config.data)
         writes = Signal(len(registers))
@@ -236,13 +236,13 @@ class Control(wiring.Component):
             m.d.sync += writes[k].eq(selected & (self.config.address == register.value))
             with m.If(writes[k]):
                 m.d.sync += target.eq(written)
-        return writes.any()
+        return selected | writes.any()
 
     def _show(self, m, words):
         """Answers a read with one of ``words``, by register, or with zero.
 
         In two stages, since there are many: a word of each group, then that of the group asked for.
-        The first begins a cycle after the bus asks, when the write before it is there too.
+        The first begins two cycles after the bus asks, when the write before it is there too.
         """
         words |= {
             Register.ERRORS: self.errors,
@@ -251,10 +251,12 @@ class Control(wiring.Component):
         }
         address = self.config.address[: bits_for(N_CONTROL)]
         group = Signal(len(address) - GROUP_BITS, reset_less=True)
+        addressed = Signal()
         asked = Signal()
         shown = Signal()
         m.d.sync += [
-            asked.eq(self.config.read & (self.config.memory == Memory.CONTROL.value)),
+            addressed.eq(self.config.read & (self.config.memory == Memory.CONTROL.value)),
+            asked.eq(addressed),
             shown.eq(asked),
         ]
         with m.If(asked):

@@ -33,11 +33,11 @@ class ConfigMemory(wiring.Component):
     """One memory of the configuration map with a read port for the core.
 
     ``data`` is the word at ``address``, one cycle after ``enable``, or two with ``registered``; it
-    holds while ``enable`` is low. A read in the cycle of a write to the same word returns the old
-    word. Words wider than a chunk are written by chunks; bits of the last chunk beyond the word do
-    not exist and read as zero; chunks beyond the word are not to be written. ``config.read`` of
-    this memory takes the port over for the cycle after it; a read of another memory changes nothing
-    here.
+    holds while ``enable`` is low. A word is written in the cycle after ``config.write``; a read of
+    the same word in that cycle returns the old word. Words wider than a chunk are written by
+    chunks; bits of the last chunk beyond the word do not exist and read as zero; chunks beyond the
+    word are not to be written. ``config.read`` of this memory takes the port over for the cycle
+    after it; a read of another memory changes nothing here.
 
     Parameters
     ----------
@@ -84,6 +84,7 @@ class ConfigMemory(wiring.Component):
         read = ram.read_port()
 
         selected = Signal()
+        written = Signal(n_chunks)
         taken = Signal()
         word = Value.cast(read.data)[: self._width]
         m.d.comb += [
@@ -95,12 +96,13 @@ class ConfigMemory(wiring.Component):
             read.addr.eq(Mux(taken, self.config.address, self.address)),
             read.en.eq(self.enable | taken),
         ]
-        # Of the bits that tell this memory's chunks apart: there is no write of others, and a block
-        # memory may lie far from what enables it.
+        # A register: a block memory may lie far from what enables it. Of the bits that tell this
+        # memory's chunks apart, since there is no write of others.
         chunk_written = self.config.chunk[: bits_for(n_chunks)]
         for i in range(n_chunks):
             is_chunk = chunk_written == i if n_chunks > 1 else 1
-            m.d.comb += write.en[i].eq(self.config.write & selected & is_chunk)
+            m.d.sync += written[i].eq(self.config.write & selected & is_chunk)
+        m.d.comb += write.en.eq(written)
 
         # Only a read of this memory takes the port: the core may be at work in all others. From a
         # register: the address chooses between both, and memories are large.

@@ -47,14 +47,12 @@ class Ranges(wiring.Component):
         )
         write, read = ram.write_port(), ram.read_port(domain="comb")
         first = RANGES.bit_length() - 1  # the ranges fill the words that have this bit set
+        written = Signal()
+        m.d.sync += written.eq(self.config.write & (self.config.memory == Memory.CONTROL.value))
         m.d.comb += [
             write.addr.eq(self.config.address),
             write.data.eq(self.config.data),
-            write.en.eq(
-                self.config.write
-                & (self.config.memory == Memory.CONTROL.value)
-                & self.config.address[first]
-            ),
+            write.en.eq(written & self.config.address[first]),
             read.addr.eq(self.spike.axon),
         ]
         margins = layout(read.data)

@@ -127,17 +127,22 @@ class Requantize(wiring.Component):
         constants = self.constants[lane]
         shift = constants.shift
         if self._params.multipliers:
+            # Registers on both sides of the multipliers, which are their own on FPGAs: from a block
+            # memory to a product is too far for a cycle.
             with stage():
-                terms, bias, shift = self._multiply(m, lane, z, constants)
+                z = self._register(m, z, f"factor_z_{lane}")
+                multiplier = self._register(m, constants.multiplier, f"factor_multiplier_{lane}")
+                bias = self._register(m, constants.bias, f"factor_bias_{lane}")
+                shift = self._register(m, shift, f"factor_shift_{lane}")
             with stage():
-                product = self._register(m, _wrap(sum(terms)), f"sum_product_{lane}")
-                shifted = self._register(m, self._shift_bias(bias), f"sum_bias_{lane}")
-                shift = self._register(m, shift, f"sum_shift_{lane}")
+                terms = self._multiply(m, lane, z, multiplier)
+                terms.append(self._register(m, self._shift_bias(bias), f"product_bias_{lane}"))
+                shift = self._register(m, shift, f"product_shift_{lane}")
         else:
-            product, shifted = z, self._shift_bias(constants.bias)
+            terms = [z, self._shift_bias(constants.bias)]
 
         with stage():
-            total = self._register(m, _wrap(product + shifted), f"total_{lane}")
+            total = self._register(m, _wrap(sum(terms)), f"total_{lane}")
             shift = self._register(m, shift, f"total_shift_{lane}")
 
         y = RoundingShift(total, Const(0), Const(0), Const(0), total[-1])
@@ -182,9 +187,9 @@ class Requantize(wiring.Component):
         m.d.sync += register.eq(value)
         return register
 
-    def _multiply(self, m, lane, z, constants):
+    def _multiply(self, m, lane, z, multiplier):
         """Products that add up to ``multiplier * z``, one per hardware multiplier."""
-        factor = Cat(constants.multiplier, Const(0, 1)).as_signed()
+        factor = Cat(multiplier, Const(0, 1)).as_signed()
         parts = [(z, 0)]
         if len(z) > _LOW_WIDTH + 1:
             low = Cat(z[:_LOW_WIDTH], Const(0, 1)).as_signed()
@@ -193,8 +198,7 @@ class Requantize(wiring.Component):
         for part, position in parts:
             product = self._register(m, part * factor, f"product{position}_{lane}")
             terms.append(product << position)
-        bias = self._register(m, constants.bias, f"product_bias_{lane}")
-        return terms, bias, self._register(m, constants.shift, f"product_shift_{lane}")
+        return terms
 
     def _shift_bias(self, bias):
         bias = bias.as_signed()

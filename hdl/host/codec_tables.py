@@ -82,14 +82,17 @@ class CodecTables(wiring.Component):
             refuses.eq(beyond | self.work),
             self.refused.eq((is_read | is_write) & refuses),
         ]
-        m.d.sync += [bus.write.eq(is_write & ~refuses), bus.read.eq(is_read & ~refuses)]
+        m.d.comb += [
+            bus.write.eq(is_write & ~refuses),
+            bus.read.eq(is_read & ~refuses),
+            bus.memory.eq(pointer.memory),
+            bus.chunk.eq(pointer.chunk),
+        ]
         with m.If(accept & (flit.kind == Kind.ADDRESS.value)):
             m.d.sync += pointer.as_value().eq(flit.payload[: pointers.width])
         with m.If(is_read | is_write):
             m.d.sync += [
-                bus.memory.eq(pointer.memory),
                 bus.address.eq(pointer.address),
-                bus.chunk.eq(pointer.chunk),
                 bus.data.eq(flit.payload[:CHUNK_WIDTH]),
                 pointer.chunk.eq(pointer.chunk + 1),
             ]
@@ -118,10 +121,13 @@ class CodecTables(wiring.Component):
         formats = self._formats
         answer = Signal(CHUNK_WIDTH)
         words = [getattr(self, register.name.lower()).as_value() for register in CodecRegister]
+        written = Signal()
+        answers = Signal.like(bus.memory)
+        m.d.sync += written.eq(bus.write & (bus.memory == CodecMemory.CONTROL.value))
+        with m.If(bus.read):
+            m.d.sync += answers.eq(bus.memory)
         for number, word in enumerate(words):
-            with m.If(
-                bus.write & (bus.memory == CodecMemory.CONTROL.value) & (bus.address == number)
-            ):
+            with m.If(written & (bus.address == number)):
                 m.d.sync += word.eq(bus.data)
         m.d.comb += answer.eq(pick(words, bus.address[: bits_for(len(words))]))
         for memory in TABLES:
@@ -139,6 +145,6 @@ class CodecTables(wiring.Component):
                 table.address.eq(getattr(self, f"{name}_address")),
                 getattr(self, name).eq(table.data),
             ]
-            with m.If(bus.memory == memory.value):
+            with m.If(answers == memory.value):
                 m.d.comb += answer.eq(table.read_chunk)
         return answer

@@ -16,8 +16,8 @@ from ..layouts import ConfigBus, struct
 class TableMemory(wiring.Component):
     """Words of a layout; ``data`` is the word at ``address``, one cycle later.
 
-    ``config.read`` takes the port over for a cycle, so that the host reads while nothing is at
-    work; ``read_chunk`` answers from the second cycle after it on.
+    ``config.read`` takes the port over for the cycle after it, so that the host reads while nothing
+    is at work; ``read_chunk`` answers from the third cycle after it on.
 
     Parameters
     ----------
@@ -54,16 +54,19 @@ class TableMemory(wiring.Component):
         m.submodules.ram = ram = RAM(shape=shape, depth=self._depth, init=[])
         write, read = ram.write_port(granularity=1), ram.read_port()
         selected = Signal()
+        written = Signal(n_chunks)
         taken = Signal()
+        chunk = Signal.like(config.chunk)
+        m.d.sync += taken.eq(config.read & selected)
+        with m.If(config.read):
+            m.d.sync += chunk.eq(config.chunk)
+        for i in range(n_chunks):
+            m.d.sync += written[i].eq(config.write & selected & (config.chunk == i))
         m.d.comb += [
             selected.eq(config.memory == self._number),
-            taken.eq(config.read & selected),
             write.addr.eq(config.address),
             write.data.as_value().eq(config.data.replicate(n_chunks)),
-            *(
-                write.en[i].eq(config.write & selected & (config.chunk == i))
-                for i in range(n_chunks)
-            ),
+            write.en.eq(written),
             read.addr.eq(Mux(taken, config.address, self.address)),
             self.data.as_value().eq(Value.cast(read.data)[: self._layout.width]),
         ]
@@ -73,5 +76,5 @@ class TableMemory(wiring.Component):
         asked = Signal()
         m.d.sync += asked.eq(taken)
         with m.If(asked):
-            m.d.sync += self.read_chunk.eq(pick(chunks, config.chunk))
+            m.d.sync += self.read_chunk.eq(pick(chunks, chunk))
         return m

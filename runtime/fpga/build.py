@@ -172,7 +172,7 @@ def describe(
         "clock_mhz": figures["clock_mhz"],
         "baud": HOST_MHZ * 1e6 / figures["divisor"],
         "cells": figures["cells"],
-        "output_registers": figures["output_registers"],
+        "block_registers": figures["block_registers"],
         "copies": figures["copies"],
         "device_use": placed["device_use"],
         "fmax_mhz": {
@@ -219,6 +219,7 @@ POWER_ON = (
 def table(report: dict[str, Any]) -> str:
     """The report as lines of text."""
     cells, use = report["cells"], report["device_use"]
+    registers = report["block_registers"]
     columns, rows = report["nodes"]
 
     def share(name: str) -> str:
@@ -232,10 +233,10 @@ def table(report: dict[str, Any]) -> str:
         + share("TRELLIS_COMB"),
         f"flip-flops   {cells['TRELLIS_FF']:,}" + share("TRELLIS_FF"),
         f"copies       {report['copies']:,} of these are made again, for what many cells read",
-        f"DP16KD       {cells['DP16KD']:,}, {report['output_registers']['memories']:,} with their "
+        f"DP16KD       {cells['DP16KD']:,}, {registers['memories']:,} with their "
         "output register" + share("DP16KD"),
-        f"MULT18X18D   {cells['MULT18X18D']:,}, {report['output_registers']['multipliers']:,} with "
-        "their output register" + share("MULT18X18D"),
+        f"MULT18X18D   {cells['MULT18X18D']:,}, {registers['products']:,} with their output "
+        f"register, {registers['factors']:,} with those of their factors" + share("MULT18X18D"),
     ]
     for clock, found in report["fmax_mhz"].items():
         spread = f"{found['minimum']:.1f} / {found['median']:.1f} / {found['maximum']:.1f} MHz"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from .output_registers import FLIP_FLOP, Bit, Cell, Netlist
+from .block_registers import FLIP_FLOP, Bit, Cell, Netlist
 
 LUT = "LUT4"
 OUTPUTS = {LUT: "Z", FLIP_FLOP: "Q"}

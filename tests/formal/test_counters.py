@@ -84,12 +84,14 @@ class EveryEventIsCounted(wiring.Component):
 
     @staticmethod
     def _read(m, control, shown):
-        """A read of the bus shows, three cycles later, what the register was the cycle after it."""
+        """A read of the bus shows, four cycles later, what the register was two cycles after it."""
         bus, asked, before, reads = control.config, Signal(), Signal(), Signal()
+        addressed = Signal()
         first, address = Signal(16), Signal(16)
         found, expected = Signal(32), Signal(32)
         m.d.sync += [
-            asked.eq(bus.read & (bus.memory == Memory.CONTROL.value)),
+            addressed.eq(bus.read & (bus.memory == Memory.CONTROL.value)),
+            asked.eq(addressed),
             before.eq(asked),
             reads.eq(before),
             first.eq(bus.address),
@@ -106,7 +108,7 @@ class EveryEventIsCounted(wiring.Component):
 
 def test_every_event_is_counted():
     component = EveryEventIsCounted()
-    prove(component, "counters", mode="prove", depth=3, sizes="full width, preset tiny")
+    prove(component, "counters", mode="prove", depth=4, sizes="full width, preset tiny")
 
 
 FAULTS = {

@@ -164,7 +164,7 @@ class KeepsOut(wiring.Component):
 
     A flit waits for seven cycles at most. While the core runs, nothing is written but COMMAND, and
     nothing read but CONTROL; and nothing beyond a memory ever. What is accepted is an ADDRESS, or
-    an error in the next cycle, or on the bus in the one after.
+    an error or on the bus in the next cycle.
     """
 
     def __init__(self, unit=Configuration):
@@ -196,27 +196,32 @@ class KeepsOut(wiring.Component):
         with m.Else():
             m.d.sync += waited.eq(waited + 1)
         accept = unit.i.valid & unit.i.ready & unit.keep
-        came, comes, was_at_work, was_alert = Signal(), Signal(), Signal(), Signal()
-        was_command = Signal()
+        came = Signal()
+        # Address and data come in the cycle after what is to be done with them.
+        did_write, did_read, did_command = Signal(), Signal(), Signal()
+        was_at_work, was_control, was_fire = Signal(), Signal(), Signal()
+        is_control = bus.memory == Memory.CONTROL.value
+        commands = bus.commands.as_value().any()
         m.d.sync += [
             came.eq(accept & (flit.kind != Kind.ADDRESS.value)),
-            comes.eq(came & ~unit.causes.any()),
+            did_write.eq(bus.write),
+            did_read.eq(bus.read),
+            did_command.eq(commands),
             was_at_work.eq(unit.at_work),
-            was_alert.eq(unit.alerted),
-            was_command.eq(bus.commands.as_value().any()),
+            was_control.eq(is_control),
+            was_fire.eq(bus.memory == Memory.FIRE.value),
         ]
-        is_control = bus.memory == Memory.CONTROL.value
-        is_command = is_control & (bus.address == Register.COMMAND.value)
-        n_fire_words = SMALL.n_fire_words
-        is_beyond = (bus.memory == Memory.FIRE.value) & (bus.address >= n_fire_words)
+        is_command = was_control & (bus.address == Register.COMMAND.value)
+        is_beyond = was_fire & (bus.address >= SMALL.n_fire_words)
         m.d.comb += [
             Assert(waited <= 7),
-            Assert((bus.write | bus.read) == (comes | was_alert)),
+            Assert((bus.write | bus.read) == ((came & ~unit.causes.any()) | unit.alerted)),
             Assert(~(bus.write & bus.read)),
-            Assert(implies(was_command, bus.write & is_command)),
-            Assert(implies(bus.write & was_at_work, is_command)),
-            Assert(implies(bus.read & was_at_work, is_control)),
-            Assert(implies(bus.write | bus.read, ~is_beyond)),
+            Assert(implies(commands, bus.write)),
+            Assert(implies(did_command, is_command)),
+            Assert(implies(did_write & was_at_work, is_command)),
+            Assert(implies(bus.read & unit.at_work, is_control)),
+            Assert(implies(did_write | did_read, ~is_beyond)),
             Assert(implies(unit.causes.any(), came)),
         ]
         return m

@@ -5,7 +5,7 @@ FIGURES = {
     "clock_mhz": 75.0,
     "divisor": 25,
     "cells": {"LUT4": 21000, "CCU2C": 2000, "TRELLIS_FF": 18000, "DP16KD": 184, "MULT18X18D": 12},
-    "output_registers": {"memories": 120, "multipliers": 8, "flip_flops": 2000},
+    "block_registers": {"memories": 120, "products": 12, "factors": 8, "flip_flops": 2000},
     "copies": 700,
     "yosys_s": 60.0,
     "yosys_command": "synth_ecp5",

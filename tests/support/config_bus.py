@@ -18,12 +18,14 @@ async def write_words(
     ctx.set(bus.memory, memory.value)
     ctx.set(bus.write, 1)
     for address, word in enumerate(words, first):
-        ctx.set(bus.address, address)
         for chunk in range(n_chunks):
             ctx.set(bus.chunk, chunk)
-            ctx.set(bus.data, (int(word) >> (CHUNK_WIDTH * chunk)) & _MASK)
             await ctx.tick()
+            # What was announced in the cycle before.
+            ctx.set(bus.address, address)
+            ctx.set(bus.data, (int(word) >> (CHUNK_WIDTH * chunk)) & _MASK)
     ctx.set(bus.write, 0)
+    await ctx.tick()
 
 
 async def read_words(
@@ -38,11 +40,11 @@ async def read_words(
     ctx.set(bus.memory, memory.value)
     for address in addresses:
         word = 0
-        ctx.set(bus.address, address)
         for chunk in range(n_chunks):
             ctx.set(bus.chunk, chunk)
             ctx.set(bus.read, 1)
             await ctx.tick()
+            ctx.set(bus.address, address)
             ctx.set(bus.read, 0)
             await ctx.tick().repeat(2)
             word |= ctx.get(read_chunk) << (CHUNK_WIDTH * chunk)

@@ -14,25 +14,25 @@ COMMANDS = {
 
 
 async def write(ctx, dut, register, value, memory=Memory.CONTROL):
-    """One write over the bus; ends in the cycle after it."""
+    """One write over the bus; ends in the cycle after it, which shows address and data."""
     ctx.set(dut.config.memory, int(memory))
-    ctx.set(dut.config.address, int(register))
-    ctx.set(dut.config.data, value)
     ctx.set(dut.config.write, 1)
     is_command = memory == Memory.CONTROL and register == Register.COMMAND
     ctx.set(dut.config.commands.as_value(), value if is_command else 0)
     await ctx.tick()
+    ctx.set(dut.config.address, int(register))
+    ctx.set(dut.config.data, value)
     ctx.set(dut.config.write, 0)
     ctx.set(dut.config.commands.as_value(), 0)
 
 
 async def read(ctx, dut, register):
     ctx.set(dut.config.memory, int(Memory.CONTROL))
-    ctx.set(dut.config.address, int(register))
     ctx.set(dut.config.read, 1)
     await ctx.tick()
+    ctx.set(dut.config.address, int(register))
     ctx.set(dut.config.read, 0)
-    await ctx.tick().repeat(2)
+    await ctx.tick().repeat(3)
     return ctx.get(dut.read_chunk)
 
 
@@ -109,7 +109,7 @@ class Stillness:
         )
 
         async def bench(ctx):
-            before, still, reads = None, False, (False, False)
+            before, still, reads = None, False, (False, False, False)
             while True:
                 _, _, waiting, *values = await ctx.tick().sample(dut.waiting, *inputs, *registers)
                 moved, state = any(values[: len(inputs)]), values[len(inputs) :]
@@ -118,9 +118,9 @@ class Stillness:
                     self.n_waits += 1
                 elif before is not None:
                     self.n_changes += state != before
-                # A read takes three cycles; the core is at work until the answer has left.
+                # A read takes four cycles; the core is at work until the answer has left.
                 before, still = state, waiting and not moved and not any(reads)
-                reads = (bool(values[READ]), reads[0])
+                reads = (bool(values[READ]), *reads[:2])
 
         return bench
 

@@ -223,36 +223,56 @@ module DP16KD(
           DOB4, DOB3, DOB2, DOB1, DOB0} = is_wide_read ? out_b[35:18] : out_b[17:0];
 endmodule
 
-// A product of 18 x 18 bits, with the register behind it or without.
+// A product of 18 x 18 bits, with the register behind it or without, and with registers of both
+// factors or without.
 module MULT18X18D(
   input A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0,
   input B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0,
   input C17, C16, C15, C14, C13, C12, C11, C10, C9, C8, C7, C6, C5, C4, C3, C2, C1, C0,
-  input SIGNEDA, SIGNEDB, SOURCEA, SOURCEB, CLK0, CE0, RST0,
+  input SIGNEDA, SIGNEDB, SOURCEA, SOURCEB, CLK0, CE0, CE1, RST0,
   output P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18,
   output P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0
 );
   parameter REG_INPUTA_CLK = "NONE";
+  parameter REG_INPUTA_CE = "CE0";
+  parameter REG_INPUTA_RST = "RST0";
   parameter REG_INPUTB_CLK = "NONE";
+  parameter REG_INPUTB_CE = "CE0";
+  parameter REG_INPUTB_RST = "RST0";
   parameter REG_INPUTC_CLK = "NONE";
   parameter REG_PIPELINE_CLK = "NONE";
   parameter REG_OUTPUT_CLK = "NONE";
   parameter REG_OUTPUT_CE = "CE0";
   parameter REG_OUTPUT_RST = "RST0";
   localparam IS_REGISTERED = REG_OUTPUT_CLK == "CLK0";
+  localparam TAKES_FACTORS = REG_INPUTA_CLK == "CLK0";
   initial begin
-    if (REG_INPUTA_CLK != "NONE" || REG_INPUTB_CLK != "NONE" || REG_INPUTC_CLK != "NONE" ||
-        REG_PIPELINE_CLK != "NONE")
-      $fatal(1, "MULT18X18D %m: the register behind the product must be the only one");
+    if (REG_INPUTC_CLK != "NONE" || REG_PIPELINE_CLK != "NONE")
+      $fatal(1, "MULT18X18D %m: registers must be those of the factors and of the product");
+    if (REG_INPUTA_CLK != REG_INPUTB_CLK)
+      $fatal(1, "MULT18X18D %m: both factors must have a register, or none");
+    if (REG_INPUTA_CLK != "NONE" &&
+        (!TAKES_FACTORS || REG_INPUTA_CE != "CE1" || REG_INPUTB_CE != "CE1" ||
+         REG_INPUTA_RST != "RST0" || REG_INPUTB_RST != "RST0"))
+      $fatal(1, "MULT18X18D %m: registers of factors must have CLK0, CE1 and RST0");
     if (REG_OUTPUT_CLK != "NONE" &&
         (!IS_REGISTERED || REG_OUTPUT_CE != "CE0" || REG_OUTPUT_RST != "RST0"))
       $fatal(1, "MULT18X18D %m: the register must have CLK0, CE0 and RST0");
   end
 
-  wire signed [18:0] a = {SIGNEDA & A17, A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6,
-                          A5, A4, A3, A2, A1, A0};
-  wire signed [18:0] b = {SIGNEDB & B17, B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6,
-                          B5, B4, B3, B2, B1, B0};
+  wire [17:0] a_in = {A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1,
+                      A0};
+  wire [17:0] b_in = {B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1,
+                      B0};
+  reg [17:0] a_register = 0, b_register = 0;
+  always @(posedge CLK0) begin
+    if (RST0) {a_register, b_register} <= 0;
+    else if (CE1) {a_register, b_register} <= {a_in, b_in};
+  end
+  wire [17:0] a_bits = TAKES_FACTORS ? a_register : a_in;
+  wire [17:0] b_bits = TAKES_FACTORS ? b_register : b_in;
+  wire signed [18:0] a = {SIGNEDA & a_bits[17], a_bits};
+  wire signed [18:0] b = {SIGNEDB & b_bits[17], b_bits};
   wire signed [37:0] product = a * b;
   reg [35:0] register = 0;
   always @(posedge CLK0) begin

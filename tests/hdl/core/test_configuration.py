@@ -52,11 +52,14 @@ class Blocks:
 
     async def drive(self, ctx):
         bus, cycle, asked, before = self.dut.bus, 0, None, None
+        announced = 0, 0, 0, 0
         for block in BLOCKS:
             ctx.set(getattr(self.dut, f"read_{block}"), POISON)
         while True:
-            _, _, write, read, memory, address, chunk, data, causes = await ctx.tick().sample(
-                bus.write, bus.read, bus.memory, bus.address, bus.chunk, bus.data, self.dut.causes
+            # Address and data come in the cycle after what is to be done with them.
+            write, read, memory, chunk = announced
+            _, _, *announced, address, data, causes = await ctx.tick().sample(
+                bus.write, bus.read, bus.memory, bus.chunk, bus.address, bus.data, self.dut.causes
             )
             self.errors += [error for error in Error if causes >> error & 1]
             assert not (write and read), "a bus access must be a write or a read"

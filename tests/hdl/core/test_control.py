@@ -325,7 +325,7 @@ def test_credits_are_due_until_all_are_there():
     async def drive(ctx):
         assert not ctx.get(dut.may_credit)
         await configure(ctx, dut, 1, 3)
-        await ctx.tick().repeat(2)  # after a write, until a new number of destinations shows
+        await ctx.tick().repeat(3)  # after a write, until a new number of destinations shows
         for _ in range(3):
             assert ctx.get(dut.may_credit)
             await pulse(ctx, dut.credit)
@@ -383,7 +383,7 @@ def test_stop_brings_any_state_to_that_after_configuration(when):
 
     async def drive(ctx):
         await configure(ctx, dut, 2, 1)
-        await ctx.tick().repeat(3)
+        await ctx.tick().repeat(4)
         before = {register.name: ctx.get(register) for register in registers}
         await write(ctx, dut, Register.COMMAND, START)
         for cycle in range(when):

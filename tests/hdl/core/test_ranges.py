@@ -14,11 +14,12 @@ from tests.support.streams import simulate
 
 async def write(ctx, dut, address, data, memory=Memory.CONTROL):
     ctx.set(dut.config.memory, int(memory))
-    ctx.set(dut.config.address, address)
-    ctx.set(dut.config.data, data)
     ctx.set(dut.config.write, 1)
     await ctx.tick()
+    ctx.set(dut.config.address, address)
+    ctx.set(dut.config.data, data)
     ctx.set(dut.config.write, 0)
+    await ctx.tick()
 
 
 def values(rng, params, last):

@@ -198,11 +198,11 @@ def test_a_way_of_use_beyond_the_model_ends_the_simulation(tmp_path, parameter, 
 
 
 MULTIPLIER = """module bench;
-  reg clk = 0, ce, rst;
+  reg clk = 0, ce, ce_factors, rst;
   reg [17:0] a, b;
   wire [35:0] p;
-  MULT18X18D #(.REG_OUTPUT_CLK("CLK0")) dut({pins}, .SIGNEDA(1'b1), .SIGNEDB(1'b1), .CLK0(clk),
-    .CE0(ce), .RST0(rst));
+  MULT18X18D #({parameters}) dut({pins}, .SIGNEDA(1'b1), .SIGNEDB(1'b1), .CLK0(clk),
+    .CE0(ce), .CE1(ce_factors), .RST0(rst));
   initial begin
     $display("p=%0d", $signed(p));
 {steps}
@@ -212,22 +212,33 @@ endmodule
 """
 
 
+FACTORS = (
+    '.REG_INPUTA_CLK("CLK0"), .REG_INPUTA_CE("CE1"), .REG_INPUTB_CLK("CLK0"), .REG_INPUTB_CE("CE1")'
+)
+
+
 @pytest.mark.sim
-def test_the_register_behind_a_multiplier(tmp_path, rng):
+@pytest.mark.parametrize("registers_factors", [False, True])
+def test_the_registers_of_a_multiplier(tmp_path, rng, registers_factors):
     pins = [f".{name}{i}({name.lower()}[{i}])" for name in "AB" for i in range(18)]
     pins += [f".P{i}(p[{i}])" for i in range(36)]
-    lines, wanted, kept = [], [0], 0
+    parameters = '.REG_OUTPUT_CLK("CLK0")' + (f", {FACTORS}" if registers_factors else "")
+    lines, wanted, kept, factors = [], [0], 0, (0, 0)
     for _ in range(60):
         a, b = (int(n) for n in rng.integers(-(1 << 17), 1 << 17, size=2))
-        ce, rst = int(rng.integers(2)), int(rng.integers(8) == 0)
+        ce, ce_factors, rst = *(int(n) for n in rng.integers(2, size=2)), int(rng.integers(8) == 0)
         lines.append(
-            f"    a = {a}; b = {b}; ce = {ce}; rst = {rst}; #1 clk = 1; #1 clk = 0;"
-            ' $display("p=%0d", $signed(p));'
+            f"    a = {a}; b = {b}; ce = {ce}; ce_factors = {ce_factors}; rst = {rst};"
+            ' #1 clk = 1; #1 clk = 0; $display("p=%0d", $signed(p));'
         )
-        kept = 0 if rst else a * b if ce else kept
+        if not registers_factors:
+            factors = a, b
+        kept = 0 if rst else factors[0] * factors[1] if ce else kept
+        factors = (0, 0) if rst else (a, b) if ce_factors else factors
         wanted.append(kept)
     bench = tmp_path / "bench.v"
-    bench.write_text(MULTIPLIER.format(pins=", ".join(pins), steps="\n".join(lines)))
+    text = MULTIPLIER.format(parameters=parameters, pins=", ".join(pins), steps="\n".join(lines))
+    bench.write_text(text)
     program = compile_verilog([bench, *MODELS], top="bench", out_dir=tmp_path)
     assert [int(p) for p in re.findall(r"p=(-?\d+)", run_vvp(program))] == wanted
 
@@ -236,8 +247,12 @@ def test_the_register_behind_a_multiplier(tmp_path, rng):
 @pytest.mark.parametrize(
     ("parameter", "message"),
     [
-        ('.REG_INPUTA_CLK("CLK0")', "the register behind the product must be the only one"),
-        ('.REG_PIPELINE_CLK("CLK0")', "the register behind the product must be the only one"),
+        ('.REG_INPUTA_CLK("CLK0")', "both factors must have a register, or none"),
+        (
+            FACTORS.replace("CE1", "CE0"),
+            "registers of factors must have CLK0, CE1 and RST0",
+        ),
+        ('.REG_PIPELINE_CLK("CLK0")', "registers must be those of the factors and of the product"),
         ('.REG_OUTPUT_CLK("CLK1")', "the register must have CLK0, CE0 and RST0"),
         (
             '.REG_OUTPUT_CLK("CLK0"), .REG_OUTPUT_CE("CE1")',

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ECP5: registers behind block memories and multipliers become these blocks' own.
+"""ECP5: registers around block memories and multipliers become these blocks' own.
 
 A block memory without its output register answers 5.8 ns after the clock, with it 1.0 ns (speed
 grade 6); a multiplier takes 3.9 ns from its factors to its product, to its register 3.5 ns without
-the way out of the block. Yosys never uses either. Where every bit that comes out of a block goes to
-a flip-flop and nowhere else, and the flip-flops share clock and enable, the block takes their
-place: the same values in the same cycles, and fewer flip-flops.
+the way out of the block, and between registers on both sides no way through the part is left. Yosys
+never uses any. Where every bit that comes out of a block goes to a flip-flop and nowhere else, or
+every bit of both factors comes from one, and the flip-flops share clock and enable, the block takes
+their place: the same values in the same cycles, and fewer flip-flops.
 """
 
 from collections import defaultdict
@@ -22,23 +23,40 @@ RAM, MULTIPLIER, FLIP_FLOP = "DP16KD", "MULT18X18D", "TRELLIS_FF"
 WIDE = 36  # bits of a word that takes the outputs of both ports, with the controls of port B
 DATA_WIDTH = 18  # outputs of one port
 PRODUCT = tuple(f"P{index}" for index in range(36))
+FACTORS = tuple(f"{factor}{index}" for factor in "AB" for index in range(18))
 
 
-def use_output_registers(netlist: Netlist, top: str) -> dict[str, int]:
-    """Changes the flat module ``top`` of ``netlist``; memories and multipliers done, and flip-flops
-    removed."""
-    cells: dict[str, Cell] = netlist["modules"][top]["cells"]
-    users = _users(netlist["modules"][top])
-    done = {"memories": 0, "multipliers": 0, "flip_flops": 0}
-    for cell in list(cells.values()):
-        if cell["type"] == RAM:
-            kind, removed = "memories", _register_memory(cell, cells, users)
-        elif cell["type"] == MULTIPLIER:
-            kind, removed = "multipliers", _register_multiplier(cell, cells, users)
-        else:
-            continue
-        done[kind] += bool(removed)
-        done["flip_flops"] += removed
+def use_block_registers(netlist: Netlist, top: str) -> dict[str, int]:
+    """Changes the flat module ``top`` of ``netlist``. Returns how many memories have their output
+    register now, how many multipliers that of their product and those of their factors, and how
+    many flip-flops were removed."""
+    module = netlist["modules"][top]
+    cells: dict[str, Cell] = module["cells"]
+    users = _users(module)
+    done = {"memories": 0, "products": 0, "factors": 0, "flip_flops": 0}
+    n_before = len(cells)
+    multipliers = [
+        cell for cell in cells.values() if cell["type"] == MULTIPLIER and not _has_registers(cell)
+    ]
+    for ram in [cell for cell in cells.values() if cell["type"] == RAM]:
+        done["memories"] += _register_memory(ram, cells, users)
+    for multiplier in multipliers:
+        done["products"] += _register_product(multiplier, cells, users)
+    copied = set()
+    drivers = {
+        cell["connections"]["Q"][0]: name
+        for name, cell in cells.items()
+        if cell["type"] == FLIP_FLOP
+    }
+    for multiplier in multipliers:
+        names = _register_factors(multiplier, cells, drivers)
+        done["factors"] += bool(names)
+        copied |= names
+    users = _users(module)
+    for name in copied:
+        if not users[cells[name]["connections"]["Q"][0]]:
+            del cells[name]
+    done["flip_flops"] = n_before - len(cells)
     return done
 
 
@@ -86,9 +104,9 @@ def _bit(cell: Cell, port: str) -> Bit | None:
     return bits[0] if bits else None
 
 
-def _register_memory(ram: Cell, cells: dict[str, Cell], users: Users) -> int:
-    """Flip-flops removed behind a memory, each of whose ports is taken by itself."""
-    removed = 0
+def _register_memory(ram: Cell, cells: dict[str, Cell], users: Users) -> bool:
+    """Whether a memory took flip-flops' place; each of its ports is taken by itself."""
+    is_done = False
     for ports in _read_sides(ram):
         control = ports[-1]  # wide words: the controls of port B
         parameters = ram["parameters"]
@@ -106,31 +124,65 @@ def _register_memory(ram: Cell, cells: dict[str, Cell], users: Users) -> int:
         for port in ports:
             parameters[f"REGMODE_{port}"] = "OUTREG"
         ram["connections"][f"OCE{control}"] = [registers.enable]
-        removed += _absorb(ram, registers, cells)
-    return removed
+        _absorb(ram, registers, cells)
+        is_done = True
+    return is_done
 
 
-def _register_multiplier(multiplier: Cell, cells: dict[str, Cell], users: Users) -> int:
-    """Flip-flops removed behind a multiplier that has no register yet."""
-    parameters = multiplier["parameters"]
-    if any(
+def _has_registers(multiplier: Cell) -> bool:
+    return any(
         value.strip() != "NONE"
-        for name, value in parameters.items()
+        for name, value in multiplier["parameters"].items()
         if name.startswith("REG_") and name.endswith("_CLK")
-    ):
-        return 0
+    )
+
+
+def _register_product(multiplier: Cell, cells: dict[str, Cell], users: Users) -> bool:
+    """Whether a multiplier took the place of the flip-flops behind it."""
     registers = _registers(multiplier, PRODUCT, cells, users)
     if registers is None:
-        return 0
-    parameters |= {
-        "REG_OUTPUT_CLK": "CLK0",
-        "REG_OUTPUT_CE": "CE0",
-        "REG_OUTPUT_RST": "RST0",
+        return False
+    _use_register(multiplier, "OUTPUT", registers.clock, "CE0", registers.enable)
+    _absorb(multiplier, registers, cells)
+    return True
+
+
+def _register_factors(
+    multiplier: Cell, cells: dict[str, Cell], drivers: dict[Bit, str]
+) -> set[str]:
+    """Flip-flops before a multiplier that registers its factors itself now; they stay, since others
+    may read them."""
+    before: dict[str, str] = {}
+    for port in FACTORS:
+        bit = _bit(multiplier, port)
+        if bit is None or bit == "0":
+            continue
+        if bit not in drivers:
+            return set()
+        before[port] = drivers[bit]
+    controls = {_controls(cells[name]) for name in before.values()}
+    if len(controls) != 1:
+        return set()
+    (same,) = controls
+    if same is None or _bit(multiplier, "CLK0") not in (None, same[0]):
+        return set()
+    for factor in ("INPUTA", "INPUTB"):
+        _use_register(multiplier, factor, same[0], "CE1", same[1])
+    for port, name in before.items():
+        multiplier["connections"][port] = cells[name]["connections"]["DI"]
+    return set(before.values())
+
+
+def _use_register(multiplier: Cell, which: str, clock: Bit, pin: str, enable: Bit) -> None:
+    """Turns a register of a multiplier on, which ``enable`` enables by way of ``pin``."""
+    multiplier["parameters"] |= {
+        f"REG_{which}_CLK": "CLK0",
+        f"REG_{which}_CE": pin,
+        f"REG_{which}_RST": "RST0",
     }
-    for port, bit in (("CLK0", registers.clock), ("CE0", registers.enable), ("RST0", "0")):
+    for port, bit in (("CLK0", clock), (pin, enable), ("RST0", "0")):
         multiplier["connections"][port] = [bit]
         multiplier["port_directions"][port] = "input"
-    return _absorb(multiplier, registers, cells)
 
 
 def _registers(
@@ -167,7 +219,6 @@ def _controls(cell: Cell) -> tuple[Bit, Bit] | None:
     return None if enable is None or clock is None else (clock, enable)
 
 
-def _absorb(block: Cell, registers: Registers, cells: dict[str, Cell]) -> int:
+def _absorb(block: Cell, registers: Registers, cells: dict[str, Cell]) -> None:
     for output, name in registers.by_output.items():
         block["connections"][output] = cells.pop(name)["connections"]["Q"]
-    return len(registers.by_output)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Output registers of ECP5's blocks: taken where they change no value in any cycle."""
+"""Registers of ECP5's blocks: taken where they change no value in any cycle."""
 
 import copy
 
 import pytest
 
-from stemcore.runtime.fpga.output_registers import DATA_WIDTH, use_output_registers
+from stemcore.runtime.fpga.block_registers import DATA_WIDTH, use_block_registers
 
 CLOCK, ENABLE, OTHER = 2, 3, 4
 N_BITS = 5
-NOTHING_DONE = {"memories": 0, "multipliers": 0, "flip_flops": 0}
+NOTHING_DONE = {"memories": 0, "products": 0, "factors": 0, "flip_flops": 0}
 
 
 def ram(width):
@@ -58,10 +58,10 @@ def netlist(width=4):
 def test_registers_behind_a_memory_become_its_own(width):
     design = netlist(width)
     before = copy.deepcopy(design["modules"]["top"]["cells"])
-    done = use_output_registers(design, "top")
+    done = use_block_registers(design, "top")
     cells = design["modules"]["top"]["cells"]
     registers = [name for name in before if name != "m"]
-    assert done == {"memories": 1, "multipliers": 0, "flip_flops": len(registers)}
+    assert done == NOTHING_DONE | {"memories": 1, "flip_flops": len(registers)}
     assert list(cells) == ["m"]
     memory = cells["m"]
     sides = "AB" if width == 36 else "B"
@@ -87,14 +87,14 @@ def always_enabled(cells):
 def test_registers_without_enable_are_always_enabled():
     design = netlist()
     always_enabled(design["modules"]["top"]["cells"])
-    assert use_output_registers(design, "top")["flip_flops"] == N_BITS
+    assert use_block_registers(design, "top")["flip_flops"] == N_BITS
     assert design["modules"]["top"]["cells"]["m"]["connections"]["OCEB"] == ["1"]
 
 
 def test_bits_that_nobody_reads_do_not_matter():
     design = netlist()
     del design["modules"]["top"]["cells"]["ff_DOB2"]
-    assert use_output_registers(design, "top")["flip_flops"] == N_BITS - 1
+    assert use_block_registers(design, "top")["flip_flops"] == N_BITS - 1
 
 
 def two_readers(top):
@@ -188,7 +188,7 @@ def test_what_would_change_a_value_stays(change):
     design = netlist()
     change(design["modules"]["top"])
     before = copy.deepcopy(design)
-    assert use_output_registers(design, "top") == NOTHING_DONE
+    assert use_block_registers(design, "top") == NOTHING_DONE
     assert design == before
 
 
@@ -199,8 +199,8 @@ def test_both_ports_of_a_memory_are_taken_by_themselves():
         memory["connections"][f"DOA{i}"] = [500 + i]
         memory["port_directions"][f"DOA{i}"] = "output"
         design["modules"]["top"]["cells"][f"a{i}"] = flip_flop(500 + i, enable=OTHER)
-    done = use_output_registers(design, "top")
-    assert done == {"memories": 1, "multipliers": 0, "flip_flops": N_BITS + DATA_WIDTH}
+    done = use_block_registers(design, "top")
+    assert done == NOTHING_DONE | {"memories": 1, "flip_flops": N_BITS + DATA_WIDTH}
     connections = memory["connections"]
     assert (connections["OCEA"], connections["OCEB"]) == ([OTHER], [ENABLE])
 
@@ -225,8 +225,8 @@ def test_registers_behind_a_multiplier_become_its_own(is_enabled):
     cells = design["modules"]["top"]["cells"]
     if not is_enabled:
         always_enabled(cells)
-    done = use_output_registers(design, "top")
-    assert done == {"memories": 0, "multipliers": 1, "flip_flops": N_BITS}
+    done = use_block_registers(design, "top")
+    assert done == NOTHING_DONE | {"products": 1, "flip_flops": N_BITS}
     assert list(cells) == ["m"]
     multiplier = cells["m"]
     assert multiplier["parameters"] == {
@@ -286,5 +286,123 @@ def test_what_would_change_a_product_stays(change):
     design = multiplier_netlist()
     change(design["modules"]["top"])
     before = copy.deepcopy(design)
-    assert use_output_registers(design, "top") == NOTHING_DONE
+    assert use_block_registers(design, "top") == NOTHING_DONE
+    assert design == before
+
+
+def factors_netlist():
+    """Two multipliers whose factors, nets 1300 and up, come from flip-flops; one of the factors is
+    the same."""
+    design = multiplier_netlist()
+    cells = design["modules"]["top"]["cells"]
+    for name in [name for name in cells if name != "m"]:
+        del cells[name]
+    for name, first in (("m", 1300), ("n", 1320)):
+        factors = {f"A{i}": [first + min(i, N_BITS - 1)] for i in range(18)}  # with its sign
+        factors |= {f"B{i}": [1310 + i] if i < N_BITS else ["0"] for i in range(18)}
+        inputs = factors | {"SIGNEDA": ["1"]}
+        outputs = {"P0": [{"m": 200, "n": 201}[name]]}
+        cells[name] = copy.deepcopy(cells["m"])
+        cells[name] |= {
+            "port_directions": dict.fromkeys(inputs, "input") | dict.fromkeys(outputs, "output"),
+            "connections": inputs | outputs,
+        }
+    for first in (300, 310, 320):
+        cells |= {f"ff_{bit}": flip_flop(bit) for bit in range(first, first + N_BITS)}
+    design["modules"]["top"]["ports"] = {"p": {"direction": "output", "bits": [200, 201]}}
+    return design
+
+
+@pytest.mark.parametrize("is_read_elsewhere", [False, True])
+def test_registers_before_multipliers_become_their_own(is_read_elsewhere):
+    design = factors_netlist()
+    top = design["modules"]["top"]
+    if is_read_elsewhere:
+        top["ports"]["factor"] = {"direction": "output", "bits": [1312]}
+    done = use_block_registers(design, "top")
+    n_kept = int(is_read_elsewhere)
+    assert done == NOTHING_DONE | {"factors": 2, "flip_flops": 3 * N_BITS - n_kept}
+    assert set(top["cells"]) == {"m", "n", *(["ff_312"] if is_read_elsewhere else [])}
+    for name, first in (("m", 300), ("n", 320)):
+        cell = top["cells"][name]
+        assert cell["parameters"] == {
+            f"REG_INPUT{factor}_{kind}": value
+            for factor in "AB"
+            for kind, value in (("CLK", "CLK0"), ("CE", "CE1"), ("RST", "RST0"))
+        }
+        connections = cell["connections"]
+        assert [connections[f"A{i}"] for i in range(18)] == [
+            [first + min(i, N_BITS - 1)] for i in range(18)
+        ]
+        assert [connections[f"B{i}"] for i in range(18)] == [
+            [310 + i] if i < N_BITS else ["0"] for i in range(18)
+        ]
+        assert connections["CLK0"] == [CLOCK] and connections["RST0"] == ["0"]
+        assert connections["CE1"] == [ENABLE]
+        assert set(cell["port_directions"]) == set(connections)
+
+
+def test_both_sides_of_a_multiplier_are_enabled_by_themselves():
+    design = factors_netlist()
+    cells = design["modules"]["top"]["cells"]
+    del design["modules"]["top"]["ports"]["p"]
+    cells |= {f"product_{bit}": flip_flop(bit, enable=OTHER) for bit in (200, 201)}
+    done = use_block_registers(design, "top")
+    n_flip_flops = 3 * N_BITS + 2
+    assert done == NOTHING_DONE | {"products": 2, "factors": 2, "flip_flops": n_flip_flops}
+    for name in "mn":
+        connections = cells[name]["connections"]
+        assert (connections["CE0"], connections["CE1"]) == ([OTHER], [ENABLE])
+
+
+def factor_from_logic(top):
+    for first in (310, 320):
+        top["cells"][f"ff_{first}"]["type"] = "LUT4"
+
+
+def factor_is_one(top):
+    for name in "mn":
+        top["cells"][name]["connections"]["B17"] = ["1"]
+
+
+def factors_of_other_enable(top):
+    top["cells"]["ff_311"] = flip_flop(311, enable=OTHER)
+
+
+def factor_starts_at_one(top):
+    top["cells"]["ff_312"]["parameters"]["REGSET"] = "SET"
+
+
+def factor_with_reset(top):
+    top["cells"]["ff_310"]["connections"]["LSR"] = [OTHER]
+
+
+def product_of_other_clock(top):
+    for name in "mn":
+        top["cells"][name]["connections"]["CLK0"] = [OTHER]
+        top["cells"][name]["port_directions"]["CLK0"] = "input"
+
+
+def factors_registered_already(top):
+    for name in "mn":
+        top["cells"][name]["parameters"]["REG_INPUTB_CLK"] = "CLK0"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        factor_from_logic,
+        factor_is_one,
+        factors_of_other_enable,
+        factor_starts_at_one,
+        factor_with_reset,
+        product_of_other_clock,
+        factors_registered_already,
+    ],
+)
+def test_what_would_change_a_factor_stays(change):
+    design = factors_netlist()
+    change(design["modules"]["top"])
+    before = copy.deepcopy(design)
+    assert use_block_registers(design, "top") == NOTHING_DONE
     assert design == before
