@@ -90,8 +90,11 @@ class SpikeQueue(wiring.Component):
             write.data.eq(self.i.payload),
             write.en.eq(self.i.valid & self.i.ready),
             takes.eq((holds | arrived) & (~offers | self.o.ready)),
-            read.addr.eq(Mux(takes, following, consume)),
-            read.en.eq(holds | arrived),
+            # The oldest word waits at the memory's output. That it is taken comes late in a cycle
+            # and fetches the next; what is fetched is known before. Without a word in the memory
+            # it may become that of the spike that has arrived.
+            read.addr.eq(Mux(holds, following, consume)),
+            read.en.eq(Mux(holds, takes, arrived)),
             early.eq(read.data),
             self.o.payload.eq(Mux(has_overtaken, overtook, from_memory)),
             self.o.valid.eq(offers),

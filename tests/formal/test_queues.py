@@ -131,7 +131,9 @@ SPIKE_QUEUE_FAULTS = {
         "Mux(arrived, _following(produce, depth), produce)",
         "produce",
     ),
-    "reads the place before": ("Mux(takes, following, consume)", "consume"),
+    "does not fetch the next": ("Mux(holds, takes, arrived)", "~holds & arrived"),
+    "does not fetch what has arrived": ("Mux(holds, takes, arrived)", "takes"),
+    "reads the place before": ("Mux(holds, following, consume)", "consume"),
     "reads what is being written": ("has_overtaken.eq(~holds)", "has_overtaken.eq(0)"),
 }
 
