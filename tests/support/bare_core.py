@@ -151,10 +151,16 @@ def _holding(core: types.ModuleType) -> dict[str, type]:
         def elaborate(self, platform):
             m = Module()
             drive_freely(m, self)
-            is_control = self.bus.memory == Memory.CONTROL.value
-            is_command = is_control & (self.bus.address == Register.COMMAND.value)
+            bus = self.bus
+            is_control = bus.memory == Memory.CONTROL.value
+            commands = bus.commands.as_value().any()
+            # The address comes in the cycle after.
+            is_bound = Signal()
+            m.d.sync += is_bound.eq((bus.write & self.at_work) | commands)
             m.d.comb += [
-                Assume(implies(self.bus.write & self.at_work, is_command)),
+                Assume(implies(bus.write & self.at_work, is_control)),
+                Assume(implies(commands, bus.write & is_control)),
+                Assume(implies(is_bound, bus.address == Register.COMMAND.value)),
             ]
             return m
 
