@@ -16,7 +16,6 @@ from stemcore.runtime.simulate import simulate
 from .placed import NODE, ULX3S, Placed
 from .row import MEASURED, Row
 
-ACCURACY_IMAGES = 1000
 JPEG_COPY = "CIFAR10, a JPEG copy"
 ENLARGED = "digits, enlarged; random weights"
 
@@ -92,11 +91,9 @@ def report_of(case: Case) -> Mapping[str, Any]:
         (found.get("virtual_cores") or {}).get("cores_on_chip") == case.nodes
     )
     if not is_it or found.get("bit_exact", {}).get("golden_rtl") is None:
-        n_accuracy = ACCURACY_IMAGES if case.trained else None
         simulate(
             case.settings,
             n_images=case.images,
-            accuracy_images=n_accuracy,
             cores_on_chip=case.nodes,
             command=case.command.split(),
         )

@@ -44,9 +44,9 @@ ULX3S = Placed(
     device="LFE5U-85F",
     preset="ecp5",
     nodes=1,
-    luts=7_147,
+    luts=8_406,
     block_rams=63,
-    clock_mhz=85.8,
+    clock_mhz=115.7,
     command="make fpga BOARD=ulx3s NODES=1x1",
 )
 
@@ -62,4 +62,4 @@ class PlacedNode:
 
 
 # The presets of runs in which every core has a node have deeper memories.
-NODE = PlacedNode(lanes=32, luts=8_362, clock_mhz=92.3, command="make synth PRESET=ecp5_32")
+NODE = PlacedNode(lanes=32, luts=10_209, clock_mhz=108.5, command="make synth PRESET=ecp5_32")

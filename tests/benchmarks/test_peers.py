@@ -87,7 +87,7 @@ def test_our_row_has_the_figures_of_the_run():
     assert (row.accuracy, row.images, row.cycles) == (98.7, 1000, 1000.0)
     assert row.per_second == pytest.approx(1000 * NODE.clock_mhz)
     assert row.energy.startswith("2.50 µJ, model of 45 nm")
-    assert row.luts.startswith("12 nodes of 32 lanes; 8,362 LUT4 each")
+    assert row.luts.startswith(f"12 nodes of 32 lanes; {NODE.luts:,} LUT4 each")
 
 
 def test_untrained_network_has_no_accuracy():
@@ -114,7 +114,7 @@ def test_a_row_of_a_board_has_its_clock_and_its_line():
     assert row.source == "make sim MODEL=lenet5 DATASET=mnist PRESET=ecp5 CORES_ON_CHIP=1 IMAGES=2"
     assert (row.clock_mhz, row.device) == (ULX3S.clock_mhz, "LFE5U-85F")
     assert row.per_second == pytest.approx(ULX3S.clock_mhz * 1e6 / 1000)
-    assert row.luts.startswith("7,147 LUT4")
+    assert row.luts.startswith(f"{ULX3S.luts:,} LUT4")
     # Frames of 31 flits take 248 bytes and 14, ten bits each at 1 Mbaud. The second group is as
     # slow as its 310 flits out, the first as its 1 ms of cycles at the clock or its 31 flits in.
     frame = 262 * 10 / 1e6
@@ -157,14 +157,15 @@ def test_runs_are_made_where_none_of_so_many_images_is_there(tmp_path, monkeypat
     path = tmp_path / "sim_build" / "lenet5-mnist-bits4" / "report.json"
 
     def simulate(settings, **options):
-        asked.append((settings, options["n_images"], options["accuracy_images"]))
+        asked.append((settings, options["n_images"], options.get("accuracy_images")))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(REPORT | {"images": options["n_images"]}))
 
     monkeypatch.setattr(ours, "simulate", simulate)
     assert report_of(CASE)["images"] == 8
     assert report_of(CASE)["images"] == 8
-    assert asked == [(CASE.settings, 8, 1000)]
+    # Accuracy rests on what `make sim` takes by itself: the test set of digits is small.
+    assert asked == [(CASE.settings, 8, None)]
     path.write_text(json.dumps(REPORT | {"images": 4}))
     report_of(CASE)
     assert len(asked) == 2
