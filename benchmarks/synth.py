@@ -25,7 +25,7 @@ from stemcore.hdl.boards.board import DEFAULT, ECP5, Board, boards, get_board
 from stemcore.hdl.export import node_verilog
 from stemcore.hdl.node import LINK_NAMES
 from stemcore.runtime.fpga import synthesis
-from stemcore.runtime.fpga.placement import PLACEMENT_S, PLACER, critical_path
+from stemcore.runtime.fpga.placement import PLACEMENT_S, critical_path, placer_options
 from stemcore.runtime.fpga.synthesis import (
     CORE,
     FINISHING,
@@ -179,7 +179,7 @@ def place(board: Board, folder: Path, seed: int, freq: float) -> dict[str, Any]:
         "--lpf-allow-unconstrained",
         "--freq",
         f"{freq:g}",
-        *PLACER,
+        *placer_options(1),
         "--seed",
         str(seed),
         "--report",

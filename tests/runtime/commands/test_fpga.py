@@ -39,7 +39,7 @@ def test_report_is_printed_and_a_clock_that_is_missed_ends_with_2(
     tmp_path, monkeypatch, capsys, mhz
 ):
     monkeypatch.setattr(module, "synthesise_design", lambda design: (tmp_path, FIGURES))
-    monkeypatch.setattr(module, "place_design", lambda board, folder, seed: placement(seed, mhz))
+    monkeypatch.setattr(module, "place_design", lambda design, folder, seed: placement(seed, mhz))
     monkeypatch.setattr(module, "pack", lambda folder, seed, path: path.write_bytes(b"bits"))
     met = mhz > FIGURES["clock_mhz"]
     assert cli.main(["fpga", "--seeds", "2"]) == (0 if met else 2)
@@ -65,7 +65,7 @@ def test_netlists_of_the_boards_nodes_are_simulated_before_it_is_placed(
     monkeypatch.setattr(netlist_run, "run_on_netlist", on_netlist)
     monkeypatch.setattr(network, "network_on", lambda design, **words: None)
     monkeypatch.setattr(module, "synthesise_design", lambda design: (tmp_path, FIGURES))
-    monkeypatch.setattr(module, "place_design", lambda board, folder, seed: placement(seed, 80.0))
+    monkeypatch.setattr(module, "place_design", lambda design, folder, seed: placement(seed, 80.0))
     monkeypatch.setattr(module, "pack", lambda folder, seed, path: path.write_bytes(b"bits"))
     assert cli.main(["fpga", "--model", "digits_cnn", "--simulate", "1"]) == 0
     assert asked == [("ulx3s", "digits_cnn", "ecp5", 1, 3)]

@@ -45,7 +45,7 @@ def test_bitstream_is_there_only_where_the_clock_is_met(tmp_path, monkeypatch, m
 
     (tmp_path / "ulx3s.bit").write_bytes(b"of an earlier run")
     monkeypatch.setattr(module, "synthesise_design", lambda design: (tmp_path, FIGURES))
-    monkeypatch.setattr(module, "place_design", lambda board, folder, seed: placement(seed, mhz))
+    monkeypatch.setattr(module, "place_design", lambda design, folder, seed: placement(seed, mhz))
     monkeypatch.setattr(module, "pack", pack)
     report, folder = build(make_design("ulx3s"), [1], say=lambda line: None)
     stored = json.loads((folder / "report.json").read_text())
