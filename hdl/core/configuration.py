@@ -35,10 +35,10 @@ def is_no_word(address: Value, depth: int) -> Value:
 class Configuration(wiring.Component):
     """Keeps the pointer that ADDRESS sets; WRITE and READ move it to the next chunk.
 
-    After the last chunk of a word the pointer moves to chunk 0 of the next word. A WRITE reaches
-    the bus two cycles after it was accepted, one a cycle: in the first it is worked out where it
-    goes, in the second whether that is refused; a command is obeyed in the second. A READ takes
-    eight cycles and answers with a DATA flit to the host. While the core runs, its registers can be
+    After the last chunk of a word the pointer moves to chunk 0 of the next word. A WRITE is on the
+    bus, or refused, in the cycle after it was accepted, and a command is obeyed with it; address
+    and data follow a cycle later. One WRITE is accepted a cycle. A READ takes eight
+    cycles and answers with a DATA flit to the host. While the core runs, its registers can be
     read, but no memory, and no register can be written but COMMAND. Accesses that this forbids, or
     beyond a memory, are dropped, and reported; the pointer moves on all the same.
 

@@ -90,9 +90,9 @@ class SpikeQueue(wiring.Component):
             write.data.eq(self.i.payload),
             write.en.eq(self.i.valid & self.i.ready),
             takes.eq((holds | arrived) & (~offers | self.o.ready)),
-            # The oldest word waits at the memory's output. That it is taken comes late in a cycle
-            # and fetches the next; what is fetched is known before. Without a word in the memory
-            # it may become that of the spike that has arrived.
+            # The oldest word waits at the memory's output. Whether it is taken is known late in a
+            # cycle, and only enables the read of the next: the address is known before. While the
+            # memory is empty, a spike that has just arrived is read, in case it has to wait.
             read.addr.eq(Mux(holds, following, consume)),
             read.en.eq(Mux(holds, takes, arrived)),
             early.eq(read.data),

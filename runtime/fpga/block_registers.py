@@ -2,11 +2,11 @@
 """ECP5: registers around block memories and multipliers become these blocks' own.
 
 A block memory without its output register answers 5.8 ns after the clock, with it 1.0 ns (speed
-grade 6); a multiplier takes 3.9 ns from its factors to its product, to its register 3.5 ns without
-the way out of the block, and between registers on both sides no way through the part is left. Yosys
-never uses any. Where every bit that comes out of a block goes to a flip-flop and nowhere else, or
-every bit of both factors comes from one, and the flip-flops share clock and enable, the block takes
-their place: the same values in the same cycles, and fewer flip-flops.
+grade 6); a multiplier takes 3.9 ns from its factors to its product, and 3.5 ns to the register of
+its product; with registers of the factors too, all of that lies inside the block. Yosys never uses
+any. Where every bit that comes out of a block goes to a flip-flop and nowhere else, or every bit of
+both factors comes from one, and the flip-flops share clock and enable, the block takes their place:
+the same values in the same cycles, and fewer flip-flops.
 """
 
 from collections import defaultdict
