@@ -219,8 +219,9 @@ test: $(STAMP) ## everything that proves the project, stage by stage
 	fi; \
 	if [ -n "$$failed" ]; then echo "make test: failed:$$failed" >&2; exit 1; fi
 
-test-fast: $(STAMP) ## an answer in a minute or two: no simulator, nothing slow, nothing end to end
-	@$(PYTEST) --dist worksteal --hypothesis-profile fast -m 'not slow and not sim' tests --ignore tests/system
+test-fast: $(STAMP) ## an answer in a minute: no simulator, nothing above a tenth of a second, nothing end to end
+	@$(PYTEST) --dist worksteal --hypothesis-profile fast -m 'not medium and not slow and not sim' tests \
+	    --ignore tests/system --durations 5 --durations-min 0.5
 
 unit: $(STAMP) ## all rooms' own tests
 	@$(STAGE_PYTEST) --dist worksteal tests \

@@ -96,6 +96,7 @@ def test_unknown_names_are_no_attributes():
         _ = stemcore.kompile
 
 
+@pytest.mark.medium
 def test_saved_network_runs_without_torch(compiled, images, tmp_path):
     folder = compiled.save(tmp_path / "net")
     np.save(tmp_path / "images.npy", images[:2])
@@ -180,6 +181,7 @@ def wrong_engine(monkeypatch):
     monkeypatch.setattr("stemcore.runtime.compiled.run_engine", run_engine)
 
 
+@pytest.mark.medium
 def test_a_difference_is_raised_or_in_the_result(compiled, images, monkeypatch, tmp_path):
     wrong_engine(monkeypatch)
     with pytest.raises(Difference, match=r"^classes: image 1, neuron \(channel 2, row 0, column 0"):
@@ -217,6 +219,7 @@ def test_estimate_is_counted_and_prints(compiled, images):
     assert [line.split()[0] for line in lines[-2:]] == [row.name for row in estimate.layers]
 
 
+@pytest.mark.medium
 def test_cores_in_turn_give_the_same_and_say_what_it_costs(compiled, images, tmp_path):
     whole = compiled.run(images, engine="program")
     result = compiled.run(images, engine="program", cores_on_chip=1)
@@ -256,6 +259,7 @@ class Blind(ProgramEngine):
         return replace(ran, engine=self.name, values=values, counters=counters, only_outputs=True)
 
 
+@pytest.mark.medium
 def test_counters_of_cores_in_turn_are_compared_where_nothing_else_is_seen(
     compiled, images, monkeypatch
 ):
@@ -316,6 +320,7 @@ def test_options_reach_the_compiler(module, images):
     assert compiled.run(images[:3], engine="program").bit_exact
 
 
+@pytest.mark.medium
 def test_input_table_is_the_hosts(module, images):
     plain = stemcore.compile(module, calibration=images, input="signed", preset="tiny")
     table = stemcore.compile(
@@ -414,6 +419,7 @@ def test_inputs_are_tried_by_commands_alone(module, images):
         stemcore.compile(module, calibration=images, input="auto")
 
 
+@pytest.mark.medium
 def test_a_stated_input_goes_with_the_saved_network(module, images, tmp_path):
     asked = stemcore.compile(
         module, calibration=images, input=(-1, 1), preset="tiny", stop="integrate"

@@ -111,6 +111,7 @@ def test_value_is_text_in_a_make_within_make_too(checkout, value):
     assert not (checkout / "marker").exists()
 
 
+@pytest.mark.medium
 def test_only_what_is_set_is_passed_on(checkout):
     make(checkout, "sim")
     assert words_of(checkout) == ["-m", "stemcore", "sim", "--model=tiny_vgg"]
@@ -145,6 +146,7 @@ def test_unknown_variable_is_an_error(checkout, name):
     assert not (checkout / "marker").exists()
 
 
+@pytest.mark.medium
 def test_data_of_the_environment_is_somebody_elses(checkout):
     make(checkout, "check", DATA="/somewhere")
     assert words_of(checkout) == ["-m", "stemcore", "check", "--model=tiny_vgg"]
@@ -168,6 +170,7 @@ def goals_and_variables():
     return sorted(set(re.findall(r"^TAKES_(\S+) :=", text, re.MULTILINE)))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("goal", goals_and_variables())
 def test_a_variable_that_a_command_does_not_use_is_an_error(checkout, goal):
     known = re.findall(r"^#\? ([A-Z_]+) ", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -213,6 +216,7 @@ def test_what_the_environment_says_is_for_whoever_uses_it(checkout):
     assert words_of(checkout) == ["-m", "stemcore", "info"]
 
 
+@pytest.mark.medium
 def test_stages_of_make_test_take_what_it_was_given(checkout):
     done = make(checkout, "test", "STAGES=lint", "SEED=3", "JOBS=1")
     assert "does not use" not in done.stderr
@@ -228,6 +232,7 @@ def test_long_tests_are_left_out_where_that_is_asked_for(checkout, stage):
     assert "LONG: must be 0 or 1, got 'no'" in done.stderr
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "command", ["sim", "check", "estimate", "verilog", "sparsify", "sweep", "train"]
 )
@@ -251,6 +256,7 @@ def test_runs_in_folders_with_spaces(checkout):
     assert words_of(checkout)[3:] == ["my runs/a", "b's", "c"]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("said", "last"),
     [
@@ -283,6 +289,7 @@ def test_environment_with_a_space_in_its_path_is_refused(checkout):
     assert "VENV: must be a path without spaces, got 'my env'" in done.stderr
 
 
+@pytest.mark.medium
 def test_summary_counts_tests_and_says_what_was_skipped_and_why(checkout):
     """The stages' tests leave their counts; a stage without any, such as lint, has none."""
     python = checkout / ".venv" / "bin" / "python"

@@ -114,6 +114,7 @@ NEURON_FOLDERS = ("golden/spec/neurons", "compiler/lowering/neurons", "hdl/core/
 KNOWS_EXACT = {"golden/network/network.py", "compiler/lowering/reach.py"}
 
 
+@pytest.mark.medium
 def test_a_neuron_model_is_three_files_and_nobody_else_knows_it():
     folders = [ROOT / folder for folder in NEURON_FOLDERS]
     names = [{path.stem for path in folder.glob("*.py")} - {"__init__"} for folder in folders]

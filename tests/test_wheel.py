@@ -44,6 +44,7 @@ def names(wheel):
         return archive.namelist()
 
 
+@pytest.mark.medium
 def test_wheel_has_one_top_level_package(names):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"stemcore"}
 

@@ -297,6 +297,7 @@ def test_document_names_what_is_missing():
     assert "without trained weights, so without rows: digits_cnn," in text
 
 
+@pytest.mark.medium
 def test_error_of_a_map_is_that_of_drawing_the_images_again(monkeypatch):
     pytest.importorskip("pycocotools", reason="mAP needs the extra detect")
     boxes = np.tile(np.float32([[4, 4, 12, 12]]), (8, 1, 1))

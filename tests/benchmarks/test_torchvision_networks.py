@@ -31,6 +31,7 @@ def small_networks(monkeypatch):
     monkeypatch.setattr(torchvision_networks, "pictures", lambda name: images)
 
 
+@pytest.mark.medium
 def test_networks_are_estimated_or_refused_with_their_reason():
     checked, placed, refused = estimates(("plain", "gated"))
     assert checked.name == "plain: capture, check"
@@ -39,6 +40,7 @@ def test_networks_are_estimated_or_refused_with_their_reason():
     assert "multiplies two computed tensors" in refused.note
 
 
+@pytest.mark.medium
 def test_a_network_that_no_chip_holds_is_refused_and_the_next_one_estimated(monkeypatch):
     def compile(module, **options):
         if "stop" not in options and options["name"] == "deep":

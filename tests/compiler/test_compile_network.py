@@ -44,6 +44,7 @@ def compare(program, network, images):
     return result, expected
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "batch", [*range(3), *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 12))]
 )
@@ -55,6 +56,7 @@ def test_random_networks_match_golden(batch, rng):
         compare(program, network, random_images(rng, network, 2))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "batch", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 8))]
 )
@@ -102,6 +104,7 @@ def has_exact_sops(program, layer):
     return words == np.prod(layer.shape[1:]) * block_count(layer.shape[0], lanes)
 
 
+@pytest.mark.medium
 def test_sops_are_spikes_times_synapses(rng):
     n_compared = 0
     for _ in range(20):
@@ -118,6 +121,7 @@ def test_sops_are_spikes_times_synapses(rng):
     assert n_compared > 20
 
 
+@pytest.mark.medium
 def test_same_input_gives_the_same_bytes(rng, tmp_path):
     network = random_network(rng)
     for name in ("a", "b"):
@@ -138,6 +142,7 @@ def test_residual_of_the_same_source_twice(rng):
     compare(compile_network(network, TINY, cores=6), network, random_images(rng, network, 2))
 
 
+@pytest.mark.medium
 def test_sources_and_positions_that_nobody_needs(rng):
     """A 1 x 1 convolution with stride 4 leaves rows unread; padding 2 leaves outputs unread."""
     network = chain((1, 9, 9), 3)
@@ -150,6 +155,7 @@ def test_sources_and_positions_that_nobody_needs(rng):
         compare(program, network, random_images(rng, network, 2))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("preset", ["sim32", "ecp5", "ecp5_32"])
 def test_other_presets_match_golden(preset, rng):
     for _ in range(3):

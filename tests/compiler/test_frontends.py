@@ -35,6 +35,7 @@ def test_every_file_of_the_folder_is_a_frontend():
     assert found == files - {"__init__", "registry"}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("n_images", "dynamic_shapes"),
     [

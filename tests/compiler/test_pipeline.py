@@ -88,6 +88,7 @@ def test_what_a_stage_reads_is_what_its_function_names():
         reads_of(Stage("split", "network", object, lambda nonsense: None))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("number", range(len(STAGES)))
 def test_stopped_anywhere_and_gone_on_it_is_the_same(number, begin, done, tmp_path):
     name = STAGES[number]
@@ -179,6 +180,7 @@ def test_ranges_do_not_hang_on_the_mesh(done):
     assert set(STAGES) - set(changed.results) == {"activity", "map", "assemble"}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("mode", ["scaled", "scaled_shift", "late"])
 def test_integration_in_steps_goes_through_the_pipeline(begin, tmp_path, mode):
     options = {"params": TINY.with_integration(mode.removesuffix("_shift")), "integration": mode}

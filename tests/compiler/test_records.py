@@ -94,6 +94,7 @@ def same(one, other):
     return one == other and repr(one) == repr(other)  # 0.0 is not -0.0
 
 
+@pytest.mark.medium
 @given(tree=TREES)
 def test_records_come_back_exactly(tree, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "tree.npz"
@@ -103,6 +104,7 @@ def test_records_come_back_exactly(tree, tmp_path_factory):
     assert record_bytes("tree", again) == path.read_bytes() == record_bytes("tree", tree)
 
 
+@pytest.mark.medium
 @given(seed=st.integers(0, 2**32))
 def test_networks_come_back_exactly(seed, tmp_path_factory):
     rng = np.random.default_rng(seed)

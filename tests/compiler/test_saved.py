@@ -56,6 +56,7 @@ def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
+@pytest.mark.medium
 def test_loaded_and_saved_again_it_is_the_same(folder, done, tmp_path):
     loaded = load_compilation(folder)
     assert loaded.options == done.options
@@ -67,6 +68,7 @@ def test_loaded_and_saved_again_it_is_the_same(folder, done, tmp_path):
     assert files(tmp_path / "again") == files(folder)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", STAGES[1:])
 def test_a_loaded_compilation_starts_anywhere(name, folder, tmp_path):
     again = run_stages(load_compilation(folder), start=name)
@@ -74,6 +76,7 @@ def test_a_loaded_compilation_starts_anywhere(name, folder, tmp_path):
     assert files(tmp_path / "again") == files(folder)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stopped_compilation_is_saved_and_goes_on(name, begin, done, folder, tmp_path):
     save_compilation(run_stages(begin, stop=name), tmp_path / "half")
@@ -101,6 +104,7 @@ def test_folder_describes_itself(folder, done):
     assert {*named, "manifest.json", "program/memories.npz"} == set(files(folder))
 
 
+@pytest.mark.medium
 def test_damage_to_any_file_is_found_when_loaded(folder):
     whole = files(folder)
     for name, data in whole.items():
@@ -193,6 +197,7 @@ def test_exchanged_files_are_refused_when_used(folder):
 
 
 # The store -------------------------------------------------------------------------------------
+@pytest.mark.medium
 def test_nothing_changed_nothing_runs(begin, done, tmp_path):
     first = CompileFolder(tmp_path / "a")
     run_stages(begin, store=first)
@@ -206,6 +211,7 @@ def test_nothing_changed_nothing_runs(begin, done, tmp_path):
     assert files(tmp_path / "b") == before
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("changes", "reused"),
     [
@@ -226,6 +232,7 @@ def test_a_changed_setting_runs_from_the_stage_that_it_changes(begin, tmp_path, 
     assert read_manifest(tmp_path / "a").options != begin.options
 
 
+@pytest.mark.medium
 def test_other_weights_or_images_are_never_mistaken(begin, tmp_path):
     run_stages(begin, store=CompileFolder(tmp_path / "a"))
     module = network()
@@ -244,6 +251,7 @@ def test_other_weights_or_images_are_never_mistaken(begin, tmp_path):
         assert {"check"} <= set(store.reused) | kept
 
 
+@pytest.mark.medium
 def test_other_sources_or_versions_of_the_compiler_are_never_mistaken(begin, tmp_path, monkeypatch):
     run_stages(begin, store=CompileFolder(tmp_path / "a"))
     for name, value in (
@@ -276,6 +284,7 @@ def test_source_digest_sees_every_file(monkeypatch, tmp_path):
     assert len(seen) == 1 + 2 * 4
 
 
+@pytest.mark.medium
 def test_who_stops_early_leaves_later_results_where_they_fit(begin, tmp_path):
     run_stages(begin, store=CompileFolder(tmp_path / "a"))
     whole = files(tmp_path / "a")
@@ -287,6 +296,7 @@ def test_who_stops_early_leaves_later_results_where_they_fit(begin, tmp_path):
     assert list(load_compilation(tmp_path / "a").results) == list(STAGES[:5])
 
 
+@pytest.mark.medium
 def test_first_stages_come_from_a_neighbour(begin, tmp_path):
     run_stages(begin, store=CompileFolder(tmp_path / "a"))
     store = CompileFolder(tmp_path / "b", look_in=[tmp_path / "none", tmp_path / "a"])
@@ -300,6 +310,7 @@ def test_first_stages_come_from_a_neighbour(begin, tmp_path):
     assert loaded.exact.name == other.exact.name
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["quantize.npz", "program/memories.npz", "manifest.json"])
 def test_a_damaged_store_is_compiled_again(begin, tmp_path, name):
     run_stages(begin, store=CompileFolder(tmp_path / "a"))
@@ -312,6 +323,7 @@ def test_a_damaged_store_is_compiled_again(begin, tmp_path, name):
     assert files(tmp_path / "a") == whole
 
 
+@pytest.mark.medium
 def test_an_interrupted_compilation_is_taken_up(begin, tmp_path, monkeypatch):
     def interrupt(self, stage, compilation):
         if stage.name == "lower":

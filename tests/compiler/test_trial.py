@@ -53,6 +53,7 @@ LONG = nn.Conv1d(1, 2, 80, stride=16), (1, 16000)
 LARGE_IMAGE = nn.Conv2d(1, 2, 5, stride=4), (1, 480, 640)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("network", "chosen"), [(LONG, "sim32_sequence"), (LARGE_IMAGE, "sim32_maps")]
 )
@@ -127,6 +128,7 @@ class DenselyConnected(nn.Module):
 LARGE_MESH = PRESETS["tiny"].with_(n_axons=16)  # of 56 cores at most
 
 
+@pytest.mark.medium
 def test_more_layers_than_a_mesh_has_cores_are_refused_before_quantization(monkeypatch):
     def run_none(*arguments, **options):
         raise AssertionError("no stage may run")
@@ -142,6 +144,7 @@ def test_more_layers_than_a_mesh_has_cores_are_refused_before_quantization(monke
     assert str(try_fit(compilation)) == str(fit.problem)
 
 
+@pytest.mark.medium
 def test_a_network_that_fits_without_skip_buffers_alone_does_without():
     compilation = captured(DenselyConnected(12), (1, 4, 4)).with_options(params=LARGE_MESH)
     fit = find_fit(compilation, larger=False)
@@ -155,6 +158,7 @@ def test_a_network_that_fits_without_skip_buffers_alone_does_without():
     assert without == Fit(skip_buffers=False)
 
 
+@pytest.mark.medium
 def test_larger_presets_come_before_leaving_skip_buffers_out(monkeypatch):
     others = {"larger": LARGE_MESH.with_(coord_width=4)}
     monkeypatch.setattr("stemcore.compiler.trial.larger_presets", lambda params: others)

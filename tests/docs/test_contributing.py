@@ -66,6 +66,7 @@ def test_every_kind_of_addition_has_a_limit():
     assert set(ROWS) == set(MOST)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("what", MOST)
 def test_an_addition_touches_the_files_that_the_table_names(what):
     stem, files = files_of(what)

@@ -85,6 +85,7 @@ for name in ("searched", "boxes", "golden"):
 """
 
 
+@pytest.mark.medium
 def test_pages_of_the_same_runs_are_the_same_bytes(tmp_path):
     made = []
     for number, variables in enumerate(MACHINES):

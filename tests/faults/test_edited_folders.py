@@ -49,6 +49,7 @@ def saved(tmp_path):
     return program, images, tmp_path
 
 
+@pytest.mark.medium
 def test_described_programs_with_one_field_changed(saved, rng):
     _, images, folder = saved
     document = json.loads((folder / "program.json").read_text())["program"]
@@ -129,6 +130,7 @@ def word_edits(program, rng, n):
         yield f"core {core} {memory.name} {at}", with_memory(program, core, memory, words)
 
 
+@pytest.mark.medium
 def test_memory_words_with_one_change(saved, rng):
     program, images, folder = saved
     count = {"ran": 0, "refused": 0}
@@ -189,6 +191,7 @@ def everything(folder):
         loaded.result(name)
 
 
+@pytest.mark.medium
 def test_compilations_with_one_record_changed(compilation, tmp_path, rng):
     folder = tmp_path / "net"
     shutil.copytree(compilation, folder)
@@ -207,6 +210,7 @@ def test_compilations_with_one_record_changed(compilation, tmp_path, rng):
     assert n_refused > 20
 
 
+@pytest.mark.medium
 def test_manifests_with_one_part_changed(compilation, tmp_path, rng):
     folder = tmp_path / "net"
     shutil.copytree(compilation, folder)

@@ -95,6 +95,7 @@ export._run_yosys("", "")
 """
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT])
 @pytest.mark.parametrize("starts", [OF_THE_TOOLCHAIN, OF_AMARANTH], ids=["toolchain", "yosys"])
 def test_no_program_outlives_a_command_that_is_killed(starts, number, tmp_path):
@@ -145,6 +146,7 @@ def test_programs_that_a_program_leaves_end_with_it(tmp_path):
     assert gone(f"{mark}={tmp_path}")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_files_change_nothing(closed, tmp_path):
     """Results must not get the number of the output that was closed, and with it what is said."""
@@ -168,6 +170,7 @@ def test_a_working_folder_that_is_gone_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.medium
 def test_a_run_that_is_refused_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["sim", "--model", "digits_cnn", "--waves", "99,99", "--images", "0"]) == 2
@@ -226,6 +229,7 @@ def no_yosys(monkeypatch):
         monkeypatch.setattr(f"stemcore.runtime.host.verilog_bench.{name}", lambda *a, **k: "text")
 
 
+@pytest.mark.medium
 def test_verilog_of_processes_that_were_killed_is_removed(tmp_path, no_yosys):
     program, _ = conv_chain_program()
     images = np.zeros((1, 2, 4, 4), int)
@@ -243,6 +247,7 @@ def test_verilog_of_processes_that_were_killed_is_removed(tmp_path, no_yosys):
     )
 
 
+@pytest.mark.medium
 def test_verilog_by_several_processes_at_once(tmp_path, no_yosys):
     program, _ = conv_chain_program()
     images, errors = np.zeros((1, 2, 4, 4), int), []

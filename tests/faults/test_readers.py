@@ -262,6 +262,7 @@ READERS = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", READERS)
 def test_any_damage_is_read_or_said(name, tmp_path, rng):
     make, read = READERS[name]
@@ -278,6 +279,7 @@ def test_any_damage_is_read_or_said(name, tmp_path, rng):
     assert all(len(message) < 1000 for message in said if message)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", [name for name in READERS if name.endswith(".npz")][:-1])
 def test_archives_of_arrays_with_one_entry_wrong(name, tmp_path, rng):
     make, read = READERS[name]
@@ -290,6 +292,7 @@ def test_archives_of_arrays_with_one_entry_wrong(name, tmp_path, rng):
     assert refused >= 20
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["images.npy", "arrays.npy"])
 def test_arrays_that_claim_what_is_not_there(name, tmp_path):
     path, trace = tmp_path / name, tmp_path / "trace"
@@ -310,6 +313,7 @@ def test_json_with_one_part_wrong(name, tmp_path, rng):
         check_reading(lambda: read(path), f"{name}: {what}")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("form", ["float", "qdq", "qonnx"])
 def test_onnx_files_of_several_inputs_with_one_field_wrong(form, tmp_path, rng):
     path, refused = tmp_path / "net.onnx", 0
@@ -357,6 +361,7 @@ WRONG_INPUTS = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("form", ["float", "qdq", "qonnx"])
 def test_onnx_files_with_one_input_wrong_are_refused(form, tmp_path):
     from onnx import ModelProto
@@ -499,6 +504,7 @@ def test_pipes_in_a_saved_folder_are_not_read(name, tmp_path):
     assert "no regular file" in check_reading(lambda: read(tmp_path), name)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("raw", [b"caf\xe9", b"\xff\xfe", "ä ü".encode(), b"n" * 200])
 def test_names_that_are_no_text(raw, tmp_path):
     folder = Path(os.fsdecode(bytes(tmp_path) + b"/" + raw))

@@ -73,6 +73,7 @@ def test_seeds_out_of_range_are_refused(seed, capsys, no_epoch):
     assert "seed: must lie in 0..4294967295, got" in refused(capsys, *TRAIN, f"--seed={seed}")
 
 
+@pytest.mark.medium
 def test_training_that_diverges_stops_and_keeps_the_epoch_before(tmp_path, monkeypatch):
     run(tmp_path, stop_after=1)
     before = (tmp_path / STATE_FILE).read_bytes()
@@ -119,6 +120,7 @@ def test_states_that_are_none_are_refused(kind, tmp_path):
         run(tmp_path)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", ["nan", "shape", "missing", "other"])
 def test_states_of_other_tensors_are_refused(kind, tmp_path):
     from safetensors import safe_open

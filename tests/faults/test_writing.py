@@ -127,6 +127,7 @@ def test_an_interrupt_leaves_the_file_before(tmp_path):
     assert contents(tmp_path) == {"report.json": b"before"}
 
 
+@pytest.mark.medium
 def test_many_writers_of_one_file_leave_that_of_one(tmp_path):
     path = tmp_path / "report.json"
     texts = [f"{i}" * 100_000 for i in range(8)]

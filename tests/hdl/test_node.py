@@ -55,6 +55,7 @@ def outputs(node):
     return signals
 
 
+@pytest.mark.medium
 @BY_STALL
 def test_node_runs_a_program_through_its_north_link(stall, rng):
     program, network = dense_program(8, multipliers=True)
@@ -108,6 +109,7 @@ def test_quiet_node_changes_nothing_without_a_flit(rng):
     assert len(quiet_cycles) - sum(quiet_cycles) > 100
 
 
+@pytest.mark.medium
 @BY_STALL
 def test_spikes_that_leave_through_links_are_counted(stall, rng):
     """At (1, 2) of a larger mesh: branches to East, South and the core; one to the West; others."""
@@ -159,6 +161,7 @@ def test_spikes_that_leave_through_links_are_counted(stall, rng):
     assert (reply["kind"], reply["payload"]) == (Kind.DATA, wanted)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("x0", "y0", "x1", "y1"), [(1, 2, 0, 1), (0, 1, 0, 0), (*HOST, *HOST), (0, 1, 5, 1)]
 )
@@ -177,6 +180,7 @@ def test_flit_that_goes_nowhere_or_over_an_edge_is_an_error_of_the_node(x0, y0, 
     assert (errors.node, errors.causes) == ((0, 1), (Error.OUTSIDE,))
 
 
+@pytest.mark.medium
 def test_flits_for_others_pass_a_node_by(rng):
     node = Node(params=TINY)
     flit = Formats(TINY).flit

@@ -220,6 +220,7 @@ def test_renamed_file_is_refused(tmp_path, module, monkeypatch):
         load_checkpoint("tiny_vgg", "digits")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("model", "least"), [("digits_cnn", 0.98), ("tiny_vgg", 0.98), ("resnet18_cifar", 0.98)]
 )
@@ -234,6 +235,7 @@ def test_digits_checkpoint_keeps_its_promise(model, least):
     assert abs(accuracy - promised["test_accuracy"]) <= 1 / len(data.test_images)
 
 
+@pytest.mark.medium
 def test_detector_keeps_its_promise():
     spec = get_model("tiny_yolo")
     module = spec.build()

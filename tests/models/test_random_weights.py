@@ -10,6 +10,7 @@ from stemcore.models.random_weights import calibrate_random
 from stemcore.models.registry import get_model
 
 
+@pytest.mark.medium
 def test_the_same_seed_gives_the_same_weights():
     images = load_dataset("digits", (3, 32, 32), n_train=16, n_test=0).train_images
     states = []
@@ -23,6 +24,7 @@ def test_the_same_seed_gives_the_same_weights():
     assert not torch.equal(states[0]["head.2.weight"], states[2]["head.2.weight"])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["tiny_vgg", "resnet18_cifar", "cifar10net_w64"])
 def test_activations_keep_the_scale_of_the_data(name):
     images = load_dataset("digits", (3, 32, 32), n_train=32, n_test=0).train_images

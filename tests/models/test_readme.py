@@ -21,6 +21,7 @@ def rows(heading):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
+@pytest.mark.medium
 def test_networks_are_all_listed_with_their_sizes():
     with torch.device("meta"):
         wanted = {

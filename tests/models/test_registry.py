@@ -56,6 +56,7 @@ LAYERS = (
 )
 
 
+@pytest.mark.medium
 def test_every_model_has_its_recorded_size():
     # Shapes without contents: the larger networks would fill gigabytes.
     with torch.device("meta"):

@@ -71,6 +71,7 @@ def test_a_table_that_changes_nothing_rounds_only():
         assert torch.equal(net(silent), net[4](net[3](net[2](torch.zeros(2, 4, 4, 4)))))
 
 
+@pytest.mark.medium
 def test_training_under_a_table_wins_back_what_it_costs():
     coarse = TrainingTable("rd1280", tuple(rate_distortion(8, 1280.0).tolist()))
     data = load_dataset("digits", (1, 8, 8), n_train=512, n_test=1)
@@ -88,6 +89,7 @@ def test_training_under_a_table_wins_back_what_it_costs():
     assert losses[coarse] < 0.9 * losses[None]
 
 
+@pytest.mark.medium
 def test_the_table_names_the_run_and_the_weight_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["train", "--model", "digits_cnn", "--epochs", "1", "--out", "w.safetensors"]

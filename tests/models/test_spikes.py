@@ -55,6 +55,7 @@ def test_the_meter_weighs_layers_by_their_multiply_accumulates():
     assert not any(part._forward_hooks for part in net.modules())
 
 
+@pytest.mark.medium
 def test_training_with_the_penalty_expects_fewer_operations():
     data = load_dataset("digits", (1, 8, 8), n_train=256, n_test=1)
     recipe = dataclasses.replace(get_recipe("digits_cnn", "digits"), epochs=3)

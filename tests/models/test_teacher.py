@@ -44,6 +44,7 @@ def test_a_teacher_answers_as_its_network_does_and_stays_as_it_is():
     assert not any(p.requires_grad for p in teacher.module.parameters())
 
 
+@pytest.mark.medium
 def test_a_pupil_learns_without_labels(tmp_path, monkeypatch):
     """All labels are wrong, and the pupil reads digits as its teacher does all the same."""
     data = load_dataset("digits", (1, 8, 8))
@@ -61,6 +62,7 @@ def test_a_pupil_learns_without_labels(tmp_path, monkeypatch):
         command.train("digits_cnn", "digits", recipe=RECIPE, state_folder=tmp_path / "b")
 
 
+@pytest.mark.medium
 def test_the_command_names_run_and_file_after_the_teacher(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["train", "--model", "digits_cnn", "--epochs", "1", "--mixup", "0.4"]
@@ -90,6 +92,7 @@ def test_teachers_that_do_not_fit_are_refused(tmp_path):
         Teacher(tmp_path / "absent.safetensors", (1, 8, 8), "digits", DIGITS)
 
 
+@pytest.mark.medium
 def test_a_teacher_is_for_classes_of_images(tmp_path):
     recipe = dataclasses.replace(RECIPE, epochs=1)
     with pytest.raises(ModelError, match=r"^teacher: is for networks that name a class for each"):

@@ -92,6 +92,7 @@ def test_recipes_name_what_exists():
     )
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("half_precision", [False, True])
 def test_resumed_run_equals_uninterrupted_run(tmp_path, half_precision):
     recipe = dataclasses.replace(TINY, half_precision=half_precision)
@@ -105,6 +106,7 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path, half_precision):
         assert torch.equal(parts.momenta[name], tensor), name
 
 
+@pytest.mark.medium
 def test_interruption_within_an_epoch_loses_only_that_epoch(tmp_path, monkeypatch):
     def stop(progress, step, n_steps, loss):
         if progress.label == "epoch 2/3" and step == 3:
@@ -118,6 +120,7 @@ def test_interruption_within_an_epoch_loses_only_that_epoch(tmp_path, monkeypatc
     assert torch.equal(parts.module.layers[0].weight, whole.module.layers[0].weight)
 
 
+@pytest.mark.medium
 def test_resume_refuses_other_settings_and_damage(tmp_path):
     run(tmp_path, stop_after=1)
     with pytest.raises(
@@ -147,6 +150,7 @@ def test_training_without_training_images_is_refused(tmp_path):
         )
 
 
+@pytest.mark.medium
 def test_command_trains_and_writes_the_checkpoint(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "weights.safetensors"
@@ -172,6 +176,7 @@ def test_command_trains_and_writes_the_checkpoint(tmp_path, monkeypatch, capsys)
     assert metadata["parameters"] == 12_266
 
 
+@pytest.mark.medium
 def test_a_detector_trains_and_names_its_metric(tmp_path, monkeypatch, capsys):
     """A few steps on small canvases: the loss falls, and the file says what was measured."""
     few = load_dataset("digit_boxes", (3, 112, 112), n_train=32, n_test=4)
@@ -206,6 +211,7 @@ def test_a_detector_trains_and_names_its_metric(tmp_path, monkeypatch, capsys):
     )
 
 
+@pytest.mark.medium
 def test_a_start_is_taken_and_written_down(tmp_path):
     first = tmp_path / "first.safetensors"
     recipe = dataclasses.replace(TINY, epochs=1)
@@ -222,6 +228,7 @@ def test_a_start_is_taken_and_written_down(tmp_path):
     assert (before[1]["start"], after[1]["start"]) == (None, "first.safetensors")
 
 
+@pytest.mark.medium
 def test_a_trained_network_is_trained_on_beside_its_own_run(tmp_path, monkeypatch, capsys):
     """The second run has other settings than the first, whose state is kept."""
     monkeypatch.chdir(tmp_path)
@@ -253,6 +260,7 @@ def test_command_reports_errors_and_bad_options(capsys):
     assert "--epochs: must be at least 1, got '0'" in capsys.readouterr().err
 
 
+@pytest.mark.medium
 def test_penalty_names_the_run_and_reaches_the_loss(tmp_path):
     recipe = dataclasses.replace(get_recipe("digits_cnn", "digits"), epochs=1)
     options = {"recipe": recipe, "state_folder": tmp_path}
@@ -317,6 +325,7 @@ def test_a_triangle_falls_along_a_line():
     np.testing.assert_allclose(rates, [0.0, 0.5, 1.0, 0.55, 0.1])
 
 
+@pytest.mark.medium
 def test_the_last_step_of_look_ahead_leaves_the_averages_in_the_module(tmp_path):
     state = run(tmp_path, FAST)
     assert state.averages
@@ -324,6 +333,7 @@ def test_the_last_step_of_look_ahead_leaves_the_averages_in_the_module(tmp_path)
         assert torch.equal(average, state.module.state_dict()[name]), name
 
 
+@pytest.mark.medium
 def test_look_ahead_resumes_as_if_it_had_not_stopped(tmp_path):
     whole = run(tmp_path / "whole", FAST)
     run(tmp_path / "parts", FAST, stop_after=1)
@@ -332,6 +342,7 @@ def test_look_ahead_resumes_as_if_it_had_not_stopped(tmp_path):
         assert torch.equal(tensor, parts.module.state_dict()[name]), name
 
 
+@pytest.mark.medium
 def test_biases_of_norms_learn_at_their_own_rate(rng):
     """One step from the same state: the norms' biases move further, and nothing else differs."""
     moved = {}
@@ -371,6 +382,7 @@ def test_first_weights_whiten_patches_and_pass_channels_on(name, rng):
     assert torch.equal(first[:24], wanted)
 
 
+@pytest.mark.medium
 def test_mixup_mixes_pairs_and_their_losses(tmp_path, monkeypatch):
     """Each image keeps its share, the loss is that of both labels, and a resumed run repeats it."""
     recipe = dataclasses.replace(TINY, mixup=0.7)
@@ -408,6 +420,7 @@ def test_mixup_is_a_finite_number(mixup, capsys):
     assert capsys.readouterr().err.startswith("error: mixup: must be a finite number of 0 or more")
 
 
+@pytest.mark.medium
 def test_boxes_do_not_mix(tmp_path):
     recipe = dataclasses.replace(get_recipe("tiny_yolo", "digit_boxes"), mixup=0.2)
     with pytest.raises(ModelError, match=r"^mixup: .* boxes of digit_boxes came, .*leave it out$"):

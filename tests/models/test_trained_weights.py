@@ -59,6 +59,7 @@ def test_trained_network_decides_as_recorded(name):
     assert agreeing(decide(trained(path), images), name) >= LEAST
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["digits_cnn-digits", "tiny_vgg-cifar10", "tiny_yolo-voc"])
 def test_a_change_of_the_weights_is_noticed(name):
     """One layer's channels in another order, or a fifth of its size: damage that still runs."""

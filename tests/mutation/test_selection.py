@@ -41,6 +41,7 @@ def checkout(tmp_path):
     return tmp_path
 
 
+@pytest.mark.medium
 def test_draw_depends_on_the_seed_alone_and_grows():
     found = all_mutants(ROOT, source_files(ROOT, FEW))
     drawn = draw(found, 40, 7, ROOT)
@@ -109,6 +110,7 @@ def test_a_files_own_tests_come_first_then_those_that_import_it():
     assert all("tests/compiler/frontend/test_resample.py" not in s.tests for s in stages)
 
 
+@pytest.mark.medium
 def test_every_file_has_tests_that_are_there():
     for path in source_files(ROOT):
         assert len(stages_of(path, ROOT)) > len(DEEP[Path(path).parts[0]]), path

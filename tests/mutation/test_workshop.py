@@ -133,6 +133,7 @@ def test_results_are_kept_and_hold_for_one_text(tmp_path, project):
     assert found["survivors"] == ["golden/made_up.py:5 count: comparison: n > 100  ->  n >= 100"]
 
 
+@pytest.mark.medium
 def test_every_fault_that_changes_nothing_is_one_that_can_be_made():
     """An entry whose text is gone says nothing any more, and has to go."""
     for name, entry in equivalents().items():

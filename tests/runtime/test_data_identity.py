@@ -41,6 +41,7 @@ def test_weights_of_one_folder_do_not_serve_another(folders, capsys):
     assert chosen.weights == f"trained on {path_name(fruit)}"
 
 
+@pytest.mark.medium
 def test_hints_name_the_folder_that_was_given(folders):
     fruit, _ = folders
     said = []

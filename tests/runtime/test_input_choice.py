@@ -127,6 +127,7 @@ def test_a_model_that_says_nothing_is_refused_in_one_error(tmp_path, monkeypatch
     )
 
 
+@pytest.mark.medium
 def test_maps_reach_the_integers_and_the_float_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(MODEL)

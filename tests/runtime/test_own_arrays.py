@@ -60,6 +60,7 @@ def said_by(settings, **options):
     return result, said
 
 
+@pytest.mark.medium
 def test_sounds_without_labels(folder, rng):
     x = rng.normal(0, 2, (20, 2, 64))
     np.savez("sounds.npz", x_train=x, x_test=x[:7])
@@ -101,6 +102,7 @@ def test_vectors_with_labels(folder, rng):
     np.testing.assert_allclose(found["sqnr_db"]["input"], expected, rtol=1e-6)
 
 
+@pytest.mark.medium
 def test_pictures_without_labels(folder, rng):
     (folder / "flat").mkdir()
     for i in range(6):

@@ -100,6 +100,7 @@ def test_archive_with_a_free_batch_is_loaded(tmp_path):
     assert load_own_model(str(path)).input_shape == (2, 6, 6)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("n_images", "dim", "limits"),
     [

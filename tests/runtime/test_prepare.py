@@ -74,6 +74,7 @@ def test_the_folder_of_a_compilation_lies_with_the_results(tmp_path, monkeypatch
     assert folder == tmp_path / "sim_build" / "digits_cnn-digits-bits5" / "compiled"
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("n_images", [1, 3])
 def test_exported_archives_of_one_batch_size_go_all_the_way(tmp_path, monkeypatch, n_images):
     monkeypatch.chdir(tmp_path)
@@ -88,6 +89,7 @@ def test_exported_archives_of_one_batch_size_go_all_the_way(tmp_path, monkeypatc
     assert result.report["bit_exact"]["golden_program"]
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(not has_extra("onnx"), reason="needs the extra onnx")
 @pytest.mark.parametrize(("free", "profile"), [(False, "exact"), (True, "general")])
 def test_quantized_files_go_all_the_way(tmp_path, monkeypatch, free, profile):
@@ -113,6 +115,7 @@ def test_quantized_files_go_all_the_way(tmp_path, monkeypatch, free, profile):
     assert (len(all_equal) == 5) is not free
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(not has_extra("onnx"), reason="needs the extra onnx")
 def test_averages_in_two_layers_go_all_the_way(tmp_path, monkeypatch):
     import onnx

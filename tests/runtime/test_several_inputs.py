@@ -43,6 +43,7 @@ def in_torch(net, result):
     return {name: tensor.numpy().astype(np.int64) for name, tensor in values.items()}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("seed", range(8))
 def test_random_branches_are_torch_s_in_golden_and_program(seed, rng):
     module, images, net = compiled(seed, rng)
@@ -129,6 +130,7 @@ def two(**options):
     return stemcore.compile(Two().eval(), calibration=(IMAGE, STATE), **options)
 
 
+@pytest.mark.medium
 def test_each_input_has_a_meaning_of_its_own(caplog):
     net = two(input={"image": "unit", "state": (-2, 2)})
     assert "input image: unit has no sign and another input has one" in caplog.text
@@ -153,6 +155,7 @@ def test_maps_without_a_sign_keep_all_bits_among_themselves():
     assert codes.tolist() == [[0, 64, 127]]
 
 
+@pytest.mark.medium
 def test_saved_network_takes_the_same_inputs(tmp_path):
     net = two(input={"image": "unit", "state": (-2, 2)})
     again = stemcore.load(net.save(tmp_path / "net"))
@@ -254,6 +257,7 @@ def prepared(tmp_path, **changes):
     return prepare(settings, n_train=16, n_test=4)
 
 
+@pytest.mark.medium
 def test_run_takes_an_array_for_each_input_from_a_file(tmp_path):
     found = prepared(tmp_path)
     net = two(input={"image": "unit", "state": (-2, 2)})
@@ -285,6 +289,7 @@ def test_data_sets_of_one_array_are_refused_with_the_way_out(tmp_path):
         prepare(settings, n_train=16, n_test=4)
 
 
+@pytest.mark.medium
 def test_archives_have_the_names_of_their_inputs(tmp_path):
     path = tmp_path / "net.pt2"
     program = torch.export.export(Two().eval(), (torch.zeros(2, 1, 6, 6), torch.zeros(2, 3)))

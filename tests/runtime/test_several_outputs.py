@@ -25,6 +25,7 @@ def compiled(name, **options):
     return module, stemcore.compile(module, calibration=BYTES, input="unit", **options)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["nested", "tails", "twice", "moved", "one_of_dict"])
 def test_final_is_what_the_module_returns(name):
     module, net = compiled(name)
@@ -45,6 +46,7 @@ def test_final_is_what_the_module_returns(name):
         )
 
 
+@pytest.mark.medium
 def test_each_output_has_a_scale_of_its_own_kind():
     _, net = compiled("dict", outputs={"scores": "classes", "box": "values"})
     assert net.compilation.quantized.kinds == [("scores", "classes"), ("box", "values")]
@@ -57,6 +59,7 @@ def test_each_output_has_a_scale_of_its_own_kind():
         compiled("dict", outputs={"box": "numbers"})
 
 
+@pytest.mark.medium
 def test_saved_network_arranges_its_outputs_without_the_model(tmp_path):
     _, net = compiled("nested")
     before = net.run(BYTES[:2], engine="golden").final
@@ -65,6 +68,7 @@ def test_saved_network_arranges_its_outputs_without_the_model(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.medium
 def test_program_file_keeps_outputs_and_refuses_unknown_ones(tmp_path):
     _, net = compiled("tails")
     save_program(net.program, tmp_path)
@@ -77,6 +81,7 @@ def test_program_file_keeps_outputs_and_refuses_unknown_ones(tmp_path):
     np.testing.assert_allclose(outputs[0].final(integers), result.final[0])
 
 
+@pytest.mark.medium
 def test_results_file_and_page_have_every_output(tmp_path):
     _, net = compiled("tails")
     result = net.run(BYTES[:3], engine="program")
@@ -88,6 +93,7 @@ def test_results_file_and_page_have_every_output(tmp_path):
     assert "softmax over axis 1; 2: shape (5,), argmax over axis 1" in page
 
 
+@pytest.mark.medium
 def test_spikes_that_the_host_did_not_get_are_a_difference():
     _, net = compiled("tuple")
     ran = run_engine("program", net.program, net.integers(BYTES[:2]))

@@ -99,6 +99,7 @@ def test_damaged_tails_of_programs_are_refused(rng, tmp_path):
         load_program(tmp_path)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("end", "host"),
     [
@@ -123,6 +124,7 @@ def test_a_run_says_what_the_host_computes(end, host, tmp_path, monkeypatch):
     assert "on the host, after the chip" in (result.folder / "report.html").read_text()
 
 
+@pytest.mark.medium
 def test_outputs_are_what_the_user_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(NET.replace("END", "self.dense(x.flatten(1))"))

@@ -4,6 +4,8 @@
 import subprocess
 import sys
 
+import pytest
+
 WITHOUT_COCOTB = """
 import sys
 class Absent:
@@ -20,6 +22,7 @@ def run(text):
     return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
 
 
+@pytest.mark.medium
 def test_package_needs_no_cocotb():
     assert run(WITHOUT_COCOTB).returncode == 0
 

@@ -127,6 +127,7 @@ def weights_by_definition(layer, connection, shape):
     return dense
 
 
+@pytest.mark.medium
 def test_loop_nests_add_the_weights_of_the_definition(rng):
     for _ in range(5):
         network = random_network(rng, max_size=6, n_layers=2, size=6)

@@ -70,6 +70,7 @@ def test_fewer_cores_are_tried_where_no_placement_fits(monkeypatch):
     assert fewest <= found.partition.n_cores <= max(fewest, before * 2 // 3) < before
 
 
+@pytest.mark.medium
 def test_the_first_error_stays_where_nothing_helps(monkeypatch):
     checked = refusing(monkeypatch, 1000)
     with pytest.raises(DestinationsFullError, match=r"^core: must hold 33 entries"):

@@ -46,6 +46,7 @@ def test_interval_of_one_core_is_accumulation_and_update(rng):
     assert got.latency > busy[0]
 
 
+@pytest.mark.medium
 def test_nothing_is_faster_than_its_busiest_core(rng):
     for _ in range(10):
         network = random_network(rng)
@@ -56,6 +57,7 @@ def test_nothing_is_faster_than_its_busiest_core(rng):
         assert (got.end - got.start >= operations(program, images).max(axis=1)).all()
 
 
+@pytest.mark.medium
 def test_every_image_of_a_stepped_program_ends(rng):
     params = TINY.with_integration("late")
     network = random_stepped_network(rng, "late", max_channels=4, max_size=4)
@@ -105,6 +107,7 @@ def test_a_longer_queue_bridges_more():
     assert intervals[0] > 1.1 * intervals[1] > 1.2 * intervals[2]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("n_images", [1, 3])
 def test_times_of_images_do_not_rest_on_those_that_follow(n_images, rng):
     network = random_network(rng)

@@ -42,6 +42,7 @@ def sent_to(flows, number, trains):
     return sums
 
 
+@pytest.mark.medium
 def test_bursts_hold_what_the_loads_count(rng):
     for _ in range(10):
         network = random_network(rng)

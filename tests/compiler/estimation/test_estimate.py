@@ -28,6 +28,7 @@ def spikes_of(network, images, values):
     return spikes
 
 
+@pytest.mark.medium
 def test_counts_are_those_of_the_program_engine(rng):
     for _ in range(15):
         network = random_network(rng)
@@ -74,6 +75,7 @@ def test_interval_of_one_core_is_accumulation_and_update():
     assert got.latency > core.busy
 
 
+@pytest.mark.medium
 def test_interval_is_at_least_that_of_the_busiest_core(rng):
     for _ in range(10):
         got = estimate(compile_network(random_network(rng), TINY, columns=3, rows=3))

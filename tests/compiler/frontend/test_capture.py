@@ -142,6 +142,7 @@ def test_dropped_and_unused_operators_leave_no_node():
     assert [node.name for node in graph.nodes] == ["conv"]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("batch", ["dynamic", "two", "one"])
 def test_exported_programs_are_taken_with_any_batch(batch, rng):
     module, shape = build("vgg")
@@ -151,6 +152,7 @@ def test_exported_programs_are_taken_with_any_batch(batch, rng):
     assert_same_function(module, shape, capture(program), rng)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["vgg", "residual", "average"])
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 def test_decomposed_programs_are_taken(name, rng):

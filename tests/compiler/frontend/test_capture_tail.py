@@ -82,6 +82,7 @@ def test_the_end_of_a_map_is_the_hosts(name, rng):
     assert_computes(graph, module, rng)
 
 
+@pytest.mark.medium
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 @pytest.mark.parametrize("decomposes", [False, True])
 def test_programs_with_a_free_batch_have_the_same_tail(decomposes, rng):
@@ -101,6 +102,7 @@ def test_a_network_that_ends_in_its_last_layer_has_no_tail():
     assert capture(net(lambda y: y.flatten(1), is_map=True), (1, 8, 8)).tail == ()
 
 
+@pytest.mark.medium
 def test_steps_say_what_they_are():
     graph = capture(net(VECTORS["softmax"]), (1, 8, 8))
     assert graph.tail == (Arrange((10,)), Softmax(1))

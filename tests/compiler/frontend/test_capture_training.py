@@ -56,12 +56,14 @@ def check_evaluates(graph):
     torch.testing.assert_close(found, want, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.medium
 def test_an_archive_in_training_mode_is_read_as_in_evaluation(tmp_path):
     graph = read_model(save(tmp_path / "net.pt2", Net().train(), example(2)))
     check_evaluates(graph)
     assert graph.notes == NOTES
 
 
+@pytest.mark.medium
 def test_programs_and_their_modules_are_read_alike():
     program = torch.export.export(Net().train(), (example(2),))
     for graph in (capture(program), capture(program.module(), SHAPE)):
@@ -71,6 +73,7 @@ def test_programs_and_their_modules_are_read_alike():
         ]
 
 
+@pytest.mark.medium
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch warns of its own code
 def test_training_mode_is_read_from_decomposed_programs_too():
     net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Dropout())
@@ -82,6 +85,7 @@ def test_training_mode_is_read_from_decomposed_programs_too():
         torch.testing.assert_close(run_graph(graph, images)[graph.output], net.eval()(images))
 
 
+@pytest.mark.medium
 def test_a_graph_module_that_claims_to_be_in_training_mode_holds_its_mode_in_its_calls():
     module = torch.export.export(Net().eval(), (example(2),)).module()
     module.training = True

@@ -180,6 +180,7 @@ class Encoder(nn.Module):
         return self.classify(x.mean(1))
 
 
+@pytest.mark.medium
 def test_a_cause_has_one_line_however_many_layers_have_it():
     with pytest.raises(CompatibilityError) as caught:
         check_compatible(capture(Encoder().eval(), (5, 8), "encoder"))

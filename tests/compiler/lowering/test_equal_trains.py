@@ -36,6 +36,7 @@ def images(rng, n=12):
     return x
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("bits", [4, "a=2", "*=3,add=8", "8,add=5,a=7", "2,add=4,add_2=6"])
 @pytest.mark.parametrize("integration", ["late", "scaled"])
 def test_layers_of_different_bits_meet_on_cores_that_exchange_time_steps(bits, integration, rng):
@@ -50,6 +51,7 @@ def test_layers_of_different_bits_meet_on_cores_that_exchange_time_steps(bits, i
     assert compiled.run(x[:5], engine="program").bit_exact
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("tables", ["none", "rot1"])
 def test_values_do_not_change(tables, rng):
     x = images(rng)

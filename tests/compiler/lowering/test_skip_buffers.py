@@ -127,6 +127,7 @@ def test_skip_buffers_are_needed_where_every_time_step_is_granted(integration):
         check_choice(False, stepped)
 
 
+@pytest.mark.medium
 def test_skip_buffers_fill_the_pipeline(rng):
     network = residual(rng, 3)
     activity = dict.fromkeys((INPUT, *(layer.name for layer in network.layers)), 2.0)

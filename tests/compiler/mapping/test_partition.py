@@ -32,6 +32,7 @@ def replace_layer(network, **changes):
     return dataclasses.replace(network, layers=layers)
 
 
+@pytest.mark.medium
 def test_random_partitions_are_legal(rng):
     for _ in range(40):
         network = random_network(rng)
@@ -50,6 +51,7 @@ def test_the_fewest_cores_are_enough(rng):
             assert partition(network, TINY, cores).n_cores <= cores
 
 
+@pytest.mark.medium
 def test_more_cores_never_slow_the_busiest_down(rng):
     network = random_network(rng, n_layers=3)
     fewest = partition(network, TINY).n_cores
@@ -88,6 +90,7 @@ def plain_operations(network, tile, lanes, spikes):
     return total
 
 
+@pytest.mark.medium
 def test_predicted_operations_are_those_of_the_tiles(rng):
     for _ in range(10):
         network = random_network(rng)
@@ -281,6 +284,7 @@ def test_too_many_connections_are_refused_before_tiles_of_any_layer_are_cut(monk
         partition(network, TINY)
 
 
+@pytest.mark.medium
 def test_the_least_time_is_that_of_a_search_that_asks_every_layer_every_time(rng):
     n_with_choice = 0
     for _ in range(12):

@@ -66,6 +66,7 @@ def test_links_are_those_of_the_routers():
     assert sorted(links_of((2, 3), (*HOST, *HOST))) == sorted(tree((2, 3), (*HOST, *HOST)).links)
 
 
+@pytest.mark.medium
 def test_random_placements_are_legal(rng):
     for _ in range(10):
         network = random_network(rng)
@@ -96,6 +97,7 @@ def test_cost_counts_packets_links_and_sharing():
     assert Traffic([to_host_and_tile], nodes).cost == 2 * PACKET_COST + 2 + 3
 
 
+@pytest.mark.medium
 def test_exchanges_keep_the_cost_exact(rng):
     tiles = partition(NETWORK, TINY, 16).tiles
     flows = list_flows(NETWORK, TINY, tiles, connect(NETWORK, tiles, TINY.lanes))
@@ -108,6 +110,7 @@ def test_exchanges_keep_the_cost_exact(rng):
         assert traffic.cost == Traffic(flows, traffic.nodes).cost
 
 
+@pytest.mark.medium
 def test_placement_is_deterministic():
     tiles = partition(NETWORK, TINY, 20).tiles
     assert place(NETWORK, TINY, tiles, 5, 4) == place(NETWORK, TINY, tiles, 5, 4)
@@ -135,6 +138,7 @@ def test_more_tiles_than_nodes_are_refused():
         place(NETWORK, TINY, tiles, 2, 2)
 
 
+@pytest.mark.medium
 def test_check_finds_two_tiles_on_one_node_and_nodes_outside():
     tiles = partition(NETWORK, TINY, 20).tiles
     good = place(NETWORK, TINY, tiles, 5, 4)

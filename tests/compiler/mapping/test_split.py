@@ -52,6 +52,7 @@ def test_split_keeps_all_values_and_potentials(seed, general):
     assert_same_function(network, split, images, NARROW.acc_width)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("seed", SPLIT_SEEDS)
 def test_program_of_split_network_is_exact(seed):
     rng, network = splitting_network(seed)
@@ -115,6 +116,7 @@ def test_synaptic_operations_of_parts_are_those_of_the_whole_layer(rng):
     np.testing.assert_array_equal(sops["wide"], bits.sum(axis=(1, 2, 3)))
 
 
+@pytest.mark.medium
 def test_sums_at_their_bounds_are_exact():
     """All weights and inputs at the rail: what the proof of the digits allows is reached."""
     rails = np.where(np.arange(28) % 3, 127, -127).astype(np.int8)
@@ -142,6 +144,7 @@ TIGHT = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("tight", TIGHT)
 @pytest.mark.parametrize("channels", [12, 28, 40])
 def test_little_room_for_digits_is_enough(tight, channels, rng):
@@ -169,6 +172,7 @@ def test_parts_that_do_not_fit_are_split_in_turn(rng):
     assert {split.scales[name] for name in names[:-1]} == {1.0}
 
 
+@pytest.mark.medium
 def test_a_residual_is_part_of_a_sum_that_is_split(rng):
     """Beside a fan-in that is split, with the shifts of the default preset."""
     params = TIGHT["both"]

@@ -87,6 +87,7 @@ def test_a_bias_that_does_not_fit_is_refused(form, biases, shift, message):
         round_bias("conv", np.array(biases), np.array(shift), form, is_exact=False)
 
 
+@pytest.mark.medium
 @crossed(1, form=BIAS_FORMATS, profile=["exact", "general", "paper"])
 def test_every_form_equals_golden_in_every_profile(form, profile, rng):
     module, shape = build("residual")

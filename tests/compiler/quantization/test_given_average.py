@@ -189,6 +189,7 @@ class Net(nn.Module):
         return self.last(torch.cat([z, F.avg_pool2d(y, 5, 5).amax((2, 3))], 1))
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(not has_extra("pt2e"), reason=f"torchao: {how_to_install('pt2e')}")
 def test_averages_of_a_converted_model_are_equal(rng):
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e

@@ -68,6 +68,7 @@ def test_every_number_of_time_steps_equals_golden(name, bits, profile, rng):
     assert_equals_golden(model, x)
 
 
+@pytest.mark.medium
 @crossed(per_channel=[True, False], weight_bits=[2, 4, 7], profile=["exact", "general"])
 def test_narrow_weights_and_shared_scales_equal_golden(weight_bits, per_channel, profile, rng):
     module, shape = build("residual")
@@ -86,6 +87,7 @@ def test_narrow_weights_and_shared_scales_equal_golden(weight_bits, per_channel,
     assert max(np.abs(weight).max() for weight in learned) == top
 
 
+@pytest.mark.medium
 def test_mixed_bits_follow_the_mapping(rng):
     module, shape = build("residual")
     x = images(rng, shape)
@@ -143,6 +145,7 @@ def test_exact_profile_is_the_fake_quantized_float_graph(name, rng):
         np.testing.assert_array_equal(rounded / layer.scale, got[layer.name], err_msg=layer.name)
 
 
+@pytest.mark.medium
 def test_exact_profile_needs_no_multiplier_and_has_powers_of_two(rng):
     module, shape = build("residual")
     model = quantize(capture(module, shape), images(rng, shape))
@@ -153,6 +156,7 @@ def test_exact_profile_needs_no_multiplier_and_has_powers_of_two(rng):
             assert np.frexp(scale)[0] == 0.5
 
 
+@pytest.mark.medium
 def test_an_identity_is_exact_in_both_profiles(rng):
     """The shortcut reaches the accumulator without rounding: weight << shift is scale over unit."""
     module, shape = build("residual")
@@ -283,6 +287,7 @@ def test_reduced_precision_settings_do_not_change_the_result(rng):
         torch.set_float32_matmul_precision(before)
 
 
+@pytest.mark.medium
 def test_quantizing_twice_gives_the_same_bytes(rng, tmp_path):
     module, shape = build("residual")
     x = images(rng, shape)

@@ -93,6 +93,7 @@ def test_every_entry_of_a_table_is_the_nearest_output(name, bits, is_signed):
         assert table[pattern] == min(max(round(float(real) * 32), low), high)
 
 
+@pytest.mark.medium
 @given(
     least=st.floats(-40, 0),
     most=st.floats(0.01, 40),
@@ -137,6 +138,7 @@ def test_networks_with_a_function_equal_golden_and_are_close_to_float(name, prof
     assert 10 * np.log10(np.square(wanted).sum() / noise) > LEAST_SNR.get(name, 24)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("bits", [2, 4, 6])
 @pytest.mark.parametrize("name", NETS)
 def test_networks_of_functions_equal_golden(name, bits, rng):

@@ -227,6 +227,7 @@ class Chain(nn.Module):
         return self.function(self.last(F.max_pool2d(y, 2).flatten(1)))
 
 
+@pytest.mark.medium
 @NEEDS_PT2E
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[] if n in FAST else [pytest.mark.slow]) for n in FUNCTIONS]
@@ -260,6 +261,7 @@ ONNX_FUNCTIONS = {
 }
 
 
+@pytest.mark.medium
 @NEEDS_ONNX
 @pytest.mark.parametrize("form", ["qdq", "qcdq"])
 @pytest.mark.parametrize("name", ONNX_FUNCTIONS)

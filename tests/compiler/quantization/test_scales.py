@@ -241,6 +241,7 @@ def test_of_all_shifts_those_with_the_least_noise_are_chosen(is_exact):
     assert n_refused > 5
 
 
+@pytest.mark.medium
 def test_sixty_connections_are_aligned_at_once():
     operands = [Operand(2.0 ** -(i % 9), 8, np.full(32, 2.0**-7), 9) for i in range(60)]
     alignment = align(operands, np.full(32, 2.0**-40), np.inf, True)

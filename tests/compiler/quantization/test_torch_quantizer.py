@@ -83,6 +83,7 @@ def check_equal(converted, codes, images, graph=None):
     return quantized
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", NETS)
 @pytest.mark.parametrize("options", [{}, {"per_channel": False}, {"bits": 4, "weight_bits": 5}])
 def test_quantized_after_training_is_equal(kind, options):
@@ -104,6 +105,7 @@ def test_quantized_while_training_is_equal(kind):
     check_equal(aware(net, images), codes, images)
 
 
+@pytest.mark.medium
 def test_archive_is_equal(tmp_path):
     net = make(Residual)
     codes, images = images_for(net, N_IMAGES)
@@ -126,6 +128,7 @@ class TwoInputs(torch.nn.Module):
         return {"scores": self.last(joined), "state": self.dense(state)}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("is_archive", [False, True])
 def test_several_inputs_and_outputs_are_equal(tmp_path, is_archive):
     rng = np.random.default_rng(4)
@@ -156,6 +159,7 @@ def test_several_inputs_and_outputs_are_equal(tmp_path, is_archive):
         assert got.any()
 
 
+@pytest.mark.medium
 def test_what_one_accumulator_sums_is_one_layer():
     net = make(Residual)
     codes, images = images_for(net, N_IMAGES)
@@ -171,6 +175,7 @@ def test_what_one_accumulator_sums_is_one_layer():
     assert [layer.is_signed for layer in network.layers] == [False, False, True, False, True]
 
 
+@pytest.mark.medium
 def test_free_scales_run_in_the_general_profile():
     net = make(Residual)
     codes, images = images_for(net, N_IMAGES)
@@ -185,6 +190,7 @@ def test_free_scales_run_in_the_general_profile():
     assert str(compared[0]).startswith("c1: ")
 
 
+@pytest.mark.medium
 def test_weights_are_taken_as_they_are():
     net = make(Residual)
     codes, images = images_for(net, N_IMAGES)
@@ -197,6 +203,7 @@ def test_weights_are_taken_as_they_are():
         assert np.array_equal(dense, wanted[-1].numpy())
 
 
+@pytest.mark.medium
 def test_a_model_that_leaves_its_output_real_gets_a_scale_for_it():
     net = make(Residual)
     codes, images = images_for(net, N_IMAGES)
@@ -251,6 +258,7 @@ def spec(dtype, scheme, low, high):
     return QuantizationSpec(dtype, MinMaxObserver, low, high, scheme)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("dtype", "scheme", "limits", "message"),
     [
@@ -284,6 +292,7 @@ def test_other_integers_are_refused_with_the_way_out(dtype, scheme, limits, mess
         quantize(capture(converted, net.shape), codes_of(codes))
 
 
+@pytest.mark.medium
 def test_values_that_are_left_real_are_refused():
     net = make(Residual)
     codes, images = images_for(net, N_IMAGES)
@@ -295,6 +304,7 @@ def test_values_that_are_left_real_are_refused():
         quantize(graph, codes_of(codes))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "choice", [{"bits": 4}, {"weight_bits": 4}, {"profile": "paper"}, {"bias": "output8"}]
 )

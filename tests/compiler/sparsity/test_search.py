@@ -27,6 +27,7 @@ def sops_of(network, values, name):
     return sum(of.sum() for of in sops.values()) / len(values[name])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("number", range(4))
 def test_candidates_are_what_whole_runs_say(scheme, number, rng):

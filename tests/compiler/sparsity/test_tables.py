@@ -85,6 +85,7 @@ def test_tables_stay_below_the_upper_clamp(quantized):
     assert find_tables(network, "ones1")[layer.name].max() == 100
 
 
+@pytest.mark.medium
 @crossed(1, net=["depthwise", "residual", "vgg", "shared"], name=NAMES)
 def test_torch_equals_golden_with_tables(net, name, rng, tmp_path):
     module, shape = build(net)

@@ -90,6 +90,7 @@ def test_parts_that_integrate_per_time_step_keep_in_step(mode, size, rng):
         np.testing.assert_array_equal(fired[layer.name], expected[layer.name], err_msg=layer.name)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("number", [0, 2])
 def test_a_part_played_packet_by_packet_counts_alike(number):
     _, network, program, images = random_program(number)
@@ -145,6 +146,7 @@ def test_loading_takes_the_flits_that_the_host_sends(number):
         assert all(len(host.start(core)) == START_FLITS for core in group.program.cores)
 
 
+@pytest.mark.medium
 def test_estimated_transfer_is_that_of_the_images_spikes():
     """Flits of one image: estimated from its spikes, counted in what the host sends and gets."""
     _, network, program, images = random_program(1)
@@ -219,6 +221,7 @@ def test_groups_are_the_cheapest_cut(number):
     assert chosen == pytest.approx(min(costs)) == pytest.approx(cycles)
 
 
+@pytest.mark.medium
 def test_a_destination_table_that_is_too_small_halves_the_group(monkeypatch):
     """The whole has room for all its entries on its mesh; a chip of another shape may not."""
     _, _, program, images = random_program(3)
@@ -252,6 +255,7 @@ def test_a_table_that_is_too_small_for_one_core_is_refused(monkeypatch):
         virtual_chip(program, 1)
 
 
+@pytest.mark.medium
 def test_the_batch_makes_loading_cheap_and_bounds_what_the_host_keeps(monkeypatch):
     _, _, program, _ = random_program(3)
     chip = virtual_chip(program, 1)

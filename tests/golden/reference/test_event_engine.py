@@ -11,6 +11,7 @@ from tests.support.hand_programs import conv_chain_program, dense_program
 from tests.support.random_networks import random_image
 
 
+@pytest.mark.medium
 def test_order_of_arrival_changes_nothing(rng):
     program, _ = conv_chain_program(4)
     image = random_image(rng, program.input, 1)[0]

@@ -27,6 +27,7 @@ def params_of(mode, multipliers=True):
     return TINY.with_(multipliers=multipliers).with_integration(mode.split("_")[0])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("mode", STEP_MODES)
 @pytest.mark.parametrize("case", range(4))
 def test_programs_match_the_network_and_their_twin(case, mode, rng):

@@ -284,6 +284,7 @@ def test_axon_in_reads_its_memories_back(rng):
     assert got == [words for _, words in network.images()]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("preset", preset_params())
 def test_axon_in_converts(preset):
     assert "module" in rtlil.convert(AxonIn(PRESETS[preset]))

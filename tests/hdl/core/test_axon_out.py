@@ -77,6 +77,7 @@ def sparse(rng, params, n, density=0.2):
     return values * (rng.random((n, params.lanes)) < density)
 
 
+@pytest.mark.medium
 @crossed(bits=[2, 5, 8], stall=STALLS, params=SHAPES)
 def test_axon_out_sends_every_spike_in_order(bits, stall, params, rng):
     tables = Tables(rng, params, 12)
@@ -84,6 +85,7 @@ def test_axon_out_sends_every_spike_in_order(bits, stall, params, rng):
     fire_all(tables, samples, bits, stall=stall, rng=rng)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "gap", [0, 1, 2, 3, *(pytest.param(gap, marks=pytest.mark.slow) for gap in (17, 63))]
 )
@@ -95,6 +97,7 @@ def test_axon_out_keeps_its_distance(gap, rng):
         assert all(b - a == max(gap, 1) for a, b in pairwise(cycles))
 
 
+@pytest.mark.medium
 @BY_STALL
 def test_axon_out_sends_nothing_while_held(stall, rng):
     tables = Tables(rng, TINY, 10)
@@ -115,6 +118,7 @@ def test_axon_out_sends_nothing_while_held(stall, rng):
     fire_all(tables, samples, 5, stall=stall, rng=rng, background=[hold])
 
 
+@pytest.mark.medium
 @BY_STALL
 def test_axon_out_lends_its_destinations(stall, rng):
     tables = Tables(rng, TINY, 10)
@@ -143,12 +147,14 @@ def test_axon_out_lends_its_destinations(stall, rng):
     assert n_read > 50
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_axon_out_fires_every_number_of_time_steps(bits, rng):
     tables = Tables(rng, TINY, 7)
     fire_all(tables, [sparse(rng, TINY, 7, 0.6)], bits)
 
 
+@pytest.mark.medium
 @crossed(1, n_words=[1, 5, 64], n_tokens=[0, 1, 5])
 def test_axon_out_scans_silence_in_the_promised_cycles(n_words, n_tokens, rng):
     tables = Tables(rng, TINY, n_words)
@@ -160,6 +166,7 @@ def test_axon_out_scans_silence_in_the_promised_cycles(n_words, n_tokens, rng):
     assert busy == [scan, scan]
 
 
+@pytest.mark.medium
 @crossed(1, n_destinations=[1, 3], params=SHAPES)
 def test_axon_out_sends_a_flit_every_cycle(n_destinations, params, rng):
     """Single spikes in every plane are the hardest case; many lanes and entries the easiest."""
@@ -176,6 +183,7 @@ def test_axon_out_sends_a_flit_every_cycle(n_destinations, params, rng):
         assert cycles[-1] == n_cycles - 1
 
 
+@pytest.mark.medium
 def test_axon_out_passes_words_without_destinations_in_a_cycle_each(rng):
     tables = Tables(rng, TINY, 60, most=0)
     full = np.full((60, TINY.lanes), 255)
@@ -188,6 +196,7 @@ def test_axon_out_without_words_sends_end(rng):
     fire_all(tables, [np.zeros((0, TINY.lanes), int)] * 2, 8)
 
 
+@pytest.mark.medium
 @BY_STALL
 def test_axon_out_visits_the_whole_tables(stall, rng):
     params = TINY.with_(n_fire_words=16, n_destinations=16)

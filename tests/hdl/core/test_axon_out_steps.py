@@ -33,6 +33,7 @@ def fire_steps(tables, activations, bits, steps, *, stall="free", rng=None):
     return busy_cycles
 
 
+@pytest.mark.medium
 @BY_STALL
 @pytest.mark.parametrize("bits", [2, 5, 8])
 def test_each_time_step_is_fired_by_itself(bits, stall, rng):

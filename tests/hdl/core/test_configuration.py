@@ -197,6 +197,7 @@ def test_pointer_wraps_at_the_last_address(memory):
     assert blocks.errors == [Error.WRITE] * n_chunks
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("at_work", [False, True])
 @BY_STALL
 def test_random_accesses_match_the_contract(stall, at_work, rng):

@@ -266,6 +266,7 @@ def random_life(dut, rng, n_samples):
     return drive, blocks
 
 
+@pytest.mark.medium
 def test_random_lives_keep_the_order_of_commands(rng):
     for _ in range(6):
         dut = Control(params=TINY)
@@ -279,6 +280,7 @@ def test_random_lives_keep_the_order_of_commands(rng):
         assert [sorted(sample[1:]) for sample in samples] == [["fire", "grant"]] * 12
 
 
+@pytest.mark.medium
 def test_waiting_means_that_no_register_changes(rng):
     stillness = Stillness()
     for _ in range(6):
@@ -509,6 +511,7 @@ def test_counters_wrap():
     simulate(fragment, [drive], limit=60)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("preset", PRESETS)
 def test_control_converts(preset):
     rtlil.convert(Control(params=get_preset(preset)), emit_src=False)

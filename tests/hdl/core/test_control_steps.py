@@ -179,6 +179,7 @@ def random_life(dut, rng, n_samples):
     return drive, blocks, (steps, bits)
 
 
+@pytest.mark.medium
 def test_random_lives_keep_the_order_of_commands(rng):
     for _ in range(6):
         dut = Control(params=LATE)
@@ -197,6 +198,7 @@ def test_random_lives_keep_the_order_of_commands(rng):
             assert n_fires >= bits * (n_updates // steps - 1)
 
 
+@pytest.mark.medium
 def test_waiting_means_that_no_register_changes(rng):
     stillness = Stillness()
     for _ in range(3):
@@ -210,6 +212,7 @@ def test_waiting_means_that_no_register_changes(rng):
     assert stillness.n_changes > 100
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("preset", ["tiny_late", "tiny_scaled", "darwin3"])
 def test_control_converts(preset):
     rtlil.convert(Control(params=get_preset(preset)), emit_src=False)

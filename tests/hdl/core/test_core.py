@@ -62,6 +62,7 @@ def run_and_compare(program, network, images, *, stall, rng):
     return player
 
 
+@pytest.mark.medium
 @crossed(1, variant=VARIANTS, stall=STALLS)
 def test_core_fires_and_counts_what_golden_computes(variant, stall, rng):
     program, network = dense_program(3, **variant)
@@ -71,6 +72,7 @@ def test_core_fires_and_counts_what_golden_computes(variant, stall, rng):
     assert flags == {"overflow": 0, "running": 1}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("mode", "stall"), STEPPED)
 def test_core_integrates_per_time_step(mode, stall, rng):
     network, program = stepped_core_program(rng, mode)
@@ -82,6 +84,7 @@ def test_core_integrates_per_time_step(mode, stall, rng):
     assert kinds.count(Kind.END) == 3 * network.output.bits
 
 
+@pytest.mark.medium
 def test_core_sends_time_steps_in_order_and_everything_to_the_host(rng):
     program, network = dense_program(4)
     images = random_images(rng, network, 3)
@@ -180,6 +183,7 @@ def test_quiet_core_changes_no_register_without_a_flit(mode, platform, rng):
     assert n_quiet > 100
 
 
+@pytest.mark.medium
 def test_core_is_quiet_at_last_and_not_while_it_works(rng):
     program, network = dense_program(6)
     images = random_images(rng, network, 1)
@@ -197,6 +201,7 @@ def test_core_is_quiet_at_last_and_not_while_it_works(rng):
     assert sum(not quiet for quiet, _ in seen) > program.params.n_acc_words
 
 
+@pytest.mark.medium
 def test_core_converts():
     """By itself; of every preset as part of a node, see test_node.py."""
     rtlil.convert(Core(params=get_preset("tiny")), emit_src=False)

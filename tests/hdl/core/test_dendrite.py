@@ -374,6 +374,7 @@ def test_dendrite_reset_drops_what_is_in_flight_and_nothing_else(rng):
     np.testing.assert_array_equal(got[0][:n_old], bench.reference.potentials[:n_old])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("preset", preset_params())
 def test_dendrite_converts(preset):
     assert "module" in rtlil.convert(Dendrite(PRESETS[preset]))

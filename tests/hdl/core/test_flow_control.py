@@ -112,6 +112,7 @@ def test_a_grant_is_a_credit_for_every_source_in_the_promised_cycles(n_entries, 
     assert [cycle - 5 for cycle in sink.cycles[:n_entries]] == [4 * i for i in range(n_entries)]
 
 
+@pytest.mark.medium
 @BY_STALL
 def test_no_credit_is_lost_or_merged_among_paces(stall, rng):
     lists = Lists(rng, 3)

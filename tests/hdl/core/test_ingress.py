@@ -147,6 +147,7 @@ def permit(dut, due=ALL_DUE):
     return bench
 
 
+@pytest.mark.medium
 @BY_STALL
 def test_ingress_sorts_by_kind_and_keeps_order(stall, rng):
     dut = Ingress(params=TINY)
@@ -226,6 +227,7 @@ def test_idle_ingress_gives_nothing():
     assert events.seen == []
 
 
+@pytest.mark.medium
 @BY_STALL
 def test_egress_merges_and_keeps_the_order_of_each_input(stall, rng):
     dut = Egress(params=TINY)
@@ -283,6 +285,7 @@ def test_egress_holds_its_choice_while_it_waits(first):
     simulate(clocked(dut), [drive], limit=40)
 
 
+@pytest.mark.medium
 @BY_STALL
 def test_entry_queue_says_of_the_oldest_flit_what_the_check_says(stall, rng):
     dut = EntryQueue(params=TINY)

@@ -101,6 +101,7 @@ def test_memory_gives_the_old_word_while_it_is_written():
     assert got == [11, 22]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("preset", preset_params())
 def test_memory_converts_with_the_width_of_its_format(preset, memory):

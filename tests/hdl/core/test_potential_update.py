@@ -128,6 +128,7 @@ def test_what_is_not_stored_changes_nothing(params, rng):
     np.testing.assert_array_equal(extra[0], 2 * v[[3, 1, 7]])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("preset", preset_params(n for n, p in PRESETS.items() if p.model.state))
 def test_update_converts(preset):
     params = get_preset(preset)

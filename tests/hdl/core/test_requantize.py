@@ -113,6 +113,7 @@ def tie_cases(rng, params, n, mode):
     return z, np.zeros(shape, int), np.ones(shape, int), shift
 
 
+@pytest.mark.medium
 @crossed(1, is_signed=[0, 1], bias_shift=range(4), multipliers=[True, False])
 def test_requantize_matches_golden(is_signed, bias_shift, multipliers, rng):
     params = TINY.with_(multipliers=multipliers, acc_width=int(rng.choice([16, 18, 19, 24, 32])))
@@ -129,6 +130,7 @@ def test_requantize_matches_golden(is_signed, bias_shift, multipliers, rng):
         np.testing.assert_array_equal(got, expected(*cases, mode))
 
 
+@pytest.mark.medium
 @crossed(1, bits=range(2, 9), is_signed=[0, 1])
 def test_requantize_rounds_ties_to_even_and_clamps(bits, is_signed, rng):
     mode = {"bits": bits, "is_signed": is_signed, "use_lookup": 0, "bias_shift": 0}
@@ -137,6 +139,7 @@ def test_requantize_rounds_ties_to_even_and_clamps(bits, is_signed, rng):
     np.testing.assert_array_equal(got, expected(*cases, mode))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("is_signed", [0, 1])
 def test_requantize_takes_every_shift_and_the_rails(is_signed):
     mode = {"bits": 8, "is_signed": is_signed, "use_lookup": 0, "bias_shift": 2}
@@ -154,6 +157,7 @@ def test_requantize_takes_every_shift_and_the_rails(is_signed):
     np.testing.assert_array_equal(got, expected(*columns, mode))
 
 
+@pytest.mark.medium
 def test_requantize_wraps_the_product_at_48_bits(rng):
     mode = {"bits": 8, "is_signed": 1, "use_lookup": 0, "bias_shift": 3}
     shape = (200, TINY.soma_lanes)
@@ -164,6 +168,7 @@ def test_requantize_wraps_the_product_at_48_bits(rng):
     np.testing.assert_array_equal(got, expected(*cases, mode))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("is_signed", [0, 1])
 @pytest.mark.parametrize("bits", [2, 3, 8])
 def test_requantize_looks_activations_up(bits, is_signed, rng):
@@ -177,6 +182,7 @@ def test_requantize_looks_activations_up(bits, is_signed, rng):
     np.testing.assert_array_equal(got, expected(*cases, mode, table))
 
 
+@pytest.mark.medium
 @crossed(1, bias_shift=range(4), multipliers=[True, False])
 def test_requantize_gives_bytes_in_raw_mode(bias_shift, multipliers, rng):
     params = TINY.with_(multipliers=multipliers, acc_width=int(rng.choice([16, 24, 32])))
@@ -197,6 +203,7 @@ def test_requantize_gives_bytes_in_raw_mode(bias_shift, multipliers, rng):
     np.testing.assert_array_equal(got, raw(*cases, mode))
 
 
+@pytest.mark.medium
 def test_requantize_keeps_its_latency_over_gaps(rng):
     mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": 0}
     cases = interesting(rng, TINY, 200, mode)
@@ -205,6 +212,7 @@ def test_requantize_keeps_its_latency_over_gaps(rng):
     np.testing.assert_array_equal(got, expected(*cases, mode))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("multipliers", [True, False])
 @pytest.mark.parametrize("preset", preset_params())
 def test_requantize_converts(preset, multipliers):

@@ -9,6 +9,7 @@ from stemcore.hdl.core.reserved_queue import ReservedQueue
 from tests.support.streams import simulate
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("eager", [False, True])
 @pytest.mark.parametrize("depth", [2, 4, 8])
 def test_reserved_queue_keeps_order_and_counts_slots(depth, eager, rng):

@@ -61,6 +61,7 @@ def run_updates(params, mode, entries, words, constant_words, table, n_updates=1
     return results, accumulators.words, busy_cycles
 
 
+@pytest.mark.medium
 @crossed(
     shape={"tiny": TINY, "wide": WIDE},
     pooled=[False, True],
@@ -87,6 +88,7 @@ def test_soma_matches_golden(shape, pooled, is_signed, use_lookup, multipliers, 
     assert cycles == [update_cycles(params, len(entries))]
 
 
+@pytest.mark.medium
 @crossed(1, n_update=[1, 2, 5], shape={"tiny": TINY, "wide": WIDE})
 def test_soma_updates_again_in_the_promised_cycles(n_update, shape, rng):
     mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": 0}
@@ -103,6 +105,7 @@ def test_soma_updates_again_in_the_promised_cycles(n_update, shape, rng):
     assert cycles == [update_cycles(shape, n_update)] * 3
 
 
+@pytest.mark.medium
 def test_soma_fills_the_update_table(rng):
     mode = {"bits": 4, "is_signed": 1, "use_lookup": 0, "bias_shift": 1}
     params = TINY.with_(n_update=64)
@@ -116,6 +119,7 @@ def test_soma_fills_the_update_table(rng):
     assert cycles == [update_cycles(params, 64)]
 
 
+@pytest.mark.medium
 def test_soma_without_entries_writes_nothing():
     mode = {"bits": 8, "is_signed": 0, "use_lookup": 0, "bias_shift": 0}
     words = np.ones((TINY.n_acc_words, TINY.lanes), int)
@@ -149,6 +153,7 @@ def test_soma_clears_all_words(n_acc_words, rng):
     assert busy_cycles == [n_acc_words] * 2
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("multipliers", [True, False])
 @pytest.mark.parametrize("preset", preset_params())
 def test_soma_converts(preset, multipliers):

@@ -2,6 +2,7 @@
 """The soma where integration is per time step."""
 
 import numpy as np
+import pytest
 
 from stemcore.golden.arithmetic.potentials import update
 from stemcore.golden.spec.fields import Formats, Memory
@@ -71,6 +72,7 @@ def run_samples(params, neuron, mode, entries, sums, constant_words):
     return results, busy_cycles
 
 
+@pytest.mark.medium
 @crossed(1, case=CASES, pooled=[False, True])
 def test_soma_updates_every_step_and_finishes_the_last(case, pooled, rng):
     params, neuron, n_steps = case

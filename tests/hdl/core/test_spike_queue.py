@@ -79,6 +79,7 @@ def test_spike_queue_is_idle_only_while_empty():
     simulate(queue, [fill_and_drain], limit=50)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("n_spikes", [2, 8, 13])
 def test_spike_queue_says_how_full_it_is(n_spikes, rng):
     queue = SpikeQueue(params=TINY.with_(n_spikes=n_spikes))

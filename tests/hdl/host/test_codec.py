@@ -149,6 +149,7 @@ def pace(t):
 CREDIT = HOST.flit(Kind.CREDIT, HOST_RECTANGLE)
 
 
+@pytest.mark.medium
 def test_memories_are_written_and_read_back(rng):
     codecs = Codecs("half", rng)
 
@@ -191,6 +192,7 @@ def test_accesses_that_are_none_are_refused():
     assert not codecs.to_host and not codecs.to_chip
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("work", [0, 1])
 def test_other_flits_pass(work, rng):
     """All where the codec is not at work; else those that are neither spikes nor tokens."""
@@ -214,6 +216,7 @@ def test_other_flits_pass(work, rng):
     assert codecs.to_chip == sent and codecs.to_host == came
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("stall", [pytest.param("free", marks=pytest.mark.slow), "third"])
 def test_samples_go_in_and_come_out(stall, rng):
     """Two samples: spikes wait for CREDITs and while a destination holds, and END with them."""
@@ -268,6 +271,7 @@ def test_samples_go_in_and_come_out(stall, rng):
     assert not codecs.refused and not codecs.beyond
 
 
+@pytest.mark.medium
 def test_populations_are_told_apart_by_axon(rng):
     """Two layers whose spikes come to the host, one of them after the other in the sample."""
     names = [PROGRAM.layers[0].population.name, PROGRAM.output]
@@ -313,6 +317,7 @@ def test_populations_are_told_apart_by_axon(rng):
     assert len(populations) == 2 and codecs.beyond == 1
 
 
+@pytest.mark.medium
 def test_spikes_of_no_output_are_dropped_and_reported():
     codecs = Codecs()
     population = PROGRAM.output_populations[0]
@@ -340,6 +345,7 @@ def test_spikes_of_no_output_are_dropped_and_reported():
     assert codecs.beyond == len(beyond) and not any(codecs.to_host[1:])
 
 
+@pytest.mark.medium
 def test_what_was_under_way_is_dropped():
     """Half a sample in, half a sample out: after ``work`` was low both begin anew."""
     codecs = Codecs()

@@ -122,6 +122,7 @@ class Withdrawing(Sink):
         ctx.set(stream.ready, 0)
 
 
+@pytest.mark.medium
 @BY_STALL
 @pytest.mark.parametrize("number", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_flits_of_random_networks_are_the_hosts(number, stall, rng):
@@ -155,6 +156,7 @@ def with_routes(program, rng, n_routes):
     return replace(program, input_routes=tuple(routes))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("density", [0.0, 0.03, 0.5, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_routes_take_turns_as_the_hosts_do(density, rng):
     _, program, _ = four_core_case(1)

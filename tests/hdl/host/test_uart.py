@@ -107,6 +107,7 @@ class Board(wiring.Component):
         return m
 
 
+@pytest.mark.medium
 def test_the_host_side_answers_at_its_pins():
     divisor = 2
     board = Board(divisor)

@@ -113,6 +113,7 @@ def flits(rng, n):
     return [(special if rng.random() < 0.2 else n) | Kind.SPIKE for n in numbers]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("rate", [0.0, 0.0003, pytest.param(0.001, marks=pytest.mark.slow)])
 def test_flits_return_once_and_in_order(rng, rate):
     wanted = flits(rng, 40)
@@ -138,6 +139,7 @@ def test_flits_return_once_and_in_order(rng, rate):
     simulate(testbench)
 
 
+@pytest.mark.medium
 def test_a_frame_of_each_length_returns(rng):
     async def testbench(bench, ctx):
         line = Line(bench, ctx)
@@ -182,6 +184,7 @@ def test_registers_answer_while_the_chip_takes_nothing(rng):
     simulate(testbench)
 
 
+@pytest.mark.medium
 def test_a_write_that_is_repeated_happens_once():
     async def testbench(bench, ctx):
         line = Line(bench, ctx)
@@ -200,6 +203,7 @@ def test_a_write_that_is_repeated_happens_once():
     simulate(testbench)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("kind", "address", "data"),
     [
@@ -221,6 +225,7 @@ def test_a_refused_access_says_so(kind, address, data):
     simulate(testbench)
 
 
+@pytest.mark.medium
 def test_a_new_session_begins_with_nothing(rng):
     async def testbench(bench, ctx):
         line = Line(bench, ctx)
@@ -245,6 +250,7 @@ def test_a_new_session_begins_with_nothing(rng):
     simulate(testbench)
 
 
+@pytest.mark.medium
 def test_another_host_is_noticed(rng):
     async def testbench(bench, ctx):
         line = Line(bench, ctx)
@@ -256,6 +262,7 @@ def test_another_host_is_noticed(rng):
     simulate(testbench)
 
 
+@pytest.mark.medium
 def test_garbage_does_nothing(rng):
     async def testbench(bench, ctx):
         line = Line(bench, ctx)
@@ -271,6 +278,7 @@ def test_garbage_does_nothing(rng):
     simulate(testbench)
 
 
+@pytest.mark.medium
 def test_bytes_go_out_with_a_stalled_line(rng):
     wanted = flits(rng, 40)
 

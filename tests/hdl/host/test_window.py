@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Flits by reads and writes: order, room, refusals, CLEAR."""
 
+import pytest
 from amaranth.sim import Simulator
 
 from stemcore.golden.spec.host_window import WINDOW_DEPTH, WINDOW_REGISTERS
@@ -71,6 +72,7 @@ def simulate(testbench):
     assert done
 
 
+@pytest.mark.medium
 def test_flits_go_through_in_order(rng):
     flits = [int(rng.integers(1 << 63)) for _ in range(8)] + [0, (1 << 64) - 1]
 
@@ -97,6 +99,7 @@ def test_flits_go_through_in_order(rng):
     simulate(testbench)
 
 
+@pytest.mark.medium
 def test_a_full_window_and_an_empty_one_refuse():
     async def testbench(window, dut, ctx):
         assert await window.write("TAKE", 1) == SLVERR

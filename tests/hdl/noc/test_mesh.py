@@ -88,6 +88,7 @@ def test_mesh_delivers_every_flit_once_in_order(columns, rows, depth, n_flits, s
             assert by_source[source] == wanted[source, there], f"from {source} to {there}"
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "source",
     [
@@ -137,6 +138,7 @@ def test_mesh_follows_golden_tree_hop_by_hop(source):
     simulate(m, [compare], background=[no_stray], limit=2000)
 
 
+@pytest.mark.medium
 def test_mesh_drops_a_flit_that_would_leave_it_and_tells():
     m, nodes, edge = build(2, 1)
     enter, leave = ends(nodes, edge)

@@ -12,6 +12,7 @@ from tests.support.structure import combinational_outputs
 WIDTH = 9
 
 
+@pytest.mark.medium
 @BY_STALL
 @pytest.mark.parametrize("depth", [2, 3, 4, 5])
 def test_queue_keeps_every_item_in_order(depth, stall, rng):
@@ -69,6 +70,7 @@ def test_queue_has_no_path_from_input_to_output(depth):
     assert combinational_outputs(queue, f"queue_{depth}") == set()
 
 
+@pytest.mark.medium
 @BY_STALL
 def test_register_keeps_every_item_in_order(stall, rng):
     items = rng.integers(1 << WIDTH, size=300).tolist()

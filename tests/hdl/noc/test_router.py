@@ -76,6 +76,7 @@ def test_route_mask_matches_golden_everywhere(port, platform):
     simulator.run()
 
 
+@pytest.mark.medium
 @crossed(1, here={"here0": HERE, "here1": (0, 1)}, depth=[2, 3, 4], stall=STALLS)
 def test_router_gives_every_flit_to_its_outputs_in_order(here, depth, stall, rng):
     router = Router(PARAMS.with_(queue_depth=depth))
@@ -100,6 +101,7 @@ def test_router_gives_every_flit_to_its_outputs_in_order(here, depth, stall, rng
         assert got == wanted[source, out], f"from {source.name} to {out.name}"
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "source",
     [
@@ -121,6 +123,7 @@ def test_router_passes_a_flit_a_cycle_two_cycles_later_or_one_to_the_core(source
         assert sink.items == items
 
 
+@pytest.mark.medium
 def test_router_runs_five_streams_side_by_side_at_full_rate():
     router = Router(PARAMS)
     pairs = {
@@ -140,6 +143,7 @@ def test_router_runs_five_streams_side_by_side_at_full_rate():
         assert sink.cycles == list(range(latency(out), latency(out) + 40))
 
 
+@pytest.mark.medium
 def test_router_serves_inputs_in_turn():
     router = Router(PARAMS)
     sources = [
@@ -154,6 +158,7 @@ def test_router_serves_inputs_in_turn():
         assert len(set(order[start : start + 5])) == 5
 
 
+@pytest.mark.medium
 def test_router_copies_go_as_outputs_become_free():
     router = Router(PARAMS)
     everywhere = flit((0, 1, 7, 7), payload=5)
@@ -212,6 +217,7 @@ def test_router_tells_when_it_may_change(depth, rng):
     simulate(router, [observe], limit=7000)
 
 
+@pytest.mark.medium
 def test_router_drops_what_has_no_destination():
     router = Router(PARAMS)
     nowhere = [flit((3, 3, 1, 3)), flit((2, 4, 2, 2))]
@@ -222,6 +228,7 @@ def test_router_drops_what_has_no_destination():
     assert sink.items == [last]
 
 
+@pytest.mark.medium
 def test_arbiter_holds_a_waiting_grant_and_starves_nobody(rng):
     n = 5
     arbiter = Arbiter(n=n)
@@ -254,6 +261,7 @@ def test_arbiter_refuses_a_single_request():
         Arbiter(n=1)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("preset", ["tiny", "ecp5", "sim32"])
 def test_router_converts(preset):
     assert rtlil.convert(Router(get_preset(preset)), emit_src=False)
@@ -289,6 +297,7 @@ def test_combinational_paths_are_found():
     assert combinational_outputs(Arbiter(n=3), "arbiter") == {"grant"}
 
 
+@pytest.mark.medium
 def test_router_outputs_stay_while_inputs_change_between_edges(rng):
     router = Router(PARAMS)
     inputs = [Value.cast(router.i[port].payload) for port in Port]

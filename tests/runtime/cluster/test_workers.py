@@ -119,6 +119,7 @@ def test_cluster_of_the_users_own_is_used_and_left_running(tmp_path, monkeypatch
         run_units([Unit("5", square, {"number": 5})], cluster=address, folder=tmp_path)
 
 
+@pytest.mark.medium
 def test_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(executors, "WAIT_S", 0.2)
     with pytest.raises(

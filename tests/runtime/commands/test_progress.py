@@ -76,6 +76,7 @@ def test_stages_line_up_and_fold_below_their_text():
     assert err.getvalue() == ""
 
 
+@pytest.mark.medium
 def test_a_log_has_whole_lines_alone(monkeypatch):
     monkeypatch.setattr(module, "TICK_S", 0.01)
     monkeypatch.setattr(module, "LOG_S", 0.05)
@@ -98,6 +99,7 @@ def test_a_log_has_whole_lines_alone(monkeypatch):
     assert re.fullmatch(r"simulate     2 images, 1,010 cycles, \d+\.\d s", done)
 
 
+@pytest.mark.medium
 def test_a_quiet_stage_shows_that_it_lives(terminal):
     with Display(terminal.stream, terminal.stream) as display:
         display.say("build        the node")
@@ -107,6 +109,7 @@ def test_a_quiet_stage_shows_that_it_lives(terminal):
     assert terminal.screen() == ["build        the node", "load         memories"]
 
 
+@pytest.mark.medium
 def test_a_bar_ends_with_its_stage(terminal):
     with Display(terminal.stream, terminal.stream) as display:
         display.say("simulate     16 cores")

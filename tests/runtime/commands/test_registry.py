@@ -34,6 +34,7 @@ def test_command_describes_itself(name, capsys):
     assert command.EXAMPLES[0] in text
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("words", [[], *([name] for name in commands())])
 def test_help_loads_nothing_heavy(words):
     script = (

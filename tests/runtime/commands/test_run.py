@@ -35,6 +35,7 @@ def folder(compiled, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.medium
 def test_run_writes_results_and_page(folder, compiled, images, capsys):
     expected = compiled.run(images[:4], engine="program")
     np.savez(folder / "x.npz", images=images[:4], labels=expected.predictions)
@@ -59,6 +60,7 @@ def test_golden_compares_nothing_and_says_so(folder, images, capsys):
     ]
 
 
+@pytest.mark.medium
 def test_a_difference_is_status_1(folder, images, monkeypatch, capsys):
     np.save(folder / "x.npy", images[:2])
     monkeypatch.setattr(
@@ -141,6 +143,7 @@ def unfolded(text):
     return text.replace("\n             ", " ").splitlines()
 
 
+@pytest.mark.medium
 def test_estimate_of_a_model_is_kept_and_reused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["estimate", "--model", "digits_cnn", "--cores", "5"]) == 0

@@ -141,6 +141,7 @@ def test_neurons_that_nobody_hears_are_masked(unread, rng):
     np.testing.assert_array_equal(sent["second"], values["second"])
 
 
+@pytest.mark.medium
 def test_masked_values_are_what_a_chip_sends(unread, rng):
     network, program = unread
     images = random_images(rng, network, 1)

@@ -91,6 +91,7 @@ def test_amaranth_tells_when_each_sample_came_out(rng):
     assert result.timing.total == ends[-1]
 
 
+@pytest.mark.medium
 def test_amaranth_says_that_nothing_moves(rng):
     program, network = dense_program(2)
     images = random_images(rng, network, 2)
@@ -100,6 +101,7 @@ def test_amaranth_says_that_nothing_moves(rng):
         run_engine("amaranth", stuck, images)
 
 
+@pytest.mark.medium
 def test_amaranth_keeps_to_its_limit(rng):
     program, network = dense_program(2)
     images = random_images(rng, network, 2)
@@ -111,6 +113,7 @@ def test_amaranth_keeps_to_its_limit(rng):
         run_engine(Amaranth(cycle_limit=100), program, images)
 
 
+@pytest.mark.medium
 def test_amaranth_reports_progress(rng):
     program, network = dense_program(2)
     seen = []

@@ -111,6 +111,7 @@ class Faulty(NetworkEngine):
 """
 
 
+@pytest.mark.medium
 def test_engine_of_networks_runs_and_is_compared(beside_ours, tmp_path, monkeypatch):
     (beside_ours / "faulty.py").write_text(NETWORK_ENGINE)
     monkeypatch.chdir(tmp_path)

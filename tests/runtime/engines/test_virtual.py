@@ -32,6 +32,7 @@ def case(rng):
     return network, program, images, run_network(network, images)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("batch", [1, 3, 100])
 @pytest.mark.parametrize("size", [1, 3])
 def test_program_engine_gives_the_same_in_batches_of_any_size(case, size, batch):
@@ -54,6 +55,7 @@ def test_program_engine_gives_the_same_in_batches_of_any_size(case, size, batch)
     assert {group.cycles for group in ran.virtual.groups} == {None}
 
 
+@pytest.mark.medium
 def test_flits_of_a_group_are_those_of_the_host(case):
     _, program, images, expected = case
     chip = virtual_chip(program, 2)
@@ -71,6 +73,7 @@ def test_flits_of_a_group_are_those_of_the_host(case):
         assert set(figures.layers) == {program.cores[core].layer for core in group.cores}
 
 
+@pytest.mark.medium
 def test_progress_counts_images_of_the_whole(case):
     _, program, images, _ = case
     seen = []

@@ -48,12 +48,14 @@ def test_a_baud_rate_that_no_port_has_is_refused(baud):
         open_port(f"/dev/x@{baud}")
 
 
+@pytest.mark.medium
 def test_silence_is_an_error():
     with terminal() as (_, name), UartPort(f"{name}@115200", answer_s=0.3) as port:
         with pytest.raises(PortError, match=r"at this baud rate; nothing came in 0.3 s"):
             port.restart()
 
 
+@pytest.mark.medium
 def test_garbage_is_no_answer():
     with terminal() as (ours, name), UartPort(name, answer_s=0.3) as port:
         os.write(ours, b"Welcome to your router\r\nlogin: ~~~}}~")
@@ -66,6 +68,7 @@ def take_for_ever(port):
         port.receive(0.05)
 
 
+@pytest.mark.medium
 def test_a_board_that_falls_silent_is_noticed():
     seen = []
 

@@ -201,6 +201,7 @@ def test_a_codec_without_a_host_side_is_refused():
         HostSides(codec=CodecParams())
 
 
+@pytest.mark.medium
 def test_a_codec_without_room_leaves_nothing(chain, tmp_path):
     program, images, expected = chain
     sides = HostSides(uart=25, codec=CodecParams(n_values=8, n_outputs=8))

@@ -130,6 +130,7 @@ def random_life(rng, program, n_ends):
             yield None, 0
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("period", CASES)
 def test_hosts_send_what_the_rules_permit(functions, period, rng):
     _, program, images = CASES[period]()

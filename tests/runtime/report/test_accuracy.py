@@ -51,6 +51,7 @@ def test_accuracy_counts_the_largest_output():
     assert measure(digits, outputs) == 1 - (digits.test_labels[:5] != 0).mean() / 10
 
 
+@pytest.mark.medium
 def test_pictures_are_written_and_old_ones_removed(boxes, tmp_path):
     outputs = perfect_outputs(boxes)
     write_pictures(boxes, outputs, tmp_path / "detections")

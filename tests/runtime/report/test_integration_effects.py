@@ -32,6 +32,7 @@ def prepared():
     return prepare(Settings("digits_cnn", integration="late"))
 
 
+@pytest.mark.medium
 def test_prepare_keeps_the_exact_network_beside_the_integrated_one(prepared):
     assert prepared.exact_width == 24
     assert all(layer.neuron == EXACT for layer in prepared.exact.layers)

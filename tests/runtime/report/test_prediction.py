@@ -2,6 +2,7 @@
 """What is said of a run before it: times of so many images, loads of all."""
 
 import numpy as np
+import pytest
 
 from stemcore.compiler.pipeline import compile_network
 from stemcore.compiler.virtual.chip import virtual_chip
@@ -18,6 +19,7 @@ def predicted(images, n_timed):
     return predict(program, images, run_program(program, images).values, n_timed=n_timed)
 
 
+@pytest.mark.medium
 def test_times_are_those_of_the_first_images(rng):
     images = rng.integers(0, 256, (5, 2, 4, 4))
     some, first = predicted(images, 3), predicted(images[:3], 3)
@@ -27,6 +29,7 @@ def test_times_are_those_of_the_first_images(rng):
     assert predicted(images, 99)["images"] == 5
 
 
+@pytest.mark.medium
 def test_one_image_has_the_interval_of_two_like_it(rng):
     image = rng.integers(0, 256, (1, 2, 4, 4))
     one, two = predicted(image, 1), predicted(np.repeat(image, 2, axis=0), 2)
@@ -41,6 +44,7 @@ def test_an_image_without_spikes_passes_all_the_same():
     assert 0 < got["interval"] <= got["latency"]
 
 
+@pytest.mark.medium
 def test_cores_in_turn_are_predicted_with_their_loads(rng):
     program = compile_network(NETWORK, get_preset("tiny"), columns=3, rows=2)
     images = rng.integers(0, 256, (3, 2, 4, 4))

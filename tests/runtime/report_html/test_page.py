@@ -305,6 +305,7 @@ def test_compact_numbers(value, text):
     assert compact(value) == text
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("engine", ["golden", "program"])
 def test_sim_leaves_the_page_beside_the_report(tmp_path, monkeypatch, engine):
     monkeypatch.chdir(tmp_path)

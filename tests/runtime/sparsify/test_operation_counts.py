@@ -19,6 +19,7 @@ def prepared():
     return prepare(Settings("digits_cnn"))
 
 
+@pytest.mark.medium
 def test_measured_operations_and_spikes_are_those_of_golden(prepared):
     integers, labels = prepared.integers[:20], prepared.dataset.test_labels[:20]
     choice = {"layers.0": "rot2", "input": "rot1"}

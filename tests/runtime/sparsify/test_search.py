@@ -113,6 +113,7 @@ def test_every_search_has_a_folder_of_its_own(budget, schemes, name):
     assert search_folder(settings, budget, schemes, "cycles").name == f"{name}-cycles"
 
 
+@pytest.mark.medium
 def test_a_search_that_fails_leaves_no_tables_of_an_older_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = Settings("digits_cnn")

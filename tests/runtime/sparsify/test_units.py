@@ -23,6 +23,7 @@ def prepared():
     return prepare(Settings("digits_cnn"))
 
 
+@pytest.mark.medium
 def test_candidates_by_population_are_those_of_all_at_once(prepared):
     images, units = Images("some", prepared.integers[:15]), Units(prepared.compilation)
     tables = scheme_tables(prepared.exact, "rd")
@@ -32,6 +33,7 @@ def test_candidates_by_population_are_those_of_all_at_once(prepared):
     assert len({unit.key for unit in ranked}) == len(tables)
 
 
+@pytest.mark.medium
 def test_a_choice_is_what_the_compilation_says(prepared):
     images, units = Images("some", prepared.integers[:15]), Units(prepared.compilation)
     choice = {"layers.0": "rd20", "input": "rd5"}

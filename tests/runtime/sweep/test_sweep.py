@@ -153,6 +153,7 @@ def test_points_that_did_not_change_are_not_run_again(tmp_path, monkeypatch, cap
     assert "sweep: one point must compile, none does; " in capsys.readouterr().err
 
 
+@pytest.mark.medium
 def test_more_images_than_there_are_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["sweep", "--model=digits_cnn", "--images=100000"]) == 2

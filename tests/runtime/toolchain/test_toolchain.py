@@ -112,6 +112,7 @@ def test_run_reports_last_lines_of_a_failure(tmp_path):
     assert "the reason" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.medium
 def test_run_ends_a_program_that_does_not(tmp_path):
     command = ["sh", "-c", "echo begun; sleep 60 & sleep 60"]
     with pytest.raises(ToolError, match=r"(?s)^sh: no end within 0\.2 s in .*begun"):
@@ -205,6 +206,7 @@ with built_once(Path(sys.argv[1]), "thing", "key") as (folder, empty):
 """
 
 
+@pytest.mark.medium
 def test_built_once_lets_one_of_several_processes_fill(tmp_path):
     command = [sys.executable, "-c", FILLER, str(tmp_path)]
     started = [
@@ -232,6 +234,7 @@ def test_tree_key_depends_on_files_at_any_depth(tmp_path):
     assert len(keys) == 3
 
 
+@pytest.mark.medium
 def test_node_is_keyed_by_all_sources_of_the_gateware():
     """What hdl imports is in the key: hdl itself and golden.spec, however deep."""
     keyed = {Path(hdl.__file__).parent, Path(spec.__file__).parent}

@@ -54,6 +54,7 @@ def archive(tmp_path):
         return path, {name: file.read(name) for name in file.namelist()}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("part", ["models/model.json", "model_weights_config.json"])
 def test_archives_with_one_damage_are_read_or_refused(archive, part):
     path, parts = archive
@@ -72,6 +73,7 @@ def test_archives_with_one_damage_are_read_or_refused(archive, part):
     assert 20 <= n_refused < 60
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(not has_extra("onnx"), reason=f"onnx: {how_to_install('onnx')}")
 @pytest.mark.parametrize("form", ["float", "qdq"])
 def test_onnx_files_with_one_damage_are_read_or_refused(tmp_path, form):

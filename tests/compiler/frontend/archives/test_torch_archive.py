@@ -51,6 +51,7 @@ def free(tmp_path):
     return save(tmp_path / "net.pt2", Net().eval(), example, dynamic_shapes=shapes)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "shapes",
     [None, ({0: BATCH},), ({0: torch.export.Dim("n", min=2, max=9)},)],
@@ -132,6 +133,7 @@ def test_the_harmful_pickle_is_harmful(tmp_path):
     assert trace.exists()
 
 
+@pytest.mark.medium
 def test_sample_inputs_are_never_unpickled(path, tmp_path):
     trace = tmp_path / "trace"
     rewrite(path, {"sample_inputs/model.pt": lambda _: harmful_pickle(trace)})
@@ -170,6 +172,7 @@ def test_pickled_objects_are_refused(path, tmp_path, prefix):
     no_trace(trace, lambda: load_program(path), "constants that are pickled Python objects")
 
 
+@pytest.mark.medium
 def test_symbolic_sizes_are_not_evaluated(free, tmp_path):
     trace = tmp_path / "trace"
     with zipfile.ZipFile(free) as archive:

@@ -82,6 +82,7 @@ def wired(b):
     return b.node("Softmax", [x], "probabilities", axis=1)
 
 
+@pytest.mark.medium
 def test_shapes_that_are_computed_are_constants(tmp_path):
     b = Builder("float", SHAPE)
     model = b.model(wired(b), (3,))
@@ -104,6 +105,7 @@ def test_batches_may_be_fixed(tmp_path, batch):
 
 
 # Quantized ----------------------------------------------------------------------------------------
+@pytest.mark.medium
 @pytest.mark.parametrize("bits", [8, 5])
 @pytest.mark.parametrize("form", ["qdq", "qcdq"])
 def test_scales_that_are_powers_of_two_give_every_integer(tmp_path, form, bits):
@@ -138,6 +140,7 @@ def integers_of(model, names):
         yield name, zeros[node.input[2]].dtype
 
 
+@pytest.mark.medium
 def test_quant_nodes_of_qonnx_are_the_pairs_that_they_stand_for(tmp_path):
     codes, _ = inputs()
     networks = [
@@ -181,6 +184,7 @@ def test_other_scales_run_in_the_general_profile(tmp_path, form):
     assert all(one.equal > 0.85 and one.largest <= 1 for one in compared), compared
 
 
+@pytest.mark.medium
 def test_what_onnx_runtime_quantizes_is_taken_as_it_is(tmp_path):
     from onnxruntime import quantization
 

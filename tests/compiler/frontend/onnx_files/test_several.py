@@ -44,6 +44,7 @@ def save(tmp_path, model):
     return tmp_path / "net.onnx"
 
 
+@pytest.mark.medium
 def test_a_float_file_runs_through_the_front_door(tmp_path):
     model = two_inputs("float")
     given = {
@@ -58,6 +59,7 @@ def test_a_float_file_runs_through_the_front_door(tmp_path):
         assert np.abs(got.reshape(want.shape) - want).max() < 0.05 * np.abs(want).max()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("factor", [1.0, 4.0])
 @pytest.mark.parametrize("form", ["qdq", "qcdq", "qonnx"])
 def test_quantized_files_give_every_integer(tmp_path, form, factor):

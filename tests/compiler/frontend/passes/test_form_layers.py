@@ -62,6 +62,7 @@ def test_a_vgg_block_is_one_layer():
     assert nodes["9"].op.branches[0].weight.shape == (16, 12, 3, 3)
 
 
+@pytest.mark.medium
 def test_a_residual_block_is_two_layers_whose_second_has_two_connections():
     module, shape = build("residual")
     nodes = layers_of(module, shape)
