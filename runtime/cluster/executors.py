@@ -95,9 +95,14 @@ class Workers(Executor):
             self.client.cancel(list(futures))
 
     def _sent(self, blob: bytes, blobs: dict[str, Any]) -> Any:
+        import dask
+
         name = blob_hash(blob)
         if name not in blobs:
-            blobs[name] = self.client.submit(_hold, blob, key=f"blob-{name}")
+            # Above 10 MiB Dask warns whoever sends it with a task. Scattered it would be gone with
+            # the worker that has it.
+            with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
+                blobs[name] = self.client.submit(_hold, blob, key=f"blob-{name}")
         return blobs[name]
 
     def _result(self, future: Any, unit: Unit) -> Any:

@@ -38,6 +38,16 @@ def test_killed_workers_change_nothing(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_large_blob_is_sent_without_a_warning(tmp_path):
+    """A program of some ten MB: Dask would warn the user of a graph of that size."""
+    blob = b"\1" * (20 << 20)
+    found = run_units(
+        [Unit("1", square, {"number": 1}, {"program": blob})], cluster="local:1", folder=tmp_path
+    )
+    assert found == [{"square": 1, "blobs": len(blob)}]
+
+
+@pytest.mark.slow
 def test_unit_that_ends_every_worker_is_given_up_and_named(tmp_path):
     some = [Unit("deadly", always_die, {})]
     with pytest.raises(ValueError, match=r"^deadly: a worker must live .*; 4 died at this one; "):
