@@ -14,13 +14,14 @@ HEAD = """# Beside other accelerators
 Rows that this project measured on its own RTL, and rows that others publish. They are not of one
 kind: networks, bits, boards and what counts as energy differ, and no row was made to look like
 another. *measured*: by the command that stands beside it, every spike equal to golden's; *RTL
-simulated*: the other project's RTL, run by us; *quoted*: as published. `python -m
-stemcore.benchmarks.peers` measures our rows again and writes this page and
-`benchmarks/peers/peers.json`.
+simulated*: the other project's RTL, run once by us, with a bench that is not here, since neither is
+that RTL; *quoted*: as published. `python -m stemcore.benchmarks.peers` measures our rows again and
+writes this page and `benchmarks/peers/peers.json`.
 
 Our images per second are simulated cycles at a clock, not a run in silicon. Two kinds of rows are
 ours. *One node on the board*: the design that fits a ULX3S, at the clock at which it was placed and
-routed; the network's cores take turns on its node, and loading them is counted. The others have a
+routed (its bitstream asks for 60 MHz, other than with `CLOCK=`); the network's cores take turns on
+its node, and loading them is counted. The others have a
 node for every core, which no board here holds: their clock, $clock MHz, is that of one placed and
 routed node of $lanes lanes in an ECP5.
 """

@@ -21,6 +21,7 @@ from stemcore.hdl.boards.board import HOST_MHZ, Board, boards, get_board
 
 from .page import page
 from .placement import pack, place_design
+from .power_on import power_on_text
 from .synthesis import Design, synthesise_design, versions
 
 ROUNDING = 1e-3  # of targets, whose periods are whole picoseconds
@@ -130,8 +131,8 @@ def build(
     return report, folder
 
 
-def next_steps(design: Design, bitstream: Path, model: dict[str, Any] | None) -> list[str]:
-    """What the user types next."""
+def run_command(design: Design, model: dict[str, Any] | None) -> str:
+    """What runs a network on a board that has a serial line and holds the design."""
     nodes = design.columns * design.rows
     name = model["model"] if model else "digits_cnn"
     words = f"MODEL={shlex.quote(name)} PRESET={design.preset}"
@@ -142,10 +143,13 @@ def next_steps(design: Design, bitstream: Path, model: dict[str, Any] | None) ->
     else:
         words += f" MESH={design.columns}x{design.rows}"
     speed = "" if design.baud == BAUD else f"@{design.baud}"  # what is meant without it
-    return [
-        f"{design.board.loader} {shlex.quote(str(bitstream))}",
-        f"make sim {words} SIM=fpga PORT=/dev/ttyUSB0{speed}",
-    ]
+    return f"make sim {words} SIM=fpga PORT=/dev/ttyUSB0{speed}"
+
+
+def next_steps(design: Design, bitstream: Path, model: dict[str, Any] | None) -> list[str]:
+    """What the user types next."""
+    load = f"{design.board.loader} {shlex.quote(str(bitstream))}"
+    return [load, run_command(design, model)]
 
 
 def describe(
@@ -191,8 +195,8 @@ def describe(
         "best_seed": placed["seed"],
         "meets_clock": reached[best] >= 1 - ROUNDING,
         "worst_paths": placed["worst_paths"],
-        "critical_path": placed["critical_path"],
-        "power_on": POWER_ON,
+        "critical_paths": placed["critical_paths"],
+        "power_on": figures["power_on"],
         "bitstream": None,
         "next": [],
         "model": model,
@@ -207,13 +211,6 @@ def describe(
         "versions": versions(),
         "machine": platform.machine(),
     }
-
-
-# What holds before the first byte comes, by the gateware: reset until the PLL has locked.
-POWER_ON = (
-    "in reset until the PLL has locked; then cores are stopped, memories hold zeros, the serial "
-    "line is at rest, and the LEDs of errors and ends are dark"
-)
 
 
 def table(report: dict[str, Any]) -> str:
@@ -246,9 +243,12 @@ def table(report: dict[str, Any]) -> str:
             f"{found['target']:g} MHz asked for"
         )
     lines.append(f"clock        {report['clock_mhz']:g} MHz, line of {report['baud']:,.0f} baud")
-    lines.append("latest       delay     at, through the last cell of")
-    lines += [
-        f"             {path['delay_ns']:6.2f} ns  {path['to']}, {path['through']}"
-        for path in report["worst_paths"]
-    ]
+    for clock in report["fmax_mhz"]:
+        lines.append(f"latest       of {clock}: delay, at, through the last cell of")
+        lines += [
+            f"             {path['delay_ns']:6.2f} ns  {path['to']}, {path['through']}"
+            for path in report["worst_paths"]
+            if path["clock"] == clock
+        ]
+    lines.append(f"power-on     {power_on_text(report['power_on'])}")
     return "\n".join(lines)

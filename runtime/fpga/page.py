@@ -6,6 +6,7 @@ from typing import Any
 
 from ..report_html.page import document
 from ..report_html.text import escape
+from .power_on import power_on_text
 
 
 def page(report: dict[str, Any]) -> str:
@@ -49,11 +50,14 @@ def page(report: dict[str, Any]) -> str:
         ),
         _section(
             "Where signals arrive latest",
-            ("delay in ns", "at", "through the last cell of"),
-            [(p["delay_ns"], p["to"], p["through"]) for p in report["worst_paths"]],
+            ("clock", "delay in ns", "at", "through the last cell of"),
+            [(p["clock"], p["delay_ns"], p["to"], p["through"]) for p in report["worst_paths"]],
         ),
-        f"<h2>Slowest path</h2>\n<pre>{escape(chr(10).join(report['critical_path']))}</pre>\n",
-        f"<h2>After power-on</h2>\n<p>{escape(report['power_on'])}.</p>\n",
+        *(
+            f"<h2>Slowest path of {escape(clock)}</h2>\n<pre>{escape(chr(10).join(path))}</pre>\n"
+            for clock, path in report["critical_paths"].items()
+        ),
+        f"<h2>After power-on</h2>\n<p>{escape(power_on_text(report['power_on']))}.</p>\n",
     ]
     if report["model"]:
         parts.append(_section("Network", ("figure", "value"), report["model"].items()))

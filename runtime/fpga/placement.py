@@ -24,31 +24,43 @@ _ADDED = re.compile(
     r"(_TRELLIS_FF|_LUT4|_CCU2C|_PFUMX|_L6MUX21|_MULT18X18D|\$(?:ff|lut|drv|comb|nextpnr)|\.\d+\.\d+)"
     r".*$"
 )
+# Of names that two signals would share without it.
+_NUMBER = re.compile(r"\$\d+(?=\.|$)")
 
 
 def component(cell: str) -> str:
     """The signal or memory of the design that a placed cell belongs to."""
-    return _ADDED.sub("", cell)
+    return _NUMBER.sub("", _ADDED.sub("", cell))
 
 
 def worst_endpoints(report: dict[str, Any], n: int = N_PATHS) -> list[dict[str, Any]]:
-    """The ``n`` components at which signals arrive latest, each once: name, delay in ns, and the
-    component of the last cell before it.
+    """Of each clock the ``n`` components at which signals of its own arrive latest, each once:
+    clock, name, delay in ns, and the component of the last cell before it.
+
+    Clocks differ in what they ask for: the latest of all would be those of the slowest alone.
 
     report : nextpnr's, with its detailed timing
     """
-    latest: dict[str, dict[str, Any]] = {}
+    latest: dict[str, dict[str, dict[str, Any]]] = {clock_name(net): {} for net in report["fmax"]}
     for net in report.get("detailed_net_timings", []):
         for end in net["endpoints"]:
+            clock = _clock_of(end["event"])
+            if clock not in latest or clock != _clock_of(net["event"]):
+                continue  # a pin, or the other clock, which has constraints of its own
             name, delay = component(end["cell"]), max(end["delay"])  # of the earliest and latest
-            if name not in latest or delay > latest[name]["delay_ns"]:
-                latest[name] = {
+            known = latest[clock].get(name)
+            if known is None or delay > known["delay_ns"]:
+                latest[clock][name] = {
+                    "clock": clock,
                     "to": name,
                     "delay_ns": round(delay, 3),
                     "through": component(net["driver"]),
                 }
-    ordered = sorted(latest.values(), key=lambda path: (-path["delay_ns"], path["to"]))
-    return ordered[:n]
+    ordered = [
+        sorted(paths.values(), key=lambda path: (-path["delay_ns"], path["to"]))[:n]
+        for paths in latest.values()
+    ]
+    return [path for paths in ordered for path in paths]
 
 
 def clock_name(net: str) -> str:
@@ -56,9 +68,21 @@ def clock_name(net: str) -> str:
     return net.removeprefix("$glbnet$")
 
 
-def critical_path(paths: Iterable[dict[str, Any]]) -> list[str]:
-    """The slowest path between registers, a line for each step: delay, kind, cell and net."""
-    inner = [p for p in paths if "posedge" in p["from"] and "posedge" in p["to"]]
+def _clock_of(event: str) -> str:
+    """The clock of an event of nextpnr, such as ``posedge $glbnet$clk``."""
+    return clock_name(event.rpartition(" ")[2])
+
+
+def critical_path(paths: Iterable[dict[str, Any]], clock: str | None = None) -> list[str]:
+    """The slowest path between registers (of ``clock``, where that is given), a line for each
+    step: delay, kind, cell and net."""
+    inner = [
+        p
+        for p in paths
+        if "posedge" in p["from"]
+        and "posedge" in p["to"]
+        and (clock is None or {_clock_of(p["from"]), _clock_of(p["to"])} == {clock})
+    ]
     if not inner:
         return []
     path = max(inner, key=lambda p: sum(step["delay"] for step in p["path"]))["path"]
@@ -93,7 +117,8 @@ def place_design(design: Design, folder: Path, seed: int) -> dict[str, Any]:
     command = [Path(program).name, *design.board.place_flags, *words]
     if kept.is_file():
         found: dict[str, Any] = json.loads(kept.read_text())
-        if found["nextpnr_command"] == " ".join(command):
+        # One without paths by clock was described by an earlier version.
+        if found["nextpnr_command"] == " ".join(command) and "critical_paths" in found:
             return found
     started = time.perf_counter()
     run(
@@ -127,7 +152,10 @@ def timing(report: dict[str, Any]) -> dict[str, Any]:
             if use["used"]
         },
         "worst_paths": worst_endpoints(report),
-        "critical_path": critical_path(report["critical_paths"]),
+        "critical_paths": {
+            clock: critical_path(report["critical_paths"], clock)
+            for clock in map(clock_name, report["fmax"])
+        },
     }
 
 

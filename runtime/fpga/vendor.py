@@ -18,6 +18,7 @@ from stemcore.hdl.host.export import axi_host_verilog
 
 from ..toolchain.process import built_once, content_key
 from ..toolchain.yosys import run_yosys
+from .build import run_command
 from .ip_xact import LIBRARY, VENDOR, VERSION, component_xml, module_ports
 from .synthesis import Design, versions
 
@@ -225,14 +226,15 @@ def node_cells(design: Design) -> dict[str, float]:
     return {kind: sum(found[kind] for found in counts) for kind in KINDS}
 
 
-def next_steps(design: Design, folder: Path) -> list[str]:
+def next_steps(design: Design, folder: Path, model: dict[str, Any] | None) -> list[str]:
     """What the user types next."""
     board = design.board
-    steps = [f"cd {shlex.quote(str(folder))} && vivado -mode batch -source build.tcl"]
-    if board.platform:
-        return [*steps, f"{board.loader} {board.name}.bit"]
+    make = f"cd {shlex.quote(str(folder))} && vivado -mode batch -source build.tcl"
+    if board.platform:  # with a serial line
+        bitstream = shlex.quote(str(folder / f"{board.name}.bit"))
+        return [f"({make})", f"{board.loader} {bitstream}", run_command(design, model)]
     files = f"{board.name}.bit {board.name}.hwh stemcore_overlay.py"
-    return [*steps, f"scp {files} ubuntu@kria:", "python3 -i stemcore_overlay.py  # there: Chip()"]
+    return [make, f"scp {files} ubuntu@kria:", "python3 -i stemcore_overlay.py  # there: Chip()"]
 
 
 def write_project(
@@ -262,7 +264,7 @@ def write_project(
         "node_cells": node_cells(design),
         "model": model,
         "netlist": netlist,
-        "next": next_steps(design, folder),
+        "next": next_steps(design, folder, model),
         "checked": "by Yosys, as far as it reads the Verilog; no tool of the vendor has seen it",
         "versions": versions(),
     }

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boards that are not there: their whole gateware in simulation, at a port of this machine."""
+"""Boards that are not there: host side and nodes in simulation, at a port of this machine.
+
+The board's top is not in it: PLL, reset until that has locked, pins and LEDs.
+"""
 
 import subprocess
 import tempfile

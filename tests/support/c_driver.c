@@ -16,6 +16,8 @@ static int file;
 static FILE *out;
 static stemcore_tokens tokens;
 static stemcore_codec codec; /* used where it has a header */
+static stemcore_answers answers;
+static int is_started;
 
 static int read_line(void *user, uint8_t *bytes, int n) {
     struct pollfd one = {file, POLLIN, 0};
@@ -40,6 +42,10 @@ static void take(void *user, uint64_t flit) {
         stemcore_collect(&codec, flit);
         return;
     }
+    if (!is_started) {
+        stemcore_answer(&answers, flit);
+        return;
+    }
     stemcore_count(&tokens, flit);
     fwrite(&flit, 8, 1, out);
 }
@@ -56,10 +62,32 @@ static uint64_t *words(FILE *from, uint64_t *n) {
     return found;
 }
 
-/* Configures and runs; images as flits. */
+/* Reads `number` memories back. */
+static int compare(stemcore *chip, FILE *program, uint64_t number) {
+    int status = STEMCORE_OK;
+    for (uint64_t i = 0; i < number && !status; ++i) {
+        uint64_t n;
+        size_t wrong = 0;
+        uint64_t *found = words(program, &n); /* ADDRESS, READ, shift, and the words */
+        uint32_t *wanted = malloc(4 * n);
+        if (!wanted) return 100;
+        for (uint64_t k = 3; k < n; ++k) wanted[k - 3] = (uint32_t)found[k];
+        const stemcore_memory memory = {found[0], found[1], (int)found[2], wanted, n - 3};
+        status = stemcore_compare(chip, &answers, &memory, &wrong);
+        if (status) fprintf(stderr, "memory %d word %d\n", (int)i, (int)wrong);
+        free(wanted);
+        free(found);
+    }
+    return status;
+}
+
+/* Configures, compares and runs; images as flits. */
 static int run_flits(stemcore *chip, FILE *program, const uint64_t *configuration, uint64_t n,
-                     const uint64_t *rules) {
+                     const uint64_t *rules, const uint64_t *starts, uint64_t n_starts) {
     int status = stemcore_send(chip, configuration, n);
+    if (!status) status = compare(chip, program, rules[4]);
+    is_started = 1;
+    if (!status) status = stemcore_send(chip, starts, n_starts);
     if (!status) status = stemcore_begin(chip, &tokens);
     for (uint64_t i = 0; i < rules[2] && !status; ++i) {
         uint64_t *part = words(program, &n);
@@ -71,7 +99,7 @@ static int run_flits(stemcore *chip, FILE *program, const uint64_t *configuratio
 
 /* The same; images as bytes, each in words of its own. */
 static int run_codec(stemcore *chip, FILE *program, const uint64_t *configuration, uint64_t n,
-                     const uint64_t *sizes) {
+                     const uint64_t *sizes, const uint64_t *starts, uint64_t n_starts) {
     uint64_t n_words;
     uint64_t *tables = words(program, &n_words);
     codec.n_values = sizes[2], codec.n_outputs = sizes[3];
@@ -80,6 +108,7 @@ static int run_codec(stemcore *chip, FILE *program, const uint64_t *configuratio
     if (!codec.result) return 100;
     int status = stemcore_encode(chip, &codec, tables, n_words);
     if (!status) status = stemcore_send(chip, configuration, n);
+    if (!status) status = stemcore_send(chip, starts, n_starts);
     if (!status) status = stemcore_send(chip, tokens.credits, tokens.n_credits);
     for (uint64_t i = 0; i < sizes[4] && !status; ++i) {
         uint64_t *image = words(program, &n_words);
@@ -101,8 +130,8 @@ int main(int argc, char **argv) {
     cfmakeraw(&settings);
     tcsetattr(file, TCSANOW, &settings);
 
-    uint64_t n, n_credits, n_rules, n_sizes;
-    uint64_t *configuration = words(program, &n);
+    uint64_t n, n_starts, n_credits, n_rules, n_sizes;
+    uint64_t *configuration = words(program, &n), *starts = words(program, &n_starts);
     uint64_t *credits = words(program, &n_credits), *rules = words(program, &n_rules);
     tokens.credits = credits, tokens.n_credits = n_credits;
     tokens.input_credits = (uint32_t)rules[0], tokens.output_ends = (uint32_t)rules[1];
@@ -110,8 +139,8 @@ int main(int argc, char **argv) {
     int status = stemcore_open(&chip, &port);
     if (!status) status = stemcore_reset(&chip);
     if (!status)
-        status = n_sizes ? run_codec(&chip, program, configuration, n, sizes)
-                         : run_flits(&chip, program, configuration, n, rules);
+        status = n_sizes ? run_codec(&chip, program, configuration, n, sizes, starts, n_starts)
+                         : run_flits(&chip, program, configuration, n, rules, starts, n_starts);
     uint32_t errors = 0;
     if (!status) status = stemcore_get(&chip, STEMCORE_ERRORS, &errors);
     printf("%u %u %u\n", errors, chip.n_damaged, chip.n_repeats);

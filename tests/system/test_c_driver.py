@@ -13,6 +13,7 @@ from stemcore.compiler.stages import CALIBRATION_IMAGES
 from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.codec import CodecParams
+from stemcore.golden.spec.fields import Memory
 from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, MAJOR
 from stemcore.golden.spec.uart_frames import Frame, FrameKind
 from stemcore.runtime.host.c_header import write_c_driver
@@ -76,6 +77,26 @@ def test_c_driver_runs_a_network(driver, number, damage, tmp_path):
     golden = run_network(network, images, acc_width=program.params.acc_width)
     got = outputs_of(tmp_path / "flits", program, len(images))
     assert (got == golden[program.output].reshape(got.shape)).all()
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_c_driver_notices_a_memory_that_holds_something_else(driver, place, tmp_path):
+    """Every memory of every core is read back before the cores start."""
+    _, program, images = four_core_case(0)
+    sizes = [
+        words.size
+        for core in program.cores
+        for memory, words in core.memories.items()
+        if memory is not Memory.CONTROL and words.size
+    ]
+    wrong = (0, 0) if place == "first" else (len(sizes) - 1, sizes[-1] - 1)
+    write_program(tmp_path / "program", program, images, wrong=wrong)
+    mesh = {"columns": program.columns, "rows": program.rows}
+    with simulated_board(program.params, engines(), **mesh) as port:
+        words = [driver, port, tmp_path / "program", tmp_path / "flits"]
+        ran = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == DIFFERENT and not (tmp_path / "flits").stat().st_size
+    assert ran.stderr == f"memory {wrong[0]} word {wrong[1]}\n"
 
 
 def test_c_driver_runs_digits(driver, tmp_path):
@@ -148,7 +169,7 @@ def test_c_driver_says_that_a_board_has_no_such_codec(driver, other, tmp_path):
     assert ran.returncode == NO_CODEC and not (tmp_path / "none").stat().st_size
 
 
-SILENT, CLOSED, STANDSTILL, NO_CODEC = 2, 1, 6, 7  # of stemcore.h
+SILENT, CLOSED, STANDSTILL, NO_CODEC, DIFFERENT = 2, 1, 6, 7, 8  # of stemcore.h
 RECORDED = {
     HOST_REGISTERS["IDENTITY"].offset: IDENTITY,
     HOST_REGISTERS["VERSION"].offset: HOST_REGISTERS["VERSION"].layout.pack(major=MAJOR, minor=0),

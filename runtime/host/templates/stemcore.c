@@ -314,6 +314,30 @@ static int look(stemcore *s, uint32_t *looked, uint32_t began, uint32_t standsti
     return status;
 }
 
+void stemcore_answer(stemcore_answers *a, uint64_t flit) {
+    if ((flit & KIND_MASK) == STEMCORE_KIND_DATA) {
+        a->last = flit;
+        ++a->n;
+    }
+}
+
+int stemcore_compare(stemcore *s, stemcore_answers *a, const stemcore_memory *m, size_t *wrong) {
+    int status = stemcore_send(s, &m->address, 1);
+    for (size_t i = 0; i < m->n && !status; ++i) {
+        const uint32_t before = a->n;
+        const uint32_t began = now(s);
+        uint32_t looked = began;
+        status = stemcore_send(s, &m->read, 1); /* one at a time: an answer waits for the next */
+        while (!status && a->n == before)
+            status = look(s, &looked, began, STEMCORE_STANDSTILL_MS);
+        if (!status && (uint32_t)(a->last >> m->shift) != m->words[i]) {
+            *wrong = i;
+            status = STEMCORE_DIFFERENT;
+        }
+    }
+    return status;
+}
+
 static int wait_for_tokens(stemcore *s, stemcore_tokens *t, uint32_t *looked, uint32_t began,
                            uint32_t standstill_ms) {
     const int status = look(s, looked, began, standstill_ms);

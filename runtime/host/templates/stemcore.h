@@ -33,7 +33,8 @@ enum {
     STEMCORE_REFUSED = 4,  /* the access to a register is not permitted */
     STEMCORE_FOREIGN = 5,  /* not a chip of this project, or of another major version */
     STEMCORE_STANDSTILL = 6, /* the board answers, and what is waited for does not come */
-    STEMCORE_NO_CODEC = 7    /* the board has no spike codec, or one of other sizes */
+    STEMCORE_NO_CODEC = 7,   /* the board has no spike codec, or one of other sizes */
+    STEMCORE_DIFFERENT = 8   /* a memory does not hold what was written */
 };
 
 /* The line. `read` and `write` return bytes moved, 0 where none can be moved now, below 0 for a
@@ -69,6 +70,27 @@ int stemcore_put(stemcore *s, uint32_t address, uint32_t value);
 int stemcore_send(stemcore *s, const uint64_t *flits, size_t n);
 /* Takes what has come. */
 int stemcore_poll(stemcore *s);
+
+/* A memory as it must be, its words in pieces of 32 bits, and the flits that ask for them. */
+typedef struct {
+    uint64_t address; /* to the memory's first word */
+    uint64_t read;    /* the next 32 bits */
+    int shift;        /* where these begin in the flit that answers */
+    const uint32_t *words;
+    size_t n;
+} stemcore_memory;
+
+/* Answers to READ; zero before the first call. */
+typedef struct {
+    uint32_t n;
+    uint64_t last;
+} stemcore_answers;
+
+/* To be called for each flit that comes while memories are compared. */
+void stemcore_answer(stemcore_answers *a, uint64_t flit);
+/* Reads a memory back, before its core is started; at the first difference STEMCORE_DIFFERENT, and
+ * its place among `words` in `wrong`. */
+int stemcore_compare(stemcore *s, stemcore_answers *a, const stemcore_memory *m, size_t *wrong);
 
 /* The host's part of a program: what it sends when. */
 typedef struct {

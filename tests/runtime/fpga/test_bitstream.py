@@ -24,9 +24,14 @@ def test_smallest_chip_becomes_a_bitstream(tmp_path, monkeypatch):
     assert b"LFE5U-25F" in bits[:200] and len(bits) > 50_000
     assert report["meets_clock"] and report["fmax_mhz"]["chip_clk"]["minimum"] > 25
     assert all(report["block_registers"].values())
-    assert len(report["worst_paths"]) == 10
-    delays = [path["delay_ns"] for path in report["worst_paths"]]
-    assert delays == sorted(delays, reverse=True) and 0 < delays[0] < 40
+    for clock in ("chip_clk", "clk"):
+        delays = [path["delay_ns"] for path in report["worst_paths"] if path["clock"] == clock]
+        assert len(delays) == 10
+        assert delays == sorted(delays, reverse=True) and 0 < delays[0] < 40
+        assert len(report["critical_paths"][clock]) > 1
+    assert report["power_on"]["flip_flops"]["1"] > 0
+    assert report["power_on"]["block_memories"]["all"] == report["cells"]["DP16KD"]
+    assert report["power_on"]["block_memories"]["with_contents"] == 0
     assert json.loads((folder / "report.json").read_text()) == report
     # A second run finds everything done.
     again, _ = build(

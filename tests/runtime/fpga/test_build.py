@@ -29,7 +29,14 @@ def test_report_has_the_spread_over_seeds_and_the_fastest():
     shown = table(report)
     assert "chip_clk: 76.0 / 80.0 / 91.0 MHz (minimum, median, maximum of 3 seeds)" in shown
     assert "184, 120 with their output register (184 of 208 sites)" in shown
-    assert "a&lt;b" in page(report) and "none: no placement meets the clock" in page(report)
+    assert (
+        "of chip_clk: delay, at, through the last cell of\n              12.50 ns  b, a<b" in shown
+    )
+    assert "of board: delay, at, through the last cell of\n              25.50 ns  c, d" in shown
+    assert "17,700 flip-flops at 0 and 300 at 1, memories (300) hold zeros; in reset" in shown
+    html = page(report)
+    assert "a&lt;b" in html and "none: no placement meets the clock" in html
+    assert "Slowest path of board" in html and "memories (300) hold zeros" in html
 
 
 def test_clock_that_no_placement_meets_is_told():
@@ -96,35 +103,61 @@ def test_design_that_cannot_be_is_refused(words, message):
         ),
         ("a.b_LUT4_Z_C_LUT4_Z$drv", "a.b"),
         ("a.plain", "a.plain"),
+        ("core.host.codec$176.encoder.scan$2", "core.host.codec.encoder.scan"),
     ],
 )
 def test_component_of_a_cell(cell, name):
     assert component(cell) == name
 
 
-def test_timing_names_each_component_once_and_the_latest_first():
-    def end(cell, delay):
-        return {"cell": cell, "delay": [0.5, delay]}
+def test_timing_names_each_component_of_a_clock_once_and_the_latest_first():
+    chip, host = "posedge $glbnet$chip_clk", "posedge clk"
+
+    def end(cell, delay, event=chip):
+        return {"cell": cell, "delay": [0.5, delay], "event": event}
+
+    def step(net, delay):
+        return {"delay": delay, "type": "logic", "net": net}
 
     report = {
-        "fmax": {"$glbnet$chip_clk": {"achieved": 81.456, "constraint": 75}},
+        "fmax": {
+            "$glbnet$chip_clk": {"achieved": 81.456, "constraint": 75},
+            "clk": {"achieved": 40, "constraint": 25},
+        },
         "utilization": {
             "DP16KD": {"used": 3, "available": 208},
             "DCUA": {"used": 0, "available": 2},
         },
-        "critical_paths": [],
+        "critical_paths": [
+            {"from": chip, "to": chip, "path": [step("a", 3.0)]},
+            {"from": host, "to": host, "path": [step("b", 9.0)]},
+            {"from": host, "to": chip, "path": [step("c", 20.0)]},
+            {"from": "<async>", "to": host, "path": [step("d", 30.0)]},
+        ],
         "detailed_net_timings": [
-            {"driver": "m.ram.0.1", "endpoints": [end("x_TRELLIS_FF_Q", 8.0), end("y", 11.0)]},
-            {"driver": "b", "endpoints": [end("x_TRELLIS_FF_Q_2", 9.0)]},
+            {
+                "driver": "m.ram.0.1",
+                "event": chip,
+                "endpoints": [end("x_TRELLIS_FF_Q", 8.0), end("y", 11.0), end("z", 13.0, host)],
+            },
+            {"driver": "b", "event": chip, "endpoints": [end("x_TRELLIS_FF_Q_2", 9.0)]},
+            {"driver": "h", "event": host, "endpoints": [end("w", 24.0, host), end("y", 19.0)]},
+            {"driver": "pin", "event": "<async>", "endpoints": [end("w", 30.0, host)]},
         ],
     }
     found = timing(report)
-    assert found["fmax_mhz"] == {"chip_clk": 81.46} and found["target_mhz"] == {"chip_clk": 75}
+    assert found["fmax_mhz"] == {"chip_clk": 81.46, "clk": 40}
+    assert found["target_mhz"] == {"chip_clk": 75, "clk": 25}
     assert found["device_use"] == {"DP16KD": {"used": 3, "available": 208}}
     assert found["worst_paths"] == [
-        {"to": "y", "delay_ns": 11.0, "through": "m.ram"},
-        {"to": "x", "delay_ns": 9.0, "through": "b"},
+        {"clock": "chip_clk", "to": "y", "delay_ns": 11.0, "through": "m.ram"},
+        {"clock": "chip_clk", "to": "x", "delay_ns": 9.0, "through": "b"},
+        {"clock": "clk", "to": "w", "delay_ns": 24.0, "through": "h"},
     ]
+    assert found["critical_paths"] == {
+        "chip_clk": ["  3.00 ns  +3.00  logic     a"],
+        "clk": ["  9.00 ns  +9.00  logic     b"],
+    }
 
 
 def test_line_takes_ten_bits_a_byte_and_the_frames_around_the_flits():

@@ -74,7 +74,6 @@ def test_netlist_sends_every_flit_in_its_cycle(bench, family):
     assert check_netlist(bench, made, family, "icarus").flits > 80
 
 
-@pytest.mark.long
 @pytest.mark.sim
 @pytest.mark.slow
 def test_digits_cnn_runs_on_the_netlist_of_one_node():

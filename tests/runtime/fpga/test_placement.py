@@ -40,3 +40,12 @@ def test_a_placement_is_made_again_where_the_command_is_another(tmp_path, asked)
     assert place_design(design, tmp_path, 1) == first and len(asked) == 1
     place_design(make_design("ulx3s", nodes=(1, 1)), tmp_path, 1)
     assert len(asked) == 2
+
+
+def test_a_placement_that_an_earlier_version_described_is_made_again(tmp_path, asked):
+    design = make_design("ulx3s")
+    first = place_design(design, tmp_path, 1)
+    kept = tmp_path / "placement-1.json"
+    old = {name: value for name, value in first.items() if name != "critical_paths"}
+    kept.write_text(json.dumps(old))
+    assert place_design(design, tmp_path, 1).keys() == first.keys() and len(asked) == 2

@@ -254,6 +254,12 @@ def test_project_with_pins_is_whole(tmp_path):
 
 
 def test_next_steps_of_both_ways(tmp_path):
-    arty = next_steps(make_design("arty_a7"), tmp_path)
-    assert arty[-1] == "openFPGALoader --board arty_a7_100t arty_a7.bit"
-    assert "stemcore_overlay.py" in next_steps(make_design("kv260"), tmp_path)[1]
+    model = {"model": "lenet5", "dataset": "mnist", "cores": 12}
+    make, load, run = next_steps(make_design("arty_a7"), tmp_path, model)
+    assert make == f"(cd {tmp_path} && vivado -mode batch -source build.tcl)"
+    assert load == f"openFPGALoader --board arty_a7_100t {tmp_path}/arty_a7.bit"
+    assert run == (
+        "make sim MODEL=lenet5 PRESET=artix DATASET=mnist CORES_ON_CHIP=4 SIM=fpga "
+        "PORT=/dev/ttyUSB0"
+    )
+    assert "stemcore_overlay.py" in next_steps(make_design("kv260"), tmp_path, model)[1]
