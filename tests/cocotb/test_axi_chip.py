@@ -16,7 +16,8 @@ pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
 
 def run(simulator, program, images, *, register_width, stream_width, chip_half, stalls, codec):
-    folder = OUT / f"axi_chip-{program.name}-{stream_width}{'-codec' * (codec is not None)}"
+    case = f"{stream_width}{'-codec' * (codec is not None)}-{simulator}"
+    folder = OUT / f"axi_chip-{program.name}-{case}"
     saved = folder / "program"
     save_program(program, saved)
     np.save(saved / "images.npy", images)
@@ -47,7 +48,7 @@ def run(simulator, program, images, *, register_width, stream_width, chip_half, 
     )
 
 
-@pytest.mark.parametrize("simulator", simulators("icarus"))
+@pytest.mark.parametrize("simulator", simulators("icarus", "verilator"))
 @pytest.mark.parametrize(
     ("stream_width", "chip_half", "codec", "stalls"),
     [

@@ -7,6 +7,7 @@ import pyslang
 import pytest
 
 from stemcore.folders import results
+from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.presets import get_preset
 from stemcore.hdl.export import chip_verilog, node_blackbox, node_verilog
 from stemcore.hdl.host.export import axi_host_verilog, mapped_host_verilog, uart_host_verilog
@@ -61,19 +62,47 @@ def test_every_waiver_has_a_reason_and_is_needed(folder):
     assert found == {rule[1] for rule in waived if rule}
 
 
-@pytest.mark.slow
-def test_slang_says_nothing(folder, monkeypatch):
-    monkeypatch.chdir(folder)  # slang takes a space in a path for its end
+def slang_finds(names, top):
+    """Errors and warnings in files of the folder one is in: slang takes a space in a path for its
+    end."""
     driver = pyslang.driver.Driver()
     driver.addStandardArgs()
-    assert driver.parseCommandLine(f"slang {' '.join(NAMES)} --top axi_chip")
+    assert driver.parseCommandLine(f"slang {' '.join(names)} --top {top}")
     assert driver.processOptions()
     assert driver.parseAllSources()
     compilation = driver.createCompilation()
     driver.reportCompilation(compilation, True)
-    assert driver.reportDiagnostics(True)
-    assert (driver.diagEngine.numErrors, driver.diagEngine.numWarnings) == (0, 0)
-    assert [top.name for top in compilation.getRoot().topInstances] == ["axi_chip"]
+    driver.reportDiagnostics(True)
+    assert [found.name for found in compilation.getRoot().topInstances] == [top]
+    return driver.diagEngine.numErrors, driver.diagEngine.numWarnings
+
+
+@pytest.mark.slow
+def test_slang_says_nothing(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert slang_finds(NAMES, "axi_chip") == (0, 0)
+
+
+@pytest.mark.slow
+def test_slang_sees_what_is_wrong(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    wrong = (folder / "chip.v").read_text().replace("endmodule", "wire one = nowhere;\nendmodule")
+    (folder / "wrong.v").write_text(wrong)
+    assert slang_finds(["node.v", "wrong.v"], "chip")[0] == 1
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["ecp5", pytest.param("artix", marks=pytest.mark.long)])
+def test_nothing_is_said_of_a_node_for_a_board(folder, preset, monkeypatch):
+    monkeypatch.chdir(folder)
+    name = f"node-{preset}.v"
+    (folder / name).write_text(node_verilog(get_preset(preset)))
+    verilator = verilator_root() / "bin" / "verilator"
+    lint = [verilator, "--lint-only", "-Wall", "--top-module", "node", LINT_WAIVERS, name]
+    assert "%" not in run(lint, cwd=folder)[1]
+    assert slang_finds([name], "node") == (0, 0)
+    run_yosys(f"read_verilog {name}\nhierarchy -check -top node\nproc\ncheck -assert", cwd=folder)
 
 
 @pytest.mark.sim
@@ -118,15 +147,27 @@ def test_a_chip_of_hard_macros_elaborates(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "host", "options"),
-    [("uart_chip", uart_host_verilog, {"divisor": 25}), ("mapped_chip", mapped_host_verilog, {})],
+    [
+        ("uart_chip", uart_host_verilog, {"divisor": 25}),
+        ("uart_chip", uart_host_verilog, {"divisor": 8, "codec": CodecParams()}),
+        ("mapped_chip", mapped_host_verilog, {}),
+        ("mapped_chip", mapped_host_verilog, {"codec": CodecParams()}),
+        ("axi_chip", axi_host_verilog, {"stream_width": 64, "codec": CodecParams()}),
+    ],
+    ids=["uart", "uart-codec", "mapped", "mapped-codec", "axi-codec"],
 )
-def test_nothing_is_said_of_other_host_sides(folder, name, host, options):
+def test_nothing_is_said_of_other_host_sides(folder, name, host, options, tmp_path, monkeypatch):
     """The node is a black box here; it has its own tests."""
+    monkeypatch.chdir(tmp_path)
+    for kept in ("chip.v", LINT_WAIVERS):
+        (tmp_path / kept).write_text((folder / kept).read_text())
+    folder = tmp_path
     files = [f"{name}.v", "node_blackbox.v", "chip.v"]
     (folder / files[1]).write_text(node_blackbox(TINY))
     (folder / files[0]).write_text(host(TINY, columns=2, rows=2, **options))
     verilator = verilator_root() / "bin" / "verilator"
     lint = [verilator, "--lint-only", "-Wall", "--top-module", name, LINT_WAIVERS]
     assert "%" not in run([*lint, *files], cwd=folder)[1]
+    assert slang_finds(files, name) == (0, 0)
     script = f"read_verilog {' '.join(files)}\nhierarchy -check -top {name}\nproc\ncheck -assert"
     run_yosys(script, cwd=folder)
