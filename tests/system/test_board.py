@@ -3,6 +3,7 @@
 
 import json
 import re
+import shlex
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,6 +22,7 @@ from stemcore.runtime.commands.main import main
 from stemcore.runtime.engines.compare import chip_difference
 from stemcore.runtime.engines.run import run_engine
 from stemcore.runtime.errors import EngineError
+from stemcore.runtime.fpga.build import make_design, run_command
 from stemcore.runtime.host.board import CODEC, Board
 from stemcore.runtime.host.flits import Host
 from stemcore.runtime.host.ports import open_port
@@ -266,3 +268,24 @@ def test_digits_run_on_a_board(kind, tmp_path, monkeypatch):
     assert report["accuracy"]["rtl"] is not None
     samples = report["board"]["samples"]
     assert samples == CODEC if kind != "uart" else samples.startswith("as flits")
+
+
+def test_digits_run_on_the_nodes_of_a_ulx3s_as_its_report_says(tmp_path, monkeypatch):
+    """Three nodes, on which six cores take turns; the command is the one that `make fpga` ends
+    with, at the simulated board's port."""
+    out_dir = engines()
+    monkeypatch.chdir(tmp_path)
+    design = make_design("ulx3s")
+    command = run_command(design, {"model": "digits_cnn", "dataset": "digits", "cores": 6})
+    make, sim, *given = shlex.split(command)
+    assert (make, sim, len(given)) == ("make", "sim", 6)
+    sizes = {"columns": design.columns, "rows": design.rows}
+    with simulated_board(design.params, out_dir, **sizes) as port:
+        words = []
+        for name, _, value in (word.partition("=") for word in given):
+            words += [f"--{name.lower().replace('_', '-')}", port if name == "PORT" else value]
+        assert main(["sim", *words, "--images", "4", "--accuracy-images", "4"]) == 0
+    (path,) = tmp_path.glob("sim_build/digits_cnn-digits-ecp5*/report.json")
+    report = json.loads(path.read_text())
+    assert report["bit_exact"]["golden_rtl"] is True and report["accuracy"]["rtl"] is not None
+    assert (design.columns, design.rows) == (3, 1)
