@@ -48,16 +48,24 @@ def run(simulator, program, images, *, register_width, stream_width, chip_half, 
     )
 
 
-@pytest.mark.parametrize("simulator", simulators("icarus", "verilator"))
-@pytest.mark.parametrize(
-    ("stream_width", "chip_half", "codec", "stalls"),
-    [
-        (32, 3700, None, ["free/free", "half/third"]),
-        (64, 13300, None, ["free/free", "half/third"]),
-        (32, 3700, CodecParams(512, 512), ["half/third"]),
-    ],
-    ids=["32", "64", "codec"],
-)
+CASES = [
+    pytest.param(
+        simulator,
+        *case,
+        id=f"{name}-{simulator}",
+        # Verilator takes half a minute to compile each; one is enough for most changes.
+        marks=[pytest.mark.long] if simulator == "verilator" and name != "64" else [],
+    )
+    for simulator in simulators("icarus", "verilator")
+    for name, case in {
+        "32": (32, 3700, None, ["free/free", "half/third"]),
+        "64": (64, 13300, None, ["free/free", "half/third"]),
+        "codec": (32, 3700, CodecParams(512, 512), ["half/third"]),
+    }.items()
+]
+
+
+@pytest.mark.parametrize(("simulator", "stream_width", "chip_half", "codec", "stalls"), CASES)
 def test_random_network_through_axi(simulator, stream_width, chip_half, codec, stalls):
     _, program, images = four_core_case(0)
     passed = run(
