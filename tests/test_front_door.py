@@ -293,6 +293,7 @@ def test_estimate_of_cores_in_turn_shows_load_compute_and_transfer(compiled):
     assert "in turn" not in str(all_there)
 
 
+@pytest.mark.medium
 def test_options_reach_the_compiler(module, images):
     compiled = stemcore.compile(
         module,

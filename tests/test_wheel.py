@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.medium  # what its fixtures make takes seconds
+
 ROOT = Path(__file__).parent.parent
 ROOMS = ("golden", "hdl", "compiler", "models", "runtime", "benchmarks")
 LIMIT = 12_000_000
@@ -44,7 +46,6 @@ def names(wheel):
         return archive.namelist()
 
 
-@pytest.mark.medium
 def test_wheel_has_one_top_level_package(names):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"stemcore"}
 

@@ -132,6 +132,7 @@ def test_same_input_gives_the_same_bytes(rng, tmp_path):
     compare(load_program(tmp_path / "a"), network, images)
 
 
+@pytest.mark.medium
 def test_residual_of_the_same_source_twice(rng):
     network = chain((4, 5, 5), 4)
     same = convolution("layer0", 4, 4, (1, 1), groups=4, value=1, shift=7)

@@ -39,6 +39,7 @@ def test_a_network_that_fits_keeps_its_chip():
     assert find_fit(captured(*SMALL), larger=True) == Fit()
 
 
+@pytest.mark.medium
 def test_the_first_larger_preset_that_holds_the_network_is_chosen():
     fit = find_fit(captured(*WIDE), larger=True)
     name, problem = fit.preset, fit.problem
@@ -85,6 +86,7 @@ def test_a_network_that_no_preset_holds_is_refused_without_advice_that_none_can_
     assert "choose a preset" not in str(problem)
 
 
+@pytest.mark.medium
 def test_cores_and_mesh_are_part_of_the_question():
     module, shape = chain(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 2, 1)), (1, 4, 4)
     assert try_fit(captured(module, shape, cores=2)) is None
@@ -167,6 +169,7 @@ def test_larger_presets_come_before_leaving_skip_buffers_out(monkeypatch):
     assert (fit.preset, fit.skip_buffers, fit.fits) == ("larger", None, True)
 
 
+@pytest.mark.medium
 def test_skip_buffers_stay_where_tokens_are_exchanged_at_every_time_step():
     compilation = captured(DenselyConnected(12), (1, 4, 4))
     late = compilation.with_options(params=LARGE_MESH.with_integration("late"), integration="late")
@@ -175,6 +178,7 @@ def test_skip_buffers_stay_where_tokens_are_exchanged_at_every_time_step():
         find_fit(late.with_options(with_skip_buffers=False), larger=False)
 
 
+@pytest.mark.medium
 def test_layers_are_counted_as_they_will_be_placed():
     compilation = captured(DenselyConnected(5), (1, 4, 4), preset="tiny")
     lowered = run_stages(

@@ -425,6 +425,7 @@ def test_pickles_that_grow(tmp_path):
         assert wanted in said, said
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("size", [(1, 3_000_000), (3_000_000, 1), (60_000, 3)])
 def test_pictures_of_extreme_sides_take_little(size, tmp_path):
     stream = io.BytesIO()

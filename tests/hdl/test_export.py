@@ -26,6 +26,8 @@ from stemcore.hdl.modules import port_names
 from stemcore.hdl.node import Node
 from stemcore.runtime.toolchain.icarus import compile_verilog, run_vvp
 
+pytestmark = pytest.mark.medium  # what its fixtures make takes seconds
+
 TINY = get_preset("tiny")
 OUT = results() / "export-tests"
 KINDS = """
@@ -82,7 +84,6 @@ def test_chip_takes_the_largest_size():
     assert f"[{Formats(TINY).flit.width - 1}:0] host_i_payload" in text
 
 
-@pytest.mark.medium
 def test_module_names_are_plain_and_ports_keep_theirs():
     verilog = component_verilog(Remembers([1, 2]), name="top")
     assert sorted(modules(verilog)) == ["top", "top_inner"]
@@ -92,7 +93,6 @@ def test_module_names_are_plain_and_ports_keep_theirs():
 
 
 # Yosys writes the value of a word of 32 bits as a decimal number.
-@pytest.mark.medium
 @pytest.mark.parametrize("width", [7, 32])
 def test_memory_of_zeros_is_written_as_a_loop(width):
     zeros, others = (component_verilog(Remembers(init, width), name="top") for init in ([], [0, 3]))
@@ -123,7 +123,6 @@ def test_memory_of_zeros_reads_zero_in_icarus(tmp_path):
         assert f"data={wanted:07b}" in run_vvp(program)
 
 
-@pytest.mark.medium
 def test_node_has_every_memory_where_engines_look(node):
     names = modules(node)
     assert len(names) == len(set(names))
@@ -225,7 +224,6 @@ def test_only_large_memories_read_by_a_clock_edge_ask_for_block_ram():
         assert ('(* ram_style = "block" *)' in found) == styled
 
 
-@pytest.mark.medium
 def test_weights_for_ultra_ram_have_its_style_and_zeros_for_simulation_alone(node):
     """UltraRAM powers up as zeros and takes no initial values."""
     found = node_export(TINY, ultra_weights=True)
@@ -253,7 +251,6 @@ def test_a_choice_by_one_of_several_is_gates_instead_of_a_pragma():
     )
 
 
-@pytest.mark.medium
 def test_every_file_sets_the_same_timescale(node):
     chip = chip_verilog(TINY, columns=1, rows=1)
     axi = axi_host_verilog(TINY, columns=1, rows=1)

@@ -247,6 +247,7 @@ def test_detector_keeps_its_promise():
     assert abs(found - promised["test_accuracy"]) < 0.02
 
 
+@pytest.mark.medium
 def test_files_are_small_and_name_what_they_are():
     paths = sorted(FOLDER.glob("*.safetensors"))
     assert len(paths) >= 6

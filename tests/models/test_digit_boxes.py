@@ -21,6 +21,7 @@ def test_canvases_are_the_same_on_every_call_and_for_every_count():
     assert few.class_names == tuple("0123456789")
 
 
+@pytest.mark.medium
 def test_boxes_lie_within_and_apart():
     objects = load_dataset("digit_boxes", SHAPE, n_train=60, n_test=0).train_objects
     counts = (objects.classes >= 0).sum(1)

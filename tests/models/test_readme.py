@@ -44,6 +44,7 @@ def test_data_sets_are_all_listed():
     assert sorted(names) == sorted(DATASETS)
 
 
+@pytest.mark.medium
 def test_weight_files_are_all_listed_with_the_figure_they_carry():
     listed = {(row[0].strip("`"), row[1].strip("`")): row for row in rows("Weights")}
     paths = sorted(FOLDER.glob("*.safetensors"))

@@ -57,6 +57,7 @@ def test_pairs_are_ranges_or_means_and_deviations():
         pair_in_words(3, "input")
 
 
+@pytest.mark.medium
 def test_archives_say_it_in_an_extra_file(tmp_path):
     net = torch.nn.Linear(4, 2).eval()
     program = torch.export.export(net, (torch.zeros(1, 4),))

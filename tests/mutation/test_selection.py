@@ -92,6 +92,7 @@ def test_files_elsewhere_are_an_error(name):
         source_files(ROOT, [name])
 
 
+@pytest.mark.medium
 def test_a_files_own_tests_come_first_then_those_that_import_it():
     own, rest, *deep = stages_of("hdl/core/soma.py", ROOT)
     assert set(own.tests) == {"tests/hdl/core/test_soma.py", "tests/hdl/core/test_soma_steps.py"}

@@ -141,6 +141,7 @@ def test_bytes_without_a_meaning_are_refused_before_the_network_is_fitted(folder
         prepare(Settings("nets.py:vector", "floats.npz"))
 
 
+@pytest.mark.medium
 def test_labels_that_do_not_fit_are_not_measured_against(folder):
     said = []
     done = prepare(Settings("nets.py:picture"), n_train=20, n_test=10, say=said.append)

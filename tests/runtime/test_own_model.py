@@ -72,6 +72,7 @@ def test_missing_archive_is_refused(tmp_path):
         load_own_model(f"{tmp_path}/mine.pt2")
 
 
+@pytest.mark.medium
 def test_archives_are_checked_before_anything_of_them_runs(tmp_path, monkeypatch):
     path = export(
         tmp_path / "net.pt2",
@@ -91,6 +92,7 @@ def test_archive_is_loaded(tmp_path):
     assert isinstance(model.graph, Graph)
 
 
+@pytest.mark.medium
 def test_archive_with_a_free_batch_is_loaded(tmp_path):
     path = tmp_path / "free.pt2"
     program = torch.export.export(

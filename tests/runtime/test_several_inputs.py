@@ -62,6 +62,7 @@ def test_random_branches_are_torch_s_in_golden_and_program(seed, rng):
         assert error < 0.05 * max(float(want.abs().max()), 0.5)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("seed", range(6))
 def test_layers_read_an_input_s_own_channels_and_positions(seed, rng):
     module = branches(seed)
@@ -164,6 +165,7 @@ def test_saved_network_takes_the_same_inputs(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("images", "message"),
     [

@@ -75,6 +75,7 @@ def test_a_network_without_a_tail_returns_its_outputs(rng, tmp_path):
         assert "final" not in stored.files
 
 
+@pytest.mark.medium
 def test_the_tail_is_a_fact_of_saved_networks_and_programs(rng, tmp_path):
     network, images = compiled(Top(), rng)
     again = stemcore.load(network.save(tmp_path / "net"))

@@ -52,6 +52,7 @@ def test_the_best_placement_comes_first_then_others_by_cost():
     assert all(len(set(one.nodes)) == parts.n_cores for one in found)
 
 
+@pytest.mark.medium
 def test_a_placement_with_smaller_tables_takes_the_place_of_the_best(monkeypatch):
     best = fit_to_mesh(NETWORK, TINY, mesh=(4, 4))
     checked = refusing(monkeypatch, 2)
@@ -61,6 +62,7 @@ def test_a_placement_with_smaller_tables_takes_the_place_of_the_best(monkeypatch
     assert other.placement.nodes != best.placement.nodes
 
 
+@pytest.mark.medium
 def test_fewer_cores_are_tried_where_no_placement_fits(monkeypatch):
     fewest = Partitioner(NETWORK, TINY).fewest
     checked = refusing(monkeypatch, N_PLACEMENTS, need=48)

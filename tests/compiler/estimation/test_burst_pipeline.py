@@ -101,6 +101,7 @@ def test_cores_with_spikes_in_different_time_steps_take_turns():
     assert times(program, apart).interval >= 1.5 * alone
 
 
+@pytest.mark.medium
 def test_a_longer_queue_bridges_more():
     images = halves(0xCC, 0x33)
     intervals = [times(two_cores(n_spikes=n), images).interval for n in (8, 64, 512)]

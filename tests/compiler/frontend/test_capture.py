@@ -90,6 +90,7 @@ def test_operators_carry_the_path_of_their_module():
     ]
 
 
+@pytest.mark.medium
 def test_functional_calls_are_named_after_operator_and_enclosing_module():
     module, shape = build("residual")
     names = [node.name for node in capture(module, shape).nodes]
@@ -449,6 +450,7 @@ def test_vectors_are_images_of_one_pixel(rng):
     torch.testing.assert_close(got, module(x))
 
 
+@pytest.mark.medium
 def test_a_dynamic_batch_may_pass_through_views():
     module = build("permuted")[0]
     batch = {0: torch.export.Dim("batch", min=2, max=64)}

@@ -208,6 +208,7 @@ def test_16_bits_come_close_to_the_exact_network(mode, rng):
     assert np.abs(exact - got).max() <= (1 if mode == "late" else 3)
 
 
+@pytest.mark.medium
 def test_late_changes_far_fewer_values_than_scaled(rng):
     network = one_layer(rng.integers(-127, 128, (40, 64)), shift=10)
     images = rng.integers(0, 256, (200, 64, 1, 1))

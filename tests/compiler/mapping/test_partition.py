@@ -178,6 +178,7 @@ def fits(cost, tile):
     )
 
 
+@pytest.mark.medium
 def test_tiles_are_the_fewest_for_a_target(rng):
     """Dense layers, whose blocks all have the same work: the search is exact there."""
     pool = MaxPool((3, 3), (2, 2), (1, 1))

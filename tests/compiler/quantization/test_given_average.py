@@ -153,6 +153,7 @@ def test_the_general_profile_does_as_well_where_scales_are_powers_of_two(name, r
     check_equal(net, images(shape, True, rng), True, profile="general")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("side", [3, 6, 7])
 def test_every_sum_of_an_image_is_averaged_as_torch_does(side):
     n = side**2
@@ -205,6 +206,7 @@ def test_averages_of_a_converted_model_are_equal(rng):
     check_equal(converted, codes, True, capture(converted, Net.shape))
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(not has_extra("onnx"), reason=f"onnx: {how_to_install('onnx')}")
 @pytest.mark.parametrize("kind", ["GlobalAveragePool", "AveragePool"])
 def test_averages_of_onnx_runtime_are_equal(kind, rng, tmp_path):

@@ -59,6 +59,7 @@ def test_quantized_module_equals_golden_and_is_close_to_float(name, profile, rng
     assert errors_to_signal(model, form_layers(graph), x[:8]) < 0.08
 
 
+@pytest.mark.medium
 @crossed(1, name=["residual", "average"], bits=range(2, 9), profile=PROFILES)
 def test_every_number_of_time_steps_equals_golden(name, bits, profile, rng):
     module, shape = build(name)
@@ -296,6 +297,7 @@ def test_quantizing_twice_gives_the_same_bytes(rng, tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("profile", ["exact", "general"])
 @pytest.mark.parametrize("name", ["residual", "depthwise", "vgg"])
 def test_a_saved_model_loads_as_the_same_integers(name, profile, rng, tmp_path):

@@ -24,6 +24,7 @@ from stemcore.compiler.quantization.scales import (
 POSITIVE = st.floats(1e-12, 1e12)
 
 
+@pytest.mark.medium
 @given(POSITIVE)
 def test_powers_enclose_the_value(value):
     above, below = float(power_above(value)), float(power_below(value))

@@ -66,6 +66,7 @@ def run_parts(chip, images):
     return known, fired
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("number", range(12))
 def test_parts_compute_what_the_whole_computes(number):
     rng, network, program, images = random_program(number, n_outputs=1 + number % 3)
@@ -108,6 +109,7 @@ def test_a_part_played_packet_by_packet_counts_alike(number):
                 np.testing.assert_array_equal(result.counters[counter][n], expected)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 56])
 def test_every_core_is_in_one_group_after_its_sources(size):
     _, _, program, _ = random_program(3)
@@ -324,6 +326,7 @@ def gaps(program):
     return [mode.unpack(int(word))["gap"] for word in words]
 
 
+@pytest.mark.medium
 def test_cores_fire_at_the_pace_of_the_destinations_that_are_in_their_group():
     """In the whole they wait for slow destinations; alone they send to the host, and need not."""
     _, _, program, _ = random_program(3)

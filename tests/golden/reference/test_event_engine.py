@@ -23,6 +23,7 @@ def test_order_of_arrival_changes_nothing(rng):
         assert sorted(other.trace) == sorted(first.trace)
 
 
+@pytest.mark.medium
 def test_packets_of_a_source_come_plane_by_plane(rng):
     program, _ = conv_chain_program(4)
     image = random_image(rng, program.input, 1)[0]

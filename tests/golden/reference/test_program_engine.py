@@ -47,6 +47,7 @@ def test_run_program_computes_the_network(name, seed, rng):
     np.testing.assert_array_equal(result.outputs, values[program.output])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", [*PROGRAMS, "raw"])
 def test_run_program_matches_its_literal_twin(name, rng):
     program, _ = (PROGRAMS | {"raw": raw_program})[name](5)

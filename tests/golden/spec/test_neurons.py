@@ -26,6 +26,7 @@ NEURONS = st.one_of(
 )
 
 
+@pytest.mark.medium
 @given(v=WORDS, i=WORDS, t=st.integers(0, 7), neuron=NEURONS)
 def test_update_is_the_equation_on_integers_and_arrays(v, i, t, neuron):
     wanted = plain_update(neuron, v, i, t, 8)

@@ -191,6 +191,7 @@ def test_axon_out_passes_words_without_destinations_in_a_cycle_each(rng):
     assert busy[0] <= 8 * 60 + FIRE_OVERHEAD + tables.end_list["count"] + 4
 
 
+@pytest.mark.medium
 def test_axon_out_without_words_sends_end(rng):
     tables = Tables(rng, TINY, 0)
     fire_all(tables, [np.zeros((0, TINY.lanes), int)] * 2, 8)

@@ -165,6 +165,7 @@ def test_ingress_sorts_by_kind_and_keeps_order(stall, rng):
         assert source.cycles == list(range(len(words)))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("missing", ALL_DUE)
 def test_flit_that_is_not_due_is_dropped_and_told(missing, rng):
     dut = Ingress(params=TINY)

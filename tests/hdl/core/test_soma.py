@@ -129,6 +129,7 @@ def test_soma_without_entries_writes_nothing():
     assert cycles == [1, 1]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("n_acc_words", [16, 23])
 def test_soma_clears_all_words(n_acc_words, rng):
     params = TINY.with_(n_acc_words=n_acc_words)

@@ -16,6 +16,7 @@ TINY = get_preset("tiny")
 WIDTH = Formats(TINY).spike.width
 
 
+@pytest.mark.medium
 @BY_STALL
 @pytest.mark.parametrize("n_spikes", [2, 8, 13])
 def test_spike_queue_keeps_every_spike_in_order(n_spikes, stall, rng):

@@ -169,6 +169,7 @@ def test_memories_are_written_and_read_back(rng):
     assert not codecs.to_chip and not codecs.refused
 
 
+@pytest.mark.medium
 def test_accesses_that_are_none_are_refused():
     codecs = Codecs()
     write, read = (HOST.flit(kind, HOST_RECTANGLE, 0) for kind in (Kind.WRITE, Kind.READ))

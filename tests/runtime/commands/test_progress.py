@@ -160,6 +160,7 @@ def test_builds_tell_of_themselves_through_the_log():
     assert logging.getLogger("stemcore").level == level
 
 
+@pytest.mark.medium
 def test_a_failed_stage_leaves_no_living_line(terminal):
     def fail():
         with Display(terminal.stream, terminal.stream) as display:

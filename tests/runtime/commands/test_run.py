@@ -49,6 +49,7 @@ def test_run_writes_results_and_page(folder, compiled, images, capsys):
     assert "<h1>small " in page
 
 
+@pytest.mark.medium
 def test_golden_compares_nothing_and_says_so(folder, images, capsys):
     np.save(folder / "x.npy", images[:2])
     words = ["run", "net", "--images", "x.npy", "--engine", "golden", "--out", "here"]
@@ -72,6 +73,7 @@ def test_a_difference_is_status_1(folder, images, monkeypatch, capsys):
     assert captured.err == "DIFFERENT    conv: image 0, neuron\n"
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -112,6 +114,7 @@ def test_bad_input_is_status_2(folder, images, capsys, words, message):
     assert not (folder / "sim_build").exists()
 
 
+@pytest.mark.medium
 def test_labels_of_another_length_are_refused(folder, images, capsys):
     np.savez(folder / "x.npz", images=images[:2], labels=np.zeros(3, int))
     assert main(["run", "net", "--images", "x.npz", "--engine", "golden"]) == 2

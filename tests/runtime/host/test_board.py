@@ -150,6 +150,7 @@ def test_reads_without_answers_end():
         Board(chip, standstill_s=0.05).run(PROGRAM, IMAGES)
 
 
+@pytest.mark.medium
 def test_a_standstill_says_what_the_chip_says():
     chip = Chip(FLITS_IN=1234)
     wanted = (

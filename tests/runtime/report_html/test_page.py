@@ -205,6 +205,7 @@ def test_pictures_hold_the_pixels_of_the_images(hand, tmp_path):
         np.testing.assert_array_equal(pixels, np.repeat(image[0, :, :, None], 3, axis=2))
 
 
+@pytest.mark.medium
 def test_detections_are_pictures_with_objects(hand, tmp_path):
     run = with_boxes(hand, tmp_path)
     text = page(run, tmp_path)

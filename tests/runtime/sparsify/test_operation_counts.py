@@ -38,6 +38,7 @@ def test_measured_operations_and_spikes_are_those_of_golden(prepared):
     np.testing.assert_array_equal(seen.right(labels), expected)
 
 
+@pytest.mark.medium
 def test_chunks_do_not_change_what_is_measured(prepared, monkeypatch):
     images = prepared.integers[:23]
     whole = run_with_counts(prepared.network, images, 24)

@@ -75,6 +75,7 @@ def test_program_is_what_torch_would_read(tmp_path, shapes, dtype):
     assert tied[0] == tied[1]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("outputs", [tuple, list, dict])
 def test_nested_outputs_come_back_as_they_were(tmp_path, outputs):
     class Several(nn.Module):
@@ -190,6 +191,7 @@ def test_symbolic_sizes_are_not_evaluated(free, tmp_path):
     load_program(free)
 
 
+@pytest.mark.medium
 def test_guards_are_not_compiled(path, tmp_path):
     trace = tmp_path / "trace"
 

@@ -173,6 +173,7 @@ def test_weights_that_are_transposed_keep_their_scales(tmp_path, form):
     assert np.abs(layer.branches[0].weight).max() > 64
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("form", ["qdq", "qonnx"])
 def test_other_scales_run_in_the_general_profile(tmp_path, form):
     codes, _ = inputs()
@@ -388,6 +389,7 @@ def test_another_shape_than_the_files_is_refused(tmp_path):
         read_model(path, (2, 9, 9))
 
 
+@pytest.mark.medium
 def test_weights_of_minus_128_are_refused(tmp_path):
     model, _ = residual("qdq")
     for tensor in model.graph.initializer:

@@ -91,6 +91,7 @@ def test_batches_that_differ_are_refused(tmp_path):
         read_model(path)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "given", [(2, 6, 6), {"image": IMAGE}, (STATE, IMAGE), {"image": IMAGE, "state": STATE}]
 )
@@ -121,6 +122,7 @@ def test_inputs_of_text_are_refused(tmp_path):
         read_model(save(tmp_path, model))
 
 
+@pytest.mark.medium
 def test_a_run_takes_arrays_by_the_names_of_the_file(tmp_path):
     given = {
         f"x_{split}.{name}": (one / 128).astype(np.float32)

@@ -26,6 +26,7 @@ class Heads(nn.Module):
         return joined.relu() if self.kind == "rectified" else joined
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", ["same size", "other size", "flattened last", "rectified"])
 def test_joined_outputs_are_in_the_order_of_torch(kind, rng):
     torch.manual_seed(int(rng.integers(1000)))
