@@ -14,6 +14,7 @@ from stemcore.golden.spec.bit_fields import BitFields
 from stemcore.golden.spec.fields import Formats
 from stemcore.golden.spec.host_registers import Access, HostRegister
 from stemcore.golden.spec.presets import get_preset
+from stemcore.hdl.host.stream_in import WORD_WIDTH
 from tests.support.formal import anything, implies, inner_signal, keeps, planted, prove, refute
 
 pytestmark = pytest.mark.sim
@@ -30,10 +31,10 @@ class LitePortAnswers(wiring.Component):
     each address has one. What is performed is what was asked, and it is performed once.
     """
 
-    def __init__(self, *faults, invariants=True):
+    def __init__(self, *faults, data_width=32, invariants=True):
         self._invariants = invariants
         module = planted(stemcore.hdl.host.axi_lite_port, *faults)
-        self._port = module.AxiLitePort(address_width=4, data_width=32)
+        self._port = module.AxiLitePort(address_width=4, data_width=data_width)
         super().__init__({})
 
     def elaborate(self, platform):
@@ -89,8 +90,11 @@ class LitePortAnswers(wiring.Component):
         return m
 
 
-def test_lite_port_answers():
-    prove(LitePortAnswers(), "axi_lite_port", mode="prove", depth=3, sizes="4 bits of address")
+@pytest.mark.parametrize("data_width", [32, 64])
+def test_lite_port_answers(data_width):
+    component = LitePortAnswers(data_width=data_width)
+    name, sizes = f"axi_lite_port_{data_width}", "4 bits of address"
+    prove(component, name, mode="prove", depth=3, sizes=sizes)
 
 
 LITE_FAULTS = {
@@ -286,14 +290,14 @@ def test_faults_of_beats_are_found(fault):
 class FlitsAreTheBeats(wiring.Component):
     """Beats taken from a sender that keeps the rules are flits or faults, each word once.
 
-    Of beats with bytes, one in two completes a word; TLAST amid one forgets it. A flit is offered
-    where all bytes of its word were kept and none is beyond a flit, else a fault says so; and it
-    stays until it is taken, unless ``hold`` comes.
+    Of beats of 64 bits each with bytes completes a word; of beats of 32 bits one in two does, and
+    TLAST amid one forgets it. A flit is offered where all bytes of its word were kept and none is
+    beyond a flit, else a fault says so; and it stays until it is taken, unless ``hold`` comes.
     """
 
-    def __init__(self, *faults):
+    def __init__(self, *faults, data_width=32):
         module = planted(stemcore.hdl.host.stream_in, *faults)
-        self._into = module.StreamIn(params=TINY, data_width=32)
+        self._into = module.StreamIn(params=TINY, data_width=data_width)
         super().__init__({})
 
     def elaborate(self, platform):
@@ -310,34 +314,39 @@ class FlitsAreTheBeats(wiring.Component):
             Assert(implies(beat.tready, into.o.ready & ~into.hold)),
         ]
         takes, some, full = beat.tvalid & beat.tready, beat.tkeep.any(), beat.tkeep.all()
-        is_amid, low, was_full = Signal(), Signal(32), Signal()
-        with m.If(takes):
-            m.d.sync += is_amid.eq(Mux(beat.tlast, 0, is_amid ^ some))
-            with m.If(some & ~is_amid):
-                m.d.sync += [low.eq(beat.tdata), was_full.eq(full)]
-        word = Cat(low, beat.tdata)
-        completes = takes & some & is_amid
-        is_whole = full & was_full
+        if len(beat.tdata) == WORD_WIDTH:
+            word, completes, is_whole, truncates = beat.tdata, takes & some, full, 0
+        else:
+            is_amid, low, was_full = Signal(), Signal(32), Signal()
+            with m.If(takes):
+                m.d.sync += is_amid.eq(Mux(beat.tlast, 0, is_amid ^ some))
+                with m.If(some & ~is_amid):
+                    m.d.sync += [low.eq(beat.tdata), was_full.eq(full)]
+            word, is_whole = Cat(low, beat.tdata), full & was_full
+            completes = takes & some & is_amid
+            truncates = takes & beat.tlast & (is_amid ^ some)
+            has_low, its_low, spoilt = (
+                inner_signal(inner, name) for name in ("has_low", "low", "low_spoilt")
+            )
+            m.d.comb += [
+                Assert(has_low == is_amid),
+                Assert(implies(is_amid, (its_low == low) & (spoilt == ~was_full))),
+            ]
         fits = ~word[FLIT_WIDTH:].any()
         m.d.comb += [
             Assert((into.o.valid & into.o.ready) == (completes & is_whole & fits)),
             Assert(implies(into.o.valid, payload == word[:FLIT_WIDTH])),
             Assert(into.faults.beyond == (completes & is_whole & ~fits)),
             Assert(into.faults.keep == (takes & some & ~full)),
-            Assert(into.faults.truncated == (takes & beat.tlast & (is_amid ^ some))),
-        ]
-        has_low, its_low, spoilt = (
-            inner_signal(inner, name) for name in ("has_low", "low", "low_spoilt")
-        )
-        m.d.comb += [
-            Assert(has_low == is_amid),
-            Assert(implies(is_amid, (its_low == low) & (spoilt == ~was_full))),
+            Assert(into.faults.truncated == truncates),
         ]
         return m
 
 
-def test_flits_are_the_beats():
-    prove(FlitsAreTheBeats(), "axi_stream_in", mode="prove", depth=3)
+@pytest.mark.parametrize("data_width", [32, 64])
+def test_flits_are_the_beats(data_width):
+    component = FlitsAreTheBeats(data_width=data_width)
+    prove(component, f"axi_stream_in_{data_width}", mode="prove", depth=3)
 
 
 IN_FAULTS = {
@@ -352,3 +361,8 @@ IN_FAULTS = {
 @pytest.mark.parametrize("fault", IN_FAULTS)
 def test_faults_of_flits_are_found(fault):
     refute(FlitsAreTheBeats(IN_FAULTS[fault]), f"axi_stream_in_{fault.replace(' ', '_')}", depth=6)
+
+
+def test_a_fault_of_flits_of_one_beat_is_found():
+    fault = ("[ends_word.eq(1), spoilt.eq(is_partial)]", "[ends_word.eq(1), spoilt.eq(0)]")
+    refute(FlitsAreTheBeats(fault, data_width=64), "axi_stream_in_64_partial", depth=4)
