@@ -20,8 +20,8 @@ writes this page and `benchmarks/peers/peers.json`.
 
 Our images per second are simulated cycles at a clock, not a run in silicon. Two kinds of rows are
 ours. *One node on the board*: the design that fits a ULX3S, at the clock at which it was placed and
-routed (its bitstream asks for 60 MHz, other than with `CLOCK=`); the network's cores take turns on
-its node, and loading them is counted. The others have a
+routed (the bitstream runs at 60 MHz unless `CLOCK=` says otherwise); the network's cores take turns
+on its node, and loading them is counted. The others have a
 node for every core, which no board here holds: their clock, $clock MHz, is that of one placed and
 routed node of $lanes lanes in an ECP5.
 """

@@ -13,7 +13,7 @@ def power_on_state(netlist: Netlist, top: str) -> dict[str, Any]:
     """Of the flat module ``top``: how many flip-flops start at 0 and at 1, and how many memories
     of each kind there are and hold anything but zeros.
 
-    A bit that Yosys leaves open (``x``) belongs to a word that the design has not.
+    A bit that Yosys leaves open (``x``) belongs to a word or bit that the design does not have.
     """
     flip_flops = {"0": 0, "1": 0}
     memories = {kind: {"all": 0, "with_contents": 0} for kind in MEMORIES.values()}
@@ -29,7 +29,7 @@ def power_on_state(netlist: Netlist, top: str) -> dict[str, Any]:
 
 
 def power_on_text(state: dict[str, Any]) -> str:
-    """A sentence of :func:`power_on_state`, after what the gateware does with it."""
+    """What :func:`power_on_state` found as a sentence, and what the gateware does from there on."""
     filled = sum(state[kind]["with_contents"] for kind in MEMORIES.values())
     every = sum(state[kind]["all"] for kind in MEMORIES.values())
     contents = "hold zeros" if not filled else f"hold zeros but for {filled:,}"
