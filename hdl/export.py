@@ -211,7 +211,8 @@ def chip_verilog(params: ChipParams, *, columns: int, rows: int) -> str:
 
     The host's link is the north link of node (0, 1): ``host_i`` goes into the chip, ``host_o``
     comes out. Other links at the edges are tied off: nothing comes in, and what a wrong program
-    sends there is dropped; the node counts it as an error (so it cannot be lost unseen).
+    sends there is dropped; the node counts it as an error (so it cannot be lost unseen). Both sizes
+    are parameters of the module, ``COLUMNS`` and ``ROWS``, with these values where none is given.
     """
     if not 1 <= columns <= params.max_columns or not 1 <= rows <= params.max_rows:
         raise ValueError(
@@ -220,15 +221,16 @@ def chip_verilog(params: ChipParams, *, columns: int, rows: int) -> str:
         )
     width = Formats(params).flit.width
     return f"""{TIMESCALE}
-// {columns} x {rows} nodes; node (x, y) has number (y - 1) * {columns} + x.
-module chip(
+// COLUMNS x ROWS nodes; node (x, y) has number (y - 1) * COLUMNS + x.
+module chip #(
+  parameter COLUMNS = {columns}, // 1 to {params.max_columns}
+  parameter ROWS = {rows} // 1 to {params.max_rows}
+)(
   input clk, input rst,
   input host_i_valid, input [{width - 1}:0] host_i_payload, output host_i_ready,
   output host_o_valid, output [{width - 1}:0] host_o_payload, input host_o_ready,
   output quiet
 );
-  localparam COLUMNS = {columns};
-  localparam ROWS = {rows};
   localparam NODES = COLUMNS * ROWS;
   localparam WIDTH = {width};
   // One bit, or one flit, per node and port: index node * 4 + port; ports are N, E, S, W.
@@ -243,6 +245,11 @@ module chip(
   assign host_o_payload = o_payload[0 +: WIDTH];
   genvar x, y;
   generate
+    if (COLUMNS < 1 || COLUMNS > {params.max_columns} ||
+        ROWS < 1 || ROWS > {params.max_rows}) begin : wrong
+      // There is no such module: its name is the error that tools give.
+      chip_must_have_1_to_{params.max_columns}_columns_and_1_to_{params.max_rows}_rows sizes();
+    end
     for (y = 1; y <= ROWS; y = y + 1) begin : row
       for (x = 0; x < COLUMNS; x = x + 1) begin : column
         localparam N = (y - 1) * COLUMNS + x;

@@ -8,7 +8,7 @@ and one destination more, with tokens like any other, so that the part is an ord
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from stemcore.golden.network.network import INPUT, Population
 from stemcore.golden.network.results import ONE_OUTPUT, Output, Results
 from stemcore.golden.program.program import CoreImage, InputRoute, Program
 from stemcore.golden.program.words import pack_words, unpack_words
+from stemcore.golden.spec.bursts import stream_words
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.registers import Control
 from stemcore.golden.spec.routing import HOST, Node
@@ -238,8 +239,16 @@ def _by_nodes(by_target: dict[Node, Words]) -> list[tuple[list[Node], Words]]:
 
 def load_flits(program: Program) -> int:
     """Flits that write the memories of all cores, and start them."""
-    written = sum(
-        1 + words.size for core in program.cores for words in core.memories.values() if words.size
-    )
-    ranges = 1 + (1 << program.params.axon_width)
-    return written + len(program.cores) * (ranges + START_FLITS)
+    return sum(1 + n for n in _writes(program)) + len(program.cores) * START_FLITS
+
+
+def load_words(program: Program) -> int:
+    """Words of 64 bits in which a host sends them, WRITEs as bursts."""
+    return sum(1 + stream_words(n) for n in _writes(program)) + len(program.cores) * START_FLITS
+
+
+def _writes(program: Program) -> Iterator[int]:
+    """WRITE flits that follow each ADDRESS: memories, and the ranges of axons."""
+    for core in program.cores:
+        yield from (words.size for words in core.memories.values() if words.size)
+        yield 1 << program.params.axon_width

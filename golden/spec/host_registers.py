@@ -24,8 +24,9 @@ _SIZE_WIDTH = 4  # bits of the exponent of a size
 COORD_WIDTH = 8  # bits of a node coordinate in these registers
 SUPPORTED_COORD_WIDTH = 6  # the widest for which a core's ERRORS fits 32 bits, as ALERT needs
 IDENTITY = int.from_bytes(b"STEM", "little")
-MAJOR, MINOR = 1, 1  # of this map; another major: an older driver does not fit
+MAJOR, MINOR = 1, 2  # of this map; another major: an older driver does not fit
 CODEC_MINOR = 1  # from which on the map has CODEC_SIZES and CODEC
+BURST_MINOR = 2  # from which on the incoming stream takes write bursts
 
 
 class Access(Enum):
@@ -123,7 +124,7 @@ _CONTROL = (
         3,
         "status",
         Access.STATUS,
-        {"quiet": 1, "resetting": 1, "sending": 1, "open": 1, "output": 1},
+        dict.fromkeys(("quiet", "resetting", "sending", "open", "output", "burst"), 1),
         "what goes on",
         {
             "quiet": "nothing will happen in the chip before a flit arrives (it may be in the "
@@ -132,6 +133,7 @@ _CONTROL = (
             "sending": "flits of a COMMAND are being handed over",
             "open": "more samples have gone in than have come out",
             "output": "a beat is offered on the outgoing stream",
+            "burst": "the next incoming word is data of a write burst",
         },
     ),
     _register(
@@ -142,7 +144,8 @@ _CONTROL = (
         "resets the chip and drops the flits on their way to and from it",
         {
             "reset": "counters become zero as well; other registers stay. A beat that is offered "
-            "stays offered. Refused while a reset is under way"
+            "stays offered. A write burst ends: what is sent afterwards begins with a flit. Refused "
+            "while a reset is under way"
         },
     ),
     _register(
@@ -198,9 +201,10 @@ _CONTROL = (
         "what was wrong: causes that cores have sent in ALERT flits, and those of this side",
         {error.name.lower(): meaning for error, meaning in MEANINGS.items()}
         | {
-            "keep": "TKEEP of an incoming beat was neither all ones nor zero: the flit was dropped",
-            "truncated": "TLAST came amid an incoming flit, which was dropped",
-            "beyond": "an incoming word had bits beyond a flit's: it was dropped",
+            "keep": "TKEEP of an incoming beat was neither all ones nor zero: the word was dropped",
+            "truncated": "TLAST came amid an incoming word, which was dropped",
+            "beyond": "an incoming word had bits beyond a flit's, or the header of a write burst "
+            "bits beyond its count: it was dropped",
             "silence": "the watchdog of the host side saw no flit pass",
             "alert": "an ALERT flit came, and ALERT holds the first",
             "codec": "the codec dropped an access to its memories, or a spike of a neuron that no "

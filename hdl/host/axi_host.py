@@ -28,6 +28,7 @@ from .register_file import RegisterFile
 from .stream_in import WORD_WIDTH, StreamIn
 from .stream_out import StreamOut
 from .traffic import COUNTED, Traffic
+from .write_bursts import WriteBursts
 
 
 class AxiHost(wiring.Component):
@@ -50,7 +51,8 @@ class AxiHost(wiring.Component):
     -------
     registers : ``In(AxiLite)``
     i : ``In(AxiStream)``, o : ``Out(AxiStream)``
-        Flits, as words of 64 bits: :class:`.stream_in.StreamIn`, :class:`.stream_out.StreamOut`.
+        Flits, as words of 64 bits: :class:`.stream_in.StreamIn`, :class:`.stream_out.StreamOut`;
+        into the chip also bursts of WRITEs: :class:`.write_bursts.WriteBursts`.
     interrupt : ``Out(1)``
         Level; a register.
     chip_clk, chip_rst, chip_i, chip_o, chip_quiet
@@ -128,8 +130,15 @@ class AxiHost(wiring.Component):
         connect(m, flipped(self.i), into.i)
         connect(m, out.o, flipped(self.o))
         forward_chip_side(m, outer=self, inner=crossing)
+        m.submodules.bursts = bursts = WriteBursts(params=params)
         self._codec_fault = Signal(name="codec_fault")
-        flits = self._flits(m, registers, into, out, crossing, traffic)
+        connect(m, into.o, bursts.i)
+        m.d.comb += [
+            bursts.word.eq(into.word),
+            bursts.clear.eq(crossing.resetting),
+            into.raw.eq(bursts.raw | bursts.passes),
+        ]
+        flits = self._flits(m, registers, bursts, out, crossing, traffic)
 
         # A command goes before what the stream offers, never between the halves of a word.
         m.d.comb += [
@@ -151,10 +160,10 @@ class AxiHost(wiring.Component):
             registers.reset_refused.eq(crossing.resetting),
             crossing.reset.eq(registers.reset.reset),
         ]
-        self._watch(m, registers, into, out, commander, crossing, traffic)
+        self._watch(m, registers, into, bursts, commander, crossing, traffic)
         return m
 
-    def _flits(self, m, registers, into, out, crossing, traffic):
+    def _flits(self, m, registers, bursts, out, crossing, traffic):
         """What goes to the chip; and the way back."""
         if self._codec is None:
             m.d.comb += [
@@ -163,23 +172,23 @@ class AxiHost(wiring.Component):
                 out.is_last.eq(traffic.is_last),
                 crossing.o.ready.eq(out.i.ready),
             ]
-            return into.o
+            return bursts.o
         m.submodules.codec = codec = Codec(params=self._params, codec=self._codec)
-        connect(m, into.o, codec.i)
+        connect(m, bursts.o, codec.i)
         connect(m, crossing.o, codec.chip_o)
         connect(m, codec.o, out.i)
         m.d.comb += [
             codec.work.eq(registers.codec.work),
             codec.clear.eq(crossing.resetting),
-            codec.word.eq(into.word),
-            into.raw.eq(codec.raw),
+            codec.word.eq(bursts.word),
+            bursts.passes.eq(codec.raw),
             codec.is_last.eq(traffic.is_last),
             out.is_last.eq(codec.last),
             self._codec_fault.eq(codec.refused | codec.beyond),
         ]
         return codec.chip_i
 
-    def _watch(self, m, registers, into, out, commander, crossing, traffic):
+    def _watch(self, m, registers, into, bursts, commander, crossing, traffic):
         """Status, counters, errors and the interrupt."""
         moves_out = crossing.o.valid & crossing.o.ready
         m.d.comb += [
@@ -198,12 +207,11 @@ class AxiHost(wiring.Component):
             registers.status.sending.eq(commander.sending),
             registers.status.open.eq(traffic.open),
             registers.status.output.eq(self.o.tvalid),
+            registers.status.burst.eq(bursts.raw),
             registers.alert.word.eq(traffic.alert),
             registers.errors_set.eq(traffic.errors_set),
-            *(
-                registers.errors_set[name].eq(into.faults[name])
-                for name in ("keep", "truncated", "beyond")
-            ),
+            *(registers.errors_set[name].eq(into.faults[name]) for name in ("keep", "truncated")),
+            registers.errors_set.beyond.eq(into.faults.beyond | bursts.beyond),
             registers.errors_set.codec.eq(self._codec_fault),
             traffic.clear_alert.eq(registers.errors_cleared.alert),
         ]

@@ -32,7 +32,7 @@ class StreamIn(wiring.Component):
     Members
     -------
     i : ``In(AxiStream)``
-        ``tready`` depends on ``o.ready`` and ``hold`` alone.
+        ``tready`` depends on ``o.ready``, ``hold`` and registers alone.
     o : ``Out(stream)`` of flits
         ``valid`` may go without the flit having been taken, when ``hold`` comes.
     word : ``Out(64)``
@@ -67,7 +67,7 @@ class StreamIn(wiring.Component):
         completes = Signal()
         spoilt = Signal()
         m.d.comb += [
-            beat.tready.eq(self.o.ready & ~self.hold),
+            beat.tready.eq((self.o.ready | ~ends_word) & ~self.hold),
             takes.eq(beat.tvalid & beat.tready),
             is_partial.eq(beat.tkeep.any() & ~beat.tkeep.all()),
             completes.eq(beat.tvalid & ~self.hold & beat.tkeep.any() & ends_word),

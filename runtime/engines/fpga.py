@@ -66,6 +66,7 @@ class Fpga(ProgramEngine):
             wall_s=time.perf_counter() - started,
             notes={
                 "configuration_flits": ran.n_flits,
+                "configuration_bytes": WORD_BYTES * ran.configuration_words,
                 "configure_s": round(ran.configure_s, 3),
                 "check_s": round(ran.check_s, 3),
                 "run_s": round(ran.run_s, 3),

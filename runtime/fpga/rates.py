@@ -8,6 +8,7 @@ from typing import Any
 
 from stemcore.compiler.activity import Activity
 from stemcore.compiler.virtual.chip import VirtualChip, virtual_chip
+from stemcore.compiler.virtual.parts import load_words
 from stemcore.compiler.virtual.times import estimate_virtual
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.codec import CodecParams
@@ -68,7 +69,7 @@ def estimate_rates(
 ) -> tuple[Rates, VirtualChip]:
     """Images per second at a clock of the chip.
 
-    link_seconds : seconds that so many flits take between host and chip, one way
+    link_seconds : seconds that so many words of 8 bytes take between host and chip, one way
     codec : sizes of the spike codec, where there is one; it is taken to be no slower than the link
 
     The link works in both directions at once, and while the chip computes; so a group of cores
@@ -77,7 +78,10 @@ def estimate_rates(
     chip = virtual_chip(program, n_nodes, activity)
     times = estimate_virtual(chip, activity)
     hz = clock_mhz * 1e6
-    load = sum(max(link_seconds(g.load), g.load / hz) for g in times.groups)
+    load = sum(
+        max(link_seconds(load_words(part.program)), group.load / hz)
+        for part, group in zip(chip.parts, times.groups, strict=True)
+    )
     compute = sum(group.interval / hz for group in times.groups)
     words = [
         _words(part.program, codec) or (group.flits_in, group.flits_out)

@@ -12,6 +12,7 @@ from stemcore.golden.program.program import CoreImage, Program
 from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.host_registers import (
+    BURST_MINOR,
     CODEC_MINOR,
     FIRST_PARAM,
     HOST_REGISTERS,
@@ -27,6 +28,7 @@ from stemcore.golden.spec.routing import Node
 from ..errors import EngineError
 from ..progress import Progress
 from . import waits
+from .bursts import as_bursts
 from .codec_protocol import CodecProtocol
 from .codec_tables import CodecMisfitError, CodecTables, codec_tables
 from .errors import check
@@ -43,12 +45,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Identity:
-    """What a chip says of itself: its parameters, its nodes, and the codec beside its port."""
+    """What a chip says of itself: its parameters, its nodes, and what is beside its port.
+
+    takes_bursts : whether WRITEs may be sent as bursts
+    """
 
     params: ChipParams
     columns: int
     rows: int
     codec: CodecParams | None = None
+    takes_bursts: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class BoardRun:
     outputs: NDArray[np.int64]
     counters: dict[Node, dict[str, int]]
     n_flits: int  # that configured the chip
+    configuration_words: int  # of 8 bytes on the stream, in which they were sent
     configure_s: float
     check_s: float
     run_s: float
@@ -122,7 +129,8 @@ class Board:
         except ValueError as error:
             raise PortError(f"{name}: {error}") from None
         mesh = self.get("MESH")
-        return Identity(params, mesh["columns"], mesh["rows"], codec)
+        takes_bursts = version["minor"] >= BURST_MINOR
+        return Identity(params, mesh["columns"], mesh["rows"], codec, takes_bursts)
 
     def check_fits(self, program: Program) -> Identity:
         """Raises :class:`PortError` where the chip is not one that ``program`` was compiled for."""
@@ -178,7 +186,7 @@ class Board:
             output=program.output_ends * program.tokens_per_sample(population),
         )
         started = time.monotonic()
-        n_flits = self._configure(program, host, tables)
+        n_flits, configuration_words = self._configure(program, chip, host, tables)
         configured = time.monotonic()
         self._check_memories(program, host)
         if tables is not None:
@@ -201,6 +209,7 @@ class Board:
             outputs=protocol.values,
             counters=counters,
             n_flits=n_flits,
+            configuration_words=configuration_words,
             configure_s=configured - started,
             check_s=checked - configured,
             run_s=ended - checked,
@@ -219,20 +228,26 @@ class Board:
         except CodecMisfitError as error:
             return None, f"as flits: {error}"
 
-    def _configure(self, program: Program, host: Host, tables: CodecTables | None) -> int:
-        n_flits = 0
+    def _configure(
+        self, program: Program, chip: Identity, host: Host, tables: CodecTables | None
+    ) -> tuple[int, int]:
+        """Writes all memories; how many flits that were, and words of the stream."""
+        n_flits = n_words = 0
+
+        def send(flits: Flits) -> None:
+            nonlocal n_flits, n_words
+            words = as_bursts(flits, host.formats) if chip.takes_bursts else flits
+            n_flits += len(flits)
+            n_words += len(words)
+            self._transport.send(words.tolist())
+            self._drain(program, [])
+
         for number, core in enumerate(program.cores, 1):
-            flits = host.configuration(core)
-            n_flits += len(flits)
-            self._transport.send(flits.tolist())
             _log.info("core %d of %d", number, len(program.cores), extra={"stage": "configure"})
-            self._drain(program, [])
+            send(host.configuration(core))
         if tables is not None:
-            flits = tables.configuration(host)
-            n_flits += len(flits)
-            self._transport.send(flits.tolist())
-            self._drain(program, [])
-        return n_flits
+            send(tables.configuration(host))
+        return n_flits, n_words
 
     def _check_codec(self, program: Program, host: Host, tables: CodecTables) -> None:
         """The codec's memories, as those of the cores."""

@@ -4,7 +4,14 @@
 from pathlib import Path
 
 from stemcore.golden.spec.fields import Kind
-from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, MAJOR, MINOR, HostRegister
+from stemcore.golden.spec.host_registers import (
+    BURST_MINOR,
+    HOST_REGISTERS,
+    IDENTITY,
+    MAJOR,
+    MINOR,
+    HostRegister,
+)
 from stemcore.golden.spec.host_window import WINDOW_PAGE, WINDOW_REGISTERS
 from stemcore.golden.spec.uart_frames import (
     CRC_BYTES,
@@ -47,6 +54,8 @@ def c_header() -> str:
         f"#define {PREFIX}_IDENTITY_VALUE {IDENTITY:#010x}UL",
         f"#define {PREFIX}_VERSION_MAJOR_VALUE {MAJOR}UL",
         f"#define {PREFIX}_VERSION_MINOR_VALUE {MINOR}UL",
+        "/* From this minor version on, write bursts are taken. */",
+        f"#define {PREFIX}_BURST_MINOR {BURST_MINOR}UL",
         "",
         "/* Kinds of flits, bits 0 to 2 of each. */",
         *(f"#define {PREFIX}_KIND_{kind.name} {int(kind)}UL" for kind in Kind),

@@ -2,13 +2,16 @@
 """cocotb bench of the streams beside AXI4-Lite; the chip behind them is an echo."""
 
 import cocotb
+import numpy as np
 import pytest
 from cocotb.triggers import ClockCycles, with_timeout
 from cocotbext.axi import AxiStreamFrame
 
+from stemcore.golden.spec.bursts import COUNT_WIDTH, HEADER_KIND
 from stemcore.golden.spec.errors import Error, watchdog_cycles
 from stemcore.golden.spec.fields import ALERT, Kind
 from stemcore.golden.spec.host_registers import HOST_REGISTERS
+from stemcore.runtime.host.bursts import as_bursts
 from stemcore.testing import seeded
 from tests.support.axi_bus import LIMIT_US, OKAY, SLVERR, WORD_BYTES, AxiRig
 from tests.support.axi_flits import FORMATS, command_flits, flit, kind_of
@@ -25,7 +28,11 @@ async def started(dut, *key, into="free", out="free"):
     return rng, rig
 
 
-def random_flits(rng, n, kinds=tuple(Kind)):
+# What a host sends; a flit of the other kind would be the header of a burst.
+KINDS = tuple(kind for kind in Kind if kind is not HEADER_KIND)
+
+
+def random_flits(rng, n, kinds=KINDS):
     width = FORMATS.payload_width
     return [
         flit(kinds[int(rng.integers(len(kinds)))], payload=int(rng.integers(1 << width)))
@@ -99,7 +106,7 @@ async def words_that_are_no_flits_are_dropped_and_told(dut):
     """Each by its bit of ERRORS; the words before and after pass."""
     rng, rig = await started(dut, "faults")
     beats = WORD_BYTES // (len(dut.s_axis_tdata) // 8)
-    good = random_flits(rng, 2, (Kind.DATA,))
+    good = random_flits(rng, 2, (Kind.CREDIT,))
     word = good[0].to_bytes(WORD_BYTES, "little")
     n = WORD_BYTES // beats
     wrong = {"keep": AxiStreamFrame(word, tkeep=[1] * (WORD_BYTES - 1) + [0])}
@@ -194,7 +201,7 @@ async def settings_stay_in_a_reset_of_the_chip_and_counters_do_not(dut):
 @cocotb.test(timeout_time=1000, timeout_unit="us")
 async def command_goes_between_the_words_of_a_packet(dut):
     rng, rig = await started(dut, "command", into="half", out="half")
-    flits = random_flits(rng, 150, (Kind.DATA,))
+    flits = random_flits(rng, 150, (Kind.CREDIT,))
     await rig.send(flits)
     for _ in range(5):
         assert await rig.put_fields("COMMAND", stop=1) == OKAY
@@ -204,8 +211,8 @@ async def command_goes_between_the_words_of_a_packet(dut):
     got = []
     while len(got) < len(flits) + 10:
         got += await rig.receive()
-    assert [word for word in got if kind_of(word) is Kind.DATA] == flits
-    sent = [(n, word) for n, word in enumerate(got) if kind_of(word) is not Kind.DATA]
+    assert [word for word in got if kind_of(word) is Kind.CREDIT] == flits
+    sent = [(n, word) for n, word in enumerate(got) if kind_of(word) is not Kind.CREDIT]
     assert [word for _, word in sent] == commands * 5
     places = [n for n, _ in sent]
     assert [b - a for a, b in zip(places[::2], places[1::2], strict=True)] == [1] * 5
@@ -235,7 +242,7 @@ async def alerts_are_kept_until_they_are_cleared(dut):
     assert await rig.get("ALERT") == second
     # What else comes out of the chip is no alert, whatever its payload.
     assert await rig.put("ERRORS", HOST_REGISTERS["ERRORS"].mask) == OKAY
-    await rig.send([flit(kind, payload=first) for kind in Kind if kind != ALERT])
+    await rig.send([flit(kind, payload=first) for kind in KINDS if kind != ALERT])
     await quiet(rig)
     assert await rig.get("ERRORS") == 0
 
@@ -270,7 +277,7 @@ async def back_pressure_reaches_the_host(dut):
     rng, rig = await started(dut, "back-pressure")
     rig.sink.clear_pause_generator()
     rig.sink.pause = True
-    flits = random_flits(rng, 200, (Kind.DATA,))
+    flits = random_flits(rng, 200, (Kind.CREDIT,))
     await rig.send(flits)
     await ClockCycles(dut.aclk, 1000)
     taken = await rig.get("FLITS_IN")
@@ -282,3 +289,70 @@ async def back_pressure_reaches_the_host(dut):
     assert await rig.get("FLITS_IN") == taken
     rig.sink.pause = False
     assert [await rig.receive() for _ in flits] == [[word] for word in flits]
+
+
+def writes(rng, n, first=0):
+    """WRITE flits to a rectangle, numbered in their payloads; and the words of their burst."""
+    nodes = tuple(int(rng.integers(4)) for _ in range(4))
+    flits = [flit(Kind.WRITE, nodes, first + k) for k in range(n)]
+    return flits, as_bursts(np.array(flits, np.uint64), FORMATS).tolist()
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@cocotb.parametrize(into=["free", "half"], out=["free", "third"])
+async def bursts_are_their_writes(dut, into, out):
+    """Between other flits, in packets that end anywhere, and with commands amid them."""
+    rng, rig = await started(dut, "bursts", into, out, into=into, out=out)
+    flits, words = [], []
+    for n in (5, 0, 1, 40, 4, 7):
+        more, burst = writes(rng, n)
+        between = random_flits(rng, 3, (Kind.CREDIT,))
+        flits += more + between
+        words += burst + between
+    assert len(words) < len(flits)
+    begin = 0
+    while begin < len(words):
+        length = int(rng.integers(1, 12))
+        await rig.send(words[begin : begin + length])
+        begin += length
+    for _ in range(2):
+        assert await rig.put_fields("COMMAND", stop=1) == OKAY
+        while (await rig.fields("STATUS"))["sending"]:
+            pass
+    commands = command_flits((0, 1, 1, 2), stop=1)
+    got = [(await rig.receive())[0] for _ in range(len(flits) + 2 * len(commands))]
+    for command in commands:
+        for _ in range(2):
+            got.remove(command)
+    assert got == flits
+    assert await rig.get("ERRORS") == 0
+    status = await rig.fields("STATUS")
+    assert (status["burst"], status["output"]) == (0, 0)
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def a_burst_that_stops_is_seen_and_a_reset_ends_it(dut):
+    rng, rig = await started(dut, "half a burst")
+    flits, words = writes(rng, 9)
+    await rig.send(words[:3])
+    assert [await rig.receive() for _ in range(4)] == [[word] for word in flits[:4]]
+    await quiet(rig)
+    assert (await rig.fields("STATUS"))["burst"] == 1
+    assert await rig.put_fields("RESET", reset=1) == OKAY
+    await rig.reset_over()
+    assert (await rig.fields("STATUS"))["burst"] == 0
+    credit = flit(Kind.CREDIT)
+    await rig.send([credit, *words])
+    assert [await rig.receive() for _ in range(10)] == [[word] for word in [credit, *flits]]
+    assert await rig.get("ERRORS") == 0
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def a_header_with_bits_beyond_its_count_is_dropped_and_told(dut):
+    rng, rig = await started(dut, "header beyond")
+    flits, words = writes(rng, 6)
+    wrong = flit(HEADER_KIND, payload=6 | 1 << COUNT_WIDTH)
+    await rig.send([wrong, *words])
+    assert [await rig.receive() for _ in flits] == [[word] for word in flits]
+    assert {name for name, bit in (await rig.fields("ERRORS")).items() if bit} == {"beyond"}
+    assert await rig.get("FLITS_IN") == len(flits)

@@ -292,7 +292,8 @@ class FlitsAreTheBeats(wiring.Component):
 
     Of beats of 64 bits each with bytes completes a word; of beats of 32 bits one in two does, and
     TLAST amid one forgets it. A flit is offered where all bytes of its word were kept and none is
-    beyond a flit, else a fault says so; and it stays until it is taken, unless ``hold`` comes.
+    beyond a flit, else a fault says so; and it stays until it is taken, unless ``hold`` comes. No
+    beat is taken while ``hold`` is there; only one that may complete a word waits for the flit.
     """
 
     def __init__(self, *faults, data_width=32):
@@ -311,10 +312,10 @@ class FlitsAreTheBeats(wiring.Component):
         m.d.sync += [waited.eq(into.o.valid & ~into.o.ready), before.eq(payload)]
         m.d.comb += [
             Assert(implies(waited & ~into.hold, into.o.valid & (before == payload))),
-            Assert(implies(beat.tready, into.o.ready & ~into.hold)),
         ]
         takes, some, full = beat.tvalid & beat.tready, beat.tkeep.any(), beat.tkeep.all()
         if len(beat.tdata) == WORD_WIDTH:
+            m.d.comb += Assert(beat.tready == (into.o.ready & ~into.hold))
             word, completes, is_whole, truncates = beat.tdata, takes & some, full, 0
         else:
             is_amid, low, was_full = Signal(), Signal(32), Signal()
@@ -329,6 +330,7 @@ class FlitsAreTheBeats(wiring.Component):
                 inner_signal(inner, name) for name in ("has_low", "low", "low_spoilt")
             )
             m.d.comb += [
+                Assert(beat.tready == ((into.o.ready | ~is_amid) & ~into.hold)),
                 Assert(has_low == is_amid),
                 Assert(implies(is_amid, (its_low == low) & (spoilt == ~was_full))),
             ]
@@ -353,7 +355,8 @@ IN_FAULTS = {
     "words run on": ("(has_low ^ beat.tkeep.any()) & ~beat.tlast", "has_low ^ beat.tkeep.any()"),
     "half kept passes": ("spoilt.eq(is_partial | low_spoilt)", "spoilt.eq(is_partial)"),
     "empty beats count": ("self.hold & beat.tkeep.any() & ends_word", "self.hold & ends_word"),
-    "taken while held": ("eq(self.o.ready & ~self.hold)", "eq(self.o.ready)"),
+    "taken while held": ("ends_word) & ~self.hold),", "ends_word)),"),
+    "half a word waits": ("(self.o.ready | ~ends_word)", "self.o.ready"),
     "too many bits pass": ("completes & ~spoilt & ~has_more)", "completes & ~spoilt)"),
 }  # fmt: skip
 

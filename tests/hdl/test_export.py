@@ -67,7 +67,7 @@ class Remembers(wiring.Component):
 
 
 def modules(verilog):
-    return re.findall(r"^module (\S+?)\s*\(", verilog, re.MULTILINE)
+    return re.findall(r"^module (\S+?)\s*(?:#\s*)?\(", verilog, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -268,6 +268,16 @@ def test_node_is_in_the_chip_once(node):
     header = node[node.index("module node(") :]
     ports = set(re.search(r"\(([^)]*)\)", header)[1].replace(",", " ").split())
     assert set(re.findall(r"\.(\w+)\(", chip)) == ports
+
+
+def test_sizes_of_a_chip_are_parameters():
+    """Text for one size, given another one, is the text for that size."""
+    small, large = (chip_verilog(TINY, columns=c, rows=r) for c, r in ((2, 2), (3, 5)))
+    sizes = ("parameter COLUMNS = {},", "parameter ROWS = {} ")
+    for line, old, new in zip(sizes, (2, 2), (3, 5), strict=True):
+        assert small.count(line.format(old)) == 1
+        small = small.replace(line.format(old), line.format(new))
+    assert small == large
 
 
 def test_instances_in_the_chip_are_numbered_like_the_nodes():

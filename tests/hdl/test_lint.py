@@ -102,7 +102,8 @@ def test_nothing_is_said_of_a_node_for_a_board(folder, preset, monkeypatch):
     lint = [verilator, "--lint-only", "-Wall", "--top-module", "node", LINT_WAIVERS, name]
     assert "%" not in run(lint, cwd=folder)[1]
     assert slang_finds([name], "node") == (0, 0)
-    run_yosys(f"read_verilog {name}\nhierarchy -check -top node\nproc\ncheck -assert", cwd=folder)
+    script = f"read_verilog {name}\nhierarchy -check -top node\nproc\ncheck -assert"
+    run_yosys(script, cwd=folder, name=preset)
 
 
 @pytest.mark.sim
@@ -111,6 +112,7 @@ def test_yosys_finds_no_loop_no_undriven_and_no_multiply_driven_wire(folder):
     run_yosys(
         f"read_verilog {' '.join(NAMES)}\nhierarchy -check -top axi_chip\nproc\ncheck -assert",
         cwd=folder,
+        name="loops",
     )
 
 
@@ -136,6 +138,18 @@ def test_a_chip_of_hard_macros_elaborates(folder):
     )
     assert "%" not in run([*lint, macro.name, chip.name], cwd=folder)[1]
     run_yosys(script, cwd=folder, name="macro")
+    # Its sizes are parameters, and those that no preset has are refused by their name.
+    sized = script.replace("hierarchy -check -top chip", "hierarchy -check -top chip {}")
+    larger = sized.replace("assert-count 4 -module chip", "assert-count 15").format
+    run_yosys(larger("-chparam COLUMNS 5 -chparam ROWS 3"), cwd=folder, name="macro-5x3")
+    assert "%" not in run([*lint, "-GCOLUMNS=5", "-GROWS=3", macro.name, chip.name], cwd=folder)[1]
+    refusal = "chip_must_have_1_to_8_columns_and_1_to_7_rows"
+    for wrong in ("COLUMNS 0", "COLUMNS 9", "ROWS 0", "ROWS 8"):
+        with pytest.raises(ToolError, match=refusal):
+            run_yosys(sized.format(f"-chparam {wrong}"), cwd=folder, name="macro-wrong")
+        option = f"-G{wrong.replace(' ', '=')}"
+        with pytest.raises(ToolError, match=refusal):
+            run([*lint, option, macro.name, chip.name], cwd=folder)
     macro.write_text(macro.read_text().replace("  input [3:0] edges,\n", ""))
     with pytest.raises(ToolError, match="edges"):
         run([*lint, macro.name, chip.name], cwd=folder)

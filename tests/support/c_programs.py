@@ -9,6 +9,7 @@ from stemcore.golden.program.program import Program
 from stemcore.golden.spec.codec import WORD_BYTES, CodecMemory, CodecParams
 from stemcore.golden.spec.fields import Formats, Memory
 from stemcore.golden.spec.host_registers import codec_word
+from stemcore.runtime.host.bursts import as_bursts
 from stemcore.runtime.host.codec_tables import codec_tables, decode_sample, encode_sample
 from stemcore.runtime.host.flits import Host
 from stemcore.runtime.host.protocol import Recorder
@@ -22,8 +23,8 @@ def write_program(
     *,
     wrong: tuple[int, int] | None = None,
 ) -> None:
-    """Runs of 64-bit words, each after its length: configuration, STARTs, CREDITs, rules, sizes
-    of a codec, each memory as it must be read back, and each token period of the input.
+    """Runs of 64-bit words, each after its length: configuration in bursts, STARTs, CREDITs, rules,
+    sizes of a codec, each memory as it must be read back, and each token period of the input.
 
     ``codec``: of that size; then its tables, and each image as bytes, follow the sizes.
     ``wrong``: number of a memory and of a word of it that is expected to have its lowest bit
@@ -31,7 +32,8 @@ def write_program(
     """
     host = Host(program)
     cores = program.cores
-    configuration = [host.configuration(core) for core in cores]
+    flits = np.concatenate([host.configuration(core) for core in cores])
+    configuration = as_bursts(flits, host.formats)
     memories = _memories(host, program)
     if wrong is not None:
         memories[wrong[0]][3 + wrong[1]] ^= np.uint64(1)
@@ -43,10 +45,10 @@ def write_program(
         tables = codec_tables(program, codec)
         sizes = [codec_word(codec), tables.header, tables.n_values, tables.n_outputs, len(images)]
         done = tables.reads(host, CodecMemory.CONTROL)[0]
-        rest = [np.concatenate([tables.configuration(host), done])]
+        rest = [np.concatenate([as_bursts(tables.configuration(host), host.formats), done])]
         rest += [encode_sample(program, tables, image)[1:] for image in images]
     starts = np.concatenate([host.start(core) for core in cores])
-    heads = [np.concatenate(configuration), starts, host.credits()]
+    heads = [configuration, starts, host.credits()]
     runs = [*heads, np.array(rules), np.array(sizes), *rest]
     with path.open("wb") as file:
         for run in runs:

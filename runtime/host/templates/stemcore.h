@@ -66,7 +66,8 @@ int stemcore_reset(stemcore *s);
 /* Registers, by the offsets of stemcore_registers.h. */
 int stemcore_get(stemcore *s, uint32_t address, uint32_t *value);
 int stemcore_put(stemcore *s, uint32_t address, uint32_t value);
-/* Sends flits, and returns when the board has them all; those that come go to `flit` meanwhile. */
+/* Sends flits, and returns when the board has them all; those that come go to `flit` meanwhile.
+ * Words of write bursts are sent as flits are, to a board of minor version STEMCORE_BURST_MINOR. */
 int stemcore_send(stemcore *s, const uint64_t *flits, size_t n);
 /* Takes what has come. */
 int stemcore_poll(stemcore *s);

@@ -7,12 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stemcore.compiler.virtual.parts import START_FLITS, load_flits, load_words
 from stemcore.golden.spec.fields import ALERT, Formats, Kind, Memory
-from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, param_words
+from stemcore.golden.spec.host_registers import (
+    BURST_MINOR,
+    HOST_REGISTERS,
+    IDENTITY,
+    param_words,
+)
 from stemcore.golden.spec.presets import get_preset
 from stemcore.runtime.errors import EngineError
 from stemcore.runtime.host.board import Board
 from stemcore.runtime.host.transport import PortError, Transport
+from tests.support.bursts import flits_of_words
 from tests.support.chip_programs import four_core_case
 
 _, PROGRAM, IMAGES = four_core_case(0)
@@ -39,6 +46,7 @@ class Chip(Transport):
         self.written, self.restarts = [], 0
         self.memories, self.pointers, self.out = {}, {}, []
         self.answers = True
+        self.n_words = 0
 
     def restart(self):
         self.restarts += 1
@@ -51,8 +59,10 @@ class Chip(Transport):
         (name,) = (n for n, register in HOST_REGISTERS.items() if register.offset == address)
         self.written.append((name, value))
 
-    def send(self, flits):
-        for flit in flits:
+    def send(self, words):
+        self.n_words += len(words)
+        takes_bursts = (self.values["VERSION"] & 0xFFFF) >= BURST_MINOR
+        for flit in flits_of_words(words, FORMATS) if takes_bursts else words:
             fields = FORMATS.flit.unpack(flit)
             node = fields["x0"], fields["y0"]
             pointer = self.pointers.get(node)
@@ -60,6 +70,7 @@ class Chip(Transport):
                 address = FORMATS.pointer.unpack(fields["payload"] & 0xFFFF_FFFF)
                 self.pointers[node] = [address["memory"], address["address"], address["chunk"]]
                 continue
+            assert fields["kind"] != Kind.DATA, "nothing that a host sends to a chip"
             if fields["kind"] not in (Kind.WRITE, Kind.READ):
                 continue
             place = (node, *pointer)
@@ -113,7 +124,7 @@ def test_a_reset_that_does_not_end_is_explained(monkeypatch):
     monkeypatch.setattr("stemcore.runtime.host.board.RESET_S", 0.05)
     chip = Chip(
         STATUS=HOST_REGISTERS["STATUS"].layout.pack(
-            quiet=0, resetting=1, sending=0, open=0, output=0
+            quiet=0, resetting=1, sending=0, open=0, output=0, burst=0
         )
     )
     with pytest.raises(PortError, match=r"a reset must end, .* the chip's clock does not run"):
@@ -141,6 +152,21 @@ def test_memories_are_compared_word_by_word():
     wanted = rf"^node \({core.x}, {core.y}\): WEIGHT must hold what was written; word 1, chunk 0 "
     with pytest.raises(EngineError, match=wanted):
         Board(chip).run(PROGRAM, IMAGES)
+
+
+@pytest.mark.parametrize("minor", [0, BURST_MINOR - 1, BURST_MINOR, BURST_MINOR + 1])
+def test_a_chip_is_configured_in_bursts_if_it_takes_them(minor):
+    """Its memories hold the same either way: they are read back in the run."""
+    chip = Chip(VERSION=1 << 16 | minor)
+    board = Board(chip)
+    assert board.identify().takes_bursts == (minor >= BURST_MINOR)
+    ran = board.run(PROGRAM, IMAGES[:0])
+    starts = START_FLITS * len(PROGRAM.cores)
+    assert ran.n_flits == load_flits(PROGRAM) - starts
+    in_bursts = load_words(PROGRAM) - starts
+    assert ran.configuration_words == (in_bursts if minor >= BURST_MINOR else ran.n_flits)
+    assert ran.configuration_words < chip.n_words < ran.configuration_words + 2 * ran.n_flits
+    assert in_bursts < ran.n_flits
 
 
 def test_reads_without_answers_end():

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from stemcore.golden.spec.fields import Kind
-from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, MAJOR, MINOR
+from stemcore.golden.spec.host_registers import BURST_MINOR, HOST_REGISTERS, IDENTITY, MAJOR, MINOR
 from stemcore.golden.spec.host_window import WINDOW_REGISTERS
 from stemcore.golden.spec.uart_frames import HEADER, MAX_FLITS, FrameKind
 from stemcore.runtime.host.c_header import c_header
@@ -20,6 +20,7 @@ def wanted():
         "STEMCORE_IDENTITY_VALUE": IDENTITY,
         "STEMCORE_VERSION_MAJOR_VALUE": MAJOR,
         "STEMCORE_VERSION_MINOR_VALUE": MINOR,
+        "STEMCORE_BURST_MINOR": BURST_MINOR,
     }
     values |= {f"STEMCORE_KIND_{kind.name}": int(kind) for kind in Kind}
     values["STEMCORE_WINDOW_PAGE"] = 4096
