@@ -40,7 +40,7 @@ from .mlperf_tiny import (
 )
 from .resnet import build_resnet18, build_resnet18_cifar, build_resnet34
 from .resnet10 import build_resnet10
-from .tiny_vgg import build_tiny_vgg, build_tiny_vgg_12m
+from .tiny_vgg import build_tiny_vgg, build_tiny_vgg_12m, build_vgg11
 from .unet import build_unet, build_unet_upsampling
 from .vgg7 import build_vgg7
 from .vgg16 import build_vgg16
@@ -309,6 +309,7 @@ MODELS = {
             "segmentation, up by repeated pixels and convolutions, 32k parameters",
             SEGMENTATION,
         ),
+        _spec("vgg11", build_vgg11, (3, 32, 32), "VGG-11, 9.2M parameters", preset="large"),
         _spec(
             "vgg16",
             build_vgg16,

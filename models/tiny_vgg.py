@@ -9,6 +9,8 @@ from torch import nn
 from .arrays import Shape
 
 TINY_VGG = (32, 32, "M", 64, 128, "M", 192, 256, "M")
+# Configuration A of Simonyan and Zisserman, "Very Deep Convolutional Networks".
+VGG11 = (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M")
 TINY_VGG_12M = (32, "M", 64, "M", 128, 128, "M", 256, 256, "M", 512, 512, "M")
 
 
@@ -71,3 +73,9 @@ def build_tiny_vgg(n_classes: int = 10) -> nn.Module:
 def build_tiny_vgg_12m(n_classes: int = 10) -> nn.Module:
     """The paper's size: 12.0M parameters for a 3 x 64 x 64 image, with two hidden dense layers."""
     return TinyVgg(TINY_VGG_12M, dense=(2048, 1536), input_shape=(3, 64, 64), n_classes=n_classes)
+
+
+def build_vgg11(n_classes: int = 10) -> nn.Module:
+    """VGG-11 as it is used on 32 x 32 images: 9.2M parameters, one dense layer after the last
+    pooling."""
+    return TinyVgg(VGG11, n_classes=n_classes)

@@ -77,6 +77,7 @@ CASES = (
     Case("lenet5-mnist", "LeNet-5 as published", "MNIST", bits=4),
     Case("tiny_vgg-cifar10", "VGG of five convolutions, 0.8M parameters", JPEG_COPY),
     Case("resnet8-cifar10", "MLPerf Tiny: image classification", JPEG_COPY),
+    _untrained("vgg11-digits", "VGG-11, 9.2M parameters"),
     _untrained("ds_cnn-digits", "MLPerf Tiny: keyword spotting"),
     _untrained("mobilenet_v1_quarter-digits", "MLPerf Tiny: wake words"),
     _untrained("deep_autoencoder-digits", "MLPerf Tiny: anomalies"),

@@ -46,10 +46,10 @@ TAIL = """
 
 ## What is missing
 
-VGG-11: E3NE and others publish it; no weights of it are trained here, so it has no row
-(torchvision's `vgg11_bn` is captured, placed and estimated by `stemcore bench --only
-torchvision`). Energy of a board or a chip: none was measured. Figures that a cell leaves open
-were not found in what others publish.
+VGG-11 with trained weights: its row has random ones, as MLPerf Tiny's networks without a data set
+here have, so its cycles are those of their spikes, and it has no accuracy. Images per second of
+VGG-11 on E3NE, which its paper deploys, were not at hand. Energy of a board or a chip: none was
+measured. Figures that a cell leaves open were not found in what others publish.
 """
 COLUMNS = (
     "system",

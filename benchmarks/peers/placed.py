@@ -32,8 +32,8 @@ class Placed:
         share = virtual["batches"] / report["images"]
         per_image = 0.0
         for group in virtual["groups"]:
-            n_load = group["load_flits"]
-            load = share * max(line_seconds(n_load, self.baud), n_load / hz)
+            on_line = line_seconds(group["load_words"], self.baud)
+            load = share * max(on_line, group["load_flits"] / hz)
             into, out = (line_seconds(group[name], self.baud) for name in ("flits_in", "flits_out"))
             per_image += load + max(group["cycles"] / hz, into, out)
         return hz / report["cycles_per_image"]["interval"], 1 / per_image

@@ -106,6 +106,16 @@ ROWS = (
         note="340 ms an image",
     ),
     Row(
+        "Nimbekar and others",
+        "VGG-11 and ResNet-18, 8 time steps",
+        NO_DATA,
+        QUOTED,
+        "arXiv 2410.16298",
+        energy="1.54 W at 38.4 GOPS, so 40 pJ an operation, measured on the board",
+        device=_ZYNQ,
+        note="accuracy within a point of the network that is not spiking",
+    ),
+    Row(
         "Catalyst N1",
         "2 x 256 neurons, programmable",
         NO_DATA,

@@ -42,6 +42,7 @@ class GroupRun:
     cores : how many
     layers : that they compute, or a part of
     load_flits : that load and start them, once a batch
+    load_words : of 8 bytes in which a host sends these to a board, WRITEs in bursts
     cycles : per image, from START to rest; None where the engine has no clock
     flits_in, flits_out : spikes and tokens between host and chip, per image
     """
@@ -49,6 +50,7 @@ class GroupRun:
     cores: int
     layers: tuple[str, ...]
     load_flits: int
+    load_words: int
     cycles: float | None
     flits_in: float
     flits_out: float

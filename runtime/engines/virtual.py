@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcore.compiler.virtual.chip import VirtualChip
-from stemcore.compiler.virtual.parts import load_flits
+from stemcore.compiler.virtual.parts import load_flits, load_words
 from stemcore.compiler.virtual.times import token_flits
 from stemcore.golden.arithmetic.stem import count_spikes
 from stemcore.golden.network.network import INPUT, Population
@@ -239,7 +239,7 @@ class _GroupSums:
         ]
         self._tokens = token_flits(program)
         self._layers = tuple(info.population.name for info in program.layers)
-        self.load = load_flits(program)
+        self.load, self.load_words = load_flits(program), load_words(program)
         self.cycles = self._into = self._out = 0
 
     def add(self, sent: NDArray[np.integer], received: Mapping[str, NDArray[np.int64]]) -> None:
@@ -264,6 +264,7 @@ class _GroupSums:
             cores=n_cores,
             layers=self._layers,
             load_flits=self.load,
+            load_words=self.load_words,
             cycles=self.cycles / n if has_clock else None,
             flits_in=self._into / n,
             flits_out=self._out / n,

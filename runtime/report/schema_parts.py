@@ -247,6 +247,7 @@ class Group(Part):
     cores : how many
     layers : that they compute, or a part of
     load_flits : that load and start them, once a batch
+    load_words : of 8 bytes in which a host sends these to a board, WRITEs in bursts
     cycles : of computing, per image; null where the engine has no clock
     flits_in, flits_out : spikes and tokens between host and chip, per image
     """
@@ -254,6 +255,7 @@ class Group(Part):
     cores: Count
     layers: list[str]
     load_flits: Count
+    load_words: Count
     cycles: Figure | None
     flits_in: Figure
     flits_out: Figure

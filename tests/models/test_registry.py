@@ -35,6 +35,7 @@ PARAMETERS = {
     "audio_cnn": 12_584,
     "unet": 29_508,
     "unet_upsampling": 32_708,
+    "vgg11": 9_228_362,
     "vgg16": 134_301_514,
     "resnet18": 11_181_642,
     "resnet34": 21_289_802,

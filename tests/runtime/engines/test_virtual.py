@@ -12,6 +12,7 @@ from stemcore.golden.network.network import INPUT
 from stemcore.golden.spec.presets import get_preset
 from stemcore.runtime.engines.compare import chip_difference, first_difference
 from stemcore.runtime.engines.run import run_engine
+from stemcore.runtime.host.bursts import as_bursts
 from stemcore.runtime.host.flits import Host
 from tests.support.chip_programs import four_core_case, stepped_case
 from tests.support.hand_programs import conv_chain_program, dense_program
@@ -67,9 +68,11 @@ def test_flits_of_a_group_are_those_of_the_host(case):
         sent = sent.reshape(len(images), *group.program.input_shape)
         flits = sum(len(host.sample(image)) + len(host.credits()) for image in sent)
         assert figures.flits_in == pytest.approx(flits / len(images))
-        assert figures.load_flits == sum(
-            len(host.configuration(core)) + len(host.start(core)) for core in group.program.cores
-        )
+        cores = group.program.cores
+        starts = sum(len(host.start(core)) for core in cores)
+        flits = np.concatenate([host.configuration(core) for core in cores])
+        assert figures.load_flits == len(flits) + starts
+        assert figures.load_words == len(as_bursts(flits, host.formats)) + starts
         assert set(figures.layers) == {program.cores[core].layer for core in group.cores}
 
 

@@ -95,7 +95,7 @@ def test_latency_is_the_first_images_and_interval_the_mean_distance_of_ends(run)
 def test_an_image_of_cores_in_turn_has_its_share_of_all_cycles(run):
     """Images leave the last group soon after each other; the groups before took their time too."""
     program, result = run
-    groups = (GroupRun(1, ("conv",), 100, 700.0, 5.0, 6.0), GroupRun(2, ("dense",), 60, 90.0, 6, 1))
+    groups = (GroupRun(1, ("conv",), 100, 60, 700, 5, 6), GroupRun(2, ("dense",), 60, 40, 90, 6, 1))
     turns = VirtualRun(2, (2, 1), 1, 2, groups)
     result = replace(result, virtual=turns)
     assert reports.timing_figures(result) == {"latency": 1000, "interval": 2500 / 2}

@@ -27,7 +27,7 @@ def test_what_is_written_is_what_is_read(tmp_path, make):
 
 
 def test_cores_in_turn_are_a_part_of_the_report(tmp_path):
-    group = GroupRun(2, ("conv", "dense"), 100, None, 20.0, 10.0)
+    group = GroupRun(2, ("conv", "dense"), 100, 60, None, 20.0, 10.0)
     figures = virtual_figures(VirtualRun(2, (2, 1), 4, 1, (group,)), 4)
     report = checked(rtl_report(virtual_cores=figures))
     write_json(tmp_path / "report.json", report)

@@ -18,7 +18,7 @@ from stemcore.runtime.report.screen import (
 )
 from tests.support.made_up_run import made_up_report
 
-GROUP = GroupRun(2, ("conv",), 100, 250.0, 20.0, 10.0)
+GROUP = GroupRun(2, ("conv",), 100, 60, 250.0, 20.0, 10.0)
 
 
 @pytest.fixture
