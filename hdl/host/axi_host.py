@@ -137,6 +137,7 @@ class AxiHost(wiring.Component):
             bursts.word.eq(into.word),
             bursts.clear.eq(crossing.resetting),
             into.raw.eq(bursts.raw | bursts.passes),
+            into.discard.eq(bursts.stops),
         ]
         flits = self._flits(m, registers, bursts, out, crossing, traffic)
 

@@ -32,7 +32,7 @@ class StreamIn(wiring.Component):
     Members
     -------
     i : ``In(AxiStream)``
-        ``tready`` depends on ``o.ready``, ``hold`` and registers alone.
+        ``tready`` depends on ``o.ready`` and ``hold`` alone.
     o : ``Out(stream)`` of flits
         ``valid`` may go without the flit having been taken, when ``hold`` comes.
     word : ``Out(64)``
@@ -41,6 +41,8 @@ class StreamIn(wiring.Component):
         A word is what is taken next, and no flit: nothing of it is dropped.
     hold : ``In(1)``
         Takes no beat in this cycle.
+    discard : ``In(1)``
+        The word that has begun to come, if one has, is no flit: it is dropped when it is taken.
     faults : ``Out(STREAM_FAULTS)``
         What was dropped in this cycle, and why.
     """
@@ -53,6 +55,7 @@ class StreamIn(wiring.Component):
                 "word": Out(WORD_WIDTH),
                 "raw": In(1),
                 "hold": In(1),
+                "discard": In(1),
                 "faults": Out(STREAM_FAULTS),
             }
         )
@@ -66,8 +69,10 @@ class StreamIn(wiring.Component):
         ends_word = Signal()
         completes = Signal()
         spoilt = Signal()
+        discards = Signal()  # the word that has begun to come
+        is_amid = Signal()  # a word, after this cycle's beat
         m.d.comb += [
-            beat.tready.eq((self.o.ready | ~ends_word) & ~self.hold),
+            beat.tready.eq(self.o.ready & ~self.hold),
             takes.eq(beat.tvalid & beat.tready),
             is_partial.eq(beat.tkeep.any() & ~beat.tkeep.all()),
             completes.eq(beat.tvalid & ~self.hold & beat.tkeep.any() & ends_word),
@@ -75,29 +80,37 @@ class StreamIn(wiring.Component):
         ]
         if len(beat.tdata) == WORD_WIDTH:
             word = beat.tdata
+            begun = beat.tvalid
             m.d.comb += [ends_word.eq(1), spoilt.eq(is_partial)]
         else:
             low = Signal.like(beat.tdata)
             has_low = Signal()
             low_spoilt = Signal()
             word = Cat(low, beat.tdata)
+            begun = beat.tvalid | has_low
             m.d.comb += [
+                is_amid.eq((has_low ^ beat.tkeep.any()) & ~beat.tlast),
                 ends_word.eq(has_low),
                 spoilt.eq(is_partial | low_spoilt),
                 # A beat that ends a packet and holds nothing ends it amid a word as well.
                 faults.truncated.eq(takes & beat.tlast & (has_low ^ beat.tkeep.any())),
             ]
             with m.If(takes):
-                m.d.sync += has_low.eq((has_low ^ beat.tkeep.any()) & ~beat.tlast)
+                m.d.sync += has_low.eq(is_amid)
                 with m.If(~has_low):
                     m.d.sync += [low.eq(beat.tdata), low_spoilt.eq(is_partial)]
         beyond = word[self._flit_width :].any() if self._flit_width < WORD_WIDTH else 0
         has_more = Signal()
+        # A link that connects anew takes a beat back.
+        with m.If((takes & ~is_amid) | ~begun):
+            m.d.sync += discards.eq(0)
+        with m.If(self.discard & ~takes):
+            m.d.sync += discards.eq(begun)
         m.d.comb += [
-            has_more.eq(beyond & ~self.raw),
+            has_more.eq(beyond & ~self.raw & ~discards),
             self.word.eq(word),
             self.o.payload.eq(word[: self._flit_width]),
             faults.beyond.eq(takes & completes & ~spoilt & has_more),
-            self.o.valid.eq(completes & ~spoilt & ~has_more),
+            self.o.valid.eq(completes & ~spoilt & ~has_more & ~discards),
         ]
         return m

@@ -7,7 +7,7 @@ import pytest
 from cocotb.triggers import ClockCycles, with_timeout
 from cocotbext.axi import AxiStreamFrame
 
-from stemcore.golden.spec.bursts import COUNT_WIDTH, HEADER_KIND
+from stemcore.golden.spec.bursts import COUNT_WIDTH, HEADER_KIND, MIN_COUNT
 from stemcore.golden.spec.errors import Error, watchdog_cycles
 from stemcore.golden.spec.fields import ALERT, Kind
 from stemcore.golden.spec.host_registers import HOST_REGISTERS
@@ -29,6 +29,7 @@ async def started(dut, *key, into="free", out="free"):
 
 
 # What a host sends; a flit of the other kind would be the header of a burst.
+NODES = ("x0", "y0", "x1", "y1")
 KINDS = tuple(kind for kind in Kind if kind is not HEADER_KIND)
 
 
@@ -301,33 +302,69 @@ def writes(rng, n, first=0):
 @cocotb.test(timeout_time=2000, timeout_unit="us")
 @cocotb.parametrize(into=["free", "half"], out=["free", "third"])
 async def bursts_are_their_writes(dut, into, out):
-    """Between other flits, in packets that end anywhere, and with commands amid them."""
+    """Between other flits, in packets that end anywhere; of all lengths, none and one too."""
     rng, rig = await started(dut, "bursts", into, out, into=into, out=out)
     flits, words = [], []
     for n in (5, 0, 1, 40, 4, 7):
         more, burst = writes(rng, n)
+        if n < MIN_COUNT:
+            data = [FORMATS.flit.unpack(word)["payload"] for word in more]
+            nodes = tuple(FORMATS.flit.unpack(more[0])[at] for at in NODES) if more else (0,) * 4
+            burst = [flit(HEADER_KIND, nodes, payload=n), *data]
         between = random_flits(rng, 3, (Kind.CREDIT,))
         flits += more + between
         words += burst + between
-    assert len(words) < len(flits)
     begin = 0
     while begin < len(words):
         length = int(rng.integers(1, 12))
         await rig.send(words[begin : begin + length])
         begin += length
-    for _ in range(2):
-        assert await rig.put_fields("COMMAND", stop=1) == OKAY
-        while (await rig.fields("STATUS"))["sending"]:
-            pass
-    commands = command_flits((0, 1, 1, 2), stop=1)
-    got = [(await rig.receive())[0] for _ in range(len(flits) + 2 * len(commands))]
-    for command in commands:
-        for _ in range(2):
-            got.remove(command)
-    assert got == flits
+    assert [(await rig.receive())[0] for _ in flits] == flits
     assert await rig.get("ERRORS") == 0
     status = await rig.fields("STATUS")
     assert (status["burst"], status["output"]) == (0, 0)
+
+
+@cocotb.test(timeout_time=1000, timeout_unit="us")
+async def commands_go_between_the_writes_of_a_burst(dut):
+    rng, rig = await started(dut, "bursts", "commands", into="half", out="half")
+    flits, words = writes(rng, 200)
+    await rig.send(words)
+    for _ in range(3):
+        assert await rig.put_fields("COMMAND", stop=1) == OKAY
+        while (await rig.fields("STATUS"))["sending"]:
+            pass
+    command = command_flits((0, 1, 1, 2), stop=1)
+    got = [(await rig.receive())[0] for _ in range(len(flits) + 3 * len(command))]
+    places = [n for n, word in enumerate(got) if word == command[0]]
+    assert len(places) == 3 and 0 < places[-1] < len(got) - len(command), "amid the burst"
+    for n in reversed(places):
+        assert got[n : n + 2] == command
+        del got[n : n + 2]
+    assert got == flits
+
+
+@cocotb.test(timeout_time=1000, timeout_unit="us")
+async def beats_that_are_no_words_come_amid_a_burst(dut):
+    """Those without bytes are nothing; for one that is dropped the burst awaits another."""
+    rng, rig = await started(dut, "null beats of a burst")
+    n = len(dut.s_axis_tkeep)
+    flits, words = writes(rng, 9)
+    for number, word in enumerate(words):
+        data, keep = bytearray(), []
+        for place in range(0, WORD_BYTES, n):
+            for _ in range(int(rng.integers(3))):
+                data += rng.bytes(n)
+                keep += [0] * n
+            data += word.to_bytes(WORD_BYTES, "little")[place : place + n]
+            keep += [1] * n
+        if number == 3:
+            spoilt = AxiStreamFrame(rng.bytes(WORD_BYTES), tkeep=[0] + [1] * (WORD_BYTES - 1))
+            await rig.source.send(spoilt)
+        await rig.source.send(AxiStreamFrame(data, tkeep=keep))
+    assert [await rig.receive() for _ in flits] == [[word] for word in flits]
+    assert {name for name, bit in (await rig.fields("ERRORS")).items() if bit} == {"keep"}
+    assert (await rig.fields("STATUS"))["burst"] == 0
 
 
 @cocotb.test(timeout_time=500, timeout_unit="us")
@@ -347,12 +384,47 @@ async def a_burst_that_stops_is_seen_and_a_reset_ends_it(dut):
     assert await rig.get("ERRORS") == 0
 
 
+@cocotb.test(timeout_time=1000, timeout_unit="us")
+async def what_is_offered_of_a_burst_is_dropped_after_a_reset(dut):
+    """It would be the header of another one, and takes no flit that comes after it along."""
+    rng, rig = await started(dut, "offered at reset")
+    rig.sink.clear_pause_generator()
+    rig.sink.pause = True
+    await rig.send([flit(HEADER_KIND, payload=600)])
+    data = flit(HEADER_KIND, payload=5)
+    for _ in range(300):
+        await rig.send([data])
+        await ClockCycles(dut.aclk, 40)
+        if rig.source.empty() and int(dut.s_axis_tvalid.value):
+            break
+    else:
+        raise AssertionError("the host side must stop taking words while nothing goes out")
+    assert await rig.put_fields("RESET", reset=1) == OKAY
+    await rig.reset_over()
+    rig.sink.pause = False
+    flits, words = writes(rng, 6)
+    sent = [flit(Kind.CREDIT), *flits]
+    await rig.send([sent[0], *words])
+    await quiet(rig)
+    await ClockCycles(dut.aclk, 200)
+    got = []
+    while not rig.sink.empty():
+        got += await rig.receive()
+    # What the outgoing stream had offered before stays offered.
+    assert got[-len(sent) :] == sent and len(got) <= len(sent) + 2
+    assert all(kind_of(word) is Kind.WRITE for word in got[: -len(sent)])
+    assert await rig.get("FLITS_IN") == len(sent)
+    assert await rig.get("ERRORS") == 0
+
+
 @cocotb.test(timeout_time=500, timeout_unit="us")
 async def a_header_with_bits_beyond_its_count_is_dropped_and_told(dut):
+    """It is no header, and what follows it is not its data."""
     rng, rig = await started(dut, "header beyond")
     flits, words = writes(rng, 6)
     wrong = flit(HEADER_KIND, payload=6 | 1 << COUNT_WIDTH)
-    await rig.send([wrong, *words])
-    assert [await rig.receive() for _ in flits] == [[word] for word in flits]
+    credits = [flit(Kind.CREDIT, payload=n) for n in range(3)]
+    await rig.send([wrong, *credits, *words])
+    assert [await rig.receive() for _ in range(9)] == [[word] for word in credits + flits]
     assert {name for name, bit in (await rig.fields("ERRORS")).items() if bit} == {"beyond"}
-    assert await rig.get("FLITS_IN") == len(flits)
+    assert await rig.get("FLITS_IN") == len(flits) + len(credits)

@@ -49,4 +49,4 @@ def test_registers(simulator, stream_width, chip_half):
 
 @pytest.mark.parametrize(("simulator", "stream_width", "chip_half"), CASES)
 def test_streams(simulator, stream_width, chip_half):
-    assert len(run(simulator, "bench_axi_streams", stream_width, chip_half)) == 25
+    assert len(run(simulator, "bench_axi_streams", stream_width, chip_half)) == 28

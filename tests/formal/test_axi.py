@@ -292,8 +292,8 @@ class FlitsAreTheBeats(wiring.Component):
 
     Of beats of 64 bits each with bytes completes a word; of beats of 32 bits one in two does, and
     TLAST amid one forgets it. A flit is offered where all bytes of its word were kept and none is
-    beyond a flit, else a fault says so; and it stays until it is taken, unless ``hold`` comes. No
-    beat is taken while ``hold`` is there; only one that may complete a word waits for the flit.
+    beyond a flit, else a fault says so; and it stays until it is taken, unless ``hold`` comes. Of a
+    word that had begun to come at ``discard`` nothing is offered or, but for TKEEP and TLAST, said.
     """
 
     def __init__(self, *faults, data_width=32):
@@ -306,21 +306,30 @@ class FlitsAreTheBeats(wiring.Component):
         into, beat = self._into, self._into.i
         m.submodules.into = inner = into.elaborate(platform)
         anything(m, beat.tvalid, beat.tdata, beat.tkeep, beat.tlast, into.o.ready, into.hold)
+        anything(m, into.raw, into.discard)
         keeps(m, Assume, beat.tvalid, beat.tready, beat.tdata, beat.tkeep, beat.tlast)
         payload = Value.cast(into.o.payload)
         waited, before = Signal(), Signal(len(payload))
-        m.d.sync += [waited.eq(into.o.valid & ~into.o.ready), before.eq(payload)]
-        m.d.comb += [
-            Assert(implies(waited & ~into.hold, into.o.valid & (before == payload))),
+        was_raw = Signal()
+        m.d.sync += [
+            waited.eq(into.o.valid & ~into.o.ready & ~into.discard),
+            before.eq(payload),
+            was_raw.eq(into.raw),
         ]
+        m.d.comb += [
+            Assume(implies(waited, into.raw == was_raw)),
+            Assert(implies(waited & ~into.hold, into.o.valid & (before == payload))),
+            Assert(beat.tready == (into.o.ready & ~into.hold)),
+        ]
+        is_amid, stays_amid = Signal(), Signal()  # a word of two beats
         takes, some, full = beat.tvalid & beat.tready, beat.tkeep.any(), beat.tkeep.all()
         if len(beat.tdata) == WORD_WIDTH:
-            m.d.comb += Assert(beat.tready == (into.o.ready & ~into.hold))
             word, completes, is_whole, truncates = beat.tdata, takes & some, full, 0
         else:
-            is_amid, low, was_full = Signal(), Signal(32), Signal()
+            low, was_full = Signal(32), Signal()
+            m.d.comb += stays_amid.eq(~beat.tlast & (is_amid ^ some))
             with m.If(takes):
-                m.d.sync += is_amid.eq(Mux(beat.tlast, 0, is_amid ^ some))
+                m.d.sync += is_amid.eq(stays_amid)
                 with m.If(some & ~is_amid):
                     m.d.sync += [low.eq(beat.tdata), was_full.eq(full)]
             word, is_whole = Cat(low, beat.tdata), full & was_full
@@ -330,11 +339,18 @@ class FlitsAreTheBeats(wiring.Component):
                 inner_signal(inner, name) for name in ("has_low", "low", "low_spoilt")
             )
             m.d.comb += [
-                Assert(beat.tready == ((into.o.ready | ~is_amid) & ~into.hold)),
                 Assert(has_low == is_amid),
                 Assert(implies(is_amid, (its_low == low) & (spoilt == ~was_full))),
             ]
-        fits = ~word[FLIT_WIDTH:].any()
+        # The word that had begun to come when it was to be discarded, and no other.
+        is_no_flit = Signal()
+        with m.If(takes & ~stays_amid):
+            m.d.sync += is_no_flit.eq(0)
+        with m.Elif(into.discard & ~takes):
+            m.d.sync += is_no_flit.eq(beat.tvalid | is_amid)
+        m.d.comb += Assert(inner_signal(inner, "discards") == is_no_flit)
+        fits = into.raw | ~word[FLIT_WIDTH:].any()
+        is_whole = is_whole & ~is_no_flit
         m.d.comb += [
             Assert((into.o.valid & into.o.ready) == (completes & is_whole & fits)),
             Assert(implies(into.o.valid, payload == word[:FLIT_WIDTH])),
@@ -355,9 +371,12 @@ IN_FAULTS = {
     "words run on": ("(has_low ^ beat.tkeep.any()) & ~beat.tlast", "has_low ^ beat.tkeep.any()"),
     "half kept passes": ("spoilt.eq(is_partial | low_spoilt)", "spoilt.eq(is_partial)"),
     "empty beats count": ("self.hold & beat.tkeep.any() & ends_word", "self.hold & ends_word"),
-    "taken while held": ("ends_word) & ~self.hold),", "ends_word)),"),
-    "half a word waits": ("(self.o.ready | ~ends_word)", "self.o.ready"),
-    "too many bits pass": ("completes & ~spoilt & ~has_more)", "completes & ~spoilt)"),
+    "taken while held": ("eq(self.o.ready & ~self.hold)", "eq(self.o.ready)"),
+    "discarded for ever": ("(takes & ~is_amid) | ~begun", "0"),
+    "half is discarded": ("(takes & ~is_amid) | ~begun", "takes"),
+    "what comes is discarded": ("discards.eq(begun)", "discards.eq(1)"),
+    "discarded passes": ("& ~has_more & ~discards)", "& ~has_more)"),
+    "too many bits pass": ("& ~spoilt & ~has_more & ~discards", "& ~spoilt & ~discards"),
 }  # fmt: skip
 
 

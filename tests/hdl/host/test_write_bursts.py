@@ -96,7 +96,7 @@ def test_bursts_of_a_host_become_its_flits(stall):
 
 
 def test_a_burst_takes_as_many_cycles_as_its_flits():
-    """Two flits of a word go in two cycles, one after the other."""
+    """Two flits of a word go in two cycles, one after the other, whoever offers what comes next."""
     rng = seeded("write bursts", "cycles")
     flits = writes(9, rng)
     words = as_bursts(np.array(flits, np.uint64), FORMATS).tolist()
