@@ -144,8 +144,8 @@ _CONTROL = (
         "resets the chip and drops the flits on their way to and from it",
         {
             "reset": "counters become zero as well; other registers stay. A beat that is offered "
-            "stays offered. A write burst ends: what is sent afterwards begins with a flit. "
-            "Refused while a reset is under way"
+            "stays offered. A write burst ends, with the word of it that has begun to come: what "
+            "is sent afterwards begins with a flit. Refused while a reset is under way"
         },
     ),
     _register(

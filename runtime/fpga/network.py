@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from stemcore.hdl.boards.board import HOST_MHZ
+
 from ..prepare import compile_for_estimate
 from ..settings import Settings
 from .rates import BUS_HZ, estimate_rates, line_seconds
@@ -12,10 +14,10 @@ from .synthesis import Design
 
 
 def link_of(design: Design) -> Callable[[float], float]:
-    """Seconds of flits between host and chip: on the serial line, or by DMA."""
+    """Seconds of words between host and chip: on the serial line, or by DMA."""
     if design.board.platform:
-        return lambda n_flits: line_seconds(n_flits, design.baud)
-    return lambda n_flits: n_flits / BUS_HZ
+        return lambda n_words: line_seconds(n_words, design.baud)
+    return lambda n_words: n_words / BUS_HZ
 
 
 def network_on(
@@ -39,6 +41,7 @@ def network_on(
         n_nodes=design.columns * design.rows,
         clock_mhz=clock_mhz,
         link_seconds=link_of(design),
+        host_mhz=HOST_MHZ if design.board.platform else BUS_HZ / 1e6,
         codec=design.codec,
     )
     found, wanted = (design.columns, design.rows), chip.mesh

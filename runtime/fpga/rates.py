@@ -13,6 +13,7 @@ from stemcore.compiler.virtual.times import estimate_virtual
 from stemcore.golden.program.program import Program
 from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.uart_frames import FLIT_BYTES, MAX_FLITS, Frame, FrameKind
+from stemcore.hdl.boards.board import HOST_MHZ
 
 from ..host.codec_tables import CodecMisfitError, codec_tables
 
@@ -51,11 +52,12 @@ class Rates:
         return asdict(self)
 
 
-def line_seconds(n_flits: float, baud: float) -> float:
-    """Seconds that flits take on the serial line, in full frames, without escaped bytes."""
+def line_seconds(n_words: float, baud: float) -> float:
+    """Seconds that words of 8 bytes, or flits, take on the serial line, in full frames, without
+    escaped bytes."""
     per_frame = len(Frame(FrameKind.FLITS, 0, bytes(MAX_FLITS * FLIT_BYTES)).to_bytes())
     overhead = per_frame - MAX_FLITS * FLIT_BYTES
-    return (n_flits * FLIT_BYTES + math.ceil(n_flits / MAX_FLITS) * overhead) * BIT_TIMES / baud
+    return (n_words * FLIT_BYTES + math.ceil(n_words / MAX_FLITS) * overhead) * BIT_TIMES / baud
 
 
 def estimate_rates(
@@ -65,11 +67,13 @@ def estimate_rates(
     n_nodes: int,
     clock_mhz: float,
     link_seconds: Callable[[float], float],
+    host_mhz: float = HOST_MHZ,
     codec: CodecParams | None = None,
 ) -> tuple[Rates, VirtualChip]:
     """Images per second at a clock of the chip.
 
     link_seconds : seconds that so many words of 8 bytes take between host and chip, one way
+    host_mhz : clock of the host side, which makes a flit of a burst in each cycle
     codec : sizes of the spike codec, where there is one; it is taken to be no slower than the link
 
     The link works in both directions at once, and while the chip computes; so a group of cores
@@ -79,7 +83,11 @@ def estimate_rates(
     times = estimate_virtual(chip, activity)
     hz = clock_mhz * 1e6
     load = sum(
-        max(link_seconds(load_words(part.program)), group.load / hz)
+        max(
+            link_seconds(load_words(part.program)),
+            group.load / hz,
+            group.load / (host_mhz * 1e6),
+        )
         for part, group in zip(chip.parts, times.groups, strict=True)
     )
     compute = sum(group.interval / hz for group in times.groups)

@@ -24,7 +24,7 @@ def as_bursts(flits: Flits, formats: Formats) -> NDArray[np.uint64]:
     """Words of the stream (W) that the host side makes into ``flits`` (F) again, F >= W.
 
     WRITE flits that follow each other to one rectangle become bursts where that is shorter; all
-    others stay as they are.
+    others stay as they are. ``ValueError`` for a flit of the kind that is a burst's header.
     """
     places = {name: (position, width) for name, position, width in formats.flit}
     payload_at = np.uint64(places["payload"][0])
@@ -33,7 +33,12 @@ def as_bursts(flits: Flits, formats: Formats) -> NDArray[np.uint64]:
     payloads = flits >> payload_at
     kind_at, kind_width = places["kind"]
     kinds = flits >> np.uint64(kind_at) & np.uint64((1 << kind_width) - 1)
-    # Without a burst's 32 bits a flit has to stay one.
+    if headers := np.flatnonzero(kinds == HEADER_KIND).tolist():
+        raise ValueError(
+            f"flits: a host must send no {HEADER_KIND.name}, which heads a burst, got flit "
+            f"{headers[0]} of {len(flits)}"
+        )
+    # A payload of more than a burst's 32 bits has to stay in a flit.
     fits = (kinds == Kind.WRITE) & (payloads >> np.uint64(CHUNK_WIDTH) == 0)
     breaks = np.flatnonzero((heads[1:] != heads[:-1]) | ~fits[1:] | ~fits[:-1]) + 1
     edges = [0, *breaks.tolist(), len(flits)]

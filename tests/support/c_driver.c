@@ -137,6 +137,8 @@ int main(int argc, char **argv) {
     tokens.input_credits = (uint32_t)rules[0], tokens.output_ends = (uint32_t)rules[1];
     uint64_t *sizes = words(program, &n_sizes);
     int status = stemcore_open(&chip, &port);
+    /* The configuration is in bursts. */
+    if (!status && chip.minor < STEMCORE_BURST_MINOR) status = STEMCORE_FOREIGN;
     if (!status) status = stemcore_reset(&chip);
     if (!status)
         status = n_sizes ? run_codec(&chip, program, configuration, n, sizes, starts, n_starts)

@@ -14,7 +14,7 @@ from stemcore.folders import engines
 from stemcore.golden.network.forward import run_network
 from stemcore.golden.spec.codec import CodecParams
 from stemcore.golden.spec.fields import Memory
-from stemcore.golden.spec.host_registers import HOST_REGISTERS, IDENTITY, MAJOR
+from stemcore.golden.spec.host_registers import BURST_MINOR, HOST_REGISTERS, IDENTITY, MAJOR
 from stemcore.golden.spec.uart_frames import Frame, FrameKind
 from stemcore.runtime.host.c_header import write_c_driver
 from stemcore.runtime.native.simulated_board import simulated_board
@@ -169,21 +169,27 @@ def test_c_driver_says_that_a_board_has_no_such_codec(driver, other, tmp_path):
     assert ran.returncode == NO_CODEC and not (tmp_path / "none").stat().st_size
 
 
-SILENT, CLOSED, STANDSTILL, NO_CODEC, DIFFERENT = 2, 1, 6, 7, 8  # of stemcore.h
-RECORDED = {
-    HOST_REGISTERS["IDENTITY"].offset: IDENTITY,
-    HOST_REGISTERS["VERSION"].offset: HOST_REGISTERS["VERSION"].layout.pack(major=MAJOR, minor=0),
-}
+CLOSED, SILENT, FOREIGN, STANDSTILL, NO_CODEC, DIFFERENT = 1, 2, 5, 6, 7, 8  # of stemcore.h
 
 
-def board_that_takes_nothing(frame):
+def board_that_takes_nothing(frame, minor=BURST_MINOR):
     """Answers everything, and never takes a flit."""
+    registers = {
+        "IDENTITY": IDENTITY,
+        "VERSION": HOST_REGISTERS["VERSION"].layout.pack(major=MAJOR, minor=minor),
+    }
+    words = {HOST_REGISTERS[name].offset: word for name, word in registers.items()}
     answers = answer_as_chip(frame)
     address = frame.payload[0] if frame.kind == FrameKind.READ else None
     if address is not None:
-        word = (RECORDED.get(address, 0) << 32).to_bytes(8, "little")
+        word = (words.get(address, 0) << 32).to_bytes(8, "little")
         answers = [replace(answers[0], payload=word)]
     return answers
+
+
+def board_without_bursts(frame):
+    """The same, of a release before them."""
+    return board_that_takes_nothing(frame, minor=BURST_MINOR - 1)
 
 
 def board_without_registers(frame):
@@ -206,8 +212,9 @@ def board_of_another(frame):
         (board_of_another, SILENT),
         (board_without_registers, SILENT),
         (board_that_takes_nothing, STANDSTILL),
+        (board_without_bursts, FOREIGN),
     ],
-    ids=["nobody", "another session", "no registers", "takes nothing"],
+    ids=["nobody", "another session", "no registers", "takes nothing", "older"],
 )
 def test_c_driver_comes_back_from_a_board_that_does_not_serve(impatient, answer, status, tmp_path):
     _, program, images = four_core_case(0)

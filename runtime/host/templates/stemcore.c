@@ -208,6 +208,7 @@ int stemcore_open(stemcore *s, const stemcore_port *port) {
     if (!status) status = stemcore_get(s, STEMCORE_IDENTITY, &identity);
     if (!status) status = stemcore_get(s, STEMCORE_VERSION, &version);
     if (status) return status;
+    s->minor = (uint16_t)((version & STEMCORE_VERSION_MINOR_MASK) >> STEMCORE_VERSION_MINOR_SHIFT);
     version = (version & STEMCORE_VERSION_MAJOR_MASK) >> STEMCORE_VERSION_MAJOR_SHIFT;
     return identity == STEMCORE_IDENTITY_VALUE && version == STEMCORE_VERSION_MAJOR_VALUE
                ? STEMCORE_OK

@@ -51,6 +51,7 @@ typedef struct {
     stemcore_port port;
     uint8_t session, wanted, room, connecting, connected, asked, again, due, repeat;
     uint16_t expected, acknowledged, number, answered;
+    uint16_t minor; /* of the version of the board's registers */
     uint32_t response, data, last_frame;
     uint32_t n_damaged, n_repeats; /* frames that came damaged; times that flits were sent again */
     int n, escaped;
@@ -67,7 +68,8 @@ int stemcore_reset(stemcore *s);
 int stemcore_get(stemcore *s, uint32_t address, uint32_t *value);
 int stemcore_put(stemcore *s, uint32_t address, uint32_t value);
 /* Sends flits, and returns when the board has them all; those that come go to `flit` meanwhile.
- * Words of write bursts are sent as flits are, to a board of minor version STEMCORE_BURST_MINOR. */
+ * Words of write bursts are sent as flits are, to a board whose `minor` is STEMCORE_BURST_MINOR or
+ * more. */
 int stemcore_send(stemcore *s, const uint64_t *flits, size_t n);
 /* Takes what has come. */
 int stemcore_poll(stemcore *s);

@@ -27,7 +27,7 @@ def rates_of(program, n_nodes, baud=BAUD):
         None,
         n_nodes=n_nodes,
         clock_mhz=MHZ,
-        link_seconds=lambda n_flits: line_seconds(n_flits, baud),
+        link_seconds=lambda n_words: line_seconds(n_words, baud),
     )
 
 
@@ -60,6 +60,21 @@ def test_cores_that_take_turns_pay_for_their_loads(program):
     assert image >= max(rates.compute_s, rates.transfer_s) * (1 - 1e-9)
 
 
+def test_a_load_is_no_faster_than_a_flit_in_each_cycle_of_either_clock(program):
+    """A burst has half the words on a fast bus; its flits are made and taken one by one."""
+    sizes = [group.load for group in estimate_virtual(rates_of(program, 1)[1]).groups]
+    for mhz, host_mhz in ((MHZ, 200.0), (150.0, 100.0)):
+        rates, _ = estimate_rates(
+            program,
+            None,
+            n_nodes=1,
+            clock_mhz=mhz,
+            link_seconds=lambda n_words: n_words / 1e8,
+            host_mhz=host_mhz,
+        )
+        assert rates.load_s == pytest.approx(sum(sizes) / (min(mhz, host_mhz) * 1e6))
+
+
 def test_link_is_the_boards():
     serial, bus = (link_of(make_design(name)) for name in ("ulx3s", "kv260"))
     assert serial(100) == line_seconds(100, 1_000_000)
@@ -81,7 +96,7 @@ def test_a_codec_makes_words_of_values(program):
         None,
         n_nodes=len(program.cores),
         clock_mhz=MHZ,
-        link_seconds=lambda n_flits: line_seconds(n_flits, BAUD),
+        link_seconds=lambda n_words: line_seconds(n_words, BAUD),
         codec=CodecParams(),
     )
     sizes = [
@@ -101,7 +116,7 @@ def test_a_program_too_large_for_a_codec_is_estimated_with_flits(program):
         None,
         n_nodes=1,
         clock_mhz=MHZ,
-        link_seconds=lambda n_flits: line_seconds(n_flits, BAUD),
+        link_seconds=lambda n_words: line_seconds(n_words, BAUD),
         codec=small,
     )
     assert rates == plain and rates.groups_as_bytes == 0

@@ -15,6 +15,7 @@ from tests.support.bursts import flits_of_words
 from tests.support.chip_programs import four_core_case
 
 FORMATS = Formats(get_preset("tiny"))
+OTHERS = tuple(kind for kind in Kind if kind not in (Kind.WRITE, Kind.DATA))
 NODES = ({"x0": 1, "y0": 1, "x1": 1, "y1": 1}, {"x0": 0, "y0": 2, "x1": 3, "y1": 2})
 
 
@@ -34,7 +35,7 @@ def test_any_flits_come_back(preset):
     for _ in range(20):
         flits = []
         for _ in range(int(rng.integers(0, 12))):
-            kind = Kind.WRITE if rng.random() < 0.7 else Kind(int(rng.integers(7)))
+            kind = Kind.WRITE if rng.random() < 0.7 else OTHERS[int(rng.integers(len(OTHERS)))]
             width = formats.payload_width if rng.random() < 0.1 else 32
             flits += [
                 formats.flit.pack(
@@ -72,6 +73,12 @@ def test_a_write_with_more_than_32_bits_stays_a_flit():
     flits[4] = write(1 << 32, formats=formats)
     words = words_of(flits, formats)
     assert flits[4] in words and flits_of_words(words, formats) == flits
+
+
+def test_a_header_among_flits_is_refused():
+    flits = [write(1), FORMATS.flit.pack(kind=int(Kind.DATA), **NODES[0], payload=3)]
+    with pytest.raises(ValueError, match=r"^flits: a host must send no DATA, .* got flit 1 of 2$"):
+        words_of(flits)
 
 
 def test_a_program_is_sent_in_fewer_words():
