@@ -44,9 +44,9 @@ ULX3S = Placed(
     device="LFE5U-85F",
     preset="ecp5",
     nodes=1,
-    luts=8_406,
+    luts=8_509,
     block_rams=63,
-    clock_mhz=115.7,
+    clock_mhz=116.1,
     command="make fpga BOARD=ulx3s NODES=1x1",
 )
 
