@@ -17,7 +17,9 @@ from .synthesis import TOP, Design
 PLACEMENT_S = 4 * 3600  # longest wait for one placement
 # Slow paths count for more than short wires, three times as much as nextpnr has it: with its own
 # weight a block memory lies far from what addresses it in one of five placements.
-SLOW_PATHS = ("--placer-heap-timingweight", "30")
+# How much slow paths weigh beside the length of wires; nextpnr's own is 10.
+WEIGHT = "--placer-heap-timingweight"
+WEIGHT_OF_ONE, WEIGHT_OF_SEVERAL = "30", "3"  # nodes
 N_PATHS = 10
 # What Yosys and nextpnr add to the name of the signal that a cell makes.
 _ADDED = re.compile(
@@ -97,10 +99,11 @@ def critical_path(paths: Iterable[dict[str, Any]], clock: str | None = None) -> 
 def placer_options(n_nodes: int) -> tuple[str, ...]:
     """What nextpnr is told of how to place ``n_nodes`` nodes.
 
-    Where several nodes share a part, nearness to what is slow costs routing too much: three nodes
-    had not been routed after 20 min.
+    Where several nodes share a part, nearness to what is slow costs routing too much. The router
+    took three nodes 8 min with a weight of 3, 30 min with nextpnr's own, and more than 20 with that
+    of one node.
     """
-    return ("--timing-allow-fail", *(SLOW_PATHS if n_nodes == 1 else ()))
+    return ("--timing-allow-fail", WEIGHT, WEIGHT_OF_ONE if n_nodes == 1 else WEIGHT_OF_SEVERAL)
 
 
 def place_design(design: Design, folder: Path, seed: int) -> dict[str, Any]:
