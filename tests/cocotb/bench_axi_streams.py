@@ -133,21 +133,26 @@ async def words_that_are_no_flits_are_dropped_and_told(dut):
     assert await rig.get("FLITS_IN") == 2 * len(wrong)
 
 
+def among_null_beats(rng, word, n):
+    """The word in beats of n bytes, up to two that hold nothing before each."""
+    data, keep = bytearray(), []
+    for place in range(0, WORD_BYTES, n):
+        for _ in range(int(rng.integers(3))):
+            data += rng.bytes(n)
+            keep += [0] * n
+        data += word.to_bytes(WORD_BYTES, "little")[place : place + n]
+        keep += [1] * n
+    return AxiStreamFrame(data, tkeep=keep)
+
+
 @cocotb.test(timeout_time=500, timeout_unit="us")
 async def beats_that_hold_nothing_are_no_words(dut):
     rng, rig = await started(dut, "null beats")
     n = len(dut.s_axis_tkeep)
     flits = random_flits(rng, 4, (Kind.WRITE,))
     for word in flits:
-        data, keep = bytearray(), []
-        for place in range(0, WORD_BYTES, n):
-            for _ in range(int(rng.integers(3))):
-                data += rng.bytes(n)
-                keep += [0] * n
-            data += word.to_bytes(WORD_BYTES, "little")[place : place + n]
-            keep += [1] * n
         # The model of the source leaves bytes that are not kept in their lanes.
-        await rig.source.send(AxiStreamFrame(data, tkeep=keep))
+        await rig.source.send(among_null_beats(rng, word, n))
     assert [await rig.receive() for _ in flits] == [[word] for word in flits]
     assert await rig.get("ERRORS") == 0
 
@@ -351,17 +356,10 @@ async def beats_that_are_no_words_come_amid_a_burst(dut):
     n = len(dut.s_axis_tkeep)
     flits, words = writes(rng, 9)
     for number, word in enumerate(words):
-        data, keep = bytearray(), []
-        for place in range(0, WORD_BYTES, n):
-            for _ in range(int(rng.integers(3))):
-                data += rng.bytes(n)
-                keep += [0] * n
-            data += word.to_bytes(WORD_BYTES, "little")[place : place + n]
-            keep += [1] * n
         if number == 3:
             spoilt = AxiStreamFrame(rng.bytes(WORD_BYTES), tkeep=[0] + [1] * (WORD_BYTES - 1))
             await rig.source.send(spoilt)
-        await rig.source.send(AxiStreamFrame(data, tkeep=keep))
+        await rig.source.send(among_null_beats(rng, word, n))
     assert [await rig.receive() for _ in flits] == [[word] for word in flits]
     assert {name for name, bit in (await rig.fields("ERRORS")).items() if bit} == {"keep"}
     assert (await rig.fields("STATUS"))["burst"] == 0
@@ -418,7 +416,7 @@ async def what_is_offered_of_a_burst_is_dropped_after_a_reset(dut):
 
 
 @cocotb.test(timeout_time=500, timeout_unit="us")
-async def a_header_with_bits_beyond_its_count_is_dropped_and_told(dut):
+async def a_header_with_bits_beyond_its_count_is_dropped_and_seen(dut):
     """It is no header, and what follows it is not its data."""
     rng, rig = await started(dut, "header beyond")
     flits, words = writes(rng, 6)
