@@ -59,6 +59,7 @@ def test_a_run_is_a_burst_where_that_is_shorter(n):
     assert len(words) == min(n, burst_words(n)) == stream_words(n)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("n", [MAX_COUNT, MAX_COUNT + 1, 2 * MAX_COUNT + MIN_COUNT])
 def test_long_runs_are_several_bursts(n):
     flits = [write(k) for k in range(n)]
