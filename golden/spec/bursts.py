@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write bursts: many WRITE flits to one rectangle as one header and two words of data a beat.
+"""Write bursts: many WRITE flits to one rectangle as a header and 32 bits of data for each of them.
 
 They are a matter of the stream between a host and the host side: a chip only ever sees flits. The
 header is a flit of kind DATA, which a host has no other use for; its rectangle is that of the WRITE
 flits, and its payload says how many there are. As many words of 64 bits follow as hold their data,
-two in each, the first in the lower half. A program is sent so in little more than half the words.
+two in each, the first in the lower half: little more than half the words of a program's flits.
 Standard library only.
 """
 
 from .bit_fields import BitFields
 from .fields import Kind
-from .widths import CHUNK_WIDTH
 
 HEADER_KIND = Kind.DATA
 COUNT_WIDTH = 16
 BURST = BitFields("burst", (("count", COUNT_WIDTH),))  # payload of the header
 MAX_COUNT = (1 << COUNT_WIDTH) - 1  # WRITE flits of a burst
 CHUNKS_PER_WORD = 2
-WORD_WIDTH = CHUNKS_PER_WORD * CHUNK_WIDTH  # bits of a word of the stream
 
 
 def burst_words(n_writes: int) -> int:

@@ -5,12 +5,13 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from stemcore.golden.spec.bursts import BURST, HEADER_KIND, WORD_WIDTH
+from stemcore.golden.spec.bursts import BURST, HEADER_KIND
 from stemcore.golden.spec.fields import Formats, Kind
 from stemcore.golden.spec.params import ChipParams
 from stemcore.golden.spec.widths import CHUNK_WIDTH
 
 from ..layouts import flit_stream, struct
+from .stream_in import WORD_WIDTH
 
 
 class WriteBursts(wiring.Component):
